@@ -1,0 +1,139 @@
+"""A connection to the database that is looked after: timeouts, interrupts, locks, migrations."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString, cast
+from urllib.parse import urlencode
+
+import psycopg
+import yoyo
+from psycopg import conninfo
+from psycopg import sql as compose
+
+import sql
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Statement = LiteralString | compose.SQL | compose.Composed
+
+CANCEL_TIMEOUT_SECONDS = 2.0
+MIGRATIONS = sql.FOLDER / "migrations"
+MIGRATION_LOCK = "ops: migrate"
+
+
+class DatabaseUnavailableError(Exception):
+    """The database did not answer; the message says which one and what it said."""
+
+
+def connect(
+    url: str,
+    application_name: str,
+    *,
+    lock_timeout: str = "2s",
+    statement_timeout: str = "0",
+    connect_timeout: int = 5,
+) -> Connection:
+    """An autocommit connection with its session set up for maintenance.
+
+    Time zone UTC, so that a column without one is read the same way everywhere. `lock_timeout` makes
+    our statements give way to the application's instead of queueing in front of them; it and
+    `statement_timeout` are PostgreSQL durations ("2s"), "0" for none. `connect_timeout` is in seconds.
+
+    Raises DatabaseUnavailableError when no connection can be made.
+    """
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=connect_timeout)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailableError(f"{describe(url)} does not answer: {error}") from error
+    connection.execute(
+        sql.get("session/prepare"),
+        {
+            "application_name": application_name[:63],
+            "lock_timeout": lock_timeout,
+            "statement_timeout": statement_timeout,
+        },
+    )
+    return connection
+
+
+def describe(url: str) -> str:
+    """Which database a URL means, without its password."""
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "The database (its URL cannot be read)"
+    host, port = parts.get("host", "local socket"), parts.get("port", 5432)
+    return f"Database {parts.get('dbname', '')!r} at {host}:{port}"
+
+
+def scalar(connection: Connection, statement: Statement, values: Any = None) -> Any:
+    """The single value that a statement answers with."""
+    row = connection.execute(statement, values).fetchone()
+    return cast("tuple[Any, ...]", row)[0]
+
+
+@contextmanager
+def cancel_on_interrupt(connection: Connection) -> Iterator[None]:
+    """Stops the statement on the server when this process is told to stop.
+
+    Interrupts (Ctrl-C, Dagster's terminate) are no `Exception`, so psycopg lets go of the socket
+    and the server works on for nobody. Cancel first, then let the interrupt pass.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        if not connection.closed:
+            connection.cancel_safe(timeout=CANCEL_TIMEOUT_SECONDS)
+        raise
+
+
+@contextmanager
+def advisory_lock(connection: Connection, name: str) -> Iterator[bool]:
+    """Yields whether this session now holds the lock of that name; never waits.
+
+    The server frees it when the session ends, however it ends, so a held lock is proof of life.
+    """
+    taken = bool(scalar(connection, sql.get("session/try_lock"), {"name": name}))
+    try:
+        yield taken
+    finally:
+        if taken and not connection.closed and not connection.broken:
+            connection.execute(sql.get("session/unlock"), {"name": name})
+
+
+def lock_holder(connection: Connection, name: str) -> str:
+    """Who holds that lock, in words for a message."""
+    row = connection.execute(sql.get("session/lock_holder"), {"name": name}).fetchone()
+    if row is None:
+        return "a session that has just ended"
+    pid, application_name, since = row
+    return f"{application_name or 'a session'} (pid {pid}, connected since {since:%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def migrate(url: str) -> list[str]:
+    """Brings the schema up to date and says which migrations were applied.
+
+    Forward only, each in its own transaction, one migrator at a time: a second one waits. The lock
+    is PostgreSQL's, not the row yoyo would leave behind when a migration is killed.
+    """
+    with connect(url, "ops migrate", lock_timeout="60s") as connection:
+        connection.execute(sql.get("session/wait_lock"), {"name": MIGRATION_LOCK})
+        connection.execute(sql.get("session/create_schema"))
+        backend = yoyo.get_backend(_yoyo_url(url))
+        try:
+            pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
+            backend.apply_migrations(pending)
+            return [str(migration.id) for migration in pending]
+        finally:
+            backend.connection.close()
+
+
+def _yoyo_url(url: str) -> str:
+    # yoyo keeps its own tables in the schema it is given; the application's is not ours to fill.
+    parameters = {
+        **conninfo.conninfo_to_dict(url),
+        "schema": "ops",
+        "application_name": "ops migrate",
+    }
+    return f"postgresql+psycopg://?{urlencode(parameters)}"

@@ -1,0 +1,267 @@
+"""The form of `policies.yaml`, and errors that point at the line and key."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+Keys = tuple[str | int, ...]
+
+
+class PolicyError(Exception):
+    """The policies are wrong. `problems` holds one line for each thing to mend."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as it was read, with its line numbers."""
+
+    path: Path
+    root: Any
+
+    def line(self, keys: Keys) -> int:
+        """The line (from 1) of that key, or of the nearest one above it that exists."""
+        node, line = self.root, 1
+        for key in keys:
+            if not isinstance(node, CommentedMap | CommentedSeq) or key not in (node.lc.data or ()):
+                break
+            line = node.lc.data[key][0] + 1
+            node = node[key]
+        return int(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the file something stands."""
+
+    source: Source
+    keys: Keys = ()
+
+    def __truediv__(self, key: str | int) -> "Place":
+        return Place(self.source, (*self.keys, key))
+
+    def problem(self, key: str, message: str) -> str:
+        """`policies.yaml:9: databases.app.retention[0].column: <message>`"""
+        keys = (*self.keys, key)
+        return f"{self.source.path}:{self.source.line(keys)}: {_dotted(keys)}: {message}"
+
+
+def _dotted(keys: Keys) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+
+
+class Section(BaseModel):
+    """A mapping in the file. A key it does not know is an error that names the nearest one it does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_key(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise PydanticCustomError(
+                "section",
+                "keys and values are needed here: {keys}",
+                {"keys": ", ".join(cls.model_fields)},
+            )
+        for key in value:
+            if key not in cls.model_fields:
+                raise PydanticCustomError(
+                    "unknown_key",
+                    "{message}",
+                    {
+                        "key": key,
+                        "message": f"unknown key; {nearest(str(key), list(cls.model_fields))}",
+                    },
+                )
+        return value
+
+
+def nearest(wrong: str, right: list[str]) -> str:
+    """What was probably meant, and what there is."""
+    close = difflib.get_close_matches(wrong, right, n=1)
+    meant = f'did you mean "{close[0]}"? ' if close else ""
+    return f"{meant}There is: {', '.join(right)}"
+
+
+UNITS = {"second": "seconds", "minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}
+
+
+def _duration(value: object) -> timedelta:
+    match = re.fullmatch(r"\s*(\d{1,9})\s+([a-z]+?)s?\s*", value) if isinstance(value, str) else None
+    if match is None or match.group(2) not in UNITS:
+        raise PydanticCustomError(
+            "duration",
+            '{value} is no duration; write a number and a unit, for example "30 days" '
+            "(seconds, minutes, hours, days or weeks)",
+            {"value": repr(value)},
+        )
+    duration = timedelta(**{UNITS[match.group(2)]: int(match.group(1))})
+    if not timedelta(0) < duration <= timedelta(days=36_500):
+        raise PydanticCustomError("duration", "the duration must be between 1 second and 100 years")
+    return duration
+
+
+def _cron(value: object) -> str:
+    fields = value.split() if isinstance(value, str) else []
+    highest = (59, 23, 31, 12, 7)
+    right = len(fields) == len(highest) and all(
+        re.fullmatch(r"[\d*,/A-Za-z-]+", field) and all(int(n) <= most for n in re.findall(r"\d+", field))
+        for field, most in zip(fields, highest, strict=True)
+    )
+    if not right:
+        raise PydanticCustomError(
+            "cron", 'five cron fields are needed, for example "0 2 * * *" for every night at 02:00'
+        )
+    return str(value)
+
+
+def _timezone(value: object) -> str:
+    try:
+        return ZoneInfo(str(value)).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise PydanticCustomError(
+            "timezone",
+            "{value} is no time zone; write UTC or a name such as Europe/Berlin",
+            {"value": repr(value)},
+        ) from None
+
+
+def _tables(value: object) -> object:
+    if value == "all" or isinstance(value, list):
+        return value
+    raise PydanticCustomError("tables", "write all, or a list of tables: [sessions, memories]")
+
+
+NAME = r"[^\s.]+"
+Table = Annotated[str, StringConstraints(pattern=rf"^{NAME}(\.{NAME})?$")]
+Column = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
+Reference = Annotated[str, StringConstraints(pattern=rf"^({NAME}\.)?{NAME}\.{NAME}$")]
+DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class ScheduleSection(Section):
+    """When the night is."""
+
+    cron: Annotated[str, BeforeValidator(_cron)] = "0 2 * * *"
+    timezone: Annotated[str, BeforeValidator(_timezone)] = "UTC"
+
+
+class RetentionRule(Section):
+    """Rows that grow too old."""
+
+    table: Table
+    column: Column
+    keep: Duration
+    partition: Literal["day"] | None = None
+
+
+class OrphansRule(Section):
+    """Rows that nothing refers to any more."""
+
+    table: Table
+    column: Column
+    references: Reference
+
+
+class VacuumRule(Section):
+    """What to vacuum."""
+
+    tables: Annotated[Literal["all"] | tuple[Table, ...], BeforeValidator(_tables)] = "all"
+    analyze: bool = True
+
+
+class DatabaseSection(Section):
+    """A database and the rules for it."""
+
+    url: str
+    retention: tuple[RetentionRule, ...] = ()
+    orphans: tuple[OrphansRule, ...] = ()
+    vacuum: VacuumRule | None = None
+
+
+class FileSection(Section):
+    """The whole file."""
+
+    version: Literal[1]
+    schedule: ScheduleSection = ScheduleSection()
+    databases: dict[DatabaseName, DatabaseSection]
+
+
+def read(path: Path) -> tuple[FileSection, Source]:
+    """The file's content, checked against its form, and where each part stands.
+
+    Raises PolicyError with every problem found.
+    """
+    try:
+        root = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PolicyError(
+            [f"{path}: cannot be read ({error.strerror}); OPS_POLICIES names the file with the policies"]
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PolicyError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = (error.problem or "is not YAML").strip().splitlines()[0]
+        raise PolicyError([f"{path}:{line}: {problem}"]) from error
+    source = Source(path, root)
+    try:
+        return FileSection.model_validate(root), source
+    except ValidationError as error:
+        # A list of tables is also tried as the word "all"; that it is not the word is no news.
+        problems = [details for details in error.errors() if "literal['all']" not in details["loc"]]
+        raise PolicyError([_problem(source, details) for details in problems]) from None
+
+
+def _problem(source: Source, details: Any) -> str:
+    keys = tuple(key for key in details["loc"] if not re.match(r"tuple\[|\[key\]", str(key)))
+    context = details.get("ctx", {})
+    if details["type"] == "unknown_key":
+        keys = (*keys, context["key"])
+    return f"{source.path}:{source.line(keys)}: {_dotted(keys) or 'the file'}: {_message(details)}"
+
+
+def _message(details: Any) -> str:
+    match details["type"]:
+        case "missing":
+            return "is missing"
+        case "string_pattern_mismatch":
+            return _expected(details["loc"], details["input"])
+        case "literal_error":
+            return f"write {details['ctx']['expected']}, not {details['input']!r}"
+        case _:
+            return str(details["msg"])
+
+
+def _expected(keys: Keys, given: object) -> str:
+    table = "a table's name, or schema.table"
+    right = {
+        "table": table,
+        "tables": table,
+        "column": "a column's name",
+        "references": "the parent's table and column, for example sessions.id",
+    }
+    key = next((str(key) for key in reversed(keys) if key in right), "")
+    return f"{given!r} does not fit; write {right.get(key, 'lower-case letters, digits and underscores')}"

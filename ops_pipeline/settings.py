@@ -1,0 +1,87 @@
+"""The environment, read once into frozen settings."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOCAL = Path(".local")
+"""Where everything that belongs to this checkout alone is kept: the embedded server, Dagster's home."""
+
+
+def _is_postgresql(url: str) -> str:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("a PostgreSQL URL is needed: postgresql://user:password@host:5432/database")
+    return url
+
+
+Secret = Field(repr=False)
+"""The value may carry a password and is left out of every `repr`."""
+
+Url = Annotated[str, AfterValidator(_is_postgresql)]
+
+
+class SettingsError(Exception):
+    """A setting is missing or makes no sense; the message names its environment variable."""
+
+
+class Settings(BaseSettings):
+    """What the environment says, by variables that begin with `OPS_`; a file `.env` is honoured."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OPS_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+    )
+
+    database_url: Annotated[Url | None, Secret] = None
+    """The database that is looked after. Unset: an embedded PostgreSQL under `.local/`."""
+
+    dagster_database_url: Annotated[Url | None, Secret] = None
+    """Dagster's own storage. Unset: the database `dagster` on the same server."""
+
+    policies: Path = Path("policies.yaml")
+    """The file with the rules."""
+
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
+
+    dagster_host: str = "127.0.0.1"
+    dagster_port: Annotated[int, Field(ge=1, le=65535)] = 3000
+    """Where `opsctl up` serves the Dagster UI. It has no authentication of its own."""
+
+    shutdown_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """How long the API may take from the signal to its exit."""
+
+    demo_cloudtrail: Path | None = None
+    """CloudTrail files for the demo to import. Unset: `../shared/data/cloudtrail` where it exists."""
+
+
+def load() -> Settings:
+    """The settings of this process.
+
+    Raises SettingsError, naming each variable that is wrong and what would be right.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = (
+            f"OPS_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False)
+        )
+        raise SettingsError("\n".join(problems)) from None
+
+
+def environment(settings: Settings) -> Mapping[str, str]:
+    """The variables that `policies.yaml` may name and child processes get: `os.environ`, with the
+    database URLs as they were resolved."""
+    resolved = {
+        "OPS_DATABASE_URL": settings.database_url,
+        "OPS_DAGSTER_DATABASE_URL": settings.dagster_database_url,
+    }
+    return os.environ | {name: url for name, url in resolved.items() if url is not None}

@@ -1,0 +1,2 @@
+-- The schema everything of ours lives in, besides audit_logs.
+CREATE SCHEMA IF NOT EXISTS ops

@@ -1,0 +1,113 @@
+"""A right file becomes typed policies; a wrong one names line, key and what would be right."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline import policy
+
+REPOSITORY = Path(__file__).parents[2]
+HEAD = "version: 1\ndatabases:\n  app:\n    url: ${OPS_DATABASE_URL}\n"
+
+
+def test_the_shipped_file_holds_exactly_the_missions_rules() -> None:
+    policies = [each for _, each in policy.load(REPOSITORY / "policies.yaml")]
+
+    assert [each.name for each in policies] == [
+        "app/retention/sessions",
+        "app/retention/audit_logs",
+        "app/orphans/memories",
+        "app/vacuum",
+    ]
+    sessions, audit_logs, memories, vacuum = policies
+    assert isinstance(sessions, policy.Retention)
+    assert sessions.keep == timedelta(days=30)
+    assert isinstance(audit_logs, policy.Retention)
+    assert audit_logs.keep == timedelta(days=90)
+    assert isinstance(memories, policy.Orphans)
+    assert (memories.column, memories.parent, memories.parent_column) == (
+        "session_id",
+        "sessions",
+        "id",
+    )
+    assert isinstance(vacuum, policy.Vacuum)
+    assert vacuum.tables == "all"
+    assert vacuum.analyze
+    schedule = policy.load(REPOSITORY / "policies.yaml")
+    assert (schedule.cron, schedule.timezone) == ("0 2 * * *", "UTC")
+
+
+RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep: 30 days}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "advice"),
+    [
+        (HEAD + RETENTION.replace("keep", "kep"), 6, "retention[0].kep", 'did you mean "keep"?'),
+        (HEAD + RETENTION.replace("30 days", "30"), 6, "retention[0].keep", "30 days"),
+        (HEAD + RETENTION.replace("30 days", "-3 days"), 6, "retention[0].keep", "30 days"),
+        (HEAD + RETENTION.replace("30 days", "0 days"), 6, "retention[0].keep", "1 second"),
+        (HEAD + RETENTION.replace("30 days", "900000 weeks"), 6, "retention[0].keep", "100 years"),
+        (HEAD + RETENTION.replace("30 days", "2 months"), 6, "retention[0].keep", "weeks"),
+        (
+            HEAD + RETENTION.replace("sessions", "my sessions"),
+            6,
+            "retention[0].table",
+            "schema.table",
+        ),
+        (HEAD + RETENTION.replace("column: created_at, ", ""), 6, "retention[0].column", "missing"),
+        (HEAD + RETENTION.replace("}", ", partition: week}"), 6, "retention[0].partition", "'day'"),
+        (HEAD + RETENTION + RETENTION.splitlines()[1] + "\n", 7, "retention[1].table", "twice"),
+        (
+            HEAD + "    orphans: [{table: a, column: b, references: c}]\n",
+            5,
+            "orphans[0].references",
+            "sessions.id",
+        ),
+        (HEAD + "    vacuum: {tables: 3}\n", 5, "vacuum.tables", "write all, or a list"),
+        (HEAD + "    vacuum: {tables: [a b]}\n", 5, "vacuum.tables[0]", "schema.table"),
+        (HEAD + "    gaurd: {}\n", 5, "app.gaurd", "There is: url"),
+        (HEAD.replace("app", "App"), 3, "databases.App", "lower-case"),
+        (HEAD.replace("version: 1", "version: 2"), 1, "version", "write 1"),
+        (HEAD + "schedule: {cron: 0 25 * * *}\n", 5, "schedule.cron", "0 2 * * *"),
+        (HEAD + "schedule: {timezone: Mars}\n", 5, "schedule.timezone", "Europe/Berlin"),
+        (HEAD + "    url: twice\n", 5, "", "duplicate key"),
+        (HEAD + "    [", 6, "", "expected"),
+        ("", 1, "the file", "version"),
+    ],
+)
+def test_a_mistake_is_named_by_line_key_and_advice(
+    tmp_path: Path, text: str, line: int, key: str, advice: str
+) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(text)
+
+    with pytest.raises(policy.PolicyError) as caught:
+        policy.load(file)
+
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{file}:{line}: ")
+    assert key in problem
+    assert advice in problem
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(HEAD + RETENTION.replace("kep", "keep").replace("30 days", "soon") + "    vacum: {}\n")
+
+    with pytest.raises(policy.PolicyError) as caught:
+        policy.load(file)
+
+    assert len(caught.value.problems) == 1 or "vacum" in str(caught.value)
+
+
+def test_an_unset_variable_in_the_url_is_named() -> None:
+    (database,) = policy.load(REPOSITORY / "policies.yaml").databases
+
+    assert database.url({"OPS_DATABASE_URL": "postgresql://here/app"}) == "postgresql://here/app"
+    with pytest.raises(
+        policy.PolicyError,
+        match=r"policies.yaml:8: databases.app.url: .*OPS_DATABASE_URL is not set",
+    ):
+        database.url({})
