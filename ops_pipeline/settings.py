@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOCAL = Path(".local")
@@ -70,11 +71,12 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = (
-            f"OPS_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_input=False)
-        )
-        raise SettingsError("\n".join(problems)) from None
+        raise SettingsError("\n".join(map(_problem, error.errors(include_input=False)))) from None
+
+
+def _problem(details: ErrorDetails) -> str:
+    variable = "_".join(["OPS", *map(str, details["loc"])]).upper()
+    return f"{variable}: {details['msg'].removeprefix('Value error, ')}"
 
 
 def environment(settings: Settings) -> Mapping[str, str]:

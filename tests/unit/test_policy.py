@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops_pipeline import policy
+from ops_pipeline.policy_file import PolicyError
 
 REPOSITORY = Path(__file__).parents[2]
 HEAD = "version: 1\ndatabases:\n  app:\n    url: ${OPS_DATABASE_URL}\n"
@@ -73,7 +74,7 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
         (HEAD + "schedule: {cron: 0 25 * * *}\n", 5, "schedule.cron", "0 2 * * *"),
         (HEAD + "schedule: {timezone: Mars}\n", 5, "schedule.timezone", "Europe/Berlin"),
         (HEAD + "    url: twice\n", 5, "", "duplicate key"),
-        (HEAD + "    [", 6, "", "expected"),
+        (HEAD + "    [", 5, "", "expected"),
         ("", 1, "the file", "version"),
     ],
 )
@@ -83,7 +84,7 @@ def test_a_mistake_is_named_by_line_key_and_advice(
     file = tmp_path / "policies.yaml"
     file.write_text(text)
 
-    with pytest.raises(policy.PolicyError) as caught:
+    with pytest.raises(PolicyError) as caught:
         policy.load(file)
 
     (problem,) = caught.value.problems
@@ -94,12 +95,12 @@ def test_a_mistake_is_named_by_line_key_and_advice(
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     file = tmp_path / "policies.yaml"
-    file.write_text(HEAD + RETENTION.replace("kep", "keep").replace("30 days", "soon") + "    vacum: {}\n")
+    file.write_text(HEAD + RETENTION.replace("30 days", "soon") + "    vacuum: {tables: 3}\n")
 
-    with pytest.raises(policy.PolicyError) as caught:
+    with pytest.raises(PolicyError) as caught:
         policy.load(file)
 
-    assert len(caught.value.problems) == 1 or "vacum" in str(caught.value)
+    assert len(caught.value.problems) == 2
 
 
 def test_an_unset_variable_in_the_url_is_named() -> None:
@@ -107,7 +108,7 @@ def test_an_unset_variable_in_the_url_is_named() -> None:
 
     assert database.url({"OPS_DATABASE_URL": "postgresql://here/app"}) == "postgresql://here/app"
     with pytest.raises(
-        policy.PolicyError,
+        PolicyError,
         match=r"policies.yaml:8: databases.app.url: .*OPS_DATABASE_URL is not set",
     ):
         database.url({})
