@@ -17,7 +17,6 @@ Statement = LiteralString | compose.SQL | compose.Composed
 
 CANCEL_TIMEOUT_SECONDS = 2.0
 MIGRATIONS = sql.FOLDER / "migrations"
-MIGRATION_LOCK = "ops: migrate"
 
 
 class DatabaseUnavailableError(Exception):
@@ -67,8 +66,12 @@ def describe(url: str) -> str:
 
 def scalar(connection: Connection, statement: Statement, values: Any = None) -> Any:
     """The single value that a statement answers with."""
-    row = connection.execute(statement, values).fetchone()
-    return cast("tuple[Any, ...]", row)[0]
+    return row(connection, statement, values)[0]
+
+
+def row(connection: Connection, statement: Statement, values: Any = None) -> tuple[Any, ...]:
+    """The single row that a statement answers with."""
+    return cast("tuple[Any, ...]", connection.execute(statement, values).fetchone())
 
 
 @contextmanager
@@ -89,12 +92,17 @@ def cancel_on_interrupt(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def advisory_lock(connection: Connection, name: str) -> Iterator[bool]:
-    """Yields whether this session now holds the lock of that name; never waits.
+def advisory_lock(connection: Connection, name: str, *, wait: bool = False) -> Iterator[bool]:
+    """Yields whether this session now holds the lock of that name.
+
+    Without `wait` it answers at once; with it, it waits up to the session's lock_timeout and then
+    raises psycopg.errors.LockNotAvailable.
 
     The server frees it when the session ends, however it ends, so a held lock is proof of life.
     """
-    taken = bool(scalar(connection, sql.get("session/try_lock"), {"name": name}))
+    if wait:
+        connection.execute(sql.get("session/wait_lock"), {"name": name})
+    taken = wait or bool(scalar(connection, sql.get("session/try_lock"), {"name": name}))
     try:
         yield taken
     finally:
@@ -117,8 +125,10 @@ def migrate(url: str) -> list[str]:
     Forward only, each in its own transaction, one migrator at a time: a second one waits. The lock
     is PostgreSQL's, not the row yoyo would leave behind when a migration is killed.
     """
-    with connect(url, "ops migrate", lock_timeout="60s") as connection:
-        connection.execute(sql.get("session/wait_lock"), {"name": MIGRATION_LOCK})
+    with (
+        connect(url, "ops migrate", lock_timeout="60s") as connection,
+        advisory_lock(connection, "ops: migrate", wait=True),
+    ):
         connection.execute(sql.get("session/create_schema"))
         backend = yoyo.get_backend(_yoyo_url(url))
         try:
