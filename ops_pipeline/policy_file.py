@@ -60,7 +60,7 @@ class Place:
     def __truediv__(self, key: str | int) -> "Place":
         return Place(self.source, (*self.keys, key))
 
-    def problem(self, key: str, message: str) -> str:
+    def problem(self, key: str | int, message: str) -> str:
         """`policies.yaml:9: databases.app.retention[0].column: <message>`"""
         keys = (*self.keys, key)
         return f"{self.source.path}:{self.source.line(keys)}: {_dotted(keys)}: {message}"

@@ -1,6 +1,7 @@
 """Day partitions, created before a row needs them."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,6 +23,7 @@ class NotPartitionedError(Exception):
 class Partition:
     """A partition and the times it takes, `lower` included and `upper` not; None: no bound."""
 
+    schema: str
     name: str
     lower: datetime | None
     upper: datetime | None
@@ -46,24 +48,30 @@ def ensure_days(connection: database.Connection, table: str, first: date, last: 
     Returns how many were created. Raises NotPartitionedError, or psycopg.errors.LockNotAvailable when
     others held the table through every try.
     """
-    schema, name, column = database.row(connection, sql.get("partitions/key"), {"table": table})
+    schema, name, column = key(connection, table)
     if column is None:
         raise NotPartitionedError(f"{table} is not partitioned by a range of one column")
     with database.advisory_lock(connection, f"ops: partitions of {schema}.{name}", wait=True):
         present = existing(connection, table)
-        default = next((each.name for each in present if each.is_default), None)
+        default = next((each for each in present if each.is_default), None)
         missing = [day for day in _days(first, last) if not _covered(day, present)]
         for day in missing:
             parts = {
                 "table": compose.Identifier(schema, name),
                 "partition": compose.Identifier(schema, f"{name}_{day:%Y%m%d}"),
-                "default": compose.SQL(default) if default else compose.SQL(""),
+                "default": compose.Identifier(default.schema, default.name) if default else compose.SQL(""),
                 "column": compose.Identifier(column),
                 "lower": compose.Literal(_midnight(day).isoformat()),
                 "upper": compose.Literal(_midnight(day + timedelta(days=1)).isoformat()),
             }
             _create(connection, parts, move_strays=default is not None)
     return len(missing)
+
+
+def key(connection: database.Connection, table: str) -> tuple[str, str, str | None]:
+    """The table's schema, its name, and the one column it is range-partitioned by, if it is."""
+    schema, name, column = database.row(connection, sql.get("partitions/key"), {"table": table})
+    return schema, name, column
 
 
 def existing(connection: database.Connection, table: str) -> list[Partition]:
@@ -73,7 +81,7 @@ def existing(connection: database.Connection, table: str) -> list[Partition]:
 
 
 def _create(
-    connection: database.Connection, parts: dict[str, compose.Composable], *, move_strays: bool
+    connection: database.Connection, parts: Mapping[str, compose.Composable], *, move_strays: bool
 ) -> None:
     steps = ["create", *(["move_strays"] if move_strays else []), "attach"]
     for attempt in range(1, TRIES + 1):

@@ -1,0 +1,155 @@
+"""What the database says about the tables that policies name."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import partitions
+from ops_pipeline.policy_file import Place, PolicyError, nearest
+
+TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table that exists."""
+
+    oid: int
+    schema: str
+    name: str
+
+    @property
+    def identifier(self) -> compose.Identifier:
+        return compose.Identifier(self.schema, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Heap:
+    """A table's own storage, or a leaf partition's. `lower`: no row in it is older than that."""
+
+    schema: str
+    name: str
+    blocks: int
+    lower: datetime | None
+
+    @property
+    def identifier(self) -> compose.Identifier:
+        return compose.Identifier(self.schema, self.name)
+
+
+def relation(connection: Connection, table: str) -> Relation:
+    """The table of that name, or `schema.table`. Raises LookupError with what there is instead."""
+    quoted = compose.Identifier(*table.split(".")).as_string(connection)
+    found = connection.execute(sql.get("catalog/relation"), {"table": quoted}).fetchone()
+    if found is None:
+        tables = [name for (name,) in connection.execute(sql.get("catalog/tables"))]
+        raise LookupError(f'there is no table "{table}"; {nearest(table, tables)}')
+    return Relation(*found)
+
+
+def primary_key(connection: Connection, table: Relation) -> tuple[str, ...]:
+    """The columns of the table's primary key; empty when it has none."""
+    rows = connection.execute(sql.get("catalog/primary_key"), {"oid": table.oid})
+    return tuple(name for (name,) in rows)
+
+
+def heaps(connection: Connection, table: Relation, column: str) -> list[Heap]:
+    """Where the table's rows are, in the order of their names."""
+    rows = connection.execute(sql.get("catalog/leaves"), {"oid": table.oid, "column": column})
+    return [Heap(*each) for each in rows]
+
+
+def dead_tuples(connection: Connection, table: Relation) -> int:
+    """Dead row versions that wait for VACUUM, this session's own last statements included."""
+    connection.execute(sql.get("catalog/flush_statistics"))
+    return int(scalar(connection, sql.get("catalog/dead_tuples"), {"oid": table.oid}))
+
+
+def check(connection: Connection, database: policy.Database) -> None:
+    """Holds a database's policies against its tables and columns.
+
+    Raises PolicyError with every problem found; nothing has been changed then.
+    """
+    problems: list[str] = []
+    for each in database.policies:
+        match each:
+            case policy.Retention():
+                problems += _retention_problems(connection, each)
+            case policy.Orphans():
+                problems += _orphan_problems(connection, each)
+            case policy.Vacuum(tables=tuple() as tables):
+                for index, table in enumerate(tables):
+                    _find(connection, table, each.place / "tables", index, problems)
+    if problems:
+        raise PolicyError(problems)
+
+
+def _retention_problems(connection: Connection, rule: policy.Retention) -> list[str]:
+    problems: list[str] = []
+    table = _find(connection, rule.table, rule.place, "table", problems)
+    if table is None:
+        return problems
+    of_type = _type_of(connection, table, rule.column, rule.place, "column", problems)
+    if of_type is not None and of_type not in TIME_TYPES:
+        problems.append(
+            rule.place.problem("column", f"{rule.column} is {of_type}; a column of time or date is needed")
+        )
+    if rule.partition is not None and partitions.key(connection, str(table))[2] != rule.column:
+        problems.append(
+            rule.place.problem(
+                "partition", f"{table} is not partitioned by range of {rule.column}; leave this key out"
+            )
+        )
+    return problems
+
+
+def _orphan_problems(connection: Connection, rule: policy.Orphans) -> list[str]:
+    problems: list[str] = []
+    child = _find(connection, rule.table, rule.place, "table", problems)
+    parent = _find(connection, rule.parent, rule.place, "references", problems)
+    if child is None or parent is None:
+        return problems
+    child_type = _type_of(connection, child, rule.column, rule.place, "column", problems)
+    parent_type = _type_of(connection, parent, rule.parent_column, rule.place, "references", problems)
+    if child_type and parent_type and child_type != parent_type:
+        problems.append(
+            rule.place.problem(
+                "references",
+                f"{rule.parent_column} is {parent_type}, but {rule.column} is {child_type}; "
+                "columns of one type are needed",
+            )
+        )
+    if not primary_key(connection, child):
+        problems.append(
+            rule.place.problem("table", f"{child} has no primary key, which is what it is walked by")
+        )
+    return problems
+
+
+def _find(
+    connection: Connection, table: str, place: Place, key: str | int, problems: list[str]
+) -> Relation | None:
+    try:
+        return relation(connection, table)
+    except LookupError as error:
+        problems.append(place.problem(key, str(error)))
+        return None
+
+
+def _type_of(
+    connection: Connection, table: Relation, column: str, place: Place, key: str, problems: list[str]
+) -> str | None:
+    rows = connection.execute(sql.get("catalog/columns"), {"oid": table.oid})
+    types: dict[str, str] = dict(rows)
+    if column not in types:
+        problems.append(
+            place.problem(key, f'{table} has no column "{column}"; {nearest(column, list(types))}')
+        )
+    return types.get(column)

@@ -1,0 +1,10 @@
+-- A policy's run starts. Its lock is ours, so a run still marked as running has died without a word.
+WITH died AS (
+  UPDATE ops.maintenance_runs
+  SET outcome = 'interrupted', finished_at = clock_timestamp(),
+      stopped_reason = 'the process ended without a word; the next run went on from its last batch'
+  WHERE policy = %(policy)s AND outcome = 'running'
+)
+INSERT INTO ops.maintenance_runs (policy, dagster_run_id)
+VALUES (%(policy)s, %(dagster_run_id)s)
+RETURNING id
