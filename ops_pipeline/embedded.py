@@ -28,7 +28,7 @@ from psycopg import sql as compose
 
 from ops_pipeline.settings import LOCAL, Settings
 
-SUPERUSER = "ops"
+SUPERUSER = "postgres"  # not "ops": a user's own schema comes first in its search path
 DATABASES = ("app", "dagster")
 START_SECONDS = 60.0  # crash recovery of a large database takes a while
 STOP_SECONDS = 60.0

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ops_pipeline.policy_file import DatabaseSection, Place, PolicyError, read
 
@@ -20,6 +20,8 @@ class Retention:
     keep: timedelta
     partition: Literal["day"] | None
     place: Place = field(compare=False, repr=False)
+
+    kind: ClassVar[str] = "retention"
 
     @property
     def name(self) -> str:
@@ -37,6 +39,8 @@ class Orphans:
     parent_column: str
     place: Place = field(compare=False, repr=False)
 
+    kind: ClassVar[str] = "orphans"
+
     @property
     def name(self) -> str:
         return f"{self.database}/orphans/{self.table}"
@@ -50,6 +54,8 @@ class Vacuum:
     tables: Literal["all"] | tuple[str, ...]
     analyze: bool
     place: Place = field(compare=False, repr=False)
+
+    kind: ClassVar[str] = "vacuum"
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
+from ops_pipeline.database import Connection, row
 from ops_pipeline.maintenance import partitions
 from ops_pipeline.policy_file import Place, PolicyError, nearest
 
@@ -68,8 +68,18 @@ def heaps(connection: Connection, table: Relation, column: str) -> list[Heap]:
 
 def dead_tuples(connection: Connection, table: Relation) -> int:
     """Dead row versions that wait for VACUUM, this session's own last statements included."""
+    return _tuples(connection, table)[0]
+
+
+def live_tuples(connection: Connection, table: Relation) -> int:
+    """Live rows, as the statistics know them."""
+    return _tuples(connection, table)[1]
+
+
+def _tuples(connection: Connection, table: Relation) -> tuple[int, int]:
     connection.execute(sql.get("catalog/flush_statistics"))
-    return int(scalar(connection, sql.get("catalog/dead_tuples"), {"oid": table.oid}))
+    dead, live = row(connection, sql.get("catalog/tuples"), {"oid": table.oid})
+    return dead, live
 
 
 def check(connection: Connection, database: policy.Database) -> None:

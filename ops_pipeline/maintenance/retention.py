@@ -40,6 +40,16 @@ def remove_expired(
     return Work(stopped_reason, rows, oldest, dead_before, catalog.dead_tuples(connection, table))
 
 
+def due(connection: Connection, rule: policy.Retention) -> datetime:
+    """The moment before which no row should be left now.
+
+    Rows expire all day and go at night, so it is the cutoff of the last complete run; when there has
+    been none for 25 hours, it is the cutoff of this moment, and what has piled up shows.
+    """
+    last = connection.execute(sql.get("retention/last_cutoff"), {"policy": rule.name}).fetchone()
+    return cutoff(connection, rule) if last is None else last[0]
+
+
 def left(connection: Connection, rule: policy.Retention, before: datetime) -> tuple[int, datetime | None]:
     """How many expired rows there are, and the oldest row of the table."""
     table = catalog.relation(connection, rule.table)

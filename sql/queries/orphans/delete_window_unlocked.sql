@@ -5,6 +5,6 @@ USING (
   WHERE {bounds}
     AND {reference} IS NOT NULL
     AND NOT EXISTS (SELECT FROM {parent} AS parent WHERE parent.{parent_column} = child.{reference})
-  FOR UPDATE SKIP LOCKED
+  FOR UPDATE OF child SKIP LOCKED
 ) AS free
 WHERE ({child_keys}) = ({free_keys})

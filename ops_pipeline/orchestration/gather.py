@@ -1,0 +1,18 @@
+"""All definitions of a policies file."""
+
+import dagster as dg
+
+from ops_pipeline import policy
+from ops_pipeline.orchestration import assets, checks, night
+from ops_pipeline.orchestration.databases import Databases
+
+
+def definitions(policies: policy.Policies) -> dg.Definitions:
+    """What Dagster is told: every policy of every database."""
+    return dg.Definitions(
+        assets=[asset for database in policies.databases for asset in assets.of(database)],
+        asset_checks=[check for database in policies.databases for check in checks.of(database)],
+        jobs=[night.job()],
+        schedules=[night.schedule(policies)],
+        resources={"databases": Databases()},
+    )

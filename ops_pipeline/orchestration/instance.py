@@ -1,0 +1,52 @@
+"""Dagster's own house: its home folder, its configuration and its database."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+from psycopg import sql as compose
+
+from ops_pipeline import database
+from ops_pipeline.settings import LOCAL, Settings, environment
+
+CONFIGURATION = Path(__file__).with_name("dagster.yaml")
+
+
+def prepare(settings: Settings) -> dict[str, str]:
+    """Makes the folder and the database that Dagster needs, and returns the environment to run it in.
+
+    `settings` come from `embedded.resolved`. A `DAGSTER_HOME` that is set and holds a `dagster.yaml`
+    stays as it is. Raises DatabaseUnavailableError when Dagster's database cannot be had.
+    """
+    home = Path(os.environ.get("DAGSTER_HOME", LOCAL / "dagster")).absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copy(CONFIGURATION, home / "dagster.yaml")
+    url = settings.dagster_database_url or ""
+    _create_database(url)
+    return {
+        **environment(settings),
+        "DAGSTER_HOME": str(home),
+        "OPS_DAGSTER_DATABASE_URL": for_sqlalchemy(url),
+        "OPS_POLICIES": str(settings.policies.absolute()),
+    }
+
+
+def for_sqlalchemy(url: str) -> str:
+    """The URL with the driver that Dagster's storage works with.
+
+    SQLAlchemy 2.1 takes `postgresql://` to mean psycopg 3, with which every event write fails.
+    """
+    return f"postgresql+psycopg2://{url.split('://', 1)[1]}"
+
+
+def _create_database(url: str) -> None:
+    with suppress(database.DatabaseUnavailableError):
+        database.connect(url, "ops dagster").close()
+        return
+    name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+    from_here = psycopg.conninfo.make_conninfo(url, dbname="postgres")
+    with database.connect(from_here, "ops dagster") as connection:
+        connection.execute(compose.SQL("CREATE DATABASE {}").format(compose.Identifier(name)))

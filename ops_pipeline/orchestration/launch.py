@@ -1,0 +1,58 @@
+"""Runs the nightly job from this process and waits for it, with or without a daemon."""
+
+import os
+from dataclasses import dataclass
+
+import dagster as dg
+
+from ops_pipeline import policy, settings
+from ops_pipeline.orchestration import gather, night
+from ops_pipeline.orchestration import instance as dagster_instance
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A Dagster run that has ended, and what its failed steps said."""
+
+    id: str
+    status: str
+    failures: tuple[str, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == dg.DagsterRunStatus.SUCCESS.value
+
+
+def nightly_job() -> dg.JobDefinition:
+    """The job as this environment has it; the processes of its steps build it again from here."""
+    policies = policy.load(settings.load().policies)
+    return gather.definitions(policies).resolve_job_def(night.JOB)
+
+
+def run_night(resolved: settings.Settings) -> Run:
+    """Carries every policy out as one Dagster run and returns when it has ended.
+
+    The run is in Dagster's history like a scheduled one. `resolved` comes from `embedded.resolved`.
+    """
+    os.environ.update(dagster_instance.prepare(resolved))
+    with dg.DagsterInstance.get() as instance:
+        result = dg.execute_job(
+            dg.reconstructable(nightly_job),
+            instance=instance,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={"ops/launched_by": "opsctl"},
+            raise_on_error=False,
+        )
+        run = instance.get_run_by_id(result.run_id)
+        failures = tuple(
+            f"{event.step_key}: {_reason(event.step_failure_data.error)}"
+            for event in result.get_step_failure_events()
+        )
+        return Run(result.run_id, run.status.value if run else "unknown", failures)
+
+
+def _reason(error: object) -> str:
+    # The outer error is Dagster's "error while executing"; the one that says why is its cause.
+    while getattr(error, "cause", None) is not None:
+        error = error.cause  # type: ignore[attr-defined]
+    return str(getattr(error, "message", error)).strip()

@@ -1,0 +1,35 @@
+"""The nightly job and when it runs."""
+
+import dagster as dg
+
+from ops_pipeline import policy
+
+JOB = "nightly_maintenance"
+
+# Each step is a process of its own, so that it can be ended on its own; forked from one that has
+# imported everything, it starts in a tenth of a second.
+EXECUTOR = dg.multiprocess_executor.configured(
+    {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": ["ops_pipeline.orchestration.gather"]}}}
+)
+
+
+def job() -> dg.UnresolvedAssetJobDefinition:
+    """Every policy and every check, in their order."""
+    return dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.all(),
+        description="Retention, then orphans, then VACUUM; and whether anything is left.",
+        executor_def=EXECUTOR,
+    )
+
+
+def schedule(policies: policy.Policies) -> dg.ScheduleDefinition:
+    """The hour from `policies.yaml`; on from the start, so that nobody has to remember it."""
+    return dg.ScheduleDefinition(
+        name="nightly",
+        job_name=JOB,
+        cron_schedule=policies.cron,
+        execution_timezone=policies.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Carries every policy out once a night.",
+    )

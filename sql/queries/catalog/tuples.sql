@@ -1,0 +1,7 @@
+-- Dead row versions that wait for VACUUM in a table, its partitions included, and live ones, both as
+-- the statistics know them.
+SELECT coalesce(sum(s.n_dead_tup), 0)::bigint, coalesce(sum(s.n_live_tup), 0)::bigint
+FROM pg_stat_all_tables s
+WHERE s.relid IN (
+  SELECT relid FROM pg_partition_tree(%(oid)s) UNION SELECT %(oid)s::oid
+)

@@ -1,0 +1,6 @@
+-- The cutoff of the policy's last complete run, if it was within a day and an hour.
+SELECT cutoff
+FROM ops.maintenance_runs
+WHERE policy = %(policy)s AND outcome = 'done' AND started_at > now() - interval '25 hours'
+ORDER BY started_at DESC
+LIMIT 1

@@ -1,0 +1,96 @@
+"""One at a time, always recorded, and after any end the next run goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, connect, scalar
+from ops_pipeline.maintenance.perform import perform
+
+HISTORY = (
+    "SELECT outcome, stopped_reason, rows_removed, rows_left, finished_at IS NOT NULL, dagster_run_id"
+    " FROM ops.maintenance_runs ORDER BY id"
+)
+WORKER = Path(__file__).with_name("retention_worker.py")
+
+
+def test_a_run_is_one_row_of_history(application: Connection, retention: policy.Retention) -> None:
+    perform(application, retention, dagster_run_id="run-1")
+
+    assert application.execute(HISTORY).fetchall() == [("done", "completed", 3000, 0, True, "run-1")]
+
+
+def test_of_two_runs_one_works_and_one_says_who(
+    application: Connection, retention: policy.Retention, url: str
+) -> None:
+    with connect(url, "the first run") as first:
+        first.execute("SELECT pg_advisory_lock(hashtextextended('ops: app/retention/sessions', 0))")
+
+        result = perform(application, retention)
+
+    assert result.outcome == "skipped"
+    assert "the first run (pid" in result.stopped_reason
+    assert scalar(application, "SELECT count(*) FROM sessions") == 6000
+    assert perform(application, retention).outcome == "done", "the lock went with its session"
+
+
+def test_a_failure_is_recorded_and_raised(application: Connection, retention: policy.Retention) -> None:
+    application.execute("DROP TABLE IF EXISTS child; CREATE TABLE child (s uuid REFERENCES sessions)")
+    application.execute("INSERT INTO child SELECT id FROM sessions")
+
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        perform(application, retention)
+
+    ((outcome, reason, removed, *_),) = application.execute(HISTORY).fetchall()
+    assert (outcome, removed) == ("failed", 0)
+    assert "violates foreign key constraint" in reason
+    assert scalar(application, "SELECT count(*) FROM sessions") == 6000
+
+
+def test_an_interrupt_stops_the_statement_on_the_server(
+    application: Connection, retention: policy.Retention, url: str
+) -> None:
+    application.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(30); RETURN old; END $$;"
+        "CREATE TRIGGER slow BEFORE DELETE ON sessions FOR EACH STATEMENT EXECUTE FUNCTION slow()"
+    )
+    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        perform(application, retention)
+
+    with connect(url, "watch") as watch:
+        sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        assert scalar(watch, sleeping) == 0
+    ((outcome, *_),) = application.execute(HISTORY).fetchall()
+    assert outcome == "interrupted"
+
+
+@pytest.mark.parametrize("after_batches", [1, 3, 7])
+def test_killed_in_the_middle_the_next_run_ends_like_an_undisturbed_one(
+    application: Connection, retention: policy.Retention, url: str, after_batches: int
+) -> None:
+    kept = "SELECT array_agg(id ORDER BY id) FROM sessions WHERE created_at >= now() - interval '30 days'"
+    undisturbed = scalar(application, kept)
+    command = [sys.executable, str(WORKER), url, str(retention.place.source.path), str(after_batches)]
+    worker = subprocess.run(command, check=False)
+    assert worker.returncode == -signal.SIGKILL
+    removed = 6000 - scalar(application, "SELECT count(*) FROM sessions")
+    assert 0 < removed < 3000, "the kill came in the middle"
+
+    result = perform(application, retention)
+
+    assert (result.outcome, result.left) == ("done", 0)
+    assert scalar(application, "SELECT array_agg(id ORDER BY id) FROM sessions") == undisturbed
+    died, ended = application.execute(HISTORY).fetchall()
+    assert died[0] == "interrupted"
+    assert died[2] == removed, "what the history says was removed is what was removed"
+    assert died[2] + ended[2] == 3000

@@ -1,0 +1,57 @@
+"""VACUUM does each table on its own, says what it brought, and does not wait behind a lock."""
+
+from dataclasses import replace
+
+import psycopg
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, connect
+from ops_pipeline.maintenance.perform import perform
+
+
+def test_dead_rows_are_gone_and_statistics_fresh(application: Connection, vacuum: policy.Vacuum) -> None:
+    application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
+
+    result = perform(application, vacuum)
+
+    assert (result.outcome, result.dead_tuples_before, result.dead_tuples_after) == ("done", 3000, 0)
+    assert (result.removed, result.left) == (3000, 0)
+    analyzed = "SELECT last_analyze, last_vacuum FROM pg_stat_user_tables WHERE relname = 'sessions'"
+    assert None not in application.execute(analyzed).fetchone()  # type: ignore[operator]
+
+
+def test_a_locked_table_is_passed_over_and_named(
+    application: Connection, vacuum: policy.Vacuum, url: str
+) -> None:
+    application.execute("DELETE FROM memories; SET lock_timeout = '50ms'")
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE sessions IN SHARE MODE")
+
+        result = perform(application, vacuum)
+
+    assert result.outcome == "stopped"
+    assert "public.sessions: locked" in result.stopped_reason
+    assert "memories" not in result.stopped_reason
+
+
+def test_a_table_we_may_not_vacuum_is_named(application: Connection, vacuum: policy.Vacuum, url: str) -> None:
+    application.execute(
+        "GRANT USAGE, CREATE ON SCHEMA ops, public TO PUBLIC;GRANT ALL ON ALL TABLES IN SCHEMA ops TO PUBLIC;"
+    )
+    with connect(url, "test") as session:
+        session.execute("SET ROLE pg_monitor")
+
+        result = perform(session, vacuum)
+
+    assert result.outcome == "stopped"
+    assert "permission denied to vacuum" in result.stopped_reason
+
+
+def test_all_means_every_table_once(application: Connection, vacuum: policy.Vacuum) -> None:
+    reports: list[str] = []
+
+    perform(application, replace(vacuum, tables="all"), report=reports.append)
+
+    assert sum("public.sessions," in line for line in reports) == 1
+    assert sum("public.audit_logs," in line for line in reports) == 1
+    assert not any("audit_logs_default" in line for line in reports)
