@@ -13,16 +13,17 @@ LOCAL = Path(".local")
 """Where everything that belongs to this checkout alone is kept: the embedded server, Dagster's home."""
 
 
-def _is_postgresql(url: str) -> str:
-    if not url.startswith(("postgresql://", "postgres://")):
+def _postgresql(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if scheme not in {"postgresql", "postgres", "postgresql+psycopg2"} or not separator:
         raise ValueError("a PostgreSQL URL is needed: postgresql://user:password@host:5432/database")
-    return url
+    return f"postgresql://{rest}"  # a driver's name is for SQLAlchemy; PostgreSQL knows none
 
 
 Secret = Field(repr=False)
 """The value may carry a password and is left out of every `repr`."""
 
-Url = Annotated[str, AfterValidator(_is_postgresql)]
+Url = Annotated[str, AfterValidator(_postgresql)]
 
 
 class SettingsError(Exception):

@@ -8,11 +8,10 @@ from ops_pipeline.orchestration.databases import Databases
 
 
 def definitions(policies: policy.Policies) -> dg.Definitions:
-    """What Dagster is told: every policy of every database."""
-    return dg.Definitions(
+    """What Dagster is told: every policy of every database, and the night that carries them out."""
+    maintained = dg.Definitions(
         assets=[asset for database in policies.databases for asset in assets.of(database)],
         asset_checks=[check for database in policies.databases for check in checks.of(database)],
-        jobs=[night.job()],
-        schedules=[night.schedule(policies)],
         resources={"databases": Databases()},
     )
+    return dg.Definitions.merge(maintained, night.definitions(policies))

@@ -13,23 +13,20 @@ EXECUTOR = dg.multiprocess_executor.configured(
 )
 
 
-def job() -> dg.UnresolvedAssetJobDefinition:
-    """Every policy and every check, in their order."""
-    return dg.define_asset_job(
+def definitions(policies: policy.Policies) -> dg.Definitions:
+    """One job for every policy and check; one schedule, on from the start so that nobody forgets it."""
+    job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.all(),
         description="Retention, then orphans, then VACUUM; and whether anything is left.",
         executor_def=EXECUTOR,
     )
-
-
-def schedule(policies: policy.Policies) -> dg.ScheduleDefinition:
-    """The hour from `policies.yaml`; on from the start, so that nobody has to remember it."""
-    return dg.ScheduleDefinition(
+    schedule = dg.ScheduleDefinition(
         name="nightly",
-        job_name=JOB,
+        job=job,
         cron_schedule=policies.cron,
         execution_timezone=policies.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Carries every policy out once a night.",
     )
+    return dg.Definitions(jobs=[job], schedules=[schedule])

@@ -86,7 +86,7 @@ def test_times_without_a_zone_count_as_utc(
 ) -> None:
     connection.execute(f"CREATE TABLE sessions (created_at {column_type})")  # type: ignore[arg-type]
     connection.execute(
-        "INSERT INTO sessions SELECT (now() AT TIME ZONE 'UTC')::date - day FROM generate_series(0, 40) AS day"
+        "INSERT INTO sessions SELECT (now() AT TIME ZONE 'UTC')::date - day FROM generate_series(0, 40) day"
     )
 
     assert perform(connection, retention).left == 0
