@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Outcome = Literal["done", "stopped", "interrupted", "failed", "skipped"]
+Outcome = Literal["running", "done", "stopped", "interrupted", "failed", "skipped"]
 """done: everything that was due is gone. stopped: ended early on purpose, the next run goes on.
 skipped: another run holds the policy. interrupted and failed are kept in the history and raised."""
 

@@ -32,7 +32,7 @@ def _asset(
     )
     def carry_out(context: dg.AssetExecutionContext, databases: Databases) -> dg.MaterializeResult[None]:
         with databases.connect(database, rule.name) as connection:
-            result = perform(connection, rule, dagster_run_id=context.run_id, report=context.log.info)
+            result = perform(connection, rule, dagster_run_id=context.run.run_id, report=context.log.info)
         if result.outcome == "skipped":
             raise dg.Failure(
                 f"{rule.name} was not carried out: {result.stopped_reason}. Nothing was changed. "

@@ -8,8 +8,9 @@ JOB = "nightly_maintenance"
 
 # Each step is a process of its own, so that it can be ended on its own; forked from one that has
 # imported everything, it starts in a tenth of a second.
+PRELOADED = {"preload_modules": ["ops_pipeline.orchestration.gather"]}
 EXECUTOR = dg.multiprocess_executor.configured(
-    {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": ["ops_pipeline.orchestration.gather"]}}}
+    {"max_concurrent": 2, "start_method": {"forkserver": PRELOADED}}
 )
 
 

@@ -1,0 +1,57 @@
+"""Policies that do not fit the database are told by line, key and what there is instead."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance import catalog
+from ops_pipeline.policy_file import PolicyError
+
+Read = Callable[[str], policy.Database]
+HEAD = "version: 1\ndatabases:\n  app:\n    url: x\n"
+
+
+def _retention(table: str = "sessions", column: str = "created_at", more: str = "") -> str:
+    return f"{HEAD}    retention:\n      - {{table: {table}, column: {column}, keep: 1 day{more}}}\n"
+
+
+def _orphans(table: str = "memories", column: str = "session_id", references: str = "sessions.id") -> str:
+    return f"{HEAD}    orphans:\n      - {{table: {table}, column: {column}, references: {references}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "advice"),
+    [
+        (_retention(table="session"), 6, "retention[0].table", 'did you mean "sessions"?'),
+        (_retention(table="other.sessions"), 6, "retention[0].table", 'no table "other.sessions"'),
+        (_retention(column="createdat"), 6, "retention[0].column", 'did you mean "created_at"?'),
+        (_retention(column="note"), 6, "retention[0].column", "note is text; a column of time"),
+        (_retention(more=", partition: day"), 6, "retention[0].partition", "not partitioned"),
+        (_orphans(table="memory"), 6, "orphans[0].table", 'no table "memory"'),
+        (_orphans(column="session"), 6, "orphans[0].column", 'did you mean "session_id"?'),
+        (_orphans(references="sesions.id"), 6, "orphans[0].references", 'did you mean "sessions"?'),
+        (_orphans(references="sessions.key"), 6, "orphans[0].references", "There is: id"),
+        (_orphans(references="sessions.note"), 6, "orphans[0].references", "columns of one type"),
+        (_orphans(table="keyless"), 6, "orphans[0].table", "no primary key"),
+        (HEAD + "    vacuum: {tables: [sessions, memry]}\n", 5, "vacuum.tables[1]", 'no table "memry"'),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    application: Connection, read: Read, text: str, line: int, key: str, advice: str
+) -> None:
+    application.execute("CREATE TABLE keyless (session_id uuid)")
+
+    with pytest.raises(PolicyError) as caught:
+        catalog.check(application, read(text))
+
+    (problem,) = caught.value.problems
+    assert f":{line}: databases.app.{key}: " in problem
+    assert advice in problem
+
+
+def test_the_shipped_kinds_of_policy_fit(
+    application: Connection, read: Callable[[], policy.Database]
+) -> None:
+    catalog.check(application, read())
