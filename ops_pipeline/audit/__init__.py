@@ -1,1 +1,1 @@
-"""Who did what: the audit event, the table that keeps it, and events from elsewhere."""
+"""The audit log: what happened, who did it, and where it is kept."""

@@ -1,6 +1,8 @@
-"""The audit event: one thing that somebody did, as an application reports it."""
+"""What happened: one audit event, held to what the columns of `audit_logs` can keep."""
 
 import ipaddress
+import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -10,74 +12,128 @@ from msgspec import Meta
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-DEEPEST = 100
-"""How deep `details` may be nested; PostgreSQL's own limit depends on its stack."""
 
-WITHOUT_NUL = r"\A[^\x00]*\Z"
-
-Text50 = Annotated[str, Meta(min_length=1, max_length=50, pattern=WITHOUT_NUL)]
-Text100 = Annotated[str, Meta(min_length=1, max_length=100, pattern=WITHOUT_NUL)]
-Text255 = Annotated[str, Meta(min_length=1, max_length=255, pattern=WITHOUT_NUL)]
 Status = Literal["success", "failure", "pending"]
+Word = Annotated[str, Meta(min_length=1, max_length=50)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-ZonedTime = Annotated[datetime, Meta(tz=True)]
 
 
-class AuditEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """One event. On the wire its names are in camel case: `eventType`, `userId`.
+class EventError(ValueError):
+    """An event that cannot be kept: `field` as it is called on the wire ("" for the event as a whole),
+    and the `reason`, which says what would be right."""
 
-    Without `id` it gets a random one, without `created_at` the time at which it is stored. What
-    PostgreSQL could not keep is refused when it is decoded: text that is too long, a number out of
-    range, an address that is no IP, a NUL character anywhere.
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason
 
-    Raises ValueError (as msgspec.ValidationError when decoding) naming the field.
+
+class AuditEvent(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
+):
+    """An event to be stored; its fields are the columns of `audit_logs`, in camelCase on the wire.
+
+    Lengths and types are checked by `decode` and `convert`; what they let through PostgreSQL can
+    keep. Without `id` or `created_at`, storing it gives it a random one and the present time.
     """
 
-    event_type: Text50
+    event_type: Word
     id: UUID | None = None
     user_id: UUID | None = None
-    resource_type: Text50 | None = None
+    resource_type: Word | None = None
     resource_id: UUID | None = None
-    action: Text100 | None = None
+    action: Annotated[str, Meta(max_length=100)] | None = None
     details: dict[str, Any] | None = None
-    ip_address: str | None = None
+    ip_address: Annotated[str, Meta(max_length=43)] | None = None
     status: Status | None = None
     duration_ms: Milliseconds | None = None
-    created_at: ZonedTime | None = None
-    created_by: Text255 | None = None
+    created_at: Annotated[datetime, Meta(tz=True)] | None = None
+    created_by: Annotated[str, Meta(max_length=255)] | None = None
 
     def __post_init__(self) -> None:
-        if self.created_at is not None and not EARLIEST <= self.created_at < LATEST:
-            raise ValueError("createdAt: a time between 1970 and 2200 is needed")
-        if self.ip_address is not None and not is_ip_address(self.ip_address):
-            raise ValueError("ipAddress: an IPv4 or IPv6 address is needed; keep anything else in details")
+        for name in ("event_type", "resource_type", "action", "created_by"):
+            if "\0" in (getattr(self, name) or ""):
+                raise EventError(_WIRE[name], NO_NUL)
         if self.details is not None:
-            _refuse_what_jsonb_cannot_keep(self.details)
+            _check_details(self.details)
+        if self.ip_address is not None:
+            _check_address(self.ip_address)
+        if self.created_at is not None:
+            _check_moment(self.created_at)
 
 
-def is_ip_address(text: str) -> bool:
-    """Whether PostgreSQL's type inet takes it as the address of one host."""
+def decode(data: bytes | msgspec.Raw) -> AuditEvent:
+    """The event that this JSON holds. Raises EventError."""
+    return _checked(lambda: _DECODER.decode(data))
+
+
+def convert(fields: Mapping[str, Any]) -> AuditEvent:
+    """The event with these fields, called as on the wire. Raises EventError."""
+    return _checked(lambda: msgspec.convert(fields, AuditEvent))
+
+
+_WIRE = {each.name: each.encode_name for each in msgspec.structs.fields(AuditEvent)}
+_DECODER = msgspec.json.Decoder(AuditEvent)
+NO_NUL = "must not contain the NUL character (\\u0000), which PostgreSQL cannot keep"
+
+
+def _check_details(details: dict[str, Any]) -> None:
     try:
-        address = ipaddress.ip_address(text)
+        encoded = msgspec.json.encode(details)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EventError("details", f"cannot be written as JSON: {error}") from None
+    # Most events are cleared by this one look at the bytes.
+    if b"\\u0000" in encoded and _holds_nul(details):
+        raise EventError("details", NO_NUL)
+
+
+def _holds_nul(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(map(_holds_nul, value)) or any(map(_holds_nul, value.values()))
+        case list() | tuple():
+            return any(map(_holds_nul, value))
+        case _:
+            return False
+
+
+def _check_address(address: str) -> None:
+    # Python also takes a zone ("fe80::1%eth0") and a netmask in dots; inet takes neither.
+    shaped = re.fullmatch(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?", address)
+    try:
+        ipaddress.ip_interface(address if shaped else "")
     except ValueError:
-        return False
-    return getattr(address, "scope_id", None) is None
+        raise EventError("ipAddress", "must be an IPv4 or IPv6 address, such as 192.0.2.7") from None
 
 
-def _refuse_what_jsonb_cannot_keep(details: object) -> None:
-    # With a stack of its own: nesting must not be able to exhaust Python's.
-    waiting: list[tuple[object, int]] = [(details, 1)]
-    while waiting:
-        value, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise ValueError(f"details: nested deeper than {DEEPEST} levels")
-        if isinstance(value, str) and not _is_storable(value):
-            raise ValueError("details: a NUL character or half of a surrogate pair cannot be stored")
-        if isinstance(value, dict):
-            waiting += ((part, depth + 1) for pair in value.items() for part in pair)
-        elif isinstance(value, list | tuple):
-            waiting += ((part, depth + 1) for part in value)
+def _check_moment(moment: datetime) -> None:
+    if moment.tzinfo is None:
+        raise EventError("createdAt", "must say its time zone, such as 2026-01-31T12:00:00Z")
+    if not EARLIEST <= moment < LATEST:
+        raise EventError("createdAt", f"must lie between {EARLIEST:%Y} and {LATEST:%Y}")
 
 
-def _is_storable(text: str) -> bool:
-    return "\x00" not in text and (text.isascii() or not any("\ud800" <= each <= "\udfff" for each in text))
+def _checked(read: Callable[[], AuditEvent]) -> AuditEvent:
+    try:
+        return read()
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, EventError):
+            raise error.__cause__ from None
+        raise _explained(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise EventError("", f"is not valid JSON: {error}") from None
+    except UnicodeDecodeError:
+        raise EventError("", "is not valid JSON: it must be encoded as UTF-8") from None
+    except RecursionError:
+        raise EventError("details", "is nested too deeply") from None
+
+
+def _explained(message: str) -> EventError:
+    if missing := re.match(r"Object missing required field `(.*?)`", message):
+        return EventError(missing[1], "is required")
+    if unknown := re.match(r"Object contains unknown field `(.*)`", message, re.DOTALL):
+        return EventError(unknown[1], f"is not a field; there is: {', '.join(_WIRE.values())}")
+    reason, _, path = message.partition(" - at `$.")
+    return EventError(path.removesuffix("`"), reason)

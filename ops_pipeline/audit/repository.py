@@ -1,24 +1,22 @@
-"""`audit_logs`: events go in, once each, and are found again."""
+"""Keeps audit events and finds them again."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
-from uuid import UUID, uuid4
+from functools import cached_property
+from typing import Any, LiteralString
+from uuid import UUID
 
 import msgspec
-from psycopg.rows import dict_row
 
 import sql
+from ops_pipeline import database
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.database import Connection, row, scalar
-
-MOST_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a number of events."""
+    """What became of a batch: rows that are new, and events that had been stored before."""
 
     stored: int
     duplicate: int
@@ -26,10 +24,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which events to find; None: any. `start` and `end` are both included.
-
-    At most `limit` events, and never more than 1000, after the first `offset`.
-    """
+    """Which events are asked for: those that match all that is given. Both dates are inclusive."""
 
     event_type: str | None = None
     user_id: UUID | None = None
@@ -37,65 +32,76 @@ class Filters:
     resource_id: UUID | None = None
     action: str | None = None
     status: str | None = None
-    start: datetime | None = None
-    end: datetime | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
     limit: int = 100
     offset: int = 0
 
+    def values(self) -> dict[str, Any]:
+        """The values that `audit/page` takes."""
+        return asdict(self)
+
+
+class AuditLog(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored event: a row of `audit_logs`."""
+
+    id: UUID
+    event_type: str
+    user_id: UUID | None
+    resource_type: str | None
+    resource_id: UUID | None
+    action: str | None
+    details: Any
+    ip_address: str | None
+    status: str | None
+    duration_ms: int | None
+    created_at: datetime
+    created_by: str | None
+
 
 class AuditLogRepository:
-    """The audit log over a connection. On an autocommit connection each call is committed when it returns."""
+    """The table `audit_logs` over a connection, whose transaction (if it has one) this takes part in."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: database.Connection) -> None:
         self._connection = connection
-        self._insert = insert_statement(scalar(connection, sql.get("audit/has_users")))
 
     def log(self, event: AuditEvent) -> UUID:
-        """Stores one event and returns its id. An event that is there already changes nothing."""
-        identified = event if event.id is not None else msgspec.structs.replace(event, id=uuid4())
-        self.log_many([identified])
-        assert identified.id is not None
-        return identified.id
+        """Stores one event and answers with its id. An event that was stored before is left alone."""
+        ids, _ = self._store([event])
+        return ids[0]
 
     def log_many(self, events: Iterable[AuditEvent]) -> Stored:
-        """Stores events in one statement. One with the id and time of an event that is there is a duplicate.
+        """Stores all of them, or none, in one statement; a few thousand at a time is quickest.
 
-        An event is never refused because its user is unknown: where events refer to users, such an id
-        is kept in `details` as `unresolved_user_id`. Raises psycopg.Error, and then none is stored.
+        An event with the id and time of a stored one is a duplicate, and left as it was stored.
         """
-        given = list(events)
-        if not given:
-            return Stored(0, 0)
-        (stored,) = row(self._connection, self._insert, {"events": encode(given)})
-        return Stored(stored, len(given) - stored)
+        ids, stored = self._store(list(events))
+        return Stored(stored, len(ids) - stored)
 
-    def query_logs(self, filters: Filters) -> list[dict[str, Any]]:
-        """The events that fit, newest first, by column names."""
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(sql.get("audit/find"), parameters(filters)).fetchall()
+    def query_logs(self, filters: Filters) -> list[AuditLog]:
+        """The events that match, newest first, at most `filters.limit` after `filters.offset`."""
+        data, _, _ = database.row(self._connection, sql.get("audit/page"), filters.values())
+        return msgspec.json.decode(data, type=list[AuditLog])
 
+    def _store(self, events: list[AuditEvent]) -> tuple[list[UUID], int]:
+        if not events:
+            return [], 0
+        ids, stored = database.row(self._connection, self._storing, {"events": as_json(events)})
+        return ids, stored
 
-def insert_statement(has_users: bool) -> Any:
-    """The statement that stores events, for a table that refers to users or one that does not."""
-    return sql.get("audit/insert_with_users" if has_users else "audit/insert")
-
-
-def encode(events: list[AuditEvent]) -> str:
-    """Events as the JSON array that the insert statements take, with the columns' names."""
-    return msgspec.json.encode([msgspec.structs.asdict(event) for event in events]).decode()
+    @cached_property
+    def _storing(self) -> LiteralString:
+        return storing(bool(database.scalar(self._connection, sql.get("audit/refers_to_users"))))
 
 
-def parameters(filters: Filters) -> dict[str, Any]:
-    """Filters as the find statements take them."""
-    return {
-        "event_type": filters.event_type,
-        "user_id": filters.user_id,
-        "resource_type": filters.resource_type,
-        "resource_id": filters.resource_id,
-        "action": filters.action,
-        "status": filters.status,
-        "start": filters.start,
-        "end": filters.end,
-        "limit": min(filters.limit, MOST_ROWS),
-        "offset": filters.offset,
-    }
+def storing(refers_to_users: bool) -> LiteralString:
+    """The statement that stores a batch, by what `audit/refers_to_users` says of this database.
+
+    It takes `events` (see `as_json`) and answers with the ids in the order given and how many are new.
+    """
+    return sql.get("audit/store_resolving_users" if refers_to_users else "audit/store")
+
+
+def as_json(events: list[AuditEvent]) -> str:
+    """A batch as the statement takes it."""
+    return msgspec.json.encode(events).decode()

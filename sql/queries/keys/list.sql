@@ -1,0 +1,2 @@
+-- Every key there was, without its hash.
+SELECT id, name, scopes, created_at, revoked_at FROM ops.api_keys ORDER BY created_at DESC, id

@@ -1,0 +1,62 @@
+"""Every setting is documented; a wrong one is named by its variable."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline import settings
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+
+
+@pytest.fixture(autouse=True)
+def _no_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_page_and_the_code_name_the_same_settings() -> None:
+    documented = set(re.findall(r"^\| `(OPS_\w+)`", PAGE.read_text(), re.MULTILINE))
+
+    assert documented == {f"OPS_{name.upper()}" for name in settings.Settings.model_fields}
+
+
+def test_the_page_has_the_real_defaults() -> None:
+    documented = dict(re.findall(r"^\| `(OPS_\w+)` \| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE))
+
+    for name, field in settings.Settings.model_fields.items():
+        if field.default is not None:
+            assert documented[f"OPS_{name.upper()}"] == f"{field.default}".removesuffix(".0")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "advice"),
+    [
+        ("OPS_API_PORT", "http", "valid integer"),
+        ("OPS_API_PORT", "70000", "less than or equal to 65535"),
+        ("OPS_SHUTDOWN_TIMEOUT_SECONDS", "-1", "greater than 0"),
+        ("OPS_DATABASE_URL", "mysql://x", "postgresql://user:password@host:5432/database"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, advice: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load()
+
+    assert str(caught.value).startswith(f"{variable}: ")
+    assert advice in str(caught.value)
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", "")
+
+    assert settings.load().database_url is None
+
+
+def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://me:s3cret@db/app")
+
+    assert "s3cret" not in repr(settings.load())
