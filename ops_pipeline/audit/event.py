@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -136,4 +136,6 @@ def _explained(message: str) -> EventError:
     if unknown := re.match(r"Object contains unknown field `(.*)`", message, re.DOTALL):
         return EventError(unknown[1], f"is not a field; there is: {', '.join(_WIRE.values())}")
     reason, _, path = message.partition(" - at `$.")
+    if reason.startswith("Invalid enum value"):
+        reason = f"must be one of {', '.join(get_args(Status))}"
     return EventError(path.removesuffix("`"), reason)

@@ -1,0 +1,164 @@
+"""Events are kept once, whoever they name, and found again newest first."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from ops_pipeline import database
+from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.audit.repository import AuditLogRepository, Filters, Stored
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ALICE = UUID("00000000-0000-4000-8000-00000000a11c")
+
+
+@pytest.fixture
+def repository(connection: database.Connection) -> AuditLogRepository:
+    return AuditLogRepository(connection)
+
+
+@pytest.fixture
+def users_url(new_database: Callable[..., str]) -> str:
+    """A database whose application has users, one of them Alice."""
+    url = new_database()
+    with database.connect(url, "test") as session:
+        session.execute("CREATE TABLE public.users (id uuid PRIMARY KEY)")
+        session.execute("INSERT INTO public.users VALUES (%s)", [ALICE])
+    database.migrate(url)
+    return url
+
+
+@pytest.fixture
+def with_users(users_url: str) -> Iterator[database.Connection]:
+    with database.connect(users_url, "test") as session:
+        yield session
+
+
+def test_an_event_is_found_again_as_it_was(repository: AuditLogRepository) -> None:
+    event = AuditEvent(
+        id=uuid4(),
+        event_type="session.closed",
+        user_id=uuid4(),
+        resource_type="session",
+        resource_id=uuid4(),
+        action="close",
+        details={"reason": "expired", "deep": [{"ä": 1.5}, None, "\\u0000"], "huge": 10**30},
+        ip_address="2001:db8::7",
+        status="success",
+        duration_ms=2**31 - 1,
+        created_at=NOON,
+        created_by="nightly",
+    )
+
+    assert repository.log(event) == event.id
+
+    (found,) = repository.query_logs(Filters())
+    assert {name: getattr(found, name) for name in AuditEvent.__struct_fields__} == {
+        name: getattr(event, name) for name in AuditEvent.__struct_fields__
+    }
+
+
+def test_an_event_without_id_and_time_gets_both(repository: AuditLogRepository) -> None:
+    before = datetime.now(UTC)
+
+    given = repository.log(AuditEvent(event_type="ping"))
+
+    (found,) = repository.query_logs(Filters())
+    assert found.id == given
+    assert found.id.version == 4
+    assert abs(found.created_at - before) < timedelta(minutes=5)
+
+
+def test_an_event_is_stored_once_however_often_it_is_sent(repository: AuditLogRepository) -> None:
+    events = [AuditEvent(id=uuid4(), event_type="a", created_at=NOON) for _ in range(3)]
+
+    assert repository.log_many(events) == Stored(stored=3, duplicate=0)
+    assert repository.log_many([*events, AuditEvent(event_type="b")]) == Stored(stored=1, duplicate=3)
+    assert repository.log_many([AuditEvent(id=uuid4(), event_type="c", created_at=NOON)] * 2) == Stored(1, 1)
+    assert repository.log(events[0]) == events[0].id
+    assert repository.log_many([]) == Stored(0, 0)
+    assert len(repository.query_logs(Filters())) == 5
+
+
+def test_an_unknown_user_is_kept_in_the_details(with_users: database.Connection) -> None:
+    repository, stranger = AuditLogRepository(with_users), uuid4()
+
+    stored = repository.log_many(
+        AuditEvent(event_type=name, user_id=user, details=details)
+        for name, user, details in [
+            ("known", ALICE, {"a": 1}),
+            ("unknown", stranger, {"a": 1}),
+            ("unknown without details", stranger, None),
+            ("nobody", None, None),
+        ]
+    )
+
+    assert stored == Stored(stored=4, duplicate=0)
+    found = {log.event_type: (log.user_id, log.details) for log in repository.query_logs(Filters())}
+    assert found == {
+        "known": (ALICE, {"a": 1}),
+        "unknown": (None, {"a": 1, "unresolved_user_id": str(stranger)}),
+        "unknown without details": (None, {"unresolved_user_id": str(stranger)}),
+        "nobody": (None, None),
+    }
+
+
+def test_a_user_who_is_being_deleted_is_no_reason_to_refuse(
+    users_url: str, with_users: database.Connection
+) -> None:
+    deleting = with_users
+    with database.connect(users_url, "test", lock_timeout="30s") as session, ThreadPoolExecutor() as pool:
+        with deleting.transaction():
+            deleting.execute("DELETE FROM public.users")
+            event = AuditEvent(event_type="a", user_id=ALICE)
+            storing = pool.submit(AuditLogRepository(session).log, event)
+            _wait_until_blocked(deleting, session.info.backend_pid)
+        storing.result(timeout=30)
+
+    (found,) = AuditLogRepository(with_users).query_logs(Filters())
+    assert found.user_id is None
+    assert found.details == {"unresolved_user_id": str(ALICE)}
+
+
+def test_without_a_users_table_the_user_is_kept_as_given(repository: AuditLogRepository) -> None:
+    user = uuid4()
+    repository.log(AuditEvent(event_type="a", user_id=user))
+
+    assert [log.user_id for log in repository.query_logs(Filters(user_id=user))] == [user]
+
+
+def test_every_filter_narrows_and_both_dates_are_inclusive(repository: AuditLogRepository) -> None:
+    user, resource = uuid4(), uuid4()
+    match = {
+        "event_type": "a", "user_id": user, "resource_type": "file", "resource_id": resource,
+        "action": "open", "status": "failure",
+    }  # fmt: skip
+    repository.log(AuditEvent(created_at=NOON, **match))  # type: ignore[arg-type]
+    repository.log(AuditEvent(event_type="b", created_at=NOON + timedelta(microseconds=1)))
+
+    for name, value in match.items():
+        (found,) = repository.query_logs(Filters(**{name: value}))  # type: ignore[arg-type]
+        assert found.event_type == "a"
+    assert [log.event_type for log in repository.query_logs(Filters(end_date=NOON))] == ["a"]
+    assert len(repository.query_logs(Filters(start_date=NOON))) == 2
+    assert repository.query_logs(Filters(start_date=NOON + timedelta(microseconds=2))) == []
+
+
+def test_pages_are_newest_first_and_do_not_overlap(repository: AuditLogRepository) -> None:
+    moments = [NOON + timedelta(hours=hour) for hour in range(5)]
+    repository.log_many(AuditEvent(event_type="a", created_at=moment) for moment in moments)
+
+    pages = [repository.query_logs(Filters(limit=2, offset=offset)) for offset in (0, 2, 4)]
+
+    assert [log.created_at for page in pages for log in page] == moments[::-1]
+
+
+def _wait_until_blocked(session: database.Connection, pid: int) -> None:
+    deadline = time.monotonic() + 30
+    while not database.scalar(session, "SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid]):
+        assert time.monotonic() < deadline, "the event was not held up by the deletion"
+        time.sleep(0.01)
