@@ -1,0 +1,1 @@
+"""Answers questions about the database: who did what, is it up, how is it doing."""

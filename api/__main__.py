@@ -1,0 +1,5 @@
+"""`python -m api`"""
+
+from api.server import main
+
+main()

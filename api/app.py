@@ -1,0 +1,56 @@
+"""The application: routes, state, and what holds for all of them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.types import ASGIApp
+
+from api import audit, health, maintenance, metrics, problems
+from api.observed import Observed
+from api.pool import Pool
+from ops_pipeline import __version__
+from ops_pipeline.settings import Settings
+
+MOST_BYTES = 16 * 1024 * 1024
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The API over the database that `settings` name; they come from `embedded.resolved`.
+
+    The database may be away: the application starts, and says so until it is back.
+    """
+    counted = metrics.Metrics()
+    url = settings.database_url or ""
+    pool = Pool(url, counted.note_query)
+
+    @asynccontextmanager
+    async def connected(_: Litestar) -> AsyncIterator[None]:
+        await pool.open()
+        try:
+            yield
+        finally:
+            await pool.close()
+
+    return Litestar(
+        route_handlers=[audit.router, maintenance.router, health.router, metrics.metrics],
+        exception_handlers=problems.HANDLERS,
+        lifespan=[connected],
+        state=State({"pool": pool, "metrics": counted, "url": url, "lifecycle": health.Lifecycle()}),
+        request_max_body_size=MOST_BYTES,
+        openapi_config=OpenAPIConfig(
+            title="Ops Pipeline",
+            version=__version__,
+            path="/schema",
+            render_plugins=[SwaggerRenderPlugin()],
+        ),
+        logging_config=None,
+    )
+
+
+def observed(app: Litestar) -> ASGIApp:
+    """The application with every request measured and logged, as a server is given it."""
+    return Observed(app, app.state.metrics)

@@ -1,0 +1,33 @@
+"""What maintenance has done."""
+
+from typing import Annotated
+
+from litestar import Response, Router, get
+from litestar.datastructures import State
+from litestar.params import Parameter
+
+import sql
+from api.auth import require_scope
+from api.page import page
+
+
+@get(
+    "/runs",
+    operation_id="listMaintenanceRuns",
+    summary="What ran and what it did",
+    opt={"scope": "maintenance:read"},
+)
+async def runs(
+    state: State,
+    policy: Annotated[
+        str | None, Parameter(description="Only this policy, as app/retention/sessions")
+    ] = None,
+    limit: Annotated[int, Parameter(ge=1, description="At most so many, 1000 at the most")] = 100,
+) -> Response[bytes]:
+    """The newest runs of the policies, the newest first."""
+    values = {"policy": policy, "limit": min(limit, 1000)}
+    ((data, count),) = await state.pool.rows("select", sql.get("history/list_runs"), values)
+    return page(data, count, None)
+
+
+router = Router("/api/admin/maintenance", route_handlers=[runs], guards=[require_scope], tags=["maintenance"])

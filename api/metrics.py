@@ -1,0 +1,149 @@
+"""Prometheus metrics of this process and of the application it looks after."""
+
+import asyncio
+import time
+from typing import Any
+
+import psycopg
+import structlog
+from litestar import Request, Response, get
+from litestar.datastructures import State
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from psycopg_pool import PoolTimeout
+
+import sql
+from api.pool import Pool
+from ops_pipeline.audit.event import AuditEvent
+
+REQUEST_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2000, 5000)
+QUERY_MS = (1, 2, 5, 10, 25, 50, 100, 500, 1000)
+LLM_MS = (100, 250, 500, 1000, 2000, 5000, 10000)
+REFRESH_SECONDS = 15.0
+REFRESH_TIMEOUT = 2.0
+COUNT_UP_TO = 100_000
+"""A table with more rows is not counted for a scrape; its size is the statistics' estimate."""
+MOST_MODELS = 50
+
+log = structlog.get_logger()
+
+
+class _Duration:
+    """One observation for two histograms: in milliseconds as the mission names it, and in seconds as
+    Prometheus' conventions ask for."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        name: str,
+        help_text: str,
+        labels: list[str],
+        buckets_ms: tuple[int, ...],
+    ) -> None:
+        self._ms = Histogram(
+            f"{name}_ms", f"{help_text} in ms", labels, buckets=buckets_ms, registry=registry
+        )
+        self._seconds = Histogram(
+            f"{name}_seconds",
+            f"{help_text} in seconds",
+            labels,
+            buckets=[each / 1000 for each in buckets_ms],
+            registry=registry,
+        )
+
+    def observe(self, seconds: float, *labels: str) -> None:
+        self._ms.labels(*labels).observe(seconds * 1000)
+        self._seconds.labels(*labels).observe(seconds)
+
+
+class Metrics:
+    """What this process counts, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = _Duration(
+            self.registry, "http_request_duration", "Duration of HTTP requests",
+            ["method", "route", "status_code"], REQUEST_MS,
+        )  # fmt: skip
+        self._queries = _Duration(
+            self.registry, "database_query_duration", "Duration of database queries", ["query_type"], QUERY_MS
+        )
+        self._llm = _Duration(
+            self.registry, "llm_request_duration", "Duration of LLM API requests", ["model", "status"], LLM_MS
+        )
+        self._conversations = Gauge(
+            "conversations_total",
+            f"Total number of conversations, an estimate above {COUNT_UP_TO}, NaN without such a table",
+            registry=self.registry,
+        )
+        self._sessions = Gauge(
+            "active_sessions",
+            "Number of sessions that have not expired, NaN when sessions do not say when they do",
+            registry=self.registry,
+        )
+        self._errors = Counter(
+            "errors_total", "Total number of errors", ["error_type", "status_code"], registry=self.registry
+        )
+        self._models: set[str] = set()
+        self._refreshed = float("-inf")
+        self._refreshing = asyncio.Lock()
+
+    def note_request(self, method: str, route: str, status: int, seconds: float, error: str | None) -> None:
+        """A request was answered. `route` is its template; `error` is the kind of problem, if it was one."""
+        self._requests.observe(seconds, method, route, str(status))
+        if error is not None:
+            self._errors.labels(error, str(status)).inc()
+
+    def note_query(self, query_type: str, seconds: float) -> None:
+        """A statement was answered or has failed."""
+        self._queries.observe(seconds, query_type)
+
+    def note_llm_request(self, event: AuditEvent) -> None:
+        """Applications report their LLM calls as audit events of type `llm_request`, with `durationMs`,
+        `status` and the model in `details.model`. Past 50 models the label is `other`."""
+        if event.event_type != "llm_request" or event.duration_ms is None:
+            return
+        model = str((event.details or {}).get("model", "unknown"))[:64]
+        if model not in self._models:
+            if len(self._models) >= MOST_MODELS:
+                model = "other"
+            self._models.add(model)
+        self._llm.observe(event.duration_ms / 1000, model, event.status or "unknown")
+
+    async def refresh(self, pool: Pool) -> None:
+        """Counts the application's rows again when that was more than 15 seconds ago.
+
+        A database that does not answer within 2 seconds makes them NaN, and never fails the scrape.
+        """
+        async with self._refreshing:
+            if time.monotonic() - self._refreshed < REFRESH_SECONDS:
+                return
+            try:
+                async with asyncio.timeout(REFRESH_TIMEOUT):
+                    conversations, sessions = await _count(pool)
+            except (psycopg.Error, PoolTimeout, TimeoutError) as error:
+                log.warning("application metrics unknown", error=type(error).__name__)
+                conversations = sessions = float("nan")
+            self._conversations.set(conversations)
+            self._sessions.set(sessions)
+            self._refreshed = time.monotonic()
+
+
+async def _count(pool: Pool) -> tuple[float, float]:
+    ((estimate, sessions_expire),) = await pool.rows("select", sql.get("metrics/tables"))
+    conversations = sessions = float("nan")
+    if estimate is not None and estimate > COUNT_UP_TO:
+        conversations = estimate
+    elif estimate is not None:
+        ((conversations,),) = await pool.rows("select", sql.get("metrics/conversations"))
+    if sessions_expire:
+        ((sessions,),) = await pool.rows("select", sql.get("metrics/active_sessions"))
+    return conversations, sessions
+
+
+@get("/metrics", operation_id="metrics", summary="Prometheus text or OpenMetrics", tags=["metrics"])
+async def metrics(request: Request[Any, Any, State], state: State) -> Response[bytes]:
+    """What Prometheus scrapes."""
+    await state.metrics.refresh(state.pool)
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return Response(encode(state.metrics.registry), headers={"Content-Type": content_type})

@@ -1,0 +1,62 @@
+"""Around every request, outside of everything: its id, its time, its line in the log."""
+
+import re
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.metrics import Metrics
+from api.problems import slug
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+QUIET = ("/health", "/metrics")
+
+log = structlog.get_logger()
+
+
+class Observed:
+    """An ASGI application with what it wraps measured and logged.
+
+    It stands outside of the framework, so that what the framework itself refuses is counted too. No label
+    takes a value that a client can make up: an unknown path is `unmatched`, an unknown method `other`.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(dict(scope["headers"]).get(b"x-request-id", b""))
+        status = 500
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        began = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_noting)
+            finally:
+                self._note(scope, status, time.perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = scope.get("path_template") or "unmatched"
+        self._metrics.note_request(method, route, status, seconds, slug(status) if status >= 400 else None)
+        write: Callable[..., object] = log.debug if route.startswith(QUIET) and status < 400 else log.info
+        write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3))
+
+
+def _request_id(given: bytes) -> str:
+    text = given.decode("latin-1")
+    return text if re.fullmatch(r"[\w.-]{1,64}", text, re.ASCII) else uuid4().hex

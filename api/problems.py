@@ -1,0 +1,100 @@
+"""Every error as an RFC 9457 problem: what it is, in which field, and what would be right."""
+
+from typing import Any
+
+import psycopg
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "5"
+
+SLUGS = {
+    400: "validation",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+    503: "unavailable",
+}
+
+log = structlog.get_logger()
+
+
+class Problem(Exception):
+    """An error for the client. `errors` names the fields, each with what would be right."""
+
+    def __init__(self, status: int, detail: str, errors: list[dict[str, str]] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors or []
+
+
+def slug(status: int) -> str:
+    """The stable name of that kind of problem."""
+    return SLUGS.get(status, "internal" if status >= 500 else "request")
+
+
+def _answer(
+    request: Request[Any, Any, Any], status: int, detail: str, errors: list[dict[str, str]], **headers: str
+) -> Response[dict[str, Any]]:
+    name = slug(status)
+    content: dict[str, Any] = {
+        "type": f"/problems/{name}",
+        "title": name.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        content["errors"] = errors
+    return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _of_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[dict[str, Any]]:
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    return _answer(request, problem.status, problem.detail, problem.errors, **headers)
+
+
+def _of_validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
+    extra = error.extra if isinstance(error.extra, list) else []
+    errors = [
+        {"field": str(each.get("key", "")), "reason": str(each.get("message", ""))}
+        for each in extra
+        if isinstance(each, dict)
+    ]
+    named = "; ".join(f"{each['field']}: {each['reason']}" for each in errors)
+    return _answer(request, 400, named or error.detail, errors)
+
+
+def _of_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    return _answer(request, error.status_code, error.detail, [], **headers)
+
+
+def _of_database(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    log.warning("database unavailable", error=f"{type(error).__name__}: {error}".splitlines()[0])
+    detail = "The database does not answer in time. Nothing was stored; try again."
+    return _answer(request, 503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
+
+
+def _of_anything_else(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    log.error("request failed", exc_info=error)
+    return _answer(request, 500, "Something went wrong here; the log knows it by the request id.", [])
+
+
+HANDLERS: ExceptionHandlersMap = {
+    Problem: _of_problem,
+    ValidationException: _of_validation,
+    HTTPException: _of_http,
+    psycopg.OperationalError: _of_database,
+    PoolTimeout: _of_database,
+    PoolClosed: _of_database,
+    TooManyRequests: _of_database,
+    Exception: _of_anything_else,
+}

@@ -1,0 +1,2 @@
+-- How many conversations there are, exactly.
+SELECT count(*) FROM public.conversations
