@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -15,9 +15,10 @@ import sql
 from api.auth import require_scope
 from api.page import page
 from api.problems import Problem
-from ops_pipeline.audit.event import AuditEvent, field_and_reason
-from ops_pipeline.audit.repository import MOST_ROWS, Filters, encode, insert_statement, parameters
+from ops_pipeline.audit.event import AuditEvent, EventError, decode
+from ops_pipeline.audit.repository import Filters, as_json, storing
 
+MOST_ROWS = 1000
 FILTERS = (
     "eventType", "userId", "resourceType", "resourceId", "action", "status", "startDate", "endDate",
     "limit", "offset",
@@ -44,12 +45,11 @@ async def store(request: Request[Any, Any, State], state: State) -> dict[str, An
     if body.startswith(b"["):
         return await _store_batch(body, state)
     try:
-        event = _with_id(msgspec.json.decode(body, type=AuditEvent))
-        await _insert(state, [event])
-    except (msgspec.MsgspecError, psycopg.DataError) as error:
-        field, reason = field_and_reason(error)
-        raise Problem(400, f"{field}: {reason}", [{"field": field, "reason": reason}]) from error
-    return {"success": True, "id": event.id}
+        (event_id,) = await _insert(state, [decode(body)])
+    except (EventError, psycopg.DataError) as error:
+        reason = _reason(error)
+        raise Problem(400, str(error), [reason]) from error
+    return {"success": True, "id": event_id}
 
 
 @get(
@@ -60,7 +60,7 @@ async def store(request: Request[Any, Any, State], state: State) -> dict[str, An
     guards=[require_scope],
     tags=["audit"],
 )
-async def find(
+async def find(  # noqa: PLR0913, PLR0917 - a filter each
     request: Request[Any, Any, State],
     state: State,
     event_type: Annotated[Text, Parameter(query="eventType")] = None,
@@ -84,12 +84,12 @@ async def find(
         resource_id=resource_id,
         action=action,
         status=status,
-        start=_time("startDate", start_date),
-        end=_time("endDate", end_date),
+        start_date=_time("startDate", start_date),
+        end_date=_time("endDate", end_date),
         limit=limit,
         offset=offset,
     )
-    ((data, count, more),) = await state.pool.rows("select", sql.get("audit/find_page"), parameters(filters))
+    ((data, count, more),) = await state.pool.rows("select", sql.get("audit/page"), filters.values())
     given = {name: value for name, value in request.query_params.items() if name not in {"limit", "offset"}}
     query = urlencode({**given, "limit": limit, "offset": offset + limit})
     return page(data, count, f"{request.url.path}?{query}" if more else None)
@@ -105,7 +105,7 @@ async def find(
 )
 async def one(state: State, event_id: UUID) -> Response[bytes]:
     """The event with that id."""
-    found = await state.pool.rows("select", sql.get("audit/by_id"), {"id": event_id})
+    found = await state.pool.rows("select", sql.get("audit/one"), {"id": event_id})
     if not found:
         raise Problem(404, f"There is no event with the id {event_id}")
     return Response(b'{"success":true,"data":%b}' % found[0][0].encode(), media_type=MediaType.JSON)
@@ -120,16 +120,17 @@ async def _store_batch(body: bytes, state: State) -> dict[str, Any]:
     good: list[tuple[int, AuditEvent]] = []
     for index, item in enumerate(items):
         try:
-            event = _with_id(msgspec.json.decode(item, type=AuditEvent))
-        except msgspec.MsgspecError as error:
-            results.append(_refused(index, error))
-        else:
-            good.append((index, event))
+            good.append((index, decode(item)))
+        except EventError as error:
+            results.append({"index": index, "error": _reason(error)})
     results += await _insert_each(state, good)
     results.sort(key=lambda result: result["index"])
     errors = [result for result in results if "error" in result]
     if errors and len(errors) == len(results):
-        named = [{"field": f"[{each['index']}].{each['error']['field']}", **_reason(each)} for each in errors]
+        named = [
+            {"field": f"[{each['index']}].{each['error']['field']}", "reason": each["error"]["reason"]}
+            for each in errors
+        ]
         raise Problem(400, "No event was stored; each is refused for a reason of its own", named)
     return {"success": not errors, "results": results}
 
@@ -139,33 +140,27 @@ async def _insert_each(state: State, events: list[tuple[int, AuditEvent]]) -> li
     if not events:
         return []
     try:
-        await _insert(state, [event for _, event in events])
+        ids = await _insert(state, [event for _, event in events])
     except psycopg.DataError as error:
         if len(events) == 1:
-            return [_refused(events[0][0], error)]
+            return [{"index": events[0][0], "error": _reason(error)}]
         half = len(events) // 2
         return [*await _insert_each(state, events[:half]), *await _insert_each(state, events[half:])]
-    return [{"index": index, "id": event.id} for index, event in events]
+    return [{"index": index, "id": each} for (index, _), each in zip(events, ids, strict=True)]
 
 
-async def _insert(state: State, events: list[AuditEvent]) -> None:
-    ((has_users,),) = await state.pool.rows("select", sql.get("audit/has_users"))
-    await state.pool.rows("insert", insert_statement(has_users), {"events": encode(events)})
+async def _insert(state: State, events: list[AuditEvent]) -> list[UUID]:
+    ((refers_to_users,),) = await state.pool.rows("select", sql.get("audit/refers_to_users"))
+    ((ids, _),) = await state.pool.rows("insert", storing(refers_to_users), {"events": as_json(events)})
     for event in events:
         state.metrics.note_llm_request(event)
+    return list(ids)
 
 
-def _with_id(event: AuditEvent) -> AuditEvent:
-    return event if event.id is not None else msgspec.structs.replace(event, id=uuid4())
-
-
-def _refused(index: int, error: Exception) -> dict[str, Any]:
-    field, reason = field_and_reason(error)
-    return {"index": index, "error": {"field": field, "reason": reason}}
-
-
-def _reason(result: dict[str, Any]) -> dict[str, str]:
-    return {"reason": result["error"]["reason"]}
+def _reason(error: EventError | psycopg.DataError) -> dict[str, str]:
+    if isinstance(error, EventError):
+        return {"field": error.field or "body", "reason": error.reason}
+    return {"field": "body", "reason": f"PostgreSQL cannot keep it: {error.diag.message_primary}"}
 
 
 def _refuse_unknown(request: Request[Any, Any, State]) -> None:

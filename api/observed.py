@@ -6,7 +6,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import structlog
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
 from api.problems import slug
@@ -29,7 +30,7 @@ class Observed:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(dict(scope["headers"]).get(b"x-request-id", b""))
@@ -49,7 +50,7 @@ class Observed:
             finally:
                 self._note(scope, status, time.perf_counter() - began)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: HTTPScope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = scope.get("path_template") or "unmatched"
         self._metrics.note_request(method, route, status, seconds, slug(status) if status >= 400 else None)

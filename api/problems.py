@@ -26,7 +26,7 @@ SLUGS = {
 log = structlog.get_logger()
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     """An error for the client. `errors` names the fields, each with what would be right."""
 
     def __init__(self, status: int, detail: str, errors: list[dict[str, str]] | None = None) -> None:
@@ -42,7 +42,7 @@ def slug(status: int) -> str:
 
 
 def _answer(
-    request: Request[Any, Any, Any], status: int, detail: str, errors: list[dict[str, str]], **headers: str
+    status: int, detail: str, errors: list[dict[str, str]], **headers: str
 ) -> Response[dict[str, Any]]:
     name = slug(status)
     content: dict[str, Any] = {
@@ -56,12 +56,12 @@ def _answer(
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _of_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[dict[str, Any]]:
+def _of_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[dict[str, Any]]:
     headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
-    return _answer(request, problem.status, problem.detail, problem.errors, **headers)
+    return _answer(problem.status, problem.detail, problem.errors, **headers)
 
 
-def _of_validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
+def _of_validation(_: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
     extra = error.extra if isinstance(error.extra, list) else []
     errors = [
         {"field": str(each.get("key", "")), "reason": str(each.get("message", ""))}
@@ -69,23 +69,23 @@ def _of_validation(request: Request[Any, Any, Any], error: ValidationException) 
         if isinstance(each, dict)
     ]
     named = "; ".join(f"{each['field']}: {each['reason']}" for each in errors)
-    return _answer(request, 400, named or error.detail, errors)
+    return _answer(400, named or error.detail, errors)
 
 
-def _of_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+def _of_http(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-    return _answer(request, error.status_code, error.detail, [], **headers)
+    return _answer(error.status_code, error.detail, [], **headers)
 
 
-def _of_database(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+def _of_database(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     log.warning("database unavailable", error=f"{type(error).__name__}: {error}".splitlines()[0])
     detail = "The database does not answer in time. Nothing was stored; try again."
-    return _answer(request, 503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
+    return _answer(503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
 
 
-def _of_anything_else(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+def _of_anything_else(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     log.error("request failed", exc_info=error)
-    return _answer(request, 500, "Something went wrong here; the log knows it by the request id.", [])
+    return _answer(500, "Something went wrong here; the log knows it by the request id.", [])
 
 
 HANDLERS: ExceptionHandlersMap = {

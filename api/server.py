@@ -33,8 +33,7 @@ def main() -> None:
                 _migrate(str(resolved.database_url))
             drained = asyncio.run(_serve(resolved))
     except (settings.SettingsError, embedded.EmbeddedServerError, OSError) as error:
-        print(f"The API cannot start: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(f"The API cannot start: {error}")
     sys.exit(0 if drained else 1)
 
 
@@ -51,7 +50,7 @@ async def _serve(resolved: settings.Settings) -> bool:
     listening = socket.create_server((resolved.api_host, resolved.api_port), backlog=1024)
     server = _Server(
         uvicorn.Config(
-            observed(app),  # type: ignore[arg-type]
+            observed(app),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -53,9 +53,10 @@ def create(connection: Connection, name: str, scopes: Sequence[str]) -> NewKey:
     if not name.strip():
         raise KeyRefusedError("name: a key needs a name that says whose it is")
     key = PREFIX + secrets.token_urlsafe(32)
-    values = {"name": name.strip(), "key_hash": hashed(key), "scopes": sorted(set(scopes))}
+    granted = sorted(set(scopes))
+    values = {"name": name.strip(), "key_hash": hashed(key), "scopes": granted}
     (key_id,) = row(connection, sql.get("keys/create"), values)
-    return NewKey(key_id, name.strip(), tuple(values["scopes"]), key)
+    return NewKey(key_id, name.strip(), tuple(granted), key)
 
 
 def list_keys(connection: Connection) -> list[Key]:
