@@ -17,3 +17,9 @@ def get(name: str) -> LiteralString:
     Raises FileNotFoundError when there is no such statement.
     """
     return (FOLDER / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def demo(name: str) -> LiteralString:
+    """The text of `demo/<name>.sql`, as `get` answers it."""
+    return (FOLDER / "demo" / f"{name}.sql").read_text(encoding="utf-8")

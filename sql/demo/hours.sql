@@ -1,0 +1,21 @@
+-- The hours of 120 days in which the application is used. Nights are quiet: maintenance runs around the
+-- time of day of as_of, and from one hour before it until five hours after it nothing happens on any
+-- day. So a second night right after the first finds no row that has expired in between.
+-- Afternoons are busier than mornings, and weekends have a third of a working day.
+INSERT INTO demo_hours (hour_number, starts_at, before, weight, total)
+SELECT row_number() OVER (ORDER BY starts_at) - 1,
+       starts_at,
+       sum(weight) OVER (ORDER BY starts_at) - weight,
+       weight,
+       sum(weight) OVER ()
+FROM (
+  SELECT demo.as_of + make_interval(hours => hour - 24 * days_ago) AS starts_at,
+         round(
+           (200 + 800 * sin(pi() * (hour - 4) / 20.0))
+           * CASE WHEN extract(isodow FROM demo.as_of + make_interval(hours => 12 - 24 * days_ago)) > 5
+                  THEN 0.33 ELSE 1 END
+         )::bigint AS weight
+  FROM demo
+  CROSS JOIN generate_series(1, 120) days_ago
+  CROSS JOIN generate_series(5, 22) hour
+) used

@@ -1,0 +1,40 @@
+-- The kinds of audit events and how many of 200 events are of each.
+INSERT INTO demo_kinds (slot, event_type, resource_type, action, actor, usual_status, slowest_ms)
+SELECT row_number() OVER (ORDER BY event_type, nth) - 1,
+       event_type, resource_type, action, actor, usual_status, slowest_ms
+FROM (VALUES
+  ('login',                    14, 'session',      'sign_in',            'user',   'success', 900),
+  ('login_failed',              5, NULL,           'sign_in',            'nobody', 'failure', 900),
+  ('logout',                    6, 'session',      'sign_out',           'user',   'success', NULL),
+  ('token_refreshed',          10, 'session',      'refresh_token',      'user',   'success', 120),
+  ('session_expired',           3, 'session',      'expire_session',     'system', 'success', NULL),
+  ('password_changed',          1, 'user',         'change_password',    'user',   'success', 700),
+  ('password_reset_requested',  1, 'user',         'request_reset',      'nobody', 'success', 300),
+  ('mfa_enabled',               1, 'user',         'enable_mfa',         'user',   'success', 300),
+  ('user_created',              1, 'user',         'create_user',        'user',   'success', 400),
+  ('user_updated',              2, 'user',         'update_profile',     'user',   'success', 200),
+  ('user_deactivated',          1, 'user',         'deactivate_user',    'user',   'success', 200),
+  ('role_changed',              1, 'user',         'change_role',        'user',   'success', 200),
+  ('conversation_created',     10, 'conversation', 'create',             'user',   'success', 150),
+  ('conversation_renamed',      3, 'conversation', 'rename',             'user',   'success', 120),
+  ('conversation_shared',       2, 'conversation', 'share',              'user',   'success', 200),
+  ('conversation_exported',     1, 'conversation', 'export',             'user',   'success', 6000),
+  ('conversation_deleted',      2, 'conversation', 'delete',             'user',   'success', 300),
+  ('message_sent',             32, 'conversation', 'send_message',       'user',   'success', 250),
+  ('message_edited',            3, 'conversation', 'edit_message',       'user',   'success', 250),
+  ('llm_request',              38, 'conversation', 'complete',           'user',   'success', 24000),
+  ('memory_created',           16, 'memory',       'create',             'user',   'success', 200),
+  ('memory_updated',            4, 'memory',       'update',             'user',   'success', 200),
+  ('memory_deleted',            2, 'memory',       'delete',             'user',   'success', 200),
+  ('memory_searched',          16, NULL,           'search',             'user',   'success', 1500),
+  ('file_uploaded',             4, 'file',         'upload',             'user',   'success', 9000),
+  ('file_downloaded',           4, 'file',         'download',           'user',   'success', 4000),
+  ('api_key_created',           1, 'api_key',      'create',             'user',   'success', 150),
+  ('api_key_revoked',           1, 'api_key',      'revoke',             'user',   'success', 150),
+  ('settings_changed',          2, NULL,           'change_settings',    'user',   'success', 150),
+  ('permission_denied',         3, 'conversation', 'read',               'user',   'failure', 60),
+  ('rate_limited',              2, NULL,           NULL,                 'user',   'failure', 20),
+  ('webhook_delivered',         4, 'webhook',      'deliver',            'system', 'success', 8000),
+  ('job_finished',              4, 'job',          NULL,                 'system', 'success', 60000)
+) kind (event_type, weight, resource_type, action, actor, usual_status, slowest_ms)
+CROSS JOIN LATERAL generate_series(1, weight) nth

@@ -1,0 +1,235 @@
+"""The sample application's data: the same for the same seed, and with everything that maintenance meets."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql as compose
+
+from ops_pipeline import demo, embedded
+from ops_pipeline.database import Connection, connect, row, scalar
+from ops_pipeline.maintenance import partitions
+
+AS_OF = datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=UTC)
+SCALE = 0.01
+TABLES = ("users", "sessions", "conversations", "memories", "audit_logs")
+CONTENT = compose.SQL("SELECT md5(string_agg(t::text, E'\\n' ORDER BY t.id)) FROM {} t")
+
+
+def unwatched(message: str) -> None:
+    pass
+
+
+def fill(url: str, *, seed: int = 1, as_of: datetime = AS_OF) -> demo.Filled:
+    return demo.fill(url, seed=seed, scale=SCALE, as_of=as_of, report=unwatched)
+
+
+def content(url: str) -> dict[str, str]:
+    with connect(url, "test") as session:
+        return {
+            table: scalar(session, CONTENT.format(compose.Identifier(table))) or "nothing" for table in TABLES
+        }
+
+
+@pytest.fixture(scope="module")
+def filled(server: embedded.Server) -> Iterator[Connection]:
+    """One filled database for the tests that only look at it."""
+    with psycopg.connect(server.url("postgres"), autocommit=True) as administrator:
+        administrator.execute("CREATE DATABASE demo_data")
+        url = server.url("demo_data")
+        fill(url)
+        with connect(url, "test") as session:
+            yield session
+        administrator.execute("DROP DATABASE demo_data WITH (FORCE)")
+
+
+def test_the_same_seed_and_time_make_the_same_rows(new_database: Callable[[], str]) -> None:
+    first, again, other = new_database(), new_database(), new_database()
+    fill(first)
+    fill(again)
+    fill(other, seed=2)
+
+    assert content(first) == content(again)
+    assert all(content(other)[table] != content(first)[table] for table in TABLES)
+
+
+def test_rows_are_the_same_in_pieces_of_any_size(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, pieces = new_database(), new_database()
+    fill(whole)
+    monkeypatch.setattr(demo, "ROWS_A_STATEMENT", 777)
+    fill(pieces)
+
+    assert content(whole) == content(pieces)
+
+
+def test_the_scale_is_the_number_of_rows(filled: Connection) -> None:
+    counts = {table: count(filled, table) for table in TABLES}
+
+    assert counts == {
+        "users": 20,
+        "sessions": 500,
+        "conversations": 600,
+        "memories": 2_500,
+        "audit_logs": 3_000,
+    }
+
+
+def test_three_quarters_of_the_sessions_have_expired(filled: Connection) -> None:
+    expired = count(filled, "sessions", "created_at < %s", AS_OF - timedelta(days=30))
+
+    assert 0.7 < expired / 500 < 0.8
+
+
+def test_memories_are_attached_orphaned_and_free(filled: Connection) -> None:
+    orphaned = "session_id IS NOT NULL AND session_id NOT IN (SELECT id FROM sessions)"
+    expiring = "session_id IN (SELECT id FROM sessions WHERE created_at < %s)"
+
+    assert 0.02 < count(filled, "memories", orphaned) / 2_500 < 0.06
+    assert 0.03 < count(filled, "memories", "session_id IS NULL") / 2_500 < 0.07
+    assert count(filled, "memories", expiring, AS_OF - timedelta(days=30)) > 1_000
+
+
+@pytest.mark.parametrize("table", ["sessions", "memories", "audit_logs"])
+def test_some_rows_were_written_after_newer_ones(filled: Connection, table: str) -> None:
+    late = """
+        SELECT count(*) FROM (
+          SELECT created_at, max(created_at) OVER (PARTITION BY tableoid ORDER BY ctid) - created_at AS behind
+          FROM {}
+        ) t WHERE behind > %s
+    """
+    # A late audit event has its own day's partition, so it is behind by hours there.
+    behind = timedelta(hours=1) if table == "audit_logs" else timedelta(days=2)
+
+    assert scalar(filled, compose.SQL(late).format(compose.Identifier(table)), [behind]) > 0
+
+
+def test_audit_events_are_of_every_kind(filled: Connection) -> None:
+    kinds, statuses, families = row(
+        filled,
+        """
+        SELECT count(DISTINCT event_type), array_agg(DISTINCT status), array_agg(DISTINCT family(ip_address))
+        FROM audit_logs
+        """,
+    )
+
+    assert kinds >= 30
+    assert set(statuses) == {"success", "failure", "pending"}
+    assert set(families) == {4, 6, None}
+    assert count(filled, "audit_logs", "action IS NULL AND event_type = 'login'") > 0
+    assert scalar(filled, "SELECT max(n) FROM (SELECT count(*) n FROM audit_logs GROUP BY created_at) t") >= 6
+
+
+def test_a_call_to_a_model_says_which_and_how_long(filled: Connection) -> None:
+    calls = count(filled, "audit_logs", "event_type = 'llm_request'")
+
+    assert calls > 300
+    assert (
+        count(filled, "audit_logs", "event_type = 'llm_request' AND details ? 'model' AND duration_ms > 0")
+        == calls
+    )
+
+
+def test_the_id_of_an_unknown_user_is_kept(filled: Connection) -> None:
+    unresolved = "details ? 'unresolved_user_id'"
+    known = "(details->>'unresolved_user_id')::uuid IN (SELECT id FROM users)"
+
+    assert count(filled, "audit_logs", unresolved) > 0
+    assert count(filled, "audit_logs", f"{unresolved} AND user_id IS NOT NULL") == 0
+    assert count(filled, "audit_logs", known) == 0
+    by_somebody = "user_id IS NULL AND created_by LIKE '%%@%%' AND NOT details ? 'unresolved_user_id'"
+    assert count(filled, "audit_logs", by_somebody) == 0
+
+
+def test_every_audit_event_is_in_its_days_partition(filled: Connection) -> None:
+    assert count(filled, "audit_logs_default") == 0
+    first = min(each.lower for each in partitions.existing(filled, "audit_logs") if each.lower)
+    assert first.date() == date(2025, 11, 14)
+
+
+@pytest.mark.parametrize("table", ["sessions", "audit_logs"])
+def test_no_day_has_a_row_around_the_hour_of_maintenance(filled: Connection, table: str) -> None:
+    """So a second night right after the first finds nothing that has expired in between."""
+    for day in range(122):
+        maintenance = AS_OF - timedelta(days=day)
+        quiet = (maintenance - timedelta(hours=1), maintenance + timedelta(hours=5))
+        assert count(filled, table, "created_at BETWEEN %s AND %s", *quiet) == 0
+    assert count(filled, table, "created_at > %s", AS_OF) == 0
+
+
+def test_without_a_time_the_present_is_meant(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    before = datetime.now(UTC)
+    demo.fill(url, scale=SCALE, report=unwatched)
+
+    with connect(url, "test") as session:
+        newest = scalar(session, "SELECT max(created_at) FROM sessions")
+        assert before - timedelta(hours=30) < newest < before
+        for table, keep in (("sessions", timedelta(days=30)), ("audit_logs", timedelta(days=90))):
+            cutoff = before - keep
+            assert (
+                count(session, table, "created_at BETWEEN %s AND %s", cutoff, cutoff + timedelta(hours=5))
+                == 0
+            )
+
+
+def test_a_second_fill_changes_nothing_and_says_so(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    created = fill(url)
+    before = content(url)
+    messages: list[str] = []
+
+    again = demo.fill(url, seed=9, scale=0.5, report=messages.append)
+
+    assert created.created
+    assert not again.created
+    assert (again.sessions, again.memories, again.audit_events) == (500, 2_500, 3_000)
+    assert "already filled" in messages[-1]
+    assert content(url) == before
+
+
+def test_a_killed_fill_is_started_over(new_database: Callable[[], str]) -> None:
+    killed, undisturbed = new_database(), new_database()
+
+    def kill(message: str) -> None:
+        if message.startswith("audit_logs"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        demo.fill(killed, scale=SCALE, as_of=AS_OF, report=kill)
+    assert set(content(killed).values()) == {"nothing"}
+
+    assert fill(killed).created
+    fill(undisturbed)
+    assert content(killed) == content(undisturbed)
+
+
+@pytest.mark.parametrize("table", ["users", "sessions", "conversations", "memories"])
+def test_somebody_elses_table_is_refused_and_untouched(new_database: Callable[[], str], table: str) -> None:
+    url = new_database()
+    name = compose.Identifier(table)
+    with connect(url, "test") as session:
+        session.execute(compose.SQL("CREATE TABLE {} (precious text)").format(name))
+        session.execute(compose.SQL("INSERT INTO {} VALUES ('ours')").format(name))
+
+        with pytest.raises(demo.DemoRefusedError, match=rf"{table}.*empty database"):
+            fill(url)
+
+        tables = session.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+        assert tables.fetchall() == [(table,)]
+        assert scalar(session, compose.SQL("SELECT precious FROM {}").format(name)) == "ours"
+
+
+def test_a_wrong_size_or_time_is_named(new_database: Callable[[], str]) -> None:
+    with pytest.raises(ValueError, match=r"scale: 0 .*positive"):
+        demo.fill(new_database(), scale=0, report=unwatched)
+    with pytest.raises(ValueError, match=r"as_of: .*time zone"):
+        fill(new_database(), as_of=AS_OF.replace(tzinfo=None))
+
+
+def count(session: Connection, table: str, condition: LiteralString = "true", *values: object) -> int:
+    statement = compose.SQL("SELECT count(*) FROM {} WHERE ").format(compose.Identifier(table))
+    return int(scalar(session, statement + compose.SQL(condition), values or None))
