@@ -84,7 +84,7 @@ def _audit_logs(read: Callable[..., policy.Database]) -> policy.Retention:
 def test_times_without_a_zone_count_as_utc(
     connection: Connection, retention: policy.Retention, column_type: str
 ) -> None:
-    connection.execute(f"CREATE TABLE sessions (created_at {column_type})")  # type: ignore[arg-type]
+    connection.execute(f"CREATE TABLE sessions (created_at {column_type})")
     connection.execute(
         "INSERT INTO sessions SELECT (now() AT TIME ZONE 'UTC')::date - day FROM generate_series(0, 40) day"
     )

@@ -1,0 +1,106 @@
+"""The API and Dagster, started together and stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from ops_pipeline.settings import Settings
+
+PROGRAMS = Path(sys.executable).parent
+KILL_AFTER_SECONDS = 10.0
+"""How much longer than the API's own time to drain everything may take to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A program that is meant to run until it is told to stop."""
+
+    name: str
+    command: list[str]
+
+
+def of(settings: Settings) -> list[Service]:
+    """What `opsctl up` keeps running besides the database."""
+    dagster = [
+        str(PROGRAMS / "dagster"), "dev", "--workspace", "workspace.yaml",
+        "--host", settings.dagster_host, "--port", str(settings.dagster_port),
+    ]  # fmt: skip
+    return [Service("dagster", dagster), Service("api", [sys.executable, "-m", "api"])]
+
+
+def run(
+    services: list[Service],
+    environment: Mapping[str, str],
+    log_folder: Path,
+    *,
+    stop_within: float,
+    report: Callable[[str], None],
+) -> bool:
+    """Runs the services until a signal arrives or one of them ends; says whether it was the signal.
+
+    Each gets SIGTERM then and `stop_within` seconds, and what is left of it after that SIGKILL. What
+    they print goes to `log_folder`.
+    """
+    told_to_stop = threading.Event()
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        told_to_stop.set()
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    log_folder.mkdir(parents=True, exist_ok=True)
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for service in services:
+            running[service.name] = _start(service, environment, log_folder)
+        while not told_to_stop.wait(0.2):
+            for name, process in running.items():
+                if process.poll() is not None:
+                    report(f"{name} has ended with {process.returncode}; see {log_folder / name}.log")
+                    return False
+        return True
+    finally:
+        _stop(running, stop_within)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _start(service: Service, environment: Mapping[str, str], log_folder: Path) -> subprocess.Popen[bytes]:
+    with (log_folder / f"{service.name}.log").open("ab") as log:
+        # A session of its own: Ctrl-C reaches us alone, and we end each service in order.
+        return subprocess.Popen(
+            service.command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _stop(running: dict[str, subprocess.Popen[bytes]], within: float) -> None:
+    for process in running.values():
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + within
+    while any(map(_group_lives, running.values())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in running.values():
+        if _group_lives(process):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _group_lives(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()  # a zombie would count as alive
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,135 @@
+"""What `opsctl` shows a person: tables, and a night as it goes."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import psycopg
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from ops_pipeline import database, keys
+from ops_pipeline.audit.cloudtrail import ImportReport, Progress
+from ops_pipeline.maintenance import history
+from ops_pipeline.maintenance.plan import Planned
+from ops_pipeline.maintenance.result import COMPLETED, Result
+
+REFRESH_SECONDS = 0.25
+COLOURS = {"done": "green", "running": "cyan"}
+
+
+def plan_table(planned: Sequence[Planned]) -> Table:
+    """What would go, a policy a row."""
+    table = _table("Policy", "would go:>", "of:>", "share:>", "oldest", "kept as NULL:>", "method")
+    for each in planned:
+        oldest = f"{each.oldest:%Y-%m-%d %H:%M}" if each.oldest else "-"
+        table.add_row(
+            each.policy, f"{each.eligible:,}", f"{each.total:,}", f"{each.fraction:.1%}", oldest,
+            f"{each.unset:,}", each.method,
+        )  # fmt: skip
+    return table
+
+
+def results_table(results: Sequence[Result]) -> Table:
+    """What was done, a policy a row."""
+    table = _table("Policy", "removed:>", "left:>", "looked at:>", "seconds:>", "outcome")
+    for result in results:
+        colour = COLOURS.get(result.outcome, "red")
+        left = "" if result.left is None else f"{result.left:,}"
+        reason = "" if result.stopped_reason in {COMPLETED, None} else f": {result.stopped_reason}"
+        table.add_row(
+            result.policy, f"{result.removed:,}", left, f"{result.examined:,}", f"{result.seconds:.1f}",
+            f"[{colour}]{result.outcome}[/]{escape(reason)}",
+        )  # fmt: skip
+    return table
+
+
+def keys_table(found: Sequence[keys.Key]) -> Table:
+    """The keys there are, revoked ones too."""
+    table = _table("id", "name", "scopes", "created", "state")
+    for key in found:
+        state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "[green]valid[/]"
+        scopes = ", ".join(key.scopes)
+        table.add_row(str(key.id), escape(key.name), scopes, f"{key.created_at:%Y-%m-%d %H:%M}", state)
+    return table
+
+
+def show_import(console: Console, report: ImportReport) -> None:
+    """What an import came to, and why each rejected record was."""
+    console.print(
+        f"read {report.read:,}   stored {report.stored:,}   duplicate {report.duplicate:,}   "
+        f"rejected {report.rejected:,}"
+    )
+    for each in report.rejections:
+        where = each.file if each.record is None else f"{each.file}, record {each.record}"
+        console.print(f"rejected {where}: {each.reason}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def import_progress(console: Console) -> Iterator[Callable[[Progress], None]]:
+    """A bar over the files of an import, and what has come of them so far."""
+    columns = (
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("files   {task.fields[stored]:,} stored   {task.fields[duplicate]:,} duplicate"),
+    )
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("import", total=None, stored=0, duplicate=0)
+
+        def show(progress: Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.done,
+                total=progress.total,
+                stored=progress.stored,
+                duplicate=progress.duplicate,
+            )
+
+        yield show
+
+
+@contextmanager
+def watching(console: Console, urls: Sequence[str]) -> Iterator[None]:
+    """Shows the policies' progress while the context lasts; on a terminal only."""
+    if not console.is_terminal:
+        yield
+        return
+    ended = threading.Event()
+    moment = datetime.now(UTC)
+    with Live(results_table([]), console=console, transient=True, auto_refresh=False) as live:
+
+        def refresh() -> None:
+            while not ended.wait(REFRESH_SECONDS):
+                try:
+                    live.update(results_table(_since(urls, moment)), refresh=True)
+                except (database.DatabaseUnavailableError, psycopg.Error):
+                    continue  # the run itself tells what is wrong with the database
+
+        watcher = threading.Thread(target=refresh, name="watch", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
+
+def _since(urls: Sequence[str], moment: datetime) -> list[Result]:
+    results: list[Result] = []
+    for url in urls:
+        with database.connect(url, "opsctl watch", statement_timeout="2s") as connection:
+            results += history.since(connection, moment)
+    return results
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in headings:
+        title, number, _ = heading.partition(":>")
+        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+    return table
