@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import msgspec
 import psycopg
 import typer
-from rich.console import Console
 
 from ops_pipeline import database, embedded, keys, nightly, policy, services, settings, terminal
 from ops_pipeline import demo as sample
@@ -34,8 +33,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 CLOUDTRAIL = Path("../shared/data/cloudtrail")
 """Where a checkout may have real events beside it."""
 
-console = Console()
-notes = Console(stderr=True)
+console = terminal.console()
+notes = terminal.console(stderr=True)
 
 WRONG_INPUT = (settings.SettingsError, PolicyError, keys.KeyRefusedError)
 FAILED = (
@@ -245,4 +244,4 @@ def _print_json(content: Any) -> None:
 
 
 def _complain(message: object) -> None:
-    notes.print(str(message), style="red", markup=False, highlight=False, soft_wrap=True)
+    notes.print(str(message), style="red", markup=False, highlight=False)

@@ -60,7 +60,7 @@ def run(resolved: settings.Settings, policies: policy.Policies, console: Console
     results = {
         result.policy: result
         for _, connection in _each(resolved, policies, "opsctl run")
-        for result in history.of_dagster_run(connection, ended.id)
+        for result in history.results(connection, dagster_run_id=ended.id)
     }
     complete = tuple(results.get(name) or _not_run(name) for name in names)
     return Night(ended.id, ended.status, ended.succeeded, complete, ended.failures)

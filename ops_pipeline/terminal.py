@@ -20,30 +20,39 @@ from ops_pipeline.maintenance.plan import Planned
 from ops_pipeline.maintenance.result import COMPLETED, Result
 
 REFRESH_SECONDS = 0.25
+UNWATCHED_WIDTH = 160
+"""Columns of a table that goes into a file or a pipe."""
 COLOURS = {"done": "green", "running": "cyan"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that breaks no line by itself, so that what is piped can be searched."""
+    at_a_terminal = Console(stderr=stderr).is_terminal
+    return Console(stderr=stderr, soft_wrap=True, width=None if at_a_terminal else UNWATCHED_WIDTH)
 
 
 def plan_table(planned: Sequence[Planned]) -> Table:
     """What would go, a policy a row."""
-    table = _table("Policy", "would go:>", "of:>", "share:>", "oldest", "kept as NULL:>", "method")
+    table = _table("Policy", "would go:>", "of:>", "share:>", "oldest", "NULL:>", "dead:>", "method")
     for each in planned:
-        oldest = f"{each.oldest:%Y-%m-%d %H:%M}" if each.oldest else "-"
+        oldest = f"{each.oldest:%Y-%m-%d}" if each.oldest else ""
         table.add_row(
             each.policy, f"{each.eligible:,}", f"{each.total:,}", f"{each.fraction:.1%}", oldest,
-            f"{each.unset:,}", each.method,
+            f"{each.unset:,}", f"{each.dead_tuples:,}", each.method,
         )  # fmt: skip
     return table
 
 
 def results_table(results: Sequence[Result]) -> Table:
     """What was done, a policy a row."""
-    table = _table("Policy", "removed:>", "left:>", "looked at:>", "seconds:>", "outcome")
+    table = _table("Policy", "removed:>", "left:>", "looked at:>", "dead rows:>", "seconds:>", "outcome")
     for result in results:
         colour = COLOURS.get(result.outcome, "red")
         left = "" if result.left is None else f"{result.left:,}"
-        reason = "" if result.stopped_reason in {COMPLETED, None} else f": {result.stopped_reason}"
+        reason = "" if result.stopped_reason in {COMPLETED, ""} else f": {result.stopped_reason}"
+        dead = f"{result.dead_tuples_before:,} → {result.dead_tuples_after:,}"
         table.add_row(
-            result.policy, f"{result.removed:,}", left, f"{result.examined:,}", f"{result.seconds:.1f}",
+            result.policy, f"{result.removed:,}", left, f"{result.examined:,}", dead, f"{result.seconds:.1f}",
             f"[{colour}]{result.outcome}[/]{escape(reason)}",
         )  # fmt: skip
     return table
@@ -67,7 +76,7 @@ def show_import(console: Console, report: ImportReport) -> None:
     )
     for each in report.rejections:
         where = each.file if each.record is None else f"{each.file}, record {each.record}"
-        console.print(f"rejected {where}: {each.reason}", markup=False, soft_wrap=True)
+        console.print(f"rejected {where}: {each.reason}", markup=False)
 
 
 @contextmanager
@@ -123,12 +132,12 @@ def _since(urls: Sequence[str], moment: datetime) -> list[Result]:
     results: list[Result] = []
     for url in urls:
         with database.connect(url, "opsctl watch", statement_timeout="2s") as connection:
-            results += history.since(connection, moment)
+            results += history.results(connection, since=moment)
     return results
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for heading in headings:
         title, number, _ = heading.partition(":>")
         table.add_column(title, justify="right" if number else "left", no_wrap=True)

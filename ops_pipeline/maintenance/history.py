@@ -88,13 +88,9 @@ def skip(connection: Connection, policy: str, reason: str, dagster_run_id: str |
     return Result(policy, "skipped", reason, examined=0, removed=0, left=None, seconds=0.0)
 
 
-def of_dagster_run(connection: Connection, dagster_run_id: str) -> list[Result]:
-    """What each policy did in that Dagster run."""
-    rows = connection.execute(sql.get("history/of_dagster_run"), {"dagster_run_id": dagster_run_id})
-    return [Result(*each) for each in rows]
-
-
-def since(connection: Connection, moment: datetime) -> list[Result]:
-    """What each policy that has run since that moment has done so far."""
-    rows = connection.execute(sql.get("history/since"), {"moment": moment})
-    return [Result(*each) for each in rows]
+def results(
+    connection: Connection, *, dagster_run_id: str | None = None, since: datetime | None = None
+) -> list[Result]:
+    """What each policy did, or has done so far, in that Dagster run, or since that moment."""
+    values = {"dagster_run_id": dagster_run_id, "moment": since}
+    return [Result(*each) for each in connection.execute(sql.get("history/results"), values)]

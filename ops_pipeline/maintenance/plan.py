@@ -14,10 +14,11 @@ from ops_pipeline.maintenance import catalog, orphans, retention, vacuum
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What one policy would do. Counts are rows; for VACUUM, dead row versions.
+    """What one policy would do, in rows.
 
     `eligible` of `total` would go, which is `fraction` of them. `unset`: rows whose time or reference
-    is NULL, which are kept. `oldest`, `newest`: of the eligible rows.
+    is NULL, which are kept. `oldest`, `newest`: of the eligible rows. `dead_tuples`: dead row versions
+    that wait for VACUUM, which itself removes no rows.
     """
 
     policy: str
@@ -28,6 +29,7 @@ class Planned:
     unset: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
+    dead_tuples: int = 0
 
 
 def plan(connection: Connection, database: policy.Database) -> Iterator[Planned]:
@@ -54,22 +56,38 @@ def _retention(connection: Connection, rule: policy.Retention) -> Planned:
     values = {"cutoff": retention.cutoff(connection, rule)}
     eligible, total, oldest, newest, unset = row(connection, statement, values)
     return Planned(
-        rule.name, eligible, total, _fraction(eligible, total), "block ranges", unset, oldest, newest
+        rule.name,
+        eligible,
+        total,
+        _fraction(eligible, total),
+        "block ranges",
+        unset,
+        oldest,
+        newest,
+        catalog.dead_tuples(connection, table),
     )
 
 
 def _orphans(connection: Connection, rule: policy.Orphans) -> Planned:
     statement = compose.SQL(sql.get("orphans/count")).format(**orphans.names(connection, rule))
     eligible, total, unset = row(connection, statement)
-    return Planned(rule.name, eligible, total, _fraction(eligible, total), "anti-join by key windows", unset)
+    return Planned(
+        rule.name,
+        eligible,
+        total,
+        _fraction(eligible, total),
+        "anti-join by key windows",
+        unset,
+        dead_tuples=catalog.dead_tuples(connection, catalog.relation(connection, rule.table)),
+    )
 
 
 def _vacuum(connection: Connection, rule: policy.Vacuum) -> Planned:
     tables = vacuum.tables(connection, rule)
+    live = sum(catalog.live_tuples(connection, table) for table in tables)
     dead = sum(catalog.dead_tuples(connection, table) for table in tables)
-    total = sum(catalog.live_tuples(connection, table) for table in tables) + dead
     method = "VACUUM (ANALYZE)" if rule.analyze else "VACUUM"
-    return Planned(rule.name, dead, total, _fraction(dead, total), method)
+    return Planned(rule.name, 0, live, 0.0, method, dead_tuples=dead)
 
 
 def _fraction(part: int, whole: int) -> float:

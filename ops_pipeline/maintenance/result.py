@@ -28,10 +28,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One policy's run. Counts are rows; for VACUUM, dead row versions.
+    """One policy's run.
 
-    `examined`, `removed`: looked at and removed. `left`: what the policy would still remove, None when
-    nobody looked. `oldest`: the oldest row that the table still holds.
+    `examined`, `removed`: rows looked at and removed. `left`: rows the policy would still remove, None
+    when nobody looked. `oldest`: the oldest row that the table still holds. VACUUM removes no rows: it
+    looks at tables, leaves those it could not have, and what it brings is in the dead tuples.
     """
 
     policy: str

@@ -18,25 +18,26 @@ from ops_pipeline.maintenance.sweep import Report, Stop
 def vacuum(
     connection: Connection, rule: policy.Vacuum, record: Record, *, stop: Stop, report: Report
 ) -> Work:
-    """Vacuums the policy's tables. Counts are dead row versions: there before, gone, and left.
+    """Vacuums the policy's tables, and counts them.
 
-    A table that is locked, or that this user may not vacuum, is passed over and named in the reason.
+    A table that is locked, or that this user may not vacuum, is passed over, counted as left and named
+    in the reason.
     """
     before = after = 0
     passed_over: list[str] = []
     for table in tables(connection, rule):
         if (reason := stop()) is not None:
-            return Work(reason, after, None, before, after)
+            return Work(reason, len(passed_over), None, before, after)
         dead = catalog.dead_tuples(connection, table)
         problem = _vacuum(connection, table, analyze=rule.analyze)
         remaining = catalog.dead_tuples(connection, table)
-        record.add(connection, dead, max(0, dead - remaining))
+        record.add(connection, examined=1, removed=0)
         before, after = before + dead, after + remaining
         if problem is not None:
             passed_over.append(f"{table}: {problem}")
         report(f"{rule.name}: {table}, dead rows {dead:,} before, {remaining:,} after")
     reason = f"passed over {'; '.join(passed_over)}" if passed_over else COMPLETED
-    return Work(reason, after, None, before, after)
+    return Work(reason, len(passed_over), None, before, after)
 
 
 def tables(connection: Connection, rule: policy.Vacuum) -> list[catalog.Relation]:
