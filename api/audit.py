@@ -24,8 +24,8 @@ FILTERS = (
     "limit", "offset",
 )  # fmt: skip
 
-Text = Annotated[str | None, Parameter(max_length=255)]
-Time = Annotated[str | None, Parameter(description="ISO 8601; without a zone it is UTC")]
+WITHOUT_NUL = r"^[^\x00]*$"
+TIME = "ISO 8601; without a zone it is UTC"
 
 
 @post(
@@ -63,14 +63,19 @@ async def store(request: Request[Any, Any, State], state: State) -> dict[str, An
 async def find(  # noqa: PLR0913, PLR0917 - a filter each
     request: Request[Any, Any, State],
     state: State,
-    event_type: Annotated[Text, Parameter(query="eventType")] = None,
+    # One Parameter each: of two that are nested, the framework takes the inner one alone.
+    event_type: Annotated[
+        str | None, Parameter(query="eventType", max_length=255, pattern=WITHOUT_NUL)
+    ] = None,
     user_id: Annotated[UUID | None, Parameter(query="userId")] = None,
-    resource_type: Annotated[Text, Parameter(query="resourceType")] = None,
+    resource_type: Annotated[
+        str | None, Parameter(query="resourceType", max_length=255, pattern=WITHOUT_NUL)
+    ] = None,
     resource_id: Annotated[UUID | None, Parameter(query="resourceId")] = None,
-    action: Text = None,
+    action: Annotated[str | None, Parameter(max_length=255, pattern=WITHOUT_NUL)] = None,
     status: Literal["success", "failure", "pending"] | None = None,
-    start_date: Annotated[Time, Parameter(query="startDate")] = None,
-    end_date: Annotated[Time, Parameter(query="endDate")] = None,
+    start_date: Annotated[str | None, Parameter(query="startDate", description=TIME)] = None,
+    end_date: Annotated[str | None, Parameter(query="endDate", description=TIME)] = None,
     limit: Annotated[int, Parameter(ge=1, description="1000 at the most; more is taken as 1000")] = 100,
     offset: Annotated[int, Parameter(ge=0, le=1_000_000)] = 0,
 ) -> Response[bytes]:
@@ -114,7 +119,7 @@ async def one(state: State, event_id: UUID) -> Response[bytes]:
 async def _store_batch(body: bytes, state: State) -> dict[str, Any]:
     try:
         items = msgspec.json.decode(body, type=list[msgspec.Raw])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, f"body: {error}", [{"field": "body", "reason": str(error)}]) from error
     results: list[dict[str, Any]] = []
     good: list[tuple[int, AuditEvent]] = []

@@ -64,12 +64,18 @@ def _of_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[dict[st
 def _of_validation(_: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
     extra = error.extra if isinstance(error.extra, list) else []
     errors = [
-        {"field": str(each.get("key", "")), "reason": str(each.get("message", ""))}
+        {"field": _on_the_wire(str(each.get("key", ""))), "reason": str(each.get("message", ""))}
         for each in extra
         if isinstance(each, dict)
     ]
     named = "; ".join(f"{each['field']}: {each['reason']}" for each in errors)
     return _answer(400, named or error.detail, errors)
+
+
+def _on_the_wire(name: str) -> str:
+    # The framework names the handler's argument; the client wrote it in camel case.
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def _of_http(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
@@ -83,6 +89,16 @@ def _of_database(_: Request[Any, Any, Any], error: Exception) -> Response[dict[s
     return _answer(503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
 
 
+def _of_value(_: Request[Any, Any, Any], error: psycopg.DataError) -> Response[dict[str, Any]]:
+    return _answer(400, f"A value cannot be taken by PostgreSQL: {error.diag.message_primary or error}", [])
+
+
+def _of_schema(_: Request[Any, Any, Any], error: psycopg.Error) -> Response[dict[str, Any]]:
+    log.error("schema missing", error=str(error.diag.message_primary))
+    detail = "The database lacks our tables. Its operator has to run `opsctl migrate`."
+    return _answer(503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
+
+
 def _of_anything_else(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     log.error("request failed", exc_info=error)
     return _answer(500, "Something went wrong here; the log knows it by the request id.", [])
@@ -93,6 +109,9 @@ HANDLERS: ExceptionHandlersMap = {
     ValidationException: _of_validation,
     HTTPException: _of_http,
     psycopg.OperationalError: _of_database,
+    psycopg.DataError: _of_value,
+    psycopg.errors.UndefinedTable: _of_schema,
+    psycopg.errors.InvalidSchemaName: _of_schema,
     PoolTimeout: _of_database,
     PoolClosed: _of_database,
     TooManyRequests: _of_database,

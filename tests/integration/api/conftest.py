@@ -1,0 +1,36 @@
+"""The API over a database of its own, asked through its whole stack, and a key for each need."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from litestar.testing import TestClient
+from litestar.types import ASGIApp
+
+from api.app import create_app, observed
+from ops_pipeline import keys
+from ops_pipeline.database import Connection
+from ops_pipeline.settings import Settings
+
+Client = TestClient[ASGIApp]
+Headers = dict[str, str]
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    with TestClient(observed(create_app(Settings(database_url=url))), raise_server_exceptions=False) as made:
+        yield made
+
+
+@pytest.fixture
+def key(connection: Connection) -> Callable[..., Headers]:
+    """Makes a key with these scopes, as the header it is sent in."""
+
+    def make(*scopes: str) -> Headers:
+        return {"Authorization": f"Bearer {keys.create(connection, 'test', scopes).key}"}
+
+    return make
+
+
+@pytest.fixture
+def admin(key: Callable[..., Headers]) -> Headers:
+    return key("admin")
