@@ -1,0 +1,154 @@
+"""Reads a file as CloudTrail delivers it: `{"Records": [...]}`, plain or gzip."""
+
+import json
+import zlib
+from collections.abc import Iterator
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".json", ".json.gz")
+FORM = 'a CloudTrail file is JSON of the form {"Records": [...]}'
+
+
+class DeliveryError(Exception):
+    """The file cannot be read, or not to its end; the message says why and what became of its records."""
+
+
+def records(path: Path) -> Iterator[Any]:
+    """The file's records, one by one. One file is in memory at a time, and only while it is read.
+
+    Raises DeliveryError: before the first record when the file is damaged, is not gzip or JSON, or has
+    no records; after the last complete one when it is cut off or stops being JSON.
+    """
+    data, complete = _content(path)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if complete:
+            raise DeliveryError(f"is not UTF-8 text (byte {error.start})") from None
+        text = data[: error.start].decode("utf-8-sig")  # cut off within a character
+    reader = _Reader(text)
+    try:
+        yield from reader.records()
+    except _NotJsonError as error:
+        if complete and not reader.count:
+            raise DeliveryError(str(error)) from None
+        problem = str(error) if complete else "its gzip data is cut off"
+        raise DeliveryError(f"{problem}; the {reader.count} complete records before that were read") from None
+    if not complete:
+        raise DeliveryError("its gzip data is cut off; all of its records were read")
+
+
+def _content(path: Path) -> tuple[bytes, bool]:
+    """What the file holds, and whether that is all of it."""
+    if path.is_dir():
+        raise DeliveryError(f"holds no file that ends in {' or '.join(SUFFIXES)}")
+    if path.exists() and not path.name.lower().endswith(SUFFIXES):
+        raise DeliveryError(f"does not end in {' or '.join(SUFFIXES)}")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DeliveryError(f"cannot be read: {error.strerror}") from None
+    if not data:
+        raise DeliveryError("is empty")
+    return _unzipped(data) if path.suffix.lower() == ".gz" else (data, True)
+
+
+def _unzipped(data: bytes) -> tuple[bytes, bool]:
+    if not b"\x1f\x8b".startswith(data[:2]):
+        raise DeliveryError("is not gzip, though its name ends in .gz")
+    parts: list[bytes] = []
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        try:
+            parts.append(member.decompress(data))
+        except zlib.error as error:
+            # Not even what came before can be trusted: it may have been altered.
+            raise DeliveryError(f"its gzip data is damaged ({error}); nothing was read from it") from None
+        if not member.eof:
+            return b"".join(parts), False
+        data = member.unused_data
+    return b"".join(parts), True
+
+
+class _NotJsonError(Exception):
+    pass
+
+
+class _Reader:
+    """Walks the text of one file. `count` is the number of records found so far."""
+
+    def __init__(self, text: str) -> None:
+        self.count = 0
+        self._text = text
+        self._at = 0
+
+    def records(self) -> Iterator[Any]:
+        if self._next() not in {"{", ""}:
+            raise DeliveryError(FORM)
+        self._take("{")
+        found = False
+        more = not self._took("}")
+        while more:
+            name = self._value()
+            self._take(":")
+            if name == "Records":
+                found = True
+                yield from self._elements()
+            else:
+                self._value()
+            more = self._take(",}") == ","
+        if not found:
+            raise DeliveryError('has no "Records"; ' + FORM)
+        if self._next():
+            raise _NotJsonError(f"goes on after its end (character {self._at})")
+
+    def _elements(self) -> Iterator[Any]:
+        if self._next() not in {"[", ""}:
+            raise DeliveryError('"Records" is not a list; ' + FORM)
+        self._take("[")
+        more = not self._took("]")
+        while more:
+            record = self._value()
+            self.count += 1
+            yield record
+            more = self._take(",]") == ","
+
+    def _value(self) -> Any:
+        self._next()
+        try:
+            value, self._at = _DECODER.raw_decode(self._text, self._at)
+        except RecursionError:
+            raise _NotJsonError(f"is nested too deeply from character {self._at} on") from None
+        except ValueError as error:
+            raise _NotJsonError(f"breaks off or is not JSON: {error}") from None
+        return value
+
+    def _take(self, marks: str) -> str:
+        if not self._next() or self._next() not in marks:
+            raise _NotJsonError(f"breaks off or is not JSON at character {self._at}")
+        self._at += 1
+        return self._text[self._at - 1]
+
+    def _took(self, mark: str) -> bool:
+        return self._next() == mark and bool(self._take(mark))
+
+    def _next(self) -> str:
+        """The next character that is not white space, "" at the end."""
+        while self._text[self._at : self._at + 1] in {" ", "\n", "\r", "\t"}:
+            self._at += 1
+        return self._text[self._at : self._at + 1]
+
+
+def _integer(digits: str) -> int | str:
+    # Beyond 64 bits a number is kept as text: not every reader of the details could take it.
+    return int(digits) if len(digits) < 19 else digits
+
+
+def _number(digits: str) -> float | str:
+    return number if isfinite(number := float(digits)) else digits
+
+
+# Not strict: a control character inside a text is no reason to lose the records after it.
+_DECODER = json.JSONDecoder(strict=False, parse_int=_integer, parse_float=_number, parse_constant=str)

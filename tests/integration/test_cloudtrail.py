@@ -1,0 +1,364 @@
+"""Real CloudTrail deliveries become audit events: each once, and without its secrets."""
+
+import gzip
+import json
+import shutil
+import tracemalloc
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, LiteralString
+from uuid import UUID
+
+import pytest
+
+from ops_pipeline.audit.cloudtrail import ImportReport, Progress, Rejection, event, import_files
+from ops_pipeline.database import Connection, row, scalar
+
+EVENTS = 2_900
+FILES = 55
+PLACEHOLDER = "IQoJb3JpZ2lu"
+"""What every session token in the real files begins with, and nothing else does."""
+
+
+def run(connection: Connection, *paths: Path) -> ImportReport:
+    return import_files(connection, paths, report_progress=lambda _: None)
+
+
+def count(connection: Connection, condition: LiteralString = "true") -> int:
+    return int(scalar(connection, f"SELECT count(*) FROM audit_logs WHERE {condition}"))  # noqa: S608
+
+
+def record(number: int = 1, **others: Any) -> dict[str, Any]:
+    return {
+        "eventID": f"00000000-0000-4000-8000-{number:012}",
+        "eventTime": "2023-07-10T11:45:00Z",
+        "eventSource": "ec2.amazonaws.com",
+        "eventName": "DescribeInstances",
+        "sourceIPAddress": "192.0.2.7",
+        "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::123456789012:user/ana"},
+    } | others
+
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a delivery with these records and says where."""
+
+    def file(*records: Any, name: str = "delivery.json.gz") -> Path:
+        path = tmp_path / name
+        data = json.dumps({"Records": records}).encode()
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        return path
+
+    return file
+
+
+@pytest.fixture
+def imported(connection: Connection, cloudtrail: Path) -> Connection:
+    run(connection, cloudtrail)
+    return connection
+
+
+def test_every_real_event_is_stored_once(connection: Connection, cloudtrail: Path) -> None:
+    assert run(connection, cloudtrail) == ImportReport(EVENTS, EVENTS, 0, 0, ())
+    assert run(connection, cloudtrail) == ImportReport(EVENTS, 0, EVENTS, 0, ())
+    assert count(connection) == EVENTS
+
+
+def test_what_was_recorded_is_what_is_stored(imported: Connection, cloudtrail: Path) -> None:
+    real = [
+        record
+        for file in cloudtrail.iterdir()
+        for record in json.loads(gzip.decompress(file.read_bytes()))["Records"]
+    ]
+    stored = {
+        str(event[0]): event[1:]
+        for event in imported.execute(
+            "SELECT id, event_type, action, status, created_at, host(ip_address), details FROM audit_logs"
+        )
+    }
+
+    for each in real:
+        event_type, action, status, created_at, address, details = stored[each["eventID"]]
+        assert f"{event_type.removeprefix('aws.')}.amazonaws.com" == each["eventSource"]
+        assert action == each["eventName"]
+        assert status == ("failure" if "errorCode" in each else "success")
+        assert created_at == datetime.fromisoformat(each["eventTime"])
+        assert address == (
+            None if each["sourceIPAddress"][-1] not in "0123456789" else each["sourceIPAddress"]
+        )
+        assert details.keys() == each.keys()
+        assert without_secrets(details) == without_secrets(each)
+
+
+def without_secrets(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: without_secrets(held) for name, held in value.items()}
+        case list():
+            return [without_secrets(each) for each in value]
+        case str() if value.startswith((PLACEHOLDER, "HIDDEN_DUE", "[redacted]")):
+            return "secret"
+        case _:
+            return value
+
+
+def test_no_session_token_is_anywhere_in_the_table(imported: Connection, cloudtrail: Path) -> None:
+    raw = b"".join(gzip.decompress(file.read_bytes()) for file in cloudtrail.iterdir())
+
+    assert raw.count(PLACEHOLDER.encode()) == 36
+    assert (
+        count(imported, f"audit_logs::text LIKE '%{PLACEHOLDER}%' OR audit_logs::text LIKE '%XXXXXXXX%'") == 0
+    )
+    assert count(imported, "details @@ '$.**.sessionToken == \"[redacted]\"'") == 36
+    assert count(imported, "details @? '$.**.accessKeyId'") > 2_000
+
+
+def test_events_without_an_identitys_type_are_stored(imported: Connection) -> None:
+    nobody = "NOT details->'userIdentity' ? 'type'"
+
+    assert count(imported, nobody) == 42
+    assert count(imported, f"{nobody} AND created_by LIKE '%.amazonaws.com'") == 42
+
+
+def test_a_source_that_is_a_host_name_is_kept_in_details(imported: Connection) -> None:
+    assert count(imported, "details->>'sourceIPAddress' = 'AWS Internal' AND ip_address IS NULL") == 170
+    assert count(imported, "details->>'sourceIPAddress' LIKE '%.amazonaws.com' AND ip_address IS NULL") == 183
+    assert count(imported, "ip_address IS NOT NULL") == EVENTS - 353
+
+
+def test_an_event_in_two_files_is_stored_once(connection: Connection, write: Write) -> None:
+    report = run(connection, write(record(1), record(2), name="a.json"), write(record(2), record(3)))
+
+    assert report == ImportReport(4, 3, 1, 0, ())
+    assert run(connection, write(record(5), record(5))) == ImportReport(2, 1, 1, 0, ())
+
+
+def test_folders_are_read_in_depth_and_other_files_are_left_alone(
+    connection: Connection, tmp_path: Path, write: Write
+) -> None:
+    (tmp_path / "2023" / "07").mkdir(parents=True)
+    write(record(1), name="2023/07/b.json")
+    write(record(2), name="2023/a.JSON.GZ".lower())
+    (tmp_path / "notes.txt").write_text("nothing of ours")
+    seen: list[Progress] = []
+
+    report = import_files(connection, [tmp_path], report_progress=seen.append)
+
+    assert (report.stored, report.rejected) == (2, 0)
+    assert [(each.done, each.total, each.stored) for each in seen] == [(1, 2, 1), (2, 2, 2)]
+    assert [Path(each.file).name for each in seen] == ["b.json", "a.json.gz"]
+
+
+def test_of_a_file_cut_off_the_complete_records_are_stored(connection: Connection, write: Write) -> None:
+    file = write(*(record(number) for number in range(1, 11)), name="cut.json")
+    text = file.read_bytes()
+    file.write_bytes(text[: text.index(b"000000000007") + 3])
+
+    report = run(connection, file, write(record(11)))
+
+    (rejection,) = report.rejections
+    assert (rejection.file, rejection.record) == (str(file), None)
+    assert "breaks off" in rejection.reason
+    assert "6 complete records" in rejection.reason
+    assert (report.read, report.stored, report.duplicate, report.rejected) == (8, 7, 0, 1)
+
+
+@pytest.mark.parametrize("part", [0.0005, 0.3, 0.7, 0.999])
+def test_of_a_gzip_file_cut_off_what_can_be_unzipped_is_stored(
+    connection: Connection, cloudtrail: Path, tmp_path: Path, part: float
+) -> None:
+    whole = max(cloudtrail.iterdir(), key=lambda file: file.stat().st_size)
+    cut = tmp_path / "cut.json.gz"
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * part)])
+
+    report = run(connection, cut)
+
+    (rejection,) = report.rejections
+    assert (rejection.file, rejection.record) == (str(cut), None)
+    assert f"cut off; the {report.stored} complete records" in rejection.reason
+    events = len(json.loads(gzip.decompress(whole.read_bytes()))["Records"])
+    assert part - 0.25 < report.stored / events <= 1
+    assert run(connection, whole) == ImportReport(events, events - report.stored, report.stored, 0, ())
+
+
+def test_a_gzip_file_without_its_end_has_all_its_records(connection: Connection, write: Write) -> None:
+    file = write(record(1), record(2))
+    file.write_bytes(file.read_bytes()[:-8])
+
+    report = run(connection, file)
+
+    assert report.stored == 2
+    assert report.rejections[0].reason == "its gzip data is cut off; all of its records were read"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.json.gz", b'{"Records": []}', "is not gzip"),
+        ("a.json.gz", b"", "is empty"),
+        ("a.json.gz", gzip.compress(b'{"Records": []}')[:-8] + b"12345678", "is damaged"),
+        ("a.json.gz", gzip.compress(b'{"Records": []}') + b"more", "is damaged"),
+        ("a.json", b"<xml/>", '{"Records": [...]}'),
+        ("a.json", b"[]", '{"Records": [...]}'),
+        ("a.json", b"{nothing}", "is not JSON"),
+        ("a.json", b'{"Digest": 1}', 'has no "Records"'),
+        ("a.json", b'{"Records": {}}', '"Records" is not a list'),
+        ("a.json", b'{"Records": ["\xff"]}', "is not UTF-8 text (byte 14)"),
+        ("a.json", b'{"Records": [' + b"[" * 100_000, "is nested too deeply"),
+        ("a.json", b'{"Records": []} {"Records": []}', "goes on after its end"),
+        ("a.csv", b"1,2", "does not end in .json or .json.gz"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_rejection_and_the_rest_goes_on(
+    connection: Connection, tmp_path: Path, write: Write, name: str, content: bytes, reason: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+
+    report = run(connection, file, write(record(), name="good.json"))
+
+    (rejection,) = report.rejections
+    assert (rejection.file, rejection.record) == (str(file), None)
+    assert reason in rejection.reason
+    assert (report.read, report.stored, report.rejected) == (2, 1, 1)
+
+
+def test_a_path_that_leads_nowhere_is_named(connection: Connection, tmp_path: Path) -> None:
+    missing, empty = tmp_path / "missing.json", tmp_path / "empty"
+    empty.mkdir()
+
+    assert run(connection, missing, empty).rejections == (
+        Rejection(str(missing), None, "cannot be read: No such file or directory"),
+        Rejection(str(empty), None, "holds no file that ends in .json or .json.gz"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"eventTime": None}, "eventTime is missing"),
+        ({"eventTime": "yesterday"}, "eventTime is no time in a time zone: 'yesterday'"),
+        ({"eventTime": 1688989500}, "eventTime is no time in a time zone: '1688989500'"),
+        ({"eventTime": "2023-07-10T11:45:00"}, "eventTime is no time in a time zone: '2023"),
+        ({"eventTime": "0001-01-01T00:00:00+14:00"}, "eventTime must lie between"),
+        ({"eventTime": "9999-12-31T23:59:59Z"}, "eventTime must lie between"),
+    ],
+)
+def test_a_record_without_a_usable_time_is_rejected_alone(
+    connection: Connection, write: Write, wrong: dict[str, Any], reason: str
+) -> None:
+    file = write(record(1), record(2, **wrong), record(3))
+
+    report = run(connection, file)
+
+    (rejection,) = report.rejections
+    assert (rejection.file, rejection.record) == (str(file), 2)
+    assert rejection.reason.startswith(reason)
+    assert (report.read, report.stored, report.rejected) == (3, 2, 1)
+
+
+def test_what_is_no_record_is_rejected_alone(connection: Connection, write: Write) -> None:
+    report = run(connection, write(None, record(1), "text", [], 7))
+
+    assert [each.record for each in report.rejections] == [1, 3, 4, 5]
+    assert {each.reason for each in report.rejections} == {"is not a JSON object"}
+    assert report.stored == 1
+
+
+def test_what_a_column_cuts_off_is_still_in_details(connection: Connection, write: Write) -> None:
+    name, source, arn = "N" * 300, f"{'s' * 80}.amazonaws.com", f"arn:{'a' * 300}"
+    given = record(eventName=name, eventSource=source, userIdentity={"arn": arn})
+    given["resources"] = [{"type": "T" * 60, "ARN": arn}]
+    assert run(connection, write(given)).stored == 1
+
+    stored = row(connection, "SELECT action, event_type, created_by, resource_type, details FROM audit_logs")
+    assert stored == (name[:100], f"aws.{source}"[:50], arn[:255], "T" * 50, given)
+
+
+def test_characters_that_postgresql_cannot_keep_break_no_batch(connection: Connection, write: Write) -> None:
+    odd = record(2, eventName="a\0b", userAgent="\ud83d", requestParameters={"\0": ["\0"], "n": 10**30})
+    file = write(record(1), odd, record(3), name="odd.json")
+    file.write_bytes(file.read_bytes().replace(b"DescribeInstances", b"raw\x00nul\n", 1))
+
+    assert run(connection, file) == ImportReport(3, 3, 0, 0, ())
+    assert count(connection, "action = 'a\N{REPLACEMENT CHARACTER}b'") == 1
+    assert count(connection, "action = E'raw\N{REPLACEMENT CHARACTER}nul\n'") == 1
+    assert count(connection, f"details->'requestParameters'->>'n' = '{10**30}'") == 1
+
+
+def test_odd_values_are_no_reason_to_refuse_an_event(connection: Connection, write: Write) -> None:
+    odd: list[dict[str, Any]] = [
+        {"userIdentity": None, "sourceIPAddress": None, "eventSource": None, "eventName": None},
+        {"userIdentity": "root", "sourceIPAddress": 7, "eventSource": [], "eventName": {}},
+        {"resources": "none", "errorCode": "", "responseElements": []},
+        {"resources": [None], "sourceIPAddress": "fe80::1%eth0", "deep": json.loads("[" * 300 + "]" * 300)},
+        {"sourceIPAddress": "2001:db8::1", "huge": float("inf")},
+    ]
+
+    report = run(connection, write(*(record(number, **each) for number, each in enumerate(odd, 1))))
+
+    assert report == ImportReport(5, 5, 0, 0, ())
+    assert count(connection, "ip_address = 'fe80::1' OR ip_address = '2001:db8::1'") == 2
+    assert count(connection, "event_type = 'aws' AND action IS NULL AND created_by IS NULL") == 2
+
+
+def test_an_id_that_is_no_uuid_is_made_one_and_is_always_the_same(
+    connection: Connection, write: Write
+) -> None:
+    nameless = record(eventName="Nameless")
+    del nameless["eventID"]
+    file = write(record(eventID="evt-1"), record(eventID="evt-2"), nameless)
+
+    assert run(connection, file).stored == 3
+    assert run(connection, file).duplicate == 3
+    assert count(connection, "details->>'eventID' IN ('evt-1', 'evt-2')") == 2
+
+
+def test_a_failed_sign_in_is_a_failure(connection: Connection, write: Write) -> None:
+    run(connection, write(record(eventName="ConsoleLogin", responseElements={"ConsoleLogin": "Failure"})))
+
+    assert count(connection, "status = 'failure'") == 1
+
+
+def test_who_did_it_is_the_most_telling_name_there_is() -> None:
+    def who(**identity: str) -> str | None:
+        return event(record(userIdentity=identity)).created_by
+
+    every = {"arn": "arn:aws:iam::1:user/ana", "userName": "ana", "invokedBy": "ec2", "principalId": "AIDA"}
+    assert who(**every) == "arn:aws:iam::1:user/ana"
+    assert who(userName="ana", principalId="AIDA") == "ana"
+    assert who(invokedBy="ec2.amazonaws.com", principalId="AIDA") == "ec2.amazonaws.com"
+    assert who(principalId="AIDA") == "AIDA"
+
+
+def test_the_events_own_id_and_time_are_kept() -> None:
+    seventh = event(record(7))
+
+    assert seventh.id == UUID("00000000-0000-4000-8000-000000000007")
+    assert seventh.created_at == datetime(2023, 7, 10, 11, 45, tzinfo=UTC)
+
+
+def test_memory_does_not_grow_with_the_number_of_files(
+    connection: Connection, tmp_path: Path, write: Write
+) -> None:
+    file = write(*(record(number, padding="x" * 1_000) for number in range(200)))
+
+    def peak(copies: int) -> int:
+        folder = tmp_path / str(copies)
+        folder.mkdir()
+        for number in range(copies):
+            shutil.copy(file, folder / f"{number}.json.gz")
+        tracemalloc.start()
+        try:
+            report = run(connection, folder)
+            assert report.read == 200 * copies
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)  # what is made once and kept: regular expressions, prepared statements
+    assert peak(20) < 1.5 * peak(2)
