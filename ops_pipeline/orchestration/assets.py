@@ -45,9 +45,10 @@ def _asset(
 
 
 def _before(rule: policy.Policy, rules: Sequence[policy.Policy]) -> list[policy.Policy]:
-    # Orphans are made by retention; VACUUM cleans up after both.
+    """The policies of the stage before: retention makes orphans, VACUUM cleans up after both."""
     order = (policy.Retention, policy.Orphans, policy.Vacuum)
-    return [each for each in rules if order.index(type(each)) < order.index(type(rule))]
+    earlier = [each for each in rules if order.index(type(each)) < order.index(type(rule))]
+    return [each for each in earlier if type(each) is type(earlier[-1])]
 
 
 def _describe(rule: policy.Policy) -> str:

@@ -17,12 +17,13 @@ CONFIGURATION = Path(__file__).with_name("dagster.yaml")
 def prepare(settings: Settings) -> dict[str, str]:
     """Makes the folder and the database that Dagster needs, and returns the environment to run it in.
 
-    `settings` come from `embedded.resolved`. A `DAGSTER_HOME` that is set and holds a `dagster.yaml`
+    `settings` come from `embedded.resolved`. A `dagster.yaml` in a `DAGSTER_HOME` that somebody chose
     stays as it is. Raises DatabaseUnavailableError when Dagster's database cannot be had.
     """
-    home = Path(os.environ.get("DAGSTER_HOME", LOCAL / "dagster")).absolute()
+    chosen = os.environ.get("DAGSTER_HOME")
+    home = Path(chosen or LOCAL / "dagster").absolute()
     home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
+    if not chosen or not (home / "dagster.yaml").exists():
         shutil.copy(CONFIGURATION, home / "dagster.yaml")
     url = settings.dagster_database_url or ""
     _create_database(url)
