@@ -1,0 +1,45 @@
+"""A folder as a new user has it, with a server of its own."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+
+Opsctl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="package")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("checkout")
+    for name in ("policies.yaml", "workspace.yaml"):
+        shutil.copy(REPOSITORY / name, made)
+    return made
+
+
+@pytest.fixture
+def opsctl(folder: Path) -> Opsctl:
+    """Runs `opsctl` there, as a person or a script would."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(PROGRAMS / "opsctl"), *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
