@@ -34,7 +34,8 @@ def test_an_event_is_found_by_its_id_with_the_columns_names(client: Client, admi
         "data": {
             "id": event_id, "event_type": "file.opened", "user_id": USER, "resource_type": "file",
             "resource_id": USER, "action": "open", "details": {"a": [1]}, "ip_address": "192.0.2.7",
-            "status": "failure", "duration_ms": 3, "created_at": "2026-03-01T12:00:00+00:00", "created_by": "app",
+            "status": "failure", "duration_ms": 3, "created_at": "2026-03-01T12:00:00+00:00",
+            "created_by": "app",
         },
     }  # fmt: skip
 
@@ -95,7 +96,8 @@ def test_a_page_has_a_hundred_events_and_never_more_than_a_thousand(client: Clie
         ("limit=-1", "limit"), ("limit=many", "limit"), ("offset=-1", "offset"), ("offset=x", "offset"),
         ("startDate=soon", "startDate"), ("endDate=2026-13-01", "endDate"), ("userId=alice", "userId"),
         ("resourceId=7", "resourceId"), ("status=fine", "status"), ("eventTyp=a", "eventTyp"),
-        ("eventType=%00", "eventType"), ("action=a%00", "action"), ("resourceType=" + "x" * 300, "resourceType"),
+        ("eventType=%00", "eventType"), ("action=a%00", "action"),
+        ("resourceType=" + "x" * 300, "resourceType"),
     ],
 )  # fmt: skip
 def test_a_mistaken_question_is_refused_by_field(
