@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 from litestar import MediaType, Request, Response, Router, get, post
 from litestar.datastructures import State
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 import sql
 from api.auth import require_scope
@@ -63,21 +63,21 @@ async def store(request: Request[Any, Any, State], state: State) -> dict[str, An
 async def find(  # noqa: PLR0913, PLR0917 - a filter each
     request: Request[Any, Any, State],
     state: State,
-    # One Parameter each: of two that are nested, the framework takes the inner one alone.
+    # One parameter each: of two that are nested, the framework takes the inner one alone.
     event_type: Annotated[
-        str | None, Parameter(query="eventType", max_length=255, pattern=WITHOUT_NUL)
+        str | None, QueryParameter(name="eventType", max_length=255, pattern=WITHOUT_NUL)
     ] = None,
-    user_id: Annotated[UUID | None, Parameter(query="userId")] = None,
+    user_id: Annotated[UUID | None, QueryParameter(name="userId")] = None,
     resource_type: Annotated[
-        str | None, Parameter(query="resourceType", max_length=255, pattern=WITHOUT_NUL)
+        str | None, QueryParameter(name="resourceType", max_length=255, pattern=WITHOUT_NUL)
     ] = None,
-    resource_id: Annotated[UUID | None, Parameter(query="resourceId")] = None,
-    action: Annotated[str | None, Parameter(max_length=255, pattern=WITHOUT_NUL)] = None,
-    status: Literal["success", "failure", "pending"] | None = None,
-    start_date: Annotated[str | None, Parameter(query="startDate", description=TIME)] = None,
-    end_date: Annotated[str | None, Parameter(query="endDate", description=TIME)] = None,
-    limit: Annotated[int, Parameter(ge=1, description="1000 at the most; more is taken as 1000")] = 100,
-    offset: Annotated[int, Parameter(ge=0, le=1_000_000)] = 0,
+    resource_id: Annotated[UUID | None, QueryParameter(name="resourceId")] = None,
+    action: Annotated[str | None, QueryParameter(max_length=255, pattern=WITHOUT_NUL)] = None,
+    status: Annotated[Literal["success", "failure", "pending"] | None, QueryParameter()] = None,
+    start_date: Annotated[str | None, QueryParameter(name="startDate", description=TIME)] = None,
+    end_date: Annotated[str | None, QueryParameter(name="endDate", description=TIME)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, description="1000 at the most; more is taken as 1000")] = 100,
+    offset: Annotated[int, QueryParameter(ge=0, le=1_000_000)] = 0,
 ) -> Response[bytes]:
     """The events that fit every filter; `next` is the address of the page that follows, if there is one."""
     _refuse_unknown(request)
@@ -108,7 +108,7 @@ async def find(  # noqa: PLR0913, PLR0917 - a filter each
     guards=[require_scope],
     tags=["audit"],
 )
-async def one(state: State, event_id: UUID) -> Response[bytes]:
+async def one(state: State, event_id: FromPath[UUID]) -> Response[bytes]:
     """The event with that id."""
     found = await state.pool.rows("select", sql.get("audit/one"), {"id": event_id})
     if not found:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Response, Router, get
 from litestar.datastructures import State
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 import sql
 from api.auth import require_scope
@@ -20,9 +20,9 @@ from api.page import page
 async def runs(
     state: State,
     policy: Annotated[
-        str | None, Parameter(description="Only this policy, as app/retention/sessions")
+        str | None, QueryParameter(description="Only this policy, as app/retention/sessions")
     ] = None,
-    limit: Annotated[int, Parameter(ge=1, description="At most so many, 1000 at the most")] = 100,
+    limit: Annotated[int, QueryParameter(ge=1, description="At most so many, 1000 at the most")] = 100,
 ) -> Response[bytes]:
     """The newest runs of the policies, the newest first."""
     values = {"policy": policy, "limit": min(limit, 1000)}

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -17,7 +18,12 @@ def _postgresql(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if scheme not in {"postgresql", "postgres", "postgresql+psycopg2"} or not separator:
         raise ValueError("a PostgreSQL URL is needed: postgresql://user:password@host:5432/database")
-    return f"postgresql://{rest}"  # a driver's name is for SQLAlchemy; PostgreSQL knows none
+    plain = f"postgresql://{rest}"  # a driver's name is for SQLAlchemy; PostgreSQL knows none
+    try:
+        _ = urlsplit(plain).port
+    except ValueError as error:
+        raise ValueError(f"the port in the URL is none: {error}") from None
+    return plain
 
 
 Secret = Field(repr=False)

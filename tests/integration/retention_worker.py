@@ -26,7 +26,7 @@ def add_and_die(self: history.Record, *values: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)  # the batch is done and not committed
 
 
-history.Record.add = add_and_die  # type: ignore[method-assign]
+history.Record.add = add_and_die  # type: ignore[method-assign, assignment]
 ExpiredRows.sizes = Sizes(8, 8, 8)
 rule = policy.load(policies).databases[0].policies[0]
 with connect(url, "worker") as connection:

@@ -36,6 +36,7 @@ def test_the_page_has_the_real_defaults() -> None:
         ("OPS_API_PORT", "70000", "less than or equal to 65535"),
         ("OPS_SHUTDOWN_TIMEOUT_SECONDS", "-1", "greater than 0"),
         ("OPS_DATABASE_URL", "mysql://x", "postgresql://user:password@host:5432/database"),
+        ("OPS_DATABASE_URL", "postgresql://me:s3cret@host:5x/db", "the port in the URL"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_variable(
