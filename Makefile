@@ -13,7 +13,10 @@ up: $(READY) ## database, Dagster and API together, until Ctrl-C
 	@exec $(BIN)/opsctl up
 
 test: $(READY) ## the whole test suite against a real PostgreSQL
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not prove"
+
+prove: $(READY) ## the proofs at full size: kills under load, fuzzing
+	$(BIN)/pytest -m prove
 
 lint: $(READY) ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .
@@ -38,4 +41,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: help demo up test lint lock
+.PHONY: help demo up test prove lint lock
