@@ -47,7 +47,10 @@ FAILED = (
 
 def main() -> None:
     """The program: exit 0 done, 1 failed, 2 wrong usage."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a `kill` cleans up as Ctrl-C does
+    # A `kill` cleans up as Ctrl-C does. A script's background job starts with SIGINT ignored, and so
+    # would every process below it, which Dagster takes as leave to ignore SIGTERM too.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
     try:
         app()
     except WRONG_INPUT as error:
