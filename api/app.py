@@ -26,20 +26,31 @@ def create_app(settings: Settings) -> Litestar:
     counted = metrics.Metrics()
     url = settings.database_url or ""
     pool = Pool(url, counted.note_query)
+    writer_pool = Pool(url, counted.note_query)
 
     @asynccontextmanager
     async def connected(_: Litestar) -> AsyncIterator[None]:
         await pool.open()
+        await writer_pool.open()
         try:
             yield
         finally:
+            await writer_pool.close()
             await pool.close()
 
     return Litestar(
         route_handlers=[audit.router, maintenance.router, health.router, metrics.metrics],
         exception_handlers=problems.HANDLERS,
         lifespan=[connected],
-        state=State({"pool": pool, "metrics": counted, "url": url, "lifecycle": health.Lifecycle()}),
+        state=State(
+            {
+                "pool": pool,
+                "writer_pool": writer_pool,
+                "metrics": counted,
+                "url": url,
+                "lifecycle": health.Lifecycle(),
+            }
+        ),
         request_max_body_size=MOST_BYTES,
         openapi_config=OpenAPIConfig(
             title="Ops Pipeline",

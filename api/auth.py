@@ -1,6 +1,8 @@
 """Who may ask: bearer keys with scopes."""
 
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -9,6 +11,15 @@ import sql
 from api.pool import Pool
 from api.problems import Problem
 from ops_pipeline import keys
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The key that a request came with; a handler finds it as `request.state["key"]`."""
+
+    id: UUID
+    name: str
+    scopes: frozenset[str]
 
 
 async def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -24,6 +35,7 @@ async def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler:
     found = await pool.rows("select", sql.get("keys/find"), {"key_hash": keys.hashed(key.strip())})
     if not found:
         raise Problem(401, "The key is not valid; it may have been revoked")
-    ((_, _, scopes),) = found
+    ((key_id, name, scopes),) = found
     if scope not in scopes and "admin" not in scopes:
         raise Problem(403, f"The key lacks the scope {scope}")
+    connection.state["key"] = Caller(key_id, name, frozenset(scopes))

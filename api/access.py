@@ -1,0 +1,60 @@
+"""Reading the audit log leaves a trace in it: who asked, from where, which filters, how many rows."""
+
+import ipaddress
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+
+import sql
+from api.auth import Caller
+from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.audit.repository import as_json
+
+EVENT_TYPE = "audit_access"
+
+
+async def note_read(
+    request: Request[Any, Any, State], action: str, filters: dict[str, object], rows: int
+) -> None:
+    """Stores that the caller's key has read `rows` events; returns once that is committed.
+
+    Call it when the answer is known and before it is sent. It fails closed: where the note cannot be
+    stored (psycopg.Error, PoolTimeout) the read is answered with 503, because an auditor has to be able
+    to trust that nobody has seen more than the log says, and whoever can stop the writing must not
+    thereby become able to read unseen.
+    """
+    event = _event(request, action, filters, rows)
+    await request.app.state.writer_pool.rows("insert", sql.get("audit/store"), {"events": as_json([event])})
+
+
+def _event(
+    request: Request[Any, Any, State], action: str, filters: dict[str, object], rows: int
+) -> AuditEvent:
+    key: Caller = request.state["key"]
+    asked = {name: _recorded(value) for name, value in filters.items() if value is not None}
+    return AuditEvent(
+        id=uuid4(),
+        event_type=EVENT_TYPE,
+        action=action,
+        status="success",
+        resource_type="audit_logs",
+        details={"key_id": str(key.id), "filters": asked, "rows": rows},
+        ip_address=_address(request),
+        created_by=key.name[:255],
+    )
+
+
+def _recorded(value: object) -> Any:
+    # What a client made up may be long, or hold what PostgreSQL cannot keep.
+    plain = msgspec.to_builtins(value)
+    return plain.replace("\0", "\N{REPLACEMENT CHARACTER}")[:1000] if isinstance(plain, str) else plain
+
+
+def _address(request: Request[Any, Any, State]) -> str | None:
+    try:
+        return str(ipaddress.ip_address(request.client.host)) if request.client else None
+    except ValueError:  # a socket of the machine itself has a name and no address
+        return None
