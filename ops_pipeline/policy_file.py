@@ -3,11 +3,12 @@
 import difflib
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cronsim import CronSim, CronSimError
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -123,16 +124,14 @@ def _duration(value: object) -> timedelta:
 
 
 def _cron(value: object) -> str:
-    fields = value.split() if isinstance(value, str) else []
-    highest = (59, 23, 31, 12, 7)
-    right = len(fields) == len(highest) and all(
-        re.fullmatch(r"[\d*,/A-Za-z-]+", field) and all(int(n) <= most for n in re.findall(r"\d+", field))
-        for field, most in zip(fields, highest, strict=True)
-    )
-    if not right:
+    try:
+        CronSim(str(value), datetime.now(UTC))
+    except CronSimError as error:
         raise PydanticCustomError(
-            "cron", 'five cron fields are needed, for example "0 2 * * *" for every night at 02:00'
-        )
+            "cron",
+            'five cron fields are needed, for example "0 2 * * *" for every night at 02:00 ({problem})',
+            {"problem": str(error)},
+        ) from None
     return str(value)
 
 
