@@ -18,7 +18,7 @@ def test_many_migrators_apply_each_migration_once(new_database: Callable[[], str
     with ThreadPoolExecutor(4) as pool:
         applied = list(pool.map(database.migrate, [url] * 4))
 
-    assert sorted(map(len, applied)) == [0, 0, 0, 2]
+    assert sorted(map(len, applied)) == [0, 0, 0, len(list(database.MIGRATIONS.glob("*.sql")))]
 
 
 def test_the_migrations_leave_the_applications_tables_alone(new_database: Callable[[], str]) -> None:

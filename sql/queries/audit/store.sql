@@ -1,6 +1,7 @@
 -- Stores a batch of events where user_id refers to nothing; an event stored before is left as it is.
 WITH given AS MATERIALIZED (
   SELECT place,
+         id AS own_id,
          coalesce(id, gen_random_uuid()) AS id,
          "eventType" AS event_type,
          "userId" AS user_id,
@@ -11,7 +12,8 @@ WITH given AS MATERIALIZED (
          "ipAddress" AS ip_address,
          status,
          "durationMs" AS duration_ms,
-         coalesce("createdAt", clock_timestamp()) AS created_at,
+         "createdAt" AS own_time,
+         clock_timestamp() AS received_at,
          "createdBy" AS created_by
   FROM ROWS FROM (
     jsonb_to_recordset(%(events)s::jsonb) AS (
@@ -25,16 +27,32 @@ WITH given AS MATERIALIZED (
     "createdBy", place
   )
 ),
+-- An id without a time: the time it got when it first came. In order, so that two batches cannot deadlock.
+receipts AS (
+  INSERT INTO ops.audit_receipts AS kept (id, created_at)
+  SELECT DISTINCT ON (own_id) own_id, received_at
+  FROM given
+  WHERE own_id IS NOT NULL AND own_time IS NULL
+  ORDER BY own_id, place
+  ON CONFLICT (id) DO UPDATE SET created_at = kept.created_at
+  RETURNING id, created_at
+),
 stored AS (
   INSERT INTO public.audit_logs (
     id, event_type, user_id, resource_type, resource_id, action,
     details, ip_address, status, duration_ms, created_at, created_by
   )
-  SELECT id, event_type, user_id, resource_type, resource_id, action,
-         details, ip_address, status, duration_ms, created_at, created_by
+  SELECT given.id, event_type, user_id, resource_type, resource_id, action,
+         details, ip_address, status, duration_ms,
+         coalesce(own_time, receipts.created_at, received_at) AS created_at, created_by
   FROM given
+  LEFT JOIN receipts ON receipts.id = own_id AND own_time IS NULL
+  ORDER BY created_at, given.id
   ON CONFLICT (created_at, id) DO NOTHING
   RETURNING id
 )
 SELECT (SELECT array_agg(id ORDER BY place) FROM given) AS ids,
-       (SELECT count(*) FROM stored) AS stored
+       (SELECT count(*) FROM stored) AS stored,
+       ARRAY(
+         SELECT id FROM given WHERE event_type = 'llm_request' AND id IN (SELECT id FROM stored)
+       ) AS new_llm_requests

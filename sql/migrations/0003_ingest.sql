@@ -1,0 +1,18 @@
+-- What makes a retry harmless when the event itself does not say its time.
+-- depends: 0002_maintenance
+
+-- audit_logs is unique by (created_at, id) only. A receipt remembers the time that was given to an id, so
+-- that a retry meets the same row. It is kept for seven days (queries/audit/purge_receipts).
+CREATE TABLE ops.audit_receipts (
+  id          uuid        PRIMARY KEY,
+  created_at  timestamptz NOT NULL,
+  body_sha256 bytea,
+  received_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+COMMENT ON COLUMN ops.audit_receipts.id IS
+  'The id of an event that came without a time, or what is derived from an Idempotency-Key and its caller';
+COMMENT ON COLUMN ops.audit_receipts.body_sha256 IS
+  'What came with an Idempotency-Key, so that the same key with another body is refused';
+
+CREATE INDEX audit_receipts_received_at ON ops.audit_receipts (received_at);
