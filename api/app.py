@@ -10,8 +10,10 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
 from api import audit, health, maintenance, metrics, problems
+from api.auth import KnownKeys
+from api.last_use import LastUse
 from api.observed import Observed
-from api.pool import Pool
+from api.pool import Pool, Role
 from ops_pipeline import __version__
 from ops_pipeline.settings import Settings
 
@@ -25,18 +27,16 @@ def create_app(settings: Settings) -> Litestar:
     """
     counted = metrics.Metrics()
     url = settings.database_url or ""
-    pool = Pool(url, counted.note_query)
-    writer_pool = Pool(url, counted.note_query)
+    pool = Pool(url, counted.note_query, Role.READER)
+    writer_pool = Pool(url, counted.note_query, Role.WRITER)
+    # The application's tables may be younger than what the migrations let the reader read.
+    login_pool = Pool(url, counted.note_query, max_size=2)
+    last_use = LastUse(writer_pool)
 
     @asynccontextmanager
     async def connected(_: Litestar) -> AsyncIterator[None]:
-        await pool.open()
-        await writer_pool.open()
-        try:
+        async with pool, writer_pool, login_pool, last_use:
             yield
-        finally:
-            await writer_pool.close()
-            await pool.close()
 
     return Litestar(
         route_handlers=[audit.router, maintenance.router, health.router, metrics.metrics],
@@ -46,6 +46,8 @@ def create_app(settings: Settings) -> Litestar:
             {
                 "pool": pool,
                 "writer_pool": writer_pool,
+                "login_pool": login_pool,
+                "known_keys": KnownKeys(pool, last_use),
                 "metrics": counted,
                 "url": url,
                 "lifecycle": health.Lifecycle(),

@@ -1,5 +1,7 @@
 """Who may ask: bearer keys with scopes."""
 
+import hmac
+import time
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -8,9 +10,15 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 import sql
+from api.last_use import LastUse
 from api.pool import Pool
 from api.problems import Problem
 from ops_pipeline import keys
+
+KNOWN_SECONDS = 2.0
+"""How long a key that was looked up is taken as known, and so how long one that was revoked may go on."""
+
+MOST_KNOWN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +29,66 @@ class Caller:
     name: str
     scopes: frozenset[str]
 
+    def may(self, scope: str) -> bool:
+        """Whether the key has that scope; `admin` has all."""
+        return scope in self.scopes or "admin" in self.scopes
+
 
 async def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A guard: lets a request through whose key has the scope in the route's `opt`.
 
-    Raises Problem 401 without a valid key, 403 when the key may do other things.
+    Raises Problem 401 without a valid key, 403 when the key may do other things; each says in
+    `WWW-Authenticate` what is missing (RFC 6750).
     """
     scope: str = handler.opt["scope"]
     scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key:
-        raise Problem(401, "A key is needed, as the header Authorization: Bearer <key>")
-    pool: Pool = connection.app.state.pool
-    found = await pool.rows("select", sql.get("keys/find"), {"key_hash": keys.hashed(key.strip())})
-    if not found:
-        raise Problem(401, "The key is not valid; it may have been revoked")
-    ((key_id, name, scopes),) = found
-    if scope not in scopes and "admin" not in scopes:
-        raise Problem(403, f"The key lacks the scope {scope}")
-    connection.state["key"] = Caller(key_id, name, frozenset(scopes))
+    if scheme.lower() != "bearer" or not key.strip():
+        raise _refused(401, "A key is needed, as the header Authorization: Bearer <key>", "Bearer")
+    caller = await connection.app.state.known_keys.caller(key.strip())
+    if caller is None:
+        detail = "The key is not valid; it may have expired or been revoked"
+        raise _refused(401, detail, 'Bearer error="invalid_token"')
+    if not caller.may(scope):
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+        raise _refused(403, f"The key lacks the scope {scope}", challenge)
+    connection.state["key"] = caller
+
+
+def _refused(status: int, detail: str, challenge: str) -> Problem:
+    return Problem(status, detail, headers={"WWW-Authenticate": challenge})
+
+
+class KnownKeys:
+    """Looks keys up, and remembers a valid one for 2 seconds, so that not each request asks the database.
+
+    A key that is not valid is never remembered: one just made works at once.
+    """
+
+    def __init__(self, pool: Pool, last_use: LastUse) -> None:
+        self._pool = pool
+        self._last_use = last_use
+        self._known: dict[bytes, tuple[Caller, float]] = {}
+
+    async def caller(self, key: str) -> Caller | None:
+        """Whose key it is; None when it is not valid. Raises psycopg.Error or PoolTimeout."""
+        key_hash = keys.hashed(key)
+        caller, until = self._known.get(key_hash, (None, 0.0))
+        if time.monotonic() >= until:
+            caller = await self._look_up(key_hash)
+        if caller is not None:
+            self._last_use.note(caller.id)
+        return caller
+
+    async def _look_up(self, key_hash: bytes) -> Caller | None:
+        self._known.pop(key_hash, None)
+        began = time.monotonic()
+        found = await self._pool.rows("select", sql.get("keys/find"), {"key_hash": key_hash})
+        # PostgreSQL has compared as it does with an index, which ends at the first byte that differs.
+        if not found or not hmac.compare_digest(found[0][3], key_hash):
+            return None
+        caller = Caller(found[0][0], found[0][1], frozenset(found[0][2]))
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        # Counted from before the question: what is revoked while it is answered is not kept longer.
+        self._known[key_hash] = caller, began + KNOWN_SECONDS
+        return caller

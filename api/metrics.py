@@ -144,6 +144,6 @@ async def _count(pool: Pool) -> tuple[float, float]:
 @get("/metrics", operation_id="metrics", summary="Prometheus text or OpenMetrics", tags=["metrics"])
 async def metrics(request: Request[Any, Any, State], state: State) -> Response[bytes]:
     """What Prometheus scrapes."""
-    await state.metrics.refresh(state.pool)
+    await state.metrics.refresh(state.login_pool)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(state.metrics.registry), headers={"Content-Type": content_type})

@@ -1,10 +1,13 @@
 """The connections that requests share."""
 
 import time
-from collections.abc import Callable
-from typing import Any, LiteralString
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import Any, LiteralString, Self
 
 import psycopg
+import structlog
 from psycopg_pool import AsyncConnectionPool
 
 import sql
@@ -16,34 +19,62 @@ STATEMENT_TIMEOUT = "10s"
 WAIT_SECONDS = 5.0
 """How long a request waits for a connection before it is told to come again."""
 
+log = structlog.get_logger()
+
+
+class Role(Enum):
+    """What a pool's connections may do, as the migrations grant it; the value is the role's own name."""
+
+    READER = "ops_reader"
+    WRITER = "ops_writer"
+
+    @property
+    def right(self) -> str:
+        """What the role has to be able to do with `audit_logs` to be of any use."""
+        return "SELECT" if self is Role.READER else "INSERT"
+
 
 class Pool:
-    """Runs statements on shared connections and reports how long each took, by its type."""
+    """Runs statements on shared connections and reports how long each took, by its type.
 
-    def __init__(self, url: str, observe: Callable[[str, float], None]) -> None:
+    With a `role` every connection changes into it, so that a mistake in a statement can do no more than
+    the role may. Where the login may not, its connections keep the login's own rights, and the log says so.
+    """
+
+    def __init__(
+        self, url: str, observe: Callable[[str, float], None], role: Role | None = None, *, max_size: int = 10
+    ) -> None:
         self._observe = observe
+        self._role = role
+        self._told = False
         self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
             url,
             min_size=1,
-            max_size=10,
+            max_size=max_size,
             timeout=WAIT_SECONDS,
             # Without a check a connection that died with the server is handed out; without the short
             # limit the pool is in no hurry to try again once the database is back.
             check=AsyncConnectionPool.check_connection,
             reconnect_timeout=10.0,
             kwargs={"autocommit": True, "connect_timeout": 5, "prepare_threshold": None},
-            configure=_prepare,
+            configure=self._prepare,
             name="api",
             open=False,
         )
 
-    async def open(self) -> None:
-        """Starts connecting. A database that is away is no reason not to start."""
+    async def __aenter__(self) -> Self:
+        # A database that is away is no reason not to start.
         await self._pool.open(wait=False)
+        return self
 
-    async def close(self) -> None:
-        """Gives every connection back."""
+    async def __aexit__(self, *_: object) -> None:
         await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for a while. Raises PoolTimeout when none is free in 5 seconds."""
+        async with self._pool.connection() as connection:
+            yield connection
 
     async def rows(self, query_type: str, statement: LiteralString, values: Any = None) -> list[Row]:
         """What a statement answers with. Raises psycopg.Error, or PoolTimeout when no connection is free."""
@@ -51,13 +82,27 @@ class Pool:
             began = time.perf_counter()
             try:
                 cursor = await connection.execute(statement, values)
-                return await cursor.fetchall()
+                return await cursor.fetchall() if cursor.description else []
             finally:
                 self._observe(query_type, time.perf_counter() - began)
 
+    async def _prepare(self, connection: AsyncConnection) -> None:
+        await connection.execute(
+            sql.get("session/prepare"),
+            {"application_name": "ops api", "lock_timeout": "2s", "statement_timeout": STATEMENT_TIMEOUT},
+        )
+        if self._role is not None:
+            became = await _become(connection, self._role)
+            if not became and not self._told:
+                self._told = True
+                log.warning("database role not in use", role=self._role.value, user=connection.info.user)
 
-async def _prepare(connection: AsyncConnection) -> None:
-    await connection.execute(
-        sql.get("session/prepare"),
-        {"application_name": "ops api", "lock_timeout": "2s", "statement_timeout": STATEMENT_TIMEOUT},
-    )
+
+async def _become(connection: AsyncConnection, role: Role) -> bool:
+    try:
+        cursor = await connection.execute(
+            sql.get("session/become"), {"role": role.value, "right": role.right}
+        )
+    except psycopg.errors.InsufficientPrivilege:  # a member, but WITH SET FALSE
+        return False
+    return await cursor.fetchone() is not None

@@ -20,6 +20,7 @@ SLUGS = {
     405: "method-not-allowed",
     413: "too-large",
     415: "unsupported-media-type",
+    422: "idempotency-mismatch",
     503: "unavailable",
 }
 
@@ -29,11 +30,19 @@ log = structlog.get_logger()
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     """An error for the client. `errors` names the fields, each with what would be right."""
 
-    def __init__(self, status: int, detail: str, errors: list[dict[str, str]] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        errors: list[dict[str, str]] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = errors or []
+        self.headers = headers or {}
 
 
 def slug(status: int) -> str:
@@ -57,8 +66,7 @@ def _answer(
 
 
 def _of_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[dict[str, Any]]:
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
-    return _answer(problem.status, problem.detail, problem.errors, **headers)
+    return _answer(problem.status, problem.detail, problem.errors, **problem.headers)
 
 
 def _of_validation(_: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
@@ -99,6 +107,12 @@ def _of_schema(_: Request[Any, Any, Any], error: psycopg.Error) -> Response[dict
     return _answer(503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
 
 
+def _of_rights(_: Request[Any, Any, Any], error: psycopg.Error) -> Response[dict[str, Any]]:
+    log.error("database rights missing", error=str(error.diag.message_primary))
+    detail = "The database does not let us do that. Its operator finds in the log what is missing."
+    return _answer(503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
+
+
 def _of_anything_else(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     log.error("request failed", exc_info=error)
     return _answer(500, "Something went wrong here; the log knows it by the request id.", [])
@@ -112,6 +126,7 @@ HANDLERS: ExceptionHandlersMap = {
     psycopg.DataError: _of_value,
     psycopg.errors.UndefinedTable: _of_schema,
     psycopg.errors.InvalidSchemaName: _of_schema,
+    psycopg.errors.InsufficientPrivilege: _of_rights,
     PoolTimeout: _of_database,
     PoolClosed: _of_database,
     TooManyRequests: _of_database,

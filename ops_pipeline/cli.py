@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,15 +165,20 @@ def import_cloudtrail(
 def create_key(
     name: Annotated[str, typer.Option(help="Whose key it is, for the list.")],
     scope: Annotated[list[str], typer.Option(help=f"What it may do: {', '.join(keys.SCOPES)}.")],
+    expires: Annotated[
+        str | None, typer.Option(help="When it stops working: 90d, 12h or 2027-01-01. Unset: when revoked.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key. It is shown now and never again: only its hash is kept."""
+    expires_at = keys.expiry(expires, datetime.now(UTC)) if expires else None
     with _connected("opsctl keys") as connection:
-        made = keys.create(connection, name, scope)
+        made = keys.create(connection, name, scope, expires_at)
     if as_json:
         _print_json(made)
     else:
-        console.print(f"Key of {made.name}, scopes {', '.join(made.scopes)}. Shown this once:")
+        until = f", until {made.expires_at:%Y-%m-%d %H:%M %Z}" if made.expires_at else ""
+        console.print(f"Key of {made.name}, scopes {', '.join(made.scopes)}{until}. Shown this once:")
         typer.echo(made.key)
 
 
@@ -191,7 +197,7 @@ def list_keys(as_json: Json = False) -> None:
 def revoke_key(
     key: Annotated[str, typer.Argument(help="The key's id, or its name.")], as_json: Json = False
 ) -> None:
-    """Take a key back. It stops working at once."""
+    """Take a key back. It stops working within two seconds."""
     with _connected("opsctl keys") as connection:
         revoked = keys.revoke(connection, key)
     if as_json:

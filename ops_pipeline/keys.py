@@ -1,14 +1,18 @@
 """Keys for the HTTP API. Only a key's hash is kept; what the key is, is said once, to who made it."""
 
+import getpass
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 from uuid import UUID
 
 import sql
+from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.audit.repository import AuditLogRepository
 from ops_pipeline.database import Connection, row
 
 PREFIX = "ops_"
@@ -17,6 +21,9 @@ PREFIX = "ops_"
 Scope = Literal["audit:read", "audit:export", "audit:write", "maintenance:read", "admin"]
 SCOPES: tuple[str, ...] = get_args(Scope)
 """What a key may do. `admin` may do everything."""
+
+
+MOST_NAME = 100
 
 
 class KeyRefusedError(Exception):
@@ -31,6 +38,7 @@ class NewKey:
     name: str
     scopes: tuple[str, ...]
     key: str
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +49,63 @@ class Key:
     name: str
     scopes: tuple[str, ...]
     created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
     revoked_at: datetime | None
 
+    def state(self, now: datetime) -> Literal["valid", "expired", "revoked"]:
+        """What has become of it."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "valid"
 
-def create(connection: Connection, name: str, scopes: Sequence[str]) -> NewKey:
-    """Makes a key with 256 random bits. Raises KeyRefusedError when a scope does not exist."""
+
+def create(
+    connection: Connection, name: str, scopes: Sequence[str], expires_at: datetime | None = None
+) -> NewKey:
+    """Makes a key with 256 random bits; the audit log says who made it.
+
+    From `expires_at` on it no longer works; without one it works until it is revoked. Raises
+    KeyRefusedError when a scope does not exist, the name is none, or the key would have expired already.
+    """
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown or not scopes:
         wrong = f"there is no scope {unknown[0]!r}" if unknown else "a key needs at least one scope"
         raise KeyRefusedError(f"scope: {wrong}; there is: {', '.join(SCOPES)}")
     if not name.strip():
         raise KeyRefusedError("name: a key needs a name that says whose it is")
+    if len(name) > MOST_NAME:
+        raise KeyRefusedError(f"name: {len(name)} characters are too many; at most {MOST_NAME}")
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise KeyRefusedError(f"expires: {expires_at:%Y-%m-%d %H:%M} UTC has passed already")
     key = PREFIX + secrets.token_urlsafe(32)
     granted = sorted(set(scopes))
-    values = {"name": name.strip(), "key_hash": hashed(key), "scopes": granted}
-    (key_id,) = row(connection, sql.get("keys/create"), values)
-    return NewKey(key_id, name.strip(), tuple(granted), key)
+    values = {
+        "name": name.strip(),
+        "key_hash": hashed(key),
+        "scopes": granted,
+        "expires_at": expires_at,
+    }
+    with connection.transaction():
+        (key_id,) = row(connection, sql.get("keys/create"), values)
+        expiry = expires_at.isoformat() if expires_at else None
+        _record(connection, "key.create", key_id, name=name.strip(), scopes=granted, expires_at=expiry)
+    return NewKey(key_id, name.strip(), tuple(granted), key, expires_at)
+
+
+def expiry(text: str, now: datetime) -> datetime:
+    """The time that `90d`, `12h` or an ISO 8601 date means, a date being its first moment in UTC.
+
+    Raises KeyRefusedError when the text is neither.
+    """
+    try:
+        if given := re.fullmatch(r"(\d{1,6})([dh])", text.strip()):
+            return now + timedelta(**{"days" if given[2] == "d" else "hours": int(given[1])})
+        time = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        reason = f"{text!r} is no time; write 90d, 12h, 2027-01-01 or 2027-01-01T12:00:00Z"
+        raise KeyRefusedError(f"expires: {reason}") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def list_keys(connection: Connection) -> list[Key]:
@@ -66,16 +115,40 @@ def list_keys(connection: Connection) -> list[Key]:
 
 
 def revoke(connection: Connection, key: str) -> int:
-    """Takes back the keys of that id or name, and says how many.
+    """Takes back the keys of that id or name, and says how many; the audit log says who did.
 
     Raises KeyRefusedError when there is none that is still valid.
     """
-    revoked = connection.execute(sql.get("keys/revoke"), {"key": key}).rowcount
-    if revoked == 0:
+    with connection.transaction():
+        revoked = connection.execute(sql.get("keys/revoke"), {"key": key}).fetchall()
+        for key_id, name, scopes in revoked:
+            _record(connection, "key.revoke", key_id, name=name, scopes=scopes)
+    if not revoked:
         raise KeyRefusedError(f"key: no valid key has the id or name {key!r}; `opsctl keys list` shows them")
-    return revoked
+    return len(revoked)
 
 
 def hashed(key: str) -> bytes:
     """What is kept of a key. A plain SHA-256 will do: 256 random bits cannot be guessed, salted or not."""
     return hashlib.sha256(key.encode()).digest()
+
+
+def _record(connection: Connection, action: str, key_id: UUID, **details: object) -> None:
+    given = {name: value for name, value in details.items() if value is not None}
+    event = AuditEvent(
+        event_type="audit_access",
+        action=action,
+        status="success",
+        resource_type="api_key",
+        resource_id=key_id,
+        details=given,
+        created_by=_person()[:255],
+    )
+    AuditLogRepository(connection).log(event)
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have a number and no name
+        return "unknown"

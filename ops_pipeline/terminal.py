@@ -59,13 +59,21 @@ def results_table(results: Sequence[Result]) -> Table:
 
 
 def keys_table(found: Sequence[keys.Key]) -> Table:
-    """The keys there are, revoked ones too."""
-    table = _table("id", "name", "scopes", "created", "state")
+    """The keys there are, revoked and expired ones too; times are in UTC."""
+    table = _table("id", "name", "scopes", "created", "expires", "last used", "state")
+    now = datetime.now(UTC)
     for key in found:
-        state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "[green]valid[/]"
-        scopes = ", ".join(key.scopes)
-        table.add_row(str(key.id), escape(key.name), scopes, f"{key.created_at:%Y-%m-%d %H:%M}", state)
+        state = key.state(now)
+        table.add_row(
+            str(key.id), escape(key.name), ", ".join(key.scopes), _minute(key.created_at),
+            _minute(key.expires_at), _minute(key.last_used_at),
+            "[green]valid[/]" if state == "valid" else f"{state} {_minute(key.revoked_at)}".rstrip(),
+        )  # fmt: skip
     return table
+
+
+def _minute(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""
 
 
 def show_import(console: Console, report: ImportReport) -> None:

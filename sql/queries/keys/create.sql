@@ -1,3 +1,4 @@
 -- Keeps a new key's hash.
-INSERT INTO ops.api_keys (name, key_hash, scopes) VALUES (%(name)s, %(key_hash)s, %(scopes)s)
+INSERT INTO ops.api_keys (name, key_hash, scopes, expires_at)
+VALUES (%(name)s, %(key_hash)s, %(scopes)s, %(expires_at)s)
 RETURNING id

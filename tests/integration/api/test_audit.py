@@ -1,6 +1,7 @@
 """Events that were answered for are kept, and every question about them is answered or refused by field."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ import pytest
 from litestar.testing import TestClient
 from litestar.types import ASGIApp
 
+from api.auth import KNOWN_SECONDS
 from ops_pipeline.database import Connection, scalar
 
 Client = TestClient[ASGIApp]
@@ -193,6 +195,7 @@ def test_a_key_that_was_revoked_no_longer_works(
     assert client.get(FIND, headers=admin).status_code == 200
 
     connection.execute("UPDATE ops.api_keys SET revoked_at = now()")
+    time.sleep(KNOWN_SECONDS)
 
     for headers in (admin, {}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer "}):
         answer = client.get(FIND, headers=headers)

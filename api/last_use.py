@@ -1,0 +1,70 @@
+"""When each key was last used, kept to the minute and apart from the requests."""
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime
+from typing import Self
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg_pool import PoolClosed, PoolTimeout
+
+import sql
+from api.pool import Pool
+
+EVERY_SECONDS = 60.0
+LOOK_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class LastUse:
+    """Notes uses in memory; a task of its own writes them, each key's at most once a minute.
+
+    A request pays for one entry in a dictionary. What is not written yet is written on leaving; while
+    the database is away it is kept and tried again.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._unwritten: dict[UUID, datetime] = {}
+        self._written: dict[UUID, float] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._write_now_and_then())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._write(list(self._unwritten))
+
+    def note(self, key_id: UUID) -> None:
+        """That key is being used now."""
+        self._unwritten[key_id] = datetime.now(UTC)
+
+    async def _write_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            before = time.monotonic() - EVERY_SECONDS
+            await self._write([key for key in self._unwritten if self._written.get(key, before) <= before])
+
+    async def _write(self, due: list[UUID]) -> None:
+        if not due:
+            return
+        noted = {key: self._unwritten[key] for key in due}
+        values = {"ids": list(noted), "times": list(noted.values())}
+        try:
+            await self._pool.rows("update", sql.get("keys/note_use"), values)
+        except (psycopg.Error, PoolTimeout, PoolClosed) as error:
+            log.warning("last use of keys not written", keys=len(due), error=type(error).__name__)
+            return
+        for key, at in noted.items():
+            self._written[key] = time.monotonic()
+            if self._unwritten[key] == at:
+                del self._unwritten[key]
