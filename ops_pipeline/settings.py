@@ -66,6 +66,22 @@ class Settings(BaseSettings):
     shutdown_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """How long the API may take from the signal to its exit."""
 
+    prestop_delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
+    """How long the API goes on serving, no longer ready, before it stops listening: until whoever sends
+    requests here has noticed."""
+
+    cache_url: Annotated[str | None, Secret] = None
+    """A Redis or Valkey that the application uses; its health is reported."""
+
+    external_api_url: str | None = None
+    """Another service that the application needs; its health is reported."""
+
+    archive_url: str | None = None
+    """The folder for archives; its health is reported."""
+
+    audit_details_max_bytes: Annotated[int, Field(ge=2, le=8 * 1024 * 1024)] = 65536
+    """How long the JSON of an event's `details` may be, as it was sent to the API."""
+
     demo_cloudtrail: Path | None = None
     """CloudTrail files for the demo to import. Unset: `../shared/data/cloudtrail` where it exists."""
 

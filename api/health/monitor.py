@@ -1,0 +1,91 @@
+"""Runs the checks in the background, so that a probe costs nothing and can hurt nothing."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import structlog
+
+from api.health.check import Check, Finding, Result
+
+log = structlog.get_logger()
+
+
+class Monitor:
+    """Looks at everything, each check on its own beat, and keeps the last result of each.
+
+    Every check has one task, so it never runs twice at a time; a slow one delays none of the others. One
+    that has not answered by its deadline has failed there and then, and is left to end by itself before
+    it is asked again.
+    """
+
+    def __init__(self, checks: Iterable[Check]) -> None:
+        self.checks: Mapping[str, Check] = {check.name: check for check in checks}
+        self._results: dict[str, tuple[Result, float]] = {}
+        self._first = {name: asyncio.Event() for name in self.checks}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "Monitor":
+        self._tasks = [
+            asyncio.create_task(self._watch(check), name=f"health {check.name}")
+            for check in self.checks.values()
+        ]
+        # The first probe is to find the first result; each comes by its check's deadline, good or bad.
+        await asyncio.gather(
+            *(self._first[check.name].wait() for check in self.checks.values() if check.critical)
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        # A look that hangs must not hold the shutdown up; its task ends with the loop.
+        await asyncio.wait(self._tasks, timeout=1.0)
+
+    def result(self, name: str) -> Result:
+        """The last result of a check. One that is older than three of its beats is a failure itself."""
+        check = self.checks[name]
+        if name not in self._results:
+            return Result(Finding("error", "not checked yet"), 0.0, datetime.now(UTC))
+        result, at = self._results[name]
+        age = time.monotonic() - at
+        if age > 3 * (check.interval + check.deadline):
+            stale = Finding("error", f"the last result is {age:.0f} s old; the check does not come round")
+            return Result(stale, result.latency_ms, result.checked_at)
+        return result
+
+    async def _watch(self, check: Check) -> None:
+        while True:
+            began = time.monotonic()
+            looking = asyncio.ensure_future(check.look())
+            try:
+                await asyncio.wait({looking}, timeout=check.deadline)
+                self._note(check, looking, began)
+                if not looking.done():
+                    looking.cancel()
+                    await asyncio.wait({looking})
+            finally:
+                looking.cancel()
+            await asyncio.sleep(max(0.0, check.interval - (time.monotonic() - began)))
+
+    def _note(self, check: Check, looking: "asyncio.Future[Finding]", began: float) -> None:
+        if not looking.done():
+            finding = Finding("error", f"no answer within {check.deadline:g} s")
+        elif (error := looking.exception()) is not None:
+            finding = Finding("error", _in_one_line(error))
+        else:
+            finding = looking.result()
+        now = time.monotonic()
+        before = self._results.get(check.name)
+        result = Result(finding, round((now - began) * 1000, 3), datetime.now(UTC))
+        self._results[check.name] = (result, now)
+        self._first[check.name].set()
+        if before is None or before[0].finding.status != finding.status:
+            write = log.info if finding.status != "error" else log.warning
+            write("health", check=check.name, status=finding.status, message=finding.message)
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -1,0 +1,13 @@
+-- The transaction that has been open for longest (not VACUUM's own), and how many transaction ids old the
+-- database's oldest row may be.
+SELECT old.pid, old.seconds, old.state, age(d.datfrozenxid)
+FROM pg_database d
+LEFT JOIN LATERAL (
+  SELECT pid, extract(epoch FROM now() - xact_start)::float8 AS seconds, state
+  FROM pg_stat_activity
+  WHERE datname = d.datname AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+    AND backend_type = 'client backend' AND query !~* '^\s*vacuum'
+  ORDER BY xact_start
+  LIMIT 1
+) AS old ON true
+WHERE d.datname = current_database()
