@@ -1,6 +1,7 @@
 """What happened: one audit event, held to what the columns of `audit_logs` can keep."""
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from msgspec import Meta
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+DEEPEST = 100
+"""How many levels of objects and arrays `details` may have, itself counted."""
 
 Status = Literal["success", "failure", "pending"]
 Word = Annotated[str, Meta(min_length=1, max_length=50)]
@@ -34,7 +37,8 @@ class AuditEvent(
     """An event to be stored; its fields are the columns of `audit_logs`, in camelCase on the wire.
 
     Lengths and types are checked by `decode` and `convert`; what they let through PostgreSQL can
-    keep. Without `id` or `created_at`, storing it gives it a random one and the present time.
+    keep, but for a number in `details` with more than 16,383 digits after its point. Without `id` or
+    `created_at`, storing it gives it a random one and the present time.
     """
 
     event_type: Word
@@ -62,9 +66,17 @@ class AuditEvent(
             _check_moment(self.created_at)
 
 
-def decode(data: bytes | msgspec.Raw) -> AuditEvent:
-    """The event that this JSON holds. Raises EventError."""
-    return _checked(lambda: _DECODER.decode(data))
+def decode(data: bytes | msgspec.Raw, details_max_bytes: int | None = None) -> AuditEvent:
+    """The event that this JSON holds. Raises EventError.
+
+    `details_max_bytes` limits the JSON of `details` as it was written, spaces and all.
+    """
+    if details_max_bytes is not None and len(memoryview(data)) > details_max_bytes:
+        _check_size(data, details_max_bytes)
+    try:
+        return _checked(lambda: _DECODER.decode(data))
+    except EventError as error:
+        raise error if error.field else _located(data, error) from None
 
 
 def convert(fields: Mapping[str, Any]) -> AuditEvent:
@@ -74,17 +86,30 @@ def convert(fields: Mapping[str, Any]) -> AuditEvent:
 
 _WIRE = {each.name: each.encode_name for each in msgspec.structs.fields(AuditEvent)}
 _DECODER = msgspec.json.Decoder(AuditEvent)
+TOO_DEEP = f"is nested too deeply; {DEEPEST} levels are the most"
+NO_SURROGATE = "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"
 NO_NUL = "must not contain the NUL character (\\u0000), which PostgreSQL cannot keep"
 
 
 def _check_details(details: dict[str, Any]) -> None:
     try:
         encoded = msgspec.json.encode(details)
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise EventError("details", TOO_DEEP) from None
+    except (TypeError, ValueError) as error:
         raise EventError("details", f"cannot be written as JSON: {error}") from None
-    # Most events are cleared by this one look at the bytes.
+    # Most events are cleared by these looks at the bytes.
+    if encoded.count(b"[") + encoded.count(b"{") > DEEPEST and _deeper_than(DEEPEST, details):
+        raise EventError("details", TOO_DEEP)
     if b"\\u0000" in encoded and _holds_nul(details):
         raise EventError("details", NO_NUL)
+
+
+def _deeper_than(levels: int, value: Any) -> bool:
+    if not isinstance(value, dict | list | tuple):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper_than(levels - 1, each) for each in inner)
 
 
 def _holds_nul(value: Any) -> bool:
@@ -127,7 +152,7 @@ def _checked(read: Callable[[], AuditEvent]) -> AuditEvent:
     except UnicodeDecodeError:
         raise EventError("", "is not valid JSON: it must be encoded as UTF-8") from None
     except RecursionError:
-        raise EventError("details", "is nested too deeply") from None
+        raise EventError("details", TOO_DEEP) from None
 
 
 def _explained(message: str) -> EventError:
@@ -138,4 +163,48 @@ def _explained(message: str) -> EventError:
     reason, _, path = message.partition(" - at `$.")
     if reason.startswith("Invalid enum value"):
         reason = f"must be one of {', '.join(get_args(Status))}"
-    return EventError(path.removesuffix("`"), reason)
+    # Of a place inside of details the parser knows "details[...]" and no more.
+    return EventError(path.removesuffix("`").removesuffix("[...]"), reason)
+
+
+def _check_size(data: bytes | msgspec.Raw, most: int) -> None:
+    try:
+        size = len(memoryview(_DETAILS_DECODER.decode(data).details))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return  # whatever is wrong with it, the whole event's decoder says it better
+    if size > most:
+        raise EventError("details", f"has {size} bytes; {most} are the most")
+
+
+class _Details(msgspec.Struct):
+    details: msgspec.Raw = msgspec.Raw(b"")
+
+
+_DETAILS_DECODER = msgspec.json.Decoder(_Details)
+_FIELDS_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _located(data: bytes | msgspec.Raw, error: EventError) -> EventError:
+    """The same error with the field it is in, where the event's fields can be told from each other."""
+    try:
+        fields = _FIELDS_DECODER.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _half_a_pair(data) or error
+    for name, value in fields.items():
+        try:
+            msgspec.json.decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return EventError(name, error.reason)
+    return error
+
+
+def _half_a_pair(data: bytes | msgspec.Raw) -> EventError | None:
+    # Unlike msgspec, the standard library reads on past half of a surrogate pair.
+    try:
+        fields = json.loads(bytes(data))
+    except (ValueError, RecursionError):
+        return None
+    for name, value in fields.items() if isinstance(fields, dict) else ():
+        if name in _WIRE.values() and re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):
+            return EventError(name, NO_SURROGATE)
+    return None
