@@ -1,6 +1,6 @@
 """The audit log over HTTP: events in, answers out."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID
@@ -9,23 +9,22 @@ import msgspec
 import psycopg
 from litestar import MediaType, Request, Response, Router, get, post
 from litestar.datastructures import State
-from litestar.params import FromPath, QueryParameter
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, QueryParameter, SkipValidation
 
 import sql
+from api.access import note_read
+from api.asked import FILTERS, MOST_ROWS, Asked, asked, mistaken, refuse_unknown
 from api.auth import require_scope
 from api.page import page
+from api.pool import STATEMENT_TIMEOUT, Row
 from api.problems import Problem
+from ops_pipeline.audit import filters
 from ops_pipeline.audit.event import AuditEvent, EventError, decode
-from ops_pipeline.audit.repository import Filters, as_json, storing
+from ops_pipeline.audit.repository import as_json, storing
 
-MOST_ROWS = 1000
-FILTERS = (
-    "eventType", "userId", "resourceType", "resourceId", "action", "status", "startDate", "endDate",
-    "limit", "offset",
-)  # fmt: skip
-
-WITHOUT_NUL = r"^[^\x00]*$"
-TIME = "ISO 8601; without a zone it is UTC"
+MOST_OFFSET = 10_000
+COUNT_SECONDS = 2
 
 
 @post(
@@ -56,48 +55,40 @@ async def store(request: Request[Any, Any, State], state: State) -> dict[str, An
     "/api/admin/audit-logs",
     operation_id="findAuditEvents",
     summary="Find events, newest first",
-    opt={"scope": "audit:read"},
+    description="Follow `next` (or the header `Link`) from page to page: no event that was there at the "
+    "start is skipped or repeated, whatever is stored meanwhile.",
+    opt={"scope": "audit:read", "parameters": ("limit", "offset", "cursor", "count")},
     guards=[require_scope],
+    dependencies={"question": Provide(asked)},
     tags=["audit"],
 )
-async def find(  # noqa: PLR0913, PLR0917 - a filter each
+async def find(
     request: Request[Any, Any, State],
     state: State,
-    # One parameter each: of two that are nested, the framework takes the inner one alone.
-    event_type: Annotated[
-        str | None, QueryParameter(name="eventType", max_length=255, pattern=WITHOUT_NUL)
-    ] = None,
-    user_id: Annotated[UUID | None, QueryParameter(name="userId")] = None,
-    resource_type: Annotated[
-        str | None, QueryParameter(name="resourceType", max_length=255, pattern=WITHOUT_NUL)
-    ] = None,
-    resource_id: Annotated[UUID | None, QueryParameter(name="resourceId")] = None,
-    action: Annotated[str | None, QueryParameter(max_length=255, pattern=WITHOUT_NUL)] = None,
-    status: Annotated[Literal["success", "failure", "pending"] | None, QueryParameter()] = None,
-    start_date: Annotated[str | None, QueryParameter(name="startDate", description=TIME)] = None,
-    end_date: Annotated[str | None, QueryParameter(name="endDate", description=TIME)] = None,
+    question: SkipValidation[NamedDependency[Asked]],
     limit: Annotated[int, QueryParameter(ge=1, description="1000 at the most; more is taken as 1000")] = 100,
-    offset: Annotated[int, QueryParameter(ge=0, le=1_000_000)] = 0,
+    offset: Annotated[
+        int, QueryParameter(ge=0, description="Events to pass over, 10000 at the most; `cursor` has no limit")
+    ] = 0,
+    cursor: Annotated[str | None, QueryParameter(description="Where a page before ended")] = None,
+    count: Annotated[
+        Literal["exact"] | None, QueryParameter(description="Also count all that match, for 2 s at the most")
+    ] = None,
 ) -> Response[bytes]:
     """The events that fit every filter; `next` is the address of the page that follows, if there is one."""
-    _refuse_unknown(request)
     limit = min(limit, MOST_ROWS)
-    filters = Filters(
-        event_type=event_type,
-        user_id=user_id,
-        resource_type=resource_type,
-        resource_id=resource_id,
-        action=action,
-        status=status,
-        start_date=_time("startDate", start_date),
-        end_date=_time("endDate", end_date),
-        limit=limit,
-        offset=offset,
-    )
-    ((data, count, more),) = await state.pool.rows("select", sql.get("audit/page"), filters.values())
-    given = {name: value for name, value in request.query_params.items() if name not in {"limit", "offset"}}
-    query = urlencode({**given, "limit": limit, "offset": offset + limit})
-    return page(data, count, f"{request.url.path}?{query}" if more else None)
+    _check_offset(offset, cursor)
+    going_on = await state.cursors.going_on(question, "cursor", cursor)
+    page_of = filters.question("page", replace(going_on.filters, limit=limit, offset=offset))
+    ((data, rows, last_time, last_id),) = await answered(state, page_of)
+    following = None
+    if last_id is not None:
+        place = (await state.cursors.get()).write(going_on.position(last_time, last_id), question.question)
+        query = {name: text for name, text in request.query_params.items() if name in FILTERS}
+        following = f"{request.url.path}?{urlencode({**query, 'limit': limit, 'cursor': place})}"
+    more = await _total(state, question) if count else {}
+    await note_read(request, "audit.read", {**question.given}, rows)
+    return page(data, rows, following, **more)
 
 
 @get(
@@ -108,12 +99,46 @@ async def find(  # noqa: PLR0913, PLR0917 - a filter each
     guards=[require_scope],
     tags=["audit"],
 )
-async def one(state: State, event_id: FromPath[UUID]) -> Response[bytes]:
+async def one(request: Request[Any, Any, State], state: State, event_id: FromPath[UUID]) -> Response[bytes]:
     """The event with that id."""
+    refuse_unknown(request, ())
     found = await state.pool.rows("select", sql.get("audit/one"), {"id": event_id})
+    await note_read(request, "audit.read", {"id": str(event_id)}, len(found))
     if not found:
         raise Problem(404, f"There is no event with the id {event_id}")
     return Response(b'{"success":true,"data":%b}' % found[0][0].encode(), media_type=MediaType.JSON)
+
+
+async def answered(state: State, question: filters.Question) -> list[Row]:
+    """What a question is answered with. Raises Problem 503 when that takes longer than a statement may."""
+    try:
+        rows: list[Row] = await state.pool.rows("select", question.statement, question.values)
+    except psycopg.errors.QueryCanceled as error:
+        advice = "Narrow it: a shorter period, or one filter more"
+        raise Problem(503, f"The search took longer than {STATEMENT_TIMEOUT}. {advice}") from error
+    return rows
+
+
+def _check_offset(offset: int, cursor: str | None) -> None:
+    if offset > MOST_OFFSET:
+        reason = f"is above {MOST_OFFSET}; follow `next` instead, which is quick however far it leads"
+        raise mistaken("offset", reason)
+    if offset and cursor is not None:
+        raise mistaken("offset", "goes with no cursor: the cursor says where the page begins")
+
+
+async def _total(state: State, question: Asked) -> dict[str, int | str | None]:
+    counting = filters.question("count", question.filters)
+    try:
+        async with state.pool.connection() as connection, connection.transaction():
+            await connection.execute(
+                sql.get("session/limit_transaction"), {"statement_timeout": f"{COUNT_SECONDS}s"}
+            )
+            found = await (await connection.execute(counting.statement, counting.values)).fetchone()
+    except psycopg.errors.QueryCanceled:
+        reason = f"counting took longer than {COUNT_SECONDS} s; narrow the filters to have a total"
+        return {"total": None, "totalReason": reason}
+    return {"total": found[0]}
 
 
 async def _store_batch(body: bytes, state: State) -> dict[str, Any]:
@@ -156,7 +181,7 @@ async def _insert_each(state: State, events: list[tuple[int, AuditEvent]]) -> li
 
 async def _insert(state: State, events: list[AuditEvent]) -> list[UUID]:
     ((refers_to_users,),) = await state.pool.rows("select", sql.get("audit/refers_to_users"))
-    ((ids, _),) = await state.pool.rows("insert", storing(refers_to_users), {"events": as_json(events)})
+    ((ids, *_),) = await state.writer_pool.rows("insert", storing(refers_to_users), {"events": as_json(events)})
     for event in events:
         state.metrics.note_llm_request(event)
     return list(ids)
@@ -166,25 +191,6 @@ def _reason(error: EventError | psycopg.DataError) -> dict[str, str]:
     if isinstance(error, EventError):
         return {"field": error.field or "body", "reason": error.reason}
     return {"field": "body", "reason": f"PostgreSQL cannot keep it: {error.diag.message_primary}"}
-
-
-def _refuse_unknown(request: Request[Any, Any, State]) -> None:
-    unknown = sorted(set(request.query_params) - set(FILTERS))
-    if unknown:
-        reason = f"there is no such filter; there is: {', '.join(FILTERS)}"
-        raise Problem(400, f"{unknown[0]}: {reason}", [{"field": each, "reason": reason} for each in unknown])
-
-
-def _time(field: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        # A plus sign that was not escaped arrives as a space.
-        time = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError as error:
-        reason = f"{text!r} is no time; write ISO 8601, for example 2026-01-31T12:00:00Z"
-        raise Problem(400, f"{field}: {reason}", [{"field": field, "reason": reason}]) from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 router = Router("/", route_handlers=[store, find, one])

@@ -1,17 +1,25 @@
 """Keeps audit events and finds them again."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, LiteralString
+from typing import Any, LiteralString, cast
 from uuid import UUID
 
 import msgspec
+import psycopg
+from psycopg.pq import TransactionStatus
 
 import sql
 from ops_pipeline import database
+from ops_pipeline.audit.cursor import Position
 from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.audit.filters import Filters, question
+
+CLEANUP_BATCH = 5_000
+
+AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,26 +28,6 @@ class Stored:
 
     stored: int
     duplicate: int
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which events are asked for: those that match all that is given. Both dates are inclusive."""
-
-    event_type: str | None = None
-    user_id: UUID | None = None
-    resource_type: str | None = None
-    resource_id: UUID | None = None
-    action: str | None = None
-    status: str | None = None
-    start_date: datetime | None = None
-    end_date: datetime | None = None
-    limit: int = 100
-    offset: int = 0
-
-    def values(self) -> dict[str, Any]:
-        """The values that `audit/page` takes."""
-        return asdict(self)
 
 
 class AuditLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +46,21 @@ class AuditLog(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     created_by: str | None
 
+    @property
+    def position(self) -> Position:
+        """Where a list goes on behind this event."""
+        return Position(self.created_at, self.id)
+
 
 class AuditLogRepository:
-    """The table `audit_logs` over a connection, whose transaction (if it has one) this takes part in."""
+    """The table `audit_logs` over a connection.
+
+    In a transaction of the connection's this takes part; otherwise the connection is in autocommit mode
+    and each method has committed when it returns. `AsyncAuditLogRepository` is its twin.
+
+    Every method raises psycopg.Error: OperationalError when the database is away or a timeout of the
+    session's ran out, and then a write is stored as a whole or not at all.
+    """
 
     def __init__(self, connection: database.Connection) -> None:
         self._connection = connection
@@ -79,19 +79,95 @@ class AuditLogRepository:
         return Stored(stored, len(ids) - stored)
 
     def query_logs(self, filters: Filters) -> list[AuditLog]:
-        """The events that match, newest first, at most `filters.limit` after `filters.offset`."""
-        data, _, _ = database.row(self._connection, sql.get("audit/page"), filters.values())
+        """The events that match, newest first, at most `filters.limit` after `filters.offset`.
+
+        To go on behind the last one: `replace(filters, after=last.position)`. No event that was there at
+        the start is skipped or repeated that way, whatever is stored meanwhile. Raises SearchError.
+        """
+        asked = question("page", filters)
+        data, *_ = database.row(self._connection, asked.statement, asked.values)
         return msgspec.json.decode(data, type=list[AuditLog])
+
+    def cleanup_old_logs(self, retention_days: int = 90) -> int:
+        """Removes the events that are older than so many days; answers with how many that were.
+
+        In batches of 5,000, each committed by itself: stopped in the middle, what was removed stays
+        removed, and the next call goes on. It neither archives nor heeds holds; the nightly retention
+        does, and is what `policies.yaml` configures.
+
+        Raises ValueError for less than one day, or when the connection is in a transaction.
+        """
+        _refuse_transaction(self._connection)
+        days = {"days": _checked_days(retention_days)}
+        cutoff = database.scalar(self._connection, sql.get("audit/cutoff"), days)
+        removed, batch = 0, CLEANUP_BATCH
+        while batch == CLEANUP_BATCH:
+            with self._connection.transaction():
+                values = {"cutoff": cutoff, "batch": CLEANUP_BATCH}
+                batch = self._connection.execute(sql.get("audit/expired_batch"), values).rowcount
+            removed += batch
+        return removed
 
     def _store(self, events: list[AuditEvent]) -> tuple[list[UUID], int]:
         if not events:
             return [], 0
-        ids, stored = database.row(self._connection, self._storing, {"events": as_json(events)})
+        ids, stored, *_ = database.row(self._connection, self._storing, {"events": as_json(events)})
         return ids, stored
 
     @cached_property
     def _storing(self) -> LiteralString:
         return storing(bool(database.scalar(self._connection, sql.get("audit/refers_to_users"))))
+
+
+class AsyncAuditLogRepository:
+    """`AuditLogRepository` over an asynchronous connection; the same promises, method by method."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._refers_to_users: bool | None = None
+
+    async def log(self, event: AuditEvent) -> UUID:
+        """Stores one event and answers with its id. An event that was stored before is left alone."""
+        ids, _ = await self._store([event])
+        return ids[0]
+
+    async def log_many(self, events: Iterable[AuditEvent]) -> Stored:
+        """Stores all of them, or none; an event that was stored before is left as it was stored."""
+        ids, stored = await self._store(list(events))
+        return Stored(stored, len(ids) - stored)
+
+    async def query_logs(self, filters: Filters) -> list[AuditLog]:
+        """The events that match, newest first. Raises SearchError."""
+        asked = question("page", filters)
+        data, *_ = await self._row(asked.statement, asked.values)
+        return msgspec.json.decode(data, type=list[AuditLog])
+
+    async def cleanup_old_logs(self, retention_days: int = 90) -> int:
+        """Removes, in batches that are committed one by one, the events older than so many days.
+
+        Answers with how many that were. Raises ValueError as its twin does.
+        """
+        _refuse_transaction(self._connection)
+        (cutoff,) = await self._row(sql.get("audit/cutoff"), {"days": _checked_days(retention_days)})
+        removed, batch = 0, CLEANUP_BATCH
+        while batch == CLEANUP_BATCH:
+            async with self._connection.transaction():
+                values = {"cutoff": cutoff, "batch": CLEANUP_BATCH}
+                batch = (await self._connection.execute(sql.get("audit/expired_batch"), values)).rowcount
+            removed += batch
+        return removed
+
+    async def _store(self, events: list[AuditEvent]) -> tuple[list[UUID], int]:
+        if not events:
+            return [], 0
+        if self._refers_to_users is None:
+            (self._refers_to_users,) = await self._row(sql.get("audit/refers_to_users"))
+        ids, stored, *_ = await self._row(storing(bool(self._refers_to_users)), {"events": as_json(events)})
+        return ids, stored
+
+    async def _row(self, statement: database.Statement, values: Any = None) -> tuple[Any, ...]:
+        cursor = await self._connection.execute(statement, values)
+        return cast("tuple[Any, ...]", await cursor.fetchone())
 
 
 def storing(refers_to_users: bool) -> LiteralString:
@@ -105,3 +181,14 @@ def storing(refers_to_users: bool) -> LiteralString:
 def as_json(events: list[AuditEvent]) -> str:
     """A batch as the statement takes it."""
     return msgspec.json.encode(events).decode()
+
+
+def _checked_days(retention_days: int) -> int:
+    if not 1 <= retention_days <= 36_500:
+        raise ValueError(f"retention_days is {retention_days}; it has to be between 1 and 36500")
+    return retention_days
+
+
+def _refuse_transaction(connection: database.Connection | AsyncConnection) -> None:
+    if not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE:
+        raise ValueError("Batches are committed one by one: this needs an autocommit connection")

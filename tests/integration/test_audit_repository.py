@@ -9,8 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from ops_pipeline import database
-from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.audit.repository import AuditLogRepository, Filters, Stored
+from ops_pipeline.audit import AuditEvent, AuditLogRepository, Filters, Stored
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALICE = UUID("00000000-0000-4000-8000-00000000a11c")

@@ -1,0 +1,80 @@
+"""Which events are asked for, and the condition that makes of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.audit import search
+from ops_pipeline.audit.cursor import Position
+
+EQUAL = ("event_type", "user_id", "resource_type", "resource_id", "action", "status", "ip", "actor")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which events are asked for: those that match all that is given, newest first.
+
+    `ip` is an address or a network ("192.0.2.0/24"); `actor` is compared with created_by; `q` searches
+    the details (see `search`). Both dates are inclusive and have a zone. `after` goes on behind an event
+    of a page before, which is quick however far behind it lies; `offset` counts events to pass over.
+    """
+
+    event_type: str | None = None
+    user_id: UUID | None = None
+    resource_type: str | None = None
+    resource_id: UUID | None = None
+    action: str | None = None
+    status: str | None = None
+    ip: str | None = None
+    actor: str | None = None
+    q: str | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    limit: int = 100
+    offset: int = 0
+    after: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A statement that asks for events, and the values it names."""
+
+    statement: compose.Composed
+    values: dict[str, Any]
+
+
+def question(name: str, filters: Filters, **values: Any) -> Question:
+    """The statement `audit/<name>` with its {condition} made of these filters: a clause for each that is
+    given and none for the others, so that none keeps the planner from an index.
+
+    `values` are what else the statement names, besides limit and offset. Raises SearchError.
+    """
+    condition, named = _condition(filters)
+    statement = compose.SQL(sql.get(f"audit/{name}")).format(condition=condition)
+    return Question(statement, {**named, "limit": filters.limit, "offset": filters.offset, **values})
+
+
+def _condition(filters: Filters) -> tuple[compose.Composable, dict[str, Any]]:
+    values: dict[str, Any] = {
+        name: value
+        for name in (*EQUAL, "start_date", "end_date")
+        if (value := getattr(filters, name)) is not None
+    }
+    clauses: list[compose.Composable] = [compose.SQL(sql.get(f"audit/filters/{name}")) for name in values]
+    for term in search.parse(filters.q) if filters.q is not None else ():
+        names = [f"document_{len(values) + place}" for place, _ in enumerate(term.alternatives())]
+        values |= zip(names, term.alternatives(), strict=True)
+        clauses.append(compose.SQL(" OR ").join(map(_containing, names)))
+    if filters.after is not None:
+        clauses.append(compose.SQL(sql.get("audit/filters/after")))
+        values |= {"after_time": filters.after.created_at, "after_id": filters.after.id}
+    wrapped: list[compose.Composable] = [compose.SQL("({})").format(clause) for clause in clauses]
+    return compose.SQL(" AND ").join(wrapped or [compose.SQL("true")]), values
+
+
+def _containing(name: str) -> compose.Composed:
+    return compose.SQL(sql.get("audit/filters/details")).format(document=compose.Placeholder(name))

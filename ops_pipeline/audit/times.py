@@ -1,0 +1,34 @@
+"""Reads a point in time as people write it: ISO 8601, or relative to now."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+FORMS = "write ISO 8601, for example 2026-01-31T12:00:00Z, or now, -15m, -36h, -7d, -2w"
+
+
+def read(text: str, now: datetime) -> datetime:
+    """The moment that `text` means, in UTC.
+
+    `now`, or that much before `now` (`-90s`, `-15m`, `-36h`, `-7d`, `-2w`), or ISO 8601, where a time
+    without a zone is UTC and a date alone is its first moment.
+
+    Raises ValueError, saying what would be right.
+    """
+    if text == "now":
+        return now
+    try:
+        if relative := re.fullmatch(r"-([0-9]{1,9})([smhdw])", text):
+            return now - timedelta(**{UNITS[relative[2]]: int(relative[1])})
+        # A plus sign that was not escaped in an address arrives as a space.
+        moment = datetime.fromisoformat(
+            re.sub(r"(?<=[0-9]) (?=[0-9:]+$)", "+", text) if "T" in text else text
+        )
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text[:50]!r} is no time; {FORMS}") from None
+
+
+def is_relative(text: str) -> bool:
+    """Whether what `text` means depends on when it is read."""
+    return text == "now" or text.startswith("-")

@@ -1,0 +1,2 @@
+-- Events of one type; read newest first from idx_audit_logs_event_type.
+event_type = %(event_type)s

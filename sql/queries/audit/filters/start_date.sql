@@ -1,0 +1,2 @@
+-- From a moment on, that moment included.
+created_at >= %(start_date)s

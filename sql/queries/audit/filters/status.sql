@@ -1,0 +1,2 @@
+-- What came of it.
+status = %(status)s

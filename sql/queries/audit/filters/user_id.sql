@@ -1,0 +1,2 @@
+-- What one person did; read newest first from idx_audit_logs_user_id.
+user_id = %(user_id)s
