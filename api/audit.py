@@ -1,13 +1,13 @@
 """The audit log over HTTP: events in, answers out."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
-import msgspec
 import psycopg
-from litestar import MediaType, Request, Response, Router, get, post
+from litestar import MediaType, Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter, SkipValidation
@@ -20,35 +20,9 @@ from api.page import page
 from api.pool import STATEMENT_TIMEOUT, Row
 from api.problems import Problem
 from ops_pipeline.audit import filters
-from ops_pipeline.audit.event import AuditEvent, EventError, decode
-from ops_pipeline.audit.repository import as_json, storing
 
 MOST_OFFSET = 10_000
 COUNT_SECONDS = 2
-
-
-@post(
-    "/api/audit-logs",
-    operation_id="storeAuditEvents",
-    summary="Store one event, or an array of events",
-    description="Answered after the commit. An event that has an id and a createdAt is stored once, however "
-    "often it is sent. In an array a bad item is refused by itself.",
-    opt={"scope": "audit:write"},
-    status_code=201,
-    guards=[require_scope],
-    tags=["audit"],
-)
-async def store(request: Request[Any, Any, State], state: State) -> dict[str, Any]:
-    """Stores events and says their ids."""
-    body = (await request.body()).strip()
-    if body.startswith(b"["):
-        return await _store_batch(body, state)
-    try:
-        (event_id,) = await _insert(state, [decode(body)])
-    except (EventError, psycopg.DataError) as error:
-        reason = _reason(error)
-        raise Problem(400, str(error), [reason]) from error
-    return {"success": True, "id": event_id}
 
 
 @get(
@@ -79,8 +53,12 @@ async def find(
     limit = min(limit, MOST_ROWS)
     _check_offset(offset, cursor)
     going_on = await state.cursors.going_on(question, "cursor", cursor)
-    page_of = filters.question("page", replace(going_on.filters, limit=limit, offset=offset))
-    ((data, rows, last_time, last_id),) = await answered(state, page_of)
+    found: Row = ("[]", 0, None, None)
+    for each in filters.pages(replace(going_on.filters, limit=limit, offset=offset), datetime.now(UTC)):
+        (found,) = await answered(state, each)
+        if found[3] is not None:
+            break
+    data, rows, last_time, last_id = found
     following = None
     if last_id is not None:
         place = (await state.cursors.get()).write(going_on.position(last_time, last_id), question.question)
@@ -141,56 +119,4 @@ async def _total(state: State, question: Asked) -> dict[str, int | str | None]:
     return {"total": found[0]}
 
 
-async def _store_batch(body: bytes, state: State) -> dict[str, Any]:
-    try:
-        items = msgspec.json.decode(body, type=list[msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, f"body: {error}", [{"field": "body", "reason": str(error)}]) from error
-    results: list[dict[str, Any]] = []
-    good: list[tuple[int, AuditEvent]] = []
-    for index, item in enumerate(items):
-        try:
-            good.append((index, decode(item)))
-        except EventError as error:
-            results.append({"index": index, "error": _reason(error)})
-    results += await _insert_each(state, good)
-    results.sort(key=lambda result: result["index"])
-    errors = [result for result in results if "error" in result]
-    if errors and len(errors) == len(results):
-        named = [
-            {"field": f"[{each['index']}].{each['error']['field']}", "reason": each["error"]["reason"]}
-            for each in errors
-        ]
-        raise Problem(400, "No event was stored; each is refused for a reason of its own", named)
-    return {"success": not errors, "results": results}
-
-
-async def _insert_each(state: State, events: list[tuple[int, AuditEvent]]) -> list[dict[str, Any]]:
-    """Stores what can be stored. What only PostgreSQL finds fault with is found by halving."""
-    if not events:
-        return []
-    try:
-        ids = await _insert(state, [event for _, event in events])
-    except psycopg.DataError as error:
-        if len(events) == 1:
-            return [{"index": events[0][0], "error": _reason(error)}]
-        half = len(events) // 2
-        return [*await _insert_each(state, events[:half]), *await _insert_each(state, events[half:])]
-    return [{"index": index, "id": each} for (index, _), each in zip(events, ids, strict=True)]
-
-
-async def _insert(state: State, events: list[AuditEvent]) -> list[UUID]:
-    ((refers_to_users,),) = await state.pool.rows("select", sql.get("audit/refers_to_users"))
-    ((ids, *_),) = await state.writer_pool.rows("insert", storing(refers_to_users), {"events": as_json(events)})
-    for event in events:
-        state.metrics.note_llm_request(event)
-    return list(ids)
-
-
-def _reason(error: EventError | psycopg.DataError) -> dict[str, str]:
-    if isinstance(error, EventError):
-        return {"field": error.field or "body", "reason": error.reason}
-    return {"field": "body", "reason": f"PostgreSQL cannot keep it: {error.diag.message_primary}"}
-
-
-router = Router("/", route_handlers=[store, find, one])
+router = Router("/", route_handlers=[find, one])

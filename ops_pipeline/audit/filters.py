@@ -1,7 +1,8 @@
 """Which events are asked for, and the condition that makes of them."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from ops_pipeline.audit import search
 from ops_pipeline.audit.cursor import Position
 
 EQUAL = ("event_type", "user_id", "resource_type", "resource_id", "action", "status", "ip", "actor")
+
+NEAR_DAYS = (1, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,21 @@ def question(name: str, filters: Filters, **values: Any) -> Question:
     condition, named = _condition(filters)
     statement = compose.SQL(sql.get(f"audit/{name}")).format(condition=condition)
     return Question(statement, {**named, "limit": filters.limit, "offset": filters.offset, **values})
+
+
+def pages(filters: Filters, now: datetime) -> Iterator[Question]:
+    """The statements for one page, to be asked in turn until one says that more events follow; the last
+    one's answer holds in any case.
+
+    A page nearly always lies within a day or a week. Said so, PostgreSQL plans and opens a few of the
+    daily partitions and no longer all of them, which takes ten times as long as reading the page.
+    """
+    ends = [end for end in (filters.end_date, filters.after and filters.after.created_at) if end is not None]
+    for days in NEAR_DAYS:
+        near = min(ends, default=now) - timedelta(days=days)
+        if filters.start_date is None or filters.start_date < near:
+            yield question("page", replace(filters, start_date=near))
+    yield question("page", filters)
 
 
 def _condition(filters: Filters) -> tuple[compose.Composable, dict[str, Any]]:
