@@ -9,6 +9,7 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from api.lifecycle import Lifecycle
 from api.metrics import Metrics
 from api.problems import slug
 
@@ -25,9 +26,10 @@ class Observed:
     takes a value that a client can make up: an unknown path is `unmatched`, an unknown method `other`.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle) -> None:
         self._app = app
         self._metrics = metrics
+        self._lifecycle = lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -40,14 +42,19 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                closing = [(b"connection", b"close")] if self._lifecycle.draining else []
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *closing]
             await send(message)
 
+        # Ids come from clients and may repeat.
+        unique = f"{request_id} {id(scope)}"
+        self._lifecycle.in_flight[unique] = (f"{scope['method']} {scope['path']}", time.monotonic())
         began = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_noting)
             finally:
+                del self._lifecycle.in_flight[unique]
                 self._note(scope, status, time.perf_counter() - began)
 
     def _note(self, scope: HTTPScope, status: int, seconds: float) -> None:

@@ -1,10 +1,8 @@
 """The process: it listens, drains when told to stop, and says by its exit code how that went."""
 
 import asyncio
-import signal
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,8 +11,11 @@ import uvicorn
 
 from api import logs
 from api.app import create_app, observed
+from api.drain import Drain
+from api.watchdog import Watchdog
 from ops_pipeline import database, embedded, settings
 from ops_pipeline.maintenance import partitions
+from ops_pipeline.policy_file import PolicyError
 
 log = structlog.get_logger()
 
@@ -22,8 +23,8 @@ log = structlog.get_logger()
 def main() -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
-    Exit 0 when every request in flight was answered, 1 when the time for that ran out or the server
-    could not start.
+    Exit 0 when every request in flight was answered and everything was closed in time; 1 when not, when
+    something failed that nobody caught, or when the server could not start.
     """
     logs.configure()
     try:
@@ -32,49 +33,47 @@ def main() -> None:
             if loaded.database_url is None:
                 _migrate(str(resolved.database_url))
             drained = asyncio.run(_serve(resolved))
-    except (settings.SettingsError, embedded.EmbeddedServerError, OSError) as error:
+    except (settings.SettingsError, PolicyError, embedded.EmbeddedServerError, OSError) as error:
         sys.exit(f"The API cannot start: {error}")
     sys.exit(0 if drained else 1)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, leaving the signals and so the exit code to us."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def _serve(resolved: settings.Settings) -> bool:
     app = create_app(resolved)
     listening = socket.create_server((resolved.api_host, resolved.api_port), backlog=1024)
-    server = _Server(
-        uvicorn.Config(
-            observed(app),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=max(1, int(resolved.shutdown_timeout_seconds)),
-        )
+    server = _Server(uvicorn.Config(observed(app), log_config=None, access_log=False, server_header=False))
+    server.drain = drain = Drain(
+        server=server,
+        lifecycle=app.state.lifecycle,
+        seconds=resolved.shutdown_timeout_seconds,
+        delay=resolved.prestop_delay_seconds,
     )
-    told: list[float] = []
-
-    def stop(name: str) -> None:
-        if not told:
-            log.info("draining", signal=name)
-        told.append(time.monotonic())
-        app.state.lifecycle.draining = True
-        server.should_exit = True
-
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stop, each.name)
+    watchdog = Watchdog(
+        loop=asyncio.get_running_loop(),
+        listening=listening.dup(),
+        stop=drain.begin,
+        shutdown_seconds=resolved.shutdown_timeout_seconds,
+        busy_with=app.state.lifecycle.busy_with,
+    )
+    watchdog.start()
+    drain.begin_on_uncaught()
     log.info("listening", host=resolved.api_host, port=resolved.api_port)
     await server.serve(sockets=[listening])
-    seconds = time.monotonic() - told[0] if told else 0.0
-    in_time = seconds < resolved.shutdown_timeout_seconds
-    log.info("stopped", seconds=round(seconds, 3), in_time=in_time)
-    return in_time
+    watchdog.end()
+    return drain.succeeded
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, leaving the signals, the drain and so the exit code to us."""
+
+    drain: Drain
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.drain.carry_out(sockets or [])
 
 
 def _migrate(url: str) -> None:
