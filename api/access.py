@@ -5,15 +5,19 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import psycopg
+import structlog
 from litestar import Request
 from litestar.datastructures import State
 
-import sql
 from api.auth import Caller
+from api.problems import RETRY_AFTER_SECONDS, Problem
+from api.writer import Checked, Refusal, UnavailableError
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.audit.repository import as_json
 
 EVENT_TYPE = "audit_access"
+
+log = structlog.get_logger()
 
 
 async def note_read(
@@ -21,13 +25,24 @@ async def note_read(
 ) -> None:
     """Stores that the caller's key has read `rows` events; returns once that is committed.
 
-    Call it when the answer is known and before it is sent. It fails closed: where the note cannot be
-    stored (psycopg.Error, PoolTimeout) the read is answered with 503, because an auditor has to be able
-    to trust that nobody has seen more than the log says, and whoever can stop the writing must not
-    thereby become able to read unseen.
+    Call it when the answer is known and before it is sent; reads at the same time share commits with each
+    other and with what is being stored. It fails closed: where the note cannot be stored the read is
+    answered with Problem 503, because an auditor has to be able to trust that nobody has seen more than
+    the log says, and whoever can stop the writing must not thereby become able to read unseen.
     """
     event = _event(request, action, filters, rows)
-    await request.app.state.writer_pool.rows("insert", sql.get("audit/store"), {"events": as_json([event])})
+    try:
+        (stored,) = await request.app.state.audit_writer.store([Checked(msgspec.json.encode(event))])
+    except (UnavailableError, psycopg.Error) as error:
+        raise _unnoted(str(error)) from error
+    if isinstance(stored, Refusal):
+        raise _unnoted(stored.reason)
+
+
+def _unnoted(reason: str) -> Problem:
+    log.error("read refused, it could not be noted", reason=reason)
+    detail = "Who reads the audit log is noted in it, and that is not possible now; so nothing is shown."
+    return Problem(503, detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
 
 
 def _event(

@@ -82,7 +82,7 @@ class KnownKeys:
     async def _look_up(self, key_hash: bytes) -> Caller | None:
         self._known.pop(key_hash, None)
         began = time.monotonic()
-        found = await self._pool.rows("select", sql.get("keys/find"), {"key_hash": key_hash})
+        found = await self._pool.rows("authenticate", sql.get("keys/find"), {"key_hash": key_hash})
         # PostgreSQL has compared as it does with an index, which ends at the first byte that differs.
         if not found or not hmac.compare_digest(found[0][3], key_hash):
             return None

@@ -1,0 +1,189 @@
+"""Each database role can do its work and nothing else, on the audit log as a whole and on one day of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from litestar.testing import TestClient
+from psycopg import sql as compose
+from structlog.testing import capture_logs
+
+import sql
+from api.app import create_app, observed
+from ops_pipeline import database, embedded, keys
+from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.audit.repository import as_json
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import partitions
+from ops_pipeline.settings import Settings
+
+ROLES = ("ops_reader", "ops_writer", "ops_maintenance")
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+CHANGES = {
+    "INSERT": "INSERT INTO {table} (event_type, created_at) VALUES ('forged', '{at}')",
+    "UPDATE": "UPDATE {table} SET status = 'success'",
+    "UPDATE one column": "UPDATE {table} SET id = id",
+    "DELETE": "DELETE FROM {table}",
+    "TRUNCATE": "TRUNCATE {table}",
+    "MERGE": "MERGE INTO {table} AS t USING (SELECT 1) AS s ON true WHEN MATCHED THEN DELETE",
+    "SELECT FOR UPDATE": "SELECT id FROM {table} FOR UPDATE",
+    "DROP": "DROP TABLE {table}",
+    "ALTER": "ALTER TABLE {table} ADD COLUMN forged text",
+    "ALTER OWNER": "ALTER TABLE {table} OWNER TO CURRENT_USER",
+    "DISABLE TRIGGER": "ALTER TABLE {table} DISABLE TRIGGER ALL",
+    "CREATE INDEX": "CREATE INDEX ON {table} (status)",
+    "CREATE TRIGGER": "CREATE TRIGGER t BEFORE INSERT ON {table} FOR EACH ROW "
+    "EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "CREATE RULE": "CREATE RULE r AS ON INSERT TO {table} DO INSTEAD NOTHING",
+    "LOCK": "DO 'BEGIN LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; END'",
+    "COPY": "COPY {table} (event_type) FROM PROGRAM 'true'",
+}
+ANYWHERE = {
+    "DETACH": "ALTER TABLE audit_logs DETACH PARTITION audit_logs_default",
+    "DROP SCHEMA": "DROP SCHEMA ops CASCADE",
+    "CREATE": "CREATE TABLE public.mine (id int)",
+    "CREATE in ops": "CREATE TABLE ops.mine (id int)",
+    "keys": "INSERT INTO ops.api_keys (name, key_hash, scopes) VALUES ('x', '\\x00', '{admin}')",
+    "scopes": "UPDATE ops.api_keys SET scopes = '{admin}'",
+    "revival": "UPDATE ops.api_keys SET revoked_at = NULL",
+    "key removal": "DELETE FROM ops.api_keys",
+    "triggers off": "SET session_replication_role = replica",
+    "other role": "ALTER ROLE CURRENT_USER SUPERUSER",
+}
+ALLOWED = {
+    "ops_reader": set[str](),
+    "ops_writer": {"INSERT"},
+    "ops_maintenance": {"INSERT", "DELETE", "MERGE", "LOCK"},
+}
+
+
+@pytest.fixture
+def day(connection: Connection) -> str:
+    """The name of the partition of one day, made after the migrations, with an event in it."""
+    partitions.ensure_ahead(connection, "public.audit_logs")
+    connection.execute("INSERT INTO audit_logs (event_type, created_at) VALUES ('kept', now())")
+    name: str = scalar(connection, "SELECT tableoid::regclass::text FROM audit_logs")
+    return name
+
+
+@contextmanager
+def role(connection: Connection, name: str) -> Iterator[None]:
+    connection.execute(compose.SQL("SET ROLE {}").format(compose.Identifier(name)))
+    try:
+        yield
+    finally:
+        connection.execute("RESET ROLE")
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_what_a_role_is_not_for_is_refused_on_the_whole_table(connection: Connection, name: str) -> None:
+    forbidden = [text for what, text in CHANGES.items() if what not in ALLOWED[name]]
+    connection.execute("INSERT INTO audit_logs (event_type, created_at) VALUES ('kept', %s)", [NOW])
+
+    with role(connection, name):
+        for statement in [each.format(table="audit_logs", at=NOW) for each in forbidden]:
+            _refused(connection, statement)
+        for statement in ANYWHERE.values():
+            _refused(connection, statement)
+
+    assert connection.execute("SELECT event_type, status FROM audit_logs").fetchall() == [("kept", None)]
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_no_role_gets_at_a_day_directly(connection: Connection, day: str, name: str) -> None:
+    assert day != "audit_logs_default"
+    with role(connection, name):
+        for statement in CHANGES.values():
+            for table in (day, "audit_logs_default"):
+                _refused(connection, statement.format(table=table, at=NOW))
+
+    assert scalar(connection, "SELECT count(*) FROM audit_logs") == 1
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_no_role_passes_its_rights_on(connection: Connection, name: str) -> None:
+    rights = "SELECT array_agg(relacl::text ORDER BY oid) FROM pg_class WHERE relname LIKE 'audit_logs%%'"
+    before = scalar(connection, rights, [])
+
+    with role(connection, name):
+        for right in ("SELECT", "INSERT", "UPDATE", "DELETE", "ALL"):
+            # With some right on the table this is a warning and changes nothing; without any, an error.
+            with suppress(psycopg.errors.InsufficientPrivilege):
+                _run(connection, f"GRANT {right} ON audit_logs TO PUBLIC")
+        _refused(connection, "GRANT ops_maintenance TO ops_reader")
+
+    assert scalar(connection, rights, []) == before
+
+
+def test_the_writer_stores_on_a_new_day_and_the_reader_reads_it(connection: Connection, day: str) -> None:
+    event = AuditEvent(event_type="written", created_at=datetime.now(UTC))
+
+    with role(connection, "ops_writer"):
+        for _ in range(2):
+            connection.execute(sql.get("audit/store"), {"events": as_json([event])})
+        _refused(connection, "SELECT details FROM audit_logs")
+        _refused(connection, "SELECT key_hash FROM ops.api_keys")
+    with role(connection, "ops_reader"):
+        tables = {
+            name
+            for (name,) in connection.execute("SELECT tableoid::regclass::text FROM audit_logs").fetchall()
+        }
+    with role(connection, "ops_maintenance"):
+        assert connection.execute("DELETE FROM audit_logs WHERE event_type = 'kept'").rowcount == 1
+
+    assert tables == {day}
+
+
+def test_the_writer_finds_users_without_a_right_to_change_them(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    with database.connect(url, "test") as connection:
+        connection.execute("CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text)")
+        database.migrate(url)
+        user = scalar(connection, "INSERT INTO users DEFAULT VALUES RETURNING id")
+        with role(connection, "ops_writer"):
+            connection.execute(
+                sql.get("audit/store_resolving_users"),
+                {"events": as_json([AuditEvent(event_type="login", user_id=user)])},
+            )
+            for statement in ("UPDATE users SET id = id", "DELETE FROM users", "SELECT name FROM users"):
+                _refused(connection, statement)
+        assert scalar(connection, "SELECT user_id FROM audit_logs") == user
+
+
+def test_who_may_make_no_roles_gets_an_api_that_says_so(tmp_path: Path) -> None:
+    with embedded.running(tmp_path / "own") as server:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as session:
+            session.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")
+            session.execute("CREATE DATABASE modest OWNER modest")
+        url = f"postgresql://modest:modest@127.0.0.1:{server.port}/modest"
+        database.migrate(url)
+        database.migrate(url)
+        with database.connect(url, "test") as session:
+            key = keys.create(session, "test", ["admin"]).key
+
+        with (
+            capture_logs() as said,
+            TestClient(observed(create_app(Settings(database_url=url)))) as client,
+        ):
+            headers = {"Authorization": f"Bearer {key}"}
+            assert client.post("/api/audit-logs", json={"eventType": "a"}, headers=headers).status_code == 201
+            assert client.get("/api/admin/audit-logs", headers=headers).status_code == 200
+
+    missing = [line["role"] for line in said if line["event"] == "database role not in use"]
+    assert sorted(missing) == ["ops_reader", "ops_writer"]
+
+
+def _refused(connection: Connection, statement: str) -> None:
+    try:
+        _run(connection, statement)
+    except psycopg.errors.InsufficientPrivilege:
+        return
+    pytest.fail(f"allowed: {statement}")
+
+
+def _run(connection: Connection, statement: str) -> None:
+    connection.execute(compose.SQL(statement))
