@@ -9,15 +9,19 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
-from api import audit, health, maintenance, metrics, problems
+from api import audit, ingest, maintenance, metrics, problems
+from api.asked import SharedCursors
 from api.auth import KnownKeys
+from api.body import MOST_BYTES
+from api.health.everything import Watched
+from api.health.routes import router as health_router
 from api.last_use import LastUse
+from api.lifecycle import Lifecycle
 from api.observed import Observed
 from api.pool import Pool, Role
+from api.writer import AuditWriter
 from ops_pipeline import __version__
 from ops_pipeline.settings import Settings
-
-MOST_BYTES = 16 * 1024 * 1024
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -32,25 +36,32 @@ def create_app(settings: Settings) -> Litestar:
     # The application's tables may be younger than what the migrations let the reader read.
     login_pool = Pool(url, counted.note_query, max_size=2)
     last_use = LastUse(writer_pool)
+    audit_writer = AuditWriter(writer_pool, counted.note_llm_request)
+    watched = Watched(settings, [pool, writer_pool])
 
     @asynccontextmanager
     async def connected(_: Litestar) -> AsyncIterator[None]:
-        async with pool, writer_pool, login_pool, last_use:
+        async with pool, writer_pool, login_pool, last_use, audit_writer, watched.watching():
             yield
 
     return Litestar(
-        route_handlers=[audit.router, maintenance.router, health.router, metrics.metrics],
+        route_handlers=[ingest.router, audit.router, maintenance.router, health_router, metrics.metrics],
         exception_handlers=problems.HANDLERS,
         lifespan=[connected],
         state=State(
             {
                 "pool": pool,
                 "writer_pool": writer_pool,
+                "audit_writer": audit_writer,
+                "details_max_bytes": settings.audit_details_max_bytes,
+                "cursors": SharedCursors(pool),
                 "login_pool": login_pool,
                 "known_keys": KnownKeys(pool, last_use),
                 "metrics": counted,
                 "url": url,
-                "lifecycle": health.Lifecycle(),
+                "lifecycle": Lifecycle(),
+                "monitor": watched.monitor,
+                "started": False,
             }
         ),
         request_max_body_size=MOST_BYTES,
@@ -66,4 +77,4 @@ def create_app(settings: Settings) -> Litestar:
 
 def observed(app: Litestar) -> ASGIApp:
     """The application with every request measured and logged, as a server is given it."""
-    return Observed(app, app.state.metrics)
+    return Observed(app, app.state.metrics, app.state.lifecycle)
