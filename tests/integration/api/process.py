@@ -1,0 +1,67 @@
+"""The API as a process of its own, for tests."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+FAULTS = Path(__file__).with_name("server_with_faults.py")
+
+
+@dataclass
+class Api:
+    """A running API."""
+
+    popen: "subprocess.Popen[str]"
+    address: str
+    log: Path
+
+    @classmethod
+    def start(cls, folder: Path, url: str, *, faults: bool = False, **environment: str) -> "Api":
+        """Starts it over that database and returns once it listens."""
+        port = free_port()
+        log = folder / f"api-{port}.log"
+        command = [sys.executable, str(FAULTS)] if faults else [sys.executable, "-m", "api"]
+        variables = {"OPS_DATABASE_URL": url, "OPS_API_PORT": str(port), **environment}
+        with log.open("w") as output:
+            popen = subprocess.Popen(
+                command, cwd=folder, env=os.environ | variables, stderr=output, text=True
+            )
+        api = cls(popen, f"http://127.0.0.1:{port}", log)
+        api.until(lambda: api.status("/health/live") == 200)
+        return api
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(f"{self.address}{path}", timeout=30, **options)
+
+    def status(self, path: str) -> int | None:
+        """The status it answers with; None when it does not."""
+        try:
+            return self.get(path).status_code
+        except httpx.TransportError:
+            return None
+
+    def until(self, condition: Any, seconds: float = 30) -> None:
+        """Waits for something to become true."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    def stop(self, told: signal.Signals = signal.SIGTERM) -> int:
+        """Tells it to stop and returns its exit code."""
+        self.popen.send_signal(told)
+        return self.popen.wait(timeout=60)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
