@@ -109,9 +109,8 @@ async def _total(state: State, question: Asked) -> dict[str, int | str | None]:
     counting = filters.question("count", question.filters)
     try:
         async with state.pool.connection() as connection, connection.transaction():
-            await connection.execute(
-                sql.get("session/limit_transaction"), {"statement_timeout": f"{COUNT_SECONDS}s"}
-            )
+            limits = {"statement_timeout": f"{COUNT_SECONDS}s", "idle_timeout": "0"}
+            await connection.execute(sql.get("session/limit_transaction"), limits)
             found = await (await connection.execute(counting.statement, counting.values)).fetchone()
     except psycopg.errors.QueryCanceled:
         reason = f"counting took longer than {COUNT_SECONDS} s; narrow the filters to have a total"

@@ -50,15 +50,15 @@ class Question:
     values: dict[str, Any]
 
 
-def question(name: str, filters: Filters, **values: Any) -> Question:
+def question(name: str, filters: Filters, **parts: compose.Composable) -> Question:
     """The statement `audit/<name>` with its {condition} made of these filters: a clause for each that is
     given and none for the others, so that none keeps the planner from an index.
 
-    `values` are what else the statement names, besides limit and offset. Raises SearchError.
+    `parts` are the statement's other placeholders in braces. Raises SearchError.
     """
     condition, named = _condition(filters)
-    statement = compose.SQL(sql.get(f"audit/{name}")).format(condition=condition)
-    return Question(statement, {**named, "limit": filters.limit, "offset": filters.offset, **values})
+    statement = compose.SQL(sql.get(f"audit/{name}")).format(condition=condition, **parts)
+    return Question(statement, {**named, "limit": filters.limit, "offset": filters.offset})
 
 
 def pages(filters: Filters, now: datetime) -> Iterator[Question]:
@@ -68,9 +68,10 @@ def pages(filters: Filters, now: datetime) -> Iterator[Question]:
     A page nearly always lies within a day or a week. Said so, PostgreSQL plans and opens a few of the
     daily partitions and no longer all of them, which takes ten times as long as reading the page.
     """
-    ends = [end for end in (filters.end_date, filters.after and filters.after.created_at) if end is not None]
+    behind = filters.after.created_at if filters.after is not None else None
+    newest = min((end for end in (filters.end_date, behind) if end is not None), default=now)
     for days in NEAR_DAYS:
-        near = min(ends, default=now) - timedelta(days=days)
+        near = newest - timedelta(days=days)
         if filters.start_date is None or filters.start_date < near:
             yield question("page", replace(filters, start_date=near))
     yield question("page", filters)

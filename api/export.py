@@ -1,0 +1,156 @@
+"""Every event that matches, as one file: NDJSON or CSV, streamed."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from litestar import Request, Router, get
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.params import QueryParameter, SkipValidation
+from litestar.response import Stream
+from psycopg import sql as compose
+
+import sql
+from api.access import note_read
+from api.asked import Asked, asked
+from api.auth import require_scope
+from api.pool import AsyncConnection, Pool, Row
+from ops_pipeline.audit.cursor import Cursors
+from ops_pipeline.audit.filters import Question, question
+
+PLACED = ("line", "created_at", "id")
+ROWS_AT_ONCE = 2_000
+LIMITS = {"statement_timeout": "300s", "idle_timeout": "60s"}
+"""For the server to find the next rows, and for the client to take them. An export that nobody reads would
+keep VACUUM from removing what was deleted since it began."""
+
+Kind = Literal["ndjson", "csv"]
+MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
+HEADER = "id,event_type,user_id,resource_type,resource_id,action,details,ip_address,status,duration_ms,created_at,created_by"  # noqa: E501
+
+
+@get(
+    "/api/admin/audit-logs/export",
+    operation_id="exportAuditEvents",
+    summary="Every event that matches, as NDJSON or CSV",
+    description="Streamed, newest first, as of one moment. An export that fails breaks the connection off "
+    "(its chunked body has no end); to go on where it did, export with `cursors=true` and pass the last "
+    "line's `_cursor` as `after`.",
+    opt={"scope": "audit:export", "parameters": ("format", "after", "cursors")},
+    guards=[require_scope],
+    dependencies={"about": Provide(asked)},
+    tags=["audit"],
+)
+async def export(
+    request: Request[Any, Any, State],
+    state: State,
+    about: SkipValidation[NamedDependency[Asked]],
+    format: Annotated[Kind, QueryParameter()] = "ndjson",  # noqa: A002 - as the client calls it
+    after: Annotated[
+        str | None, QueryParameter(description="The `_cursor` of the last line received")
+    ] = None,
+    cursors: Annotated[bool, QueryParameter(description="Give each line a `_cursor` to go on from")] = False,
+) -> Stream:
+    """The events as a file. It begins when the first of them are there, so what fails before is a problem."""
+    going_on = await state.cursors.going_on(about, "after", after)
+    columns = compose.SQL(", ").join(map(compose.Identifier, PLACED if cursors else PLACED[:1]))
+    asking = question(f"export_{format}", going_on.filters, columns=columns)
+    exported = _Exported(going_on, format, await state.cursors.get() if cursors else None)
+    given: dict[str, object] = {**about.given, "format": format, "after": after, "export": uuid4().hex}
+    await note_read(request, "audit.export.started", given, 0)
+
+    async def note_end() -> None:
+        await note_read(request, "audit.export", given, exported.rows)
+
+    parts = _parts(state.export_pool, asking, exported, note_end)
+    first = await anext(parts)
+    name = f"audit-logs-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{format}"
+    return Stream(
+        _rejoined(first, parts),
+        media_type=MEDIA_TYPES[format],
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@dataclass(slots=True)
+class _Exported:
+    """Makes bytes of rows and counts them."""
+
+    about: Asked
+    kind: Kind
+    cursors: Cursors | None
+    rows: int = 0
+
+    def header(self) -> bytes:
+        if self.kind == "ndjson":
+            return b""
+        return f"{HEADER}{',_cursor' if self.cursors else ''}\r\n".encode()
+
+    def part(self, rows: list[Row]) -> bytes:
+        self.rows += len(rows)
+        end = "\n" if self.kind == "ndjson" else "\r\n"
+        lines = [row[0] for row in rows] if self.cursors is None else map(self._with_cursor, rows)
+        return (end.join(lines) + end).encode()
+
+    def _with_cursor(self, row: Row) -> str:
+        assert self.cursors is not None  # noqa: S101
+        line, created_at, event_id = row
+        cursor = self.cursors.write(self.about.position(created_at, event_id), self.about.question)
+        return f'{line[:-1]},"_cursor":"{cursor}"}}' if self.kind == "ndjson" else f"{line},{cursor}"
+
+
+async def _parts(
+    pool: Pool, asking: Question, exported: _Exported, note_end: Callable[[], Any]
+) -> AsyncGenerator[bytes, None]:
+    complete = False
+    try:
+        async with (
+            pool.connection() as connection,
+            connection.transaction(),
+            aclosing(_batches(connection, asking)) as batches,
+        ):
+            rows = await anext(batches)
+            yield exported.header() + (exported.part(rows) if rows else b"")
+            async for rows in batches:
+                yield exported.part(rows)
+        # What was read is on record before the last byte is sent; without it the end never is.
+        await note_end()
+        complete = True
+    finally:
+        if not complete and exported.rows:
+            _noting.add(task := asyncio.get_running_loop().create_task(note_end()))
+            task.add_done_callback(_noting.discard)
+
+
+_noting: set[asyncio.Task[Any]] = set()
+"""Notes about exports that broke off: whoever was reading is gone, and nobody else waits for them."""
+
+
+async def _batches(connection: AsyncConnection, asking: Question) -> AsyncGenerator[list[Row], None]:
+    """The rows, the first batch even when it is empty."""
+    await connection.execute(sql.get("session/snapshot"))
+    await connection.execute(sql.get("session/limit_transaction"), LIMITS)
+    async with connection.cursor(name="export") as cursor:
+        await cursor.execute(asking.statement, asking.values)
+        rows = await cursor.fetchmany(ROWS_AT_ONCE)
+        yield rows
+        while len(rows) == ROWS_AT_ONCE:
+            rows = await cursor.fetchmany(ROWS_AT_ONCE)
+            if rows:
+                yield rows
+
+
+async def _rejoined(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(parts):
+        if first:
+            yield first
+        async for part in parts:
+            yield part
+
+
+router = Router("/", route_handlers=[export])

@@ -1,0 +1,2 @@
+-- This transaction reads one state of the database, and nothing else.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
