@@ -1,5 +1,7 @@
 """What a request brings: its bytes, inflated, and the events in them one by one."""
 
+import asyncio
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -48,7 +50,7 @@ def _gunzip(body: bytes) -> bytes:
     return b"".join(read)
 
 
-def items(body: bytes, content_type: str) -> Sequence[Json] | None:
+async def items(body: bytes, content_type: str) -> Sequence[Json] | None:
     """The JSON of each event of a batch; None when the body is one event by itself. Raises Problem 400.
 
     A batch is an array, or a line for each event: by its content type, or because every line of several
@@ -58,10 +60,9 @@ def items(body: bytes, content_type: str) -> Sequence[Json] | None:
     if body.startswith(b"[") and not lines:
         try:
             return msgspec.json.decode(body, type=list[msgspec.Raw])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise unreadable(f"is not valid JSON: {error}") from None
-        except RecursionError:
-            raise unreadable("is nested too deeply") from None
+        except (msgspec.MsgspecError, RecursionError) as error:
+            # One bad item is no reason to refuse the others, if they can be told apart at all.
+            return await asyncio.to_thread(_split, body, str(error))
     if not lines and b"\n" not in body:
         return None
     found = [line for line in map(bytes.strip, body.split(b"\n")) if line]
@@ -70,6 +71,30 @@ def items(body: bytes, content_type: str) -> Sequence[Json] | None:
     if not found:
         raise unreadable("holds no event")
     return found
+
+
+# A string that does not end takes the rest: looking for others within it would take for ever.
+TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[][{},]', re.DOTALL)
+
+
+def _split(array: bytes, error: str) -> list[bytes]:
+    """The items of an array that msgspec refuses to read as a whole, by its brackets and commas."""
+    found: list[bytes] = []
+    depth, begin = 0, 1
+    for token in TOKEN.finditer(array):
+        match token[0]:
+            case b"[" | b"{":
+                depth += 1
+            case b"]" | b"}":
+                depth -= 1
+            case b"," if depth == 1:
+                found.append(array[begin : token.start()])
+                begin = token.end()
+        if depth == 0:
+            if token[0] != b"]" or array[token.end() :].strip():
+                break
+            return [*found, array[begin : token.start()]]
+    raise unreadable(f"is not valid JSON: {error}")
 
 
 def _looks_like_an_object(line: bytes) -> bool:

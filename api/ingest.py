@@ -72,7 +72,7 @@ class StoredBatch(msgspec.Struct, frozen=True):
 async def store(request: Request[Any, Any, State], state: State) -> Response[bytes]:
     """Stores events and says their ids."""
     body = inflated(await request.body(), request.headers.get("Content-Encoding", "")).strip()
-    batch = items(body, request.headers.get("Content-Type", ""))
+    batch = await items(body, request.headers.get("Content-Type", ""))
     sent = Sent(request, state, body)
     answer = await _store_one(sent) if batch is None else await _store_batch(sent, batch)
     return Response(msgspec.json.encode(answer), media_type=MediaType.JSON)
@@ -149,9 +149,6 @@ def _result(index: int, outcome: Outcome) -> Result:
 
 
 def _reason(error: EventError | Refusal) -> Reason:
-    if isinstance(error, Refusal):
-        # Every other field was checked to the last bit; of the numbers in details only PostgreSQL knows.
-        return Reason("details", error.reason)
     return Reason(error.field or "body", error.reason)
 
 

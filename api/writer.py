@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 import sql
-from ops_pipeline.audit.event import AuditEvent, decode
+from ops_pipeline.audit.event import AuditEvent
 from ops_pipeline.audit.repository import storing
 
 GROUP_EVENTS = 1000
@@ -42,6 +42,13 @@ STALE_SCHEMA = (
 OF_ONE_EVENT = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.CheckViolation)
 """What one event may be to blame for. The last says that no partition takes its date, for now."""
 
+OF_ITS_TIME = (
+    psycopg.errors.CheckViolation,
+    psycopg.errors.InvalidDatetimeFormat,
+    psycopg.errors.DatetimeFieldOverflow,
+    psycopg.errors.InvalidTimeZoneDisplacementValue,
+)
+
 log = structlog.get_logger()
 
 
@@ -53,6 +60,7 @@ class UnavailableError(Exception):
 class Refusal:
     """Why PostgreSQL cannot keep an event that looked well. `for_now`: a later try may do better."""
 
+    field: str
     reason: str
     for_now: bool = False
 
@@ -212,13 +220,14 @@ class AuditWriter:
         return outcomes
 
     async def _store_alone(self, event: Checked) -> Outcome:
-        # What PostgreSQL reads otherwise than msgspec does, it may take as msgspec writes it.
-        plain = msgspec.json.encode(decode(event.json))
         try:
-            (stored,) = await self._insert([Checked(plain, event.llm_request)])
+            (stored,) = await self._insert([event])
         except OF_ONE_EVENT as error:
-            for_now = isinstance(error, psycopg.IntegrityError)
-            return Refusal(f"PostgreSQL cannot keep it: {error.diag.message_primary}", for_now)
+            # Every other field was checked to the last bit: what is left are dates and zones that only
+            # PostgreSQL refuses, and numbers in details.
+            field = "createdAt" if isinstance(error, OF_ITS_TIME) else "details"
+            reason = f"PostgreSQL cannot keep it: {error.diag.message_primary}"
+            return Refusal(field, reason, for_now=isinstance(error, psycopg.errors.CheckViolation))
         return stored
 
     async def _insert(self, events: list[Checked], whole: bytes | None = None) -> list[UUID]:
