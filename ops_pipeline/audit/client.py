@@ -1,0 +1,183 @@
+"""Sends audit events to the API from an application that must neither wait for it nor lose one."""
+
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+import httpx
+import msgspec
+import stamina
+import structlog
+
+from ops_pipeline.audit.event import AuditEvent, decode
+from ops_pipeline.audit.spool import Spool, whole_lines
+
+PATH = "/api/audit-logs"
+TIMEOUT_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 5.0
+GATHER_SECONDS = 0.05
+"""How long the first event of a batch waits for others."""
+REFUSED = {400, 413, 422}
+"""What is said of the content, and would be said again: every other answer is worth another try."""
+
+log = structlog.get_logger()
+
+
+class AuditClient:
+    """Logs events by way of a folder: `log` writes there and returns, a thread sends what is there.
+
+    Every event that `log` took is stored exactly once, as long as the folder is there: while the API is
+    away it waits, also across a restart of the application, and a retry is harmless because each event
+    has its id and time from the start. What the API refuses for good (which `log` finds out beforehand,
+    but for the limits of that very API) goes to `rejected.ndjson` in the folder, with the reason.
+
+    `key` needs the scope audit:write. `spool` belongs to one process at a time (SpoolInUseError), and
+    holds at most `spool_bytes`; the file of the rejected comes on top of that.
+    """
+
+    def __init__(self, url: str, key: str, spool: Path, *, spool_bytes: int = 64 * 1024 * 1024) -> None:
+        self._spool = Spool(spool, spool_bytes)
+        self._rejected = spool / "rejected.ndjson"
+        self._http = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=TIMEOUT_SECONDS
+        )
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._send, name="audit client", daemon=True)
+        self._thread.start()
+
+    def log(self, event: AuditEvent) -> UUID:
+        """Takes an event and says its id. Never waits for the network.
+
+        Raises EventError for an event that the audit log cannot keep, SpoolFullError when the API has been
+        away for too long, and OSError when the disk refuses: in each case the event was not taken.
+        """
+        event_id = event.id or uuid4()
+        created_at = event.created_at or datetime.now(UTC)
+        line = msgspec.json.encode(msgspec.structs.replace(event, id=event_id, created_at=created_at))
+        decode(line)
+        if self._closing:
+            raise RuntimeError("This client is closed")
+        self._spool.append(line)
+        with self._changed:
+            self._changed.notify_all()
+        return event_id
+
+    def flush(self, timeout: float) -> bool:
+        """Waits, at most so many seconds, until everything logged was acknowledged; says whether it was."""
+        with self._changed:
+            return self._changed.wait_for(self._spool.empty, timeout)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Like `flush`, then stops. What was not sent stays in the folder for the next start."""
+        if self._closing:
+            return self._spool.empty()
+        sent = self.flush(timeout)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(LONGEST_PAUSE_SECONDS if sent else 0)
+        self._spool.close()
+        return sent
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def _send(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or not self._spool.empty())
+                if self._closing:
+                    return
+            time.sleep(GATHER_SECONDS)
+            try:
+                self._send_oldest()
+            except OSError:  # the disk refuses; what could not be done stays to be done
+                log.exception("audit spool not usable")
+                time.sleep(LONGEST_PAUSE_SECONDS)
+
+    def _send_oldest(self) -> None:
+        segment = self._spool.oldest()
+        if segment is not None and self._deliver(whole_lines(segment)):
+            self._spool.remove(segment)
+            with self._changed:
+                self._changed.notify_all()
+
+    def _deliver(self, lines: list[bytes]) -> bool:
+        """Whether all of them were stored or refused for good; not, when this client is closed before."""
+        if not lines:
+            return True
+        answer = self._post(lines)
+        if answer is None:
+            return False
+        if answer.status_code not in REFUSED:
+            for result in _results(answer):
+                if result.error is not None:
+                    self._reject(lines[result.index], result.error)
+            return True
+        if len(lines) == 1:
+            self._reject(lines[0], answer.text)
+            return True
+        half = len(lines) // 2
+        return self._deliver(lines[:half]) and self._deliver(lines[half:])
+
+    def _post(self, lines: list[bytes]) -> httpx.Response | None:
+        body = b"[%b]" % b",".join(lines)
+        headers = {"Content-Type": "application/json"}
+        for attempt in stamina.retry_context(
+            on=_pause, attempts=None, timeout=None, wait_max=LONGEST_PAUSE_SECONDS
+        ):
+            with attempt:
+                if self._closing:
+                    return None
+                answer = self._http.post(PATH, content=body, headers=headers)
+                if answer.status_code not in REFUSED and len(_results(answer)) != len(lines):
+                    raise _NotTakenError(answer)
+                return answer
+        return None
+
+    def _reject(self, line: bytes, reason: Any) -> None:
+        log.error("audit event rejected", reason=reason, kept_in=str(self._rejected))
+        with self._rejected.open("ab") as file:
+            file.write(msgspec.json.encode({"event": msgspec.Raw(line), "reason": reason}) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class _Result(msgspec.Struct):
+    index: int
+    error: Any = None
+
+
+class _Stored(msgspec.Struct):
+    results: list[_Result]
+
+
+class _NotTakenError(Exception):
+    """The API answered, but not that it has the events."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__(f"{answer.status_code}: {answer.text[:200]}")
+        self.retry_after = answer.headers.get("Retry-After", "")
+
+
+def _results(answer: httpx.Response) -> list[_Result]:
+    # Only this very form says that the events are stored: a proxy may answer with anything.
+    try:
+        return msgspec.json.decode(answer.content, type=_Stored).results if answer.status_code == 201 else []
+    except msgspec.DecodeError:
+        return []
+
+
+def _pause(error: Exception) -> bool | float:
+    if isinstance(error, _NotTakenError) and error.retry_after.isdecimal():
+        return min(float(error.retry_after), LONGEST_PAUSE_SECONDS)
+    return isinstance(error, _NotTakenError | httpx.TransportError)
