@@ -13,6 +13,7 @@ VERSION = 1
 NO_START = -(2**63)
 BODY = struct.Struct(">Bq16sq8s")
 SIGNATURE_BYTES = 16
+STRANGE = "is none that this API has given out; send it back as it came"
 
 
 class CursorError(ValueError):
@@ -48,19 +49,13 @@ class Cursors:
         body = BODY.pack(
             VERSION, _microseconds(position.created_at), position.id.bytes, start, self._mark(question)
         )
-        return base64.urlsafe_b64encode(body + self._signature(body)).rstrip(b"=").decode()
+        return self.seal(body)
 
     def read(self, cursor: str, question: str) -> Position:
         """The place that a cursor stands for. Raises CursorError."""
-        try:
-            data = base64.b64decode(
-                cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True
-            )
-        except (binascii.Error, UnicodeEncodeError, ValueError):
-            raise CursorError("is not a cursor of this API; follow `next` as it was given") from None
-        body, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
-        if len(body) != BODY.size or not hmac.compare_digest(signature, self._signature(body)):
-            raise CursorError("is not a cursor of this API; follow `next` as it was given")
+        body = self.unseal(cursor)
+        if len(body) != BODY.size:
+            raise CursorError(STRANGE)
         _, moment, event_id, start, mark = BODY.unpack(body)
         if not hmac.compare_digest(mark, self._mark(question)):
             raise CursorError(
@@ -68,8 +63,24 @@ class Cursors:
             )
         return Position(_moment(moment), UUID(bytes=event_id), None if start == NO_START else _moment(start))
 
-    def _signature(self, body: bytes) -> bytes:
-        return hmac.digest(self._secret, b"cursor\0" + body, "sha256")[:SIGNATURE_BYTES]
+    def seal(self, content: bytes) -> str:
+        """The content as a token, signed, in characters that an address may hold."""
+        return base64.urlsafe_b64encode(content + self._signature(content)).rstrip(b"=").decode()
+
+    def unseal(self, token: str) -> bytes:
+        """The content of a token that was sealed here. Raises CursorError for any other."""
+        try:
+            padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+            data = base64.b64decode(padded, altchars=b"-_", validate=True)
+        except (binascii.Error, UnicodeEncodeError):
+            raise CursorError(STRANGE) from None
+        content, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._signature(content)):
+            raise CursorError(STRANGE)
+        return content
+
+    def _signature(self, content: bytes) -> bytes:
+        return hmac.digest(self._secret, b"cursor\0" + content, "sha256")[:SIGNATURE_BYTES]
 
     def _mark(self, question: str) -> bytes:
         return hmac.digest(self._secret, b"question\0" + question.encode(), "sha256")[:8]

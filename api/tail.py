@@ -1,0 +1,198 @@
+"""The live tail: events as they become visible, by server-sent events."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+import psycopg
+import structlog
+from litestar import Request, Router, get
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.params import HeaderParameter, SkipValidation
+from litestar.response import Stream
+from psycopg_pool import PoolTimeout
+
+import sql
+from api.access import note_read
+from api.asked import Asked, asked, mistaken
+from api.auth import require_scope
+from api.pool import Pool, Row
+from api.problems import Problem
+from ops_pipeline.audit.cursor import CursorError, Cursors
+from ops_pipeline.audit.filters import Filters, question
+
+MOST_STREAMS = 50
+POLL_SECONDS = 0.5
+HEARTBEAT_SECONDS = 15.0
+KEPT_SECONDS = 23 * 3600
+"""How long a place can be gone on from: a little less than arrivals are kept."""
+
+log = structlog.get_logger()
+
+
+@get(
+    "/api/admin/audit-logs/stream",
+    operation_id="tailAuditEvents",
+    summary="Events as they are stored (server-sent events)",
+    description="Begins with what is stored from now on. Each event has an `id`; sent back as "
+    "`Last-Event-ID` within 23 hours, the stream goes on behind it, and no event is missed or repeated. A "
+    "comment every 15 seconds keeps the connection alive. It ends with an `end` event on shutdown.",
+    opt={"scope": "audit:read"},
+    guards=[require_scope],
+    dependencies={"about": Provide(asked)},
+    tags=["audit"],
+)
+async def tail(
+    request: Request[Any, Any, State],
+    state: State,
+    about: SkipValidation[NamedDependency[Asked]],
+    last_event_id: Annotated[
+        str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event received")
+    ] = None,
+) -> Stream:
+    """The events that match, in the order in which they became visible."""
+    if state.lifecycle.draining:
+        raise Problem(503, "The server is shutting down; connect again")
+    if len(state.tails) >= MOST_STREAMS:
+        raise Problem(503, f"{MOST_STREAMS} streams are open already; try again when one has ended")
+    cursors = await state.cursors.get()
+    place = _read(cursors, last_event_id) if last_event_id else await _now(state.pool)
+    follower = Follower(state.pool, about.filters, place)
+    await note_read(request, "audit.tail.started", {**about.given}, 0)
+
+    async def noted() -> AsyncGenerator[bytes, None]:
+        state.tails.add(follower)
+        try:
+            yield b"retry: 1000\n\n"
+            async with aclosing(_sent(state, follower, cursors)) as parts:
+                async for part in parts:
+                    yield part
+        finally:
+            state.tails.discard(follower)
+            ended = note_read(request, "audit.tail", {**about.given}, follower.rows)
+            _noting.add(task := asyncio.get_running_loop().create_task(ended))
+            task.add_done_callback(_noting.discard)
+
+    parts = noted()
+    first = await anext(parts)  # from here on its end is certain to be reached
+    return Stream(
+        _rejoined(first, parts),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+_noting: set[asyncio.Task[Any]] = set()
+"""Notes about streams that ended: nobody else waits for them."""
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A place in the order of arrival: between the two snapshots, behind `place` and `nth`.
+
+    What `seen` sees has been sent; what `visible` sees is being sent; `at` is when that was, in seconds.
+    """
+
+    seen: str
+    visible: str
+    place: int
+    nth: int
+    at: int
+
+
+@dataclass(eq=False, slots=True)
+class Follower:
+    """Finds what has become visible since it last looked, whatever its created_at.
+
+    A transaction that was under way at the last look is not visible in the snapshot remembered from it,
+    and so is found when it commits, however late and behind however many others.
+    """
+
+    pool: Pool
+    filters: Filters
+    place: Place
+    rows: int = 0
+
+    async def look(self) -> AsyncIterator[tuple[Place, str]]:
+        """Each event that became visible, with the place behind it. Raises psycopg.Error, PoolTimeout."""
+        if self.place.seen == self.place.visible:
+            visible = await _visible(self.pool)
+            if visible == self.place.seen:
+                return
+            self.place = Place(self.place.seen, visible, 0, 0, int(time.time()))
+        while arrivals := await self.pool.rows(
+            "select", sql.get("audit/arrivals"), msgspec.structs.asdict(self.place)
+        ):
+            events = await self._events(arrivals)
+            for number, (place, nth, _, _) in enumerate(arrivals, 1):
+                self.place = msgspec.structs.replace(self.place, place=place, nth=nth)
+                if number in events:
+                    self.rows += 1
+                    yield self.place, events[number]
+        visible = self.place.visible
+        self.place = Place(visible, visible, 0, 0, int(time.time()))
+
+    async def _events(self, arrivals: list[Row]) -> dict[int, str]:
+        times = [created_at for _, _, created_at, _ in arrivals]
+        named = {"created_ats": times, "ids": [event_id for _, _, _, event_id in arrivals]}
+        asking = question("events", self.filters)
+        values = {**asking.values, **named, "oldest": min(times), "newest": max(times)}
+        return dict(await self.pool.rows("select", asking.statement, values))
+
+
+async def _sent(state: State, follower: Follower, cursors: Cursors) -> AsyncGenerator[bytes, None]:
+    said = time.monotonic()
+    while not state.lifecycle.draining:
+        try:
+            async for place, event in follower.look():
+                yield f"id: {_written(cursors, place)}\nevent: audit\ndata: {event}\n\n".encode()
+                said = time.monotonic()
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            # The place is kept: once the database is back the stream goes on where it was.
+            log.warning("tail waits for the database", error=type(error).__name__)
+        if time.monotonic() - said >= HEARTBEAT_SECONDS:
+            # An id without data moves the client's Last-Event-ID on and shows it nothing.
+            yield f": alive\nid: {_written(cursors, follower.place)}\n\n".encode()
+            said = time.monotonic()
+        await asyncio.sleep(POLL_SECONDS)
+    reason = msgspec.json.encode({"reason": "the server is shutting down; connect again with Last-Event-ID"})
+    yield b"event: end\ndata: %b\n\n" % reason
+
+
+async def _now(pool: Pool) -> Place:
+    visible = await _visible(pool)
+    return Place(visible, visible, 0, 0, int(time.time()))
+
+
+async def _visible(pool: Pool) -> str:
+    ((visible,),) = await pool.rows("select", sql.get("audit/now_visible"))
+    return str(visible)
+
+
+def _written(cursors: Cursors, place: Place) -> str:
+    return cursors.seal(msgspec.json.encode(place))
+
+
+def _read(cursors: Cursors, text: str) -> Place:
+    try:
+        place = msgspec.json.decode(cursors.unseal(text), type=Place)
+    except (CursorError, msgspec.MsgspecError) as error:
+        raise mistaken("Last-Event-ID", "is not an id of this stream; send it as it came") from error
+    if time.time() - place.at > KEPT_SECONDS:
+        reason = "is older than 23 hours; fetch what came since from /api/admin/audit-logs, and begin anew"
+        raise mistaken("Last-Event-ID", reason)
+    return place
+
+
+async def _rejoined(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(parts):
+        yield first
+        async for part in parts:
+            yield part
+
+
+router = Router("/", route_handlers=[tail])

@@ -1,0 +1,14 @@
+-- Those of the events named that match, as the JSON that is sent, each with its number among those named.
+-- The period they lie in leaves the partitions of other days out of the plan.
+SELECT named.number, row_to_json(event)::text
+FROM (
+  SELECT id, event_type, user_id, resource_type, resource_id, action,
+         details, ip_address, status, duration_ms, created_at, created_by
+  FROM public.audit_logs
+  WHERE created_at BETWEEN %(oldest)s AND %(newest)s
+    AND id = ANY (%(ids)s)
+    AND {condition}
+) AS event
+JOIN unnest(%(created_ats)s::timestamptz[], %(ids)s::uuid[]) WITH ORDINALITY AS named (moment, key, number)
+  ON event.created_at = named.moment AND event.id = named.key
+ORDER BY named.number
