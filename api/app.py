@@ -9,7 +9,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
-from api import audit, ingest, maintenance, metrics, problems
+from api import audit, export, ingest, maintenance, metrics, problems, tail
 from api.asked import SharedCursors
 from api.auth import KnownKeys
 from api.body import MOST_BYTES
@@ -35,17 +35,27 @@ def create_app(settings: Settings) -> Litestar:
     writer_pool = Pool(url, counted.note_query, Role.WRITER)
     # The application's tables may be younger than what the migrations let the reader read.
     login_pool = Pool(url, counted.note_query, max_size=2)
+    # An export keeps its connection for as long as the client reads.
+    export_pool = Pool(url, counted.note_query, Role.READER, max_size=4)
     last_use = LastUse(writer_pool)
     audit_writer = AuditWriter(writer_pool, counted.note_llm_request)
     watched = Watched(settings, [pool, writer_pool])
 
     @asynccontextmanager
     async def connected(_: Litestar) -> AsyncIterator[None]:
-        async with pool, writer_pool, login_pool, last_use, audit_writer, watched.watching():
+        async with pool, writer_pool, login_pool, export_pool, last_use, audit_writer, watched.watching():
             yield
 
     return Litestar(
-        route_handlers=[ingest.router, audit.router, maintenance.router, health_router, metrics.metrics],
+        route_handlers=[
+            ingest.router,
+            audit.router,
+            export.router,
+            tail.router,
+            maintenance.router,
+            health_router,
+            metrics.metrics,
+        ],
         exception_handlers=problems.HANDLERS,
         lifespan=[connected],
         state=State(
@@ -55,6 +65,8 @@ def create_app(settings: Settings) -> Litestar:
                 "audit_writer": audit_writer,
                 "details_max_bytes": settings.audit_details_max_bytes,
                 "cursors": SharedCursors(pool),
+                "export_pool": export_pool,
+                "tails": set(),
                 "login_pool": login_pool,
                 "known_keys": KnownKeys(pool, last_use),
                 "metrics": counted,
