@@ -5,11 +5,9 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from litestar.datastructures import State
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
-from api import audit, export, ingest, maintenance, metrics, problems, tail
+from api import audit, export, ingest, maintenance, metrics, openapi, problems, summary, tail
 from api.asked import SharedCursors
 from api.auth import KnownKeys
 from api.body import MOST_BYTES
@@ -20,7 +18,6 @@ from api.lifecycle import Lifecycle
 from api.observed import Observed
 from api.pool import Pool, Role
 from api.writer import AuditWriter
-from ops_pipeline import __version__
 from ops_pipeline.settings import Settings
 
 
@@ -52,6 +49,7 @@ def create_app(settings: Settings) -> Litestar:
             audit.router,
             export.router,
             tail.router,
+            summary.router,
             maintenance.router,
             health_router,
             metrics.metrics,
@@ -77,12 +75,7 @@ def create_app(settings: Settings) -> Litestar:
             }
         ),
         request_max_body_size=MOST_BYTES,
-        openapi_config=OpenAPIConfig(
-            title="Ops Pipeline",
-            version=__version__,
-            path="/schema",
-            render_plugins=[JsonRenderPlugin(path="/")],
-        ),
+        openapi_config=openapi.config(),
         logging_config=None,
     )
 
