@@ -4,18 +4,24 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Any, LiteralString, Self
+from typing import Any, Self
 
 import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
 import sql
+from api.deadline import deadline
+from ops_pipeline.database import Statement
 
 Row = tuple[Any, ...]
 AsyncConnection = psycopg.AsyncConnection[Row]
 
 STATEMENT_TIMEOUT = "10s"
+ANSWER_SECONDS = 12.0
+"""A server that has not even said by now that a statement ran out of time is frozen or out of reach."""
+CHECK_SECONDS = 2.0
+"""How long a connection may take to show that it is alive, before another is tried."""
 WAIT_SECONDS = 5.0
 """How long a request waits for a connection before it is told to come again."""
 
@@ -54,7 +60,7 @@ class Pool:
             timeout=WAIT_SECONDS,
             # Without a check a connection that died with the server is handed out; without the short
             # limit the pool is in no hurry to try again once the database is back.
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
             reconnect_timeout=10.0,
             kwargs={"autocommit": True, "connect_timeout": 5, "prepare_threshold": None},
             configure=self._prepare,
@@ -76,17 +82,27 @@ class Pool:
         async with self._pool.connection() as connection:
             yield connection
 
-    async def rows(self, query_type: str, statement: LiteralString, values: Any = None) -> list[Row]:
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a connection now."""
+        return self._pool.get_stats().get("requests_waiting", 0)
+
+    async def rows(self, query_type: str, statement: Statement, values: Any = None) -> list[Row]:
         """What a statement answers with. Raises psycopg.Error, or PoolTimeout when no connection is free."""
         async with self._pool.connection() as connection:
             began = time.perf_counter()
             try:
-                cursor = await connection.execute(statement, values)
-                return await cursor.fetchall() if cursor.description else []
+                with deadline(connection, ANSWER_SECONDS):
+                    cursor = await connection.execute(statement, values)
+                    return await cursor.fetchall() if cursor.description else []
             finally:
                 self._observe(query_type, time.perf_counter() - began)
 
     async def _prepare(self, connection: AsyncConnection) -> None:
+        with deadline(connection, CHECK_SECONDS):
+            await self._set_up(connection)
+
+    async def _set_up(self, connection: AsyncConnection) -> None:
         await connection.execute(
             sql.get("session/prepare"),
             {"application_name": "ops api", "lock_timeout": "2s", "statement_timeout": STATEMENT_TIMEOUT},
@@ -96,6 +112,11 @@ class Pool:
             if not became and not self._told:
                 self._told = True
                 log.warning("database role not in use", role=self._role.value, user=connection.info.user)
+
+
+async def _check(connection: AsyncConnection) -> None:
+    with deadline(connection, CHECK_SECONDS):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 async def _become(connection: AsyncConnection, role: Role) -> bool:

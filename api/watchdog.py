@@ -16,7 +16,7 @@ BEAT_SECONDS = 0.5
 STUCK_AFTER_SECONDS = 5.0
 """A loop that has not turned for so long answers nobody; a restart is what helps."""
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 3.0
 """How much longer than the drain itself a loop may take that is not stuck."""
 STUCK_BODY = b'{"status":"stuck"}'
 STUCK_ANSWER = (

@@ -7,6 +7,7 @@ from litestar import Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.params import FromPath, QueryParameter
 
+from api import openapi
 from api.health.check import Check, Result
 from api.problems import Problem
 from ops_pipeline import __version__
@@ -16,6 +17,11 @@ HEALTH_JSON = "application/health+json"
 DRAFT_STATUS = {"ok": "pass", "error": "fail", "not_configured": "pass"}
 DRAFT_OVERALL = {"healthy": "pass", "degraded": "warn", "unhealthy": "fail"}
 
+UNWELL = {
+    503: openapi.shown(dict[str, Any], "Not well; the body says what is wrong, in the form of the 200"),
+    **openapi.refused(400, 404, 500),
+}
+
 Exclude = Annotated[
     str | None, QueryParameter(description="Checks to leave out of the verdict, separated by commas")
 ]
@@ -24,13 +30,23 @@ Verbose = Annotated[
 ]
 
 
-@get(["/health/live", "/livez"], operation_id="live", summary="Is the process alive")
+@get(
+    ["/health/live", "/livez"],
+    operation_id=openapi.last_part,
+    summary="Is the process alive",
+    responses=openapi.refused(500),
+)
 async def live(state: State) -> Response[dict[str, Any]]:
     """Touches nothing else: a database that is down is no reason to restart this process."""
     return _answer(200, status="alive", uptime=state.lifecycle.uptime)
 
 
-@get(["/health/ready", "/readyz"], operation_id="ready", summary="May requests be sent here")
+@get(
+    ["/health/ready", "/readyz"],
+    operation_id=openapi.last_part,
+    summary="May requests be sent here",
+    responses=UNWELL,
+)
 async def ready(state: State, exclude: Exclude = None, verbose: Verbose = None) -> Response[dict[str, Any]]:
     """Yes while what no request can do without is there and the process is not shutting down."""
     checks = [check for check in _included(state, exclude) if check.critical]
@@ -44,7 +60,12 @@ async def ready(state: State, exclude: Exclude = None, verbose: Verbose = None) 
     return _answer(200, status="ready", database_latency_ms=latency, **details)
 
 
-@get("/health/startup", operation_id="startup", summary="Have settings and schema been checked")
+@get(
+    "/health/startup",
+    operation_id="startup",
+    summary="Have settings and schema been checked",
+    responses=UNWELL,
+)
 async def startup(state: State) -> Response[dict[str, Any]]:
     """Settings are checked before the process listens; the schema has been found right once, or not yet."""
     if not state.started:
@@ -56,7 +77,13 @@ async def startup(state: State) -> Response[dict[str, Any]]:
     return _answer(503, status="not_started", reason="The database and its schema have not been found yet")
 
 
-@get(["/health/full", "/healthz"], operation_id="full", summary="The state of everything this depends on")
+@get(
+    ["/health/full", "/healthz"],
+    operation_id=openapi.last_part,
+    operation_class=openapi.also_as(HEALTH_JSON),
+    summary="The state of everything this depends on",
+    responses=UNWELL,
+)
 async def full(
     request: Request[Any, Any, State], state: State, exclude: Exclude = None, verbose: Verbose = None
 ) -> Response[dict[str, Any]]:
@@ -78,7 +105,7 @@ async def full(
     )
 
 
-@get("/health/full/{name:str}", operation_id="fullCheck", summary="One check alone")
+@get("/health/full/{name:str}", operation_id="fullCheck", summary="One check alone", responses=UNWELL)
 async def one(state: State, name: FromPath[str]) -> Response[dict[str, Any]]:
     """503 when it has failed, whatever that means for the rest."""
     (check,) = _named(state, [name])

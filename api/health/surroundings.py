@@ -16,7 +16,7 @@ class Cache:
     """Redis or Valkey, where there is one."""
 
     def __init__(self, url: str | None) -> None:
-        self._client = redis.asyncio.Redis.from_url(url, socket_timeout=2) if url else None
+        self._client = redis.asyncio.Redis.from_url(url, socket_timeout=2, protocol=2) if url else None
 
     async def __call__(self) -> Finding:
         """Raises redis.RedisError when it does not answer."""

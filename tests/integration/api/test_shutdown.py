@@ -16,7 +16,7 @@ from tests.integration.api.process import Api
 
 @pytest.fixture
 def api(url: str, tmp_path: Path) -> Iterator[Api]:
-    running = Api.start(tmp_path, url, faults=True, OPS_SHUTDOWN_TIMEOUT_SECONDS="3")
+    running = Api.start(tmp_path, url, faults=True, OPS_SHUTDOWN_TIMEOUT_SECONDS="2")
     yield running
     if running.popen.poll() is None:
         running.popen.kill()
