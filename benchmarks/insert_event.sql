@@ -1,0 +1,1 @@
+INSERT INTO public.audit_logs (event_type, resource_type, action, details, ip_address, status, duration_ms, created_by) VALUES ('file.opened', 'file', 'open', '{"path": "/srv/reports/2026/summary.pdf", "size": 48213, "session": "b7d1c2"}', '192.0.2.7', 'success', 12, 'app');
