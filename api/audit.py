@@ -13,6 +13,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter, SkipValidation
 
 import sql
+from api import openapi
 from api.access import note_read
 from api.asked import FILTERS, MOST_ROWS, Asked, asked, mistaken, refuse_unknown
 from api.auth import require_scope
@@ -35,6 +36,15 @@ COUNT_SECONDS = 2
     guards=[require_scope],
     dependencies={"question": Provide(asked)},
     tags=["audit"],
+    security=openapi.KEY,
+    responses={
+        200: openapi.shown(
+            openapi.EventPage,
+            "A page of events",
+            {"success": True, "data": [openapi.KEPT], "count": 1, "next": openapi.NEXT},
+        ),
+        **openapi.behind_key(),
+    },
 )
 async def find(
     request: Request[Any, Any, State],
@@ -76,6 +86,11 @@ async def find(
     opt={"scope": "audit:read"},
     guards=[require_scope],
     tags=["audit"],
+    security=openapi.KEY,
+    responses={
+        200: openapi.shown(openapi.OneEvent, "The event", {"success": True, "data": openapi.KEPT}),
+        **openapi.behind_key(404),
+    },
 )
 async def one(request: Request[Any, Any, State], state: State, event_id: FromPath[UUID]) -> Response[bytes]:
     """The event with that id."""

@@ -16,6 +16,7 @@ from litestar.response import Stream
 from psycopg import sql as compose
 
 import sql
+from api import openapi
 from api.access import note_read
 from api.asked import Asked, asked
 from api.auth import require_scope
@@ -45,6 +46,12 @@ HEADER = "id,event_type,user_id,resource_type,resource_id,action,details,ip_addr
     guards=[require_scope],
     dependencies={"about": Provide(asked)},
     tags=["audit"],
+    security=openapi.KEY,
+    operation_class=openapi.also_as("text/csv"),
+    responses={
+        200: openapi.shown(str, "A line for each event", media_type="application/x-ndjson"),
+        **openapi.behind_key(),
+    },
 )
 async def export(
     request: Request[Any, Any, State],

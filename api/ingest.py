@@ -13,6 +13,7 @@ from litestar import MediaType, Request, Response, Router, post
 from litestar.datastructures import State
 
 import sql
+from api import openapi
 from api.auth import Caller, require_scope
 from api.body import Json, inflated, items
 from api.problems import RETRY_AFTER_SECONDS, Problem
@@ -68,6 +69,12 @@ class StoredBatch(msgspec.Struct, frozen=True):
     status_code=201,
     guards=[require_scope],
     tags=["audit"],
+    security=openapi.KEY,
+    operation_class=openapi.TakesEvents,
+    responses={
+        201: openapi.shown(openapi.StoredEvents, "Committed", {"success": True, "id": openapi.EVENT_ID}),
+        **openapi.behind_key(413, 415, 422),
+    },
 )
 async def store(request: Request[Any, Any, State], state: State) -> Response[bytes]:
     """Stores events and says their ids."""

@@ -7,6 +7,7 @@ from litestar.datastructures import State
 from litestar.params import QueryParameter
 
 import sql
+from api import openapi
 from api.auth import require_scope
 from api.page import page
 
@@ -16,6 +17,8 @@ from api.page import page
     operation_id="listMaintenanceRuns",
     summary="What ran and what it did",
     opt={"scope": "maintenance:read"},
+    security=openapi.KEY,
+    responses={200: openapi.shown(openapi.RunPage, "The newest runs"), **openapi.behind_key()},
 )
 async def runs(
     state: State,

@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from psycopg_pool import PoolTimeout
 
 import sql
+from api import openapi
 from api.pool import Pool
 from ops_pipeline.audit.event import AuditEvent
 
@@ -141,7 +142,14 @@ async def _count(pool: Pool) -> tuple[float, float]:
     return conversations, sessions
 
 
-@get("/metrics", operation_id="metrics", summary="Prometheus text or OpenMetrics", tags=["metrics"])
+@get(
+    "/metrics",
+    operation_id="metrics",
+    summary="Prometheus text or OpenMetrics",
+    tags=["metrics"],
+    operation_class=openapi.also_as("application/openmetrics-text"),
+    responses={200: openapi.shown(str, "Every metric", media_type="text/plain"), **openapi.refused(500)},
+)
 async def metrics(request: Request[Any, Any, State], state: State) -> Response[bytes]:
     """What Prometheus scrapes."""
     await state.metrics.refresh(state.login_pool)

@@ -18,6 +18,7 @@ from litestar.response import Stream
 from psycopg_pool import PoolTimeout
 
 import sql
+from api import openapi
 from api.access import note_read
 from api.asked import Asked, asked, mistaken
 from api.auth import require_scope
@@ -46,6 +47,11 @@ log = structlog.get_logger()
     guards=[require_scope],
     dependencies={"about": Provide(asked)},
     tags=["audit"],
+    security=openapi.KEY,
+    responses={
+        200: openapi.shown(str, "Events, without end", media_type="text/event-stream"),
+        **openapi.behind_key(),
+    },
 )
 async def tail(
     request: Request[Any, Any, State],
