@@ -1,0 +1,57 @@
+"""A cursor says where it was given out, and nobody else can make one."""
+
+import string
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops_pipeline.audit.cursor import CursorError, Cursors, Position
+
+CURSORS = Cursors(b"secret")
+MOMENTS = st.datetimes(timezones=st.just(UTC))
+POSITIONS = st.builds(Position, MOMENTS, st.uuids(), st.none() | MOMENTS)
+PLACE = Position(datetime(2026, 3, 1, tzinfo=UTC), UUID(int=7))
+
+
+@given(POSITIONS, st.text(st.characters(codec="utf-8")))
+def test_a_cursor_is_read_as_it_was_written(position: Position, question: str) -> None:
+    cursor = CURSORS.write(position, question)
+
+    assert CURSORS.read(cursor, question) == position
+    assert set(cursor) <= set(string.ascii_letters + string.digits + "-_")
+
+
+@given(st.data())
+def test_a_cursor_that_was_altered_anywhere_is_refused(data: st.DataObject) -> None:
+    cursor = CURSORS.write(PLACE, "a question")
+    place = data.draw(st.integers(0, len(cursor) - 1))
+    altered = cursor[:place] + data.draw(st.sampled_from("AZaz09-_=! é")) + cursor[place + 1 :]
+    cut = cursor[: data.draw(st.integers(0, len(cursor) - 1))]
+
+    for strange in {altered, cut, cursor + "A"} - {cursor}:
+        with pytest.raises(CursorError, match="none that this API has given out"):
+            CURSORS.read(strange, "a question")
+
+
+def test_a_cursor_of_another_question_is_refused_as_such() -> None:
+    with pytest.raises(CursorError, match="other filters"):
+        CURSORS.read(CURSORS.write(PLACE, "a question"), "another")
+
+
+def test_a_cursor_needs_the_secret() -> None:
+    with pytest.raises(CursorError, match="none that this API has given out"):
+        Cursors(b"other").read(CURSORS.write(PLACE, "a question"), "a question")
+
+
+def test_what_was_sealed_as_something_else_is_no_cursor() -> None:
+    with pytest.raises(CursorError):
+        CURSORS.read(CURSORS.seal(b"something else"), "a question")
+
+
+@given(st.text())
+def test_no_text_does_anything_worse_than_being_refused(text: str) -> None:
+    with pytest.raises(CursorError):
+        CURSORS.read(text, "a question")
