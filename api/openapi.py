@@ -92,6 +92,30 @@ class OneEvent(msgspec.Struct, frozen=True):
     data: AuditLog
 
 
+class ValueCount(msgspec.Struct, frozen=True):
+    """How many events have that value."""
+
+    value: str | None
+    count: int
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """The events of a stretch of time, named by its beginning."""
+
+    bucket: datetime
+    total: int
+    counts: list[ValueCount]
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Events per stretch of time."""
+
+    success: bool
+    data: list[Bucket]
+    count: int
+    next: str | None
+
+
 class MaintenanceRun(msgspec.Struct, frozen=True):
     """What one policy did in one run. Rows that it would still remove are `rows_left`."""
 

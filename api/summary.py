@@ -10,6 +10,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, SkipValidation
 from psycopg import sql as compose
 
+from api import openapi
 from api.access import note_read
 from api.asked import Asked, asked, mistaken
 from api.audit import answered
@@ -42,6 +43,11 @@ USUAL_BUCKETS = 100
     guards=[require_scope],
     dependencies={"about": Provide(asked)},
     tags=["audit"],
+    security=openapi.KEY,
+    responses={
+        200: openapi.shown(openapi.Summary, "The buckets, the earliest first"),
+        **openapi.behind_key(),
+    },
 )
 async def summarise(
     request: Request[Any, Any, State],
