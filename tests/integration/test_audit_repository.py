@@ -1,15 +1,26 @@
 """Events are kept once, whoever they name, and found again newest first."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from ops_pipeline import database
-from ops_pipeline.audit import AuditEvent, AuditLogRepository, Filters, Stored
+from ops_pipeline.audit import (
+    AsyncAuditLogRepository,
+    AuditEvent,
+    AuditLog,
+    AuditLogRepository,
+    Filters,
+    SearchError,
+    Stored,
+)
+from ops_pipeline.audit import repository as repositories
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALICE = UUID("00000000-0000-4000-8000-00000000a11c")
@@ -154,6 +165,93 @@ def test_pages_are_newest_first_and_do_not_overlap(repository: AuditLogRepositor
     pages = [repository.query_logs(Filters(limit=2, offset=offset)) for offset in (0, 2, 4)]
 
     assert [log.created_at for page in pages for log in page] == moments[::-1]
+
+
+def test_a_list_goes_on_behind_its_last_event(repository: AuditLogRepository) -> None:
+    repository.log_many(
+        AuditEvent(event_type=str(number), created_at=NOON - timedelta(days=number // 3 * 10))
+        for number in range(20)
+    )
+
+    whole = repository.query_logs(Filters())
+    walked: list[AuditLog] = []
+    while page := repository.query_logs(Filters(limit=6, after=walked[-1].position if walked else None)):
+        walked += page
+
+    assert len(whole) == 20
+    assert walked == whole
+
+
+@pytest.mark.parametrize("days", [1, 90])
+def test_a_cleanup_removes_what_is_older_and_nothing_else(
+    repository: AuditLogRepository, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    monkeypatch.setattr(repositories, "CLEANUP_BATCH", 3)
+    now = datetime.now(UTC)
+    for count in (7, 6, 0):  # a batch that is not full, one that is, and none
+        repository.log_many(
+            AuditEvent(event_type="old", created_at=now - timedelta(days=days, minutes=minute))
+            for minute in range(1, count + 1)
+        )
+        repository.log(AuditEvent(event_type="kept", created_at=now - timedelta(days=days, minutes=-5)))
+
+        assert repository.cleanup_old_logs(days) == count
+        assert {log.event_type for log in repository.query_logs(Filters())} == {"kept"}
+
+
+def test_a_cleanup_commits_batch_by_batch(
+    url: str, repository: AuditLogRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repositories, "CLEANUP_BATCH", 2)
+    old = datetime.now(UTC) - timedelta(days=91)
+    repository.log_many(
+        AuditEvent(event_type="old", created_at=old + timedelta(minutes=minute)) for minute in range(6)
+    )
+    with database.connect(url, "other") as other, other.transaction():
+        fourth = "(SELECT id FROM audit_logs ORDER BY created_at OFFSET 3 LIMIT 1)"
+        other.execute(f"SELECT FROM audit_logs WHERE id = {fourth} FOR UPDATE")  # noqa: S608 - no input
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            repository.cleanup_old_logs()
+
+    assert len(repository.query_logs(Filters())) == 4
+    assert repository.cleanup_old_logs() == 4
+
+
+def test_a_cleanup_refuses_what_it_cannot_do(repository: AuditLogRepository, url: str) -> None:
+    for days in (0, -1, 40_000):
+        with pytest.raises(ValueError, match="between 1 and 36500"):
+            repository.cleanup_old_logs(days)
+    with psycopg.connect(url) as session, pytest.raises(ValueError, match="autocommit"):
+        AuditLogRepository(session).cleanup_old_logs()
+
+
+def test_the_asynchronous_twin_does_the_same(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repositories, "CLEANUP_BATCH", 2)
+
+    async def use() -> None:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as session:
+            repository = AsyncAuditLogRepository(session)
+            event = AuditEvent(id=uuid4(), event_type="a", created_at=NOON, details={"a": [1]})
+            old = datetime.now(UTC) - timedelta(days=91)
+
+            assert await repository.log(event) == event.id
+            assert await repository.log_many([event]) == Stored(stored=0, duplicate=1)
+            assert await repository.log_many([]) == Stored(0, 0)
+            assert await repository.log_many(
+                AuditEvent(event_type="old", created_at=old) for _ in range(5)
+            ) == Stored(5, 0)
+            (found,) = await repository.query_logs(Filters(event_type="a", q="a[]:1"))
+            assert (found.id, found.created_at) == (event.id, NOON)
+            assert len(await repository.query_logs(Filters(limit=3))) == 3
+            with pytest.raises(SearchError):
+                await repository.query_logs(Filters(q="a"))
+            with pytest.raises(ValueError, match="between"):
+                await repository.cleanup_old_logs(0)
+            removed = await repository.cleanup_old_logs()
+            assert removed == 5 + (old > NOON)
+            assert await repository.query_logs(Filters(event_type="old")) == []
+
+    asyncio.run(use())
 
 
 def _wait_until_blocked(session: database.Connection, pid: int) -> None:
