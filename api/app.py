@@ -35,7 +35,7 @@ def create_app(settings: Settings) -> Litestar:
     # An export keeps its connection for as long as the client reads.
     export_pool = Pool(url, counted.note_query, Role.READER, max_size=4)
     last_use = LastUse(writer_pool)
-    audit_writer = AuditWriter(writer_pool, counted.note_llm_request)
+    audit_writer = AuditWriter(writer_pool, counted.note_query, counted.note_llm_request)
     watched = Watched(settings, [pool, writer_pool])
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import structlog
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 
 from api import logs
 from api.app import create_app, observed
@@ -32,7 +33,8 @@ def main() -> None:
         with embedded.resolved(loaded) as resolved:
             if loaded.database_url is None:
                 _migrate(str(resolved.database_url))
-            drained = asyncio.run(_serve(resolved))
+            with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+                drained = runner.run(_serve(resolved))
     except (settings.SettingsError, PolicyError, embedded.EmbeddedServerError, OSError) as error:
         sys.exit(f"The API cannot start: {error}")
     sys.exit(0 if drained else 1)

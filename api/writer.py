@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Self
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,8 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 import sql
+from api.held import Held
+from api.pool import Pool
 from ops_pipeline.audit.event import AuditEvent
 from ops_pipeline.audit.repository import storing
 
@@ -76,13 +78,6 @@ class Checked:
 Outcome = UUID | Refusal
 
 
-class Database(Protocol):
-    """What the writer needs of `api.pool.Pool`."""
-
-    async def rows(self, query_type: str, statement: Any, values: Any = None) -> list[tuple[Any, ...]]:
-        """What a statement answers with."""
-
-
 @dataclass(slots=True, eq=False)
 class _Part:
     events: Sequence[Checked]
@@ -97,11 +92,18 @@ class AuditWriter:
 
     `store` returns once the events are committed. What waits is bounded; a group that PostgreSQL refuses
     because of one event is halved until that event is found, and its neighbours are stored.
-    `note_llm_request` is called once for each new event of that type.
+    `note_llm_request` is called once for each new event of that type, `observe` with the seconds that each
+    kind of statement took.
     """
 
-    def __init__(self, pool: Database, note_llm_request: Callable[[AuditEvent], None]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        observe: Callable[[str, float], None],
+        note_llm_request: Callable[[AuditEvent], None],
+    ) -> None:
         self._pool = pool
+        self._observe = observe
         self._note_llm_request = note_llm_request
         self._waiting: deque[_Part] = deque()
         self._events = 0
@@ -158,15 +160,20 @@ class AuditWriter:
             raise error if first else UnavailableError(PARTLY) from None
 
     async def _write(self) -> None:
-        while True:
-            await self._ready.wait()
-            group = self._take()
-            if group:
-                await self._finish(group)
-            elif self._closing:
-                return
-            else:
-                self._ready.clear()
+        database = Held(self._pool, self._observe)
+        try:
+            while True:
+                await self._ready.wait()
+                await asyncio.sleep(0)  # who is about to post, at this very moment, comes along
+                group = self._take()
+                if group:
+                    await self._finish(group, database)
+                elif self._closing:
+                    return
+                else:
+                    self._ready.clear()
+        finally:
+            await database.release()
 
     def _take(self) -> list[_Part]:
         """What is stored next; what nobody waits for any more, and was not begun, is left out."""
@@ -182,9 +189,9 @@ class AuditWriter:
                 group.append(part)
         return group
 
-    async def _finish(self, group: list[_Part]) -> None:
+    async def _finish(self, group: list[_Part], database: Held) -> None:
         try:
-            outcomes = iter(await self._store_each(group))
+            outcomes = iter(await self._store_each(group, database))
         except Exception as error:  # whoever waits is told; the task has to go on
             for part in group:
                 _fail(part, error)
@@ -193,35 +200,35 @@ class AuditWriter:
             theirs = [next(outcomes) for _ in part.events]
             if not part.done.done():
                 part.done.set_result(theirs)
-        await self._purge()
+        await self._purge(database)
 
-    async def _store_each(self, group: list[_Part]) -> list[Outcome]:
+    async def _store_each(self, group: list[_Part], database: Held) -> list[Outcome]:
         events = [event for part in group for event in part.events]
         whole = group[0].whole if len(group) == 1 else None
         try:
-            return list(await self._insert(events, whole))
+            return list(await self._insert(database, events, whole))
         except OF_ONE_EVENT:
             if len(events) > 1:
                 log.warning("group refused, looking for the event", events=len(events))
         try:
-            return await self._halve(events)
+            return await self._halve(database, events)
         except DOWN:
             raise UnavailableError(PARTLY) from None
 
-    async def _halve(self, events: list[Checked]) -> list[Outcome]:
+    async def _halve(self, database: Held, events: list[Checked]) -> list[Outcome]:
         if len(events) == 1:
-            return [await self._store_alone(events[0])]
+            return [await self._store_alone(database, events[0])]
         outcomes: list[Outcome] = []
         for half in (events[: len(events) // 2], events[len(events) // 2 :]):
             try:
-                outcomes += await self._insert(half)
+                outcomes += await self._insert(database, half)
             except OF_ONE_EVENT:
-                outcomes += await self._halve(half)
+                outcomes += await self._halve(database, half)
         return outcomes
 
-    async def _store_alone(self, event: Checked) -> Outcome:
+    async def _store_alone(self, database: Held, event: Checked) -> Outcome:
         try:
-            (stored,) = await self._insert([event])
+            (stored,) = await self._insert(database, [event])
         except OF_ONE_EVENT as error:
             # Every other field was checked to the last bit: what is left are dates and zones that only
             # PostgreSQL refuses, and numbers in details.
@@ -230,13 +237,13 @@ class AuditWriter:
             return Refusal(field, reason, for_now=isinstance(error, psycopg.errors.CheckViolation))
         return stored
 
-    async def _insert(self, events: list[Checked], whole: bytes | None = None) -> list[UUID]:
+    async def _insert(self, database: Held, events: list[Checked], whole: bytes | None = None) -> list[UUID]:
         body = whole if whole is not None else b"[" + b",".join([each.json for each in events]) + b"]"
         values = {"events": Jsonb(body, dumps=_as_it_is)}
         for left in range(TRIES - 1, -1, -1):
             try:
-                statement = storing(await self._has_users())
-                ((ids, _, new),) = await self._pool.rows("insert", statement, values)
+                statement = storing(await self._has_users(database))
+                ((ids, _, new),) = await database.rows("insert", statement, values)
             except STALE_SCHEMA:
                 self._refers_to_users = None
                 if not left:
@@ -249,9 +256,9 @@ class AuditWriter:
                 return list(ids)
         raise AssertionError("the last try returns or raises")
 
-    async def _has_users(self) -> bool:
+    async def _has_users(self, database: Held) -> bool:
         if self._refers_to_users is None:
-            ((found,),) = await self._pool.rows("select", sql.get("audit/refers_to_users"))
+            ((found,),) = await database.rows("select", sql.get("audit/refers_to_users"))
             self._refers_to_users = bool(found)
         return self._refers_to_users
 
@@ -263,12 +270,12 @@ class AuditWriter:
                 new.remove(event_id)  # the same event twice in one group is one event
                 self._note_llm_request(event.llm_request)
 
-    async def _purge(self) -> None:
+    async def _purge(self, database: Held) -> None:
         if time.monotonic() < self._purge_at:
             return
         self._purge_at = time.monotonic() + PURGE_SECONDS
         try:
-            purged = await self._pool.rows("delete", sql.get("audit/purge_receipts"), {"limit": PURGE_ROWS})
+            purged = await database.rows("delete", sql.get("audit/purge_receipts"), {"limit": PURGE_ROWS})
         except DOWN as error:
             log.warning("receipts not purged", error=type(error).__name__)
             return
