@@ -1,7 +1,6 @@
 """Every event that matches, as one file: NDJSON or CSV, streamed."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from api.access import note_read
 from api.asked import Asked, asked
 from api.auth import require_scope
 from api.pool import AsyncConnection, Pool, Row
+from api.streamed import begun, noted
 from ops_pipeline.audit.cursor import Cursors
 from ops_pipeline.audit.filters import Question, question
 
@@ -74,11 +74,11 @@ async def export(
     async def note_end() -> None:
         await note_read(request, "audit.export", given, exported.rows)
 
-    parts = _parts(state.export_pool, asking, exported, note_end)
-    first = await anext(parts)
+    parts = noted(_parts(state.export_pool, asking, exported), note_end)
+    body = await begun(parts)
     name = f"audit-logs-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{format}"
     return Stream(
-        _rejoined(first, parts),
+        body,
         media_type=MEDIA_TYPES[format],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
@@ -111,31 +111,16 @@ class _Exported:
         return f'{line[:-1]},"_cursor":"{cursor}"}}' if self.kind == "ndjson" else f"{line},{cursor}"
 
 
-async def _parts(
-    pool: Pool, asking: Question, exported: _Exported, note_end: Callable[[], Any]
-) -> AsyncGenerator[bytes, None]:
-    complete = False
-    try:
-        async with (
-            pool.connection() as connection,
-            connection.transaction(),
-            aclosing(_batches(connection, asking)) as batches,
-        ):
-            rows = await anext(batches)
-            yield exported.header() + (exported.part(rows) if rows else b"")
-            async for rows in batches:
-                yield exported.part(rows)
-        # What was read is on record before the last byte is sent; without it the end never is.
-        await note_end()
-        complete = True
-    finally:
-        if not complete and exported.rows:
-            _noting.add(task := asyncio.get_running_loop().create_task(note_end()))
-            task.add_done_callback(_noting.discard)
-
-
-_noting: set[asyncio.Task[Any]] = set()
-"""Notes about exports that broke off: whoever was reading is gone, and nobody else waits for them."""
+async def _parts(pool: Pool, asking: Question, exported: _Exported) -> AsyncGenerator[bytes, None]:
+    async with (
+        pool.connection() as connection,
+        connection.transaction(),
+        aclosing(_batches(connection, asking)) as batches,
+    ):
+        rows = await anext(batches)
+        yield exported.header() + (exported.part(rows) if rows else b"")
+        async for rows in batches:
+            yield exported.part(rows)
 
 
 async def _batches(connection: AsyncConnection, asking: Question) -> AsyncGenerator[list[Row], None]:
@@ -150,14 +135,6 @@ async def _batches(connection: AsyncConnection, asking: Question) -> AsyncGenera
             rows = await cursor.fetchmany(ROWS_AT_ONCE)
             if rows:
                 yield rows
-
-
-async def _rejoined(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-    async with aclosing(parts):
-        if first:
-            yield first
-        async for part in parts:
-            yield part
 
 
 router = Router("/", route_handlers=[export])

@@ -24,6 +24,7 @@ from api.asked import Asked, asked, mistaken
 from api.auth import require_scope
 from api.pool import Pool, Row
 from api.problems import Problem
+from api.streamed import begun, noted
 from ops_pipeline.audit.cursor import CursorError, Cursors
 from ops_pipeline.audit.filters import Filters, question
 
@@ -71,30 +72,15 @@ async def tail(
     follower = Follower(state.pool, about.filters, place)
     await note_read(request, "audit.tail.started", {**about.given}, 0)
 
-    async def noted() -> AsyncGenerator[bytes, None]:
-        state.tails.add(follower)
-        try:
-            yield b"retry: 1000\n\n"
-            async with aclosing(_sent(state, follower, cursors)) as parts:
-                async for part in parts:
-                    yield part
-        finally:
-            state.tails.discard(follower)
-            ended = note_read(request, "audit.tail", {**about.given}, follower.rows)
-            _noting.add(task := asyncio.get_running_loop().create_task(ended))
-            task.add_done_callback(_noting.discard)
+    async def note_end() -> None:
+        await note_read(request, "audit.tail", {**about.given}, follower.rows)
 
-    parts = noted()
-    first = await anext(parts)  # from here on its end is certain to be reached
+    body = await begun(noted(_parts(state, follower, cursors), note_end))
     return Stream(
-        _rejoined(first, parts),
+        body,
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
-
-
-_noting: set[asyncio.Task[Any]] = set()
-"""Notes about streams that ended: nobody else waits for them."""
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -150,7 +136,18 @@ class Follower:
         return dict(await self.pool.rows("select", asking.statement, values))
 
 
-async def _sent(state: State, follower: Follower, cursors: Cursors) -> AsyncGenerator[bytes, None]:
+async def _parts(state: State, follower: Follower, cursors: Cursors) -> AsyncGenerator[bytes, None]:
+    state.tails.add(follower)
+    try:
+        yield b"retry: 1000\n\n"
+        async with aclosing(_messages(state, follower, cursors)) as messages:
+            async for message in messages:
+                yield message
+    finally:
+        state.tails.discard(follower)
+
+
+async def _messages(state: State, follower: Follower, cursors: Cursors) -> AsyncGenerator[bytes, None]:
     said = time.monotonic()
     while not state.lifecycle.draining:
         try:
@@ -192,13 +189,6 @@ def _read(cursors: Cursors, text: str) -> Place:
         reason = "is older than 23 hours; fetch what came since from /api/admin/audit-logs, and begin anew"
         raise mistaken("Last-Event-ID", reason)
     return place
-
-
-async def _rejoined(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-    async with aclosing(parts):
-        yield first
-        async for part in parts:
-            yield part
 
 
 router = Router("/", route_handlers=[tail])

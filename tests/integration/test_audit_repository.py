@@ -209,7 +209,7 @@ def test_a_cleanup_commits_batch_by_batch(
     )
     with database.connect(url, "other") as other, other.transaction():
         fourth = "(SELECT id FROM audit_logs ORDER BY created_at OFFSET 3 LIMIT 1)"
-        other.execute(f"SELECT FROM audit_logs WHERE id = {fourth} FOR UPDATE")  # noqa: S608 - no input
+        other.execute(f"SELECT FROM audit_logs WHERE id = {fourth} FOR UPDATE")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             repository.cleanup_old_logs()
 
