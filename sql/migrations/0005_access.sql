@@ -69,7 +69,9 @@ BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_reader') THEN
     GRANT USAGE ON SCHEMA public, ops TO ops_reader;
     GRANT SELECT
-      ON public.audit_logs, ops.maintenance_runs, ops.api_keys, ops.secrets, ops.audit_arrivals TO ops_reader;
+      ON public.audit_logs, ops.maintenance_runs, ops.api_keys, ops.secrets, ops.audit_arrivals,
+         ops._yoyo_migration
+      TO ops_reader;
     -- What signs cursors, and what the live tail follows.
     GRANT SELECT ON ops.secrets, ops.audit_arrivals TO ops_reader;
     IF to_regclass('public.conversations') IS NOT NULL THEN

@@ -1,10 +1,15 @@
 """A key is shown once, kept as a hash, and gone when it is taken back."""
 
-import pytest
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 
-from ops_pipeline import keys
+import pytest
+from rich.console import Console
+
+from ops_pipeline import keys, terminal
 from ops_pipeline.database import Connection, scalar
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 VALID = "SELECT count(*) FROM ops.api_keys WHERE key_hash = %s AND revoked_at IS NULL"
 
 
@@ -46,3 +51,47 @@ def test_what_makes_no_sense_is_refused(
     with pytest.raises(keys.KeyRefusedError, match=advice):
         keys.create(connection, name, scopes)
     assert keys.list_keys(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("90d", NOW + timedelta(days=90)),
+        ("12h", NOW + timedelta(hours=12)),
+        ("2027-01-01", datetime(2027, 1, 1, tzinfo=UTC)),
+        ("2027-01-01T12:00:00+02:00", datetime(2027, 1, 1, 10, tzinfo=UTC)),
+    ],
+)
+def test_an_expiry_is_a_while_or_a_date(text: str, meant: datetime) -> None:
+    assert keys.expiry(text, NOW) == meant
+
+
+@pytest.mark.parametrize("text", ["soon", "90", "-1d", "2027-13-01", "9999999d", "90 days"])
+def test_an_expiry_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(keys.KeyRefusedError, match=r"expires: .* write 90d"):
+        keys.expiry(text, NOW)
+
+
+def test_a_key_that_would_have_expired_is_not_made(connection: Connection) -> None:
+    with pytest.raises(keys.KeyRefusedError, match="has passed"):
+        keys.create(connection, "late", ["admin"], NOW)
+    assert keys.list_keys(connection) == []
+
+
+def test_the_list_says_when_keys_expire_and_were_last_used(connection: Connection) -> None:
+    keys.create(connection, "valid", ["admin"], datetime(2100, 1, 1, tzinfo=UTC))
+    keys.create(connection, "gone", ["admin"])
+    connection.execute(
+        "UPDATE ops.api_keys SET expires_at = '2026-01-02T03:04Z', last_used_at = '2026-01-01T05:06Z' "
+        "WHERE name = 'gone'"
+    )
+    shown = StringIO()
+
+    Console(file=shown, width=200).print(terminal.keys_table(keys.list_keys(connection)))
+
+    gone, valid = [line for line in shown.getvalue().splitlines() if "admin" in line]
+    assert "2026-01-02 03:04" in gone
+    assert "2026-01-01 05:06" in gone
+    assert "expired" in gone
+    assert "2100-01-01 00:00" in valid
+    assert valid.count("valid") == 2  # its name, and what it is

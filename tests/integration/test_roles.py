@@ -177,6 +177,30 @@ def test_who_may_make_no_roles_gets_an_api_that_says_so(tmp_path: Path) -> None:
     assert sorted(missing) == ["ops_reader", "ops_writer"]
 
 
+def test_a_login_without_rights_of_its_own_is_enough_for_the_api(
+    server: embedded.Server, url: str, connection: Connection
+) -> None:
+    connection.execute("DROP ROLE IF EXISTS plain")
+    connection.execute("CREATE ROLE plain LOGIN PASSWORD 'plain' IN ROLE ops_reader, ops_writer")
+    headers = {"Authorization": f"Bearer {keys.create(connection, 'test', ['admin']).key}"}
+    plain = f"postgresql://plain:plain@127.0.0.1:{server.port}/{url.rpartition('/')[2]}"
+    try:
+        with (
+            capture_logs() as said,
+            TestClient(observed(create_app(Settings(database_url=plain)))) as client,
+        ):
+            assert client.post("/api/audit-logs", json={"eventType": "a"}, headers=headers).status_code == 201
+            for path in ("audit-logs", "audit-logs/export", "audit-logs/summary", "maintenance/runs"):
+                assert client.get(f"/api/admin/{path}", headers=headers).status_code == 200, path
+            ready = client.get("/health/ready?verbose=1")
+            assert ready.status_code == 200, ready.text
+            full = client.get("/health/full?verbose=1").json()
+        assert [line for line in said if line["event"] == "database role not in use"] == []
+        assert full["status"] != "unhealthy", full
+    finally:
+        connection.execute("DROP ROLE plain")
+
+
 def _refused(connection: Connection, statement: str) -> None:
     try:
         _run(connection, statement)
