@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args
@@ -126,11 +127,17 @@ def _holds_nul(value: Any) -> bool:
 
 def _check_address(address: str) -> None:
     # Python also takes a zone ("fe80::1%eth0") and a netmask in dots; inet takes neither.
-    shaped = re.fullmatch(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?", address)
+    shaped = _ADDRESS.fullmatch(address)
     try:
-        ipaddress.ip_interface(address if shaped else "")
-    except ValueError:
+        if shaped and shaped["plain"]:
+            socket.inet_pton(socket.AF_INET, address)  # many times as fast, and most are of this kind
+        else:
+            ipaddress.ip_interface(address if shaped else "")
+    except (ValueError, OSError):
         raise EventError("ipAddress", "must be an IPv4 or IPv6 address, such as 192.0.2.7") from None
+
+
+_ADDRESS = re.compile(r"(?P<plain>[0-9]{1,3}(?:[.][0-9]{1,3}){3})|[0-9A-Fa-f.:]+(?:/[0-9]{1,3})?")
 
 
 def _check_moment(moment: datetime) -> None:
