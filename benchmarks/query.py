@@ -85,7 +85,7 @@ def _pages(folder: Path, url: str, api: Api, key: str, seconds: int) -> None:
         sys.stdout.write("pages: wrk is needed (apt install wrk)\n")
         return
     script = folder / "page.sql"
-    script.write_text(_plain(url, next(pages(FILTERS, datetime.now(UTC)))) + ";\n")
+    script.write_text(_plain(url, _answering(url)) + ";\n")
     address = f"http://127.0.0.1:{api.port}/api/admin/audit-logs?{urlencode(QUERY)}"
     rates: dict[str, list[float]] = {"pgbench": [], "GET": []}
     slowest: dict[str, list[float]] = {"pgbench": [], "GET": []}
@@ -133,6 +133,15 @@ def _export(folder: Path, url: str, api: Api, key: str, rows: int) -> None:
     _table(f"export of {rows} rows", "rows/s", rates, "COPY")
     after = api.peak_megabytes()
     sys.stdout.write(f"  peak memory of the API: {before:.0f} MB before, {after:.0f} MB after\n")
+
+
+def _answering(url: str) -> Question:
+    """The statement that the API answers such a page with."""
+    with database.connect(url, "bench") as connection:
+        for asked in pages(FILTERS, datetime.now(UTC)):
+            if database.row(connection, asked.statement, asked.values)[3] is not None:
+                break
+    return asked
 
 
 def _plain(url: str, asked: Question) -> str:

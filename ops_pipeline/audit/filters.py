@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -56,9 +57,9 @@ def question(name: str, filters: Filters, **parts: compose.Composable) -> Questi
 
     `parts` are the statement's other placeholders in braces. Raises SearchError.
     """
-    condition, named = _condition(filters)
-    statement = compose.SQL(sql.get(f"audit/{name}")).format(condition=condition, **parts)
-    return Question(statement, {**named, "limit": filters.limit, "offset": filters.offset})
+    clauses, values = _clauses(filters)
+    values |= {"limit": filters.limit, "offset": filters.offset}
+    return Question(_statement(name, clauses, tuple(parts.items())), values)
 
 
 def pages(filters: Filters, now: datetime) -> Iterator[Question]:
@@ -77,23 +78,40 @@ def pages(filters: Filters, now: datetime) -> Iterator[Question]:
     yield question("page", filters)
 
 
-def _condition(filters: Filters) -> tuple[compose.Composable, dict[str, Any]]:
+Clause = tuple[str, ...]
+"""The name of a file in `audit/filters`; behind `details` the values of its alternatives."""
+
+
+def _clauses(filters: Filters) -> tuple[tuple[Clause, ...], dict[str, Any]]:
     values: dict[str, Any] = {
         name: value
         for name in (*EQUAL, "start_date", "end_date")
         if (value := getattr(filters, name)) is not None
     }
-    clauses: list[compose.Composable] = [compose.SQL(sql.get(f"audit/filters/{name}")) for name in values]
+    clauses: list[Clause] = [(name,) for name in values]
     for term in search.parse(filters.q) if filters.q is not None else ():
         names = [f"document_{len(values) + place}" for place, _ in enumerate(term.alternatives())]
         values |= zip(names, term.alternatives(), strict=True)
-        clauses.append(compose.SQL(" OR ").join(map(_containing, names)))
+        clauses.append(("details", *names))
     if filters.after is not None:
-        clauses.append(compose.SQL(sql.get("audit/filters/after")))
+        clauses.append(("after",))
         values |= {"after_time": filters.after.created_at, "after_id": filters.after.id}
-    wrapped: list[compose.Composable] = [compose.SQL("({})").format(clause) for clause in clauses]
-    return compose.SQL(" AND ").join(wrapped or [compose.SQL("true")]), values
+    return tuple(clauses), values
 
 
-def _containing(name: str) -> compose.Composed:
-    return compose.SQL(sql.get("audit/filters/details")).format(document=compose.Placeholder(name))
+@lru_cache(maxsize=256)
+def _statement(
+    name: str, clauses: tuple[Clause, ...], parts: tuple[tuple[str, compose.Composable], ...]
+) -> compose.Composed:
+    # Once for each set of filters: composing costs a third of a millisecond.
+    wrapped: list[compose.Composable] = [compose.SQL("({})").format(_clause(*clause)) for clause in clauses]
+    condition = compose.SQL(" AND ").join(wrapped or [compose.SQL("true")])
+    whole = compose.SQL(sql.get(f"audit/{name}")).format(condition=condition, **dict(parts))
+    return compose.Composed([compose.SQL(whole.as_string(None))])
+
+
+def _clause(name: str, *alternatives: str) -> compose.Composable:
+    text = compose.SQL(sql.get(f"audit/filters/{name}"))
+    if not alternatives:
+        return text
+    return compose.SQL(" OR ").join(text.format(document=compose.Placeholder(each)) for each in alternatives)
