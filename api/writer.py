@@ -141,7 +141,10 @@ class AuditWriter:
             return [each for part in parts for each in await self._store_part(part, first=part is parts[0])]
         size = sum(len(memoryview(each.json)) for each in events)
         if self._closing or self._events + len(events) > MOST_EVENTS or self._bytes + size > MOST_BYTES:
-            raise UnavailableError("Too many events wait for the database; these were not stored. Try again.")
+            raise UnavailableError(
+                "Too many events wait for the database, or this process is stopping; these were not stored. "
+                "Try again."
+            )
         part = _Part(events, size, asyncio.get_running_loop().create_future(), whole=whole)
         self._waiting.append(part)
         self._events += len(events)
@@ -289,8 +292,8 @@ UNKNOWN = (
     "the same id or Idempotency-Key they are stored once."
 )
 PARTLY = (
-    "The database stopped answering when some of the events were stored. Sent again with the same ids or "
-    "Idempotency-Key, each is stored once."
+    "The database stopped answering before all of the events were stored; some may have been. Sent again "
+    "with the same ids or Idempotency-Key, each is stored once."
 )
 DOWN = (psycopg.Error, PoolTimeout, PoolClosed, TooManyRequests)
 BEFORE_IT_BEGAN = (PoolTimeout, PoolClosed, TooManyRequests)

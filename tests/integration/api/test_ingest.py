@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -212,6 +213,22 @@ def test_a_key_of_its_own_makes_a_request_harmless_to_retry(
     single = [client.post(STORE, json=A, headers={**admin, "Idempotency-Key": "1"}).json() for _ in range(2)]
     assert single[0] == single[1]
     assert scalar(connection, COUNT) == 4
+
+
+def test_receipts_are_forgotten_after_seven_days(
+    client: Client, admin: Headers, connection: Connection
+) -> None:
+    connection.execute(
+        "INSERT INTO ops.audit_receipts (id, created_at, received_at)"
+        " SELECT gen_random_uuid(), now(), now() - make_interval(days => day)"
+        " FROM generate_series(0, 9) AS day"
+    )
+    client.post(STORE, json=A, headers=admin)
+
+    deadline = time.monotonic() + 30
+    while scalar(connection, "SELECT count(*) FROM ops.audit_receipts") != 7:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_key_belongs_to_its_caller_and_its_body(
