@@ -42,10 +42,11 @@ class Api:
             self.popen = subprocess.Popen(
                 [sys.executable, "-m", "api"], cwd=self.folder, env=environment, stderr=log
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not self._answers():
             assert time.monotonic() < deadline, (self.folder / "api.log").read_text()
-            time.sleep(0.05)
+            assert self.popen.poll() is None, (self.folder / "api.log").read_text()
+            time.sleep(0.2)
 
     def kill(self) -> None:
         if self.popen is not None:
@@ -69,6 +70,8 @@ class Load:
     over: threading.Event = field(default_factory=threading.Event)
     answered: set[str] = field(default_factory=set)
     retries: int = 0
+    # One for all: each new one would read the certificates of the whole world again.
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
 
     def client(self, number: int) -> None:
         send = [self._one, self._batch, self._keyed][number % 3]
@@ -92,8 +95,8 @@ class Load:
     def _sent(self, body: Event | list[Event], headers: dict[str, str] | None = None) -> Any:
         while True:
             try:
-                answer = httpx.post(
-                    f"{self.address}/api/audit-logs", json=body, timeout=30,
+                answer = self.http.post(
+                    f"{self.address}/api/audit-logs", json=body,
                     headers={**self.headers, **(headers or {})},
                 )  # fmt: skip
             except httpx.TransportError:
@@ -102,7 +105,7 @@ class Load:
                 assert answer.status_code == 201, answer.text
                 return answer.json()
             self.retries += 1
-            time.sleep(0.05)
+            time.sleep(0.2)
 
 
 @pytest.fixture
