@@ -71,7 +71,7 @@ def test_events_logged_while_the_api_comes_and_goes_are_stored_once_each(
             api.kill()
             logging.join()
         with serving(url, tmp_path, port):
-            assert client.flush(30)
+            assert client.flush(60)
 
     assert sorted(stored(connection)) == sorted(logged)
     assert not list(spool.glob("*.ndjson"))
@@ -95,7 +95,7 @@ def test_what_a_killed_application_has_logged_is_sent_by_the_next(
         torn.write_bytes(b'{"eventType":"told","id":"00000000-0000-4000-8000-000000000001"')
 
         with AuditClient(address, key, spool) as client:
-            assert client.flush(30)
+            assert client.flush(60)
 
     found = stored(connection)
     taken = [line.strip() for line in said.splitlines(keepends=True) if line.endswith("\n")]
@@ -116,9 +116,9 @@ def test_what_the_api_refuses_is_kept_aside_and_its_neighbours_stored(
         good = [str(client.log(each)) for each in events(3)]
         refused = str(client.log(huge))
         good += [str(client.log(each)) for each in events(3)]
-        assert client.flush(30)
+        assert client.flush(60)
         also_refused = str(client.log(huge))
-        assert client.flush(30)
+        assert client.flush(60)
 
     assert sorted(stored(connection)) == sorted(good)
     kept = [json.loads(line) for line in (spool / "rejected.ndjson").read_text().splitlines()]
@@ -137,7 +137,7 @@ def test_a_key_that_does_not_work_loses_nothing(
             if each.name == "audit client":
                 each.join()
         with AuditClient(f"http://127.0.0.1:{port}", key, spool) as client:
-            assert client.flush(30)
+            assert client.flush(60)
 
     assert sorted(stored(connection)) == sorted(logged)
 
