@@ -12,7 +12,6 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, SkipValidation
 from litestar.response import Stream
-from psycopg import sql as compose
 
 import sql
 from api import openapi
@@ -65,8 +64,7 @@ async def export(
 ) -> Stream:
     """The events as a file. It begins when the first of them are there, so what fails before is a problem."""
     going_on = await state.cursors.going_on(about, "after", after)
-    columns = compose.SQL(", ").join(map(compose.Identifier, PLACED if cursors else PLACED[:1]))
-    asking = question(f"export_{format}", going_on.filters, columns=columns)
+    asking = question(f"export_{format}", going_on.filters, columns=PLACED if cursors else PLACED[:1])
     exported = _Exported(going_on, format, await state.cursors.get() if cursors else None)
     given: dict[str, object] = {**about.given, "format": format, "after": after, "export": uuid4().hex}
     await note_read(request, "audit.export.started", given, 0)

@@ -8,7 +8,6 @@ from litestar import Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, SkipValidation
-from psycopg import sql as compose
 
 from api import openapi
 from api.access import note_read
@@ -63,7 +62,7 @@ async def summarise(
     _check(start, end, width)
     # The answer is about a whole period, so without an end it ends now.
     within = replace(about.filters, start_date=start, end_date=end)
-    asking = question("summary", within, column=compose.Identifier(COLUMNS[by]))
+    asking = question("summary", within, column=(COLUMNS[by],))
     ((data, count),) = await answered(state, replace(asking, values={**asking.values, "width": width}))
     await note_read(request, "audit.summary", {**about.given, "by": by, "bucket": bucket}, count)
     return page(data, count, None)

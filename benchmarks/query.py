@@ -112,7 +112,7 @@ def _export(folder: Path, url: str, api: Api, key: str, rows: int) -> None:
     if curl is None:
         sys.stdout.write("export: curl is needed (apt install curl)\n")
         return
-    asked = question("export_ndjson", Filters(), columns=compose.Identifier("line"))
+    asked = question("export_ndjson", Filters(), columns=("line",))
     copied, exported = folder / "copied", folder / "exported"
     copy = f"COPY ({_plain(url, asked)}) TO STDOUT"
     commands = {
