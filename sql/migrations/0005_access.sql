@@ -9,20 +9,16 @@ COMMENT ON COLUMN ops.api_keys.expires_at IS 'From then on the key no longer wor
 COMMENT ON COLUMN ops.api_keys.last_used_at IS 'Kept to the minute';
 
 -- Locks the users that exist as a foreign key's own check would. The lock takes the right to UPDATE users,
--- which whoever writes audit events must not have; so this runs with the rights of its owner.
-DO $$
+-- which whoever writes audit events must not have; so this runs with the rights of its owner. It is asked
+-- only where the audit log refers to users, which it may come to do later than this.
+CREATE FUNCTION ops.known_users(wanted uuid[]) RETURNS SETOF uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
-  IF EXISTS (
-    SELECT FROM pg_attribute
-    WHERE attrelid = to_regclass('public.users') AND attname = 'id' AND atttypid = 'uuid'::regtype
-  ) THEN
-    CREATE FUNCTION ops.known_users(wanted uuid[]) RETURNS SETOF uuid
-    LANGUAGE sql SECURITY DEFINER SET search_path = ''
-    AS 'SELECT id FROM public.users WHERE id = ANY (wanted) FOR KEY SHARE';
-    REVOKE ALL ON FUNCTION ops.known_users(uuid[]) FROM PUBLIC;
-  END IF;
+  RETURN QUERY SELECT id FROM public.users WHERE id = ANY (wanted) FOR KEY SHARE;
 END
 $$;
+
+REVOKE ALL ON FUNCTION ops.known_users(uuid[]) FROM PUBLIC;
 
 -- Roles belong to the whole server: another database of it may have made them, and may be about to.
 -- Where we may not make any, the API works as the user it connects as, and says so when it starts.
@@ -87,10 +83,7 @@ BEGIN
     -- ON CONFLICT and RETURNING read these columns.
     GRANT INSERT, SELECT (id, created_at, event_type) ON public.audit_logs TO ops_writer;
     GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON ops.api_keys TO ops_writer;
-    IF to_regprocedure('ops.known_users(uuid[])') IS NOT NULL THEN
-      GRANT SELECT (id) ON public.users TO ops_writer;
-      GRANT EXECUTE ON FUNCTION ops.known_users(uuid[]) TO ops_writer;
-    END IF;
+    GRANT EXECUTE ON FUNCTION ops.known_users(uuid[]) TO ops_writer;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ops.audit_receipts TO ops_writer;
   END IF;
 

@@ -278,10 +278,6 @@ def test_users_that_come_later_are_noticed(client: Client, admin: Headers, conne
     assert client.post(STORE, json=A, headers=admin).status_code == 201
     connection.execute("CREATE TABLE users (id uuid PRIMARY KEY)")
     connection.execute("ALTER TABLE audit_logs ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE SET NULL")
-    connection.execute(
-        "CREATE FUNCTION ops.known_users(uuid[]) RETURNS SETOF uuid LANGUAGE sql SECURITY DEFINER"
-        " AS 'SELECT id FROM public.users WHERE id = ANY ($1) FOR KEY SHARE'"
-    )
     stranger = str(uuid4())
 
     answer = client.post(STORE, json=[{**B, "userId": stranger}], headers=admin)
