@@ -22,6 +22,8 @@ ANSWER_SECONDS = 12.0
 """A server that has not even said by now that a statement ran out of time is frozen or out of reach."""
 CHECK_SECONDS = 2.0
 """How long a connection may take to show that it is alive, before another is tried."""
+CLOSE_SECONDS = 1.0
+"""How long a connection that is just being made may hold up the way out."""
 WAIT_SECONDS = 5.0
 """How long a request waits for a connection before it is told to come again."""
 
@@ -74,7 +76,7 @@ class Pool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._pool.close()
+        await self._pool.close(timeout=CLOSE_SECONDS)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:

@@ -44,7 +44,7 @@ async def _serve(resolved: settings.Settings) -> bool:
     app = create_app(resolved)
     listening = socket.create_server((resolved.api_host, resolved.api_port), backlog=1024)
     server = _Server(uvicorn.Config(observed(app), log_config=None, access_log=False, server_header=False))
-    server.drain = drain = Drain(
+    drain = Drain(
         server=server,
         lifecycle=app.state.lifecycle,
         seconds=resolved.shutdown_timeout_seconds,
@@ -57,11 +57,11 @@ async def _serve(resolved: settings.Settings) -> bool:
         shutdown_seconds=resolved.shutdown_timeout_seconds,
         busy_with=app.state.lifecycle.busy_with,
     )
+    server.drain, server.watchdog = drain, watchdog
     watchdog.start()
     drain.begin_on_uncaught()
     log.info("listening", host=resolved.api_host, port=resolved.api_port)
     await server.serve(sockets=[listening])
-    watchdog.end()
     return drain.succeeded
 
 
@@ -69,12 +69,14 @@ class _Server(uvicorn.Server):
     """uvicorn, leaving the signals, the drain and so the exit code to us."""
 
     drain: Drain
+    watchdog: Watchdog
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.watchdog.let_go()
         await self.drain.carry_out(sockets or [])
 
 

@@ -51,9 +51,10 @@ class Watchdog:
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
         self._beat()
 
-    def end(self) -> None:
-        """Stops answering in the loop's place."""
+    def let_go(self) -> None:
+        """Lets go of the listening socket: as long as anybody holds it, the port takes connections."""
         self._ended.set()
+        self.listening.close()
 
     def _beat(self) -> None:
         self._turned = time.monotonic()
@@ -83,13 +84,15 @@ class Watchdog:
     def _answer_in_its_place(self) -> None:
         """Takes the connections that the loop cannot, and says 503, until the loop turns again."""
         while time.monotonic() - self._turned > STUCK_AFTER_SECONDS and not self._ended.is_set():
-            readable, _, _ = select.select([self.listening], [], [], BEAT_SECONDS)
-            if not readable:
-                continue
             try:
+                readable, _, _ = select.select([self.listening], [], [], BEAT_SECONDS)
+                if not readable:
+                    continue
                 connection, _ = self.listening.accept()
             except BlockingIOError:
                 continue
+            except (OSError, ValueError):
+                return  # it has been let go of
             with connection:
                 connection.settimeout(1.0)
                 try:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import psycopg
@@ -31,6 +32,7 @@ def test_of_two_runs_one_works_and_one_says_who(
     application: Connection, retention: policy.Retention, url: str
 ) -> None:
     with connect(url, "the first run") as first:
+        pid = first.info.backend_pid
         first.execute("SELECT pg_advisory_lock(hashtextextended('ops: app/retention/sessions', 0))")
 
         result = perform(application, retention)
@@ -38,6 +40,8 @@ def test_of_two_runs_one_works_and_one_says_who(
     assert result.outcome == "skipped"
     assert "the first run (pid" in result.stopped_reason
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000
+    while scalar(application, "SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid]):
+        time.sleep(0.01)
     assert perform(application, retention).outcome == "done", "the lock went with its session"
 
 

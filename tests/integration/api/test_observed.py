@@ -55,8 +55,9 @@ def test_health_answers_have_the_missions_shape(client: Client) -> None:
     assert ready.keys() == {"status", "timestamp", "database_latency_ms"}
     assert ready["status"] == "ready"
     assert full.keys() == {"status", "timestamp", "uptime", "version", "checks"}
-    assert full["status"] == "healthy"
-    assert full["checks"]["database"]["status"] == "ok"
+    assert full["status"] == "degraded", "no scheduler has been heard of"
+    assert full["checks"]["database"]["status"] == full["checks"]["schema"]["status"] == "ok"
+    assert full["checks"]["cache"]["status"] == "not_configured"
 
 
 def test_a_database_without_our_tables_is_not_ready(new_database: Callable[..., str]) -> None:
