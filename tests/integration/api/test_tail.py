@@ -1,6 +1,7 @@
 """The live tail shows each event once, in the order of their commits, however late one is committed."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,9 @@ class Stream:
     def next(self) -> tuple[str, dict[str, Any]]:
         """The kind of the next message that has data, and what it holds."""
         fields: dict[str, str] = {}
+        deadline = time.monotonic() + 20
         for line in self.lines:
+            assert time.monotonic() < deadline, "nothing but heartbeats"
             name, _, value = line.partition(": ")
             fields[name] = value
             if not line:
