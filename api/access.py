@@ -2,7 +2,6 @@
 
 import ipaddress
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import psycopg
@@ -13,9 +12,7 @@ from litestar.datastructures import State
 from api.auth import Caller
 from api.problems import RETRY_AFTER_SECONDS, Problem
 from api.writer import Checked, Refusal, UnavailableError
-from ops_pipeline.audit.event import AuditEvent
-
-EVENT_TYPE = "audit_access"
+from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent
 
 log = structlog.get_logger()
 
@@ -51,8 +48,7 @@ def _event(
     key: Caller = request.state["key"]
     asked = {name: _recorded(value) for name, value in filters.items() if value is not None}
     return AuditEvent(
-        id=uuid4(),
-        event_type=EVENT_TYPE,
+        event_type=OWN_EVENT_TYPE,
         action=action,
         status="success",
         resource_type="audit_logs",

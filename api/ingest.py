@@ -18,7 +18,7 @@ from api.auth import Caller, require_scope
 from api.body import Json, inflated, items
 from api.problems import RETRY_AFTER_SECONDS, Problem
 from api.writer import Checked, Outcome, Refusal, UnavailableError
-from ops_pipeline.audit.event import AuditEvent, EventError, decode
+from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent, EventError, decode
 
 MOST_ERRORS = 100
 """How many reasons are told when no event of a batch could be stored."""
@@ -96,7 +96,7 @@ class Sent:
 
 async def _store_one(sent: Sent) -> StoredOne:
     try:
-        event = decode(sent.body, sent.state.details_max_bytes)
+        event = _decoded(sent, sent.body)
     except EventError as error:
         raise _refused(_reason(error)) from error
     (outcome,) = await _outcomes(sent, [(0, sent.body, event)])
@@ -110,7 +110,7 @@ async def _store_batch(sent: Sent, batch: Sequence[Json]) -> StoredBatch:
     good: list[Good] = []
     for index, item in enumerate(batch):
         try:
-            good.append((index, item, decode(item, sent.state.details_max_bytes)))
+            good.append((index, item, _decoded(sent, item)))
             results.append(None)
         except EventError as error:
             results.append(Result(index, error=_reason(error)))
@@ -124,6 +124,14 @@ async def _store_batch(sent: Sent, batch: Sequence[Json]) -> StoredBatch:
     if errors and len(errors) == len(told):
         raise _nothing_stored(errors)
     return StoredBatch(not errors, told)
+
+
+def _decoded(sent: Sent, item: Json) -> AuditEvent:
+    event = decode(item, sent.state.details_max_bytes)
+    if event.event_type == OWN_EVENT_TYPE:
+        # Whoever may write events must not be able to make up who has read them.
+        raise EventError("eventType", f"{OWN_EVENT_TYPE} is what this service itself writes; choose another")
+    return event
 
 
 async def _outcomes(sent: Sent, good: list["Good"], array: bytes | None = None) -> list[Outcome]:

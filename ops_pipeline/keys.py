@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from uuid import UUID
 
 import sql
-from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent
 from ops_pipeline.audit.repository import AuditLogRepository
 from ops_pipeline.database import Connection, row
 
@@ -136,7 +136,7 @@ def hashed(key: str) -> bytes:
 def _record(connection: Connection, action: str, key_id: UUID, **details: object) -> None:
     given = {name: value for name, value in details.items() if value is not None}
     event = AuditEvent(
-        event_type="audit_access",
+        event_type=OWN_EVENT_TYPE,
         action=action,
         status="success",
         resource_type="api_key",

@@ -12,6 +12,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+OWN_EVENT_TYPE = "audit_access"
+"""The type of the events about access to the audit log itself. Only this service writes them."""
+
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 DEEPEST = 100

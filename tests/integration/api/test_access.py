@@ -187,3 +187,12 @@ def _lookups(client: Client) -> float:
     lines = client.get("/metrics").text.splitlines()
     name = 'database_query_duration_ms_count{query_type="authenticate"}'
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def test_nobody_can_make_up_who_has_read(client: Client, admin: Headers) -> None:
+    forged = {"eventType": "audit_access", "createdBy": "somebody else"}
+
+    answer = client.post("/api/audit-logs", json=forged, headers=admin)
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "eventType"
