@@ -53,12 +53,13 @@ BEGIN
   GROUP BY part
   ORDER BY part;
   -- Each arrival takes a few expired ones along. Never waits; and under REPEATABLE READ, where the row
-  -- that another session removed would be an error, leaves it to the next.
+  -- that another session removed would be an error, leaves it to the next. now(), not clock_timestamp():
+  -- with a volatile function no index can be used, and each insert would read every arrival of the day.
   IF current_setting('transaction_isolation') = 'read committed' THEN
     DELETE FROM ops.audit_arrivals
     WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM ops.audit_arrivals
-      WHERE arrived_at < clock_timestamp() - interval '1 day'
+      WHERE arrived_at < now() - interval '1 day'
       ORDER BY arrived_at
       LIMIT 4
       FOR UPDATE SKIP LOCKED
