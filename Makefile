@@ -18,6 +18,10 @@ test: $(READY) ## the whole test suite against a real PostgreSQL
 prove: $(READY) ## the proofs at full size: kills under load, fuzzing
 	$(BIN)/pytest -m prove
 
+bench: $(READY) ## the benchmarks, side by side with what PostgreSQL does by itself (needs wrk)
+	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.query
+
 lint: $(READY) ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,4 +45,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: help demo up test prove lint lock
+.PHONY: help demo up test prove bench lint lock

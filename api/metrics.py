@@ -52,9 +52,16 @@ class _Duration:
             registry=registry,
         )
 
+        # Finding a labelled child costs more than observing; there are as many as routes and answers.
+        self._labelled: dict[tuple[str, ...], tuple[Histogram, Histogram]] = {}
+
     def observe(self, seconds: float, *labels: str) -> None:
-        self._ms.labels(*labels).observe(seconds * 1000)
-        self._seconds.labels(*labels).observe(seconds)
+        found = self._labelled.get(labels)
+        if found is None:
+            found = self._labelled[labels] = (self._ms.labels(*labels), self._seconds.labels(*labels))
+        in_ms, in_seconds = found
+        in_ms.observe(seconds * 1000)
+        in_seconds.observe(seconds)
 
 
 class Metrics:
