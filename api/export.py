@@ -99,13 +99,15 @@ class _Exported:
     def part(self, rows: list[Row]) -> bytes:
         self.rows += len(rows)
         end = "\n" if self.kind == "ndjson" else "\r\n"
-        lines = [row[0] for row in rows] if self.cursors is None else map(self._with_cursor, rows)
+        if (cursors := self.cursors) is None:
+            lines = [row[0] for row in rows]
+        else:
+            lines = [self._with_cursor(cursors, row) for row in rows]
         return (end.join(lines) + end).encode()
 
-    def _with_cursor(self, row: Row) -> str:
-        assert self.cursors is not None  # noqa: S101
+    def _with_cursor(self, cursors: Cursors, row: Row) -> str:
         line, created_at, event_id = row
-        cursor = self.cursors.write(self.about.position(created_at, event_id), self.about.question)
+        cursor = cursors.write(self.about.position(created_at, event_id), self.about.question)
         return f'{line[:-1]},"_cursor":"{cursor}"}}' if self.kind == "ndjson" else f"{line},{cursor}"
 
 

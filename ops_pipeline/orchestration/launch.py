@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -51,8 +52,11 @@ def run_night(resolved: settings.Settings) -> Run:
         return Run(result.run_id, run.status.value if run else "unknown", failures)
 
 
-def _reason(error: object) -> str:
+def _reason(error: Any) -> str:
+    """What the failed step said. Dagster's class for it is not public."""
+    if error is None:
+        return "the step ended without a word"
     # The outer error is Dagster's "error while executing"; the one that says why is its cause.
-    while getattr(error, "cause", None) is not None:
-        error = error.cause  # type: ignore[attr-defined]
-    return str(getattr(error, "message", error)).strip()
+    while error.cause is not None:
+        error = error.cause
+    return str(error.message).strip()
