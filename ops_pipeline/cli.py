@@ -238,7 +238,7 @@ def _show(night: nightly.Night, *, as_json: bool) -> None:
         return
     console.print()
     console.print(terminal.results_table(night.policies))
-    for failure in night.failures:
+    for failure in (*terminal.reasons(night.policies), *night.failures):
         _complain(failure)
     colour = "green" if night.succeeded else "red"
     console.print(f"\nDagster run {night.run_id}: [{colour}]{night.status}[/]")

@@ -49,13 +49,21 @@ def results_table(results: Sequence[Result]) -> Table:
     for result in results:
         colour = COLOURS.get(result.outcome, "red")
         left = "" if result.left is None else f"{result.left:,}"
-        reason = "" if result.stopped_reason in {COMPLETED, ""} else f": {result.stopped_reason}"
         dead = f"{result.dead_tuples_before:,} → {result.dead_tuples_after:,}"
         table.add_row(
             result.policy, f"{result.removed:,}", left, f"{result.examined:,}", dead, f"{result.seconds:.1f}",
-            f"[{colour}]{result.outcome}[/]{escape(reason)}",
+            f"[{colour}]{result.outcome}[/]",
         )  # fmt: skip
     return table
+
+
+def reasons(results: Sequence[Result]) -> list[str]:
+    """Why each policy that did not get to its end stopped, a line each."""
+    return [
+        f"{each.policy} {each.outcome}: {each.stopped_reason}"
+        for each in results
+        if each.stopped_reason not in {COMPLETED, ""}
+    ]
 
 
 def keys_table(found: Sequence[keys.Key]) -> Table:

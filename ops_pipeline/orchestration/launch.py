@@ -1,6 +1,7 @@
 """Runs the nightly job from this process and waits for it, with or without a daemon."""
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,4 +60,4 @@ def _reason(error: Any) -> str:
     # The outer error is Dagster's "error while executing"; the one that says why is its cause.
     while error.cause is not None:
         error = error.cause
-    return str(error.message).strip()
+    return re.sub(r"^[\w.]+: ", "", str(error.message).strip())  # without the name of its class

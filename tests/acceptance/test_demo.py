@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ops_pipeline import database, embedded
 from tests.acceptance.conftest import PROGRAMS, Opsctl
 
 RUNS = "{runsOrError(limit: 10) {... on Runs {results {runId status jobName}}}}"
@@ -65,6 +66,22 @@ def test_the_plan_then_finds_nothing(first_night: dict[str, Any], opsctl: Opsctl
         "app/orphans/memories": 0,
         "app/vacuum": 0,
     }
+
+
+def test_a_run_that_fails_exits_1_and_says_why(
+    first_night: dict[str, Any], folder: Path, opsctl: Opsctl
+) -> None:
+    with (
+        embedded.running(folder / ".local" / "postgres") as server,
+        database.connect(server.url("app"), "the other run") as other,
+    ):
+        other.execute("SELECT pg_advisory_lock(hashtextextended('ops: app/retention/sessions', 0))")
+        failed = opsctl("run")
+
+    assert failed.returncode == 1
+    assert "FAILURE" in failed.stdout
+    assert "app/retention/sessions skipped: another run is working on it: the other run" in failed.stderr
+    assert "Nothing was changed." in failed.stderr
 
 
 @pytest.fixture
