@@ -1,0 +1,51 @@
+"""`opsctl`: maintenance from a terminal or a script. A group of commands a file."""
+
+import signal
+import sys
+
+import psycopg
+import typer
+
+from ops_pipeline import database, embedded, keys, settings
+from ops_pipeline import demo as sample
+from ops_pipeline.cli import api_keys, imports, night, start
+from ops_pipeline.cli.output import complain
+from ops_pipeline.policy_file import PolicyError
+
+app = typer.Typer(
+    help="Keeps a PostgreSQL application clean, accountable and observable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(night.app)
+app.add_typer(start.app)
+app.add_typer(imports.app, name="import")
+app.add_typer(api_keys.app, name="keys")
+
+WRONG_INPUT = (settings.SettingsError, PolicyError, keys.KeyRefusedError)
+FAILED = (
+    embedded.EmbeddedServerError,
+    database.DatabaseUnavailableError,
+    sample.DemoRefusedError,
+    psycopg.Error,
+)
+
+
+def main() -> None:
+    """The program: exit 0 done, 1 failed, 2 wrong usage."""
+    # A `kill` cleans up as Ctrl-C does. A script's background job starts with SIGINT ignored, and so
+    # would every process below it, which Dagster takes as leave to ignore SIGTERM too.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
+    try:
+        app()
+    except WRONG_INPUT as error:
+        complain(error)
+        sys.exit(2)
+    except FAILED as error:
+        complain(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        complain("Interrupted. What was committed stays done; the next run goes on from there.")
+        sys.exit(1)

@@ -1,0 +1,60 @@
+"""`opsctl demo`, `up`: the whole system on this machine."""
+
+from typing import Annotated
+
+import typer
+
+from ops_pipeline import demo as sample
+from ops_pipeline import nightly, services, settings
+from ops_pipeline.cli.imports import CLOUDTRAIL, import_deliveries
+from ops_pipeline.cli.night import migrate, show
+from ops_pipeline.cli.opened import opened_policies, url_of
+from ops_pipeline.cli.output import Json, complain, console, notes
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    scale: Annotated[
+        float, typer.Option(min=0.001, help="1 is 50,000 sessions and what goes with them.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same rows.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Fill an empty database with a sample application's 120 days, then carry the policies out."""
+    say = notes if as_json else console
+    with opened_policies(check=False) as (resolved, policies):
+        filled = sample.fill(url_of(resolved), seed=seed, scale=scale, report=say.print)
+        deliveries = resolved.demo_cloudtrail or CLOUDTRAIL
+        if filled.created and deliveries.is_dir():
+            imported = import_deliveries(resolved, [deliveries])
+            say.print(f"Imported {imported.stored:,} CloudTrail events from {deliveries}")
+        nightly.check(resolved, policies)
+        night = nightly.run(resolved, policies, say)
+    show(night, as_json=as_json)
+    if not as_json:
+        console.print("\nSee it in the Dagster UI: [bold]make up[/]")
+    raise typer.Exit(0 if night.succeeded and night.nothing_left else 1)
+
+
+@app.command()
+def up() -> None:
+    """Keep the database, the Dagster UI and its daemon, and the API running until Ctrl-C."""
+    with opened_policies(check=False) as (resolved, policies):
+        migrate()
+        nightly.check(resolved, policies)
+        environment = nightly.environment(resolved)
+        console.print(f"Dagster  http://{resolved.dagster_host}:{resolved.dagster_port}")
+        console.print(f"API      http://{resolved.api_host}:{resolved.api_port}/schema")
+        console.print(f"Logs in {settings.LOCAL / 'log'}. Ctrl-C stops everything.")
+        told = services.run(
+            services.of(resolved),
+            environment,
+            settings.LOCAL / "log",
+            stop_within=resolved.shutdown_timeout_seconds + services.KILL_AFTER_SECONDS,
+            report=complain,
+        )
+    if not told:
+        raise typer.Exit(1)
+    console.print("Everything has stopped.")
