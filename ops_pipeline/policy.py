@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from ops_pipeline.policy_file import DatabaseSection, Place, PolicyError, read
+from ops_pipeline.policy_file import DatabaseSection, Place, PolicyError, ScheduleSection, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,20 @@ Policy = Retention | Orphans | Vacuum
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """When the night is: five cron fields, read in that time zone."""
+
+    cron: str
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
 class Database:
     """A database and its policies in the order of a night: retention, orphans, VACUUM."""
 
     name: str
     url_template: str = field(repr=False)
+    schedule: Schedule
     policies: tuple[Policy, ...]
     place: Place = field(compare=False, repr=False)
 
@@ -93,8 +102,6 @@ class Database:
 class Policies:
     """The whole file."""
 
-    cron: str
-    timezone: str
     databases: tuple[Database, ...]
 
     def __iter__(self) -> Iterator[tuple[Database, Policy]]:
@@ -109,14 +116,15 @@ def load(path: Path) -> Policies:
     Raises PolicyError with every problem found, each by file, line, key, and what would be right.
     """
     content, source = read(path)
-    databases = tuple(
-        _database(name, model, Place(source, ("databases", name)))
-        for name, model in content.databases.items()
+    return Policies(
+        tuple(
+            _database(name, model, model.schedule or content.schedule, Place(source, ("databases", name)))
+            for name, model in content.databases.items()
+        )
     )
-    return Policies(content.schedule.cron, content.schedule.timezone, databases)
 
 
-def _database(name: str, model: DatabaseSection, place: Place) -> Database:
+def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: Place) -> Database:
     policies: list[Policy] = [
         Retention(name, rule.table, rule.column, rule.keep, rule.partition, place / "retention" / index)
         for index, rule in enumerate(model.retention)
@@ -129,7 +137,8 @@ def _database(name: str, model: DatabaseSection, place: Place) -> Database:
     if model.vacuum is not None:
         policies.append(Vacuum(name, model.vacuum.tables, model.vacuum.analyze, place / "vacuum"))
     _refuse_repeats(policies)
-    return Database(name, model.url, tuple(policies), place)
+    schedule = Schedule(night.cron, night.timezone)
+    return Database(name, model.url, schedule, tuple(policies), place)
 
 
 def _refuse_repeats(policies: list[Policy]) -> None:

@@ -195,6 +195,7 @@ class DatabaseSection(Section):
     """A database and the rules for it."""
 
     url: str
+    schedule: ScheduleSection | None = None
     retention: tuple[RetentionRule, ...] = ()
     orphans: tuple[OrphansRule, ...] = ()
     vacuum: VacuumRule | None = None

@@ -13,5 +13,6 @@ def definitions(policies: policy.Policies) -> dg.Definitions:
         assets=[asset for database in policies.databases for asset in assets.of(database)],
         asset_checks=[check for database in policies.databases for check in checks.of(database)],
         resources={"databases": Databases()},
+        executor=night.EXECUTOR,
     )
     return dg.Definitions.merge(maintained, night.definitions(policies))

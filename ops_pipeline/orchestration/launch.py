@@ -28,7 +28,7 @@ class Run:
 def nightly_job() -> dg.JobDefinition:
     """The job as this environment has it; the processes of its steps build it again from here."""
     policies = policy.load(settings.load().policies)
-    return gather.definitions(policies).resolve_job_def(night.JOB)
+    return gather.definitions(policies).resolve_job_def(night.job_of_all(policies))
 
 
 def run_night(resolved: settings.Settings) -> Run:

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from ops_pipeline import policy
-from ops_pipeline.orchestration import gather, night
+from ops_pipeline.orchestration import gather
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -44,12 +44,12 @@ def test_every_policy_that_removes_rows_has_its_check(definitions: dg.Definition
 
 
 def test_the_night_is_at_two_and_on_by_default(definitions: dg.Definitions) -> None:
-    schedule = definitions.resolve_schedule_def("nightly")
+    schedule = definitions.resolve_schedule_def("nightly_app")
 
     assert schedule.cron_schedule == "0 2 * * *"
     assert schedule.execution_timezone == "UTC"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
-    assert schedule.job_name == night.JOB
+    assert schedule.job_name == "nightly_app"
 
 
 def test_the_entry_point_loads_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,8 +35,21 @@ def test_the_shipped_file_holds_exactly_the_missions_rules() -> None:
     assert isinstance(vacuum, policy.Vacuum)
     assert vacuum.tables == "all"
     assert vacuum.analyze
-    schedule = policy.load(REPOSITORY / "policies.yaml")
-    assert (schedule.cron, schedule.timezone) == ("0 2 * * *", "UTC")
+    (database,) = policy.load(REPOSITORY / "policies.yaml").databases
+    assert database.schedule == policy.Schedule("0 2 * * *", "UTC")
+
+
+def test_a_database_may_have_a_night_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(
+        "version: 1\nschedule: {cron: 30 1 * * *}\ndatabases:\n"
+        "  one: {url: a}\n  two: {url: b, schedule: {cron: 0 4 * * *, timezone: Europe/Berlin}}\n"
+    )
+
+    one, two = policy.load(file).databases
+
+    assert one.schedule == policy.Schedule("30 1 * * *", "UTC")
+    assert two.schedule == policy.Schedule("0 4 * * *", "Europe/Berlin")
 
 
 RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep: 30 days}\n"
