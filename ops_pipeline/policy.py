@@ -11,14 +11,30 @@ from ops_pipeline.policy_file import DatabaseSection, Place, PolicyError, Schedu
 
 
 @dataclass(frozen=True, slots=True)
+class Throttle:
+    """While the database is beyond one of these, maintenance pauses; None: that is no reason to.
+
+    `replica_lag`: how far the slowest standby is behind. `lock_queue`: sessions that wait for a lock.
+    `active_sessions`: sessions besides ours that are at work. `wal_rate`: bytes of WAL a second, everybody's.
+    """
+
+    replica_lag: timedelta | None
+    lock_queue: int | None
+    active_sessions: int | None
+    wal_rate: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
-    """Rows of `table` whose `column` is older than `keep` are removed."""
+    """Rows of `table` whose `column` is older than `keep` are removed; `archive`: and archived first."""
 
     database: str
     table: str
     column: str
     keep: timedelta
     partition: Literal["day"] | None
+    archive: bool
+    throttle: Throttle
     place: Place = field(compare=False, repr=False)
 
     kind: ClassVar[str] = "retention"
@@ -37,6 +53,7 @@ class Orphans:
     column: str
     parent: str
     parent_column: str
+    throttle: Throttle
     place: Place = field(compare=False, repr=False)
 
     kind: ClassVar[str] = "orphans"
@@ -125,14 +142,24 @@ def load(path: Path) -> Policies:
 
 
 def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: Place) -> Database:
+    throttle = Throttle(**dict(model.throttle))
     policies: list[Policy] = [
-        Retention(name, rule.table, rule.column, rule.keep, rule.partition, place / "retention" / index)
+        Retention(
+            name,
+            rule.table,
+            rule.column,
+            rule.keep,
+            rule.partition,
+            rule.archive,
+            throttle,
+            place / "retention" / index,
+        )
         for index, rule in enumerate(model.retention)
     ]
     for index, rule in enumerate(model.orphans):
         parent, _, parent_column = rule.references.rpartition(".")
         policies.append(
-            Orphans(name, rule.table, rule.column, parent, parent_column, place / "orphans" / index)
+            Orphans(name, rule.table, rule.column, parent, parent_column, throttle, place / "orphans" / index)
         )
     if model.vacuum is not None:
         policies.append(Vacuum(name, model.vacuum.tables, model.vacuum.analyze, place / "vacuum"))

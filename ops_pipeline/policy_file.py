@@ -12,7 +12,9 @@ from cronsim import CronSim, CronSimError
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
+    Field,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -174,6 +176,7 @@ class RetentionRule(Section):
     column: Column
     keep: Duration
     partition: Literal["day"] | None = None
+    archive: bool = False
 
 
 class OrphansRule(Section):
@@ -191,6 +194,15 @@ class VacuumRule(Section):
     analyze: bool = True
 
 
+class ThrottleSection(Section):
+    """What makes maintenance pause."""
+
+    replica_lag: Duration | None = timedelta(seconds=60)
+    lock_queue: Annotated[int, Field(ge=0)] | None = 8
+    active_sessions: Annotated[int, Field(ge=1)] | None = None
+    wal_rate: ByteSize | None = None
+
+
 class DatabaseSection(Section):
     """A database and the rules for it."""
 
@@ -199,6 +211,7 @@ class DatabaseSection(Section):
     retention: tuple[RetentionRule, ...] = ()
     orphans: tuple[OrphansRule, ...] = ()
     vacuum: VacuumRule | None = None
+    throttle: ThrottleSection = ThrottleSection()
 
 
 class FileSection(Section):

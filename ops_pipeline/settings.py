@@ -79,6 +79,15 @@ class Settings(BaseSettings):
     archive_url: str | None = None
     """The folder for archives; its health is reported."""
 
+    batch_target_seconds: Annotated[float, Field(gt=0, le=60)] = 0.1
+    """How long one batch of a removal should take: what anyone may have to wait behind its locks."""
+
+    archive_batch_target_seconds: Annotated[float, Field(gt=0, le=600)] = 2.0
+    """The same where removed rows are archived first: files of a sensible size need more rows."""
+
+    pause_file: Path = LOCAL / "pause"
+    """While this file exists, maintenance pauses between its batches."""
+
     audit_details_max_bytes: Annotated[int, Field(ge=2, le=8 * 1024 * 1024)] = 65536
     """How long the JSON of an event's `details` may be, as it was sent to the API."""
 

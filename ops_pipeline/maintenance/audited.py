@@ -1,4 +1,4 @@
-"""Maintenance accounts for itself: what it removes, archives, restores, holds or approves is an audit event."""
+"""Maintenance accounts for itself: what it removes, archives, restores or approves is an audit event."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

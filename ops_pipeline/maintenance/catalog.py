@@ -34,14 +34,9 @@ class Relation:
 class Heap:
     """A table's own storage, or a leaf partition's. `lower`: no row in it is older than that."""
 
-    schema: str
-    name: str
+    relation: Relation
     blocks: int
     lower: datetime | None
-
-    @property
-    def identifier(self) -> compose.Identifier:
-        return compose.Identifier(self.schema, self.name)
 
 
 def relation(connection: Connection, table: str) -> Relation:
@@ -68,7 +63,7 @@ def columns(connection: Connection, table: Relation) -> dict[str, str]:
 def heaps(connection: Connection, table: Relation, column: str) -> list[Heap]:
     """Where the table's rows are, in the order of their names."""
     rows = connection.execute(sql.get("catalog/leaves"), {"oid": table.oid, "column": column})
-    return [Heap(*each) for each in rows]
+    return [Heap(Relation(oid, schema, name), blocks, lower) for oid, schema, name, blocks, lower in rows]
 
 
 def dead_tuples(connection: Connection, table: Relation) -> int:
