@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ops_pipeline import policy
-from ops_pipeline.orchestration import assets, checks, night
+from ops_pipeline.orchestration import alerts, assets, checks, house, lost, night
 from ops_pipeline.orchestration.databases import Databases
 
 
@@ -15,4 +15,10 @@ def definitions(policies: policy.Policies) -> dg.Definitions:
         resources={"databases": Databases()},
         executor=night.EXECUTOR,
     )
-    return dg.Definitions.merge(maintained, night.definitions(policies))
+    return dg.Definitions.merge(
+        maintained,
+        night.definitions(policies),
+        house.definitions(policies),
+        alerts.definitions(policies),
+        lost.definitions(policies),
+    )

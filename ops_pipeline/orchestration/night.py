@@ -3,6 +3,7 @@
 import dagster as dg
 
 from ops_pipeline import policy
+from ops_pipeline.orchestration import house
 
 EVERY_DATABASE = "nightly_maintenance"
 """The job of a whole fleet at once, which `opsctl run` starts; only where there are several databases."""
@@ -37,7 +38,7 @@ def definitions(policies: policy.Policies) -> dg.Definitions:
 def _night(database: policy.Database) -> dg.Definitions:
     job = dg.define_asset_job(
         job_of(database),
-        selection=dg.AssetSelection.groups(database.name),
+        selection=dg.AssetSelection.groups(database.name) | dg.AssetSelection.assets(house.KEY),
         description=f"A night of {database.name}: retention, then orphans, then VACUUM; and whether "
         "anything is left.",
         executor_def=EXECUTOR,

@@ -1,6 +1,6 @@
 """A small application, and its policies carried out by Dagster in this process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -38,19 +38,37 @@ def application(connection: Connection) -> Connection:
 
 
 @pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance in memory."""
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> policy.Policies:
+    """What the small application asks for."""
+    file = tmp_path / "policies.yaml"
+    file.write_text(POLICIES)
+    return policy.load(file)
+
+
+@pytest.fixture
 def materialize(
-    application: Connection, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    application: Connection,
+    instance: dg.DagsterInstance,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Materialize:
-    """Carries policies out in this process, with a Dagster instance of its own."""
+    """Carries the night of `app` out in this process."""
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     file = tmp_path / "policies.yaml"
 
     def carry_out(text: str = POLICIES, *, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
         file.write_text(text)
         definitions = gather.definitions(policy.load(file))
-        with dg.DagsterInstance.ephemeral() as instance:
-            return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-                instance=instance, raise_on_error=raise_on_error
-            )
+        return definitions.resolve_job_def("nightly_app").execute_in_process(
+            instance=instance, raise_on_error=raise_on_error
+        )
 
     return carry_out

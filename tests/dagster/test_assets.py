@@ -26,7 +26,7 @@ def test_a_night_leaves_nothing_and_says_what_it_did(materialize: Materialize) -
     assert metadata["app/orphans/memories"]["rows_removed"] == 30
     assert metadata["app/vacuum"]["dead_tuples_before"] == 60
     assert metadata["app/vacuum"]["dead_tuples_after"] == 0
-    for of_asset in metadata.values():
+    for of_asset in (each for name, each in metadata.items() if name.startswith("app/")):
         assert {"rows_removed", "rows_left", "seconds", "dead_tuples_before", "dead_tuples_after"} <= set(
             of_asset
         )
