@@ -2,6 +2,7 @@
 
 import dagster as dg
 import stamina
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from ops_pipeline import database, policy
 from ops_pipeline.maintenance.perform import perform
@@ -12,6 +13,11 @@ TRIES = 8
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 20.0
 """About a minute in all, which a restart of the server and most failovers stay below."""
+TRIES_TO_REACH = 5
+"""About ten seconds: a database that this step has never reached is more likely away for longer."""
+
+# By default these notes go to standard output, which belongs to what `opsctl --json` prints.
+set_on_retry_hooks([LoggingOnRetryHook])
 
 
 class _StillHeldError(Exception):
@@ -25,25 +31,30 @@ def carry_out(
 
     Raises what the last try raised: DatabaseUnavailableError or psycopg.Error.
     """
+    reached, tries = False, 0
+
+    def passes_by_itself(error: Exception) -> bool:
+        if not reached and tries >= TRIES_TO_REACH:
+            return False
+        return isinstance(error, _StillHeldError) or database.connection_was_lost(error)
+
     for attempt in stamina.retry_context(
-        on=_passes_by_itself,
+        on=passes_by_itself,
         attempts=TRIES,
         timeout=None,
         wait_initial=FIRST_PAUSE_SECONDS,
         wait_max=LONGEST_PAUSE_SECONDS,
     ):
         with attempt:
-            if attempt.num > 1:
+            tries = attempt.num
+            if tries > 1:
                 context.log.warning(
-                    f"The connection to {maintained.name} was lost. What was committed stays done; "
-                    f"going on from there (try {attempt.num} of {TRIES})."
+                    f"{maintained.name} does not answer, or the connection was lost. What was committed "
+                    f"stays done; trying again, and going on from there (try {tries} of {TRIES})."
                 )
             with databases.connect(maintained, rule.name, context.run.run_id) as connection:
+                reached = True
                 result = perform(connection, rule, dagster_run_id=context.run.run_id, report=context.log.info)
-            if result.outcome == "skipped" and attempt.num > 1:
+            if result.outcome == "skipped" and tries > 1:
                 raise _StillHeldError(result.stopped_reason)
     return result
-
-
-def _passes_by_itself(error: Exception) -> bool:
-    return isinstance(error, _StillHeldError) or database.connection_was_lost(error)
