@@ -24,15 +24,23 @@ class Throttle:
     wal_rate: int | None
 
 
+AHEAD = timedelta(days=14)
+"""How far ahead the partitions of days are created where a policy does not say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Rows of `table` whose `column` is older than `keep` are removed; `archive`: and archived first."""
+    """Rows of `table` whose `column` is older than `keep` are removed; `archive`: and archived first.
+
+    `ahead`: how many days before it is needed the partition of a day is created, where days are partitions.
+    """
 
     database: str
     table: str
     column: str
     keep: timedelta
     partition: Literal["day"] | None
+    ahead: timedelta
     archive: bool
     throttle: Throttle
     place: Place = field(compare=False, repr=False)
@@ -145,14 +153,15 @@ def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: 
     throttle = Throttle(**dict(model.throttle))
     policies: list[Policy] = [
         Retention(
-            name,
-            rule.table,
-            rule.column,
-            rule.keep,
-            rule.partition,
-            rule.archive,
-            throttle,
-            place / "retention" / index,
+            database=name,
+            table=rule.table,
+            column=rule.column,
+            keep=rule.keep,
+            partition=rule.partition,
+            ahead=rule.ahead or AHEAD,
+            archive=rule.archive,
+            throttle=throttle,
+            place=place / "retention" / index,
         )
         for index, rule in enumerate(model.retention)
     ]

@@ -5,11 +5,12 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ByteSize,
@@ -125,6 +126,12 @@ def _duration(value: object) -> timedelta:
     return duration
 
 
+def _days_ahead(duration: timedelta) -> timedelta:
+    if duration % timedelta(days=1) or duration > timedelta(days=366):
+        raise PydanticCustomError("ahead", "write whole days, 366 at most, for example 14 days")
+    return duration
+
+
 def _cron(value: object) -> str:
     try:
         CronSim(str(value), datetime.now(UTC))
@@ -160,6 +167,7 @@ Column = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 Reference = Annotated[str, StringConstraints(pattern=rf"^({NAME}\.)?{NAME}\.{NAME}$")]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+DaysAhead = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_days_ahead)]
 
 
 class ScheduleSection(Section):
@@ -176,7 +184,14 @@ class RetentionRule(Section):
     column: Column
     keep: Duration
     partition: Literal["day"] | None = None
+    ahead: DaysAhead | None = None
     archive: bool = False
+
+    @model_validator(mode="after")
+    def _ahead_of_partitions(self) -> Self:
+        if self.ahead is not None and self.partition is None:
+            raise PydanticCustomError("ahead", "ahead needs partition: day beside it")
+        return self
 
 
 class OrphansRule(Section):

@@ -72,6 +72,13 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
         ),
         (HEAD + RETENTION.replace("column: created_at, ", ""), 6, "retention[0].column", "missing"),
         (HEAD + RETENTION.replace("}", ", partition: week}"), 6, "retention[0].partition", "'day'"),
+        (HEAD + RETENTION.replace("}", ", ahead: 3 days}"), 6, "retention[0]", "partition: day"),
+        (
+            HEAD + RETENTION.replace("}", ", partition: day, ahead: 36 hours}"),
+            6,
+            "retention[0].ahead",
+            "whole days",
+        ),
         (HEAD + RETENTION + RETENTION.splitlines()[1] + "\n", 7, "retention[1].table", "twice"),
         (
             HEAD + "    orphans: [{table: a, column: b, references: c}]\n",

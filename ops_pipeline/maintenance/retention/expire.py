@@ -28,7 +28,7 @@ def remove_expired(run: Run, rule: policy.Retention, settings: Settings) -> Work
     table = catalog.relation(connection, rule.table)
     before = cutoff(connection, rule)
     if rule.partition == "day":
-        created = partitions.ensure_ahead(connection, str(table))
+        created = partitions.ensure_ahead(connection, str(table), rule.ahead.days)
         run.report(f"{rule.name}: {created} day partitions created ahead")
     dead_before = catalog.dead_tuples(connection, table)
     rows = catalog.live_tuples(connection, table)
