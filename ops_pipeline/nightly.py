@@ -8,8 +8,7 @@ from rich.console import Console
 
 from ops_pipeline import database, policy, settings, terminal
 from ops_pipeline.maintenance import catalog, history, partitions
-from ops_pipeline.maintenance.plan import Planned
-from ops_pipeline.maintenance.plan import plan as plan_database
+from ops_pipeline.maintenance.plan import Planned, Unplanned, plan_all
 from ops_pipeline.maintenance.result import Result
 from ops_pipeline.orchestration import instance, launch
 from ops_pipeline.policy_file import PolicyError
@@ -75,13 +74,9 @@ def check(resolved: settings.Settings, policies: policy.Policies) -> None:
         raise database.DatabaseUnavailableError("\n".join(away))
 
 
-def plan(resolved: settings.Settings, policies: policy.Policies, away: list[str]) -> list[Planned]:
-    """What each policy of each database would remove now; `away` is given what did not answer."""
-    return [
-        planned
-        for each, connection in _each(resolved, policies, "opsctl plan", away)
-        for planned in plan_database(connection, each)
-    ]
+def plan(resolved: settings.Settings, policies: policy.Policies) -> list[Planned | Unplanned]:
+    """What each policy of each database would remove now, or why that cannot be said."""
+    return list(plan_all(policies, settings.environment(resolved)))
 
 
 def run(resolved: settings.Settings, policies: policy.Policies, console: Console) -> Night:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from ops_pipeline.policy_file import DatabaseSection, Place, PolicyError, ScheduleSection, read
+from ops_pipeline.policy_file import DatabaseSection, GuardSection, Place, PolicyError, ScheduleSection, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,14 @@ AHEAD = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """What a run may remove without asking: at most that fraction of the table's rows, and so many rows."""
+
+    max_fraction: float = 0.5
+    max_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """Rows of `table` whose `column` is older than `keep` are removed; `archive`: and archived first.
 
@@ -42,6 +50,7 @@ class Retention:
     partition: Literal["day"] | None
     ahead: timedelta
     archive: bool
+    guard: Guard
     throttle: Throttle
     place: Place = field(compare=False, repr=False)
 
@@ -61,6 +70,7 @@ class Orphans:
     column: str
     parent: str
     parent_column: str
+    guard: Guard
     throttle: Throttle
     place: Place = field(compare=False, repr=False)
 
@@ -160,6 +170,7 @@ def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: 
             partition=rule.partition,
             ahead=rule.ahead or AHEAD,
             archive=rule.archive,
+            guard=_guard(model.guard, rule.guard),
             throttle=throttle,
             place=place / "retention" / index,
         )
@@ -168,13 +179,27 @@ def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: 
     for index, rule in enumerate(model.orphans):
         parent, _, parent_column = rule.references.rpartition(".")
         policies.append(
-            Orphans(name, rule.table, rule.column, parent, parent_column, throttle, place / "orphans" / index)
+            Orphans(
+                name,
+                rule.table,
+                rule.column,
+                parent,
+                parent_column,
+                _guard(model.guard, rule.guard),
+                throttle,
+                place / "orphans" / index,
+            )
         )
     if model.vacuum is not None:
         policies.append(Vacuum(name, model.vacuum.tables, model.vacuum.analyze, place / "vacuum"))
     _refuse_repeats(policies)
     schedule = Schedule(night.cron, night.timezone)
     return Database(name, model.url, schedule, tuple(policies), place)
+
+
+def _guard(of_database: GuardSection, of_rule: GuardSection) -> Guard:
+    """What is said nearest to the rule holds, key by key."""
+    return Guard(**(of_database.model_dump(exclude_unset=True) | of_rule.model_dump(exclude_unset=True)))
 
 
 def _refuse_repeats(policies: list[Policy]) -> None:

@@ -161,6 +161,14 @@ def _tables(value: object) -> object:
     raise PydanticCustomError("tables", "write all, or a list of tables: [sessions, memories]")
 
 
+def _fraction(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise PydanticCustomError(
+        "fraction", "write a share between 0 and 1, for example 0.5; 1 allows everything"
+    )
+
+
 NAME = r"[^\s.]+"
 Table = Annotated[str, StringConstraints(pattern=rf"^{NAME}(\.{NAME})?$")]
 Column = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
@@ -177,6 +185,13 @@ class ScheduleSection(Section):
     timezone: Annotated[str, BeforeValidator(_timezone)] = "UTC"
 
 
+class GuardSection(Section):
+    """How much may go without asking."""
+
+    max_fraction: Annotated[float, BeforeValidator(_fraction)] = 0.5
+    max_rows: Annotated[int, Field(ge=0)] | None = None
+
+
 class RetentionRule(Section):
     """Rows that grow too old."""
 
@@ -186,6 +201,7 @@ class RetentionRule(Section):
     partition: Literal["day"] | None = None
     ahead: DaysAhead | None = None
     archive: bool = False
+    guard: GuardSection = GuardSection()
 
     @model_validator(mode="after")
     def _ahead_of_partitions(self) -> Self:
@@ -200,6 +216,7 @@ class OrphansRule(Section):
     table: Table
     column: Column
     references: Reference
+    guard: GuardSection = GuardSection()
 
 
 class VacuumRule(Section):
@@ -226,6 +243,7 @@ class DatabaseSection(Section):
     retention: tuple[RetentionRule, ...] = ()
     orphans: tuple[OrphansRule, ...] = ()
     vacuum: VacuumRule | None = None
+    guard: GuardSection = GuardSection()
     throttle: ThrottleSection = ThrottleSection()
 
 

@@ -5,6 +5,7 @@ import typer
 from ops_pipeline import embedded, nightly, policy, settings, terminal
 from ops_pipeline.cli.opened import opened_policies
 from ops_pipeline.cli.output import Json, complain, console, notes, print_json
+from ops_pipeline.maintenance.plan import Unplanned
 
 app = typer.Typer()
 
@@ -36,18 +37,19 @@ def migrate(as_json: Json = False) -> None:
 
 @app.command()
 def plan(as_json: Json = False) -> None:
-    """Count what each policy would remove now. Removes nothing."""
-    with opened_policies() as (resolved, policies):
-        away: list[str] = []
-        planned = nightly.plan(resolved, policies, away)
+    """Count what each policy would remove now, and ask the guard. Removes nothing."""
+    with opened_policies(check=False) as (resolved, policies):
+        planned = nightly.plan(resolved, policies)
     if as_json:
         print_json({"policies": planned})
     else:
         console.print(terminal.plan_table(planned))
-    for each in away:
-        complain(each)
-    if away:
-        raise typer.Exit(1)
+        for note in terminal.plan_notes(planned):
+            console.print(note, markup=False, highlight=False)
+    unplanned = [each for each in planned if isinstance(each, Unplanned)]
+    for each in unplanned:
+        complain(f"{each.policy} cannot be planned: {each.problem}")
+    raise typer.Exit(1 if unplanned else 0)
 
 
 @app.command()
