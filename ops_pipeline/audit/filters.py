@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, LiteralString
 from uuid import UUID
@@ -16,6 +16,9 @@ from ops_pipeline.audit.cursor import Position
 EQUAL = ("event_type", "user_id", "resource_type", "resource_id", "action", "status", "ip", "actor")
 
 NEAR_DAYS = (1, 8)
+FIRST_DAY = datetime(1, 1, 10, tzinfo=UTC)
+LAST_DAY = datetime(9999, 12, 30, tzinfo=UTC)
+"""Outside of these the calendar ends before the days that are near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +80,21 @@ def pages(filters: Filters, now: datetime) -> Iterator[Question]:
     clauses, values = _clauses(filters)
     behind = filters.after.created_at if filters.after is not None else None
     newest = min((end for end in (filters.end_date, behind) if end is not None), default=None)
-    last_day = (newest or now).astimezone(UTC).date()
-    until: tuple[Clause, ...] = (("before_day", _midnight(last_day, 1)),) if newest is not None else ()
+    today = datetime.combine((newest or now).astimezone(UTC), time.min, UTC)
     keep_plan = filters.q is None and filters.ip is None  # what these find depends on the value
-    for days in NEAR_DAYS:
-        first = last_day - timedelta(days=days)
-        if filters.start_date is None or filters.start_date.astimezone(UTC).date() < first:
-            near = (*clauses, ("from_day", _midnight(first)), *until)
-            yield Question(_statement("page", near, filters.limit), values, keep_plan)
+    for days in NEAR_DAYS if FIRST_DAY < today < LAST_DAY else ():
+        first = today - timedelta(days=days)
+        if filters.start_date is None or filters.start_date < first:
+            near = [*clauses, ("from_day", first.isoformat())]
+            if newest is not None:
+                near.append(("before_day", (today + timedelta(days=1)).isoformat()))
+            yield Question(_statement("page", tuple(near), filters.limit), values, keep_plan)
     yield Question(_statement("page", clauses, filters.limit), values)
 
 
 Clause = tuple[str, ...]
 """The name of a file in `audit/filters`; behind `details` the values of its alternatives, behind
 `from_day` and `before_day` the moment that day begins."""
-
-
-def _midnight(day: date, later: int = 0) -> str:
-    return f"{day + timedelta(days=later)} 00:00:00+00"
 
 
 def _clauses(filters: Filters) -> tuple[tuple[Clause, ...], dict[str, Any]]:

@@ -262,6 +262,17 @@ def test_a_total_that_takes_too_long_is_unknown_and_says_why(
     assert "2 s" in answer.json()["totalReason"]
 
 
+@pytest.mark.parametrize("end", ["0001-01-01", "0001-01-09T23:59:59Z", "9999-12-31T23:59:59.999999Z"])
+def test_a_page_may_end_at_either_end_of_the_calendar(
+    client: Client, admin: Headers, connection: Connection, end: str
+) -> None:
+    connection.execute(INSERT, {"rows": 3, "together": 1})
+
+    found = client.get(f"{FIND}?eventType=made&endDate={end}", headers=admin)
+
+    assert found.json()["count"] == (3 if end.startswith("9999") else 0)
+
+
 def test_a_page_opens_only_the_days_it_needs(connection: Connection) -> None:
     today = datetime.now(UTC).date()
     partitions.ensure_days(connection, "public.audit_logs", today - timedelta(days=30), today)
