@@ -9,7 +9,7 @@ SELECT 'type_' || number %% 20,
        md5('document' || number * 104729 %% 50000)::uuid,
        (ARRAY['read', 'write', 'delete', 'share', 'login'])[1 + number * 31 %% 5],
        jsonb_build_object(
-         'request', jsonb_build_object('id', md5(number::text), 'region', 'region-' || number %% 7),
+         'request', jsonb_build_object('id', md5(('request' || number %% 5000)::text), 'region', 'region-' || number %% 7),
          'errorCode', CASE WHEN number %% 50 = 0 THEN 'AccessDenied' END,
          'bytes', number %% 100000,
          'agent', 'client/' || number %% 13 || '.0 (linux; x86_64) library/2.25'
