@@ -86,9 +86,6 @@ class _Part:
     begun: bool = False
     whole: bytes | None = field(default=None, repr=False)
 
-    def give_up(self) -> None:
-        _fail(self, UnavailableError(UNKNOWN if self.begun else NOT_BEGUN))
-
 
 class AuditWriter:
     """Two tasks that each take what is waiting and hand it to PostgreSQL as one statement.
@@ -148,18 +145,16 @@ class AuditWriter:
                 "Too many events wait for the database, or this process is stopping; these were not stored. "
                 "Try again."
             )
-        loop = asyncio.get_running_loop()
-        part = _Part(events, size, loop.create_future(), whole=whole)
+        part = _Part(events, size, asyncio.get_running_loop().create_future(), whole=whole)
         self._waiting.append(part)
         self._events += len(events)
         self._bytes += size
         self._ready.set()
-        # One timer a request: asyncio.timeout costs several times as much.
-        timer = loop.call_later(ANSWER_SECONDS, part.give_up)
         try:
-            return await part.done
-        finally:
-            timer.cancel()
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await part.done
+        except TimeoutError:
+            raise UnavailableError(UNKNOWN if part.begun else NOT_BEGUN) from None
 
     async def _store_part(self, events: Sequence[Checked], *, first: bool) -> list[Outcome]:
         try:

@@ -34,9 +34,14 @@ class Relation:
 class Heap:
     """A table's own storage, or a leaf partition's. `lower`: no row in it is older than that."""
 
-    relation: Relation
+    schema: str
+    name: str
     blocks: int
     lower: datetime | None
+
+    @property
+    def identifier(self) -> compose.Identifier:
+        return compose.Identifier(self.schema, self.name)
 
 
 def relation(connection: Connection, table: str) -> Relation:
@@ -55,15 +60,10 @@ def primary_key(connection: Connection, table: Relation) -> tuple[str, ...]:
     return tuple(name for (name,) in rows)
 
 
-def columns(connection: Connection, table: Relation) -> dict[str, str]:
-    """The table's columns in their order, each with its type."""
-    return dict(connection.execute(sql.get("catalog/columns"), {"oid": table.oid}).fetchall())
-
-
 def heaps(connection: Connection, table: Relation, column: str) -> list[Heap]:
     """Where the table's rows are, in the order of their names."""
     rows = connection.execute(sql.get("catalog/leaves"), {"oid": table.oid, "column": column})
-    return [Heap(Relation(oid, schema, name), blocks, lower) for oid, schema, name, blocks, lower in rows]
+    return [Heap(*each) for each in rows]
 
 
 def dead_tuples(connection: Connection, table: Relation) -> int:
@@ -156,7 +156,8 @@ def _find(
 def _type_of(
     connection: Connection, table: Relation, column: str, place: Place, key: str, problems: list[str]
 ) -> str | None:
-    types = columns(connection, table)
+    rows = connection.execute(sql.get("catalog/columns"), {"oid": table.oid})
+    types: dict[str, str] = dict(rows)
     if column not in types:
         problems.append(
             place.problem(key, f'{table} has no column "{column}"; {nearest(column, list(types))}')

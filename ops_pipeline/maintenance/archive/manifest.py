@@ -1,0 +1,123 @@
+"""`ops.archives`: what was removed and where it is kept, committed with the removal itself."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+from psycopg import sql as compose
+from psycopg.rows import dict_row
+
+import sql
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.archive.columns import Column, out_of_range_field
+from ops_pipeline.maintenance.archive.part import Part
+
+FORMAT = 1
+"""Of the manifest files. It goes up when an older reader would misread a newer file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A part whose rows are gone from the table: a row of `ops.archives`."""
+
+    id: int
+    policy: str
+    run_id: int
+    table_schema: str
+    table_name: str
+    day: date | None
+    path: str
+    temporary_path: str
+    rows: int
+    bytes: int
+    sha256: str
+    columns: tuple[Column, ...]
+    cutoff: datetime | None
+    oldest: datetime | None
+    newest: datetime | None
+    created_at: datetime
+    stored_at: datetime | None
+    verified_at: datetime | None
+    verified_ok: bool | None
+    restored_at: datetime | None
+    restored_into: str | None
+
+    @property
+    def table(self) -> str:
+        """`schema.table` as it was named."""
+        return f"{self.table_schema}.{self.table_name}"
+
+
+def insert_statement(parts: Sequence[Part]) -> str:
+    """The INSERT that notes the parts, values and all, for the connection that removes their rows.
+
+    For no parts at all it is a statement that does nothing.
+    """
+    if not parts:
+        return "SELECT"
+    rows = compose.SQL(",\n  ").join(map(_values, parts))
+    return compose.SQL(sql.get("archive/insert")).format(rows=rows).as_string(None)
+
+
+def unstored(connection: Connection, policy: str) -> list[Archived]:
+    """The policy's parts that may still have their temporary name."""
+    return _read(connection, "archive/unstored", {"policy": policy})
+
+
+def by_path(connection: Connection, paths: Sequence[str]) -> list[Archived]:
+    """The parts that belong at those paths, as far as their removal is committed."""
+    return _read(connection, "archive/by_path", {"paths": list(paths)})
+
+
+def note_stored(connection: Connection, parts: Sequence[Archived]) -> None:
+    """The parts have their lasting names from now on."""
+    connection.execute(sql.get("archive/note_stored"), {"ids": [each.id for each in parts]})
+
+
+def description(part: Archived, origin: str) -> bytes:
+    """What the file beside the part says of it: JSON, enough to restore it without the database."""
+    content = {
+        "format": FORMAT,
+        "origin": origin,
+        "policy": part.policy,
+        "run_id": part.run_id,
+        "table": {"schema": part.table_schema, "name": part.table_name},
+        "day": part.day,
+        "path": part.path,
+        "rows": part.rows,
+        "bytes": part.bytes,
+        "sha256": part.sha256,
+        "columns": [dataclasses.asdict(each) for each in part.columns],
+        "out_of_range": out_of_range_field(part.columns),
+        "cutoff": part.cutoff,
+        "oldest": part.oldest,
+        "newest": part.newest,
+        "removed_at": part.created_at,
+    }
+    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+
+
+def _values(part: Part) -> compose.Composable:
+    source = part.source
+    schema = msgspec.json.encode([dataclasses.asdict(each) for each in source.columns]).decode()
+    values: list[Any] = [
+        source.policy, source.run_id, source.table_schema, source.table_name, part.day, part.path,
+        part.temporary_path, part.rows, part.bytes, part.sha256, schema, source.cutoff, part.oldest,
+        part.newest,
+    ]  # fmt: skip
+    return compose.SQL("({})").format(compose.SQL(", ").join(map(compose.Literal, values)))
+
+
+def _read(connection: Connection, statement: str, values: dict[str, Any]) -> list[Archived]:
+    cursor = connection.cursor(row_factory=dict_row)
+    return [
+        Archived(**{**row, "columns": _columns(row["columns"])})
+        for row in cursor.execute(sql.get(statement), values)
+    ]
+
+
+def _columns(schema: Any) -> tuple[Column, ...]:
+    return tuple(msgspec.convert(schema, list[Column]))

@@ -1,2 +1,0 @@
--- Completes a detach that was interrupted.
-ALTER TABLE {table} DETACH PARTITION {partition} FINALIZE

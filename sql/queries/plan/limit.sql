@@ -1,2 +1,0 @@
--- How long the statements of this transaction may run from here on.
-SELECT set_config('statement_timeout', %(milliseconds)s, true)

@@ -1,0 +1,50 @@
+"""Removes and archives in children that kill themselves, uncleanly, after the step they are told.
+
+Each line of standard input is a step's number; each is answered with how the child ended.
+"""
+
+import os
+import signal
+import sys
+from itertools import count
+
+from ops_pipeline.database import connect
+from ops_pipeline.maintenance.archive.folder import Folder
+from tests.integration.archive.removal import remove
+
+url, folder = sys.argv[1:]
+
+
+def child(last: int) -> None:
+    """Every touch of the storage and every step of the protocol is a place to die at."""
+    passed = count()
+
+    def step(_: str) -> None:
+        if next(passed) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def stepping(name: str) -> None:
+        method = getattr(Folder, name)
+
+        def stepped(self: Folder, *values: object) -> object:
+            step(f"before {name}")
+            answer = method(self, *values)
+            step(f"after {name}")
+            return answer
+
+        setattr(Folder, name, stepped)
+
+    for each in ("write", "read", "rename", "delete"):
+        stepping(each)
+    with connect(url, "killed") as connection:
+        remove(url, connection, folder, condition="doomed.id <= 600", step=step)
+
+
+for line in sys.stdin:
+    pid = os.fork()  # a process of its own without the half second that importing takes
+    if pid == 0:
+        child(int(line))
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+    sys.stdout.flush()

@@ -1,0 +1,228 @@
+"""What is deleted is in the archive, once, and what is not in the archive is not deleted."""
+
+import json
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+
+import duckdb
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance.archive import worker, writer
+from ops_pipeline.maintenance.archive.archive import Archive
+from ops_pipeline.maintenance.archive.folder import Folder
+from ops_pipeline.maintenance.archive.parquet import Encoder
+from ops_pipeline.maintenance.archive.part import folder as folder_of
+from ops_pipeline.maintenance.archive.storage import StorageError
+from ops_pipeline.maintenance.archive.worker import Worker, WorkerBusyError
+from ops_pipeline.maintenance.archive.writer import ArchiveError
+from tests.integration.archive.removal import POLICY, deletion, remove, source
+
+
+def test_the_archived_rows_are_the_deleted_rows(url: str, events: Connection, folder: Path) -> None:
+    before = events.execute("SELECT id, at, what, amount::text FROM events ORDER BY id").fetchall()
+
+    remove(url, events, folder, condition="doomed.id <= 600")
+
+    assert _rows(folder) == before[:600]
+    assert scalar(events, "SELECT count(*) FROM events") == 400
+
+
+def test_duckdb_reads_the_folder_without_us(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder)
+
+    days = _asked(
+        folder, 'SELECT day, count(*), min("at") < max("at") FROM read_parquet(?) GROUP BY 1 ORDER BY 1'
+    )
+
+    assert [(f"{day}", rows, ordered) for day, rows, ordered in days] == [
+        ("2026-03-01", 240, True),
+        ("2026-03-02", 240, True),
+        ("2026-03-03", 240, True),
+        ("2026-03-04", 240, True),
+        ("2026-03-05", 40, True),
+    ]
+
+
+def test_each_part_has_a_row_and_a_file_that_say_the_same(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder)
+
+    noted = events.execute(
+        "SELECT path, rows, bytes, sha256, stored_at IS NOT NULL, oldest, newest "
+        "FROM ops.archives ORDER BY path"
+    ).fetchall()
+    assert [row[0] for row in noted] == sorted(
+        each.relative_to(folder).as_posix() for each in folder.rglob("*.parquet")
+    )
+    for path, rows, size, digest, stored, oldest, newest in noted:
+        content = (folder / path).read_bytes()
+        beside = json.loads((folder / path).with_name(f"_{Path(path).stem}.json").read_text())
+        assert (len(content), sha256(content).hexdigest(), stored) == (size, digest, True)
+        assert pq.read_metadata(folder / path).num_rows == rows
+        assert (beside["path"], beside["rows"], beside["sha256"]) == (path, rows, digest)
+        assert f"day={oldest:%Y-%m-%d}" in path
+        assert f"day={newest:%Y-%m-%d}" in path
+    assert not list(folder.rglob(".*")), "a temporary file is left"
+
+
+def test_rows_of_no_day_are_kept_too(url: str, connection: Connection, folder: Path) -> None:
+    connection.execute("CREATE TABLE events (id int, at timestamptz)")
+    odd = ["-infinity", "infinity", "4000-01-01 BC", "290000-01-01", "294276-12-31 23:59:59.999999"]
+    connection.execute("INSERT INTO events SELECT 1, unnest(%s::text[])::timestamptz", [odd])
+    connection.execute("INSERT INTO events VALUES (2, NULL), (3, '1969-12-31 23:59:59.999999')")
+
+    parts = remove(url, connection, folder)
+
+    assert {(str(each.day), each.rows) for each in parts} == {("None", 6), ("1969-12-31", 1)}
+    table = pq.read_table(next(folder.glob("events/day=__HIVE*/*.parquet")))
+    beyond = [json.loads(each)["at"] for each in table["_out_of_range"].to_pylist() if each]
+    assert sorted(beyond) == ["-infinity", "294276-12-31 23:59:59.999999+00", "infinity"]
+
+
+def test_rows_without_a_time_are_filed_under_the_day_of_removal(
+    url: str, events: Connection, folder: Path
+) -> None:
+    (part,) = remove(url, events, folder, day_column=None)
+
+    assert part.rows == 1000
+    assert part.day == scalar(events, "SELECT (now() AT TIME ZONE 'UTC')::date")
+
+
+def test_a_column_called_day_does_not_hide_behind_the_folder(
+    url: str, connection: Connection, folder: Path
+) -> None:
+    connection.execute("CREATE TABLE events (day text, day_ text, at timestamptz)")
+    connection.execute("INSERT INTO events VALUES ('mine', 'too', '2026-01-01')")
+
+    remove(url, connection, folder)
+
+    assert _asked(folder, "SELECT day::text, day_, day__ FROM read_parquet(?)") == [
+        ("2026-01-01", "too", "mine")
+    ]
+
+
+def test_a_table_whose_name_is_a_path_stays_within_the_archive() -> None:
+    names = {name: folder_of("public", name) for name in ("..", "../../etc", ".hidden", "a/b", "%2E", "ok")}
+
+    assert names == {
+        "..": "%2E.",
+        "../../etc": "%2E.%2F..%2Fetc",
+        ".hidden": "%2Ehidden",
+        "a/b": "a%2Fb",
+        "%2E": "%252E",
+        "ok": "ok",
+    }
+    assert folder_of("app", "ok") == "app.ok"
+
+
+class FlippedByte(Folder):
+    """A disk that gives one byte back wrong."""
+
+    def read(self, path: str) -> bytes:
+        content = bytearray(super().read(path))
+        content[len(content) // 2] ^= 1
+        return bytes(content)
+
+
+class Full(Folder):
+    """A disk that is full."""
+
+    def write(self, path: str, content: memoryview) -> None:
+        super().write(path, content[: len(content) // 2])
+        raise StorageError(f"cannot write {path}: No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [(FlippedByte, "does not read back as it was written"), (Full, "No space left on device")],
+)
+def test_a_faulty_disk_deletes_nothing(
+    url: str, events: Connection, folder: Path, storage: type[Folder], said: str
+) -> None:
+    given = source(events)
+    archive = Archive(storage(str(folder)), events)
+
+    with Worker(url, POLICY, "test") as session:
+        with (
+            pytest.raises(ArchiveError, match=f"{said}.*Nothing has been deleted"),
+            session.transaction(),
+            session.query(deletion(given)) as reader,
+        ):
+            archive.write(reader, given)
+
+        assert session.execute("DELETE FROM events WHERE id = 1") == 1  # the session is as good as before
+
+    assert scalar(events, "SELECT count(*) FROM events") == 999
+    assert not [each for each in folder.rglob("*") if each.is_file()]
+
+
+def test_an_encoder_that_errs_deletes_nothing(
+    url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = Encoder.add
+
+    def add_another(self: Encoder, rows: pa.Table) -> None:
+        add(self, rows.set_column(2, rows.schema.field(2), pa.array(["other"] * rows.num_rows)))
+
+    monkeypatch.setattr(Encoder, "add", add_another)
+
+    with pytest.raises(ArchiveError, match="row group 0 is not what was written"):
+        remove(url, events, folder)
+
+    assert scalar(events, "SELECT count(*) FROM events") == 1000
+
+
+def test_a_statement_that_fails_on_the_way_deletes_nothing(
+    url: str, events: Connection, folder: Path
+) -> None:
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        remove(url, events, folder, condition="1 / (999 - doomed.id) < 2")
+
+    assert scalar(events, "SELECT count(*) FROM events") == 1000
+    assert not [each for each in folder.rglob("*") if each.is_file()]
+
+
+def test_many_days_at_once_stay_within_memory(
+    url: str, connection: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute("CREATE TABLE events (id int, at timestamptz, filler text)")
+    connection.execute(
+        "INSERT INTO events "
+        "SELECT n, '2026-01-01'::timestamptz + make_interval(days => n %% 30), repeat('x', 2000) "
+        "FROM generate_series(1, 20000) n",
+        [],
+    )
+    for name in ("ROW_GROUP_BYTES", "PART_BYTES", "OPEN_BYTES", "CLOSING_BYTES"):
+        monkeypatch.setattr(writer, name, getattr(writer, name) // 64)
+
+    parts = remove(url, connection, folder)
+
+    assert len(parts) > 30  # days were closed on the way and opened again
+    assert sum(each.rows for each in parts) == 20_000
+    ids = [number for (number,) in _asked(folder, "SELECT id FROM read_parquet(?)")]
+    assert Counter(ids) == Counter(range(1, 20_001))
+
+
+def test_two_workers_of_one_policy_do_not_meet(
+    url: str, events: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "WAIT_FOR_PREDECESSOR", "100ms")
+
+    with Worker(url, POLICY, "first"), pytest.raises(WorkerBusyError, match="earlier session"):
+        Worker(url, POLICY, "second")
+    with Worker(url, POLICY, "third"), Worker(url, "app/retention/other", "fourth"):
+        pass
+
+
+def _rows(folder: Path) -> list[tuple[object, ...]]:
+    return _asked(folder, 'SELECT id, "at", what, amount FROM read_parquet(?) ORDER BY id')
+
+
+def _asked(folder: Path, question: str) -> list[tuple[object, ...]]:
+    """What DuckDB, which knows nothing of us, makes of the folder."""
+    with duckdb.connect() as reader:
+        return reader.execute(question, [f"{folder}/events/*/*.parquet"]).fetchall()

@@ -1,0 +1,164 @@
+"""Whenever it dies: rows in the table and rows in the archive are the rows there were, each once."""
+
+import itertools
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance.archive import location
+from ops_pipeline.maintenance.archive.archive import Archive
+from ops_pipeline.maintenance.archive.worker import CommitUnknownError, Worker
+from ops_pipeline.maintenance.archive.writer import ArchiveError
+from tests.integration.archive.removal import POLICY, deletion, remove, source
+
+NEVER = 10_000
+EVERY = [pytest.param(1, marks=pytest.mark.prove), 4]
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_killed_between_any_two_steps_every_row_is_somewhere_once(
+    url: str, events: Connection, folder: Path, every: int
+) -> None:
+    events.execute("CREATE TABLE kept AS TABLE events")
+    with _killed_worker(url, folder) as end_at:
+        for last in itertools.count(0, every):
+            ended = end_at(last)
+            _each_once(events, folder)
+            assert end_at(NEVER) == 0
+            _each_once(events, folder)
+            assert scalar(events, "SELECT count(*) FROM events") == 400
+            assert scalar(events, "SELECT count(*) FROM ops.archives WHERE stored_at IS NULL") == 0
+            assert not list(folder.rglob(".*")), f"killed after step {last}, a temporary file is left"
+            if ended == 0:
+                break
+            assert ended == -signal.SIGKILL
+            _begin_again(events, folder)
+    assert last > 30  # so many steps there are, and each was one to die at
+
+
+def test_killed_again_and_again_every_row_is_somewhere_once(
+    url: str, events: Connection, folder: Path
+) -> None:
+    with _killed_worker(url, folder) as end_at:
+        for last in (3, 9, 16, 20, 6, 9, 3):  # while writing, twice; after the commit; then while mending
+            assert end_at(last) == -signal.SIGKILL
+            _each_once(events, folder)
+        assert end_at(NEVER) == 0
+    _each_once(events, folder)
+    assert scalar(events, "SELECT count(*) FROM events") == 400
+
+
+def test_a_commit_whose_answer_is_lost_is_told_apart_by_the_next_run(
+    url: str, events: Connection, folder: Path
+) -> None:
+    given = source(events)
+    archive = Archive(location.storage(str(folder)), events)
+    session = Worker(url, POLICY, "test")
+    with pytest.raises(CommitUnknownError), session.transaction():  # noqa: PT012 - its end is what raises
+        with session.query(deletion(given)) as reader:
+            parts = archive.write(reader, given)
+        session.execute(archive.insert_statement(parts))
+        events.execute("SELECT pg_terminate_backend(%s)", [session.pid])
+    session.close()
+
+    with Worker(url, POLICY, "next"):
+        left = archive.reconcile(events, POLICY, "public", "events")
+
+    assert (left.published, left.deleted) == (0, len(parts))
+    _each_once(events, folder)
+
+
+def test_a_storage_that_fails_after_the_commit_loses_nothing(
+    url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("ops_pipeline.maintenance.archive.folder.Path.replace", _no_permission)
+        with pytest.raises(ArchiveError, match=r"Permission denied.*are safe in the archive"):
+            remove(url, events, folder)
+    assert scalar(events, "SELECT count(*) FROM events") == 0
+    _each_once(events, folder)
+
+    remove(url, events, folder)
+
+    assert scalar(events, "SELECT count(*) FROM ops.archives WHERE stored_at IS NULL") == 0
+    _each_once(events, folder)
+
+
+def test_a_committed_file_that_vanished_is_missed_loudly(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder, condition="doomed.id <= 240")
+    events.execute("UPDATE ops.archives SET stored_at = NULL")
+    (lost,) = folder.rglob("*.parquet")
+    lost.unlink()
+
+    with pytest.raises(ArchiveError, match=r"is missing.*240 rows of public.events.*Put it back"):
+        remove(url, events, folder)
+
+    assert scalar(events, "SELECT count(*) FROM events") == 760
+
+
+def test_unfinished_files_of_others_are_left_alone(url: str, events: Connection, folder: Path) -> None:
+    theirs = folder / "events" / "day=2026-03-01" / ".0123456789ab-part-7-1-aaaaaaaa.parquet"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"another database's, or another policy's, at work")
+
+    remove(url, events, folder)
+
+    assert theirs.exists()
+
+
+def _no_permission(*_: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+@contextmanager
+def _killed_worker(url: str, folder: Path) -> Iterator[Callable[[int], int]]:
+    command = [sys.executable, "-m", "tests.integration.archive.killed_worker", url, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        told, answers = process.stdin, process.stdout
+
+        def end_at(last: int) -> int:
+            told.write(f"{last}\n")
+            told.flush()
+            return int(answers.readline())
+
+        yield end_at
+        told.close()
+
+
+def _begin_again(connection: Connection, folder: Path) -> None:
+    connection.execute("TRUNCATE events")
+    connection.execute("INSERT INTO events OVERRIDING SYSTEM VALUE TABLE kept")
+    connection.execute("DELETE FROM ops.archives")
+    shutil.rmtree(folder)
+
+
+def _each_once(connection: Connection, folder: Path) -> None:
+    # A dead worker's session may still be at work on the server; its lock says when it is over.
+    connection.execute("SET lock_timeout = '20s'")
+    with connection.transaction():
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"ops: worker of {POLICY}"]
+        )
+        live = [number for (number,) in connection.execute("SELECT id FROM events")]
+        committed = connection.execute("SELECT path, temporary_path FROM ops.archives").fetchall()
+    archived = [number for path, temporary in committed for number in _ids(folder, path, temporary)]
+    assert Counter(live + archived) == Counter(range(1, 1001))
+    seen = {each.relative_to(folder).as_posix() for each in folder.rglob("part-*.parquet")}
+    assert seen <= {path for path, _ in committed}, "a reader sees rows whose removal is not committed"
+
+
+def _ids(folder: Path, path: str, temporary: str) -> list[int]:
+    there = folder / path if (folder / path).exists() else folder / temporary
+    numbers: list[int] = pq.read_table(there, partitioning=None)["id"].to_pylist()
+    return numbers

@@ -1,0 +1,143 @@
+"""Folders and buckets keep what they are given, and say what is wrong when they cannot."""
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance.archive import bucket, location
+from ops_pipeline.maintenance.archive.storage import Storage, StorageError, StorageUrlError
+from ops_pipeline.maintenance.archive.writer import ArchiveError
+from tests.integration.archive.removal import remove
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A server that speaks S3's protocol: host and port."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket_url(s3: str, request: pytest.FixtureRequest) -> str:
+    """A bucket's URL, with a prefix in it."""
+    name = f"b{abs(hash(request.node.name)) % 10**9}"
+    client = fs.S3FileSystem(
+        access_key="me", secret_key="secret", endpoint_override=s3, scheme="http", allow_bucket_creation=True,
+        region="us-east-1",
+    )  # fmt: skip
+    client.create_dir(name)
+    return f"s3://me:secret@{name}/kept/here?endpoint_override={s3}&scheme=http&region=us-east-1"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "folder":
+        return location.storage(str(tmp_path / "archive"))
+    url: str = request.getfixturevalue("bucket_url")
+    return location.storage(url)
+
+
+def test_a_storage_does_what_it_promises(storage: Storage) -> None:
+    storage.write("t/day=2026-01-01/.x", memoryview(b"content"))
+    assert storage.read("t/day=2026-01-01/.x") == b"content"
+    storage.rename("t/day=2026-01-01/.x", "t/day=2026-01-01/x")
+
+    assert [(each.path, each.size) for each in storage.files("t")] == [("t/day=2026-01-01/x", 7)]
+    assert storage.size("t/day=2026-01-01/x") == 7
+    assert storage.size("t/day=2026-01-01/.x") is None
+    assert list(storage.files("other")) == []
+    with pytest.raises(FileNotFoundError):
+        storage.read("t/none")
+    with pytest.raises(FileNotFoundError):
+        storage.rename("t/none", "t/some")
+    storage.delete("t/day=2026-01-01/x")
+    storage.delete("t/day=2026-01-01/x")
+    assert storage.size("t/day=2026-01-01/x") is None
+
+
+def test_rows_go_to_a_bucket(url: str, events: Connection, bucket_url: str) -> None:
+    parts = remove(url, events, bucket_url)
+
+    kept = location.storage(bucket_url)
+    assert scalar(events, "SELECT count(*) FROM events") == 0
+    assert sorted(each.path for each in kept.files("events") if each.path.endswith("parquet")) == sorted(
+        each.path for each in parts
+    )
+    assert not [each for each in kept.files("") if "/." in each.path]
+    assert "secret" not in kept.name
+
+
+def test_a_bucket_out_of_reach_deletes_nothing(
+    url: str, events: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "ATTEMPTS", 1)
+    nowhere = "s3://me:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
+
+    with pytest.raises(
+        ArchiveError, match=r"cannot list s3://bucket/x/events.*Nothing has been deleted"
+    ) as told:
+        remove(url, events, nowhere)
+
+    assert "secret" not in str(told.value)
+    assert scalar(events, "SELECT count(*) FROM events") == 1000
+
+
+def test_a_bucket_that_does_not_exist_is_not_made(url: str, events: Connection, s3: str) -> None:
+    missing = f"s3://me:secret@missing/x?endpoint_override={s3}&scheme=http&region=us-east-1"
+
+    with pytest.raises(ArchiveError, match="Nothing has been deleted"):
+        remove(url, events, missing)
+
+    assert scalar(events, "SELECT count(*) FROM events") == 1000
+
+
+def test_a_file_that_may_not_grow_deletes_nothing(url: str, events: Connection, folder: Path) -> None:
+    # The kernel itself refuses the bytes, as it does on a full disk.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(ArchiveError, match=r"File too large.*Nothing has been deleted"):
+            remove(url, events, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert scalar(events, "SELECT count(*) FROM events") == 1000
+    assert not [each for each in folder.rglob("*") if each.is_file()]
+
+
+def test_a_folder_that_is_a_file_deletes_nothing(url: str, events: Connection, tmp_path: Path) -> None:
+    (tmp_path / "archive").write_text("in the way")
+
+    with pytest.raises(ArchiveError, match=r"(Not a directory|File exists).*Nothing has been deleted"):
+        remove(url, events, tmp_path / "archive")
+
+    assert scalar(events, "SELECT count(*) FROM events") == 1000
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ftp://x/y", "ftp:// is not known"),
+        ("s3:///prefix", "needs a bucket"),
+        ("s3://bucket?endpoint=x", "endpoint: not an option"),
+    ],
+)
+def test_a_wrong_url_is_told(url: str, said: str) -> None:
+    with pytest.raises(StorageUrlError, match=said):
+        location.storage(url)
+
+
+def test_what_a_full_disk_says_is_passed_on(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    storage = location.storage("/dev")
+    with pytest.raises(StorageError, match="cannot write"):
+        storage.write("full", memoryview(b"x"))
