@@ -18,9 +18,8 @@ test: $(READY) ## the whole test suite against a real PostgreSQL
 prove: $(READY) ## the proofs at full size: kills under load, fuzzing
 	$(BIN)/pytest -m prove
 
-bench: $(READY) ## the benchmarks, side by side with what PostgreSQL does by itself (needs wrk)
-	$(BIN)/python -m benchmarks.ingest
-	$(BIN)/python -m benchmarks.query
+bench: $(READY) ## the benchmarks beside what PostgreSQL does by itself, in one table (half an hour; needs wrk)
+	$(BIN)/python -m benchmarks
 
 lint: $(READY) ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .
@@ -33,7 +32,7 @@ lock: $(READY) ## resolve the dependencies again, with hashes and without addres
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
 	  --custom-compile-command "make lock" --output-file requirements-dev.lock \
-	  --constraint requirements.lock --extra embedded --extra dev pyproject.toml
+	  --constraint requirements.lock --extra embedded --extra kubernetes --extra dev pyproject.toml
 
 # One environment serves every target. It is made anew when the lock changes.
 $(READY): requirements-dev.lock pyproject.toml

@@ -17,6 +17,7 @@ from api.last_use import LastUse
 from api.lifecycle import Lifecycle
 from api.observed import Observed
 from api.pool import Pool, Role
+from api.shortcut import Shortcut
 from api.writer import AuditWriter
 from ops_pipeline.settings import Settings
 
@@ -82,4 +83,4 @@ def create_app(settings: Settings) -> Litestar:
 
 def observed(app: Litestar) -> ASGIApp:
     """The application with every request measured and logged, as a server is given it."""
-    return Observed(app, app.state.metrics, app.state.lifecycle)
+    return Observed(Shortcut(app), app.state.metrics, app.state.lifecycle)

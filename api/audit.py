@@ -105,7 +105,9 @@ async def one(request: Request[Any, Any, State], state: State, event_id: FromPat
 async def answered(state: State, question: filters.Question) -> list[Row]:
     """What a question is answered with. Raises Problem 503 when that takes longer than a statement may."""
     try:
-        rows: list[Row] = await state.pool.rows("select", question.statement, question.values)
+        rows: list[Row] = await state.pool.rows(
+            "select", question.statement, question.values, prepare=question.keep_plan
+        )
     except psycopg.errors.QueryCanceled as error:
         advice = "Narrow it: a shorter period, or one filter more"
         raise Problem(503, f"The search took longer than {STATEMENT_TIMEOUT}. {advice}") from error
@@ -126,7 +128,8 @@ async def _total(state: State, question: Asked) -> dict[str, int | str | None]:
         async with state.pool.connection() as connection, connection.transaction():
             limits = {"statement_timeout": f"{COUNT_SECONDS}s", "idle_timeout": "0"}
             await connection.execute(sql.get("session/limit_transaction"), limits)
-            found = await (await connection.execute(counting.statement, counting.values)).fetchone()
+            cursor = await connection.execute(counting.statement, counting.values, prepare=False)
+            found = await cursor.fetchone()
     except psycopg.errors.QueryCanceled:
         reason = f"counting took longer than {COUNT_SECONDS} s; narrow the filters to have a total"
         return {"total": None, "totalReason": reason}

@@ -71,12 +71,17 @@ class KnownKeys:
 
     async def caller(self, key: str) -> Caller | None:
         """Whose key it is; None when it is not valid. Raises psycopg.Error or PoolTimeout."""
-        key_hash = keys.hashed(key)
-        caller, until = self._known.get(key_hash, (None, 0.0))
-        if time.monotonic() >= until:
-            caller = await self._look_up(key_hash)
-        if caller is not None:
+        caller = self.remembered(key)
+        if caller is None and (caller := await self._look_up(keys.hashed(key))) is not None:
             self._last_use.note(caller.id)
+        return caller
+
+    def remembered(self, key: str) -> Caller | None:
+        """Whose key it is, if that was looked up in the last 2 seconds; nobody is asked."""
+        caller, until = self._known.get(keys.hashed(key), (None, 0.0))
+        if caller is None or time.monotonic() >= until:
+            return None
+        self._last_use.note(caller.id)
         return caller
 
     async def _look_up(self, key_hash: bytes) -> Caller | None:

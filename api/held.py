@@ -36,7 +36,7 @@ class Held:
         began = time.perf_counter()
         try:
             with deadline(connection, ANSWER_SECONDS):
-                cursor = await connection.execute(statement, values)
+                cursor = await connection.execute(statement, values, prepare=True)
                 return await cursor.fetchall()
         except BaseException:
             await self.release()
@@ -47,12 +47,9 @@ class Held:
 
     async def release(self) -> None:
         """Gives the connection back."""
-        if self._connection is not None:
-            self._connection.prepare_threshold = None
-            self._connection = None
+        self._connection = None
         await self._stack.aclose()
 
     async def _take(self) -> AsyncConnection:
         self._connection = await self._stack.enter_async_context(self._pool.connection())
-        self._connection.prepare_threshold = 0
         return self._connection

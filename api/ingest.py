@@ -17,12 +17,14 @@ from api import openapi
 from api.auth import Caller, require_scope
 from api.body import Json, inflated, items
 from api.problems import RETRY_AFTER_SECONDS, Problem
-from api.writer import Checked, Outcome, Refusal, UnavailableError
+from api.writer import AuditWriter, Checked, Outcome, Refusal, UnavailableError
 from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent, EventError, decode
 
 MOST_ERRORS = 100
 """How many reasons are told when no event of a batch could be stored."""
 
+PATH = "/api/audit-logs"
+SCOPE = "audit:write"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 LLM = "llm_request"
 
@@ -60,12 +62,12 @@ class StoredBatch(msgspec.Struct, frozen=True):
 
 
 @post(
-    "/api/audit-logs",
+    PATH,
     operation_id="storeAuditEvents",
     summary="Store one event, an array of events, or a line for each",
     description="Answered after the commit. An event with an id is stored once, however often it is sent, "
     "and so is what comes with an Idempotency-Key. In a batch a bad item is refused by itself.",
-    opt={"scope": "audit:write"},
+    opt={"scope": SCOPE},
     status_code=201,
     guards=[require_scope],
     tags=["audit"],
@@ -94,15 +96,33 @@ class Sent:
     body: bytes
 
 
-async def _store_one(sent: Sent) -> StoredOne:
-    try:
-        event = _decoded(sent, sent.body)
-    except EventError as error:
-        raise _refused(_reason(error)) from error
-    (outcome,) = await _outcomes(sent, [(0, sent.body, event)])
+def checked(item: Json, details_max_bytes: int) -> AuditEvent:
+    """The event that a client has sent. Raises EventError."""
+    event = decode(item, details_max_bytes)
+    if event.event_type == OWN_EVENT_TYPE:
+        # Whoever may write events must not be able to make up who has read them.
+        raise EventError("eventType", f"{OWN_EVENT_TYPE} is what this service itself writes; choose another")
+    return event
+
+
+async def store_one(writer: AuditWriter, item: Json, event: AuditEvent) -> StoredOne:
+    """Stores the event that `item` holds; returns once it is committed. Raises Problem 400 or 503."""
+    (outcome,) = await _committed(writer, [Checked(item, event if event.event_type == LLM else None)])
     if isinstance(outcome, Refusal):
         raise _refused(_reason(outcome))
     return StoredOne(True, outcome)
+
+
+async def _store_one(sent: Sent) -> StoredOne:
+    try:
+        event = checked(sent.body, sent.state.details_max_bytes)
+    except EventError as error:
+        raise _refused(_reason(error)) from error
+    claim = await _claim(sent)
+    if claim is None:
+        return await store_one(sent.state.audit_writer, sent.body, event)
+    event = claim.marked(event, 0)
+    return await store_one(sent.state.audit_writer, msgspec.json.encode(event), event)
 
 
 async def _store_batch(sent: Sent, batch: Sequence[Json]) -> StoredBatch:
@@ -110,7 +130,7 @@ async def _store_batch(sent: Sent, batch: Sequence[Json]) -> StoredBatch:
     good: list[Good] = []
     for index, item in enumerate(batch):
         try:
-            good.append((index, item, _decoded(sent, item)))
+            good.append((index, item, checked(item, sent.state.details_max_bytes)))
             results.append(None)
         except EventError as error:
             results.append(Result(index, error=_reason(error)))
@@ -126,15 +146,7 @@ async def _store_batch(sent: Sent, batch: Sequence[Json]) -> StoredBatch:
     return StoredBatch(not errors, told)
 
 
-def _decoded(sent: Sent, item: Json) -> AuditEvent:
-    event = decode(item, sent.state.details_max_bytes)
-    if event.event_type == OWN_EVENT_TYPE:
-        # Whoever may write events must not be able to make up who has read them.
-        raise EventError("eventType", f"{OWN_EVENT_TYPE} is what this service itself writes; choose another")
-    return event
-
-
-async def _outcomes(sent: Sent, good: list["Good"], array: bytes | None = None) -> list[Outcome]:
+async def _outcomes(sent: Sent, good: list[Good], array: bytes | None = None) -> list[Outcome]:
     claim = await _claim(sent)
     if claim is None:
         events = [Checked(item, event if event.event_type == LLM else None) for _, item, event in good]
@@ -144,8 +156,14 @@ async def _outcomes(sent: Sent, good: list["Good"], array: bytes | None = None) 
         events = [
             Checked(msgspec.json.encode(each), each if each.event_type == LLM else None) for each in marked
         ]
+    return await _committed(sent.state.audit_writer, events, array)
+
+
+async def _committed(
+    writer: AuditWriter, events: Sequence[Checked], array: bytes | None = None
+) -> list[Outcome]:
     try:
-        outcomes: list[Outcome] = await sent.state.audit_writer.store(events, array)
+        outcomes = await writer.store(events, array)
     except UnavailableError as error:
         raise _come_again(str(error)) from error
     if any(isinstance(each, Refusal) and each.for_now for each in outcomes):

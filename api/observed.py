@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import uuid4
 
 import structlog
@@ -15,6 +15,7 @@ from api.problems import slug
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 QUIET = ("/health", "/metrics")
+SANE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 log = structlog.get_logger()
 
@@ -35,7 +36,7 @@ class Observed:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(dict(scope["headers"]).get(b"x-request-id", b""))
+        request_id = _request_id(scope["headers"])
         status = 500
 
         async def send_noting(message: Message) -> None:
@@ -65,6 +66,9 @@ class Observed:
         write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3))
 
 
-def _request_id(given: bytes) -> str:
-    text = given.decode("latin-1")
-    return text if re.fullmatch(r"[\w.-]{1,64}", text, re.ASCII) else uuid4().hex
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, given in headers:
+        if name == b"x-request-id":
+            text = given.decode("latin-1")
+            return text if SANE.fullmatch(text) else uuid4().hex
+    return uuid4().hex

@@ -22,6 +22,8 @@ ANSWER_SECONDS = 12.0
 """A server that has not even said by now that a statement ran out of time is frozen or out of reach."""
 CHECK_SECONDS = 2.0
 """How long a connection may take to show that it is alive, before another is tried."""
+UNCHECKED_SECONDS = 1.0
+"""For so long after its last use a connection is taken to be alive: a check is a trip to the server."""
 CLOSE_SECONDS = 1.0
 """How long a connection that is just being made may hold up the way out."""
 WAIT_SECONDS = 5.0
@@ -55,7 +57,7 @@ class Pool:
         self._observe = observe
         self._role = role
         self._told = False
-        self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             url,
             min_size=1,
             max_size=max_size,
@@ -63,8 +65,9 @@ class Pool:
             # Without a check a connection that died with the server is handed out; without the short
             # limit the pool is in no hurry to try again once the database is back.
             check=_check,
+            connection_class=_Connection,
             reconnect_timeout=10.0,
-            kwargs={"autocommit": True, "connect_timeout": 5, "prepare_threshold": None},
+            kwargs={"autocommit": True, "connect_timeout": 5},
             configure=self._prepare,
             name="api",
             open=False,
@@ -89,16 +92,24 @@ class Pool:
         """How many requests wait for a connection now."""
         return self._pool.get_stats().get("requests_waiting", 0)
 
-    async def rows(self, query_type: str, statement: Statement, values: Any = None) -> list[Row]:
-        """What a statement answers with. Raises psycopg.Error, or PoolTimeout when no connection is free."""
-        async with self._pool.connection() as connection:
-            began = time.perf_counter()
-            try:
-                with deadline(connection, ANSWER_SECONDS):
-                    cursor = await connection.execute(statement, values)
-                    return await cursor.fetchall() if cursor.description else []
-            finally:
-                self._observe(query_type, time.perf_counter() - began)
+    async def rows(
+        self, query_type: str, statement: Statement, values: Any = None, *, prepare: bool = False
+    ) -> list[Row]:
+        """What a statement answers with. Raises psycopg.Error, or PoolTimeout when no connection is free.
+
+        `prepare` where the statement comes again and again and is best planned once, for any values.
+        """
+        # Without the pool's context manager, which would also commit what commits by itself.
+        connection = await self._pool.getconn()
+        began = time.perf_counter()
+        try:
+            with deadline(connection, ANSWER_SECONDS):
+                cursor = await connection.execute(statement, values, prepare=prepare)
+                return await cursor.fetchall() if cursor.description else []
+        finally:
+            connection.used = time.monotonic()
+            self._observe(query_type, time.perf_counter() - began)
+            await self._pool.putconn(connection)
 
     async def _prepare(self, connection: AsyncConnection) -> None:
         with deadline(connection, CHECK_SECONDS):
@@ -116,7 +127,13 @@ class Pool:
                 log.warning("database role not in use", role=self._role.value, user=connection.info.user)
 
 
-async def _check(connection: AsyncConnection) -> None:
+class _Connection(psycopg.AsyncConnection[Row]):
+    used = float("-inf")
+
+
+async def _check(connection: _Connection) -> None:
+    if time.monotonic() - connection.used < UNCHECKED_SECONDS:
+        return
     with deadline(connection, CHECK_SECONDS):
         await AsyncConnectionPool.check_connection(connection)
 

@@ -6,7 +6,7 @@ import psycopg
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.types import ExceptionHandlersMap
+from litestar.types import ASGIApp, ExceptionHandlersMap
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 MEDIA_TYPE = "application/problem+json"
@@ -48,6 +48,12 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
 def slug(status: int) -> str:
     """The stable name of that kind of problem."""
     return SLUGS.get(status, "internal" if status >= 500 else "request")
+
+
+def answer_to(error: Exception, request: Request[Any, Any, Any]) -> ASGIApp:
+    """What a request that failed outside of the framework is answered with: the same as within it."""
+    handle = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
+    return handle(request, error).to_asgi_response(app=None, request=request)
 
 
 def _answer(

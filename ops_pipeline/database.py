@@ -19,6 +19,14 @@ CANCEL_TIMEOUT_SECONDS = 2.0
 MIGRATIONS = sql.FOLDER / "migrations"
 
 
+LOST_STATES = {
+    "57P01",  # admin_shutdown: the server stops, or somebody ended the session
+    "57P02",  # crash_shutdown
+    "57P03",  # cannot_connect_now: it starts, or recovers
+}
+"""With these the server has let go of the session; a new one can go on."""
+
+
 class DatabaseUnavailableError(Exception):
     """The database did not answer; the message says which one and what it said."""
 
@@ -52,6 +60,16 @@ def connect(
         },
     )
     return connection
+
+
+def connection_was_lost(error: BaseException) -> bool:
+    """Whether the error says that the session is gone, so that a new one may do what it could not."""
+    if isinstance(error, DatabaseUnavailableError):
+        return True
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    # Without a state the error is libpq's own: the socket is closed.
+    return error.sqlstate is None or error.sqlstate in LOST_STATES or error.sqlstate.startswith("08")
 
 
 def describe(url: str) -> str:
@@ -108,6 +126,16 @@ def advisory_lock(connection: Connection, name: str, *, wait: bool = False) -> I
     finally:
         if taken and not connection.closed and not connection.broken:
             connection.execute(sql.get("session/unlock"), {"name": name})
+
+
+def share_lock(connection: Connection, name: str) -> None:
+    """Holds the lock of that name, shared, until the session ends: a sign of life for `lock_is_held`."""
+    connection.execute(sql.get("session/share_lock"), {"name": name})
+
+
+def lock_is_held(connection: Connection, name: str) -> bool:
+    """Whether any session of this database holds the lock of that name."""
+    return bool(scalar(connection, sql.get("session/lock_is_held"), {"name": name}))
 
 
 def lock_holder(connection: Connection, name: str) -> str:

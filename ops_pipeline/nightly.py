@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psycopg
 from rich.console import Console
 
 from ops_pipeline import database, policy, settings, terminal
-from ops_pipeline.maintenance import catalog, history
-from ops_pipeline.maintenance.plan import Planned
-from ops_pipeline.maintenance.plan import plan as plan_database
+from ops_pipeline.maintenance import catalog, history, partitions
+from ops_pipeline.maintenance.plan import Planned, Unplanned, plan_all
 from ops_pipeline.maintenance.result import Result
 from ops_pipeline.orchestration import instance, launch
 from ops_pipeline.policy_file import PolicyError
@@ -30,25 +30,53 @@ class Night:
         return all(each.left == 0 for each in self.policies if "/vacuum" not in each.policy)
 
 
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What a database needed: the migrations that were applied, and day partitions made ahead."""
+
+    database: str
+    applied: tuple[str, ...] = ()
+    partitions_created: int = 0
+    failed: str | None = None
+
+
+def migrate(resolved: settings.Settings, policies: policy.Policies | None) -> list[Migrated]:
+    """Migrates the database of `OPS_DATABASE_URL` and every one of the policies, each by itself.
+
+    One that fails keeps none of the others; what it said is in its result.
+    """
+    urls = (
+        {each.url(settings.environment(resolved)): each.name for each in policies.databases}
+        if policies
+        else {}
+    )
+    if resolved.database_url is not None:
+        urls.setdefault(resolved.database_url, "OPS_DATABASE_URL")
+    return [_migrate(name, url) for url, name in urls.items()]
+
+
 def check(resolved: settings.Settings, policies: policy.Policies) -> None:
-    """Holds every policy against its database. Raises PolicyError with all problems of all of them."""
+    """Holds every policy against its database. Raises PolicyError with all problems of all of them.
+
+    One of several databases that does not answer is left to its own steps, which name it. Raises
+    DatabaseUnavailableError when none answers.
+    """
     problems: list[str] = []
-    for each, connection in _each(resolved, policies, "opsctl check"):
+    away: list[str] = []
+    for each, connection in _each(resolved, policies, "opsctl check", away):
         try:
             catalog.check(connection, each)
         except PolicyError as error:
             problems += error.problems
     if problems:
         raise PolicyError(problems)
+    if away and len(away) == len(policies.databases):
+        raise database.DatabaseUnavailableError("\n".join(away))
 
 
-def plan(resolved: settings.Settings, policies: policy.Policies) -> list[Planned]:
-    """What each policy of each database would remove now."""
-    return [
-        planned
-        for each, connection in _each(resolved, policies, "opsctl plan")
-        for planned in plan_database(connection, each)
-    ]
+def plan(resolved: settings.Settings, policies: policy.Policies) -> list[Planned | Unplanned]:
+    """What each policy of each database would remove now, or why that cannot be said."""
+    return list(plan_all(policies, settings.environment(resolved)))
 
 
 def run(resolved: settings.Settings, policies: policy.Policies, console: Console) -> Night:
@@ -59,7 +87,7 @@ def run(resolved: settings.Settings, policies: policy.Policies, console: Console
         ended = launch.run_night(resolved)
     results = {
         result.policy: result
-        for _, connection in _each(resolved, policies, "opsctl run")
+        for _, connection in _each(resolved, policies, "opsctl run", [])
         for result in history.results(connection, dagster_run_id=ended.id)
     }
     complete = tuple(results.get(name) or _not_run(name) for name in names)
@@ -76,9 +104,23 @@ def _not_run(name: str) -> Result:
 
 
 def _each(
-    resolved: settings.Settings, policies: policy.Policies, application_name: str
+    resolved: settings.Settings, policies: policy.Policies, application_name: str, away: list[str]
 ) -> Iterator[tuple[policy.Database, database.Connection]]:
     for each in policies.databases:
-        url = each.url(settings.environment(resolved))
-        with database.connect(url, application_name) as connection:
+        try:
+            connection = database.connect(each.url(settings.environment(resolved)), application_name)
+        except database.DatabaseUnavailableError as error:
+            away.append(f"{each.name}: {error}")
+            continue
+        with connection:
             yield each, connection
+
+
+def _migrate(name: str, url: str) -> Migrated:
+    try:
+        applied = database.migrate(url)
+        with database.connect(url, "opsctl migrate") as connection:
+            created = partitions.ensure_ahead(connection, "public.audit_logs")
+    except (database.DatabaseUnavailableError, psycopg.Error) as error:
+        return Migrated(name, failed=str(error))
+    return Migrated(name, tuple(applied), created)

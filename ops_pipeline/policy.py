@@ -7,18 +7,51 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from ops_pipeline.policy_file import DatabaseSection, Place, PolicyError, read
+from ops_pipeline.policy_file import DatabaseSection, GuardSection, Place, PolicyError, ScheduleSection, read
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """While the database is beyond one of these, maintenance pauses; None: that is no reason to.
+
+    `replica_lag`: how far the slowest standby is behind. `lock_queue`: sessions that wait for a lock.
+    `active_sessions`: sessions besides ours that are at work. `wal_rate`: bytes of WAL a second, everybody's.
+    """
+
+    replica_lag: timedelta | None
+    lock_queue: int | None
+    active_sessions: int | None
+    wal_rate: int | None
+
+
+AHEAD = timedelta(days=14)
+"""How far ahead the partitions of days are created where a policy does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a run may remove without asking: at most that fraction of the table's rows, and so many rows."""
+
+    max_fraction: float = 0.5
+    max_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Rows of `table` whose `column` is older than `keep` are removed."""
+    """Rows of `table` whose `column` is older than `keep` are removed; `archive`: and archived first.
+
+    `ahead`: how many days before it is needed the partition of a day is created, where days are partitions.
+    """
 
     database: str
     table: str
     column: str
     keep: timedelta
     partition: Literal["day"] | None
+    ahead: timedelta
+    archive: bool
+    guard: Guard
+    throttle: Throttle
     place: Place = field(compare=False, repr=False)
 
     kind: ClassVar[str] = "retention"
@@ -37,6 +70,8 @@ class Orphans:
     column: str
     parent: str
     parent_column: str
+    guard: Guard
+    throttle: Throttle
     place: Place = field(compare=False, repr=False)
 
     kind: ClassVar[str] = "orphans"
@@ -66,11 +101,20 @@ Policy = Retention | Orphans | Vacuum
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """When the night is: five cron fields, read in that time zone."""
+
+    cron: str
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
 class Database:
     """A database and its policies in the order of a night: retention, orphans, VACUUM."""
 
     name: str
     url_template: str = field(repr=False)
+    schedule: Schedule
     policies: tuple[Policy, ...]
     place: Place = field(compare=False, repr=False)
 
@@ -93,8 +137,6 @@ class Database:
 class Policies:
     """The whole file."""
 
-    cron: str
-    timezone: str
     databases: tuple[Database, ...]
 
     def __iter__(self) -> Iterator[tuple[Database, Policy]]:
@@ -109,27 +151,55 @@ def load(path: Path) -> Policies:
     Raises PolicyError with every problem found, each by file, line, key, and what would be right.
     """
     content, source = read(path)
-    databases = tuple(
-        _database(name, model, Place(source, ("databases", name)))
-        for name, model in content.databases.items()
+    return Policies(
+        tuple(
+            _database(name, model, model.schedule or content.schedule, Place(source, ("databases", name)))
+            for name, model in content.databases.items()
+        )
     )
-    return Policies(content.schedule.cron, content.schedule.timezone, databases)
 
 
-def _database(name: str, model: DatabaseSection, place: Place) -> Database:
+def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: Place) -> Database:
+    throttle = Throttle(**dict(model.throttle))
     policies: list[Policy] = [
-        Retention(name, rule.table, rule.column, rule.keep, rule.partition, place / "retention" / index)
+        Retention(
+            database=name,
+            table=rule.table,
+            column=rule.column,
+            keep=rule.keep,
+            partition=rule.partition,
+            ahead=rule.ahead or AHEAD,
+            archive=rule.archive,
+            guard=_guard(model.guard, rule.guard),
+            throttle=throttle,
+            place=place / "retention" / index,
+        )
         for index, rule in enumerate(model.retention)
     ]
     for index, rule in enumerate(model.orphans):
         parent, _, parent_column = rule.references.rpartition(".")
         policies.append(
-            Orphans(name, rule.table, rule.column, parent, parent_column, place / "orphans" / index)
+            Orphans(
+                name,
+                rule.table,
+                rule.column,
+                parent,
+                parent_column,
+                _guard(model.guard, rule.guard),
+                throttle,
+                place / "orphans" / index,
+            )
         )
     if model.vacuum is not None:
         policies.append(Vacuum(name, model.vacuum.tables, model.vacuum.analyze, place / "vacuum"))
     _refuse_repeats(policies)
-    return Database(name, model.url, tuple(policies), place)
+    schedule = Schedule(night.cron, night.timezone)
+    return Database(name, model.url, schedule, tuple(policies), place)
+
+
+def _guard(of_database: GuardSection, of_rule: GuardSection) -> Guard:
+    """What is said nearest to the rule holds, key by key."""
+    return Guard(**(of_database.model_dump(exclude_unset=True) | of_rule.model_dump(exclude_unset=True)))
 
 
 def _refuse_repeats(policies: list[Policy]) -> None:

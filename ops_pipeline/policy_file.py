@@ -5,14 +5,17 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
+    Field,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -123,6 +126,12 @@ def _duration(value: object) -> timedelta:
     return duration
 
 
+def _days_ahead(duration: timedelta) -> timedelta:
+    if duration % timedelta(days=1) or duration > timedelta(days=366):
+        raise PydanticCustomError("ahead", "write whole days, 366 at most, for example 14 days")
+    return duration
+
+
 def _cron(value: object) -> str:
     try:
         CronSim(str(value), datetime.now(UTC))
@@ -152,12 +161,21 @@ def _tables(value: object) -> object:
     raise PydanticCustomError("tables", "write all, or a list of tables: [sessions, memories]")
 
 
+def _fraction(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise PydanticCustomError(
+        "fraction", "write a share between 0 and 1, for example 0.5; 1 allows everything"
+    )
+
+
 NAME = r"[^\s.]+"
 Table = Annotated[str, StringConstraints(pattern=rf"^{NAME}(\.{NAME})?$")]
 Column = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 Reference = Annotated[str, StringConstraints(pattern=rf"^({NAME}\.)?{NAME}\.{NAME}$")]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+DaysAhead = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_days_ahead)]
 
 
 class ScheduleSection(Section):
@@ -167,6 +185,13 @@ class ScheduleSection(Section):
     timezone: Annotated[str, BeforeValidator(_timezone)] = "UTC"
 
 
+class GuardSection(Section):
+    """How much may go without asking."""
+
+    max_fraction: Annotated[float, BeforeValidator(_fraction)] = 0.5
+    max_rows: Annotated[int, Field(ge=0)] | None = None
+
+
 class RetentionRule(Section):
     """Rows that grow too old."""
 
@@ -174,6 +199,15 @@ class RetentionRule(Section):
     column: Column
     keep: Duration
     partition: Literal["day"] | None = None
+    ahead: DaysAhead | None = None
+    archive: bool = False
+    guard: GuardSection = GuardSection()
+
+    @model_validator(mode="after")
+    def _ahead_of_partitions(self) -> Self:
+        if self.ahead is not None and self.partition is None:
+            raise PydanticCustomError("ahead", "ahead needs partition: day beside it")
+        return self
 
 
 class OrphansRule(Section):
@@ -182,6 +216,7 @@ class OrphansRule(Section):
     table: Table
     column: Column
     references: Reference
+    guard: GuardSection = GuardSection()
 
 
 class VacuumRule(Section):
@@ -191,13 +226,25 @@ class VacuumRule(Section):
     analyze: bool = True
 
 
+class ThrottleSection(Section):
+    """What makes maintenance pause."""
+
+    replica_lag: Duration | None = timedelta(seconds=60)
+    lock_queue: Annotated[int, Field(ge=0)] | None = 8
+    active_sessions: Annotated[int, Field(ge=1)] | None = None
+    wal_rate: ByteSize | None = None
+
+
 class DatabaseSection(Section):
     """A database and the rules for it."""
 
     url: str
+    schedule: ScheduleSection | None = None
     retention: tuple[RetentionRule, ...] = ()
     orphans: tuple[OrphansRule, ...] = ()
     vacuum: VacuumRule | None = None
+    guard: GuardSection = GuardSection()
+    throttle: ThrottleSection = ThrottleSection()
 
 
 class FileSection(Section):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -79,8 +79,29 @@ class Settings(BaseSettings):
     archive_url: str | None = None
     """The folder for archives; its health is reported."""
 
+    batch_target_seconds: Annotated[float, Field(gt=0, le=60)] = 0.1
+    """How long one batch of a removal should take: what anyone may have to wait behind its locks."""
+
+    archive_batch_target_seconds: Annotated[float, Field(gt=0, le=600)] = 2.0
+    """The same where removed rows are archived first: files of a sensible size need more rows."""
+
+    pause_file: Path = LOCAL / "pause"
+    """While this file exists, maintenance pauses between its batches."""
+
     audit_details_max_bytes: Annotated[int, Field(ge=2, le=8 * 1024 * 1024)] = 65536
     """How long the JSON of an event's `details` may be, as it was sent to the API."""
+
+    webhook_url: Annotated[str | None, Secret] = None
+    """Where failed runs are told, as an HTTP POST. Unset: in the audit log alone."""
+
+    webhook_format: Literal["json", "slack"] | None = None
+    """What the receiver expects. Unset: Slack's shape for hooks.slack.com, JSON for anybody else."""
+
+    dagster_keep_runs_days: Annotated[int, Field(ge=0, le=36500)] = 400
+    """How long Dagster keeps the runs of our jobs, with their events. 0: for ever."""
+
+    dagster_keep_other_runs_days: Annotated[int, Field(ge=0, le=36500)] = 30
+    """How long it keeps every other run of its instance. 0: for ever."""
 
     demo_cloudtrail: Path | None = None
     """CloudTrail files for the demo to import. Unset: `../shared/data/cloudtrail` where it exists."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import psycopg
+from rich import filesize
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -16,7 +17,7 @@ from rich.table import Table
 from ops_pipeline import database, keys
 from ops_pipeline.audit.cloudtrail import ImportReport, Progress
 from ops_pipeline.maintenance import history
-from ops_pipeline.maintenance.plan import Planned
+from ops_pipeline.maintenance.plan import Planned, Unplanned
 from ops_pipeline.maintenance.result import COMPLETED, Result
 
 REFRESH_SECONDS = 0.25
@@ -31,16 +32,49 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, soft_wrap=True, width=None if at_a_terminal else UNWATCHED_WIDTH)
 
 
-def plan_table(planned: Sequence[Planned]) -> Table:
-    """What would go, a policy a row."""
-    table = _table("Policy", "would go:>", "of:>", "share:>", "oldest", "NULL:>", "dead:>", "method")
+def plan_table(planned: Sequence[Planned | Unplanned]) -> Table:
+    """What would go, a policy a row; a policy that cannot be planned has none."""
+    table = _table(
+        "Policy", "would go:>", "of:>", "share:>", "size:>", "oldest", "held:>", "NULL:>", "dead:>",
+        "takes:>", "method",
+    )  # fmt: skip
     for each in planned:
-        oldest = f"{each.oldest:%Y-%m-%d}" if each.oldest else ""
+        if isinstance(each, Unplanned):
+            continue
+        about = "" if each.exact else "~"
         table.add_row(
-            each.policy, f"{each.eligible:,}", f"{each.total:,}", f"{each.fraction:.1%}", oldest,
-            f"{each.unset:,}", f"{each.dead_tuples:,}", each.method,
+            each.policy, f"{about}{each.eligible:,}", f"{about}{each.total:,}", f"{about}{each.fraction:.1%}",
+            filesize.decimal(each.bytes) if each.bytes else "",
+            f"{each.oldest:%Y-%m-%d}" if each.oldest else "",
+            f"{each.held:,}", f"{each.unset:,}", f"{each.dead_tuples:,}",
+            f"{each.seconds:,.0f} s" if each.seconds is not None else "", each.method,
         )  # fmt: skip
     return table
+
+
+def plan_notes(planned: Sequence[Planned | Unplanned]) -> list[str]:
+    """What a person should know of the plan beyond its numbers, a line each."""
+    return [
+        f"{each.policy}: {note}" for each in planned if isinstance(each, Planned) for note in _notes(each)
+    ]
+
+
+def _notes(planned: Planned) -> Iterator[str]:
+    yield from planned.problems
+    if not planned.exact:
+        yield "counting took too long; the numbers marked with ~ are what PostgreSQL's statistics say"
+    if planned.why and planned.eligible:
+        yield f"{planned.method}, because {planned.why}"
+    if planned.held:
+        yield f"{planned.held:,} rows that are due are held (opsctl hold list)"
+    if planned.referenced:
+        yield f"{planned.referenced:,} rows that are due stay, because rows of other tables refer to them"
+    if planned.cascades:
+        yield f"rows of {', '.join(planned.cascades)} go along (ON DELETE CASCADE)"
+    if planned.partitions:
+        yield f"{len(planned.partitions):,} partitions would lose rows"
+    for reason in planned.stops:
+        yield f"the guard would stop it: {reason}"
 
 
 def results_table(results: Sequence[Result]) -> Table:

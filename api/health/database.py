@@ -13,7 +13,7 @@ import sql
 from api.deadline import deadline
 from api.health.check import OK, Finding
 from api.pool import Pool
-from ops_pipeline.policy import Policies
+from ops_pipeline.policy import Policies, Schedule
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -91,13 +91,13 @@ class Database:
         wanted = [rule.name for _, rule in self._policies]
         rows = await self._rows(sql.get("health/maintenance"), {"policies": wanted})
         last = {policy: (finished, left) for policy, finished, left in rows}
-        due = _last_night(self._policies)
+        due = {rule.name: _last_night(database.schedule) for database, rule in self._policies}
         problems = []
         for name in wanted:
             finished, left = last.get(name, (None, None))
             if finished is None:
                 problems.append(f"{name} has never run")
-            elif finished < due:
+            elif finished < due[name]:
                 problems.append(f"{name} last ran {finished:%Y-%m-%d %H:%M} UTC")
             elif left:
                 problems.append(f"{name} left {left:,} rows")
@@ -157,7 +157,7 @@ async def _connect(url: str) -> Connection:
     )
 
 
-def _last_night(policies: Policies) -> datetime:
+def _last_night(schedule: Schedule) -> datetime:
     """When the last night began that should be over by now."""
-    now = datetime.now(ZoneInfo(policies.timezone)) - LATE_AFTER
-    return next(CronSim(policies.cron, now, reverse=True))
+    now = datetime.now(ZoneInfo(schedule.timezone)) - LATE_AFTER
+    return next(CronSim(schedule.cron, now, reverse=True))

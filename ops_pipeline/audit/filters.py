@@ -1,10 +1,10 @@
 """Which events are asked for, and the condition that makes of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import sql as compose
@@ -16,6 +16,9 @@ from ops_pipeline.audit.cursor import Position
 EQUAL = ("event_type", "user_id", "resource_type", "resource_id", "action", "status", "ip", "actor")
 
 NEAR_DAYS = (1, 8)
+FIRST_DAY = datetime(1, 1, 10, tzinfo=UTC)
+LAST_DAY = datetime(9999, 12, 30, tzinfo=UTC)
+"""Outside of these the calendar ends before the days that are near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,14 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A statement that asks for events, and the values it names."""
+    """A statement that asks for events, and the values it names.
 
-    statement: compose.Composed
+    `keep_plan`: whether its plan is good for other values too, so that it pays to prepare the statement.
+    """
+
+    statement: LiteralString
     values: dict[str, Any]
+    keep_plan: bool = False
 
 
 def question(name: str, filters: Filters, **columns: tuple[str, ...]) -> Question:
@@ -58,8 +65,7 @@ def question(name: str, filters: Filters, **columns: tuple[str, ...]) -> Questio
     `columns` are the names that its other placeholders in braces stand for. Raises SearchError.
     """
     clauses, values = _clauses(filters)
-    values |= {"limit": filters.limit, "offset": filters.offset}
-    return Question(_statement(name, clauses, tuple(columns.items())), values)
+    return Question(_statement(name, clauses, filters.limit, tuple(columns.items())), values)
 
 
 def pages(filters: Filters, now: datetime) -> Iterator[Question]:
@@ -67,19 +73,28 @@ def pages(filters: Filters, now: datetime) -> Iterator[Question]:
     one's answer holds in any case.
 
     A page nearly always lies within a day or a week. Said so, PostgreSQL plans and opens a few of the
-    daily partitions and no longer all of them, which takes ten times as long as reading the page.
+    daily partitions and no longer all of them, which takes ten times as long as reading the page. The days
+    are whole ones and stand in the statement itself, which so stays the same until midnight: prepared, it
+    is planned once, for those partitions and any other values.
     """
+    clauses, values = _clauses(filters)
     behind = filters.after.created_at if filters.after is not None else None
-    newest = min((end for end in (filters.end_date, behind) if end is not None), default=now)
-    for days in NEAR_DAYS:
-        near = newest - timedelta(days=days)
-        if filters.start_date is None or filters.start_date < near:
-            yield question("page", replace(filters, start_date=near))
-    yield question("page", filters)
+    newest = min((end for end in (filters.end_date, behind) if end is not None), default=None)
+    today = datetime.combine((newest or now).astimezone(UTC), time.min, UTC)
+    keep_plan = filters.q is None and filters.ip is None  # what these find depends on the value
+    for days in NEAR_DAYS if FIRST_DAY < today < LAST_DAY else ():
+        first = today - timedelta(days=days)
+        if filters.start_date is None or filters.start_date < first:
+            near = [*clauses, ("from_day", first.isoformat())]
+            if newest is not None:
+                near.append(("before_day", (today + timedelta(days=1)).isoformat()))
+            yield Question(_statement("page", tuple(near), filters.limit), values, keep_plan)
+    yield Question(_statement("page", clauses, filters.limit), values)
 
 
 Clause = tuple[str, ...]
-"""The name of a file in `audit/filters`; behind `details` the values of its alternatives."""
+"""The name of a file in `audit/filters`; behind `details` the values of its alternatives, behind
+`from_day` and `before_day` the moment that day begins."""
 
 
 def _clauses(filters: Filters) -> tuple[tuple[Clause, ...], dict[str, Any]]:
@@ -96,23 +111,29 @@ def _clauses(filters: Filters) -> tuple[tuple[Clause, ...], dict[str, Any]]:
     if filters.after is not None:
         clauses.append(("after",))
         values |= {"after_time": filters.after.created_at, "after_id": filters.after.id}
-    return tuple(clauses), values
+    return tuple(clauses), values | {"offset": filters.offset}
 
 
 @lru_cache(maxsize=256)
 def _statement(
-    name: str, clauses: tuple[Clause, ...], columns: tuple[tuple[str, tuple[str, ...]], ...]
-) -> compose.Composed:
+    name: str,
+    clauses: tuple[Clause, ...],
+    limit: int,
+    columns: tuple[tuple[str, tuple[str, ...]], ...] = (),
+) -> LiteralString:
     # The same filters come again and again, and their statement does not change.
     wrapped: list[compose.Composable] = [compose.SQL("({})").format(_clause(*clause)) for clause in clauses]
     condition = compose.SQL(" AND ").join(wrapped or [compose.SQL("true")])
     named = {each: compose.SQL(", ").join(map(compose.Identifier, names)) for each, names in columns}
-    whole = compose.SQL(sql.get(f"audit/{name}")).format(condition=condition, **named)
-    return compose.Composed([compose.SQL(whole.as_string(None))])
+    # A limit that the planner knows: it plans for a page, and not for a tenth of all there is.
+    whole = compose.SQL(sql.get(f"audit/{name}")).format(
+        condition=condition, limit=compose.Literal(limit), **named
+    )
+    return whole.as_string(None)
 
 
-def _clause(name: str, *alternatives: str) -> compose.Composable:
+def _clause(name: str, *given: str) -> compose.Composable:
     text = compose.SQL(sql.get(f"audit/filters/{name}"))
-    if not alternatives:
-        return text
-    return compose.SQL(" OR ").join(text.format(document=compose.Placeholder(each)) for each in alternatives)
+    if name == "details":
+        return compose.SQL(" OR ").join(text.format(document=compose.Placeholder(each)) for each in given)
+    return text.format(*map(compose.Literal, given)) if given else text

@@ -10,6 +10,7 @@ from ops_pipeline import database, embedded, keys, settings
 from ops_pipeline import demo as sample
 from ops_pipeline.cli import api_keys, imports, night, start
 from ops_pipeline.cli.output import complain
+from ops_pipeline.maintenance import partitions
 from ops_pipeline.policy_file import PolicyError
 
 app = typer.Typer(
@@ -28,6 +29,8 @@ FAILED = (
     embedded.EmbeddedServerError,
     database.DatabaseUnavailableError,
     sample.DemoRefusedError,
+    partitions.LockedError,
+    partitions.StraysStayError,
     psycopg.Error,
 )
 

@@ -2,37 +2,54 @@
 
 import typer
 
-from ops_pipeline import database, embedded, nightly, settings, terminal
-from ops_pipeline.cli.opened import opened_policies, url_of
+from ops_pipeline import embedded, nightly, policy, settings, terminal
+from ops_pipeline.cli.opened import opened_policies
 from ops_pipeline.cli.output import Json, complain, console, notes, print_json
-from ops_pipeline.maintenance import partitions
+from ops_pipeline.maintenance.plan import Unplanned
 
 app = typer.Typer()
 
 
 @app.command()
 def migrate(as_json: Json = False) -> None:
-    """Create or update our tables: audit_logs and the schema ops. The application's stay as they are."""
-    with embedded.resolved(settings.load()) as resolved:
-        applied = database.migrate(url_of(resolved))
-        with database.connect(url_of(resolved), "opsctl migrate") as connection:
-            created = partitions.ensure_ahead(connection, "public.audit_logs")
+    """Create or update our tables in every database of the policies: audit_logs and the schema ops.
+
+    The application's tables stay as they are.
+    """
+    loaded = settings.load()
+    policies = policy.load(loaded.policies) if loaded.policies.exists() else None
+    with embedded.resolved(loaded) as resolved:
+        migrated = nightly.migrate(resolved, policies)
     if as_json:
-        print_json({"applied": applied, "partitions_created": created})
-    else:
-        console.print(f"Applied: {', '.join(applied) or 'nothing, the schema is up to date'}")
-        console.print(f"Day partitions of audit_logs created ahead: {created}")
+        print_json({"databases": migrated})
+    for each in migrated:
+        if each.failed is not None:
+            complain(f"{each.database} was not migrated: {each.failed}")
+        elif not as_json:
+            applied = ", ".join(each.applied) or "nothing, the schema is up to date"
+            console.print(f"{each.database}: applied {applied}")
+            console.print(
+                f"{each.database}: day partitions of audit_logs created ahead: {each.partitions_created}"
+            )
+    if any(each.failed is not None for each in migrated):
+        raise typer.Exit(1)
 
 
 @app.command()
 def plan(as_json: Json = False) -> None:
-    """Count what each policy would remove now. Removes nothing."""
-    with opened_policies() as (resolved, policies):
+    """Count what each policy would remove now, and ask the guard. Removes nothing."""
+    with opened_policies(check=False) as (resolved, policies):
         planned = nightly.plan(resolved, policies)
     if as_json:
         print_json({"policies": planned})
     else:
         console.print(terminal.plan_table(planned))
+        for note in terminal.plan_notes(planned):
+            console.print(note, markup=False, highlight=False)
+    unplanned = [each for each in planned if isinstance(each, Unplanned)]
+    for each in unplanned:
+        complain(f"{each.policy} cannot be planned: {each.problem}")
+    raise typer.Exit(1 if unplanned else 0)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 from ops_pipeline import demo as sample
 from ops_pipeline import nightly, services, settings
 from ops_pipeline.cli.imports import CLOUDTRAIL, import_deliveries
-from ops_pipeline.cli.night import migrate, show
+from ops_pipeline.cli.night import show
 from ops_pipeline.cli.opened import opened_policies, url_of
 from ops_pipeline.cli.output import Json, complain, console, notes
 
@@ -42,7 +42,9 @@ def demo(
 def up() -> None:
     """Keep the database, the Dagster UI and its daemon, and the API running until Ctrl-C."""
     with opened_policies(check=False) as (resolved, policies):
-        migrate()
+        for each in nightly.migrate(resolved, policies):
+            if each.failed is not None:
+                complain(f"{each.database} was not migrated: {each.failed}")
         nightly.check(resolved, policies)
         environment = nightly.environment(resolved)
         console.print(f"Dagster  http://{resolved.dagster_host}:{resolved.dagster_port}")

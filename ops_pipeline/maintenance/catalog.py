@@ -34,14 +34,9 @@ class Relation:
 class Heap:
     """A table's own storage, or a leaf partition's. `lower`: no row in it is older than that."""
 
-    schema: str
-    name: str
+    relation: Relation
     blocks: int
     lower: datetime | None
-
-    @property
-    def identifier(self) -> compose.Identifier:
-        return compose.Identifier(self.schema, self.name)
 
 
 def relation(connection: Connection, table: str) -> Relation:
@@ -60,10 +55,15 @@ def primary_key(connection: Connection, table: Relation) -> tuple[str, ...]:
     return tuple(name for (name,) in rows)
 
 
+def columns(connection: Connection, table: Relation) -> dict[str, str]:
+    """The table's columns in their order, each with its type."""
+    return dict(connection.execute(sql.get("catalog/columns"), {"oid": table.oid}).fetchall())
+
+
 def heaps(connection: Connection, table: Relation, column: str) -> list[Heap]:
     """Where the table's rows are, in the order of their names."""
     rows = connection.execute(sql.get("catalog/leaves"), {"oid": table.oid, "column": column})
-    return [Heap(*each) for each in rows]
+    return [Heap(Relation(oid, schema, name), blocks, lower) for oid, schema, name, blocks, lower in rows]
 
 
 def dead_tuples(connection: Connection, table: Relation) -> int:
@@ -156,8 +156,7 @@ def _find(
 def _type_of(
     connection: Connection, table: Relation, column: str, place: Place, key: str, problems: list[str]
 ) -> str | None:
-    rows = connection.execute(sql.get("catalog/columns"), {"oid": table.oid})
-    types: dict[str, str] = dict(rows)
+    types = columns(connection, table)
     if column not in types:
         problems.append(
             place.problem(key, f'{table} has no column "{column}"; {nearest(column, list(types))}')

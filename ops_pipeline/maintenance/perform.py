@@ -6,7 +6,9 @@ from ops_pipeline import policy
 from ops_pipeline.database import Connection, advisory_lock, cancel_on_interrupt, lock_holder
 from ops_pipeline.maintenance import history, orphans, retention, vacuum
 from ops_pipeline.maintenance.result import Result, Work
-from ops_pipeline.maintenance.sweep import Report, Stop
+from ops_pipeline.maintenance.sweep import Report, Run, Stop
+from ops_pipeline.maintenance.throttle import Throttle
+from ops_pipeline.settings import Settings, load
 
 
 def _never() -> str | None:
@@ -21,6 +23,7 @@ def perform(
     connection: Connection,
     rule: policy.Policy,
     *,
+    settings: Settings | None = None,
     dagster_run_id: str | None = None,
     stop: Stop = _never,
     report: Report = _silently,
@@ -29,41 +32,46 @@ def perform(
 
     One run of a policy at a time: while another holds it, nothing is done and the result says who.
     Whatever ends the run early, the batches that were committed stay done and the next run goes on
-    from there. Raises psycopg.Error when the database fails; an interrupt stops the statement on the
-    server first and passes on.
+    from there. `settings` (None: what the environment says) has the time a batch should take, the pause
+    file and where archives go. Raises psycopg.Error when the database fails; an interrupt stops the
+    statement on the server first and passes on.
     """
+    given = settings or load()
     lock = f"ops: {rule.name}"
     with advisory_lock(connection, lock) as taken:
         if not taken:
             reason = f"another run is working on it: {lock_holder(connection, lock)}"
             return history.skip(connection, rule.name, reason, dagster_run_id)
         record = history.begin(connection, rule.name, dagster_run_id)
+        throttle = Throttle(_limits(rule), given.pause_file)
+        run = Run(connection, record, throttle, stop, report)
         try:
             with cancel_on_interrupt(connection):
-                work = _work(connection, rule, record, stop, report)
+                work = _work(run, rule, given)
         except Exception as error:
-            record.broke_off(connection, "failed", _in_one_line(error))
+            record.broke_off(connection, "failed", _in_one_line(error), throttle.as_json())
             raise
         except BaseException as interrupt:
-            record.broke_off(connection, "interrupted", f"interrupted ({type(interrupt).__name__})")
+            reason = f"interrupted ({type(interrupt).__name__})"
+            record.broke_off(connection, "interrupted", reason, throttle.as_json())
             raise
-        return record.finish(connection, work)
+        return record.finish(connection, work, throttle.as_json())
 
 
-def _work(
-    connection: Connection,
-    rule: policy.Policy,
-    record: history.Record,
-    stop: Stop,
-    report: Report,
-) -> Work:
+def _work(run: Run, rule: policy.Policy, settings: Settings) -> Work:
     match rule:
         case policy.Retention():
-            return retention.remove_expired(connection, rule, record, stop=stop, report=report)
+            return retention.remove_expired(run, rule, settings)
         case policy.Orphans():
-            return orphans.remove_orphans(connection, rule, record, stop=stop, report=report)
+            return orphans.remove_orphans(run, rule, settings)
         case policy.Vacuum():
-            return vacuum.vacuum(connection, rule, record, stop=stop, report=report)
+            return vacuum.vacuum(run.connection, rule, run.record, stop=run.stop, report=run.report)
+
+
+def _limits(rule: policy.Policy) -> policy.Throttle:
+    if isinstance(rule, policy.Vacuum):
+        return policy.Throttle(None, None, None, None)  # VACUUM has its own cost delay
+    return rule.throttle
 
 
 def _in_one_line(error: Exception) -> str:

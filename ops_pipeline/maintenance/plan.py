@@ -1,94 +1,69 @@
-"""What the policies would remove now. Reads only."""
+"""What the policies would remove now, and whether the guard would let them. Reads only."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from psycopg import sql as compose
+import psycopg
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, row
-from ops_pipeline.maintenance import catalog, orphans, retention, vacuum
+from ops_pipeline import database, policy
+from ops_pipeline.maintenance import catalog, guard, holds
+from ops_pipeline.maintenance.planned import Planned, plan_one
+from ops_pipeline.policy_file import PolicyError
+
+__all__ = ["LIMIT_SECONDS", "Planned", "Unplanned", "plan", "plan_all", "plan_one"]
+
+LIMIT_SECONDS = 30.0
+"""How long the rows of one policy are counted before an estimate has to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """What one policy would do, in rows.
-
-    `eligible` of `total` would go, which is `fraction` of them. `unset`: rows whose time or reference
-    is NULL, which are kept. `oldest`, `newest`: of the eligible rows. `dead_tuples`: dead row versions
-    that wait for VACUUM, which itself removes no rows.
-    """
+class Unplanned:
+    """A policy of which nothing can be said now, and the `problem`. It hides none of the others."""
 
     policy: str
-    eligible: int
-    total: int
-    fraction: float
-    method: str
-    unset: int = 0
-    oldest: datetime | None = None
-    newest: datetime | None = None
-    dead_tuples: int = 0
+    problem: str
+    eligible: None = None
+    fraction: None = None
+    method: None = None
 
 
-def plan(connection: Connection, database: policy.Database) -> Iterator[Planned]:
+def plan_all(
+    policies: policy.Policies, environment: Mapping[str, str], *, limit_seconds: float = LIMIT_SECONDS
+) -> Iterator[Planned | Unplanned]:
+    """What every policy of every database would do now, in the order of the file.
+
+    Each is asked over a connection to its database; one that does not answer leaves its policies unplanned.
+    """
+    for each in policies.databases:
+        try:
+            url = each.url(environment)
+            with database.connect(url, "ops plan") as connection:
+                yield from plan(connection, each, limit_seconds=limit_seconds)
+        except (database.DatabaseUnavailableError, PolicyError) as error:
+            yield from (Unplanned(rule.name, str(error)) for rule in each.policies)
+
+
+def plan(
+    connection: database.Connection, of: policy.Database, *, limit_seconds: float = LIMIT_SECONDS
+) -> Iterator[Planned | Unplanned]:
     """What each policy of the database would do if it ran now, in the order of a night.
 
-    Counts are exact: each table is read once. An orphan whose parent tonight's retention has yet to
-    remove is counted on the night itself. The policies must have passed `catalog.check`.
+    An orphan whose parent tonight's retention has yet to remove is counted on the night itself.
     """
-    for rule in database.policies:
-        match rule:
-            case policy.Retention():
-                yield _retention(connection, rule)
-            case policy.Orphans():
-                yield _orphans(connection, rule)
-            case policy.Vacuum():
-                yield _vacuum(connection, rule)
+    for rule in of.policies:
+        try:
+            catalog.check(connection, replace(of, policies=(rule,)))
+            planned = plan_one(connection, rule, limit_seconds=limit_seconds)
+            yield replace(planned, stops=_stops(connection, rule, planned))
+        except (PolicyError, holds.HoldUnclearError) as error:
+            yield Unplanned(rule.name, str(error))
+        except psycopg.Error as error:
+            yield Unplanned(rule.name, (error.diag.message_primary or str(error)).strip())
 
 
-def _retention(connection: Connection, rule: policy.Retention) -> Planned:
-    table = catalog.relation(connection, rule.table)
-    statement = compose.SQL(sql.get("retention/count")).format(
-        table=table.identifier, column=compose.Identifier(rule.column)
-    )
-    values = {"cutoff": retention.cutoff(connection, rule)}
-    eligible, total, oldest, newest, unset = row(connection, statement, values)
-    return Planned(
-        rule.name,
-        eligible,
-        total,
-        _fraction(eligible, total),
-        "block ranges",
-        unset,
-        oldest,
-        newest,
-        catalog.dead_tuples(connection, table),
-    )
-
-
-def _orphans(connection: Connection, rule: policy.Orphans) -> Planned:
-    statement = compose.SQL(sql.get("orphans/count")).format(**orphans.names(connection, rule))
-    eligible, total, unset = row(connection, statement)
-    return Planned(
-        rule.name,
-        eligible,
-        total,
-        _fraction(eligible, total),
-        "anti-join by key windows",
-        unset,
-        dead_tuples=catalog.dead_tuples(connection, catalog.relation(connection, rule.table)),
-    )
-
-
-def _vacuum(connection: Connection, rule: policy.Vacuum) -> Planned:
-    tables = vacuum.tables(connection, rule)
-    live = sum(catalog.live_tuples(connection, table) for table in tables)
-    dead = sum(catalog.dead_tuples(connection, table) for table in tables)
-    method = "VACUUM (ANALYZE)" if rule.analyze else "VACUUM"
-    return Planned(rule.name, 0, live, 0.0, method, dead_tuples=dead)
-
-
-def _fraction(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+def _stops(connection: database.Connection, rule: policy.Policy, planned: Planned) -> tuple[str, ...]:
+    if isinstance(rule, policy.Vacuum) or not database.scalar(connection, sql.get("plan/migrated")):
+        return ()
+    return guard.reasons(connection, rule, planned, now=datetime.now(UTC))

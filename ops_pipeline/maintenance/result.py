@@ -1,28 +1,39 @@
 """What a policy's run did."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-Outcome = Literal["running", "done", "stopped", "interrupted", "failed", "skipped"]
+Outcome = Literal["running", "done", "stopped", "guarded", "interrupted", "failed", "skipped"]
 """done: everything that was due is gone. stopped: ended early on purpose, the next run goes on.
-skipped: another run holds the policy. interrupted and failed are kept in the history and raised."""
+guarded: nothing was removed, a person has to approve the plan first. skipped: another run holds the
+policy. interrupted and failed are kept in the history and raised."""
 
 COMPLETED = "completed"
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one kind of policy did to its tables."""
+    """What one kind of policy did to its tables.
+
+    `plan`: the stored plan that has to be approved before anything may go. `approval`: the approved plan
+    that let this run through. `details` are kept in the history.
+    """
 
     stopped_reason: str
-    left: int
+    left: int | None
     oldest: datetime | None = None
     dead_tuples_before: int = 0
     dead_tuples_after: int = 0
+    plan: str | None = None
+    approval: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def outcome(self) -> Outcome:
+        if self.plan is not None:
+            return "guarded"
         return "done" if self.stopped_reason == COMPLETED else "stopped"
 
 
@@ -30,9 +41,11 @@ class Work:
 class Result:
     """One policy's run.
 
-    `examined`, `removed`: rows looked at and removed. `left`: rows the policy would still remove, None
-    when nobody looked. `oldest`: the oldest row that the table still holds. VACUUM removes no rows: it
-    looks at tables, leaves those it could not have, and what it brings is in the dead tuples.
+    `examined`, `removed`, `archived`: rows looked at (about), removed, and put into the archive first.
+    `left`: rows the policy would still remove, None when nobody looked. `planned`: rows that were to go when
+    the run began. `oldest`: the oldest row that the table still holds. `working` and `pausing` are parts of
+    `seconds`. `wal_bytes`: what the server wrote meanwhile. VACUUM removes no rows: it looks at tables,
+    leaves those it could not have, and what it brings is in the dead tuples.
     """
 
     policy: str
@@ -45,3 +58,13 @@ class Result:
     oldest: datetime | None = None
     dead_tuples_before: int = 0
     dead_tuples_after: int = 0
+    run_id: int | None = None
+    method: str = ""
+    planned: int | None = None
+    archived: int = 0
+    bytes: int = 0
+    wal_bytes: int = 0
+    working: float = 0.0
+    pausing: float = 0.0
+    pauses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)

@@ -1,27 +1,28 @@
-"""A table walked in windows: a transaction each, its place kept, its size fitted to a time."""
+"""A table swept window by window: a transaction each, its place kept, its size fitted to a time."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 import sql
 from ops_pipeline.database import Connection
 from ops_pipeline.maintenance.history import Record
+from ops_pipeline.maintenance.pace import Pace
+from ops_pipeline.maintenance.removal import Remover, Terms
 from ops_pipeline.maintenance.result import COMPLETED
+from ops_pipeline.maintenance.throttle import Throttle
+from ops_pipeline.maintenance.windows import Position, Walk, Window
 
-TARGET_SECONDS = 0.1
-"""How long a batch should take: long enough to be worth its commit, short enough for anyone who waits
-behind its locks, and for whoever asks us to stop."""
+FIRST_WAIT_SECONDS = 0.05
+"""How long a batch waits for somebody's lock before it passes over what is locked."""
+SECOND_WAIT_SECONDS = 1.0
+"""How long the second visit waits; it comes when everything else is done."""
 
 BLOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 """Somebody else's lock was in the way; the batch is rolled back and may be tried again."""
-
-Position = list[Any]
-"""A place in a table, as JSON can hold it."""
 
 Stop = Callable[[], str | None]
 """Asked before each batch: None to go on, or the reason to stop."""
@@ -31,122 +32,118 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What one window held. `position` is its end, None when the table is at its end."""
+class Run:
+    """A policy's run, as those see it who do its work.
 
-    examined: int
-    removed: int
-    position: Position | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How large a window may be, in the sweep's own unit."""
-
-    first: int
-    least: int
-    most: int
-
-
-class Sweep(Protocol):
-    """A way to walk a table."""
-
-    sizes: Sizes
-
-    def batch(self, after: Position | None, until: Position | None, size: int, *, skip_locked: bool) -> Batch:
-        """Does the window of `size` that follows `after` (None: from the table's start) and ends at
-        `until` at the latest, passing over locked rows if told to. The caller commits."""
-
-
-def work_through(connection: Connection, sweep: Sweep, record: Record, *, stop: Stop, report: Report) -> str:
-    """Walks the whole table, batch by batch, and says why it ended.
-
-    A sweep that stopped before its end, for whatever reason, goes on where it stopped and then does
-    the part before that. Position and counts are saved in each batch's own transaction, so a crash
-    loses at most the batch at work, which PostgreSQL rolls back.
+    `planned`: about how many rows are to go, for telling how much time is left.
     """
-    pace = _Pace(sweep.sizes)
-    done = 0
-    for start, until in _laps(connection, record.policy):
-        position = start
-        while True:
-            if (reason := stop()) is not None:
+
+    connection: Connection
+    record: Record
+    throttle: Throttle
+    stop: Stop
+    report: Report
+    planned: int = 0
+
+
+@dataclass(slots=True)
+class Sweep:
+    """One walk through a table, removing what may go. `work_through` does all of it."""
+
+    run: Run
+    walk: Walk
+    remover: Remover
+    pace: Pace
+    removed: int = 0
+    _locked: list[Window] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
+    _reported: float = field(default_factory=time.monotonic)
+
+    def work_through(self) -> str:
+        """Walks the whole table and says why it ended: COMPLETED, or the reason to stop.
+
+        A sweep that stopped before its end, for whatever reason, goes on where it stopped and then does
+        the part before that. Position and counts are saved in each batch's own transaction, so a crash
+        loses at most the batch at work, which PostgreSQL rolls back. Where rows were locked, the window is
+        done without them and visited once more at the end.
+        """
+        for after, until in self._laps():
+            position = after
+            while True:
+                if (reason := self._asked_to_stop()) is not None:
+                    return reason
+                window = self.walk.window(position, until, self.pace.size)
+                if window is None:
+                    break
+                if not self._remove(window):
+                    continue  # the same place again, in a smaller piece
+                position = window.position
+        for window in self._locked:
+            if (reason := self._asked_to_stop()) is not None:
                 return reason
-            batch = _one_batch(connection, sweep, record, pace, (position, until))
-            done += batch.removed
-            if pace.time_to_report():
-                report(f"{record.policy}: {done:,} rows removed so far")
-            position = batch.position
-            if position is None:
-                break
-    connection.execute(sql.get("history/clear_position"), {"policy": record.policy})
-    return COMPLETED
+            self._visit_again(window)
+        self.run.connection.execute(sql.get("history/clear_position"), {"policy": self.run.record.policy})
+        return COMPLETED
 
+    def _laps(self) -> list[tuple[Position | None, Position | None]]:
+        values = {"policy": self.run.record.policy, "walk": self.walk.name}
+        saved = self.run.connection.execute(sql.get("history/load_position"), values).fetchone()
+        return [(None, None)] if saved is None else [(saved[0], None), (None, saved[0])]
 
-def _laps(connection: Connection, policy: str) -> list[tuple[Position | None, Position | None]]:
-    saved = connection.execute(sql.get("history/load_position"), {"policy": policy}).fetchone()
-    return [(None, None)] if saved is None else [(saved[0], None), (None, saved[0])]
+    def _asked_to_stop(self) -> str | None:
+        if (reason := self.run.stop()) is not None:
+            return reason
+        paused = self.run.throttle.paused_seconds
+        reason = self.run.throttle.wait(self.run.connection, self.run.stop)
+        if self.run.throttle.paused_seconds > paused:
+            self.run.record.note_pauses(self.run.connection, self.run.throttle.as_json())
+        return reason
 
-
-def _one_batch(
-    connection: Connection,
-    sweep: Sweep,
-    record: Record,
-    pace: "_Pace",
-    bounds: tuple[Position | None, Position | None],
-) -> Batch:
-    for pause in (0.2, 0.4):
+    def _remove(self, window: Window) -> bool:
+        """Removes the window; False when it took too long and nothing was done."""
+        began = time.monotonic()
         try:
-            return _try(connection, sweep, record, pace, bounds, skip_locked=False)
+            self.removed += self.remover.remove(window, self._terms())
         except BLOCKED:
-            pace.halve()
-            time.sleep(pause)
-    # What is locked all the time must not keep the rows behind it.
-    return _try(connection, sweep, record, pace, bounds, skip_locked=True)
+            self._locked.append(window)
+            self._remove_what_is_free(window)
+        except psycopg.errors.QueryCanceled:
+            # An operator's cancel has the same SQLSTATE; it comes before the time is over.
+            if self.pace.at_its_least or time.monotonic() - began < self.pace.limit_seconds:
+                raise
+            self.pace.halve()
+            return False
+        self.pace.fit(time.monotonic() - began)
+        self._tell()
+        return True
 
+    def _remove_what_is_free(self, window: Window) -> None:
+        # PostgreSQL passes over locked rows three to five times more slowly: only where there are any.
+        with suppress(*BLOCKED):  # by a lock on the table, or on a row that a cascade would take
+            self.removed += self.remover.remove(window, self._terms(skip_locked=True))
 
-def _try(
-    connection: Connection,
-    sweep: Sweep,
-    record: Record,
-    pace: "_Pace",
-    bounds: tuple[Position | None, Position | None],
-    *,
-    skip_locked: bool,
-) -> Batch:
-    began = time.monotonic()
-    with connection.transaction():
-        batch = sweep.batch(*bounds, pace.size, skip_locked=skip_locked)
-        record.add(connection, batch.examined, batch.removed)
-        if batch.position is not None:
-            _save(connection, record.policy, batch.position)
-    pace.fit(time.monotonic() - began)
-    return batch
+    def _visit_again(self, window: Window) -> None:
+        terms = Terms(SECOND_WAIT_SECONDS, self.pace.limit_seconds)
+        try:
+            self.removed += self.remover.remove(window, terms)
+        except BLOCKED:
+            self.run.report(
+                f"{self.run.record.policy}: rows of {window.heap} are still locked by others; "
+                "they are kept, and the next run tries again"
+            )
 
+    def _terms(self, *, skip_locked: bool = False) -> Terms:
+        limit = self.pace.limit_seconds
+        return Terms(FIRST_WAIT_SECONDS, limit, skip_locked=skip_locked, walk=self.walk.name)
 
-def _save(connection: Connection, policy: str, position: Position) -> None:
-    values = {"policy": policy, "position": Jsonb(position)}
-    connection.execute(sql.get("history/save_position"), values)
-
-
-class _Pace:
-    """Fits the size of the next window to how long the last one took."""
-
-    def __init__(self, sizes: Sizes) -> None:
-        self.size = sizes.first
-        self._sizes = sizes
-        self._reported = time.monotonic()
-
-    def fit(self, seconds: float) -> None:
-        factor = min(2.0, max(0.5, TARGET_SECONDS / max(seconds, 1e-6)))
-        self.size = max(self._sizes.least, min(self._sizes.most, round(self.size * factor)))
-
-    def halve(self) -> None:
-        self.size = max(self._sizes.least, self.size // 2)
-
-    def time_to_report(self, every: float = 2.0) -> bool:
+    def _tell(self, every: float = 2.0) -> None:
         now = time.monotonic()
-        due = now - self._reported >= every
-        if due:
-            self._reported = now
-        return due
+        if now - self._reported < every:
+            return
+        self._reported = now
+        rate = self.removed / max(now - self._began, 1e-6)
+        left = max(0, self.run.planned - self.removed)
+        time_left = f", about {left / rate:,.0f} s left" if rate and self.run.planned else ""
+        self.run.report(
+            f"{self.run.record.policy}: {self.removed:,} rows removed so far, {rate:,.0f} a second{time_left}"
+        )

@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from ops_pipeline import policy
-from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.maintenance.result import Result
+from ops_pipeline.orchestration import resume
 from ops_pipeline.orchestration.databases import Databases
+
+AFTER_A_KILL = dg.RetryPolicy(max_retries=1, delay=5)
+"""For a step whose process was killed. What fails for a reason of its own says so and is not tried again."""
 
 
 def key(rule: policy.Policy) -> dg.AssetKey:
@@ -28,11 +31,17 @@ def _asset(
         deps=[key(each) for each in after],
         group_name=database.name,
         kinds={"postgres", rule.kind},
+        pool=database.name,
+        retry_policy=AFTER_A_KILL,
         description=_describe(rule),
     )
     def carry_out(context: dg.AssetExecutionContext, databases: Databases) -> dg.MaterializeResult[None]:
-        with databases.connect(database, rule.name) as connection:
-            result = perform(connection, rule, dagster_run_id=context.run.run_id, report=context.log.info)
+        try:
+            result = resume.carry_out(databases, database, rule, context)
+        except Exception as error:
+            raise dg.Failure(
+                f"{rule.name} failed: {error}. What was committed before stays done.", allow_retries=False
+            ) from error
         if result.outcome == "skipped":
             raise dg.Failure(
                 f"{rule.name} was not carried out: {result.stopped_reason}. Nothing was changed. "

@@ -26,8 +26,8 @@ def _nothing_expired_left(database: policy.Database, rule: policy.Retention) -> 
         name="nothing_expired_left",
         description=f"No row of {rule.table} is left that the last run should have removed.",
     )
-    def check(databases: Databases) -> dg.AssetCheckResult:
-        with databases.connect(database, f"check {rule.name}") as connection:
+    def check(context: dg.AssetCheckExecutionContext, databases: Databases) -> dg.AssetCheckResult:
+        with databases.connect(database, f"check {rule.name}", context.run.run_id) as connection:
             before = retention.due(connection, rule)
             rows, _ = retention.left(connection, rule, before)
         return _verdict(rows, f"{rows:,} rows of {rule.table} are older than {before:%Y-%m-%d %H:%M} UTC")
@@ -41,8 +41,8 @@ def _nothing_orphaned_left(database: policy.Database, rule: policy.Orphans) -> d
         name="nothing_orphaned_left",
         description=f"Every {rule.column} in {rule.table} names a row of {rule.parent}.",
     )
-    def check(databases: Databases) -> dg.AssetCheckResult:
-        with databases.connect(database, f"check {rule.name}") as connection:
+    def check(context: dg.AssetCheckExecutionContext, databases: Databases) -> dg.AssetCheckResult:
+        with databases.connect(database, f"check {rule.name}", context.run.run_id) as connection:
             rows = orphans.left(connection, rule)
         return _verdict(rows, f"{rows:,} rows of {rule.table} have a {rule.column} that {rule.parent} lacks")
 

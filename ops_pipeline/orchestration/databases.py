@@ -13,13 +13,31 @@ class Databases(dg.ConfigurableResource[None]):
     """The databases of `policies.yaml`; where they are comes from the environment when a step runs."""
 
     @contextmanager
-    def connect(self, wanted: policy.Database, step: str) -> Iterator[database.Connection]:
+    def connect(self, wanted: policy.Database, step: str, run_id: str) -> Iterator[database.Connection]:
         """A connection for one step, after the database's policies were held against its tables.
 
-        Raises PolicyError when one of them does not fit, before anything is done.
+        While it lasts it holds `run_lock(run_id)`: the proof that somebody carries the run on.
+
+        Raises DatabaseUnavailableError, and PolicyError when a policy does not fit, before anything is done.
         """
+        with self.reach(wanted, step) as connection:
+            database.share_lock(connection, run_lock(run_id))
+            catalog.check(connection, wanted)
+            yield connection
+
+    @contextmanager
+    def reach(self, wanted: policy.Database, step: str) -> Iterator[database.Connection]:
+        """A connection, and nothing more. Raises DatabaseUnavailableError, which names the database."""
         with embedded.resolved(settings.load()) as resolved:
             url = wanted.url(settings.environment(resolved))
-            with database.connect(url, f"ops {step}", lock_timeout="500ms") as connection:
-                catalog.check(connection, wanted)
+            try:
+                connection = database.connect(url, f"ops {step}", lock_timeout="500ms")
+            except database.DatabaseUnavailableError as error:
+                raise database.DatabaseUnavailableError(f"{wanted.name}: {error}") from error
+            with connection:
                 yield connection
+
+
+def run_lock(run_id: str) -> str:
+    """The advisory lock that every step of that Dagster run holds, shared, in the database it works on."""
+    return f"ops: dagster run {run_id}"

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ops_pipeline import policy
-from ops_pipeline.orchestration import assets, checks, night
+from ops_pipeline.orchestration import alerts, assets, checks, house, lost, night
 from ops_pipeline.orchestration.databases import Databases
 
 
@@ -13,5 +13,12 @@ def definitions(policies: policy.Policies) -> dg.Definitions:
         assets=[asset for database in policies.databases for asset in assets.of(database)],
         asset_checks=[check for database in policies.databases for check in checks.of(database)],
         resources={"databases": Databases()},
+        executor=night.EXECUTOR,
     )
-    return dg.Definitions.merge(maintained, night.definitions(policies))
+    return dg.Definitions.merge(
+        maintained,
+        night.definitions(policies),
+        house.definitions(policies),
+        alerts.definitions(policies),
+        lost.definitions(policies),
+    )

@@ -1,14 +1,12 @@
 """Runs the nightly job from this process and waits for it, with or without a daemon."""
 
 import os
-import re
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 
 from ops_pipeline import policy, settings
-from ops_pipeline.orchestration import gather, night
+from ops_pipeline.orchestration import failure, gather, night
 from ops_pipeline.orchestration import instance as dagster_instance
 
 
@@ -28,7 +26,7 @@ class Run:
 def nightly_job() -> dg.JobDefinition:
     """The job as this environment has it; the processes of its steps build it again from here."""
     policies = policy.load(settings.load().policies)
-    return gather.definitions(policies).resolve_job_def(night.JOB)
+    return gather.definitions(policies).resolve_job_def(night.job_of_all(policies))
 
 
 def run_night(resolved: settings.Settings) -> Run:
@@ -47,17 +45,7 @@ def run_night(resolved: settings.Settings) -> Run:
         )
         run = instance.get_run_by_id(result.run_id)
         failures = tuple(
-            f"{event.step_key}: {_reason(event.step_failure_data.error)}"
+            f"{event.step_key}: {failure.reason(event.step_failure_data.error)}"
             for event in result.get_step_failure_events()
         )
         return Run(result.run_id, run.status.value if run else "unknown", failures)
-
-
-def _reason(error: Any) -> str:
-    """What the failed step said. Dagster's class for it is not public."""
-    if error is None:
-        return "the step ended without a word"
-    # The outer error is Dagster's "error while executing"; the one that says why is its cause.
-    while error.cause is not None:
-        error = error.cause
-    return re.sub(r"^[\w.]+: ", "", str(error.message).strip())  # without the name of its class

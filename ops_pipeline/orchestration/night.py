@@ -1,33 +1,64 @@
-"""The nightly job and when it runs."""
+"""The nightly jobs and when they run: one for each database, so that none fails with another."""
 
 import dagster as dg
 
 from ops_pipeline import policy
+from ops_pipeline.orchestration import house
 
-JOB = "nightly_maintenance"
+EVERY_DATABASE = "nightly_maintenance"
+"""The job of a whole fleet at once, which `opsctl run` starts; only where there are several databases."""
 
 # Each step is a process of its own, so that it can be ended on its own; forked from one that has
-# imported everything, it starts in a tenth of a second.
+# imported everything, it starts in a tenth of a second. The in-process executor would start a step again
+# when it is told to stop.
 PRELOADED = {"preload_modules": ["ops_pipeline.orchestration.gather"]}
 EXECUTOR = dg.multiprocess_executor.configured(
     {"max_concurrent": 2, "start_method": {"forkserver": PRELOADED}}
 )
 
 
+def job_of(database: policy.Database) -> str:
+    """The database's nightly job; its schedule has the same name."""
+    return f"nightly_{database.name}"
+
+
+def job_of_all(policies: policy.Policies) -> str:
+    """The job that carries every policy of the file out."""
+    return job_of(policies.databases[0]) if len(policies.databases) == 1 else EVERY_DATABASE
+
+
 def definitions(policies: policy.Policies) -> dg.Definitions:
-    """One job for every policy and check; one schedule, on from the start so that nobody forgets it."""
+    """A job and a schedule for each database; schedules are on from the start so that nobody forgets them."""
+    nights = [_night(database) for database in policies.databases]
+    if len(policies.databases) > 1:
+        nights.append(_every_database())
+    return dg.Definitions.merge(*nights)
+
+
+def _night(database: policy.Database) -> dg.Definitions:
     job = dg.define_asset_job(
-        JOB,
-        selection=dg.AssetSelection.all(),
-        description="Retention, then orphans, then VACUUM; and whether anything is left.",
+        job_of(database),
+        selection=dg.AssetSelection.groups(database.name) | dg.AssetSelection.assets(house.KEY),
+        description=f"A night of {database.name}: retention, then orphans, then VACUUM; and whether "
+        "anything is left.",
         executor_def=EXECUTOR,
     )
     schedule = dg.ScheduleDefinition(
-        name="nightly",
+        name=job_of(database),
         job=job,
-        cron_schedule=policies.cron,
-        execution_timezone=policies.timezone,
+        cron_schedule=database.schedule.cron,
+        execution_timezone=database.schedule.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Carries every policy out once a night.",
+        description=f"Carries every policy of {database.name} out once a night.",
     )
     return dg.Definitions(jobs=[job], schedules=[schedule])
+
+
+def _every_database() -> dg.Definitions:
+    job = dg.define_asset_job(
+        EVERY_DATABASE,
+        selection=dg.AssetSelection.all(),
+        description="The night of every database in one run, by hand. One that fails keeps none of the rest.",
+        executor_def=EXECUTOR,
+    )
+    return dg.Definitions(jobs=[job])

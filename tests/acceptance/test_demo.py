@@ -19,7 +19,7 @@ RUNS = "{runsOrError(limit: 10) {... on Runs {results {runId status jobName}}}}"
 ASSET = """{assetOrError(assetKey: {path: ["app", "retention", "sessions"]}) {... on Asset {
   assetMaterializations(limit: 10) {runId metadataEntries {label ... on IntMetadataEntry {intValue}}}}}}"""
 SCHEDULE = """{scheduleOrError(scheduleSelector: {repositoryName: "__repository__",
-  repositoryLocationName: "ops_pipeline", scheduleName: "nightly"}) {... on Schedule {
+  repositoryLocationName: "ops_pipeline", scheduleName: "nightly_app"}) {... on Schedule {
   cronSchedule scheduleState {status} futureTicks(limit: 1) {results {timestamp}}}}}"""
 
 
@@ -115,7 +115,7 @@ def test_up_shows_the_run_and_the_schedule_and_leaves_no_process(
     _wait_until_it_answers(process, f"{api}/health/ready")
 
     runs = _ask(dagster, RUNS)["runsOrError"]["results"]
-    assert {"runId": first_night["run_id"], "status": "SUCCESS", "jobName": "nightly_maintenance"} in runs
+    assert {"runId": first_night["run_id"], "status": "SUCCESS", "jobName": "nightly_app"} in runs
     materializations = _ask(dagster, ASSET)["assetOrError"]["assetMaterializations"]
     (first,) = (each for each in materializations if each["runId"] == first_night["run_id"])
     metadata = {each["label"]: each.get("intValue") for each in first["metadataEntries"]}

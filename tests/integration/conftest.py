@@ -7,9 +7,10 @@ import pytest
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection
-from ops_pipeline.maintenance.orphans import OrphanedRows
-from ops_pipeline.maintenance.retention import ExpiredRows
-from ops_pipeline.maintenance.sweep import Sizes
+from ops_pipeline.maintenance.windows import Sizes
+from ops_pipeline.maintenance.windows.blocks import BlockRanges
+from ops_pipeline.maintenance.windows.keys import KeyWindows
+from ops_pipeline.maintenance.windows.slices import TimeSlices
 
 APPLICATION = """
 CREATE TABLE sessions (
@@ -51,8 +52,9 @@ def application(connection: Connection) -> Connection:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many batches even in a small table."""
-    monkeypatch.setattr(ExpiredRows, "sizes", Sizes(8, 8, 8))
-    monkeypatch.setattr(OrphanedRows, "sizes", Sizes(100, 100, 100))
+    monkeypatch.setattr(BlockRanges, "sizes", Sizes(8, 8, 8))
+    monkeypatch.setattr(KeyWindows, "sizes", Sizes(100, 100, 100))
+    monkeypatch.setattr(TimeSlices, "sizes", Sizes(100, 100, 100))
 
 
 @pytest.fixture

@@ -4,16 +4,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, connect, scalar
 from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.maintenance.plan import plan
+from ops_pipeline.settings import Settings
 
 EXPIRED = "SELECT count(*) FROM sessions WHERE created_at < now() - interval '30 days'"
 
@@ -106,6 +109,88 @@ def test_a_locked_row_keeps_only_itself(
     assert perform(application, retention).removed == 1
 
 
+def test_what_was_locked_is_visited_again_at_the_end(
+    application: Connection, retention: policy.Retention, small_batches: None, url: str
+) -> None:
+    with psycopg.connect(url) as other:
+        other.execute("SELECT FROM sessions WHERE created_at < now() - interval '30 days' LIMIT 1 FOR UPDATE")
+        batches = iter(range(1000))
+
+        def let_go_later() -> None:
+            if next(batches) == 20:
+                other.rollback()
+
+        result = perform(application, retention, stop=let_go_later)
+
+    assert (result.outcome, result.removed, result.left) == ("done", 3000, 0)
+
+
+def test_the_pause_file_pauses_a_run_and_the_history_says_so(
+    application: Connection, retention: policy.Retention, tmp_path: Path
+) -> None:
+    pause = tmp_path / "pause"
+    pause.touch()
+    threading.Timer(0.5, pause.unlink).start()
+
+    result = perform(application, retention, settings=Settings(pause_file=pause))
+
+    assert (result.outcome, result.removed) == ("done", 3000)
+    assert result.pauses["pause_file"]["count"] >= 2
+    assert result.pausing == pytest.approx(result.pauses["pause_file"]["seconds"])
+    assert result.working > 0
+    assert result.wal_bytes > 0
+
+
+def test_what_was_removed_is_accounted_for_in_the_audit_log(
+    application: Connection, retention: policy.Retention
+) -> None:
+    result = perform(application, retention)
+    perform(application, retention)
+
+    ((action, by, details),) = application.execute("SELECT action, created_by, details FROM audit_logs")
+    assert (action, by) == ("rows.removed", "system")
+    assert (details["policy"], details["rows_removed"], details["run"]) == (
+        "app/retention/sessions",
+        3000,
+        result.run_id,
+    )
+
+
+def test_a_place_saved_by_another_walk_is_not_taken(
+    application: Connection, retention: policy.Retention
+) -> None:
+    application.execute(
+        "INSERT INTO ops.maintenance_cursors (policy, walk, position)"
+        """ VALUES ('app/retention/sessions', 'time slices', '["2026-01-01"]')"""
+    )
+
+    assert perform(application, retention).removed == 3000
+
+
+FEW_EXPIRED = """
+TRUNCATE sessions;
+CREATE INDEX ON sessions (created_at);
+CREATE TEMPORARY TABLE times AS
+SELECT now() - interval '31 days' - interval '1 second' * n AS at FROM generate_series(1, 40) n
+UNION ALL SELECT now() - interval '1 second' * (n % %(moments)s) FROM generate_series(1, 60000) n;
+"""
+
+
+@pytest.mark.parametrize("order", ["at", "random()"])
+@pytest.mark.parametrize(("moments", "method"), [(60_000, "time slices"), (24, "key windows")])
+def test_an_index_is_used_where_few_rows_go(
+    application: Connection, retention: policy.Retention, order: str, moments: int, method: str
+) -> None:
+    application.execute(FEW_EXPIRED.replace("%(moments)s", str(moments)))
+    application.execute(f"INSERT INTO sessions (created_at, note) SELECT at, '' FROM times ORDER BY {order}")  # noqa: S608
+    application.execute("ANALYZE sessions")
+
+    result = perform(application, retention)
+
+    assert result.method.startswith(method)
+    assert (result.removed, result.left) == (40, 0)
+
+
 def test_a_stop_is_heeded_and_the_next_run_goes_on(
     application: Connection, retention: policy.Retention, small_batches: None
 ) -> None:
@@ -134,7 +219,7 @@ def test_a_row_that_expired_behind_the_saved_place_goes_too(
     assert perform(application, retention).left == 0
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ages=st.lists(st.one_of(st.none(), st.integers(0, 80)), max_size=60), keep=st.integers(1, 60))
 def test_the_outcome_is_what_the_plan_said(
     connection: Connection,

@@ -35,8 +35,21 @@ def test_the_shipped_file_holds_exactly_the_missions_rules() -> None:
     assert isinstance(vacuum, policy.Vacuum)
     assert vacuum.tables == "all"
     assert vacuum.analyze
-    schedule = policy.load(REPOSITORY / "policies.yaml")
-    assert (schedule.cron, schedule.timezone) == ("0 2 * * *", "UTC")
+    (database,) = policy.load(REPOSITORY / "policies.yaml").databases
+    assert database.schedule == policy.Schedule("0 2 * * *", "UTC")
+
+
+def test_a_database_may_have_a_night_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(
+        "version: 1\nschedule: {cron: 30 1 * * *}\ndatabases:\n"
+        "  one: {url: a}\n  two: {url: b, schedule: {cron: 0 4 * * *, timezone: Europe/Berlin}}\n"
+    )
+
+    one, two = policy.load(file).databases
+
+    assert one.schedule == policy.Schedule("30 1 * * *", "UTC")
+    assert two.schedule == policy.Schedule("0 4 * * *", "Europe/Berlin")
 
 
 RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep: 30 days}\n"
@@ -59,6 +72,13 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
         ),
         (HEAD + RETENTION.replace("column: created_at, ", ""), 6, "retention[0].column", "missing"),
         (HEAD + RETENTION.replace("}", ", partition: week}"), 6, "retention[0].partition", "'day'"),
+        (HEAD + RETENTION.replace("}", ", ahead: 3 days}"), 6, "retention[0]", "partition: day"),
+        (
+            HEAD + RETENTION.replace("}", ", partition: day, ahead: 36 hours}"),
+            6,
+            "retention[0].ahead",
+            "whole days",
+        ),
         (HEAD + RETENTION + RETENTION.splitlines()[1] + "\n", 7, "retention[1].table", "twice"),
         (
             HEAD + "    orphans: [{table: a, column: b, references: c}]\n",

@@ -6,15 +6,15 @@ WITH found AS MATERIALIZED (
   FROM public.audit_logs
   WHERE {condition}
   ORDER BY created_at DESC, id DESC
-  LIMIT %(limit)s::bigint + 1
+  LIMIT {limit} + 1
   OFFSET %(offset)s::bigint
 ),
 page AS MATERIALIZED (
-  SELECT * FROM found LIMIT %(limit)s::bigint
+  SELECT * FROM found LIMIT {limit}
 ),
 final AS (
   SELECT created_at, id FROM page
-  WHERE (SELECT count(*) FROM found) > %(limit)s::bigint
+  WHERE (SELECT count(*) FROM found) > {limit}
   ORDER BY created_at, id
   LIMIT 1
 )

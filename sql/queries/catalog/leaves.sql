@@ -1,6 +1,6 @@
 -- The heaps that hold a table's rows: itself, or its leaf partitions, with their size in blocks.
 -- A partition whose lower bound is known lets the caller pass over what cannot hold an older row.
-SELECT n.nspname, c.relname,
+SELECT c.oid, n.nspname, c.relname,
        pg_relation_size(c.oid) / current_setting('block_size')::bigint AS blocks,
        CASE WHEN key.attname IS NOT NULL
             THEN substring(pg_get_expr(c.relpartbound, c.oid) FROM $$FROM \('([^']*)'\)$$)::timestamptz
@@ -17,4 +17,4 @@ LEFT JOIN pg_partitioned_table p ON p.partrelid = i.inhparent AND p.partstrat = 
 LEFT JOIN pg_attribute key
        ON key.attrelid = p.partrelid AND key.attnum = p.partattrs[0] AND key.attname = %(column)s
 WHERE root.oid = %(oid)s
-ORDER BY 1, 2
+ORDER BY 2, 3

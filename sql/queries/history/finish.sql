@@ -1,6 +1,5 @@
 -- A policy's run is over.
 UPDATE ops.maintenance_runs
-SET outcome = %(outcome)s, stopped_reason = %(stopped_reason)s, rows_left = %(left)s,
+SET outcome = %(outcome)s, stopped_reason = %(stopped_reason)s, rows_left = %(left)s, pauses = %(pauses)s,
     details = details || %(details)s, finished_at = clock_timestamp()
 WHERE id = %(id)s
-RETURNING rows_examined, rows_removed, extract(epoch FROM finished_at - started_at)::float8

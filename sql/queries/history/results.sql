@@ -1,11 +1,17 @@
 -- What each policy did since a moment, or in one Dagster run; the latest run of each.
 SELECT DISTINCT ON (policy)
-       policy, outcome, coalesce(stopped_reason, ''), rows_examined, rows_removed, rows_left,
-       extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8,
-       (details ->> 'oldest')::timestamptz,
-       coalesce((details ->> 'dead_tuples_before')::bigint, 0),
-       coalesce((details ->> 'dead_tuples_after')::bigint, 0)
+       policy, outcome, coalesce(stopped_reason, '') AS stopped_reason, rows_examined AS examined,
+       rows_removed AS removed, rows_left AS left,
+       extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS seconds,
+       (details ->> 'oldest')::timestamptz AS oldest,
+       coalesce((details ->> 'dead_tuples_before')::bigint, 0) AS dead_tuples_before,
+       coalesce((details ->> 'dead_tuples_after')::bigint, 0) AS dead_tuples_after,
+       id AS run_id, coalesce(method, '') AS method, rows_planned AS planned, rows_archived AS archived,
+       bytes_removed AS bytes, wal_bytes, working_seconds AS working,
+       coalesce((SELECT sum((pause.value ->> 'seconds')::float8) FROM jsonb_each(pauses) AS pause), 0) AS pausing,
+       pauses, details
 FROM ops.maintenance_runs
-WHERE (%(dagster_run_id)s::text IS NULL OR dagster_run_id = %(dagster_run_id)s)
+WHERE (%(id)s::bigint IS NULL OR id = %(id)s)
+  AND (%(dagster_run_id)s::text IS NULL OR dagster_run_id = %(dagster_run_id)s)
   AND (%(moment)s::timestamptz IS NULL OR started_at >= %(moment)s)
 ORDER BY policy, id DESC

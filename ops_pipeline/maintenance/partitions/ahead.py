@@ -1,0 +1,72 @@
+"""Day partitions, created before a row needs them."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+
+from ops_pipeline import database
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.partitions import strays
+from ops_pipeline.maintenance.partitions.gaps import Range, gaps
+from ops_pipeline.maintenance.partitions.locks import Needed, patiently
+from ops_pipeline.maintenance.partitions.new import attach_new
+from ops_pipeline.maintenance.partitions.partition import Partition, Partitioned, existing, partitioned
+
+DAYS_AHEAD = 14
+
+
+def ensure_ahead(connection: Connection, table: str, days: int = DAYS_AHEAD) -> int:
+    """Creates the partitions of today and so many days to come (UTC) that do not exist yet; says how many.
+
+    Raises as `ensure_days` does.
+    """
+    today = datetime.now(UTC).date()
+    return ensure_days(connection, table, today, today + timedelta(days=days))
+
+
+def ensure_days(connection: Connection, table: str, first: date, last: date) -> int:
+    """Creates the day partitions from `first` to `last`, both included, that do not exist yet.
+
+    A partition of any width that covers the day will do; where some cover a part of it, the rest gets its
+    own. Rows of such a day that the default partition has taken meanwhile move into it. One transaction a
+    partition, so that what is done stays done; none is ever removed here.
+
+    Returns how many were created. Raises NotPartitionedError; LockedError when others held the table
+    through every try; StraysStayError, after all other days, when rows in the default partition cannot
+    be moved; psycopg.errors.LockNotAvailable when another session creates partitions for too long.
+    """
+    found = partitioned(connection, table)
+    created, staying = 0, None
+    with database.advisory_lock(connection, f"ops: partitions of {found}", wait=True):
+        present = existing(connection, table)
+        default = next((each for each in present if each.is_default), None)
+        for gap in gaps(present, first, last):
+            try:
+                created += _fill(connection, found, default, gap)
+            except strays.StraysStayError as error:
+                staying = error
+    if staying is not None:
+        raise staying
+    return created
+
+
+def _fill(connection: Connection, table: Partitioned, default: Partition | None, gap: Range) -> int:
+    if default is None:
+        _create(connection, table, gap, ())
+        return 1
+    if strays.first(connection, table, default, gap) is None:
+        try:
+            _create(connection, table, gap, (default.oid,))
+        except psycopg.errors.CheckViolation:  # a row of that time has come in between
+            return strays.bring_home(connection, table, default, gap).partitions
+        return 1
+    return strays.bring_home(connection, table, default, gap).partitions
+
+
+def _create(connection: Connection, table: Partitioned, gap: Range, default: tuple[int, ...]) -> None:
+    patiently(
+        connection,
+        Needed(table.oid, "ShareUpdateExclusiveLock", default),
+        lambda: attach_new(connection, table, gap),
+        purpose=f"Creating the partition of {table} for {gap}",
+    )

@@ -1,0 +1,34 @@
+"""Detaches that were interrupted half way."""
+
+import psycopg
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.catalog import Relation
+from ops_pipeline.maintenance.partitions.locks import Needed, patiently
+
+
+def finalize(connection: Connection, relation: Relation) -> list[str]:
+    """Completes the table's interrupted detaches; says which partitions that were.
+
+    While one is pending new readers do not see its rows, rows of its time are refused, and no other
+    partition of the table can be detached: it comes first in every run. What it leaves is a table of its
+    own; one that was on its way to its drop is in `drop.leftovers`. Raises LockedError.
+    """
+    pending = connection.execute(sql.get("partitions/pending"), {"table": relation.oid}).fetchall()
+    for oid, schema, name in pending:
+        statement = compose.SQL(sql.get("partitions/finalize")).format(
+            table=relation.identifier, partition=compose.Identifier(schema, name)
+        )
+
+        def complete(statement: compose.Composed = statement) -> psycopg.Cursor[tuple[object, ...]]:
+            return connection.execute(statement)
+
+        patiently(
+            connection,
+            Needed(relation.oid, "ShareUpdateExclusiveLock", (oid,)),
+            complete,
+            purpose=f"Completing the detach of {schema}.{name} from {relation}",
+        )
+    return [f"{schema}.{name}" for _, schema, name in pending]

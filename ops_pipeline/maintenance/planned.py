@@ -1,0 +1,276 @@
+"""What one policy would do if it ran now. Reads only."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import catalog, holds, orphans, references, vacuum
+from ops_pipeline.maintenance.retention import method
+from ops_pipeline.maintenance.retention.expired import cutoff as cutoff_now
+from ops_pipeline.maintenance.retention.expired import expired
+from ops_pipeline.maintenance.windows import both, doomed
+
+OLDEST_SECONDS = 1.0
+"""How long the oldest row is looked for where the rows could not be counted; an index finds it at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What of one partition would go, in rows."""
+
+    table: str
+    eligible: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one policy would do, in rows.
+
+    `eligible` of `total` would go, which is `fraction` of them and about `bytes` of the table with its
+    indexes. Not among them, though due: what holds keep (`held`) and what rows that stay refer to
+    (`referenced`). `unset`: rows whose time or reference is NULL, or whose time is infinite; they are kept.
+    `oldest`, `newest`: of the eligible rows. With `exact` false nobody counted, and the numbers are what
+    PostgreSQL expects by its statistics.
+
+    `cutoff`: rows older than that go. `method`, `why`: how they are found. `seconds`: how long that takes at
+    the rate of the policy's last run; None when there was none. `partitions`: those of a partitioned table
+    that would lose rows. `cascades`: tables whose rows go along by ON DELETE CASCADE. `problems`: what has to
+    be mended before the policy can run. `stops`: why the guard would stop it. `dead_tuples`: dead row
+    versions that wait for VACUUM, which itself removes no rows.
+    """
+
+    policy: str
+    eligible: int
+    total: int
+    fraction: float
+    method: str
+    unset: int = 0
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    dead_tuples: int = 0
+    exact: bool = True
+    bytes: int = 0
+    held: int = 0
+    referenced: int = 0
+    why: str = ""
+    cutoff: datetime | None = None
+    seconds: float | None = None
+    partitions: tuple[Share, ...] = ()
+    cascades: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
+
+
+def plan_one(
+    connection: Connection,
+    rule: policy.Policy,
+    *,
+    cutoff: datetime | None = None,
+    limit_seconds: float,
+) -> Planned:
+    """What the policy would do if it ran now, or at that cutoff; everything of one moment.
+
+    The rows are counted, for at most `limit_seconds`; then PostgreSQL's statistics have to do. The connection
+    is in autocommit mode and in no transaction. Raises LookupError when the table is not there,
+    HoldUnclearError, and psycopg.Error.
+    """
+    with connection.transaction():
+        connection.execute(sql.get("session/snapshot"))
+        match rule:
+            case policy.Retention():
+                return _retention(connection, rule, cutoff, limit_seconds)
+            case policy.Orphans():
+                return _orphans(connection, rule, limit_seconds)
+            case policy.Vacuum():
+                return _vacuum(connection, rule)
+
+
+def _retention(
+    connection: Connection, rule: policy.Retention, cutoff: datetime | None, limit_seconds: float
+) -> Planned:
+    before = cutoff or cutoff_now(connection, rule)
+    question = _Question(
+        connection,
+        catalog.relation(connection, rule.table),
+        {"column": doomed(rule.column), "expired": expired(rule, before)},
+        due=expired(rule, before),
+        column=rule.column,
+    )
+    counted = question.count("plan/expired", limit_seconds) or question.estimate()
+    if not counted.exact:
+        counted = replace(counted, oldest=question.oldest(before))
+    chosen = method.choose(connection, rule, counted.fraction)
+    return replace(question.completed(rule, counted), method=chosen.name, why=chosen.why, cutoff=before)
+
+
+def _orphans(connection: Connection, rule: policy.Orphans, limit_seconds: float) -> Planned:
+    orphaned = orphans.orphaned(connection, rule)
+    question = _Question(
+        connection,
+        catalog.relation(connection, rule.table),
+        {"column": doomed(rule.column), "orphaned": orphaned},
+        due=orphaned,
+        column=rule.column,
+    )
+    counted = question.count("plan/orphaned", limit_seconds) or question.estimate()
+    why = "each row is looked up once, in the order of the primary key"
+    return replace(question.completed(rule, counted), method="key windows", why=why)
+
+
+def _vacuum(connection: Connection, rule: policy.Vacuum) -> Planned:
+    tables = vacuum.tables(connection, rule)
+    live = sum(catalog.live_tuples(connection, table) for table in tables)
+    dead = sum(catalog.dead_tuples(connection, table) for table in tables)
+    name = "VACUUM (ANALYZE)" if rule.analyze else "VACUUM"
+    return Planned(rule.name, 0, live, 0.0, name, dead_tuples=dead)
+
+
+class _Question:
+    """Asked of one table: how many of the rows that are `due` go, and what keeps the others."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        table: catalog.Relation,
+        fragments: Mapping[str, compose.Composable],
+        *,
+        due: compose.Composable,
+        column: str,
+    ) -> None:
+        self._connection = connection
+        self._table = table
+        self._due = due
+        self._column = doomed(column)
+        self._migrated = bool(scalar(connection, sql.get("plan/migrated")))
+        self._unheld = holds.exclusion(holds.active(connection, table) if self._migrated else ())
+        self._unreferenced = references.kept_back(connection, table)
+        self._fragments = {
+            **fragments,
+            "table": table.identifier,
+            "unheld": self._unheld,
+            "unreferenced": self._unreferenced,
+        }
+
+    def count(self, statement: str, limit_seconds: float) -> Planned | None:
+        """The rows counted; None when that took too long."""
+        rows = self._within(limit_seconds, compose.SQL(sql.get(statement)).format(**self._fragments))
+        return None if rows is None else self._tally(rows)
+
+    def estimate(self) -> Planned:
+        """What PostgreSQL expects, without looking."""
+        total = self._expected(compose.SQL("true"))
+        may_go = both(self._due, self._unheld, self._unreferenced)
+        eligible = min(total, self._expected(may_go))
+        due = min(total, self._expected(both(self._due, self._unreferenced)))
+        no_hold = self._unheld == holds.exclusion(())
+        size = sum(size for _, size in self._sizes().values())
+        return Planned(
+            "",
+            eligible,
+            total,
+            _fraction(eligible, total),
+            "",
+            unset=min(total, self._expected(compose.SQL("{} IS NULL").format(self._column))),
+            exact=False,
+            bytes=round(size * _fraction(eligible, total)),
+            held=0 if no_hold else max(0, due - eligible),
+        )
+
+    def oldest(self, before: datetime) -> datetime | None:
+        """The oldest row that is due, if an index tells; else None."""
+        statement = compose.SQL(sql.get("plan/oldest")).format(
+            table=self._table.identifier, column=self._column, cutoff=compose.Literal(before)
+        )
+        rows = self._within(OLDEST_SECONDS, statement)
+        moment: datetime | None = rows[0][0] if rows else None
+        return moment if moment is not None and moment.year > 1 else None
+
+    def completed(self, rule: policy.Retention | policy.Orphans, counted: Planned) -> Planned:
+        """What was counted, with what else there is to know of the policy and its table."""
+        rate = self._rate(rule)
+        return replace(
+            counted,
+            policy=rule.name,
+            dead_tuples=catalog.dead_tuples(self._connection, self._table),
+            seconds=counted.eligible / rate if rate else None,
+            cascades=references.cascades(self._connection, self._table),
+            problems=references.problems(self._connection, self._table),
+        )
+
+    def _tally(self, rows: Iterable[tuple[Any, ...]]) -> Planned:
+        sizes = self._sizes()
+        totals: dict[int, int] = {}
+        fates: dict[tuple[int, str], int] = {}
+        oldest, newest = None, None
+        for heap, fate, count, first, last in rows:
+            totals[heap] = totals.get(heap, 0) + count
+            fates[heap, fate] = count
+            if fate == "goes" and first is not None:
+                oldest, newest = min(oldest or first, first), max(newest or last, last)
+        going = {heap: fates.get((heap, "goes"), 0) for heap in totals}
+        eligible, total = sum(going.values()), sum(totals.values())
+        return Planned(
+            "",
+            eligible,
+            total,
+            _fraction(eligible, total),
+            "",
+            unset=_of(fates, "unset"),
+            oldest=oldest,
+            newest=newest,
+            bytes=round(sum(sizes[heap][1] * _fraction(goes, totals[heap]) for heap, goes in going.items())),
+            held=_of(fates, "held"),
+            referenced=_of(fates, "referenced"),
+            partitions=tuple(
+                Share(sizes[heap][0], goes, totals[heap])
+                for heap, goes in sorted(going.items(), key=lambda each: sizes[each[0]][0])
+                if goes > 0 and heap != self._table.oid
+            ),
+        )
+
+    def _within(self, seconds: float, statement: compose.Composed) -> list[tuple[Any, ...]] | None:
+        began = time.monotonic()
+        try:
+            with self._connection.transaction():
+                limit = {"milliseconds": str(max(1, round(seconds * 1000)))}
+                self._connection.execute(sql.get("plan/limit"), limit)
+                return self._connection.execute(statement).fetchall()
+        except psycopg.errors.QueryCanceled:
+            # An operator's cancel has the same SQLSTATE; it comes before the time is over.
+            if time.monotonic() - began < seconds:
+                raise
+            return None
+
+    def _expected(self, condition: compose.Composable) -> int:
+        statement = compose.SQL(sql.get("plan/estimate")).format(
+            table=self._table.identifier, condition=condition
+        )
+        (plan,) = scalar(self._connection, statement)
+        return int(plan["Plan"]["Plan Rows"])
+
+    def _sizes(self) -> dict[int, tuple[str, int]]:
+        rows = self._connection.execute(sql.get("plan/sizes"), {"oid": self._table.oid})
+        return {oid: (name, size) for oid, name, size in rows}
+
+    def _rate(self, rule: policy.Policy) -> float | None:
+        if not self._migrated:
+            return None
+        found = self._connection.execute(sql.get("plan/rate"), {"policy": rule.name}).fetchone()
+        return None if found is None else float(found[0])
+
+
+def _of(fates: Mapping[tuple[int, str], int], wanted: str) -> int:
+    return sum(count for (_, fate), count in fates.items() if fate == wanted)
+
+
+def _fraction(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

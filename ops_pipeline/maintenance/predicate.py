@@ -1,0 +1,179 @@
+"""What a hold says of the rows it covers: a few comparisons, all of which a row has to meet."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql as compose
+
+OPERATORS = {
+    "=": compose.SQL("="),
+    ">=": compose.SQL(">="),
+    ">": compose.SQL(">"),
+    "<=": compose.SQL("<="),
+    "<": compose.SQL("<"),
+}
+EXAMPLE = "tenant_id = 7 AND created_at >= 2026-01-01"
+
+
+class PredicateError(Exception):
+    """The text is no predicate; the message points at the character and says what would be right."""
+
+    def __init__(self, text: str, at: int, problem: str) -> None:
+        line = "".join(" " if each.isspace() else each for each in text)
+        super().__init__(f"where: character {at + 1}: {problem}\n  {line}\n  {' ' * at}^")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`column` compared with `value`; a `value` of time is kept as a moment, so that it never moves.
+
+    `column_at`, `operator_at`, `value_at`: where each stands in the text, from 0.
+    """
+
+    column: str
+    operator: str
+    value: str | datetime
+    column_at: int = field(default=0, compare=False)
+    operator_at: int = field(default=0, compare=False)
+    value_at: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
+        quoted = "'" + value.replace("'", "''") + "'"
+        return f"{_named(self.column)} {self.operator} {value if _plain(value) else quoted}"
+
+    def over(self, alias: str) -> compose.Composed:
+        """The comparison in SQL. PostgreSQL reads a plain value as the type of the column beside it."""
+        return compose.SQL("{} {} {}").format(
+            compose.Identifier(alias, self.column), OPERATORS[self.operator], compose.Literal(self.value)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """Comparisons that all have to hold; a NULL meets none."""
+
+    conditions: tuple[Condition, ...]
+
+    def __str__(self) -> str:
+        return " AND ".join(map(str, self.conditions))
+
+    def over(self, alias: str) -> compose.Composed:
+        """The predicate in SQL, for rows of that alias."""
+        return compose.SQL(" AND ").join([each.over(alias) for each in self.conditions])
+
+    def as_json(self) -> list[dict[str, object]]:
+        """As `ops.legal_holds` keeps it."""
+        return [
+            {
+                "column": each.column,
+                "operator": each.operator,
+                "value": each.value.isoformat() if isinstance(each.value, datetime) else each.value,
+                "time": isinstance(each.value, datetime),
+            }
+            for each in self.conditions
+        ]
+
+
+def from_json(conditions: Iterable[dict[str, Any]]) -> Predicate:
+    """The predicate that `as_json` wrote."""
+    return Predicate(
+        tuple(
+            Condition(
+                each["column"],
+                each["operator"],
+                datetime.fromisoformat(each["value"]) if each["time"] else each["value"],
+            )
+            for each in conditions
+        )
+    )
+
+
+def parse(text: str) -> Predicate:
+    """Reads `column = value [AND column = value ...] [AND column >= time] [AND column < time]`.
+
+    A column may be in double quotes, a value in single ones; bare, a value ends at the next space. Whether
+    the columns exist and the values fit them, only a database knows. Raises PredicateError.
+    """
+    reader = _Reader(text)
+    conditions = [reader.condition()]
+    while not reader.at_end():
+        reader.conjunction()
+        conditions.append(reader.condition())
+    return Predicate(tuple(conditions))
+
+
+_COLUMN = re.compile(r'"((?:[^"]|"")+)"|([^\W\d][\w$]*)')
+_OPERATOR = re.compile(r">=|<=|=|>|<")
+_VALUE = re.compile(r"'((?:[^']|'')*)'|([^\s'\"(),;=<>]+)")
+_AND = re.compile(r"and(?=\s|$)", re.IGNORECASE)
+
+
+class _Reader:
+    """Goes through the text from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        if "\0" in text:
+            raise PredicateError(text, text.index("\0"), "PostgreSQL cannot keep the NUL character")
+
+    def condition(self) -> Condition:
+        column, column_at = self._next(_COLUMN, f"a column is needed, as in {EXAMPLE}")
+        if column.upper() == "AND" and self._text[column_at] != '"':
+            raise PredicateError(self._text, column_at, f"a column is needed, as in {EXAMPLE}")
+        operator, operator_at = self._next(_OPERATOR, "=, or for a time >=, >, <= or <, is needed")
+        value, value_at = self._value(operator_at + len(operator))
+        return Condition(column, operator, value, column_at, operator_at, value_at)
+
+    def conjunction(self) -> None:
+        self._next(
+            _AND,
+            "AND or the end is needed; put a value with spaces in single quotes, "
+            "and for one or the other add two holds",
+        )
+
+    def at_end(self) -> bool:
+        self._skip_space()
+        return self._at == len(self._text)
+
+    def _value(self, after: int) -> tuple[str, int]:
+        self._skip_space()
+        if self._text.startswith("'", self._at) and not _VALUE.match(self._text, self._at):
+            raise PredicateError(self._text, self._at, "this quote is never closed")
+        value, at = self._next(_VALUE, "a value is needed, bare or in single quotes")
+        bare = self._text[at] != "'"
+        if bare and value.upper() == "AND":
+            raise PredicateError(self._text, min(after, at), "a value is needed before AND")
+        if bare and value.upper() == "NULL":
+            raise PredicateError(self._text, at, "nothing equals NULL; hold the rows by another column")
+        return value, at
+
+    def _next(self, pattern: re.Pattern[str], needed: str) -> tuple[str, int]:
+        self._skip_space()
+        at, found = self._at, pattern.match(self._text, self._at)
+        if found is None:
+            raise PredicateError(self._text, at, needed)
+        self._at = found.end()
+        quote = found[0][0]
+        if quote in "'\"":
+            return found[0][1:-1].replace(quote * 2, quote), at
+        return found[0], at
+
+    def _skip_space(self) -> None:
+        while self._at < len(self._text) and self._text[self._at].isspace():
+            self._at += 1
+
+
+def _named(column: str) -> str:
+    found = _COLUMN.fullmatch(column)
+    plain = found is not None and found[2] is not None and column.upper() != "AND"
+    return column if plain else '"' + column.replace('"', '""') + '"'
+
+
+def _plain(value: str) -> bool:
+    found = _VALUE.fullmatch(value)
+    return found is not None and found[2] is not None and value.upper() not in {"AND", "NULL"}

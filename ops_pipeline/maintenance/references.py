@@ -1,0 +1,129 @@
+"""Foreign keys that refer to the rows which are to go: what they keep, take along, and need."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import holds
+from ops_pipeline.maintenance.catalog import Relation
+
+OnDelete = Literal["a", "r", "c", "n", "d"]
+"""As pg_constraint.confdeltype has it: no action, restrict, cascade, set null, set default."""
+
+EVERYTHING: compose.Composable = compose.SQL("true")
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """`columns` of `child` refer to the columns `referred` of the table in question."""
+
+    name: str
+    child: Relation
+    columns: tuple[str, ...]
+    referred: tuple[str, ...]
+    on_delete: OnDelete
+    indexed: bool
+
+
+def problems(connection: Connection, relation: Relation) -> tuple[str, ...]:
+    """The indexes without which each removed row would read a whole table, and how to make them.
+
+    PostgreSQL looks for the referring rows of every row that goes, whatever it then does with them.
+    """
+    return tuple(
+        f"{key.child}.{', '.join(key.columns)} refers to {parent} ({key.name}) without an index, so every "
+        f"row removed would read all of {key.child}. Create it first: {_create_index(connection, key)}"
+        for parent, key in _taken_along(connection, relation)
+        if not key.indexed
+    )
+
+
+def cascades(connection: Connection, relation: Relation) -> tuple[str, ...]:
+    """The tables whose rows go along by ON DELETE CASCADE, at whatever remove."""
+    keys = _taken_along(connection, relation)
+    return tuple(dict.fromkeys(str(key.child) for _, key in keys if key.on_delete == "c"))
+
+
+def kept_back(connection: Connection, relation: Relation) -> compose.Composable:
+    """SQL that is true for the rows of the alias `doomed` that may go as far as others refer to them.
+
+    A row stays that a NO ACTION or RESTRICT key refers to, so that its batch does not fail for it, and one
+    whose going would remove or change a row that somebody holds. Never NULL. To be asked in the removing
+    transaction, as the holds are. Raises HoldUnclearError.
+    """
+    return _unreferenced(connection, relation, "doomed", (relation.oid,))
+
+
+def _unreferenced(
+    connection: Connection, relation: Relation, alias: str, path: tuple[int, ...]
+) -> compose.Composable:
+    keepers = []
+    for key in _foreign_keys(connection, relation):
+        child = f"referring_{len(path)}"
+        keeps = _keeps(connection, key, child, path)
+        if keeps is not None:
+            keepers.append(_exists(key, alias, child, keeps))
+    if not keepers:
+        return EVERYTHING
+    return compose.SQL("NOT ({})").format(compose.SQL(" OR ").join(keepers))
+
+
+def _keeps(
+    connection: Connection, key: ForeignKey, child: str, path: tuple[int, ...]
+) -> compose.Composable | None:
+    """Which of the referring rows keep the one they refer to; None: none of them can."""
+    if key.on_delete in "ar":
+        return EVERYTHING
+    free = [holds.unheld(held, child)] if (held := holds.active(connection, key.child)) else []
+    if key.on_delete == "c" and key.child.oid not in path:
+        below = _unreferenced(connection, key.child, child, (*path, key.child.oid))
+        free += [below] if below is not EVERYTHING else []
+    if not free:
+        return None
+    return compose.SQL("NOT ({})").format(compose.SQL(" AND ").join(free))
+
+
+def _exists(key: ForeignKey, alias: str, child: str, keeps: compose.Composable) -> compose.Composable:
+    matches = [
+        compose.SQL("{} = {}").format(compose.Identifier(child, column), compose.Identifier(alias, referred))
+        for column, referred in zip(key.columns, key.referred, strict=True)
+    ]
+    # A row that refers to itself does not keep itself.
+    another = compose.SQL("({child}.tableoid, {child}.ctid) <> ({row}.tableoid, {row}.ctid)").format(
+        child=compose.Identifier(child), row=compose.Identifier(alias)
+    )
+    return compose.SQL("EXISTS (SELECT FROM {} AS {} WHERE {})").format(
+        key.child.identifier, compose.Identifier(child), compose.SQL(" AND ").join([*matches, another, keeps])
+    )
+
+
+def _taken_along(connection: Connection, relation: Relation) -> Iterator[tuple[Relation, ForeignKey]]:
+    """Every key that is looked up when a row goes, with the table it refers to; through cascades as well."""
+    seen, parents = {relation.oid}, [relation]
+    while parents:
+        parent = parents.pop(0)
+        for key in _foreign_keys(connection, parent):
+            yield parent, key
+            if key.on_delete == "c" and key.child.oid not in seen:
+                seen.add(key.child.oid)
+                parents.append(key.child)
+
+
+def _foreign_keys(connection: Connection, relation: Relation) -> list[ForeignKey]:
+    rows = connection.execute(sql.get("references/foreign_keys"), {"oid": relation.oid})
+    return [
+        ForeignKey(name, Relation(oid, schema, table), tuple(columns), tuple(referred), on_delete, indexed)
+        for name, oid, schema, table, columns, referred, on_delete, indexed in rows
+    ]
+
+
+def _create_index(connection: Connection, key: ForeignKey) -> str:
+    # What is partitioned cannot be indexed beside the work.
+    partitioned = scalar(connection, sql.get("catalog/is_partitioned"), {"oid": key.child.oid})
+    statement = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
+    columns = compose.SQL(", ").join(map(compose.Identifier, key.columns))
+    return compose.SQL(statement).format(key.child.identifier, columns).as_string(connection)

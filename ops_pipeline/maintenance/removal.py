@@ -1,0 +1,93 @@
+"""A window's rows removed: in one transaction with the run's progress and the place reached."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from psycopg import sql as compose
+from psycopg.types.json import Jsonb
+
+import sql
+from ops_pipeline.database import Connection, row
+from ops_pipeline.maintenance import holds
+from ops_pipeline.maintenance.history import Batch, Note, Record
+from ops_pipeline.maintenance.windows import Position, Window, both
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a window is removed. Times are in seconds.
+
+    `skip_locked`: passes over rows that somebody has locked. `walk`: the name of the walk whose place is
+    kept; None keeps none, as for a window that is visited a second time.
+    """
+
+    lock_timeout: float
+    statement_timeout: float
+    skip_locked: bool = False
+    walk: str | None = None
+
+
+class Remover(Protocol):
+    """Removes windows. The caller may try again after any psycopg.Error: nothing was done then."""
+
+    def remove(self, window: Window, terms: Terms) -> int:
+        """Removes the window's rows that nobody holds, commits, and says how many they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleting:
+    """Deletes, and that is all.
+
+    Its commits do not wait for the disk: if the server crashes at that moment the rows are there again,
+    along with the place that was reached before them.
+    """
+
+    connection: Connection
+    record: Record
+    row_bytes: float = 0.0
+
+    def remove(self, window: Window, terms: Terms) -> int:
+        with self.connection.transaction():
+            *_, wal = row(self.connection, *limits(terms, synchronous_commit=False))
+            statement = "removal/delete_unlocked" if terms.skip_locked else "removal/delete"
+            removed = self.connection.execute(
+                compose.SQL(sql.get(statement)).format(
+                    heap=window.heap.identifier, condition=not_held(self.connection, window)
+                )
+            ).rowcount
+            batch = Batch(window.examined, removed, bytes=round(removed * self.row_bytes), wal=wal)
+            for note in notes(self.record, batch, window, terms):
+                self.connection.execute(*note)
+        return removed
+
+
+def limits(terms: Terms, *, synchronous_commit: bool) -> Note:
+    """The statement every removing transaction begins with; where the WAL stands is its last column."""
+    values = {
+        "lock_timeout": f"{terms.lock_timeout * 1000:.0f}ms",
+        "statement_timeout": f"{terms.statement_timeout * 1000:.0f}ms",
+        "synchronous_commit": "on" if synchronous_commit else "off",
+    }
+    return sql.get("removal/limit"), values
+
+
+def not_held(connection: Connection, window: Window) -> compose.Composable:
+    """The window's condition, without the rows that are on hold at this moment.
+
+    To be asked in the removing transaction, after `limits`: until its end no hold can be added. Raises
+    HoldUnclearError.
+    """
+    return both(window.condition, holds.exclusion(holds.active(connection, window.heap)))
+
+
+def notes(record: Record, batch: Batch, window: Window, terms: Terms) -> list[Note]:
+    """What the removing transaction writes down: the batch, and the place reached."""
+    written = [record.note(batch)]
+    if terms.walk is not None:
+        written.append(_saving(record.policy, terms.walk, window.position))
+    return written
+
+
+def _saving(policy: str, walk: str, position: Position) -> Note:
+    values = {"policy": policy, "walk": walk, "position": Jsonb(position)}
+    return sql.get("history/save_position"), values

@@ -1,0 +1,148 @@
+"""A failed run in the words of the person who has to deal with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import dagster as dg
+
+from ops_pipeline import policy, settings
+from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.maintenance import audited
+from ops_pipeline.orchestration import ours
+
+SAFE = (
+    "Every batch that was committed stays done, and none is half done. What was due and is not gone yet "
+    "stays where it is."
+)
+DO = (
+    "Mend what the reason names, then run `opsctl run`, or re-execute the run from its failure: it goes on "
+    'where it stopped. See docs/runbook.md, "When a night has failed".'
+)
+DO_WAIT = "Nothing yet: it is started again by itself. You are told if that does not help."
+LONGEST_REASON = 500
+WILL_RETRY = "dagster/will_retry"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedStep:
+    """A step and what it said; `step` is a policy's name, or a check's."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What failed, what is safe, and what to do."""
+
+    run_id: str
+    job: str
+    databases: tuple[str, ...]
+    steps: tuple[FailedStep, ...]
+    failed_at: datetime
+    seconds: float
+    will_retry: bool
+    url: str
+
+    @property
+    def headline(self) -> str:
+        """One line."""
+        what = ", ".join(each.step for each in self.steps) or self.job
+        return f"Maintenance of {', '.join(self.databases)} failed: {what}"
+
+    @property
+    def do(self) -> str:
+        """What to do next."""
+        return DO_WAIT if self.will_retry else DO
+
+    def audit_event(self) -> AuditEvent:
+        """The same run makes the same event, so that it is stored once however often it is told."""
+        return AuditEvent(
+            id=uuid5(NAMESPACE_URL, f"dagster-run-failure:{self.run_id}"),
+            event_type=audited.EVENT_TYPE,
+            action="run.failed",
+            resource_type="dagster_run",
+            resource_id=_uuid(self.run_id),
+            status="failure",
+            duration_ms=min(round(self.seconds * 1000), 2**31 - 1),
+            created_at=self.failed_at,
+            created_by=audited.SYSTEM,
+            details=dict(self.as_json()),
+        )
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The generic form that a webhook gets."""
+        return {
+            "event": "maintenance_run_failed",
+            "headline": self.headline,
+            "run_id": self.run_id,
+            "run_url": self.url,
+            "job": self.job,
+            "databases": list(self.databases),
+            "failed": [{"step": each.step, "reason": each.reason} for each in self.steps],
+            "failed_at": self.failed_at.isoformat(),
+            "will_retry": self.will_retry,
+            "safe": SAFE,
+            "do": self.do,
+        }
+
+
+def of(instance: dg.DagsterInstance, policies: policy.Policies, record: dg.RunRecord) -> Failure | None:
+    """The failure of that run; None when it is not a run of ours."""
+    configured = settings.load()
+    run = record.dagster_run
+    databases = ours.databases_of(policies, run)
+    if not databases:
+        return None
+    ended = record.end_time or record.update_timestamp.timestamp()
+    return Failure(
+        run_id=run.run_id,
+        job=run.job_name,
+        databases=tuple(each.name for each in databases),
+        steps=tuple(_steps(instance, run.run_id)),
+        failed_at=datetime.fromtimestamp(ended, UTC),
+        seconds=max(0.0, ended - (record.start_time or ended)),
+        will_retry=run.tags.get(WILL_RETRY) == "true",
+        url=f"http://{configured.dagster_host}:{configured.dagster_port}/runs/{run.run_id}",
+    )
+
+
+def _steps(instance: dg.DagsterInstance, run_id: str) -> list[FailedStep]:
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    steps: list[FailedStep] = []
+    of_the_run = ""
+    for record in instance.get_records_for_run(run_id, of_type=kinds).records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        if event.is_step_failure:
+            steps.append(FailedStep(_policy(event), reason(event.step_failure_data.error)))
+        else:
+            of_the_run = event.message or "the run ended without a word"
+    return steps or [FailedStep("the run", of_the_run[:LONGEST_REASON])]
+
+
+def _policy(event: dg.DagsterEvent) -> str:
+    # Dagster joins the parts of an asset's name by two underscores.
+    return (event.step_key or "").replace("__", "/")
+
+
+def reason(error: Any) -> str:
+    """What the failed step said, in a line or a few. Dagster's class for it is not public."""
+    if error is None:
+        return "the step ended without a word"
+    # The outer error is Dagster's "error while executing"; ours is the one that it was raised from.
+    while error.cause is not None and error.cls_name != "Failure":
+        error = error.cause
+    message = str(error.message).strip()
+    return message.partition(": ")[2][:LONGEST_REASON] or message[:LONGEST_REASON]
+
+
+def _uuid(run_id: str) -> UUID | None:
+    try:
+        return UUID(run_id)
+    except ValueError:
+        return None

@@ -1,0 +1,60 @@
+"""A policy carried out across lost connections: reconnect, and go on at the saved place."""
+
+import dagster as dg
+import stamina
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
+
+from ops_pipeline import database, policy
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.result import Result
+from ops_pipeline.orchestration.databases import Databases
+
+TRIES = 8
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 20.0
+"""About a minute in all, which a restart of the server and most failovers stay below."""
+TRIES_TO_REACH = 5
+"""About ten seconds: a database that this step has never reached is more likely away for longer."""
+
+# By default these notes go to standard output, which belongs to what `opsctl --json` prints.
+set_on_retry_hooks([LoggingOnRetryHook])
+
+
+class _StillHeldError(Exception):
+    """The session that was lost still holds the policy's lock: the server has not noticed yet."""
+
+
+def carry_out(
+    databases: Databases, maintained: policy.Database, rule: policy.Policy, context: dg.AssetExecutionContext
+) -> Result:
+    """Performs the policy. When the connection is lost, connects again with growing pauses and goes on.
+
+    Raises what the last try raised: DatabaseUnavailableError or psycopg.Error.
+    """
+    reached, tries = False, 0
+
+    def passes_by_itself(error: Exception) -> bool:
+        if not reached and tries >= TRIES_TO_REACH:
+            return False
+        return isinstance(error, _StillHeldError) or database.connection_was_lost(error)
+
+    for attempt in stamina.retry_context(
+        on=passes_by_itself,
+        attempts=TRIES,
+        timeout=None,
+        wait_initial=FIRST_PAUSE_SECONDS,
+        wait_max=LONGEST_PAUSE_SECONDS,
+    ):
+        with attempt:
+            tries = attempt.num
+            if tries > 1:
+                context.log.warning(
+                    f"{maintained.name} does not answer, or the connection was lost. What was committed "
+                    f"stays done; trying again, and going on from there (try {tries} of {TRIES})."
+                )
+            with databases.connect(maintained, rule.name, context.run.run_id) as connection:
+                reached = True
+                result = perform(connection, rule, dagster_run_id=context.run.run_id, report=context.log.info)
+            if result.outcome == "skipped" and tries > 1:
+                raise _StillHeldError(result.stopped_reason)
+    return result

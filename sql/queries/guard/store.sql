@@ -1,0 +1,8 @@
+-- What the guard stopped, for somebody to approve.
+INSERT INTO ops.plans
+  (id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons)
+VALUES
+  (%(id)s, %(policy)s, %(definition)s, %(cutoff)s, %(worker_clock)s, %(eligible)s, %(total)s, %(fraction)s,
+   %(exact)s, %(reasons)s)
+RETURNING id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, created_at,
+          approved_at, approved_by, used_at, used_by_run

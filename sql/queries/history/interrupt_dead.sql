@@ -1,0 +1,13 @@
+-- Runs that are marked as running while nobody holds their policy's lock have died without a word. A run that
+-- ends meanwhile is looked at again, and left as it ended.
+UPDATE ops.maintenance_runs AS run
+SET outcome = 'interrupted', finished_at = clock_timestamp(),
+    stopped_reason = 'the process ended without a word; what was committed stays done and the next run goes on'
+WHERE run.outcome = 'running'
+  AND NOT EXISTS (
+    SELECT FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('ops: ' || run.policy, 0)
+  )
+RETURNING run.policy

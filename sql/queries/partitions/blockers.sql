@@ -1,0 +1,28 @@
+-- Who holds a lock that an ALTER TABLE of a partitioned table would wait for, the oldest transaction first:
+-- on the table itself (in the mode given), on the partitions that are touched, and on the tables it refers
+-- to, whose foreign keys are made or undone with a partition.
+WITH needed (relation, mode) AS (
+  SELECT %(table)s::oid, %(mode)s
+  UNION ALL SELECT unnest(%(partitions)s::oid[]), 'AccessExclusiveLock'
+  UNION ALL SELECT confrelid, 'ShareRowExclusiveLock' FROM pg_constraint
+            WHERE conrelid = %(table)s AND contype = 'f'
+), held AS (
+  SELECT DISTINCT ON (l.virtualtransaction) l.*
+  FROM pg_locks l
+  JOIN needed n ON n.relation = l.relation
+  WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND CASE n.mode
+          WHEN 'AccessExclusiveLock' THEN true
+          WHEN 'ShareUpdateExclusiveLock' THEN l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock',
+            'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+          ELSE l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+        END
+)
+SELECT h.pid, coalesce(a.usename, p.owner), a.application_name,
+       extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8 AS seconds,
+       h.relation::regclass::text, h.mode, left(a.query, 200), p.gid
+FROM held h
+LEFT JOIN pg_stat_activity a ON a.pid = h.pid
+LEFT JOIN pg_prepared_xacts p ON h.pid IS NULL AND h.virtualtransaction = '-1/' || p.transaction
+ORDER BY seconds DESC NULLS LAST

@@ -1,0 +1,6 @@
+-- What would keep a table from being dropped by itself: a view, rule or function over it.
+SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
+FROM pg_depend d
+WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %(oid)s AND d.deptype = 'n'
+  AND d.classid <> 'pg_constraint'::regclass
+LIMIT 1

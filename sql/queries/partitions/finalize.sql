@@ -1,0 +1,2 @@
+-- Completes a detach that was interrupted.
+ALTER TABLE {table} DETACH PARTITION {partition} FINALIZE

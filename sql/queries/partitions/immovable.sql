@@ -1,0 +1,10 @@
+-- Why rows must not be moved out of a default partition by deleting and inserting them: a foreign key that
+-- refers to them would act, and so would a trigger.
+SELECT format('the foreign key %%s of %%s refers to it', conname, conrelid::regclass)
+FROM pg_constraint
+WHERE contype = 'f' AND confrelid IN (%(table)s, %(default)s) AND conparentid = 0
+UNION ALL
+SELECT format('its trigger %%s would act on each row that is moved', tgname)
+FROM pg_trigger
+WHERE tgrelid = %(default)s AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 8 <> 0
+LIMIT 1

@@ -1,0 +1,5 @@
+-- The partitions of a table that were to be detached and dropped, and are not known to be.
+SELECT partition, schema, name, lower, upper, false, bounds, parent, 'r'
+FROM ops.detached_partitions
+WHERE parent = %(table)s
+ORDER BY upper

@@ -1,0 +1,2 @@
+-- Whether our tables are there. A plan can be had without them.
+SELECT to_regclass('ops.legal_holds') IS NOT NULL

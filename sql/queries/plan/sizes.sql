@@ -1,0 +1,6 @@
+-- Name and size of a table and its partitions: indexes, TOAST and all.
+SELECT c.oid::bigint, n.nspname || '.' || c.relname, pg_total_relation_size(c.oid)
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r'
+  AND c.oid IN (SELECT %(oid)s::oid UNION ALL SELECT relid FROM pg_partition_tree(%(oid)s))

@@ -1,0 +1,22 @@
+-- What the choice of a method goes by: whether the table is partitioned, whether a btree index leads with the
+-- column, how closely the rows lie in the order of their times (1 and -1: exactly; NULL: never analyzed), how
+-- many rows a block has, about how many rows share a moment, and whether there is a primary key.
+SELECT c.relkind = 'p',
+       EXISTS (
+         SELECT FROM pg_index i
+         JOIN pg_class index ON index.oid = i.indexrelid
+         JOIN pg_am am ON am.oid = index.relam AND am.amname = 'btree'
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] AND a.attname = %(column)s
+         WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL
+       ),
+       s.correlation::float8,
+       CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN c.reltuples / c.relpages ELSE 0 END::float8,
+       CASE WHEN s.n_distinct > 0 THEN c.reltuples / s.n_distinct
+            WHEN s.n_distinct < 0 THEN -1 / s.n_distinct
+            ELSE 1 END::float8,
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(column)s
+                    AND NOT s.inherited
+WHERE c.oid = %(oid)s

@@ -1,0 +1,254 @@
+"""What is held stays, from the moment the hold was added until the last one on it is released."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg import sql as compose
+
+from ops_pipeline.database import Connection, connect, scalar
+from ops_pipeline.maintenance import catalog, holds
+from ops_pipeline.maintenance.predicate import PredicateError
+
+ALL = compose.SQL("true")
+THINGS = """
+CREATE TYPE colour AS ENUM ('red', 'green');
+CREATE TABLE things (
+  id int PRIMARY KEY, tenant_id int, code char(5), name varchar(3), colour colour, owner uuid, place inet,
+  amount numeric(6, 2), data json, at timestamptz, local timestamp, day date, good boolean
+);
+INSERT INTO things
+SELECT n, nullif(n % 4, 3), 'c' || n % 2, 'n' || n % 2, (ARRAY['red', 'green'])[1 + n % 2]::colour,
+       ('00000000-0000-0000-0000-00000000000' || n % 2)::uuid, ('10.0.0.' || n % 2)::inet, n % 2 + 0.5, '{}',
+       timestamptz '2026-01-01 00:00Z' + n * interval '6 hours',
+       timestamp '2026-01-01 00:00' + n * interval '6 hours',
+       date '2026-01-01' + n, n % 2 = 0
+FROM generate_series(0, 11) AS n
+"""
+
+
+@pytest.fixture
+def things(connection: Connection) -> Connection:
+    """Twelve rows; the tenant of every fourth is NULL; a row each six hours from 2026 on."""
+    connection.execute(THINGS)
+    return connection
+
+
+@pytest.fixture
+def hold(things: Connection) -> Callable[..., holds.Hold]:
+    """Adds a hold on the things."""
+
+    def add(where: str, **given: Any) -> holds.Hold:
+        said = {"reason": "case 12", "owner": "legal", "by": "ann", **given}
+        return holds.add(things, "things", where, **said)
+
+    return add
+
+
+def free(connection: Connection, table: str = "things") -> list[int]:
+    """The rows that a policy could remove."""
+    active = holds.active(connection, catalog.relation(connection, table))
+    statement = compose.SQL("SELECT id FROM {} AS doomed WHERE {} ORDER BY id").format(
+        compose.Identifier(table), holds.exclusion(active)
+    )
+    return [each for (each,) in connection.execute(statement)]
+
+
+HELD: dict[str, set[int]] = {
+    "tenant_id = 1": {1, 5, 9},
+    "tenant_id = 1 AND at >= 2026-01-02": {5, 9},
+    "at >= 2026-01-02 AND at < 2026-01-03": {4, 5, 6, 7},
+    "at > 2026-01-03T12:00:00Z": {11},
+    "at <= 2026-01-01T02:00:00+02:00": {0},
+    "local >= 2026-01-03T01:00:00+01:00": {8, 9, 10, 11},
+    "day >= 2026-01-11T12:00:00Z": {11},
+    "day = 2026-01-01": {0},
+    "at < -1s AND tenant_id = 0": {0, 4, 8},
+    "code = c1 AND at < 2026-01-02": {1, 3},
+    "name = n1x": set(),
+    "colour = green AND id = 1": {1},
+    "owner = 00000000-0000-0000-0000-000000000001 AND id = 1": {1},
+    "place = 10.0.0.1 AND id = 1": {1},
+    "amount = 0.504": set(),
+    "amount = 0.50 AND id = 0": {0},
+    "good = true AND id = 2": {2},
+}
+
+
+def test_the_rows_that_meet_the_predicate_are_held(
+    things: Connection, hold: Callable[..., holds.Hold]
+) -> None:
+    for where, held in HELD.items():
+        added = hold(where)
+
+        assert set(range(12)) - set(free(things)) == held, where
+        assert holds.held_rows(things, catalog.relation(things, "things"), ALL) == len(held)
+        assert holds.list_holds(things)[0] == added
+        assert (added.state(datetime.now(UTC)), added.owner, added.created_by) == ("active", "legal", "ann")
+        holds.release(things, added.id, by="ann")
+
+
+def test_without_a_hold_everything_is_free(things: Connection) -> None:
+    assert free(things) == list(range(12))
+    assert holds.held_rows(things, catalog.relation(things, "things"), ALL) == 0
+
+
+def test_a_time_relative_to_now_stays_where_it_was(hold: Callable[..., holds.Hold]) -> None:
+    (condition,) = hold("at >= -7d").predicate.conditions
+
+    assert isinstance(condition.value, datetime)
+    assert abs(datetime.now(UTC) - timedelta(days=7) - condition.value) < timedelta(minutes=1)
+
+
+def test_a_row_under_two_holds_goes_when_both_are_released(
+    things: Connection, hold: Callable[..., holds.Hold]
+) -> None:
+    first, second = hold("tenant_id = 1"), hold("at < 2026-01-01T12:00:00Z")
+    assert free(things) == [2, 3, 4, 6, 7, 8, 10, 11]
+
+    assert holds.release(things, first.id, by="bob").state(datetime.now(UTC)) == "released"
+    assert free(things) == list(range(2, 12))
+    holds.release(things, second.id, by="bob")
+    assert free(things) == list(range(12))
+
+
+def test_a_hold_ends_by_itself(things: Connection, hold: Callable[..., holds.Hold]) -> None:
+    added = hold("tenant_id = 1", ends_at=datetime.now(UTC) + timedelta(hours=1))
+    assert len(free(things)) == 9
+
+    things.execute("UPDATE ops.legal_holds SET ends_at = now() - interval '1 second'")
+
+    assert len(free(things)) == 12
+    (listed,) = holds.list_holds(things)
+    assert (listed.id, listed.state(datetime.now(UTC))) == (added.id, "ended")
+
+
+def test_adding_and_releasing_is_audited(things: Connection, hold: Callable[..., holds.Hold]) -> None:
+    added = hold("tenant_id = 1")
+    holds.release(things, added.id, by="bob")
+
+    events = things.execute(
+        "SELECT action, created_by, details ->> 'hold', details ->> 'where', details ->> 'reason'"
+        " FROM audit_logs WHERE event_type = 'maintenance' ORDER BY created_at"
+    ).fetchall()
+    assert events == [
+        ("hold.added", "ann", str(added.id), "tenant_id = 1", "case 12"),
+        ("hold.released", "bob", str(added.id), "tenant_id = 1", "case 12"),
+    ]
+
+
+WRONG = {
+    "tenant = 1": (1, 'did you mean "tenant_id"?'),
+    "tenant_id = x": (13, "invalid input syntax for type integer"),
+    "tenant_id = 99999999999": (13, "out of range"),
+    "owner = 7": (9, "invalid input syntax for type uuid"),
+    "colour = blue": (10, "invalid input value for enum"),
+    "data = '{}'": (1, "data is json, which nothing equals"),
+    "id = 1 AND tenant_id >= 7": (22, ">= is for columns of time or date"),
+    "at >= yesterday": (7, "write ISO 8601"),
+    "at = infinity": (6, "write ISO 8601"),
+}
+
+
+def test_what_does_not_fit_the_table_is_pointed_at(
+    things: Connection, hold: Callable[..., holds.Hold]
+) -> None:
+    for where, (character, advice) in WRONG.items():
+        with pytest.raises(PredicateError) as caught:
+            hold(where)
+
+        assert str(caught.value).startswith(f"where: character {character}: ")
+        assert advice in str(caught.value)
+    assert holds.list_holds(things) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ({"reason": " "}, "reason: is empty"),
+        ({"owner": ""}, "owner: is empty"),
+        ({"ends_at": datetime(2020, 1, 1, tzinfo=UTC)}, "until: 2020-01-01 00:00 UTC has passed"),
+    ],
+)
+def test_a_hold_says_why_whose_and_until_when(
+    hold: Callable[..., holds.Hold], given: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(holds.HoldRefusedError, match=advice):
+        hold("tenant_id = 1", **given)
+
+
+def test_a_table_that_does_not_exist_is_told_with_what_there_is(things: Connection) -> None:
+    with pytest.raises(
+        holds.HoldRefusedError, match='table: there is no table "thing"; did you mean "things"'
+    ):
+        holds.add(things, "thing", "id = 1", reason="x", owner="y", by="z")
+
+
+def test_only_a_hold_that_is_there_can_be_released_and_once(
+    things: Connection, hold: Callable[..., holds.Hold]
+) -> None:
+    with pytest.raises(holds.HoldRefusedError, match="There is no hold 99"):
+        holds.release(things, 99, by="bob")
+    added = hold("tenant_id = 1")
+    holds.release(things, added.id, by="bob")
+    with pytest.raises(holds.HoldRefusedError, match=r"was released before, on .* by bob"):
+        holds.release(things, added.id, by="carl")
+
+    assert scalar(things, "SELECT count(*) FROM audit_logs WHERE action = 'hold.released'") == 1
+
+
+def test_a_partition_is_held_by_what_holds_its_table(connection: Connection) -> None:
+    connection.execute(
+        "CREATE TABLE parted (id int, at timestamptz) PARTITION BY RANGE (at);"
+        "CREATE TABLE parted_2026 PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')"
+        " PARTITION BY RANGE (at);"
+        "CREATE TABLE parted_q1 PARTITION OF parted_2026 FOR VALUES FROM ('2026-01-01') TO ('2026-04-01');"
+        "INSERT INTO parted SELECT n, '2026-02-01' FROM generate_series(1, 3) AS n"
+    )
+    holds.add(connection, "parted", "id = 2", reason="x", owner="y", by="z")
+
+    for table in ("parted_q1", "parted_2026", "parted"):
+        assert free(connection, table) == [1, 3]
+    with pytest.raises(holds.HoldRefusedError, match=r"parted_q1 is a partition of public\.parted; hold"):
+        holds.add(connection, "parted_q1", "id = 1", reason="x", owner="y", by="z")
+
+
+def test_a_hold_whose_column_is_gone_lets_nothing_go(
+    things: Connection, hold: Callable[..., holds.Hold]
+) -> None:
+    added = hold("tenant_id = 1")
+    things.execute("ALTER TABLE things RENAME tenant_id TO tenant")
+
+    with pytest.raises(holds.HoldUnclearError, match=f"opsctl hold release {added.id}"):
+        holds.active(things, catalog.relation(things, "things"))
+
+
+def test_a_hold_waits_for_the_batch_under_way(
+    things: Connection, hold: Callable[..., holds.Hold], url: str
+) -> None:
+    with connect(url, "a batch") as batch, batch.transaction():
+        batch.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('ops: holds', 0))")
+        adding = threading.Thread(target=hold, args=["tenant_id = 1"])
+        adding.start()
+        adding.join(0.3)
+        assert adding.is_alive(), "it has not returned while rows may still go"
+        assert holds.active(batch, catalog.relation(batch, "things")) == ()
+    adding.join(10)
+
+    assert len(free(things)) == 9
+
+
+def test_a_hold_that_would_wait_too_long_is_not_half_there(
+    things: Connection, hold: Callable[..., holds.Hold], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holds, "WAIT", "100ms")
+    with connect(url, "a long batch") as batch, batch.transaction():
+        batch.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('ops: holds', 0))")
+
+        with pytest.raises(holds.HoldRefusedError, match=r"removed by a long batch \(pid .*Nothing was held"):
+            hold("tenant_id = 1")
+
+    assert holds.list_holds(things) == []
+    assert scalar(things, "SELECT count(*) FROM audit_logs") == 0

@@ -1,0 +1,37 @@
+"""The method follows from the evidence."""
+
+from dataclasses import replace
+
+import pytest
+
+from ops_pipeline.maintenance.retention.method import Evidence, judge
+
+KNOWN = Evidence(
+    partitioned=False, indexed=True, correlation=1.0, rows_a_block=40.0, rows_a_moment=1.0, has_key=True
+)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "fraction", "method", "because"),
+    [
+        (replace(KNOWN, partitioned=True), 0.01, "block ranges", "partitions"),
+        (replace(KNOWN, indexed=False), 0.01, "block ranges", "no index leads with at"),
+        (replace(KNOWN, correlation=None), 0.01, "block ranges", "never analyzed"),
+        (replace(KNOWN, rows_a_block=0.0), 0.01, "block ranges", "never analyzed"),
+        (KNOWN, 0.01, "time slices", "only 1% of them go"),
+        (replace(KNOWN, correlation=-0.99), 0.29, "time slices", "29% of them go"),
+        (KNOWN, 0.3, "block ranges", "30% of them go"),
+        (replace(KNOWN, correlation=0.1), 0.5, "block ranges", "100% of the blocks"),
+        (replace(KNOWN, correlation=0.1), 0.01, "block ranges", "33% of the blocks"),
+        (replace(KNOWN, correlation=0.1), 0.001, "time slices", "4% of the blocks"),
+        (replace(KNOWN, rows_a_moment=5000.0), 0.01, "key windows", "5,000 rows share a moment"),
+        (replace(KNOWN, rows_a_moment=5000.0, has_key=False), 0.01, "block ranges", "no primary key"),
+    ],
+)
+def test_the_evidence_speaks_for_one_method_and_says_why(
+    evidence: Evidence, fraction: float, method: str, because: str
+) -> None:
+    chosen = judge(evidence, "at", fraction)
+
+    assert chosen.name == method
+    assert because in chosen.why.replace("rows lie in the order of at and ", "only ")
