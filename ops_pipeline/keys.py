@@ -1,17 +1,17 @@
 """Keys for the HTTP API. Only a key's hash is kept; what the key is, is said once, to who made it."""
 
-import getpass
 import hashlib
-import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal, get_args
 from uuid import UUID
 
 import sql
+from ops_pipeline.audit import times
 from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent
+from ops_pipeline.audit.person import person
 from ops_pipeline.audit.repository import AuditLogRepository
 from ops_pipeline.database import Connection, row
 
@@ -99,13 +99,9 @@ def expiry(text: str, now: datetime) -> datetime:
     Raises KeyRefusedError when the text is neither.
     """
     try:
-        if given := re.fullmatch(r"(\d{1,6})([dh])", text.strip()):
-            return now + timedelta(**{"days" if given[2] == "d" else "hours": int(given[1])})
-        time = datetime.fromisoformat(text.strip())
-    except (ValueError, OverflowError):
-        reason = f"{text!r} is no time; write 90d, 12h, 2027-01-01 or 2027-01-01T12:00:00Z"
-        raise KeyRefusedError(f"expires: {reason}") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+        return times.ahead(text, now)
+    except ValueError as error:
+        raise KeyRefusedError(f"expires: {error}") from None
 
 
 def list_keys(connection: Connection) -> list[Key]:
@@ -142,13 +138,6 @@ def _record(connection: Connection, action: str, key_id: UUID, **details: object
         resource_type="api_key",
         resource_id=key_id,
         details=given,
-        created_by=_person()[:255],
+        created_by=person()[:255],
     )
     AuditLogRepository(connection).log(event)
-
-
-def _person() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have a number and no name
-        return "unknown"

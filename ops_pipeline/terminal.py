@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ops_pipeline import database, keys
 from ops_pipeline.audit.cloudtrail import ImportReport, Progress
-from ops_pipeline.maintenance import history
+from ops_pipeline.maintenance import approvals, history, holds
 from ops_pipeline.maintenance.plan import Planned, Unplanned
 from ops_pipeline.maintenance.result import COMPLETED, Result
 
@@ -110,6 +110,34 @@ def keys_table(found: Sequence[keys.Key]) -> Table:
             str(key.id), escape(key.name), ", ".join(key.scopes), _minute(key.created_at),
             _minute(key.expires_at), _minute(key.last_used_at),
             "[green]valid[/]" if state == "valid" else f"{state} {_minute(key.revoked_at)}".rstrip(),
+        )  # fmt: skip
+    return table
+
+
+def holds_table(found: Sequence[holds.Hold]) -> Table:
+    """The holds there are, ended and released ones too; times are in UTC."""
+    table = _table("id:>", "table", "where", "reason", "owner", "added", "by", "until", "state")
+    now = datetime.now(UTC)
+    for hold in found:
+        released = f"released {_minute(hold.released_at)} by {escape(hold.released_by or '')}"
+        state = {"active": "[green]active[/]", "ended": "ended", "released": released}[hold.state(now)]
+        table.add_row(
+            str(hold.id), escape(hold.table), escape(str(hold.predicate)), escape(hold.reason),
+            escape(hold.owner), _minute(hold.created_at), escape(hold.created_by), _minute(hold.ends_at),
+            state,
+        )  # fmt: skip
+    return table
+
+
+def plans_table(found: Sequence[approvals.Plan]) -> Table:
+    """The plans that wait for somebody to approve them."""
+    table = _table("plan", "policy", "would remove:>", "of:>", "share:>", "older than", "stopped", "why")
+    for plan in found:
+        about = "" if plan.exact else "~"
+        table.add_row(
+            plan.id, plan.policy, f"{about}{plan.eligible:,}", f"{about}{plan.total:,}",
+            f"{about}{plan.fraction:.1%}", _minute(plan.cutoff), _minute(plan.created_at),
+            escape("; ".join(plan.reasons)),
         )  # fmt: skip
     return table
 

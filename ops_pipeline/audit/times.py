@@ -29,6 +29,21 @@ def read(text: str, now: datetime) -> datetime:
         raise ValueError(f"{text[:50]!r} is no time; {FORMS}") from None
 
 
+def ahead(text: str, now: datetime) -> datetime:
+    """The moment to come that `text` means: `90d` or `12h` from `now`, or ISO 8601 as `read` takes it.
+
+    Raises ValueError, saying what would be right.
+    """
+    try:
+        if given := re.fullmatch(r"([0-9]{1,6})([dh])", text.strip()):
+            return now + timedelta(**{UNITS[given[2]]: int(given[1])})
+        time = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        reason = f"{text!r} is no time; write 90d, 12h, 2027-01-01 or 2027-01-01T12:00:00Z"
+        raise ValueError(reason) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def is_relative(text: str) -> bool:
     """Whether what `text` means depends on when it is read."""
     return text == "now" or text.startswith("-")

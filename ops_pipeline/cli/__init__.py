@@ -8,9 +8,10 @@ import typer
 
 from ops_pipeline import database, embedded, keys, settings
 from ops_pipeline import demo as sample
-from ops_pipeline.cli import api_keys, imports, night, start
+from ops_pipeline.cli import api_keys, approve, hold, imports, night, start
 from ops_pipeline.cli.output import complain
-from ops_pipeline.maintenance import partitions
+from ops_pipeline.maintenance import approvals, holds, partitions
+from ops_pipeline.maintenance.predicate import PredicateError
 from ops_pipeline.policy_file import PolicyError
 
 app = typer.Typer(
@@ -23,8 +24,17 @@ app.add_typer(night.app)
 app.add_typer(start.app)
 app.add_typer(imports.app, name="import")
 app.add_typer(api_keys.app, name="keys")
+app.add_typer(hold.app, name="hold")
+app.add_typer(approve.app)
 
-WRONG_INPUT = (settings.SettingsError, PolicyError, keys.KeyRefusedError)
+WRONG_INPUT = (
+    settings.SettingsError,
+    PolicyError,
+    keys.KeyRefusedError,
+    holds.HoldRefusedError,
+    PredicateError,
+    approvals.ApprovalRefusedError,
+)
 FAILED = (
     embedded.EmbeddedServerError,
     database.DatabaseUnavailableError,

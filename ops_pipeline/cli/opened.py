@@ -1,9 +1,10 @@
 """What a command works on: settings, policies, a connection; the embedded server runs as long as needed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ops_pipeline import database, embedded, nightly, policy, settings
+from ops_pipeline.policy_file import PolicyError, nearest
 
 
 @contextmanager
@@ -27,6 +28,42 @@ def connected(name: str) -> Iterator[database.Connection]:
         database.migrate(url_of(resolved))
         with database.connect(url_of(resolved), name) as connection:
             yield connection
+
+
+@contextmanager
+def connected_to(
+    wanted: str | None, name: str, away: list[str], *, most: int | None = None
+) -> Iterator[Iterator[tuple[policy.Database, database.Connection]]]:
+    """The databases of the policies, each with a connection once it is migrated; only `wanted`, where given,
+    and the first `most` of them.
+
+    `away` is given what did not answer. Raises PolicyError when the policies name no such database.
+    """
+    loaded = settings.load()
+    policies = policy.load(loaded.policies)
+    names = [each.name for each in policies.databases]
+    if wanted is not None and wanted not in names:
+        raise PolicyError([f'--database: the policies name no "{wanted}"; {nearest(wanted, names)}'])
+    chosen = [each for each in policies.databases if wanted in (None, each.name)][:most]
+    if not chosen:
+        raise PolicyError([f"{loaded.policies}: databases: there is none"])
+    with embedded.resolved(loaded) as resolved:
+        yield _connections(chosen, settings.environment(resolved), name, away)
+
+
+def _connections(
+    chosen: list[policy.Database], environment: Mapping[str, str], name: str, away: list[str]
+) -> Iterator[tuple[policy.Database, database.Connection]]:
+    for each in chosen:
+        url = each.url(environment)
+        try:
+            database.migrate(url)
+            connection = database.connect(url, name)
+        except database.DatabaseUnavailableError as error:
+            away.append(f"{each.name}: {error}")
+            continue
+        with connection:
+            yield each, connection
 
 
 def url_of(resolved: settings.Settings) -> str:

@@ -19,6 +19,10 @@ class ApprovalRefusedError(Exception):
     """The plan cannot be approved or used; the message says why and what would be right."""
 
 
+class NoSuchPlanError(ApprovalRefusedError):
+    """There is no plan of that id in this database."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run would have removed and was not let: `eligible` of `total` rows older than `cutoff`.
@@ -60,7 +64,7 @@ def approve(connection: Connection, plan_id: str, by: str) -> Plan:
         if found is None:
             ids = [each.id for each in waiting(connection)]
             there_is = nearest(plan_id, ids) if ids else "none is waiting"
-            raise ApprovalRefusedError(f'There is no plan "{plan_id}"; {there_is}')
+            raise NoSuchPlanError(f'There is no plan "{plan_id}"; {there_is}')
         plan = _plan(found)
         if plan.used_at is not None:
             raise ApprovalRefusedError(

@@ -193,7 +193,7 @@ def _stored(rule: Rule, planned: Planned, against: tuple[str, ...], now: datetim
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}".replace(".0%", "%")
+    return f"{_plain(share * 100)}%"
 
 
 def _minute(moment: datetime) -> str:
@@ -201,7 +201,10 @@ def _minute(moment: datetime) -> str:
 
 
 def _length(time: timedelta) -> str:
-    days = time / timedelta(days=1)
-    if abs(days) >= 1:
-        return f"{days:.1f} days".replace(".0 ", " ").replace("1 days", "1 day") if days != 1 else "1 day"
-    return f"{time / timedelta(hours=1):.1f} hours".replace(".0 ", " ")
+    days = abs(time) >= timedelta(days=1)
+    number = _plain(time / (timedelta(days=1) if days else timedelta(hours=1)))
+    return f"{number} {'day' if days else 'hour'}{'' if number == '1' else 's'}"
+
+
+def _plain(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")

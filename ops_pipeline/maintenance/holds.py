@@ -105,6 +105,21 @@ def held_rows(
     return int(scalar(connection, statement))
 
 
+def covered(connection: Connection, hold: Hold, *, seconds: float) -> int | None:
+    """How many rows there are now that the hold covers; None when counting takes longer than that."""
+    statement = compose.SQL(sql.get("holds/held_rows")).format(
+        table=catalog.relation(connection, hold.table).identifier,
+        condition=compose.SQL("true"),
+        exclusion=exclusion([hold]),
+    )
+    try:
+        with connection.transaction():
+            connection.execute(sql.get("plan/limit"), {"milliseconds": str(round(seconds * 1000))})
+            return int(scalar(connection, statement))
+    except psycopg.errors.QueryCanceled:
+        return None
+
+
 def add(
     connection: Connection,
     table: str,

@@ -1,0 +1,70 @@
+"""`opsctl approve`: lets through, once, what the guard has stopped."""
+
+from typing import Annotated
+
+import typer
+
+from ops_pipeline import terminal
+from ops_pipeline.audit.person import person
+from ops_pipeline.cli.hold import By
+from ops_pipeline.cli.opened import connected_to
+from ops_pipeline.cli.output import Json, complain, console, print_json
+from ops_pipeline.maintenance import approvals
+
+app = typer.Typer()
+
+Database = Annotated[
+    str | None, typer.Option("--database", help="As policies.yaml calls it; all of them unless said.")
+]
+
+
+@app.command()
+def approve(
+    plan: Annotated[str | None, typer.Argument(help="The plan's id. Without one: those that wait.")] = None,
+    by: By = None,
+    chosen: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Let the next run carry out exactly that plan, once; without a plan, show those that wait."""
+    if plan is None:
+        _show_waiting(chosen, as_json=as_json)
+        return
+    approved = _approve(plan, by or person(), chosen)
+    if as_json:
+        print_json(approved)
+        return
+    older = f" older than {approved.cutoff:%Y-%m-%d %H:%M} UTC" if approved.cutoff else ""
+    console.print(
+        f"Approved: the next complete run of {approved.policy} may remove {approved.eligible:,} rows{older}."
+    )
+    console.print("It is good for this plan alone, and once. Run it now: opsctl run")
+
+
+def _approve(plan: str, by: str, chosen: str | None) -> approvals.Plan:
+    missing: list[str] = []
+    away: list[str] = []
+    with connected_to(chosen, "opsctl approve", away) as connections:
+        for _, connection in connections:
+            try:
+                return approvals.approve(connection, plan, by)
+            except approvals.NoSuchPlanError as error:
+                missing.append(str(error))
+    raise approvals.ApprovalRefusedError("\n".join(dict.fromkeys([*missing, *away])))
+
+
+def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
+    found: list[approvals.Plan] = []
+    away: list[str] = []
+    with connected_to(chosen, "opsctl approve", away) as connections:
+        for _, connection in connections:
+            found += approvals.waiting(connection)
+    if as_json:
+        print_json({"plans": found})
+    elif found:
+        console.print(terminal.plans_table(found))
+    else:
+        console.print("No plan waits for an approval.")
+    for each in away:
+        complain(each)
+    if away:
+        raise typer.Exit(1)

@@ -1,0 +1,125 @@
+"""`opsctl hold`: rows that no policy may remove."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from ops_pipeline import database, terminal
+from ops_pipeline.audit import times
+from ops_pipeline.audit.person import person
+from ops_pipeline.cli.opened import connected_to
+from ops_pipeline.cli.output import Json, console, print_json
+from ops_pipeline.maintenance import holds
+
+app = typer.Typer(help="Rows that no policy may remove.", no_args_is_help=True)
+
+COUNT_SECONDS = 10.0
+
+Database = Annotated[
+    str | None, typer.Option("--database", help="As policies.yaml calls it; the first one unless said.")
+]
+By = Annotated[str | None, typer.Option("--by", help="Who does this; unless said, who is logged in.")]
+
+
+@app.command("add")
+def add_hold(
+    table: Annotated[str, typer.Option(help="The table, or schema.table.")],
+    where: Annotated[
+        str,
+        typer.Option(
+            help="Which rows: tenant_id = 7 AND created_at >= 2026-01-01 AND created_at < 2026-02-01"
+        ),
+    ],
+    reason: Annotated[str, typer.Option(help="Why they are held.")],
+    owner: Annotated[str, typer.Option(help="Whom to ask before they are released.")],
+    until: Annotated[
+        str | None, typer.Option(help="When it ends: 90d, 12h or 2027-01-01. Unset: when it is released.")
+    ] = None,
+    by: By = None,
+    chosen: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Hold rows, those there are and those to come. Once this returns, no policy can remove them."""
+    with _connected(chosen) as connection:
+        hold = holds.add(
+            connection, table, where,
+            reason=reason, owner=owner, by=by or person(), ends_at=_end(until),
+        )  # fmt: skip
+        rows = holds.covered(connection, hold, seconds=COUNT_SECONDS)
+    if as_json:
+        print_json({**_shown(hold), "rows": rows})
+        return
+    end = f"until {hold.ends_at:%Y-%m-%d %H:%M} UTC" if hold.ends_at else "until it is released"
+    console.print(f"Hold {hold.id} on {hold.table} where {hold.predicate}, {end}.", markup=False)
+    console.print(_coverage(rows))
+
+
+@app.command("list")
+def list_holds(chosen: Database = None, as_json: Json = False) -> None:
+    """Show every hold there ever was, the newest first."""
+    with _connected(chosen) as connection:
+        found = holds.list_holds(connection)
+    if as_json:
+        print_json({"holds": [_shown(each) for each in found]})
+    else:
+        console.print(terminal.holds_table(found))
+
+
+@app.command("release")
+def release_hold(
+    hold_id: Annotated[int, typer.Argument(metavar="ID", help="The hold's id, from `opsctl hold list`.")],
+    by: By = None,
+    chosen: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Let the rows of a hold go again, as far as no other hold covers them."""
+    with _connected(chosen) as connection:
+        hold = holds.release(connection, hold_id, by=by or person())
+    if as_json:
+        print_json(_shown(hold))
+    else:
+        console.print(f"Released hold {hold.id} on {hold.table} where {hold.predicate}.", markup=False)
+
+
+@contextmanager
+def _connected(chosen: str | None) -> Iterator[database.Connection]:
+    away: list[str] = []
+    with connected_to(chosen, "opsctl hold", away, most=1) as connections:
+        for _, connection in connections:
+            yield connection
+    if away:
+        raise database.DatabaseUnavailableError("\n".join(away))
+
+
+def _end(until: str | None) -> datetime | None:
+    try:
+        return times.ahead(until, datetime.now(UTC)) if until else None
+    except ValueError as error:
+        raise holds.HoldRefusedError(f"until: {error}") from None
+
+
+def _coverage(rows: int | None) -> str:
+    if rows is None:
+        return "How many rows that is would take long to count."
+    if rows == 0:
+        return "It covers no row now, only such as may come; see that the predicate is right."
+    return f"It covers {rows:,} row{'' if rows == 1 else 's'} now."
+
+
+def _shown(hold: holds.Hold) -> dict[str, Any]:
+    return {
+        "id": hold.id,
+        "table": hold.table,
+        "where": str(hold.predicate),
+        "reason": hold.reason,
+        "owner": hold.owner,
+        "state": hold.state(datetime.now(UTC)),
+        "created_at": hold.created_at,
+        "created_by": hold.created_by,
+        "ends_at": hold.ends_at,
+        "released_at": hold.released_at,
+        "released_by": hold.released_by,
+    }

@@ -1,0 +1,322 @@
+"""A run that would remove more than anybody expects stops, until a person lets exactly that plan through."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import approvals, guard
+from ops_pipeline.maintenance.planned import Planned, plan_one
+
+DAY = timedelta(days=1)
+MORE = "INSERT INTO sessions (created_at) SELECT now() - interval '40 days' FROM generate_series(1, %s)"
+
+
+def judged(connection: Connection, rule: guard.Rule, now: datetime | None = None) -> guard.Verdict:
+    """What the guard says to a run of the policy now."""
+    planned = plan_one(connection, rule, limit_seconds=10)
+    return guard.judge(connection, rule, planned, now=now or datetime.now(UTC), limit_seconds=10)
+
+
+def ran(connection: Connection, rule: guard.Rule, verdict: guard.Verdict, outcome: str = "done") -> int:
+    """The run that the guard let through has ended, and removed nothing."""
+    assert verdict.allowed
+    run_id: int = scalar(
+        connection,
+        "INSERT INTO ops.maintenance_runs (policy, cutoff, outcome, finished_at, details)"
+        " VALUES (%s, %s, %s, now(), %s) RETURNING id",
+        [rule.name, verdict.planned.cutoff, outcome, Jsonb(verdict.details)],
+    )
+    if verdict.approval is not None and outcome == "done":
+        approvals.use_up(connection, verdict.approval, run_id)
+    return run_id
+
+
+def limited(rule: policy.Retention, **limits: float | int | None) -> policy.Retention:
+    return replace(rule, guard=policy.Guard(**limits))  # type: ignore[arg-type]
+
+
+def test_half_of_a_table_may_go_and_one_row_more_may_not(
+    application: Connection, retention: policy.Retention
+) -> None:
+    assert judged(application, retention).allowed, "3,000 of 6,000 are half"
+    application.execute(MORE, [1])
+
+    verdict = judged(application, retention)
+
+    assert not verdict.allowed
+    assert verdict.message == (
+        "50.01% of sessions would go (3,001 of 6,001 rows), and guard.max_fraction is 50%. "
+        f"Nothing was removed. If this is right: opsctl approve {verdict.plan}"
+    )
+    assert scalar(application, "SELECT count(*) FROM sessions") == 6001
+    (plan,) = approvals.waiting(application)
+    assert (plan.id, plan.policy, plan.eligible, plan.total) == (verdict.plan, retention.name, 3001, 6001)
+    assert plan.cutoff == verdict.planned.cutoff
+    assert plan.definition == guard.definition(retention)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    total=st.integers(0, 1000),
+    share=st.floats(0, 1),
+    max_fraction=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    max_rows=st.one_of(st.none(), st.integers(0, 1000)),
+)
+def test_the_limits_are_what_the_policy_says(
+    connection: Connection,
+    retention: policy.Retention,
+    total: int,
+    share: float,
+    max_fraction: float,
+    max_rows: int | None,
+) -> None:
+    rule = limited(retention, max_fraction=max_fraction, max_rows=max_rows)
+    eligible = round(total * share)
+    planned = Planned(rule.name, eligible, total, eligible / total if total else 0.0, "")
+
+    against = guard.reasons(connection, rule, planned, now=datetime.now(UTC))
+
+    too_many = max_rows is not None and eligible > max_rows
+    assert len(against) == (eligible > max_fraction * total) + too_many
+
+
+def test_an_approved_plan_goes_through_once_and_no_further(
+    application: Connection, retention: policy.Retention
+) -> None:
+    rule = limited(retention, max_rows=100)
+    stopped = judged(application, rule)
+    assert stopped.plan is not None
+    approvals.approve(application, stopped.plan, "ann")
+    application.execute("INSERT INTO sessions (created_at) SELECT now() - interval '30 days'")
+
+    through = judged(application, rule)
+
+    assert through.allowed
+    assert (through.approval, through.planned.eligible) == (stopped.plan, 3000)
+    assert through.planned.cutoff == stopped.planned.cutoff, "what has expired since stays for the next run"
+    run_id = ran(application, rule, through)
+    with pytest.raises(approvals.ApprovalRefusedError, match=f"approved by ann and used by run {run_id} on"):
+        approvals.approve(application, stopped.plan, "ann")
+    with pytest.raises(approvals.ApprovalRefusedError, match="used by another run"):
+        approvals.use_up(application, stopped.plan, run_id + 1)
+    again = judged(application, rule)
+    assert not again.allowed
+    assert again.plan != stopped.plan
+
+
+def test_an_interrupted_run_goes_on_with_its_approval(
+    application: Connection, retention: policy.Retention
+) -> None:
+    rule = limited(retention, max_rows=100)
+    plan_id = judged(application, rule).plan
+    assert plan_id is not None
+    approvals.approve(application, plan_id, "ann")
+    for outcome in ("interrupted", "stopped", "failed"):
+        ran(application, rule, judged(application, rule), outcome)
+        application.execute("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions ORDER BY 1 LIMIT 500)")
+
+    assert judged(application, rule).approval == plan_id
+
+
+def test_more_rows_than_were_approved_are_another_plan(
+    application: Connection, retention: policy.Retention
+) -> None:
+    rule = limited(retention, max_rows=100)
+    first = judged(application, rule).plan
+    assert first is not None
+    approvals.approve(application, first, "ann")
+    application.execute(MORE, [1])
+
+    second = judged(application, rule)
+
+    assert second.plan not in (None, first)
+    assert f"plan {first} was approved for 3,000 rows, and by now 3,001 would go" in second.message
+    approvals.approve(application, str(second.plan), "ann")
+    assert judged(application, rule).approval == second.plan
+
+
+@pytest.mark.parametrize(
+    "change", [{"keep": timedelta(days=29)}, {"column": "updated_at"}, {"archive": True}]
+)
+def test_an_approval_is_for_the_policy_as_it_stood(
+    application: Connection, retention: policy.Retention, change: dict[str, object]
+) -> None:
+    application.execute(
+        "ALTER TABLE sessions ADD updated_at timestamptz; UPDATE sessions SET updated_at = created_at"
+    )
+    rule = limited(retention, max_rows=100)
+    first = judged(application, rule).plan
+    assert first is not None
+    approvals.approve(application, first, "ann")
+
+    second = judged(application, replace(rule, **change))  # type: ignore[arg-type]
+
+    assert not second.allowed
+    assert f"plan {first} was approved for this policy as it stood then" in second.message
+
+
+def test_a_clock_that_jumped_is_noticed(application: Connection, retention: policy.Retention) -> None:
+    now = datetime.now(UTC)
+    ran(application, retention, judged(application, retention, now))
+
+    def a_night_later(server: timedelta, worker: timedelta) -> tuple[str, ...]:
+        cutoff = now - retention.keep + server
+        planned = plan_one(application, retention, cutoff=cutoff, limit_seconds=10)
+        planned = replace(planned, fraction=0.1)
+        return guard.reasons(application, retention, planned, now=now + worker)
+
+    assert a_night_later(DAY, DAY) == ()
+    assert a_night_later(1.9 * DAY, DAY) == ()
+    assert a_night_later(90 * DAY, 90 * DAY) == (), "nothing ran for a season"
+    assert a_night_later(DAY, 20 * DAY) == (), "the worker's own clock removes nothing"
+    (reason,) = a_night_later(31 * DAY, DAY)
+    assert "the cutoff has moved 30 days further than the clock explains" in reason
+    assert "the database's clock went on by 31 days and this machine's by 1 day" in reason
+
+
+def test_a_first_run_trusts_no_clock_that_is_ahead_of_its_own(
+    application: Connection, retention: policy.Retention
+) -> None:
+    (reason,) = judged(application, retention, datetime.now(UTC) - 3 * DAY).reasons
+
+    assert "the database's clock" in reason
+    assert "is 3 days ahead of this machine's" in reason
+    assert judged(application, retention, datetime.now(UTC) - DAY / 2).allowed
+    assert judged(application, retention, datetime.now(UTC) + 9 * DAY).allowed
+
+
+def test_the_night_after_an_approved_run_is_an_ordinary_one(
+    application: Connection, retention: policy.Retention
+) -> None:
+    """The approved cutoff is days old when the run comes; that is no jump in the night that follows."""
+    rule = limited(retention, max_rows=100)
+    then = datetime.now(UTC) - 5 * DAY
+    planned = plan_one(application, rule, cutoff=then - rule.keep, limit_seconds=10)
+    stopped = guard.judge(application, rule, planned, now=then, limit_seconds=10)
+    approvals.approve(application, str(stopped.plan), "ann")
+    ran(application, rule, judged(application, rule))
+    application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
+
+    assert judged(application, rule).reasons == ()
+
+
+def test_a_shortened_policy_is_asked_about_and_a_longer_one_not(
+    application: Connection, retention: policy.Retention
+) -> None:
+    ran(application, retention, judged(application, retention))
+    shorter, longer = replace(retention, keep=timedelta(days=29)), replace(retention, keep=timedelta(days=40))
+
+    assert judged(application, longer).allowed
+    stopped = judged(application, limited(shorter, max_fraction=1.0))
+    assert "keep was shortened from 30 days to 29 days since the run of" in stopped.message
+    approvals.approve(application, str(stopped.plan), "ann")
+    through = judged(application, limited(shorter, max_fraction=1.0))
+    ran(application, shorter, through)
+    assert judged(application, limited(shorter, max_fraction=1.0)).reasons == ()
+
+
+def test_orphans_are_guarded_by_share_and_by_a_changed_reference(
+    application: Connection, orphans: policy.Orphans
+) -> None:
+    application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions LIMIT 10")
+    application.execute(
+        "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 10)"
+    )
+    allowed = judged(application, orphans)
+    assert (allowed.allowed, allowed.planned.eligible) == (True, 10)
+    ran(application, orphans, allowed)
+    application.execute("CREATE TABLE others (id uuid PRIMARY KEY)")
+
+    elsewhere = replace(orphans, parent="others", guard=policy.Guard(max_fraction=1.0))
+    (reason,) = judged(application, elsewhere).reasons
+    assert reason.startswith("parent was changed from sessions to others since the run of")
+    application.execute("INSERT INTO memories (session_id) VALUES (gen_random_uuid())")
+    stopped = judged(application, orphans)
+    assert not stopped.allowed
+    approvals.approve(application, str(stopped.plan), "ann")
+    assert judged(application, orphans).approval == stopped.plan
+
+
+def test_approving_is_audited_and_only_once(application: Connection, retention: policy.Retention) -> None:
+    stopped = judged(application, limited(retention, max_rows=100))
+    plan_id = str(stopped.plan)
+
+    first = approvals.approve(application, plan_id, "ann")
+    second = approvals.approve(application, plan_id, "bob")
+
+    assert first == second
+    assert first.approved_by == "ann"
+    assert approvals.waiting(application) == []
+    (event,) = application.execute(
+        "SELECT action, created_by, details ->> 'plan', details ->> 'policy', (details -> 'rows')::int"
+        " FROM audit_logs WHERE event_type = 'maintenance'"
+    ).fetchall()
+    assert event == ("plan.approved", "ann", plan_id, retention.name, 3000)
+
+
+def test_a_plan_that_is_not_there_is_told_with_those_that_are(
+    application: Connection, retention: policy.Retention
+) -> None:
+    with pytest.raises(approvals.ApprovalRefusedError, match='There is no plan "00000000"; none is waiting'):
+        approvals.approve(application, "00000000", "ann")
+    plan_id = str(judged(application, limited(retention, max_rows=100)).plan)
+    with pytest.raises(approvals.ApprovalRefusedError, match=f"There is: {plan_id}"):
+        approvals.approve(application, "00000000", "ann")
+
+
+def test_a_complete_run_makes_earlier_plans_pointless(
+    application: Connection, retention: policy.Retention
+) -> None:
+    rule = limited(retention, max_rows=100)
+    first, second = judged(application, rule), judged(application, rule)
+    assert [each.id for each in approvals.waiting(application)] == [second.plan], "the newest of each policy"
+    approvals.approve(application, str(first.plan), "ann")
+    ran(application, rule, judged(application, retention))
+
+    assert approvals.waiting(application) == []
+    assert approvals.approved(application, rule.name) is None
+
+
+def test_an_estimate_that_was_approved_may_be_off_by_a_tenth(
+    application: Connection, retention: policy.Retention
+) -> None:
+    application.execute("ANALYZE sessions")
+    rule = limited(retention, max_rows=100)
+    planned = replace(plan_one(application, rule, limit_seconds=10), exact=False)
+    stopped = guard.judge(application, rule, planned, now=datetime.now(UTC), limit_seconds=10)
+    assert "about 3,000 rows of sessions would go" in stopped.message
+    approvals.approve(application, str(stopped.plan), "ann")
+
+    application.execute(MORE, [300])
+    assert judged(application, rule).approval == stopped.plan
+    application.execute(MORE, [1])
+    assert not judged(application, rule).allowed
+
+
+@pytest.fixture
+def guards(read: Callable[..., policy.Database]) -> Callable[[str, str], policy.Guard]:
+    def make(of_database: str, of_rule: str) -> policy.Guard:
+        rule = read(
+            f"version: 1\ndatabases: {{app: {{url: x, guard: {of_database}, retention:"
+            f" [{{table: a, column: b, keep: 1 day, guard: {of_rule}}}]}}}}"
+        ).policies[0]
+        assert isinstance(rule, policy.Retention)
+        return rule.guard
+
+    return make
+
+
+def test_a_rule_has_its_databases_guard_but_for_what_it_says_itself(
+    guards: Callable[[str, str], policy.Guard],
+) -> None:
+    assert guards("{}", "{}") == policy.Guard(0.5, None)
+    assert guards("{max_fraction: 0.2, max_rows: 9}", "{}") == policy.Guard(0.2, 9)
+    assert guards("{max_fraction: 0.2, max_rows: 9}", "{max_fraction: 1}") == policy.Guard(1.0, 9)
+    assert guards("{max_rows: 9}", "{max_rows: null}") == policy.Guard(0.5, None)
