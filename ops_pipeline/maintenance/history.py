@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 import sql
 from ops_pipeline.database import Connection, row
-from ops_pipeline.maintenance import audited
+from ops_pipeline.maintenance import approvals, audited
 from ops_pipeline.maintenance.result import Outcome, Result, Work
 
 Pauses = Mapping[str, Mapping[str, float]]
@@ -78,7 +78,10 @@ class Record:
         connection.execute(sql.get("history/note_pauses"), values)
 
     def finish(self, connection: Connection, work: Work, pauses: Pauses) -> Result:
-        """The run ended by itself. What it removed is accounted for in the audit log as well."""
+        """The run ended by itself. What it removed is accounted for in the audit log as well.
+
+        A complete run uses up the approval that let it through.
+        """
         details = {
             "oldest": work.oldest.isoformat() if work.oldest else None,
             "dead_tuples_before": work.dead_tuples_before,
@@ -89,8 +92,10 @@ class Record:
         }
         with connection.transaction():
             self._close(connection, work.outcome, work.stopped_reason, work.left, details, pauses)
+            if work.approval is not None and work.outcome == "done":
+                approvals.use_up(connection, work.approval, self.id)
             result = self._result(connection)
-            _account(connection, result)
+            account_for(connection, result)
         return result
 
     def broke_off(
@@ -101,7 +106,7 @@ class Record:
             return
         with connection.transaction():
             self._close(connection, outcome, reason, None, {}, pauses)
-            _account(connection, self._result(connection))
+            account_for(connection, self._result(connection))
 
     def _close(
         self,
@@ -137,7 +142,7 @@ def begin(connection: Connection, policy: str, dagster_run_id: str | None) -> Re
         record_id, died = row(connection, sql.get("history/begin"), values)
         for dead_id in died:
             (result,) = results(connection, run_id=int(dead_id))
-            _account(connection, result)
+            account_for(connection, result)
     return Record(record_id, policy)
 
 
@@ -162,7 +167,8 @@ def results(
         return cursor.execute(sql.get("history/results"), values).fetchall()
 
 
-def _account(connection: Connection, result: Result) -> None:
+def account_for(connection: Connection, result: Result) -> None:
+    """Stores what a run removed as an audit event, in whatever transaction the connection is in."""
     if result.removed == 0:
         return
     details = {

@@ -7,7 +7,7 @@ from ops_pipeline import policy
 from ops_pipeline.database import Connection, scalar
 from ops_pipeline.maintenance import catalog
 from ops_pipeline.maintenance.pace import Pace
-from ops_pipeline.maintenance.removal import Deleting
+from ops_pipeline.maintenance.removal.deleting import Deleting
 from ops_pipeline.maintenance.result import Work
 from ops_pipeline.maintenance.sweep import Run, Sweep
 from ops_pipeline.maintenance.windows import doomed
@@ -28,7 +28,7 @@ def remove_orphans(run: Run, rule: policy.Orphans, settings: Settings) -> Work:
         predicate=orphaned(connection, rule),
     )
     sweep = Sweep(
-        run, walk, Deleting(connection, run.record), Pace(walk.sizes, settings.batch_target_seconds)
+        run, walk, Deleting(connection, run.record, child), Pace(walk.sizes, settings.batch_target_seconds)
     )
     stopped_reason = sweep.work_through()
     return Work(

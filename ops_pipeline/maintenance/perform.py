@@ -4,8 +4,9 @@ import psycopg
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, advisory_lock, cancel_on_interrupt, lock_holder
-from ops_pipeline.maintenance import history, orphans, retention, vacuum
+from ops_pipeline.maintenance import history, orphans, vacuum
 from ops_pipeline.maintenance.result import Result, Work
+from ops_pipeline.maintenance.retention.expire import remove_expired
 from ops_pipeline.maintenance.sweep import Report, Run, Stop
 from ops_pipeline.maintenance.throttle import Throttle
 from ops_pipeline.settings import Settings, load
@@ -61,7 +62,7 @@ def perform(
 def _work(run: Run, rule: policy.Policy, settings: Settings) -> Work:
     match rule:
         case policy.Retention():
-            return retention.remove_expired(run, rule, settings)
+            return remove_expired(run, rule, settings)
         case policy.Orphans():
             return orphans.remove_orphans(run, rule, settings)
         case policy.Vacuum():

@@ -2,11 +2,18 @@
 
 import sql
 from ops_pipeline.database import Connection
+from ops_pipeline.maintenance import history
 
 
 def interrupt_dead(connection: Connection) -> list[str]:
     """Marks the runs that nobody carries on any more as interrupted, and says of which policies they were.
 
-    Nothing they committed is undone: the next run of the policy goes on from their last batch.
+    Nothing they committed is undone: the next run of the policy goes on from their last batch. What they
+    had removed is accounted for in the audit log.
     """
-    return [policy for (policy,) in connection.execute(sql.get("history/interrupt_dead"))]
+    with connection.transaction():
+        dead = connection.execute(sql.get("history/interrupt_dead")).fetchall()
+        for run_id, _ in dead:
+            (result,) = history.results(connection, run_id=run_id)
+            history.account_for(connection, result)
+    return [policy for _, policy in dead]

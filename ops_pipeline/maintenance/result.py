@@ -13,6 +13,10 @@ policy. interrupted and failed are kept in the history and raised."""
 COMPLETED = "completed"
 
 
+class RefusedError(Exception):
+    """The policy cannot be carried out as things are. Nothing was removed; the message says what to mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What one kind of policy did to its tables.

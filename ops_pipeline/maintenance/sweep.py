@@ -45,6 +45,17 @@ class Run:
     report: Report
     planned: int = 0
 
+    def asked_to_stop(self) -> str | None:
+        """To be asked between any two transactions: why the run should end, or None. Waits here while the
+        database's other users need it."""
+        if (reason := self.stop()) is not None:
+            return reason
+        paused = self.throttle.paused_seconds
+        reason = self.throttle.wait(self.connection, self.stop)
+        if self.throttle.paused_seconds > paused:
+            self.record.note_pauses(self.connection, self.throttle.as_json())
+        return reason
+
 
 @dataclass(slots=True)
 class Sweep:
@@ -70,7 +81,7 @@ class Sweep:
         for after, until in self._laps():
             position = after
             while True:
-                if (reason := self._asked_to_stop()) is not None:
+                if (reason := self.run.asked_to_stop()) is not None:
                     return reason
                 window = self.walk.window(position, until, self.pace.size)
                 if window is None:
@@ -79,7 +90,7 @@ class Sweep:
                     continue  # the same place again, in a smaller piece
                 position = window.position
         for window in self._locked:
-            if (reason := self._asked_to_stop()) is not None:
+            if (reason := self.run.asked_to_stop()) is not None:
                 return reason
             self._visit_again(window)
         self.run.connection.execute(sql.get("history/clear_position"), {"policy": self.run.record.policy})
@@ -89,15 +100,6 @@ class Sweep:
         values = {"policy": self.run.record.policy, "walk": self.walk.name}
         saved = self.run.connection.execute(sql.get("history/load_position"), values).fetchone()
         return [(None, None)] if saved is None else [(saved[0], None), (None, saved[0])]
-
-    def _asked_to_stop(self) -> str | None:
-        if (reason := self.run.stop()) is not None:
-            return reason
-        paused = self.run.throttle.paused_seconds
-        reason = self.run.throttle.wait(self.run.connection, self.run.stop)
-        if self.run.throttle.paused_seconds > paused:
-            self.run.record.note_pauses(self.run.connection, self.run.throttle.as_json())
-        return reason
 
     def _remove(self, window: Window) -> bool:
         """Removes the window; False when it took too long and nothing was done."""

@@ -3,7 +3,8 @@
 import dagster as dg
 
 from ops_pipeline import policy
-from ops_pipeline.maintenance import orphans, retention
+from ops_pipeline.maintenance import orphans
+from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.orchestration import assets
 from ops_pipeline.orchestration.databases import Databases
 
@@ -28,8 +29,8 @@ def _nothing_expired_left(database: policy.Database, rule: policy.Retention) -> 
     )
     def check(context: dg.AssetCheckExecutionContext, databases: Databases) -> dg.AssetCheckResult:
         with databases.connect(database, f"check {rule.name}", context.run.run_id) as connection:
-            before = retention.due(connection, rule)
-            rows, _ = retention.left(connection, rule, before)
+            before = expired.due(connection, rule)
+            rows = expired.left(connection, rule, before)
         return _verdict(rows, f"{rows:,} rows of {rule.table} are older than {before:%Y-%m-%d %H:%M} UTC")
 
     return check

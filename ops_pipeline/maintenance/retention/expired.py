@@ -6,7 +6,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline import policy
-from ops_pipeline.database import Connection, row, scalar
+from ops_pipeline.database import Connection, scalar
 from ops_pipeline.maintenance import catalog
 from ops_pipeline.maintenance.windows import doomed
 
@@ -37,11 +37,20 @@ def due(connection: Connection, rule: policy.Retention) -> datetime:
     return cutoff(connection, rule) if last is None else last[0]
 
 
-def left(connection: Connection, rule: policy.Retention, before: datetime) -> tuple[int, datetime | None]:
-    """How many expired rows there are, and the oldest row of the table."""
+def left(connection: Connection, rule: policy.Retention, before: datetime) -> int:
+    """How many rows are older than that."""
+    statement = _composed(connection, rule, "retention/left")
+    return int(scalar(connection, statement, {"cutoff": before}))
+
+
+def oldest(connection: Connection, rule: policy.Retention) -> datetime | None:
+    """The time of the oldest row of the table."""
+    moment: datetime | None = scalar(connection, _composed(connection, rule, "retention/oldest"))
+    return moment
+
+
+def _composed(connection: Connection, rule: policy.Retention, statement: str) -> compose.Composed:
     table = catalog.relation(connection, rule.table)
-    statement = compose.SQL(sql.get("retention/left")).format(
+    return compose.SQL(sql.get(statement)).format(
         table=table.identifier, column=compose.Identifier(rule.column)
     )
-    rows, oldest = row(connection, statement, {"cutoff": before})
-    return rows, oldest

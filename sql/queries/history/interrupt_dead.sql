@@ -10,4 +10,4 @@ WHERE run.outcome = 'running'
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('ops: ' || run.policy, 0)
   )
-RETURNING run.policy
+RETURNING run.id, run.policy

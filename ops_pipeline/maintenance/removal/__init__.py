@@ -7,8 +7,9 @@ from psycopg import sql as compose
 from psycopg.types.json import Jsonb
 
 import sql
-from ops_pipeline.database import Connection, row
-from ops_pipeline.maintenance import holds
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance import holds, references
+from ops_pipeline.maintenance.catalog import Relation
 from ops_pipeline.maintenance.history import Batch, Note, Record
 from ops_pipeline.maintenance.windows import Position, Window, both
 
@@ -31,34 +32,7 @@ class Remover(Protocol):
     """Removes windows. The caller may try again after any psycopg.Error: nothing was done then."""
 
     def remove(self, window: Window, terms: Terms) -> int:
-        """Removes the window's rows that nobody holds, commits, and says how many they were."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deleting:
-    """Deletes, and that is all.
-
-    Its commits do not wait for the disk: if the server crashes at that moment the rows are there again,
-    along with the place that was reached before them.
-    """
-
-    connection: Connection
-    record: Record
-    row_bytes: float = 0.0
-
-    def remove(self, window: Window, terms: Terms) -> int:
-        with self.connection.transaction():
-            *_, wal = row(self.connection, *limits(terms, synchronous_commit=False))
-            statement = "removal/delete_unlocked" if terms.skip_locked else "removal/delete"
-            removed = self.connection.execute(
-                compose.SQL(sql.get(statement)).format(
-                    heap=window.heap.identifier, condition=not_held(self.connection, window)
-                )
-            ).rowcount
-            batch = Batch(window.examined, removed, bytes=round(removed * self.row_bytes), wal=wal)
-            for note in notes(self.record, batch, window, terms):
-                self.connection.execute(*note)
-        return removed
+        """Removes the window's rows that may go, commits, and says how many they were."""
 
 
 def limits(terms: Terms, *, synchronous_commit: bool) -> Note:
@@ -71,13 +45,17 @@ def limits(terms: Terms, *, synchronous_commit: bool) -> Note:
     return sql.get("removal/limit"), values
 
 
-def not_held(connection: Connection, window: Window) -> compose.Composable:
-    """The window's condition, without the rows that are on hold at this moment.
+def free_to_go(connection: Connection, table: Relation, window: Window) -> compose.Composable:
+    """The window's condition, without rows that are on hold at this moment or that others refer to.
 
-    To be asked in the removing transaction, after `limits`: until its end no hold can be added. Raises
-    HoldUnclearError.
+    `table` is the one the policy names, whose partition the window's heap may be. To be asked in the
+    removing transaction, after `limits`: until its end no hold can be added. Raises HoldUnclearError.
     """
-    return both(window.condition, holds.exclusion(holds.active(connection, window.heap)))
+    return both(
+        window.condition,
+        holds.exclusion(holds.active(connection, table)),
+        references.kept_back(connection, table),
+    )
 
 
 def notes(record: Record, batch: Batch, window: Window, terms: Terms) -> list[Note]:

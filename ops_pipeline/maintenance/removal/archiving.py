@@ -1,0 +1,133 @@
+"""Rows deleted once they are in the archive, read back and compared."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql as compose
+from psycopg.conninfo import make_conninfo
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance import removal
+from ops_pipeline.maintenance.archive import columns, location
+from ops_pipeline.maintenance.archive.archive import Archive
+from ops_pipeline.maintenance.archive.part import Part, Source, total_rows
+from ops_pipeline.maintenance.archive.worker import CommitUnknownError, Worker
+from ops_pipeline.maintenance.catalog import Relation
+from ops_pipeline.maintenance.history import Batch, Note, Record
+from ops_pipeline.maintenance.partitions import Partition
+from ops_pipeline.maintenance.planned import Planned
+from ops_pipeline.maintenance.removal import Terms
+from ops_pipeline.maintenance.sweep import Run
+from ops_pipeline.maintenance.windows import Window
+from ops_pipeline.settings import LOCAL, Settings
+
+DEFAULT_ARCHIVE = LOCAL / "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Archiving:
+    """Deletes the rows of `source` and archives them, in transactions of `worker`.
+
+    What is deleted is what is archived: the rows that DELETE answers with are written, synced, read back
+    and compared before the transaction that deletes them is committed, and its commit waits for the disk.
+    `connection` has the policy's lock, and is where holds are read.
+    """
+
+    connection: Connection
+    worker: Worker
+    archive: Archive
+    record: Record
+    table: Relation
+    source: Source
+    row_bytes: float = 0.0
+
+    def remove(self, window: Window, terms: Terms) -> int:
+        """Removes and archives the window's rows that may go, commits, and says how many they were.
+
+        Raises ArchiveError when the archive fails; nothing of the window was deleted then, or, as its
+        message says, the rows are safe in the archive.
+        """
+        with self._files() as parts, self.worker.transaction():
+            wal = self._limit(terms)
+            with self.worker.query(self._taking(window, terms)) as reader:
+                parts.extend(self.archive.write(reader, self.source))
+            removed = total_rows(parts)
+            batch = Batch(window.examined, removed, removed, round(removed * self.row_bytes), wal)
+            if parts:
+                self.worker.execute(self.archive.insert_statement(parts))
+            for note in removal.notes(self.record, batch, window, terms):
+                self.worker.execute(self._bound(note))
+        return removed
+
+    def copy(self, partition: Partition) -> list[Part]:
+        """Archives a detached partition that nobody can change. It counts once `insert_statement` is
+        committed with the partition's drop. Raises ArchiveError; no file is left then."""
+        whole = compose.SQL(sql.get("removal/copy")).format(
+            columns=columns.select_list(self.source.columns, "doomed"), heap=partition.identifier
+        )
+        with self.worker.query(whole) as reader:
+            return self.archive.write(reader, self.source)
+
+    def _taking(self, window: Window, terms: Terms) -> compose.Composed:
+        name = "removal/take_unlocked" if terms.skip_locked else "removal/take"
+        return compose.SQL(sql.get(name)).format(
+            heap=window.heap.identifier,
+            condition=removal.free_to_go(self.connection, self.table, window),
+            columns=columns.select_list(self.source.columns, "doomed"),
+        )
+
+    def _limit(self, terms: Terms) -> str:
+        with self.worker.query(self._bound(removal.limits(terms, synchronous_commit=True))) as reader:
+            where_the_wal_stands: str = reader.read_all().columns[-1][0].as_py()
+        return where_the_wal_stands
+
+    @contextmanager
+    def _files(self) -> Iterator[list[Part]]:
+        """The files of one transaction: published when it is committed, deleted when it was rolled back."""
+        parts: list[Part] = []
+        try:
+            yield parts
+        except CommitUnknownError:
+            raise  # they may count; the next run finds out
+        except BaseException:
+            self.archive.discard(parts)
+            raise
+        self.archive.publish(self.connection, parts)
+
+    def _bound(self, note: Note) -> str:
+        # The worker takes no parameters; psycopg writes the values in as it would for a simple query.
+        return psycopg.ClientCursor(self.connection).mogrify(*note)
+
+
+@contextmanager
+def opened(
+    run: Run, rule: policy.Retention, table: Relation, planned: Planned, settings: Settings
+) -> Iterator[Archiving]:
+    """What removes the policy's rows into the archive, with what an earlier run left there put right.
+
+    Raises DatabaseUnavailableError, WorkerBusyError, StorageUrlError or ArchiveError; nothing was removed.
+    """
+    storage = location.storage(settings.archive_url or str(DEFAULT_ARCHIVE))
+    with Worker(_url(run.connection), rule.name, f"ops {rule.name} archive") as worker:
+        archive = Archive(storage, run.connection)
+        found = archive.reconcile(run.connection, rule.name, table.schema, table.name)
+        if found.published or found.deleted:
+            run.report(
+                f"{rule.name}: an earlier run had left {found.published} files without their lasting names, "
+                f"which they have now, and {found.deleted} whose rows were never deleted, which are gone"
+            )
+        source = Source(
+            rule.name, run.record.id, table.schema, table.name, columns.of(run.connection, table.oid),
+            day_column=rule.column, cutoff=planned.cutoff,
+        )  # fmt: skip
+        row_bytes = planned.bytes / max(1, planned.eligible)
+        yield Archiving(run.connection, worker, archive, run.record, table, source, row_bytes)
+
+
+def _url(connection: Connection) -> str:
+    parameters = connection.info.get_parameters()
+    return make_conninfo(**parameters | {"password": connection.info.password})
