@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster._utils.interrupts import raise_interrupts_as
 
 from ops_pipeline import database, embedded, policy, settings
 from ops_pipeline.maintenance import catalog
@@ -27,8 +28,12 @@ class Databases(dg.ConfigurableResource[None]):
 
     @contextmanager
     def reach(self, wanted: policy.Database, step: str) -> Iterator[database.Connection]:
-        """A connection, and nothing more. Raises DatabaseUnavailableError, which names the database."""
-        with embedded.resolved(settings.load()) as resolved:
+        """A connection, and nothing more. Raises DatabaseUnavailableError, which names the database.
+
+        What Dagster interrupts a step with, psycopg does not know: it would drop the connection and leave
+        the statement to the server. For a KeyboardInterrupt it stops the statement first.
+        """
+        with raise_interrupts_as(KeyboardInterrupt), embedded.resolved(settings.load()) as resolved:
             url = wanted.url(settings.environment(resolved))
             try:
                 connection = database.connect(url, f"ops {step}", lock_timeout="500ms")

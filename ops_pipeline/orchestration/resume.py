@@ -7,6 +7,7 @@ from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 from ops_pipeline import database, policy
 from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.maintenance.result import Result
+from ops_pipeline.orchestration import orphaned
 from ops_pipeline.orchestration.databases import Databases
 
 TRIES = 8
@@ -21,7 +22,7 @@ set_on_retry_hooks([LoggingOnRetryHook])
 
 
 class _StillHeldError(Exception):
-    """The session that was lost still holds the policy's lock: the server has not noticed yet."""
+    """What was lost or killed before this try still holds the policy's lock: it is about to let go."""
 
 
 def carry_out(
@@ -32,6 +33,8 @@ def carry_out(
     Raises what the last try raised: DatabaseUnavailableError or psycopg.Error.
     """
     reached, tries = False, 0
+    again = context.retry_number > 0 or context.run.parent_run_id is not None
+    orphaned.stop_with_parent()
 
     def passes_by_itself(error: Exception) -> bool:
         if not reached and tries >= TRIES_TO_REACH:
@@ -55,6 +58,6 @@ def carry_out(
             with databases.connect(maintained, rule.name, context.run.run_id) as connection:
                 reached = True
                 result = perform(connection, rule, dagster_run_id=context.run.run_id, report=context.log.info)
-            if result.outcome == "skipped" and tries > 1:
+            if result.outcome == "skipped" and (again or tries > 1):
                 raise _StillHeldError(result.stopped_reason)
     return result

@@ -1,0 +1,114 @@
+"""`opsctl up` for tests: the real webserver, daemon and code server, and questions to them over GraphQL."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+PROGRAMS = Path(sys.executable).parent
+LOCATION = {"repositoryLocationName": "ops_pipeline", "repositoryName": "__repository__"}
+
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Services:
+    """The services of a folder, while they run."""
+
+    folder: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(cls, folder: Path, environment: dict[str, str]) -> "Services":
+        """Starts them, and returns when Dagster has loaded the policies."""
+        with (folder / "up.log").open("ab") as log:
+            # With the signals a terminal would give it: started with SIGINT ignored, Dagster ignores SIGTERM.
+            process = subprocess.Popen(
+                [str(PROGRAMS / "opsctl"), "up"],
+                cwd=folder,
+                env=os.environ | environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        services = cls(folder, environment, process)
+        services.wait_for(services._loaded, 120)
+        return services
+
+    def stop(self) -> None:
+        """Stops them as Ctrl-C would."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=90)
+
+    def wait_for(self, question: Callable[[], Answer | None], seconds: float) -> Answer:
+        """The first answer that is not None or False, asked for until the time is over."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, (self.folder / "up.log").read_text()
+            if answer := question():
+                return answer
+            time.sleep(0.1)
+        raise AssertionError(f"Not within {seconds} seconds: {question}")
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """What Dagster's GraphQL answers."""
+        address = f"http://127.0.0.1:{self.environment['OPS_DAGSTER_PORT']}/graphql"
+        answer = httpx.post(address, json={"query": query, "variables": variables}, timeout=30).json()
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def launch(self, job: str = "nightly_app", **execution: Any) -> str:
+        """Starts a job as the launchpad does, and says the run's id."""
+        selector = LOCATION | {"pipelineName": job, **execution.pop("selector", {})}
+        parameters = {"selector": selector, "runConfigData": {}, "mode": "default", **execution}
+        launched = self.ask(LAUNCH, parameters=parameters)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """The run as the UI shows it."""
+        shown: dict[str, Any] = self.ask(RUN, id=run_id)["runOrError"]
+        return shown
+
+    def ended(self, run_id: str, seconds: float = 120) -> str:
+        """The run's status, once it has ended."""
+
+        def status() -> str | None:
+            shown = self.run(run_id)["status"]
+            return str(shown) if shown in {"SUCCESS", "FAILURE", "CANCELED"} else None
+
+        return self.wait_for(status, seconds)
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """What the run has said."""
+        said: list[dict[str, Any]] = self.ask(EVENTS, id=run_id)["logsForRun"]["events"]
+        return said
+
+    def _loaded(self) -> bool:
+        try:
+            entries = self.ask(LOCATIONS)["workspaceOrError"]["locationEntries"]
+        except (httpx.TransportError, ValueError):
+            return False
+        return [each["loadStatus"] for each in entries] == ["LOADED"]
+
+
+LOCATIONS = "{workspaceOrError {... on Workspace {locationEntries {name loadStatus}}}}"
+LAUNCH = """mutation ($parameters: ExecutionParams!) {launchRun(executionParams: $parameters) {
+  __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
+  ... on RunConfigValidationInvalid {errors {message}}}}"""
+RUN = """query ($id: ID!) {runOrError(runId: $id) {... on Run {
+  status parentRunId tags {key value} hasConcurrencyKeySlots}}}"""
+EVENTS = """query ($id: ID!) {logsForRun(runId: $id) {... on EventConnection {events {
+  __typename ... on MessageEvent {message stepKey eventType timestamp}
+  ... on DisplayableEvent {metadataEntries {
+    label ... on IntMetadataEntry {intValue} ... on TextMetadataEntry {text}}}
+}}}}"""

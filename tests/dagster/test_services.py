@@ -1,0 +1,213 @@
+"""The real webserver, daemon and code server: what operators do to runs, and what befalls them."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ops_pipeline import database
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.embedded import Server
+from tests.dagster.conftest import FILL
+from tests.dagster.services import LOCATION, Services
+
+REPOSITORY = Path(__file__).parents[2]
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: {app}
+    retention: [{{table: sessions, column: created_at, keep: 30 days}}]
+    orphans: [{{table: memories, column: session_id, references: sessions.id}}]
+    vacuum: {{tables: [sessions, memories]}}
+  often:
+    url: {often}
+    schedule: {{cron: "* * * * *"}}
+    retention: [{{table: sessions, column: created_at, keep: 30 days}}]
+"""
+# Each DELETE takes its time, so that a run can be caught at it.
+SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN PERFORM pg_sleep(300); RETURN NULL; END $$;
+CREATE TRIGGER slow BEFORE DELETE ON sessions FOR EACH STATEMENT EXECUTE FUNCTION slow();
+"""
+SLEEPING = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()
+"""
+OUTCOMES = "SELECT outcome FROM ops.maintenance_runs WHERE policy = 'app/retention/sessions' ORDER BY id"
+
+TERMINATE = "mutation ($id: String!) {terminateRun(runId: $id, terminatePolicy: SAFE_TERMINATE) {__typename}}"
+SCHEDULE = """
+query ($selector: ScheduleSelector!) {scheduleOrError(scheduleSelector: $selector) {... on Schedule {
+  scheduleState {id status ticks(limit: 5) {status timestamp runIds}}
+  futureTicks(limit: 1) {results {timestamp}}}}}
+"""
+STOP_SCHEDULE = """mutation ($id: String!) {stopRunningSchedule(id: $id) {__typename}}"""
+
+
+@pytest.fixture(scope="module")
+def urls(server: Server, template: str) -> dict[str, str]:
+    names = {"app": "services_app", "often": "services_often", "dagster": "services_dagster"}
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        for name in names.values():
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
+    return {each: server.url(name) for each, name in names.items()}
+
+
+@pytest.fixture(scope="module")
+def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """One start for all tests of this file."""
+    folder = tmp_path_factory.mktemp("services")
+    (folder / "workspace.yaml").write_bytes((REPOSITORY / "workspace.yaml").read_bytes())
+    (folder / "policies.yaml").write_text(POLICIES.format(**urls))
+    for name in ("app", "often"):
+        with database.connect(urls[name], "test") as connection:
+            connection.execute(FILL)
+    running = Services.start(
+        folder,
+        {
+            "OPS_DATABASE_URL": urls["app"],
+            "OPS_DAGSTER_DATABASE_URL": urls["dagster"],
+            "OPS_DAGSTER_PORT": str(_free_port()),
+            "OPS_API_PORT": str(_free_port()),
+        },
+    )
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def app(urls: dict[str, str]) -> Iterator[Connection]:
+    """The database `app`, filled anew, with a DELETE that takes five minutes."""
+    with database.connect(urls["app"], "test") as connection:
+        connection.execute("DROP TABLE sessions, memories; DROP FUNCTION IF EXISTS slow")
+        connection.execute("TRUNCATE ops.maintenance_runs, ops.maintenance_cursors")
+        connection.execute(FILL)
+        connection.execute(SLOW)
+        yield connection
+
+
+def _caught(services: Services, app: Connection, run_id: str) -> None:
+    services.wait_for(lambda: scalar(app, SLEEPING) == 1, 60)
+    assert services.run(run_id)["status"] == "STARTED"
+
+
+def test_terminate_stops_the_statement_on_the_server_and_the_next_run_goes_on(
+    services: Services, app: Connection
+) -> None:
+    run_id = services.launch()
+    _caught(services, app, run_id)
+    began = time.monotonic()
+
+    services.ask(TERMINATE, id=run_id)
+    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 30)
+    seconds = time.monotonic() - began
+
+    assert services.ended(run_id) == "CANCELED"
+    print(f"the statement had ended {seconds:.2f} s after Terminate")  # noqa: T201 - for docs/proofs.md
+    assert app.execute(OUTCOMES).fetchall() == [("interrupted",)]
+    app.execute("DROP TRIGGER slow ON sessions")
+    assert services.ended(services.launch()) == "SUCCESS"
+    assert scalar(app, "SELECT count(*) FROM sessions") == 30
+
+
+def test_a_killed_run_is_started_again_by_itself(services: Services, app: Connection) -> None:
+    run_id = services.launch()
+    _caught(services, app, run_id)
+    worker = _pid(services, run_id, "parent process")
+
+    os.kill(worker, signal.SIGKILL)
+    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 60)
+    app.execute("DROP TRIGGER slow ON sessions")
+
+    assert services.ended(run_id) == "FAILURE"
+    retry = services.wait_for(lambda: _retry_of(services, run_id), 90)
+    assert services.ended(retry) == "SUCCESS"
+    assert scalar(app, "SELECT count(*) FROM sessions") == 30
+    assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
+
+
+def test_a_killed_step_is_started_again_within_its_run(services: Services, app: Connection) -> None:
+    run_id = services.launch()
+    _caught(services, app, run_id)
+
+    os.kill(_pid(services, run_id, "app__retention__sessions"), signal.SIGKILL)
+    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 60)
+    app.execute("DROP TRIGGER slow ON sessions")
+
+    assert services.ended(run_id) == "SUCCESS"
+    assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
+
+
+def test_a_second_run_waits_for_the_first(services: Services, app: Connection) -> None:
+    first = services.launch()
+    _caught(services, app, first)
+
+    second = services.launch()
+
+    services.wait_for(lambda: _is_held_back(services, second), 60)
+    services.ask(TERMINATE, id=first)
+    app.execute("DROP TRIGGER slow ON sessions")
+    assert services.ended(first) == "CANCELED"
+    assert services.ended(second) == "SUCCESS"
+
+
+def test_a_schedule_ticks_and_shows_its_next_tick(services: Services, urls: dict[str, str]) -> None:
+    selector = LOCATION | {"scheduleName": "nightly_often"}
+
+    def ticked() -> Any:
+        shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
+        return next((tick for tick in shown["scheduleState"]["ticks"] if tick["status"] == "SUCCESS"), None)
+
+    tick = services.wait_for(ticked, 120)
+
+    shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
+    services.ask(STOP_SCHEDULE, id=shown["scheduleState"]["id"])
+    assert shown["scheduleState"]["status"] == "RUNNING"
+    assert shown["futureTicks"]["results"][0]["timestamp"] > tick["timestamp"]
+    (run_id,) = tick["runIds"]
+    assert services.ended(run_id) == "SUCCESS"
+    with database.connect(urls["often"], "test") as connection:
+        assert scalar(connection, "SELECT count(*) FROM sessions") == 30
+    nightly = services.ask(SCHEDULE, selector=LOCATION | {"scheduleName": "nightly_app"})["scheduleOrError"]
+    assert nightly["scheduleState"]["status"] == "RUNNING"
+
+
+def _pid(services: Services, run_id: str, of: str) -> int:
+    """The process of a run, or of a step of it, as its events tell."""
+
+    def find() -> int | None:
+        for event in services.events(run_id):
+            if of in event["message"] or (
+                event["stepKey"] == of and event["eventType"] == "STEP_WORKER_STARTED"
+            ):
+                for entry in event.get("metadataEntries", ()):
+                    if entry["label"] == "pid":
+                        return int(entry.get("intValue") or entry["text"])
+        return None
+
+    return services.wait_for(find, 30)
+
+
+def _retry_of(services: Services, run_id: str) -> str | None:
+    runs = services.ask("{runsOrError(limit: 50) {... on Runs {results {runId parentRunId}}}}")
+    return next(
+        (each["runId"] for each in runs["runsOrError"]["results"] if each["parentRunId"] == run_id), None
+    )
+
+
+def _is_held_back(services: Services, run_id: str) -> bool:
+    said = (services.folder / ".local" / "log" / "dagster.log").read_text()
+    return f"Run {run_id} is blocked by global concurrency limits" in said
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
