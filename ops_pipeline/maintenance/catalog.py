@@ -76,6 +76,13 @@ def live_tuples(connection: Connection, table: Relation) -> int:
     return _tuples(connection, table)[1]
 
 
+def observed(connection: Connection, table: Relation) -> tuple[int, int, int]:
+    """Live rows, dead rows and bytes of the table with all its partitions, by the server's statistics."""
+    connection.execute(sql.get("catalog/flush_statistics"))
+    live, dead, size = row(connection, sql.get("catalog/observed"), {"oid": table.oid})
+    return live, dead, size
+
+
 def _tuples(connection: Connection, table: Relation) -> tuple[int, int]:
     connection.execute(sql.get("catalog/flush_statistics"))
     dead, live = row(connection, sql.get("catalog/tuples"), {"oid": table.oid})

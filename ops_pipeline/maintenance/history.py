@@ -167,6 +167,12 @@ def results(
         return cursor.execute(sql.get("history/results"), values).fetchall()
 
 
+def last(connection: Connection, policy: str) -> Result | None:
+    """The policy's last run, those left out that found another one at work."""
+    found = connection.execute(sql.get("history/last"), {"policy": policy}).fetchone()
+    return None if found is None else results(connection, run_id=found[0])[0]
+
+
 def account_for(connection: Connection, result: Result) -> None:
     """Stores what a run removed as an audit event, in whatever transaction the connection is in."""
     if result.removed == 0:

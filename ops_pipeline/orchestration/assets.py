@@ -1,16 +1,23 @@
 """An asset for each policy: to materialize it is to carry the policy out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
 
 import dagster as dg
+from cronsim import CronSim
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from ops_pipeline import policy
 from ops_pipeline.maintenance.result import Result
-from ops_pipeline.orchestration import resume
+from ops_pipeline.orchestration import resume, shown, tables
 from ops_pipeline.orchestration.databases import Databases
 
 AFTER_A_KILL = dg.RetryPolicy(max_retries=1, delay=5)
 """For a step whose process was killed. What fails for a reason of its own says so and is not tried again."""
+LATE_AFTER = timedelta(hours=2)
+"""How long a night may take before what it has not done is late; the API's health check takes the same."""
 
 
 def key(rule: policy.Policy) -> dg.AssetKey:
@@ -26,31 +33,88 @@ def of(database: policy.Database) -> list[dg.AssetsDefinition]:
 def _asset(
     database: policy.Database, rule: policy.Policy, after: Sequence[policy.Policy]
 ) -> dg.AssetsDefinition:
+    named = tables.named_by(rule)
+
     @dg.asset(
         key=key(rule),
-        deps=[key(each) for each in after],
+        deps=[*(tables.key(database, table) for table in named), *map(key, after)],
         group_name=database.name,
         kinds={"postgres", rule.kind},
+        owners=["team:operations"],
         pool=database.name,
         retry_policy=AFTER_A_KILL,
-        description=_describe(rule),
+        description=shown.description(rule),
+        metadata={"runbook": dg.MetadataValue.path(f"docs/runbook.md#{rule.kind}")},
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=late_after(database.schedule)),
     )
-    def carry_out(context: dg.AssetExecutionContext, databases: Databases) -> dg.MaterializeResult[None]:
-        try:
-            result = resume.carry_out(databases, database, rule, context)
-        except Exception as error:
-            raise dg.Failure(
-                f"{rule.name} failed: {error}. What was committed before stays done.", allow_retries=False
-            ) from error
-        if result.outcome == "skipped":
-            raise dg.Failure(
-                f"{rule.name} was not carried out: {result.stopped_reason}. Nothing was changed. "
-                "Wait for that run to end, then run this again.",
-                allow_retries=False,
-            )
-        return dg.MaterializeResult(metadata=_metadata(result))
+    def carry_out(
+        context: dg.AssetExecutionContext, databases: Databases
+    ) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
+        if databases.dry_run:
+            context.log_event(_planned(databases, database, rule, context))
+            yield _not_materialized()
+            return
+        result = _result(databases, database, rule, context)
+        yield from _told(context, rule, result)
+        with databases.reach(database, "observe") as connection:
+            for observed in tables.observe(connection, database, named):
+                context.log_event(observed)
 
     return carry_out
+
+
+def _result(
+    databases: Databases, database: policy.Database, rule: policy.Policy, context: dg.AssetExecutionContext
+) -> Result:
+    try:
+        databases.approve_for(database, rule)
+        result = resume.carry_out(databases, database, rule, context)
+    except Exception as error:
+        raise dg.Failure(
+            f"{rule.name} failed: {error}. What was committed before stays done.", allow_retries=False
+        ) from error
+    if result.outcome == "skipped":
+        raise dg.Failure(
+            f"{rule.name} was not carried out: {result.stopped_reason}. Nothing was changed. "
+            "Wait for that run to end, then run this again.",
+            allow_retries=False,
+        )
+    return result
+
+
+def _told(
+    context: dg.AssetExecutionContext, rule: policy.Policy, result: Result
+) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
+    """A materialization of what is done; of what is not, an observation, so that the asset becomes late."""
+    if result.outcome == "done":
+        yield dg.MaterializeResult(metadata=shown.metadata(result))
+        return
+    context.log.warning(f"{rule.name} {result.outcome}: {result.stopped_reason}")
+    context.log_event(dg.AssetObservation(key(rule), metadata=shown.metadata(result)))
+    yield _not_materialized()
+
+
+def _planned(
+    databases: Databases, database: policy.Database, rule: policy.Policy, context: dg.AssetExecutionContext
+) -> dg.AssetObservation:
+    try:
+        with databases.connect(database, f"plan {rule.name}", context.run.run_id) as connection:
+            planned = databases.plan(connection, database, rule)
+    except Exception as error:
+        raise dg.Failure(f"{rule.name} cannot be planned: {error}", allow_retries=False) from error
+    context.log.info(shown.in_words(planned))
+    return dg.AssetObservation(
+        key(rule), description="Dry run: nothing was removed", metadata=shown.plan(planned)
+    )
+
+
+def _not_materialized() -> dg.Output[None]:
+    """The step's output, which lets what comes after it go on, without a materialization of the asset.
+
+    An output that is never yielded would have every later step skipped. With this mark Dagster leaves the
+    telling to the step itself, as it does for observable source assets.
+    """
+    return dg.Output(None, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
 def _before(rule: policy.Policy, rules: Sequence[policy.Policy]) -> list[policy.Policy]:
@@ -60,36 +124,11 @@ def _before(rule: policy.Policy, rules: Sequence[policy.Policy]) -> list[policy.
     return [each for each in earlier if type(each) is type(earlier[-1])]
 
 
-def _describe(rule: policy.Policy) -> str:
-    match rule:
-        case policy.Retention():
-            return f"Removes rows of **{rule.table}** whose `{rule.column}` is older than {_days(rule)}."
-        case policy.Orphans():
-            return (
-                f"Removes rows of **{rule.table}** whose `{rule.column}` names no row of "
-                f"**{rule.parent}**. A row that names none is kept."
-            )
-        case policy.Vacuum():
-            which = "every table" if rule.tables == "all" else ", ".join(rule.tables)
-            return f"VACUUM{' (ANALYZE)' if rule.analyze else ''} of {which}, one after the other."
+def late_after(schedule: policy.Schedule) -> timedelta:
+    """How old the last complete run of a policy may be: the longest time between two nights, and two hours.
 
-
-def _days(rule: policy.Retention) -> str:
-    return f"{rule.keep.days} days" if rule.keep.days else f"{rule.keep}"
-
-
-def _metadata(result: Result) -> Mapping[str, dg.MetadataValue]:
-    # Numbers are plotted by the UI over the nights.
-    metadata: dict[str, dg.MetadataValue] = {
-        "rows_removed": dg.MetadataValue.int(result.removed),
-        "rows_examined": dg.MetadataValue.int(result.examined),
-        "seconds": dg.MetadataValue.float(round(result.seconds, 3)),
-        "dead_tuples_before": dg.MetadataValue.int(result.dead_tuples_before),
-        "dead_tuples_after": dg.MetadataValue.int(result.dead_tuples_after),
-        "stopped_reason": dg.MetadataValue.text(result.stopped_reason),
-    }
-    if result.left is not None:
-        metadata["rows_left"] = dg.MetadataValue.int(result.left)
-    if result.oldest is not None:
-        metadata["oldest_row_left"] = dg.MetadataValue.timestamp(result.oldest)
-    return metadata
+    Seen over the coming month, so that a schedule for weekdays alone is not late every Monday.
+    """
+    now = datetime.now(UTC).astimezone(ZoneInfo(schedule.timezone))
+    nights = [moment.astimezone(UTC) for moment in islice(CronSim(schedule.cron, now), 32)]
+    return max(later - earlier for earlier, later in pairwise(nights)) + LATE_AFTER

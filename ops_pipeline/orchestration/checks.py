@@ -1,58 +1,182 @@
-"""A check for each policy that removes rows: none is left that should be gone."""
+"""What must hold after a night. Each check only reads, and an operator may run it at any time."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import dagster as dg
 
 from ops_pipeline import policy
-from ops_pipeline.maintenance import orphans
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance import catalog, history, orphans
+from ops_pipeline.maintenance.partitions import missing, pending
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.orchestration import assets
 from ops_pipeline.orchestration.databases import Databases
 
+Number = int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found. With `needs_a_person` the run fails as well, which is what people are told of."""
+
+    passed: bool
+    description: str
+    metadata: Mapping[str, Number] = field(default_factory=dict)
+    needs_a_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A question to the database. `blocking`: where it fails, what comes after the policy is not done."""
+
+    name: str
+    description: str
+    ask: Callable[[Connection], Verdict]
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    blocking: bool = False
+
 
 def of(database: policy.Database) -> list[dg.AssetChecksDefinition]:
-    """The checks of a database's policies. An operator may run one at any time; it only reads."""
-    checks: list[dg.AssetChecksDefinition] = []
-    for rule in database.policies:
-        match rule:
-            case policy.Retention():
-                checks.append(_nothing_expired_left(database, rule))
-            case policy.Orphans():
-                checks.append(_nothing_orphaned_left(database, rule))
-    return checks
+    """The checks of a database's policies, those of one policy in one step."""
+    return [
+        _definition(database, rule, checks) for rule in database.policies if (checks := list(_checks(rule)))
+    ]
 
 
-def _nothing_expired_left(database: policy.Database, rule: policy.Retention) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=assets.key(rule),
-        name="nothing_expired_left",
-        description=f"No row of {rule.table} is left that the last run should have removed.",
+def _checks(rule: policy.Policy) -> Iterator[Check]:
+    match rule:
+        case policy.Retention():
+            yield _nothing_expired_left(rule)
+            yield _let_through(rule)
+            if rule.partition == "day":
+                yield _days_ahead(rule)
+                yield _no_detach_pending(rule)
+        case policy.Orphans():
+            yield _nothing_orphaned_left(rule)
+            yield _let_through(rule)
+        case policy.Vacuum():
+            return
+
+
+def _nothing_expired_left(rule: policy.Retention) -> Check:
+    def ask(connection: Connection) -> Verdict:
+        before = expired.due(connection, rule)
+        rows = expired.left(connection, rule, before)
+        return Verdict(
+            rows == 0,
+            f"{rows:,} rows of {rule.table} are older than {before:%Y-%m-%d %H:%M} UTC",
+            {"rows_left": rows},
+        )
+
+    return Check(
+        "nothing_expired_left",
+        f"No row of {rule.table} is left that the last run should have removed.",
+        ask,
     )
-    def check(context: dg.AssetCheckExecutionContext, databases: Databases) -> dg.AssetCheckResult:
-        with databases.connect(database, f"check {rule.name}", context.run.run_id) as connection:
-            before = expired.due(connection, rule)
-            rows = expired.left(connection, rule, before)
-        return _verdict(rows, f"{rows:,} rows of {rule.table} are older than {before:%Y-%m-%d %H:%M} UTC")
-
-    return check
 
 
-def _nothing_orphaned_left(database: policy.Database, rule: policy.Orphans) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=assets.key(rule),
-        name="nothing_orphaned_left",
-        description=f"Every {rule.column} in {rule.table} names a row of {rule.parent}.",
+def _nothing_orphaned_left(rule: policy.Orphans) -> Check:
+    def ask(connection: Connection) -> Verdict:
+        rows = orphans.left(connection, rule)
+        return Verdict(
+            rows == 0,
+            f"{rows:,} rows of {rule.table} have a {rule.column} that {rule.parent} lacks",
+            {"rows_left": rows},
+        )
+
+    return Check(
+        "nothing_orphaned_left", f"Every {rule.column} in {rule.table} names a row of {rule.parent}.", ask
     )
-    def check(context: dg.AssetCheckExecutionContext, databases: Databases) -> dg.AssetCheckResult:
+
+
+def _let_through(rule: policy.Retention | policy.Orphans) -> Check:
+    def ask(connection: Connection) -> Verdict:
+        last = history.last(connection, rule.name)
+        if last is None or last.outcome != "guarded":
+            return Verdict(True, "The guard had nothing against the last run")
+        return Verdict(False, last.stopped_reason, needs_a_person=True)
+
+    return Check(
+        "let_through",
+        "The guard has not stopped the last run. If it has, somebody looks at the plan and approves it, or "
+        "mends the policy.",
+        ask,
+    )
+
+
+def _days_ahead(rule: policy.Retention) -> Check:
+    def ask(connection: Connection) -> Verdict:
+        without = missing.ahead(connection, rule.table, DAYS_NEEDED)
+        days = ", ".join(f"{day:%Y-%m-%d}" for day in without)
+        return Verdict(
+            not without,
+            f"There are no partitions for {days}" if without else f"The next {DAYS_NEEDED} days have theirs",
+            {"days_missing": len(without)},
+        )
+
+    return Check(
+        "days_ahead",
+        f"Partitions of {rule.table} exist for the next {DAYS_NEEDED} days. Rows of a day without one go to "
+        "the default partition, or are refused.",
+        ask,
+    )
+
+
+def _no_detach_pending(rule: policy.Retention) -> Check:
+    def ask(connection: Connection) -> Verdict:
+        names = pending.interrupted(connection, catalog.relation(connection, rule.table))
+        return Verdict(
+            not names,
+            f"Interrupted: {', '.join(names)}. Rows of these times are refused" if names else "None",
+            {"pending": len(names)},
+        )
+
+    return Check(
+        "no_detach_pending",
+        f"No detach of a partition of {rule.table} was interrupted half way; the next run would complete it.",
+        ask,
+    )
+
+
+DAYS_NEEDED = 3
+"""A weekend's worth: fewer partitions ahead leave no time to mend what keeps them from being made."""
+
+
+def _definition(
+    database: policy.Database, rule: policy.Policy, checks: Sequence[Check]
+) -> dg.AssetChecksDefinition:
+    asset = assets.key(rule)
+
+    @dg.multi_asset_check(
+        name=f"{asset.to_python_identifier()}_checks",
+        specs=[
+            dg.AssetCheckSpec(each.name, asset=asset, description=each.description, blocking=each.blocking)
+            for each in checks
+        ],
+        can_subset=True,
+    )
+    def ask(context: dg.AssetCheckExecutionContext, databases: Databases) -> Iterator[dg.AssetCheckResult]:
+        wanted = {selected.name for selected in context.selected_asset_check_keys}
+        told: list[str] = []
         with databases.connect(database, f"check {rule.name}", context.run.run_id) as connection:
-            rows = orphans.left(connection, rule)
-        return _verdict(rows, f"{rows:,} rows of {rule.table} have a {rule.column} that {rule.parent} lacks")
+            for each in checks:
+                if each.name in wanted:
+                    verdict = each.ask(connection)
+                    told += [verdict.description] if verdict.needs_a_person else []
+                    yield _as_result(asset, each, verdict)
+        if told and not databases.dry_run:
+            raise dg.Failure("; ".join(told), allow_retries=False)
 
-    return check
+    return ask
 
 
-def _verdict(rows: int, description: str) -> dg.AssetCheckResult:
+def _as_result(asset: dg.AssetKey, check: Check, verdict: Verdict) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=rows == 0,
-        description=description,
-        metadata={"rows_left": dg.MetadataValue.int(rows)},
+        asset_key=asset,
+        check_name=check.name,
+        passed=verdict.passed,
+        severity=check.severity,
+        description=verdict.description,
+        metadata=dict(verdict.metadata),
     )

@@ -2,16 +2,35 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import dagster as dg
 from dagster._utils.interrupts import raise_interrupts_as
+from pydantic import Field
 
 from ops_pipeline import database, embedded, policy, settings
-from ops_pipeline.maintenance import catalog
+from ops_pipeline.maintenance import approvals, catalog
+from ops_pipeline.maintenance.plan import Planned, Unplanned, plan
 
 
 class Databases(dg.ConfigurableResource[None]):
-    """The databases of `policies.yaml`; where they are comes from the environment when a step runs."""
+    """The databases of `policies.yaml`; where they are comes from the environment when a step runs.
+
+    Its configuration is what an operator writes in the launchpad:
+
+        resources: {databases: {config: {dry_run: true}}}
+        resources: {databases: {config: {approve: [3fa1b2c4], approved_by: ada}}}
+    """
+
+    dry_run: bool = Field(
+        default=False,
+        description="Only say what each policy would do: observations, no materialization, nothing removed.",
+    )
+    approve: list[str] = Field(
+        default=[],
+        description="Plans that the guard has stopped and that this run may carry out, by their ids.",
+    )
+    approved_by: str = Field(default="", description="Who approves; it is kept in the audit log.")
 
     @contextmanager
     def connect(self, wanted: policy.Database, step: str, run_id: str) -> Iterator[database.Connection]:
@@ -25,6 +44,29 @@ class Databases(dg.ConfigurableResource[None]):
             database.share_lock(connection, run_lock(run_id))
             catalog.check(connection, wanted)
             yield connection
+
+    def plan(
+        self, connection: database.Connection, of: policy.Database, rule: policy.Policy
+    ) -> Planned | Unplanned:
+        """What the policy would do now, and whether the guard would let it. Reads only."""
+        (planned,) = plan(connection, replace(of, policies=(rule,)))
+        return planned
+
+    def approve_for(self, maintained: policy.Database, rule: policy.Policy) -> None:
+        """Approves the plans of that policy that the run was given. Plans of other policies are left alone.
+
+        Raises ApprovalRefusedError, also when nobody says who approves; then nothing has been removed.
+        """
+        if not self.approve:
+            return
+        if not self.approved_by.strip():
+            raise approvals.ApprovalRefusedError(
+                "approved_by is missing: write your name beside approve; the audit log keeps it"
+            )
+        with self.reach(maintained, "approve") as connection:
+            waiting = {each.id for each in approvals.waiting(connection) if each.policy == rule.name}
+            for plan_id in waiting.intersection(self.approve):
+                approvals.approve(connection, plan_id, self.approved_by)
 
     @contextmanager
     def reach(self, wanted: policy.Database, step: str) -> Iterator[database.Connection]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -64,11 +65,13 @@ def materialize(
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     file = tmp_path / "policies.yaml"
 
-    def carry_out(text: str = POLICIES, *, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
+    def carry_out(
+        text: str = POLICIES, *, raise_on_error: bool = True, run_config: Any = None
+    ) -> dg.ExecuteInProcessResult:
         file.write_text(text)
         definitions = gather.definitions(policy.load(file))
         return definitions.resolve_job_def("nightly_app").execute_in_process(
-            instance=instance, raise_on_error=raise_on_error
+            instance=instance, raise_on_error=raise_on_error, run_config=run_config
         )
 
     return carry_out

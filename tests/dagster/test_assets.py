@@ -1,8 +1,13 @@
 """Materializing an asset carries its policy out; its check looks for itself."""
 
-import dagster as dg
+from datetime import timedelta
 
+import dagster as dg
+import pytest
+
+from ops_pipeline import policy
 from ops_pipeline.database import Connection, connect, scalar
+from ops_pipeline.orchestration import assets
 from tests.dagster.conftest import POLICIES, Materialize
 
 
@@ -32,7 +37,12 @@ def test_a_night_leaves_nothing_and_says_what_it_did(materialize: Materialize) -
         )
     assert "oldest_row_left" in metadata["app/retention/sessions"]
     assert all(check.passed for check in result.get_asset_check_evaluations())
-    assert len(result.get_asset_check_evaluations()) == 2
+    assert {(each.asset_key.path[1], each.check_name) for each in result.get_asset_check_evaluations()} == {
+        ("retention", "nothing_expired_left"),
+        ("retention", "let_through"),
+        ("orphans", "nothing_orphaned_left"),
+        ("orphans", "let_through"),
+    }
 
 
 def test_the_history_names_the_dagster_run(materialize: Materialize, connection: Connection) -> None:
@@ -66,3 +76,54 @@ def test_what_another_run_holds_is_not_run_twice(
     assert not result.success
     assert scalar(connection, "SELECT count(*) FROM sessions") == 60
     assert "the other run (pid" in str(result.get_step_failure_events()[0].step_failure_data)
+
+
+DRY = {"resources": {"databases": {"config": {"dry_run": True}}}}
+
+
+def test_a_dry_run_observes_and_changes_nothing(materialize: Materialize, connection: Connection) -> None:
+    result = materialize(run_config=DRY)
+
+    assert result.success
+    materialized = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert {key.to_user_string() for key in materialized if key} == {"dagster/house"}
+    observed = {
+        event.asset_key.to_user_string(): event.asset_observation_data.asset_observation.metadata
+        for event in result.get_asset_observation_events()
+        if event.asset_key
+    }
+    assert set(observed) == {"app/retention/sessions", "app/orphans/memories", "app/vacuum"}
+    assert observed["app/retention/sessions"]["rows_eligible"].value == 30
+    assert observed["app/retention/sessions"]["rows_total"].value == 60
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+    assert scalar(connection, "SELECT count(*) FROM ops.maintenance_runs") == 0
+
+
+def test_the_rows_and_size_of_the_tables_are_noted(materialize: Materialize) -> None:
+    observed = {
+        event.asset_key.to_user_string(): event.asset_observation_data.asset_observation.metadata
+        for event in materialize().get_asset_observation_events()
+        if event.asset_key
+    }
+
+    assert {"app/tables/sessions", "app/tables/memories"} == set(observed)
+    assert observed["app/tables/memories"]["dagster/row_count"].value == 30
+    assert observed["app/tables/memories"]["bytes"].value not in {None, 0}
+
+
+def test_an_approval_without_a_name_is_refused(materialize: Materialize, connection: Connection) -> None:
+    nobody = {"resources": {"databases": {"config": {"approve": ["3fa1b2c4"]}}}}
+
+    result = materialize(run_config=nobody, raise_on_error=False)
+
+    assert not result.success
+    assert "write your name" in str(result.get_step_failure_events()[0].step_failure_data.error)
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+
+
+@pytest.mark.parametrize(
+    ("cron", "hours"),
+    [("0 2 * * *", 26), ("0 * * * *", 3), ("0 2 * * 1-5", 74), ("0 2 1 * *", 31 * 24 + 2)],
+)
+def test_a_policy_is_late_two_hours_after_the_longest_time_between_nights(cron: str, hours: int) -> None:
+    assert assets.late_after(policy.Schedule(cron, "UTC")) == timedelta(hours=hours)

@@ -56,7 +56,7 @@ def urls(server: Server, template: str) -> dict[str, str]:
     names = {"app": "services_app", "often": "services_often", "dagster": "services_dagster"}
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         for name in names.values():
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return {each: server.url(name) for each, name in names.items()}
 
 

@@ -16,7 +16,7 @@ def finalize(connection: Connection, relation: Relation) -> list[str]:
     partition of the table can be detached: it comes first in every run. What it leaves is a table of its
     own; one that was on its way to its drop is in `drop.leftovers`. Raises LockedError.
     """
-    pending = connection.execute(sql.get("partitions/pending"), {"table": relation.oid}).fetchall()
+    pending = _pending(connection, relation)
     for oid, schema, name in pending:
         statement = compose.SQL(sql.get("partitions/finalize")).format(
             table=relation.identifier, partition=compose.Identifier(schema, name)
@@ -32,3 +32,12 @@ def finalize(connection: Connection, relation: Relation) -> list[str]:
             purpose=f"Completing the detach of {schema}.{name} from {relation}",
         )
     return [f"{schema}.{name}" for _, schema, name in pending]
+
+
+def interrupted(connection: Connection, relation: Relation) -> list[str]:
+    """The table's partitions whose detach stands half way. Reads only."""
+    return [f"{schema}.{name}" for _, schema, name in _pending(connection, relation)]
+
+
+def _pending(connection: Connection, relation: Relation) -> list[tuple[int, str, str]]:
+    return connection.execute(sql.get("partitions/pending"), {"table": relation.oid}).fetchall()

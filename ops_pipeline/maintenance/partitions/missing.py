@@ -1,0 +1,14 @@
+"""Days that are about to begin and have no partition yet."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.partitions.gaps import gaps
+from ops_pipeline.maintenance.partitions.partition import existing
+
+
+def ahead(connection: Connection, table: str, days: int) -> list[date]:
+    """Of today and so many days to come (UTC), those of which some moment has no partition. Reads only."""
+    today = datetime.now(UTC).date()
+    found = gaps(existing(connection, table), today, today + timedelta(days=days))
+    return sorted({each.lower.date() for each in found})

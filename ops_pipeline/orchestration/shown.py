@@ -1,0 +1,99 @@
+"""What the UI shows of a policy, of its plan, and of what it did."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from ops_pipeline import policy
+from ops_pipeline.maintenance.plan import Planned, Unplanned
+from ops_pipeline.maintenance.result import Result
+
+Metadata = Mapping[str, dg.MetadataValue]
+
+
+def description(rule: policy.Policy) -> str:
+    """What the policy does, for somebody who has never seen it."""
+    match rule:
+        case policy.Retention():
+            kept = f"{rule.keep.days} days" if rule.keep.days else f"{rule.keep}"
+            archived = (
+                " Each row is written to the archive and read back before it goes; "
+                f"the days are in `{rule.database}/archive/{rule.table}`."
+                if rule.archive
+                else ""
+            )
+            return (
+                f"Removes rows of **{rule.table}** whose `{rule.column}` is older than {kept}, in small "
+                f"batches that give way to the application.{archived} Rows on hold stay."
+            )
+        case policy.Orphans():
+            return (
+                f"Removes rows of **{rule.table}** whose `{rule.column}` names no row of "
+                f"**{rule.parent}**. A row that names none is kept."
+            )
+        case policy.Vacuum():
+            which = "every table" if rule.tables == "all" else ", ".join(rule.tables)
+            return (
+                f"VACUUM{' (ANALYZE)' if rule.analyze else ''} of {which}, one after the other: the room of "
+                "what the night has removed can be used again."
+            )
+
+
+def metadata(result: Result) -> Metadata:
+    """What a run did. Numbers are plotted by the UI over the nights."""
+    shown: dict[str, dg.MetadataValue] = {
+        "rows_removed": dg.MetadataValue.int(result.removed),
+        "rows_examined": dg.MetadataValue.int(result.examined),
+        "seconds": dg.MetadataValue.float(round(result.seconds, 3)),
+        "dead_tuples_before": dg.MetadataValue.int(result.dead_tuples_before),
+        "dead_tuples_after": dg.MetadataValue.int(result.dead_tuples_after),
+        "stopped_reason": dg.MetadataValue.text(result.stopped_reason),
+        "outcome": dg.MetadataValue.text(result.outcome),
+        "seconds_paused": dg.MetadataValue.float(round(result.pausing, 3)),
+        "wal_bytes": dg.MetadataValue.int(result.wal_bytes),
+    }
+    if result.left is not None:
+        shown["rows_left"] = dg.MetadataValue.int(result.left)
+    if result.archived:
+        shown["rows_archived"] = dg.MetadataValue.int(result.archived)
+        shown["archive_bytes"] = dg.MetadataValue.int(result.bytes)
+    if result.oldest is not None:
+        shown["oldest_row_left"] = dg.MetadataValue.timestamp(result.oldest)
+    if result.method:
+        shown["method"] = dg.MetadataValue.text(result.method)
+    if "plan" in result.details:
+        shown["approve"] = dg.MetadataValue.text(str(result.details["plan"]))
+    return shown
+
+
+def plan(planned: Planned | Unplanned) -> Metadata:
+    """What a run would do."""
+    if isinstance(planned, Unplanned):
+        return {"problem": dg.MetadataValue.text(planned.problem)}
+    shown: dict[str, dg.MetadataValue] = {
+        "rows_eligible": dg.MetadataValue.int(planned.eligible),
+        "rows_total": dg.MetadataValue.int(planned.total),
+        "fraction": dg.MetadataValue.float(round(planned.fraction, 6)),
+        "rows_on_hold": dg.MetadataValue.int(planned.held),
+        "dead_tuples": dg.MetadataValue.int(planned.dead_tuples),
+        "method": dg.MetadataValue.text(planned.method),
+        "counted": dg.MetadataValue.bool(planned.exact),
+    }
+    if planned.oldest is not None:
+        shown["oldest_eligible"] = dg.MetadataValue.timestamp(planned.oldest)
+    if planned.newest is not None:
+        shown["newest_eligible"] = dg.MetadataValue.timestamp(planned.newest)
+    if planned.stops:
+        shown["guard_would_stop"] = dg.MetadataValue.text("; ".join(planned.stops))
+    return shown
+
+
+def in_words(planned: Planned | Unplanned) -> str:
+    """A plan in a line, for the run's log."""
+    if isinstance(planned, Unplanned):
+        return f"{planned.policy}: {planned.problem}"
+    stopped = f"; the guard would stop it: {'; '.join(planned.stops)}" if planned.stops else ""
+    return (
+        f"{planned.policy} would remove {planned.eligible:,} of {planned.total:,} rows "
+        f"({planned.fraction:.1%}){stopped}"
+    )
