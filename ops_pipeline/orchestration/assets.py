@@ -10,7 +10,7 @@ from cronsim import CronSim
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from ops_pipeline import policy
-from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.result import RefusedError, Result
 from ops_pipeline.orchestration import resume, shown, tables
 from ops_pipeline.orchestration.databases import Databases
 
@@ -69,6 +69,8 @@ def _result(
     try:
         databases.approve_for(database, rule)
         result = resume.carry_out(databases, database, rule, context)
+    except RefusedError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     except Exception as error:
         raise dg.Failure(
             f"{rule.name} failed: {error}. What was committed before stays done.", allow_retries=False

@@ -98,7 +98,7 @@ def test_a_receiver_that_fails_twice_gets_it_once(
     assert message["run_url"] == f"http://127.0.0.1:3000/runs/{failed_run}"
     (failed,) = message["failed"]
     assert failed["step"] == "app/retention/sessions"
-    assert "violates foreign key constraint" in failed["reason"]
+    assert "refers to public.sessions" in failed["reason"]
     assert "stays done" in message["safe"]
     assert "opsctl run" in message["do"]
 
