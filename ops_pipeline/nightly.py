@@ -1,13 +1,13 @@
 """A night over all databases of the policies, as `opsctl` asks for it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from rich.console import Console
 
 from ops_pipeline import database, policy, settings, terminal
-from ops_pipeline.maintenance import catalog, history, partitions
+from ops_pipeline.maintenance import approvals, catalog, history, partitions
 from ops_pipeline.maintenance.plan import Planned, Unplanned, plan_all
 from ops_pipeline.maintenance.result import Result
 from ops_pipeline.orchestration import instance, launch
@@ -28,6 +28,25 @@ class Night:
     def nothing_left(self) -> bool:
         """Whether no policy that removes rows has left any."""
         return all(each.left == 0 for each in self.policies if "/vacuum" not in each.policy)
+
+    @property
+    def guarded(self) -> tuple[Result, ...]:
+        """The policies whose plan a person has to approve before anything goes."""
+        return tuple(each for each in self.policies if each.outcome == "guarded")
+
+    def after(self, earlier: "Night") -> "Night":
+        """This night, with what an earlier one of the same policies had removed counted in."""
+        together = tuple(
+            replace(
+                each,
+                removed=each.removed + before.removed,
+                archived=each.archived + before.archived,
+                examined=max(each.examined, before.examined),
+                seconds=each.seconds + before.seconds,
+            )
+            for each, before in zip(self.policies, earlier.policies, strict=True)
+        )
+        return replace(self, policies=together)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +111,15 @@ def run(resolved: settings.Settings, policies: policy.Policies, console: Console
     }
     complete = tuple(results.get(name) or _not_run(name) for name in names)
     return Night(ended.id, ended.status, ended.succeeded, complete, ended.failures)
+
+
+def approve(resolved: settings.Settings, policies: policy.Policies, waiting: Night, by: str) -> None:
+    """Lets the plans through that stopped this night, as `opsctl approve` would one by one."""
+    plans = {each.policy: str(each.details["plan"]) for each in waiting.guarded}
+    for each, connection in _each(resolved, policies, "opsctl approve", []):
+        for rule in each.policies:
+            if rule.name in plans:
+                approvals.approve(connection, plans[rule.name], by)
 
 
 def environment(resolved: settings.Settings) -> dict[str, str]:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 import psycopg
 from rich import filesize
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from ops_pipeline import database, keys
@@ -78,17 +79,30 @@ def _notes(planned: Planned) -> Iterator[str]:
 
 
 def results_table(results: Sequence[Result]) -> Table:
-    """What was done, a policy a row."""
-    table = _table("Policy", "removed:>", "left:>", "looked at:>", "dead rows:>", "seconds:>", "outcome")
+    """What was done, a policy a row; of one at work, how far it has come."""
+    table = _table(
+        "Policy", "removed:>", "archived:>", "left:>", "looked at:>", "dead rows:>", "seconds:>", "outcome"
+    )
     for result in results:
-        colour = COLOURS.get(result.outcome, "red")
         left = "" if result.left is None else f"{result.left:,}"
         dead = f"{result.dead_tuples_before:,} → {result.dead_tuples_after:,}"
         table.add_row(
-            result.policy, f"{result.removed:,}", left, f"{result.examined:,}", dead, f"{result.seconds:.1f}",
-            f"[{colour}]{result.outcome}[/]",
+            result.policy, f"{result.removed:,}", f"{result.archived:,}", left, f"{result.examined:,}", dead,
+            f"{result.seconds:.1f}", _outcome(result),
         )  # fmt: skip
     return table
+
+
+def _outcome(result: Result) -> RenderableType:
+    if result.outcome != "running" or not result.planned:
+        colour = COLOURS.get(result.outcome, "red")
+        return f"[{colour}]{result.outcome}[/]"
+    rate = result.removed / result.working if result.working else 0.0
+    time_left = f", {(result.planned - result.removed) / rate:,.0f} s left" if rate else ""
+    progress = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=result.planned, completed=min(result.removed, result.planned), width=20)
+    progress.add_row(bar, f"{result.removed / result.planned:.0%}  {rate:,.0f}/s{time_left}")
+    return progress
 
 
 def reasons(results: Sequence[Result]) -> list[str]:

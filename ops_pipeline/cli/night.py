@@ -1,6 +1,7 @@
 """`opsctl migrate`, `plan`, `run`: the night by hand."""
 
 import typer
+from rich.console import Console
 
 from ops_pipeline import embedded, nightly, policy, settings, terminal
 from ops_pipeline.cli.opened import opened_policies
@@ -65,10 +66,15 @@ def show(night: nightly.Night, *, as_json: bool) -> None:
     """What a night came to."""
     if as_json:
         print_json({"run_id": night.run_id, "status": night.status, "policies": night.policies})
-        return
-    console.print()
-    console.print(terminal.results_table(night.policies))
+    else:
+        show_results(console, night)
+
+
+def show_results(to: Console, night: nightly.Night) -> None:
+    """A table of what each policy did, why any of them stopped, and how Dagster's run ended."""
+    to.print()
+    to.print(terminal.results_table(night.policies))
     for failure in (*terminal.reasons(night.policies), *night.failures):
         complain(failure)
     colour = "green" if night.succeeded else "red"
-    console.print(f"\nDagster run {night.run_id}: [{colour}]{night.status}[/]")
+    to.print(f"\nDagster run {night.run_id}: [{colour}]{night.status}[/]")

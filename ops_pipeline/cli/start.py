@@ -7,11 +7,14 @@ import typer
 from ops_pipeline import demo as sample
 from ops_pipeline import nightly, services, settings
 from ops_pipeline.cli.imports import CLOUDTRAIL, import_deliveries
-from ops_pipeline.cli.night import show
+from ops_pipeline.cli.night import show, show_results
 from ops_pipeline.cli.opened import opened_policies, url_of
 from ops_pipeline.cli.output import Json, complain, console, notes
 
 app = typer.Typer()
+
+NIGHTS = 3
+"""How often plans may have to be approved: what retention removes makes orphans, whose plan is another."""
 
 
 @app.command()
@@ -32,6 +35,13 @@ def demo(
             say.print(f"Imported {imported.stored:,} CloudTrail events from {deliveries}")
         nightly.check(resolved, policies)
         night = nightly.run(resolved, policies, say)
+        for _ in range(NIGHTS):
+            if not night.guarded:
+                break
+            show_results(say, night)
+            say.print("\nThe demo approves these plans, as a person would, and goes on.\n")
+            nightly.approve(resolved, policies, night, by="demo")
+            night = nightly.run(resolved, policies, say).after(night)
     show(night, as_json=as_json)
     if not as_json:
         console.print("\nSee it in the Dagster UI: [bold]make up[/]")
