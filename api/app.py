@@ -16,6 +16,7 @@ from api.health.routes import router as health_router
 from api.last_use import LastUse
 from api.lifecycle import Lifecycle
 from api.observed import Observed
+from api.plans import Plans
 from api.pool import Pool, Role
 from api.shortcut import Shortcut
 from api.writer import AuditWriter
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> Litestar:
                 "tails": set(),
                 "login_pool": login_pool,
                 "known_keys": KnownKeys(pool, last_use),
+                "plans": Plans(settings),
                 "metrics": counted,
                 "url": url,
                 "lifecycle": Lifecycle(),

@@ -25,6 +25,7 @@ from api import problems
 from ops_pipeline import __version__
 from ops_pipeline.audit.event import AuditEvent
 from ops_pipeline.audit.repository import AuditLog
+from ops_pipeline.maintenance.plan import Planned, Unplanned
 
 KEY = [{"key": list[str]()}]
 """For `security=` of a route that needs a key."""
@@ -138,6 +139,15 @@ class RunPage(msgspec.Struct, frozen=True):
 
     success: bool
     data: list[MaintenanceRun]
+    count: int
+    next: str | None
+
+
+class PlanPage(msgspec.Struct, frozen=True):
+    """What each policy would do, or why that cannot be said now."""
+
+    success: bool
+    data: list[Planned | Unplanned]
     count: int
     next: str | None
 
