@@ -44,7 +44,7 @@ async def runs(
 )
 async def plan(state: State) -> Response[bytes]:
     """Every policy in the order of a night. Counting takes time: rows of one policy are counted for five
-    seconds, then the statistics have to do (`exact` is false)."""
+    seconds, then a sample has to do (`exact` is false)."""
     planned = await state.plans.now()
     return page(msgspec.json.encode(planned).decode(), len(planned), None)
 

@@ -63,7 +63,7 @@ def plan_notes(planned: Sequence[Planned | Unplanned]) -> list[str]:
 def _notes(planned: Planned) -> Iterator[str]:
     yield from planned.problems
     if not planned.exact:
-        yield "counting took too long; the numbers marked with ~ are what PostgreSQL's statistics say"
+        yield "counting took too long; the numbers marked with ~ are what a sample of the rows says"
     if planned.why and planned.eligible:
         yield f"{planned.method}, because {planned.why}"
     if planned.held:

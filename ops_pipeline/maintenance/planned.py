@@ -16,8 +16,11 @@ from ops_pipeline.maintenance import catalog, holds, orphans, references, vacuum
 from ops_pipeline.maintenance.retention import method
 from ops_pipeline.maintenance.retention.expired import cutoff as cutoff_now
 from ops_pipeline.maintenance.retention.expired import expired
-from ops_pipeline.maintenance.windows import both, doomed
+from ops_pipeline.maintenance.windows import doomed
 
+SAMPLE_ROWS = 20_000
+SAMPLE_SECONDS = 5.0
+"""How long about so many rows are looked at where all of them could not be counted."""
 OLDEST_SECONDS = 1.0
 """How long the oldest row is looked for where the rows could not be counted; an index finds it at once."""
 
@@ -38,8 +41,8 @@ class Planned:
     `eligible` of `total` would go, which is `fraction` of them and about `bytes` of the table with its
     indexes. Not among them, though due: what holds keep (`held`) and what rows that stay refer to
     (`referenced`). `unset`: rows whose time or reference is NULL, or whose time is infinite; they are kept.
-    `oldest`, `newest`: of the eligible rows. With `exact` false nobody counted, and the numbers are what
-    PostgreSQL expects by its statistics.
+    `oldest`, `newest`: of the eligible rows. With `exact` false not all rows were counted, and the
+    numbers are what a sample of them says.
 
     `cutoff`: rows older than that go. `method`, `why`: how they are found. `seconds`: how long that takes at
     the rate of the policy's last run; None when there was none. `partitions`: those of a partitioned table
@@ -79,7 +82,7 @@ def plan_one(
 ) -> Planned:
     """What the policy would do if it ran now, or at that cutoff; everything of one moment.
 
-    The rows are counted, for at most `limit_seconds`; then PostgreSQL's statistics have to do. The connection
+    The rows are counted, for at most `limit_seconds`; then a sample of them has to do. The connection
     is in autocommit mode and in no transaction. Raises LookupError when the table is not there,
     HoldUnclearError, and psycopg.Error.
     """
@@ -166,23 +169,22 @@ class _Question:
         return None if rows is None else self._tally(rows)
 
     def estimate(self) -> Planned:
-        """What PostgreSQL expects, without looking."""
-        total = self._expected(compose.SQL("true"))
-        may_go = both(self._due, self._unheld, self._unreferenced)
-        eligible = min(total, self._expected(may_go))
-        due = min(total, self._expected(both(self._due, self._unreferenced)))
-        no_hold = self._unheld == holds.exclusion(())
+        """What a sample of the table says. Where not even that can be had, everything may go."""
+        total = self._expected_rows()
+        seen = self._sample(total)
+        sampled, goes, held, unset = seen if seen is not None and seen[0] > 0 else (1, 1, 0, 0)
+        share = _fraction(goes, sampled)
         size = sum(size for _, size in self._sizes().values())
         return Planned(
             "",
-            eligible,
+            round(total * share),
             total,
-            _fraction(eligible, total),
+            share if total else 0.0,
             "",
-            unset=min(total, self._expected(compose.SQL("{} IS NULL").format(self._column))),
+            unset=round(total * _fraction(unset, sampled)),
             exact=False,
-            bytes=round(size * _fraction(eligible, total)),
-            held=0 if no_hold else max(0, due - eligible),
+            bytes=round(size * share),
+            held=round(total * _fraction(held, sampled)),
         )
 
     def oldest(self, before: datetime) -> datetime | None:
@@ -250,10 +252,22 @@ class _Question:
                 raise
             return None
 
-    def _expected(self, condition: compose.Composable) -> int:
-        statement = compose.SQL(sql.get("plan/estimate")).format(
-            table=self._table.identifier, condition=condition
+    def _sample(self, total: int) -> tuple[int, ...] | None:
+        sample = compose.SQL("{} AS doomed TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(
+            self._table.identifier, compose.Literal(min(100.0, 100.0 * SAMPLE_ROWS / max(1, total)))
         )
+        statement = compose.SQL(sql.get("plan/sample")).format(
+            sample=sample,
+            due=self._due,
+            unheld=self._unheld,
+            unreferenced=self._unreferenced,
+            column=self._column,
+        )
+        rows = self._within(SAMPLE_SECONDS, statement)
+        return None if rows is None else rows[0]
+
+    def _expected_rows(self) -> int:
+        statement = compose.SQL(sql.get("plan/estimate")).format(table=self._table.identifier)
         (plan,) = scalar(self._connection, statement)
         return int(plan["Plan"]["Plan Rows"])
 

@@ -8,7 +8,7 @@ SELECT doomed.tableoid::bigint,
             WHEN NOT ({unreferenced}) THEN 'referenced'
             ELSE 'goes' END AS fate,
        count(*),
-       greatest(min({column})::timestamptz, '0001-01-02 00:00Z'),
-       least(max({column})::timestamptz, '9999-12-30 00:00Z')
+       greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', min({column})::timestamptz)),
+       greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', max({column})::timestamptz))
 FROM {table} AS doomed
 GROUP BY 1, 2

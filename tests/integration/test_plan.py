@@ -1,0 +1,234 @@
+"""The plan says what a run would do, why, and how sure it is; making it changes nothing."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, connect, scalar
+from ops_pipeline.maintenance import catalog, holds
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.plan import Planned, Unplanned, plan, plan_all
+from ops_pipeline.maintenance.planned import plan_one
+
+EVERYTHING = policy.Guard(max_fraction=1.0)
+
+
+def planned(connection: Connection, rule: policy.Policy, seconds: float = 10) -> Planned:
+    return plan_one(connection, rule, limit_seconds=seconds)
+
+
+def test_it_counts_what_goes_and_what_is_kept(application: Connection, retention: policy.Retention) -> None:
+    application.execute("INSERT INTO sessions (created_at) VALUES (NULL), ('infinity'), ('-infinity')")
+    application.execute("UPDATE sessions SET note = 'held' WHERE created_at < now() - interval '59 days'")
+    holds.add(application, "sessions", "note = held", reason="x", owner="y", by="z")
+
+    plan = planned(application, retention)
+
+    assert (plan.eligible, plan.total, plan.held, plan.unset, plan.exact) == (2900, 6003, 100, 3, True)
+    assert plan.fraction == 2900 / 6003
+    now = datetime.now(UTC)
+    assert plan.oldest is not None
+    assert plan.newest is not None
+    assert now - timedelta(days=59) < plan.oldest < plan.newest < now - timedelta(days=30)
+    size = scalar(application, "SELECT pg_total_relation_size('sessions')")
+    assert abs(plan.bytes - size * plan.fraction) < 1
+    assert plan.method
+    assert plan.why
+    assert plan.seconds is None, "no run has been measured yet"
+
+
+def test_it_says_how_long_at_the_rate_of_the_last_run(
+    application: Connection, retention: policy.Retention
+) -> None:
+    rule = replace(retention, keep=timedelta(days=45))
+    removed = perform(application, rule)
+    rate = removed.removed / removed.working
+
+    plan = planned(application, replace(rule, keep=timedelta(days=30)))
+
+    assert plan.eligible == 1500
+    assert plan.seconds == pytest.approx(1500 / rate, rel=1e-6)
+
+
+def test_counting_that_takes_too_long_becomes_an_estimate(
+    application: Connection, retention: policy.Retention, orphans: policy.Orphans
+) -> None:
+    application.execute(
+        "CREATE INDEX ON sessions (created_at); INSERT INTO sessions (created_at) VALUES (NULL)"
+    )
+    application.execute(
+        "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 900)"
+    )
+    application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions LIMIT 100")
+    application.execute("UPDATE sessions SET note = 'held' WHERE get_byte(uuid_send(id), 0) < 64")
+    application.execute("VACUUM ANALYZE sessions, memories")
+    holds.add(application, "sessions", "note = held", reason="x", owner="y", by="z")
+    exact, hurried = planned(application, retention), planned(application, retention, seconds=0)
+
+    assert (exact.exact, hurried.exact) == (True, False)
+    assert hurried.eligible == pytest.approx(exact.eligible, rel=0.1)
+    assert hurried.total == pytest.approx(6001, rel=0.01)
+    assert hurried.held == pytest.approx(exact.held, rel=0.3)
+    assert hurried.bytes == pytest.approx(exact.bytes, rel=0.1)
+    assert hurried.oldest is not None
+    assert planned(application, orphans, seconds=0).eligible == pytest.approx(900, rel=0.1)
+
+
+def test_where_nothing_can_be_known_the_guard_takes_it_that_all_may_go(
+    application: Connection, retention: policy.Retention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops_pipeline.maintenance.planned.SAMPLE_SECONDS", 0)
+    application.execute("ANALYZE sessions")
+
+    plan = planned(application, retention, seconds=0)
+
+    assert (plan.eligible, plan.fraction, plan.exact) == (plan.total, 1.0, False)
+
+
+def test_an_operators_cancel_is_no_reason_to_guess(
+    application: Connection, retention: policy.Retention, url: str
+) -> None:
+    application.execute("SET lock_timeout = '10s'")
+    counting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'tableoid'"
+    pid = application.info.backend_pid
+
+    def cancel() -> None:
+        with connect(url, "operator") as operator:
+            while not scalar(operator, counting):
+                time.sleep(0.01)
+            operator.execute("SELECT pg_cancel_backend(%s)", [pid])
+
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE sessions")
+        cancelling = threading.Thread(target=cancel)
+        cancelling.start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            planned(application, retention)
+        cancelling.join()
+
+
+def test_partitions_are_told_one_by_one(connection: Connection, read: Callable[..., policy.Database]) -> None:
+    connection.execute(
+        "CREATE TABLE sessions (created_at timestamptz NOT NULL) PARTITION BY RANGE (created_at);"
+        "CREATE TABLE old PARTITION OF sessions FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');"
+        "CREATE TABLE rest PARTITION OF sessions DEFAULT;"
+        "INSERT INTO sessions SELECT '2020-06-01' FROM generate_series(1, 7);"
+        "INSERT INTO sessions VALUES ('2021-01-01'), (now())"
+    )
+
+    plan = planned(connection, read().policies[0])
+
+    assert [(each.table, each.eligible, each.total) for each in plan.partitions] == [
+        ("public.old", 7, 7),
+        ("public.rest", 1, 2),
+    ]
+    assert plan.eligible == 8
+
+
+def test_it_reads_only(
+    application: Connection, read: Callable[..., policy.Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No transaction id is given out, and the server refuses whoever would write all the same."""
+    before = scalar(application, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+    assert all(isinstance(each, Planned) for each in plan(application, read()))
+    assert scalar(application, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text") == before
+
+    def writes(connection: Connection, _: catalog.Relation) -> int:
+        return connection.execute("DELETE FROM sessions").rowcount
+
+    monkeypatch.setattr(catalog, "dead_tuples", writes)
+    first, *_ = plan(application, read())
+    assert isinstance(first, Unplanned)
+    assert first.problem == "cannot execute DELETE in a read-only transaction"
+
+
+def test_one_policy_that_fails_hides_no_other(
+    application: Connection, read: Callable[..., policy.Database]
+) -> None:
+    policies = read(
+        "version: 1\ndatabases: {app: {url: x, retention: ["
+        "{table: nowhere, column: created_at, keep: 1 day}, {table: sessions, column: created, keep: 1 day},"
+        "{table: public.sessions, column: id, keep: 1 day}]}}"
+    )
+    application.execute("CREATE TABLE fine (at timestamptz)")
+    assert isinstance(policies.policies[0], policy.Retention)
+    rules = (*policies.policies, replace(policies.policies[0], table="fine", column="at"))
+
+    *failed, fine = plan(application, replace(policies, policies=rules))
+
+    assert isinstance(fine, Planned)
+    problems = [each.problem for each in failed if isinstance(each, Unplanned)]
+    assert len(problems) == 3
+    assert 'there is no table "nowhere"' in problems[0]
+    assert 'no column "created"; did you mean "created_at"?' in problems[1]
+    assert "id is uuid; a column of time or date is needed" in problems[2]
+
+
+def test_a_database_that_is_away_hides_no_other(
+    application: Connection, url: str, read: Callable[..., policy.Database]
+) -> None:
+    here = replace(read(), name="here")
+    there = replace(here, name="there", url_template="postgresql://nobody@127.0.0.1:1/x")
+
+    made = list(plan_all(policy.Policies((there, here)), {"OPS_DATABASE_URL": url}))
+
+    assert [type(each) for each in made] == [Unplanned] * 3 + [Planned] * 3
+
+
+def test_a_locked_table_is_told_and_not_waited_for(
+    application: Connection, read: Callable[..., policy.Database], url: str
+) -> None:
+    application.execute("SET lock_timeout = '50ms'")
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE sessions")
+        first, second, _ = plan(application, read())
+
+    assert isinstance(first, Unplanned)
+    assert "lock timeout" in first.problem
+    assert isinstance(second, Unplanned), "it looks up the locked table as well"
+
+
+def test_a_database_that_was_never_migrated_can_be_planned(
+    new_database: Callable[..., str], read: Callable[..., policy.Database]
+) -> None:
+    with connect(new_database(), "test") as connection:
+        connection.execute("CREATE TABLE sessions (id uuid, created_at timestamptz)")
+        connection.execute("CREATE TABLE memories (id uuid PRIMARY KEY, session_id uuid)")
+        connection.execute("INSERT INTO sessions (created_at) VALUES ('2020-01-01')")
+
+        first, *_ = plan(connection, read())
+
+    assert isinstance(first, Planned)
+    assert (first.eligible, first.stops) == (1, ())
+
+
+def test_it_says_what_the_guard_would_say(
+    application: Connection, read: Callable[..., policy.Database]
+) -> None:
+    application.execute("INSERT INTO sessions (created_at) VALUES (now() - interval '31 days')")
+
+    first, *_ = plan(application, read())
+
+    assert isinstance(first, Planned)
+    assert first.stops == (
+        "50.01% of sessions would go (3,001 of 6,001 rows), and guard.max_fraction is 50%",
+    )
+    assert scalar(application, "SELECT count(*) FROM ops.plans") == 0
+
+
+def test_times_before_pythons_calendar_are_no_obstacle(
+    connection: Connection, retention: policy.Retention
+) -> None:
+    connection.execute("CREATE TABLE sessions (created_at timestamptz)")
+    connection.execute("INSERT INTO sessions VALUES ('0044-03-15 BC'), ('9999-12-31'), ('20000-01-01')")
+
+    plan = planned(connection, retention)
+
+    assert (plan.eligible, plan.total) == (1, 3)
+    assert plan.oldest is not None

@@ -1,0 +1,193 @@
+"""What refers to a row keeps it, or goes along, or has to be found by an index; and nothing held goes."""
+
+from collections.abc import Callable
+
+import pytest
+from psycopg import sql as compose
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import catalog, holds, references
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.planned import plan_one
+
+PARENTS = "CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents SELECT generate_series(1, 6);"
+
+
+def free(connection: Connection, table: str = "parents") -> list[int]:
+    """The rows that may go, after they have gone: what refers to them has let them."""
+    condition = references.kept_back(connection, catalog.relation(connection, table))
+    statement = compose.SQL("DELETE FROM {} AS doomed WHERE {} RETURNING id").format(
+        compose.Identifier(table), condition
+    )
+    return sorted(each for (each,) in connection.execute(statement))
+
+
+def children(action: str, name: str = "children", parent: str = "parents") -> str:
+    return (
+        f"CREATE TABLE {name} (id int PRIMARY KEY, parent_id int REFERENCES {parent} ON DELETE {action});"
+        f"CREATE INDEX ON {name} (parent_id);"
+    )
+
+
+@pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT"])
+def test_a_row_that_others_refer_to_stays(connection: Connection, action: str) -> None:
+    connection.execute(PARENTS + children(action))
+    connection.execute("INSERT INTO children VALUES (1, 2), (2, NULL), (3, 5)")
+
+    assert free(connection) == [1, 3, 4, 6]
+
+
+def test_rows_that_go_along_go_along(connection: Connection) -> None:
+    connection.execute(PARENTS + children("CASCADE") + children("SET NULL", "others"))
+    connection.execute("INSERT INTO children VALUES (1, 2); INSERT INTO others VALUES (1, 2)")
+
+    assert references.cascades(connection, catalog.relation(connection, "parents")) == ("public.children",)
+    assert free(connection) == [1, 2, 3, 4, 5, 6]
+    assert scalar(connection, "SELECT count(*) FROM children") == 0
+
+
+def test_a_held_row_keeps_what_would_take_it_along(connection: Connection) -> None:
+    connection.execute(
+        PARENTS + children("CASCADE") + children("CASCADE", "grandchildren", "children")
+        + children("SET NULL", "others")
+    )  # fmt: skip
+    connection.execute(
+        "INSERT INTO children SELECT n, n FROM generate_series(1, 5) AS n;"
+        "INSERT INTO grandchildren VALUES (1, 1), (2, 2); INSERT INTO others VALUES (1, 3), (2, 6)"
+    )
+    for table, where in {"children": "id = 4", "grandchildren": "id = 2", "others": "id = 1"}.items():
+        holds.add(connection, table, where, reason="x", owner="y", by="z")
+
+    assert free(connection) == [1, 5, 6], (
+        "2 has a held grandchild, 4 a held child, 3 would be forgotten by a held row"
+    )
+    assert scalar(connection, "SELECT parent_id FROM others WHERE id = 1") == 3
+
+
+def test_a_kept_grandchild_keeps_the_whole_line(connection: Connection) -> None:
+    connection.execute(PARENTS + children("CASCADE") + children("RESTRICT", "grandchildren", "children"))
+    connection.execute("INSERT INTO children VALUES (1, 1), (2, 2); INSERT INTO grandchildren VALUES (1, 2)")
+
+    assert free(connection) == [1, 3, 4, 5, 6]
+
+
+def test_a_tree_goes_from_its_leaves(connection: Connection) -> None:
+    connection.execute(
+        "CREATE TABLE parents (id int PRIMARY KEY, up int REFERENCES parents); CREATE INDEX ON parents (up);"
+        "INSERT INTO parents VALUES (1, NULL), (2, 1), (3, 2), (4, 4)"
+    )
+
+    assert free(connection) == [3, 4], "4 refers to nobody but itself"
+    assert free(connection) == [2]
+    assert free(connection) == [1]
+
+
+def test_a_circle_of_cascades_ends(connection: Connection) -> None:
+    connection.execute(
+        "CREATE TABLE parents (id int PRIMARY KEY, other int); CREATE TABLE b (id int PRIMARY KEY, up int);"
+        "INSERT INTO parents VALUES (1, 1), (2, NULL); INSERT INTO b VALUES (1, 1);"
+        "ALTER TABLE b ADD FOREIGN KEY (up) REFERENCES parents ON DELETE CASCADE;"
+        "ALTER TABLE parents ADD FOREIGN KEY (other) REFERENCES b ON DELETE CASCADE;"
+    )
+    relation = catalog.relation(connection, "parents")
+
+    assert references.cascades(connection, relation) == ("public.b", "public.parents")
+    assert len(references.problems(connection, relation)) == 2
+    holds.add(connection, "b", "id = 1", reason="x", owner="y", by="z")
+    assert free(connection) == [2]
+
+
+def test_a_partition_is_referred_to_by_what_refers_to_its_table(connection: Connection) -> None:
+    connection.execute(
+        "CREATE TABLE parents (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+        "CREATE TABLE low PARTITION OF parents FOR VALUES FROM (0) TO (3);"
+        "CREATE TABLE high PARTITION OF parents FOR VALUES FROM (3) TO (9);"
+        "INSERT INTO parents SELECT generate_series(1, 6);"
+    )
+    connection.execute(children("NO ACTION"))
+    connection.execute(
+        "CREATE TABLE leaves (id int PRIMARY KEY, up int REFERENCES high); CREATE INDEX ON leaves (up);"
+        "INSERT INTO children VALUES (1, 2), (2, 4); INSERT INTO leaves VALUES (1, 5)"
+    )
+
+    assert free(connection, "low") == [1]
+    assert free(connection) == [3, 6]
+
+
+INDEXES = {
+    "CREATE INDEX ON children (parent_id)": True,
+    "CREATE INDEX ON children USING hash (parent_id)": True,
+    "CREATE INDEX ON children (parent_id, id)": True,
+    "CREATE INDEX ON children (parent_id) WHERE parent_id IS NOT NULL": True,
+    "CREATE INDEX ON children (id, parent_id)": False,
+    "CREATE INDEX ON children (parent_id) WHERE id > 3": False,
+    "CREATE INDEX ON children (id) INCLUDE (parent_id)": False,
+    "CREATE INDEX ON children (abs(parent_id))": False,
+    "CREATE INDEX ON children USING brin (parent_id)": False,
+}
+
+
+def test_a_missing_index_is_named_with_the_statement_that_makes_it(connection: Connection) -> None:
+    connection.execute(
+        PARENTS
+        + "CREATE TABLE children (id int, parent_id int CONSTRAINT fk REFERENCES parents ON DELETE SET NULL)"
+    )
+    relation = catalog.relation(connection, "parents")
+
+    (problem,) = references.problems(connection, relation)
+
+    assert problem == (
+        "public.children.parent_id refers to public.parents (fk) without an index, so every row removed "
+        "would read all of public.children. Create it first: "
+        'CREATE INDEX CONCURRENTLY ON "public"."children" ("parent_id")'
+    )
+    for statement, enough in INDEXES.items():
+        with connection.transaction(force_rollback=True):
+            connection.execute(statement)
+            assert (references.problems(connection, relation) == ()) == enough, statement
+    connection.execute(problem.split("first: ")[1])
+    assert references.problems(connection, relation) == ()
+
+
+def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection) -> None:
+    connection.execute(
+        "CREATE TABLE parents (id int, part int, PRIMARY KEY (id, part));"
+        "INSERT INTO parents VALUES (1, 1), (1, 2);"
+        "CREATE TABLE children (a int, b int, FOREIGN KEY (b, a) REFERENCES parents) PARTITION BY RANGE (a);"
+        "CREATE TABLE c1 PARTITION OF children FOR VALUES FROM (1) TO (2);"
+        "CREATE TABLE c2 PARTITION OF children FOR VALUES FROM (2) TO (3);"
+        "INSERT INTO children VALUES (2, 1)"
+    )
+    relation = catalog.relation(connection, "parents")
+    assert len(references.problems(connection, relation)) == 1
+    connection.execute("CREATE INDEX ON c1 (a, b)")
+    (problem,) = references.problems(connection, relation)
+    assert problem.endswith('CREATE INDEX ON "public"."children" ("b", "a")')
+    connection.execute("CREATE INDEX ON c2 (b, a)")
+    assert references.problems(connection, relation) == (), "an index on each partition is as good"
+
+    connection.execute("SET lock_timeout = '1s'")
+    condition = references.kept_back(connection, relation)
+    rows = connection.execute(
+        compose.SQL("DELETE FROM parents AS doomed WHERE {} RETURNING part").format(condition)
+    )
+    assert rows.fetchall() == [(1,)]
+
+
+def test_retention_refuses_without_the_index_and_keeps_what_is_referred_to_with_it(
+    application: Connection, retention: policy.Retention, read: Callable[..., policy.Database]
+) -> None:
+    application.execute("CREATE TABLE tickets (session_id uuid REFERENCES sessions)")
+    application.execute("INSERT INTO tickets SELECT id FROM sessions ORDER BY created_at LIMIT 10")
+    assert len(plan_one(application, retention, limit_seconds=10).problems) == 1
+
+    with pytest.raises(Exception, match="CREATE INDEX CONCURRENTLY"):
+        perform(application, retention)
+    assert scalar(application, "SELECT count(*) FROM sessions") == 6000
+
+    application.execute("CREATE INDEX ON tickets (session_id)")
+    plan = plan_one(application, retention, limit_seconds=10)
+    assert (plan.eligible, plan.referenced) == (2990, 10)
+    assert perform(application, retention).removed == 2990
+    assert scalar(application, "SELECT count(*) FROM tickets JOIN sessions ON id = session_id") == 10
