@@ -72,6 +72,12 @@ def connection_was_lost(error: BaseException) -> bool:
     return error.sqlstate is None or error.sqlstate in LOST_STATES or error.sqlstate.startswith("08")
 
 
+def url_of(connection: Connection) -> str:
+    """Where another connection of the same kind can be made; the password is in it."""
+    parameters = connection.info.get_parameters()
+    return conninfo.make_conninfo(**parameters | {"password": connection.info.password})
+
+
 def describe(url: str) -> str:
     """Which database a URL means, without its password."""
     try:

@@ -76,8 +76,8 @@ class Settings(BaseSettings):
     external_api_url: str | None = None
     """Another service that the application needs; its health is reported."""
 
-    archive_url: str | None = None
-    """The folder for archives; its health is reported."""
+    archive_url: Annotated[str | None, Secret] = None
+    """Where removed rows are kept: a folder, or `s3://…`. Unset: `.local/archive`."""
 
     batch_target_seconds: Annotated[float, Field(gt=0, le=60)] = 0.1
     """How long one batch of a removal should take: what anyone may have to wait behind its locks."""

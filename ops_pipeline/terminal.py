@@ -18,6 +18,7 @@ from rich.table import Table
 from ops_pipeline import database, keys
 from ops_pipeline.audit.cloudtrail import ImportReport, Progress
 from ops_pipeline.maintenance import approvals, history, holds
+from ops_pipeline.maintenance.archive.manifest import Archived
 from ops_pipeline.maintenance.plan import Planned, Unplanned
 from ops_pipeline.maintenance.result import COMPLETED, Result
 
@@ -139,6 +140,19 @@ def holds_table(found: Sequence[holds.Hold]) -> Table:
             str(hold.id), escape(hold.table), escape(str(hold.predicate)), escape(hold.reason),
             escape(hold.owner), _minute(hold.created_at), escape(hold.created_by), _minute(hold.ends_at),
             state,
+        )  # fmt: skip
+    return table
+
+
+def archives_table(found: Sequence[Archived]) -> Table:
+    """The files of removed rows."""
+    table = _table("table", "day", "rows:>", "bytes:>", "sha256", "removed", "state", "file")
+    for part in found:
+        state = f"restored {_minute(part.restored_at)}" if part.state == "restored" else part.state
+        colour = {"damaged": "red", "unfinished": "yellow"}.get(part.state, "green")
+        table.add_row(
+            escape(part.table), part.day.isoformat() if part.day else "", f"{part.rows:,}", f"{part.bytes:,}",
+            part.sha256[:12], _minute(part.created_at), f"[{colour}]{state}[/]", escape(part.path),
         )  # fmt: skip
     return table
 

@@ -8,9 +8,14 @@ import typer
 
 from ops_pipeline import database, embedded, keys, settings
 from ops_pipeline import demo as sample
-from ops_pipeline.cli import api_keys, approve, hold, imports, night, start
+from ops_pipeline.cli import api_keys, approve, archive, hold, imports, night, start
 from ops_pipeline.cli.output import complain
 from ops_pipeline.maintenance import approvals, holds, partitions
+from ops_pipeline.maintenance.archive.staging import DamagedError
+from ops_pipeline.maintenance.archive.storage import StorageError, StorageUrlError
+from ops_pipeline.maintenance.archive.target import RestoreRefusedError
+from ops_pipeline.maintenance.archive.worker import WorkerBusyError
+from ops_pipeline.maintenance.archive.writer import ArchiveError
 from ops_pipeline.maintenance.predicate import PredicateError
 from ops_pipeline.policy_file import PolicyError
 
@@ -25,6 +30,7 @@ app.add_typer(start.app)
 app.add_typer(imports.app, name="import")
 app.add_typer(api_keys.app, name="keys")
 app.add_typer(hold.app, name="hold")
+app.add_typer(archive.app, name="archive")
 app.add_typer(approve.app)
 
 WRONG_INPUT = (
@@ -32,6 +38,7 @@ WRONG_INPUT = (
     PolicyError,
     keys.KeyRefusedError,
     holds.HoldRefusedError,
+    StorageUrlError,
     PredicateError,
     approvals.ApprovalRefusedError,
 )
@@ -40,6 +47,11 @@ FAILED = (
     database.DatabaseUnavailableError,
     sample.DemoRefusedError,
     partitions.LockedError,
+    ArchiveError,
+    DamagedError,
+    RestoreRefusedError,
+    StorageError,
+    WorkerBusyError,
     partitions.StraysStayError,
     psycopg.Error,
 )

@@ -7,6 +7,7 @@ CREATE TABLE ops.archives (
   run_id         bigint      NOT NULL,
   table_schema   text        NOT NULL,
   table_name     text        NOT NULL,
+  day_column     text,
   day            date,
   path           text        NOT NULL UNIQUE,
   temporary_path text        NOT NULL,
@@ -27,6 +28,7 @@ CREATE TABLE ops.archives (
 
 COMMENT ON TABLE ops.archives IS
   'Each row is committed with the removal of the rows it speaks of: what stands here is no longer in the table';
+COMMENT ON COLUMN ops.archives.day_column IS 'Which column the day is of; NULL: it is the day of the removal';
 COMMENT ON COLUMN ops.archives.day IS 'UTC; NULL: the rows are of no day, such as -infinity';
 COMMENT ON COLUMN ops.archives.path IS 'Below the archive''s folder; until stored_at is set the file may still have its temporary path';
 COMMENT ON COLUMN ops.archives.oldest IS 'Of the column that retention looks at; NULL: none, or beyond the year 9999';

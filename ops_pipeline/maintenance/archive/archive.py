@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+import psycopg
 import pyarrow as pa
 
 import sql
@@ -45,8 +46,9 @@ class Archive:
     """Files of removed rows on a storage, and what `ops.archives` of one database says of them."""
 
     def __init__(self, storage: Storage, connection: Connection, today: Callable[[], date] = _today) -> None:
-        """The database of the connection has been migrated."""
+        """The connection is in autocommit mode, its database migrated."""
         self.storage = storage
+        self._connection = connection
         self.origin = str(scalar(connection, sql.get("archive/origin")))
         self._today = today
 
@@ -67,16 +69,29 @@ class Archive:
 
         Raises ArchiveError; the rows are safe then, and `reconcile` does what is missing.
         """
-        self._publish(connection, manifest.by_path(connection, [each.path for each in parts]))
+        self.publish_committed(connection, manifest.by_path(connection, [each.path for each in parts]))
 
-    def discard(self, parts: Sequence[Part]) -> None:
-        """Deletes the files, whose removal has been rolled back: the rows are still in their table.
+    def discard(self, parts: Sequence[Part]) -> list[str]:
+        """Deletes the files of a removal that has been rolled back: the rows are still in their table.
 
-        Never after a commit, nor after CommitUnknownError. Raises StorageError; `reconcile` deletes what is
-        left then.
+        An interrupt may have come right after the commit; so the database is asked, and a file that it
+        knows stays. Never after CommitUnknownError.
+
+        Answers with what is left: files that could not be deleted, or all when the database could not be
+        asked. Nothing is raised, for something else has gone wrong already; `reconcile` does what is missing.
         """
+        try:
+            known = {each.path for each in manifest.by_path(self._connection, [each.path for each in parts])}
+        except psycopg.Error:
+            return [each.temporary_path for each in parts]
+        left = []
         for each in parts:
-            self.storage.delete(each.temporary_path)
+            try:
+                if each.path not in known:
+                    self.storage.delete(each.temporary_path)
+            except StorageError:
+                left.append(each.temporary_path)
+        return left
 
     def reconcile(self, connection: Connection, policy: str, schema: str, table: str) -> Reconciled:
         """Finishes what earlier runs of the policy left behind.
@@ -85,7 +100,7 @@ class Archive:
         no transaction with a file that is found here can still be committed. Raises ArchiveError.
         """
         published = manifest.unstored(connection, policy)
-        self._publish(connection, published)
+        self.publish_committed(connection, published)
         prefix = temporary_prefix(self.origin, policy)
         try:
             left = [
@@ -101,7 +116,8 @@ class Archive:
             ) from error
         return Reconciled(len(published), len(left))
 
-    def _publish(self, connection: Connection, parts: Sequence[Archived]) -> None:
+    def publish_committed(self, connection: Connection, parts: Sequence[Archived]) -> None:
+        """As `publish`, for what `ops.archives` says. Whoever reads it there may do this, at any time."""
         if not parts:
             return
         with ThreadPoolExecutor(PUBLISHING_THREADS, "archive-publish") as executor:

@@ -35,10 +35,12 @@ class Bucket:
         options = dict(parse_qsl(parts.query))
         unknown = sorted(options.keys() - set(OPTIONS))
         if unknown:
-            raise StorageUrlError(f"{unknown[0]}: not an option of s3://; there is {', '.join(OPTIONS)}")
+            raise StorageUrlError(
+                f"OPS_ARCHIVE_URL: {unknown[0]}: not an option of s3://; there is {', '.join(OPTIONS)}"
+            )
         bucket = parts.netloc.rpartition("@")[2]
         if not bucket:
-            raise StorageUrlError("s3:// needs a bucket: s3://bucket/prefix")
+            raise StorageUrlError("OPS_ARCHIVE_URL: s3:// needs a bucket: s3://bucket/prefix")
         filesystem = fs.S3FileSystem(
             **_credentials(parts.username, parts.password),
             **options,

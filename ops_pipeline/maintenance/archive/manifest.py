@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from psycopg import sql as compose
@@ -18,6 +18,10 @@ from ops_pipeline.maintenance.archive.part import Part
 FORMAT = 1
 """Of the manifest files. It goes up when an older reader would misread a newer file."""
 
+State = Literal["unfinished", "stored", "verified", "damaged", "restored"]
+"""unfinished: the rows are gone and kept, but the file has its temporary name until the next run.
+restored: its rows went back into a table; the file stays as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Archived:
@@ -28,6 +32,7 @@ class Archived:
     run_id: int
     table_schema: str
     table_name: str
+    day_column: str | None
     day: date | None
     path: str
     temporary_path: str
@@ -49,6 +54,17 @@ class Archived:
     def table(self) -> str:
         """`schema.table` as it was named."""
         return f"{self.table_schema}.{self.table_name}"
+
+    @property
+    def state(self) -> State:
+        """The last thing known of it."""
+        if self.verified_ok is False:
+            return "damaged"
+        if self.restored_at is not None:
+            return "restored"
+        if self.stored_at is None:
+            return "unfinished"
+        return "verified" if self.verified_ok else "stored"
 
 
 def insert_statement(parts: Sequence[Part]) -> str:
@@ -72,6 +88,33 @@ def by_path(connection: Connection, paths: Sequence[str]) -> list[Archived]:
     return _read(connection, "archive/by_path", {"paths": list(paths)})
 
 
+def everything(connection: Connection) -> list[Archived]:
+    """Every part there is, by table and day."""
+    return _read(connection, "archive/everything", {})
+
+
+def of_days(
+    connection: Connection, schema: str, table: str, first: date | None, last: date | None
+) -> list[Archived]:
+    """The parts of a table from the first day to the last, both included; None: no bound.
+
+    Parts of no day come with those of the first days: -infinity is what retention finds of that kind.
+    """
+    values = {"schema": schema, "table": table, "first": first, "last": last}
+    return _read(connection, "archive/of_days", values)
+
+
+def note_verified(connection: Connection, part: Archived, *, ok: bool) -> None:
+    """The part's file has been held against what is noted of it."""
+    connection.execute(sql.get("archive/note_verified"), {"id": part.id, "ok": ok})
+
+
+def note_restored(connection: Connection, parts: Sequence[Archived], into: str) -> None:
+    """The parts' rows are in that table, once this transaction is committed."""
+    values = {"ids": [each.id for each in parts], "into": into}
+    connection.execute(sql.get("archive/note_restored"), values)
+
+
 def note_stored(connection: Connection, parts: Sequence[Archived]) -> None:
     """The parts have their lasting names from now on."""
     connection.execute(sql.get("archive/note_stored"), {"ids": [each.id for each in parts]})
@@ -85,6 +128,7 @@ def description(part: Archived, origin: str) -> bytes:
         "policy": part.policy,
         "run_id": part.run_id,
         "table": {"schema": part.table_schema, "name": part.table_name},
+        "day_column": part.day_column,
         "day": part.day,
         "path": part.path,
         "rows": part.rows,
@@ -104,9 +148,9 @@ def _values(part: Part) -> compose.Composable:
     source = part.source
     schema = msgspec.json.encode([dataclasses.asdict(each) for each in source.columns]).decode()
     values: list[Any] = [
-        source.policy, source.run_id, source.table_schema, source.table_name, part.day, part.path,
-        part.temporary_path, part.rows, part.bytes, part.sha256, schema, source.cutoff, part.oldest,
-        part.newest,
+        source.policy, source.run_id, source.table_schema, source.table_name, source.day_column, part.day,
+        part.path, part.temporary_path, part.rows, part.bytes, part.sha256, schema, source.cutoff,
+        part.oldest, part.newest,
     ]  # fmt: skip
     return compose.SQL("({})").format(compose.SQL(", ").join(map(compose.Literal, values)))
 

@@ -100,6 +100,20 @@ class Worker:
             finally:
                 reader.close()
 
+    def ingest(self, schema: str, table: str, reader: pa.RecordBatchReader) -> int:
+        """Appends the rows to a table whose columns have the names and types of the reader's fields."""
+        with self._at_work() as running:
+            running.set_options(
+                **{
+                    adbc.StatementOptions.INGEST_TARGET_TABLE.value: table,
+                    adbc.StatementOptions.INGEST_TARGET_DB_SCHEMA.value: schema,
+                    adbc.StatementOptions.INGEST_MODE.value: adbc.INGEST_OPTION_MODE_APPEND,
+                }
+            )
+            running.bind_stream(reader)
+            ingested: int = running.execute_update()
+            return ingested
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """What is done within is committed at its end, or rolled back when it raises.
@@ -117,6 +131,9 @@ class Worker:
         except psycopg.Error as error:
             if error.sqlstate is None:
                 raise CommitUnknownError(str(error)) from error
+            raise
+        except BaseException:
+            self._roll_back()  # an interrupt came before the COMMIT, or after it, when this changes nothing
             raise
 
     @property
@@ -156,8 +173,13 @@ class Worker:
     @contextmanager
     def _running(self, statement: str | compose.Composable) -> Iterator[adbc.AdbcStatement]:
         text = statement if isinstance(statement, str) else statement.as_string(None)
-        with adbc.AdbcStatement(self._connection) as running:
+        with self._at_work() as running:
             running.set_sql_query(text)
+            yield running
+
+    @contextmanager
+    def _at_work(self) -> Iterator[adbc.AdbcStatement]:
+        with adbc.AdbcStatement(self._connection) as running:
             self._statement = running
             try:
                 yield running

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql as compose
-from psycopg.conninfo import make_conninfo
 
 import sql
-from ops_pipeline import policy
+from ops_pipeline import database, policy
 from ops_pipeline.database import Connection
 from ops_pipeline.maintenance import removal
 from ops_pipeline.maintenance.archive import columns, location
@@ -23,9 +22,7 @@ from ops_pipeline.maintenance.planned import Planned
 from ops_pipeline.maintenance.removal import Terms
 from ops_pipeline.maintenance.sweep import Run
 from ops_pipeline.maintenance.windows import Window
-from ops_pipeline.settings import LOCAL, Settings
-
-DEFAULT_ARCHIVE = LOCAL / "archive"
+from ops_pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +108,8 @@ def opened(
 
     Raises DatabaseUnavailableError, WorkerBusyError, StorageUrlError or ArchiveError; nothing was removed.
     """
-    storage = location.storage(settings.archive_url or str(DEFAULT_ARCHIVE))
-    with Worker(_url(run.connection), rule.name, f"ops {rule.name} archive") as worker:
+    storage = location.storage(settings.archive_url)
+    with Worker(database.url_of(run.connection), rule.name, f"ops {rule.name} archive") as worker:
         archive = Archive(storage, run.connection)
         found = archive.reconcile(run.connection, rule.name, table.schema, table.name)
         if found.published or found.deleted:
@@ -126,8 +123,3 @@ def opened(
         )  # fmt: skip
         row_bytes = planned.bytes / max(1, planned.eligible)
         yield Archiving(run.connection, worker, archive, run.record, table, source, row_bytes)
-
-
-def _url(connection: Connection) -> str:
-    parameters = connection.info.get_parameters()
-    return make_conninfo(**parameters | {"password": connection.info.password})

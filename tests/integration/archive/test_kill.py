@@ -77,6 +77,32 @@ def test_a_commit_whose_answer_is_lost_is_told_apart_by_the_next_run(
     _each_once(events, folder)
 
 
+def test_an_interrupt_right_after_the_commit_deletes_no_file(
+    url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = source(events)
+    archive = Archive(location.storage(str(folder)), events)
+    execute = Worker.execute
+
+    def interrupted(self: Worker, statement: str) -> int:
+        touched = execute(self, statement)
+        if statement == "COMMIT":
+            raise KeyboardInterrupt
+        return touched
+
+    monkeypatch.setattr(Worker, "execute", interrupted)
+    with Worker(url, POLICY, "test") as session:
+        with pytest.raises(KeyboardInterrupt), session.transaction():  # noqa: PT012 - its end is what raises
+            with session.query(deletion(given)) as reader:
+                parts = archive.write(reader, given)
+            session.execute(archive.insert_statement(parts))
+        left = archive.discard(parts)
+
+    _each_once(events, folder)
+    assert left == []
+    assert scalar(events, "SELECT count(*) FROM events") == 0
+
+
 def test_a_storage_that_fails_after_the_commit_loses_nothing(
     url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,141 @@
+"""Archived rows on their way back: each schema's parts in a table of their own, beside all others."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.archive import arrow
+from ops_pipeline.maintenance.archive.columns import Column, Travels, out_of_range_field
+from ops_pipeline.maintenance.archive.manifest import Archived
+from ops_pipeline.maintenance.archive.storage import Storage
+from ops_pipeline.maintenance.archive.worker import Worker
+
+STAGED: dict[Travels, str] = {
+    "bool": "boolean",
+    "int16": "smallint",
+    "int32": "integer",
+    "int64": "bigint",
+    "float": "real",
+    "double": "double precision",
+    "string": "text",
+    "binary": "bytea",
+    "date": "date",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamptz",
+    "text": "text",
+    "oid": "text",
+}
+"""What a field is while it is staged; its own type it gets on the way into its table."""
+
+
+class DamagedError(Exception):
+    """A file of the archive is missing, or is not what was written; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Parts of one schema, in the table `ops.<name>`."""
+
+    name: str
+    columns: tuple[Column, ...]
+    parts: tuple[Archived, ...]
+
+    @property
+    def identifier(self) -> compose.Identifier:
+        return compose.Identifier("ops", self.name)
+
+    def value(self, column: Column) -> compose.Composable:
+        """The column of a row called `staged`, as what it was."""
+        field = compose.Identifier("staged", column.field)
+        own_type = compose.SQL(column.type)
+        if column.travels == "oid":
+            return compose.SQL("{}::oid::{}").format(field, own_type)
+        if not column.temporal:
+            return compose.SQL("{}::{}").format(field, own_type)
+        beyond = compose.Identifier("staged", out_of_range_field(self.columns) or "")
+        return compose.SQL("coalesce(({}::jsonb ->> {})::{}, {}::{})").format(
+            beyond, compose.Literal(column.field), own_type, field, own_type
+        )
+
+
+@contextmanager
+def staged(
+    connection: Connection, worker: Worker, storage: Storage, parts: Sequence[Archived]
+) -> Iterator[list[Staged]]:
+    """The parts' rows in tables that are gone afterwards, also those that a killed restore has left.
+
+    Every file is held against its SHA-256 first. The caller has the worker, which nobody else can have.
+    Raises DamagedError and StorageError; no other table has been touched.
+    """
+    _clear(connection)
+    try:
+        yield [_stage(connection, worker, storage, columns, of_one) for columns, of_one in _by_schema(parts)]
+    finally:
+        if not (connection.closed or connection.broken):
+            _clear(connection)
+
+
+def _by_schema(parts: Sequence[Archived]) -> Iterator[tuple[tuple[Column, ...], list[Archived]]]:
+    groups: dict[tuple[Column, ...], list[Archived]] = {}
+    for each in parts:
+        groups.setdefault(each.columns, []).append(each)
+    yield from groups.items()
+
+
+def _stage(
+    connection: Connection,
+    worker: Worker,
+    storage: Storage,
+    columns: tuple[Column, ...],
+    parts: Sequence[Archived],
+) -> Staged:
+    made = Staged(f"restoring_{secrets.token_hex(6)}", columns, tuple(parts))
+    schema = arrow.schema(columns, {})
+    types = [compose.SQL(STAGED[each.travels]) for each in columns]
+    types += [compose.SQL("text")] * (len(schema) - len(columns))
+    fields = [
+        compose.SQL("{} {}").format(compose.Identifier(name), kind)
+        for name, kind in zip(schema.names, types, strict=True)
+    ]
+    connection.execute(
+        compose.SQL("CREATE UNLOGGED TABLE {} ({})").format(made.identifier, compose.SQL(", ").join(fields))
+    )
+    for part in parts:
+        rows = _rows(content(storage, part), schema)
+        worker.ingest("ops", made.name, pa.RecordBatchReader.from_batches(schema, rows))
+    return made
+
+
+def _rows(file_content: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    file = pq.ParquetFile(pa.BufferReader(file_content))
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group, use_threads=False)
+        for batch in table.to_batches():
+            yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+
+
+def content(storage: Storage, part: Archived) -> bytes:
+    """The part's file, which is what was written. Raises DamagedError and StorageError."""
+    try:
+        found = storage.read(part.path)
+    except FileNotFoundError:
+        raise DamagedError(f"{part.path} is missing from {storage.name}") from None
+    if len(found) != part.bytes or sha256(found).hexdigest() != part.sha256:
+        raise DamagedError(
+            f"{part.path} in {storage.name} is not what was written: {len(found):,} bytes of {part.bytes:,}, "
+            "and another SHA-256"
+        )
+    return found
+
+
+def _clear(connection: Connection) -> None:
+    for (name,) in connection.execute(sql.get("archive/left_staging")).fetchall():
+        connection.execute(compose.SQL("DROP TABLE {}").format(compose.Identifier("ops", name)))

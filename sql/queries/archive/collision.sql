@@ -1,0 +1,5 @@
+-- One staged row whose key a row of the table has already.
+SELECT ROW({values})::text
+FROM {staging} AS staged
+WHERE EXISTS (SELECT FROM {target} AS there WHERE ({there}) = ({values}))
+LIMIT 1

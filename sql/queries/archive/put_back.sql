@@ -1,0 +1,12 @@
+-- Puts the staged rows into their table. What collides is left out, and so shows in the count; the second sum
+-- tells whether a trigger has changed what was put.
+WITH put AS (
+  INSERT INTO {target} AS put ({columns}) OVERRIDING SYSTEM VALUE
+  SELECT {values} FROM {staging} AS staged
+  ON CONFLICT DO NOTHING
+  RETURNING hashtextextended(ROW({put})::text, 0)::numeric AS hash
+)
+SELECT (SELECT count(*) FROM {staging}),
+       (SELECT count(*) FROM put),
+       (SELECT sum(hashtextextended(ROW({values})::text, 0)::numeric) FROM {staging} AS staged)
+         IS NOT DISTINCT FROM (SELECT sum(hash) FROM put)

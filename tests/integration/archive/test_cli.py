@@ -1,0 +1,91 @@
+"""`opsctl archive` from a script's side and from a person's."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline import cli
+from ops_pipeline.database import Connection, scalar
+from tests.integration.archive.removal import remove
+
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    vacuum: {tables: all}
+"""
+Opsctl = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def opsctl(
+    url: str,
+    events: Connection,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Opsctl]:
+    """The program: exit code, standard output and error. The archive has five days of events."""
+    remove(url, events, folder)
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPS_DATABASE_URL", url)
+    monkeypatch.setenv("OPS_ARCHIVE_URL", str(folder))
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["opsctl", "archive", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    yield run
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
+
+
+def test_from_the_list_to_the_rows(opsctl: Opsctl, events: Connection, folder: Path) -> None:
+    _, out, _ = opsctl("list", "--json")
+    listed = json.loads(out)["archives"]
+    assert [(each["table"], each["day"], each["rows"], each["state"]) for each in listed[:2]] == [
+        ("events", "2026-03-01", 240, "stored"),
+        ("events", "2026-03-02", 240, "stored"),
+    ]
+    assert all((folder / each["path"]).stat().st_size == each["bytes"] for each in listed)
+
+    code, out, _ = opsctl("verify", "--json")
+    assert (code, json.loads(out)["problems"]) == (0, [])
+
+    days = ("--from", "2026-03-02", "--to", "2026-03-03")
+    code, out, err = opsctl("restore", "--table", "events", *days, "--by", "ada")
+    assert code == 0, err
+    assert "480 rows of 2026-03-02 to 2026-03-03 are in public.events again" in out
+    assert "opsctl hold release" in out
+    assert scalar(events, "SELECT count(*) FROM events") == 480
+    assert "restored" in opsctl("list")[1]
+
+
+def test_what_is_wrong_is_said_with_exit_1(opsctl: Opsctl, folder: Path) -> None:
+    broken = sorted(folder.rglob("*.parquet"))[0]
+    broken.write_bytes(b"x")
+
+    code, _, said = opsctl("verify")
+    assert (code, broken.name in said) == (1, True)
+    code, _, said = opsctl("restore", "--table", "events", "--to", "2026-03-01")
+    assert (code, broken.name in said) == (1, True)
+    code, _, said = opsctl("restore", "--table", "evnets")
+    assert (code, "events" in said) == (1, True)
+
+
+def test_wrong_usage_is_said_with_exit_2(opsctl: Opsctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opsctl("restore", "--table", "events", "--from", "yesterday")[0] == 2
+    assert opsctl("list", "--database", "none")[0] == 2
+    monkeypatch.setenv("OPS_ARCHIVE_URL", "ftp://x/y")
+    code, _, said = opsctl("list")
+    assert (code, "OPS_ARCHIVE_URL: ftp:// is not known" in said) == (2, True)

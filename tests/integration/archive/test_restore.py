@@ -1,0 +1,222 @@
+"""What comes back is what went, bit by bit, or nothing comes back."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg import sql as compose
+
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import holds
+from ops_pipeline.maintenance.archive import location
+from ops_pipeline.maintenance.archive.archive import Archive
+from ops_pipeline.maintenance.archive.restore import Restored, restore
+from ops_pipeline.maintenance.archive.staging import DamagedError
+from ops_pipeline.maintenance.archive.target import RestoreRefusedError
+from tests.integration.archive.removal import remove
+
+
+def _restore(connection: Connection, folder: Path, table: str = "events", **how: Any) -> Restored:
+    how = {"first": None, "last": None, "by": "ada"} | how
+    return restore(connection, Archive(location.storage(str(folder)), connection), table, **how)
+
+
+def test_the_days_asked_for_come_back_and_are_held(url: str, events: Connection, folder: Path) -> None:
+    before = events.execute("SELECT *, ctid IS NULL FROM events ORDER BY id").fetchall()
+    remove(url, events, folder)
+
+    restored = _restore(events, folder, first=date(2026, 3, 2), last=date(2026, 3, 3))
+
+    assert restored.rows == 480
+    assert events.execute("SELECT *, ctid IS NULL FROM events ORDER BY id").fetchall() == before[240:720]
+    (hold,) = holds.list_holds(events)
+    assert (hold.id, hold.table, hold.reason, hold.owner) == (
+        restored.hold, "public.events", "restored from the archive", "ada",
+    )  # fmt: skip
+    free = compose.SQL("SELECT count(*) FROM events AS doomed WHERE {}").format(holds.exclusion([hold]))
+    assert scalar(events, free) == 0
+    marked = events.execute("SELECT day FROM ops.archives WHERE restored_into = 'public.events' ORDER BY day")
+    assert [f"{day}" for (day,) in marked] == ["2026-03-02", "2026-03-03"]
+    ((details, by),) = events.execute(
+        "SELECT details, created_by FROM audit_logs WHERE action = 'archive.restored'"
+    ).fetchall()
+    assert (by, details["rows"], details["hold"]) == ("ada", 480, restored.hold)
+
+
+def test_what_collides_is_refused_with_how_many_and_an_example(
+    url: str, events: Connection, folder: Path
+) -> None:
+    remove(url, events, folder)
+    events.execute("INSERT INTO events (id, what) OVERRIDING SYSTEM VALUE VALUES (17, 'new'), (18, 'new')")
+
+    with pytest.raises(
+        RestoreRefusedError, match=r"2 of the 1,000 rows collide.*\(id\).*\((17|18)\)"
+    ) as told:
+        _restore(events, folder)
+
+    assert "Nothing was restored" in str(told.value)
+    assert scalar(events, "SELECT count(*) FROM events") == 2
+    assert holds.list_holds(events) == []
+    assert scalar(events, "SELECT count(*) FROM ops.archives WHERE restored_at IS NOT NULL") == 0
+
+
+def test_rows_are_not_restored_twice_even_without_a_key(
+    url: str, connection: Connection, folder: Path
+) -> None:
+    connection.execute(
+        "CREATE TABLE events (at timestamptz); INSERT INTO events VALUES ('2026-03-01'), ('2026-03-02')"
+    )
+    remove(url, connection, folder)
+    _restore(connection, folder, last=date(2026, 3, 1))
+
+    restored = _restore(connection, folder)
+    with pytest.raises(RestoreRefusedError, match=r"restored into public\.events before"):
+        _restore(connection, folder)
+
+    assert (restored.rows, restored.passed_over) == (1, 1)
+    assert scalar(connection, "SELECT count(*) FROM events") == 2
+
+
+def test_rows_archived_again_come_back_once(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder)
+    _restore(events, folder)
+    remove(url, events, folder)
+
+    assert _restore(events, folder, into="copy").rows == 1000
+    assert _restore(events, folder).rows == 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("ALTER TABLE events DROP COLUMN what", 'has no column "what" any more'),
+        ("ALTER TABLE events ALTER what TYPE varchar(10)", r"what was text and is character varying\(10\)"),
+        ("DROP TABLE events", "does not exist any more"),
+        ("ALTER TABLE events ADD CHECK (id <> 5)", "does not take these rows.*check constraint"),
+        (
+            "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN NEW.what := upper(NEW.what); RETURN NEW; END';"
+            "CREATE TRIGGER shout BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION shout()",
+            "trigger of public.events changes rows",
+        ),
+        (
+            "CREATE FUNCTION drop_it() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN IF NEW.id = 5 THEN RETURN NULL; END IF; RETURN NEW; END';"
+            "CREATE TRIGGER drop_it BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION drop_it()",
+            "does not take 1 of the 1,000 rows",
+        ),
+        ("CREATE TABLE others (id bigint PRIMARY KEY); "
+         "ALTER TABLE events ADD FOREIGN KEY (id) REFERENCES others", "is not present in table"),
+    ],
+)  # fmt: skip
+def test_a_table_that_does_not_take_them_is_told_and_left_alone(
+    url: str, events: Connection, folder: Path, change: str, said: str
+) -> None:
+    remove(url, events, folder)
+    events.execute(change.encode())
+
+    with pytest.raises(RestoreRefusedError, match=f"(?s){said}.*Nothing was restored; --into"):
+        _restore(events, folder)
+
+    assert scalar(events, "SELECT count(*) FROM ops.archives WHERE restored_at IS NOT NULL") == 0
+    assert _restore(events, folder, into="other").rows == 1000
+
+
+def test_a_column_the_table_got_since_takes_its_default(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder)
+    events.execute("ALTER TABLE events ADD seen text DEFAULT 'no'")
+
+    _restore(events, folder)
+
+    assert events.execute("SELECT seen, count(*) FROM events GROUP BY 1").fetchall() == [("no", 1000)]
+
+
+def test_parts_of_two_schemas_come_back_together(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder, condition="doomed.id <= 500")
+    events.execute("ALTER TABLE events ADD seen text DEFAULT 'no'")
+    remove(url, events, folder)
+
+    assert _restore(events, folder).rows == 1000
+    assert events.execute("SELECT seen, count(*) FROM events GROUP BY 1").fetchall() == [("no", 1000)]
+
+
+def test_missing_days_are_made_before_their_rows_come_back(
+    url: str, connection: Connection, folder: Path
+) -> None:
+    connection.execute(
+        "INSERT INTO audit_logs (event_type, created_at, details) "
+        "SELECT 'e', '2026-01-01'::timestamptz + make_interval(hours => n), jsonb_build_object('n', n) "
+        "FROM generate_series(0, 95) n"
+    )
+    connection.execute("DELETE FROM ops.audit_arrivals")
+    remove(url, connection, folder, table="audit_logs", day_column="created_at")
+
+    _restore(connection, folder, "audit_logs", first=date(2026, 1, 1), last=date(2026, 1, 2))
+
+    where = connection.execute(
+        "SELECT DISTINCT tableoid::regclass::text FROM audit_logs WHERE event_type = 'e' ORDER BY 1"
+    )
+    assert [name for (name,) in where] == ["audit_logs_20260101", "audit_logs_20260102"]
+    news = connection.execute("SELECT cardinality(ids) FROM ops.audit_arrivals").fetchall()
+    assert sum(count for (count,) in news) == 2, (
+        "the audit event of the hold and of the restore alone are news"
+    )
+
+
+def test_a_damaged_file_restores_nothing(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder)
+    broken = sorted(folder.rglob("*.parquet"))[2]
+    content = bytearray(broken.read_bytes())
+    content[100] ^= 1
+    broken.write_bytes(content)
+
+    with pytest.raises(DamagedError, match=f"{broken.name}.*not what was written"):
+        _restore(events, folder)
+
+    assert scalar(events, "SELECT count(*) FROM events") == 0
+    assert _restore(events, folder, last=date(2026, 3, 2)).rows == 480
+
+
+def test_what_was_never_archived_is_told(url: str, events: Connection, folder: Path) -> None:
+    with pytest.raises(RestoreRefusedError, match="has no rows yet"):
+        _restore(events, folder)
+    remove(url, events, folder)
+    with pytest.raises(RestoreRefusedError, match=r'"event".*events'):
+        _restore(events, folder, "event")
+    with pytest.raises(RestoreRefusedError, match=r"No rows of public\.events were archived"):
+        _restore(events, folder, first=date(2027, 1, 1))
+
+
+def test_orphans_do_not_go_back_where_they_would_be_removed_again(
+    url: str, events: Connection, folder: Path
+) -> None:
+    remove(url, events, folder, day_column=None)
+
+    with pytest.raises(RestoreRefusedError, match=r"removed as orphans.*--into"):
+        _restore(events, folder)
+    assert _restore(events, folder, into="found").hold is None
+
+
+def test_a_restore_that_dies_leaves_nothing_the_next_does_not_clear(
+    url: str, events: Connection, folder: Path
+) -> None:
+    remove(url, events, folder)
+    events.execute("CREATE UNLOGGED TABLE ops.restoring_0123456789ab (id int)")
+
+    _restore(events, folder)
+
+    assert not scalar(events, "SELECT count(*) FROM pg_class WHERE relname LIKE 'restoring%'")
+
+
+def test_rows_come_back_from_a_file_that_has_its_temporary_name(
+    url: str, events: Connection, folder: Path
+) -> None:
+    remove(url, events, folder)
+    (path, temporary), *_ = events.execute(
+        "UPDATE ops.archives SET stored_at = NULL WHERE day = '2026-03-01' RETURNING path, temporary_path"
+    ).fetchall()
+    (folder / path).rename(folder / temporary)
+
+    assert _restore(events, folder).rows == 1000
+    assert (folder / path).exists()

@@ -1,0 +1,75 @@
+"""Every missing file, every altered byte and every file too many is named."""
+
+import json
+from pathlib import Path
+
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance.archive import location
+from ops_pipeline.maintenance.archive.archive import Archive
+from ops_pipeline.maintenance.archive.verify import Verified, verify
+from tests.integration.archive.removal import remove
+
+
+def test_a_whole_archive_is_well(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder)
+
+    verified = _verify(events, folder)
+
+    assert (verified.files, verified.problems) == (5, ())
+    assert (
+        scalar(events, "SELECT count(*) FROM ops.archives WHERE verified_ok AND verified_at IS NOT NULL") == 5
+    )
+    assert events.execute(
+        "SELECT status, created_by, details ->> 'files' FROM audit_logs WHERE action = 'archive.verified'"
+    ).fetchall() == [("success", "ada", "5")]
+
+
+def test_each_problem_is_named(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder)
+    missing, altered, shortened, undescribed, _ = sorted(folder.rglob("part-*.parquet"))
+    missing.unlink()
+    altered.write_bytes(altered.read_bytes()[:-1] + b"X")
+    shortened.write_bytes(shortened.read_bytes()[:-1])
+    undescribed.with_name(f"_{undescribed.stem}.json").unlink()
+    extra = altered.with_name("part-9-9-ffffffff.parquet")
+    extra.write_bytes(undescribed.read_bytes())
+
+    verified = _verify(events, folder)
+
+    said = "\n".join(verified.problems)
+    assert len(verified.problems) == 5, said
+    for path, what in (
+        (missing, "is missing from"),
+        (altered, "is not what was written"),
+        (shortened, "is not what was written"),
+        (extra, "is not noted in ops.archives"),
+        (undescribed.with_name(f"_{undescribed.stem}.json"), "is missing from"),
+    ):
+        assert any(path.name in line and what in line for line in verified.problems), (path.name, said)
+    damaged = {
+        path for (path,) in events.execute("SELECT path FROM ops.archives WHERE NOT verified_ok").fetchall()
+    }
+    assert damaged == {each.relative_to(folder).as_posix() for each in (missing, altered, shortened)}
+    assert scalar(events, "SELECT status FROM audit_logs WHERE action = 'archive.verified'") == "failure"
+
+
+def test_a_sample_reads_so_many_files(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder)
+
+    assert _verify(events, folder, sample=2).files == 2
+    assert scalar(events, "SELECT count(*) FROM ops.archives WHERE verified_ok") == 2
+    assert _verify(events, folder, sample=100).files == 5
+
+
+def test_another_database_may_share_the_folder(url: str, events: Connection, folder: Path) -> None:
+    remove(url, events, folder)
+    theirs = folder / "events" / "day=2026-03-01" / "part-1-1-aaaaaaaa.parquet"
+    theirs.write_bytes(b"theirs")
+    theirs.with_name("_part-1-1-aaaaaaaa.json").write_text(json.dumps({"origin": "another"}))
+
+    assert _verify(events, folder).problems == ()
+
+
+def _verify(connection: Connection, folder: Path, sample: int | None = None) -> Verified:
+    archive = Archive(location.storage(str(folder)), connection)
+    return verify(connection, archive, sample=sample, by="ada")
