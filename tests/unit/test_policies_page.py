@@ -1,0 +1,44 @@
+"""Every key of policies.yaml is documented, with its real default."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline import policy_file
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "policies.md"
+SECTIONS = {
+    "the file": policy_file.FileSection,
+    "schedule": policy_file.ScheduleSection,
+    "database": policy_file.DatabaseSection,
+    "retention": policy_file.RetentionRule,
+    "orphans": policy_file.OrphansRule,
+    "vacuum": policy_file.VacuumRule,
+    "guard": policy_file.GuardSection,
+    "throttle": policy_file.ThrottleSection,
+}
+
+
+@pytest.fixture
+def documented() -> dict[str, dict[str, str]]:
+    """By section and key, what stands beside the key."""
+    parts = re.split(r"^## (.+)$", PAGE.read_text(), flags=re.MULTILINE)[1:]
+    return {
+        heading: dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, re.MULTILINE))
+        for heading, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def test_the_page_and_the_code_name_the_same_keys(documented: dict[str, dict[str, str]]) -> None:
+    assert {section: set(keys) for section, keys in documented.items()} == {
+        section: set(model.model_fields) for section, model in SECTIONS.items()
+    }
+
+
+def test_the_page_has_the_real_defaults(documented: dict[str, dict[str, str]]) -> None:
+    for section, model in SECTIONS.items():
+        for key, field in model.model_fields.items():
+            if isinstance(field.default, str | float | int):
+                shown = documented[section][key].strip("`")
+                assert shown == str(field.default).lower().replace("utc", "UTC"), (section, key)
