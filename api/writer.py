@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
@@ -29,7 +30,10 @@ MOST_BYTES = 64 * 1024 * 1024
 """What may wait, in events and in bytes of JSON; beyond that a request is told to come again."""
 ANSWER_SECONDS = 8.0
 """How long a request waits for its commit before it is told that the outcome is unknown."""
-WRITERS = 2
+MANY_EVENTS = 1000
+LONG_SECONDS = 0.25
+"""What has to wait, in events or for so long, before a second writer helps the first. One alone makes fewer
+and larger commits, each of which costs PostgreSQL as much as ten events do."""
 TRIES = 3
 PURGE_SECONDS = 3600.0
 PURGE_ROWS = 10_000
@@ -83,6 +87,7 @@ class _Part:
     events: Sequence[Checked]
     size: int
     done: asyncio.Future[list[Outcome]]
+    since: float
     begun: bool = False
     whole: bytes | None = field(default=None, repr=False)
 
@@ -91,7 +96,7 @@ class _Part:
 
 
 class AuditWriter:
-    """Two tasks that each take what is waiting and hand it to PostgreSQL as one statement.
+    """Takes what is waiting and hands it to PostgreSQL as one statement; a second task helps when much waits.
 
     `store` returns once the events are committed. What waits is bounded; a group that PostgreSQL refuses
     because of one event is halved until that event is found, and its neighbours are stored.
@@ -112,19 +117,21 @@ class AuditWriter:
         self._events = 0
         self._bytes = 0
         self._ready = asyncio.Event()
+        self._many = asyncio.Event()
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self._refers_to_users: bool | None = None
         self._purge_at = 0.0
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._write()) for _ in range(WRITERS)]
+        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._help())]
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         """Commits what still waits, for as long as a request would be let wait."""
         self._closing = True
         self._ready.set()
+        self._many.set()
         _, late = await asyncio.wait(self._tasks, timeout=ANSWER_SECONDS)
         for task in late:
             task.cancel()
@@ -149,11 +156,13 @@ class AuditWriter:
                 "Try again."
             )
         loop = asyncio.get_running_loop()
-        part = _Part(events, size, loop.create_future(), whole=whole)
+        part = _Part(events, size, loop.create_future(), loop.time(), whole=whole)
         self._waiting.append(part)
         self._events += len(events)
         self._bytes += size
         self._ready.set()
+        if self._events >= MANY_EVENTS:
+            self._many.set()
         # One timer a request: asyncio.timeout costs several times as much.
         timer = loop.call_later(ANSWER_SECONDS, part.give_up)
         try:
@@ -173,8 +182,7 @@ class AuditWriter:
             while True:
                 await self._ready.wait()
                 await asyncio.sleep(0)  # who is about to post, at this very moment, comes along
-                group = self._take()
-                if group:
+                if group := self._take():
                     await self._finish(group, database)
                 elif self._closing:
                     return
@@ -182,6 +190,27 @@ class AuditWriter:
                     self._ready.clear()
         finally:
             await database.release()
+
+    async def _help(self) -> None:
+        database = Held(self._pool, self._observe)
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LONG_SECONDS):
+                        await self._many.wait()
+                while self._much_waits() and (group := self._take()):
+                    await self._finish(group, database)
+                if self._closing:
+                    return
+                self._many.clear()
+        finally:
+            await database.release()
+
+    def _much_waits(self) -> bool:
+        if not self._waiting:
+            return False
+        since = asyncio.get_running_loop().time() - self._waiting[0].since
+        return self._events >= MANY_EVENTS or since >= LONG_SECONDS
 
     def _take(self) -> list[_Part]:
         """What is stored next; what nobody waits for any more, and was not begun, is left out."""

@@ -26,7 +26,7 @@ def filled(server: embedded.Server, rows: int) -> str:
     """
     name, unfinished = f"rows_{rows}", f"filling_{rows}"
     with database.connect(server.url("app"), "bench") as connection:
-        if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+        if database.scalar(connection, "SELECT count(*) FROM pg_database WHERE datname = %s", [name]):
             return server.url(name)
         old, new = compose.Identifier(unfinished), compose.Identifier(name)
         connection.execute(compose.SQL("DROP DATABASE IF EXISTS {}").format(old))

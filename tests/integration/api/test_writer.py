@@ -65,6 +65,36 @@ def test_a_client_that_has_gone_harms_no_other(url: str, connection: Connection)
     assert stored >= set(stayed)
 
 
+def test_a_commit_that_hangs_does_not_hold_up_the_others(url: str, connection: Connection) -> None:
+    slow = str(uuid4())
+
+    async def post() -> list[str]:
+        done: list[str] = []
+
+        async def store(name: str, stored: Checked) -> None:
+            await made.store([stored])
+            done.append(name)
+
+        async with writing(url) as made:
+            await made.store([event()])
+            with connection.transaction():
+                # Until this ends, nobody else can have a receipt for that id.
+                connection.execute("INSERT INTO ops.audit_receipts VALUES (%s, now())", [slow])
+                hanging = asyncio.create_task(store("slow", event(id=slow)))
+                while not _waits_for_a_lock(connection):
+                    await asyncio.sleep(0.01)
+                await store("quick", event())
+            await hanging
+        return done
+
+    assert asyncio.run(post()) == ["quick", "slow"]
+
+
+def _waits_for_a_lock(connection: Connection) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    return bool(scalar(connection, f"{waiting} AND wait_event_type = 'Lock'"))
+
+
 def test_what_waits_is_bounded_and_what_is_turned_away_is_told_so(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
