@@ -153,11 +153,12 @@ def lock_holder(connection: Connection, name: str) -> str:
     return f"{application_name or 'a session'} (pid {pid}, connected since {since:%Y-%m-%d %H:%M:%S} UTC)"
 
 
-def migrate(url: str) -> list[str]:
+def migrate(url: str, *, only: str | None = None) -> list[str]:
     """Brings the schema up to date and says which migrations were applied.
 
     Forward only, each in its own transaction, one migrator at a time: a second one waits. The lock
-    is PostgreSQL's, not the row yoyo would leave behind when a migration is killed.
+    is PostgreSQL's, not the row yoyo would leave behind when a migration is killed. `only`: that
+    migration alone, which has to be one that depends on none.
     """
     with (
         connect(url, "ops migrate", lock_timeout="60s") as connection,
@@ -166,7 +167,9 @@ def migrate(url: str) -> list[str]:
         connection.execute(sql.get("session/create_schema"))
         backend = yoyo.get_backend(_yoyo_url(url))
         try:
-            pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
+            known = yoyo.read_migrations(str(MIGRATIONS))
+            chosen = known.filter(lambda migration: only in {None, migration.id})
+            pending = backend.to_apply(chosen)
             backend.apply_migrations(pending)
             return [str(migration.id) for migration in pending]
         finally:

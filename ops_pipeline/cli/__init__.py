@@ -8,8 +8,9 @@ import typer
 
 from ops_pipeline import database, embedded, keys, settings
 from ops_pipeline import demo as sample
-from ops_pipeline.cli import api_keys, approve, archive, hold, imports, night, start
+from ops_pipeline.cli import adopt, api_keys, approve, archive, hold, imports, night, start
 from ops_pipeline.cli.output import complain
+from ops_pipeline.maintenance import adopt as adoptions
 from ops_pipeline.maintenance import approvals, holds, partitions
 from ops_pipeline.maintenance.archive.staging import DamagedError
 from ops_pipeline.maintenance.archive.storage import StorageError, StorageUrlError
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(night.app)
 app.add_typer(start.app)
+app.add_typer(adopt.app)
 app.add_typer(imports.app, name="import")
 app.add_typer(api_keys.app, name="keys")
 app.add_typer(hold.app, name="hold")
@@ -37,6 +39,7 @@ WRONG_INPUT = (
     settings.SettingsError,
     PolicyError,
     keys.KeyRefusedError,
+    adoptions.AdoptionRefusedError,
     holds.HoldRefusedError,
     StorageUrlError,
     PredicateError,
@@ -46,6 +49,7 @@ FAILED = (
     embedded.EmbeddedServerError,
     database.DatabaseUnavailableError,
     sample.DemoRefusedError,
+    adoptions.AdoptionError,
     partitions.LockedError,
     ArchiveError,
     DamagedError,

@@ -1,6 +1,48 @@
--- The audit log: one row an event, one partition a day of created_at (UTC).
+-- The audit log: one row an event, one partition a day of created_at (UTC). An application may have one
+-- already, from before us: `opsctl adopt audit_logs` makes it such a table, and what it lacks is added here.
 
-CREATE TABLE public.audit_logs (
+DO $$
+DECLARE
+  theirs record;
+  lacking text;
+BEGIN
+  SELECT oid, relkind INTO theirs FROM pg_class WHERE oid = to_regclass('public.audit_logs');
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  IF theirs.relkind <> 'p' THEN
+    RAISE EXCEPTION 'public.audit_logs is an ordinary table of this application, and nothing was changed. '
+      'Make it one that is partitioned by day, while it is in use, with: opsctl adopt audit_logs';
+  END IF;
+  IF (SELECT pg_get_partkeydef(theirs.oid)) <> 'RANGE (created_at)' THEN
+    RAISE EXCEPTION 'public.audit_logs is partitioned by %, and RANGE (created_at) is needed; nothing was changed',
+      (SELECT pg_get_partkeydef(theirs.oid));
+  END IF;
+  SELECT string_agg(format('%s %s', ours.name, ours.type), ', ') INTO lacking
+  FROM (VALUES
+    ('id', 'uuid'), ('event_type', 'character varying'), ('user_id', 'uuid'),
+    ('resource_type', 'character varying'), ('resource_id', 'uuid'), ('action', 'character varying'),
+    ('details', 'jsonb'), ('ip_address', 'inet'), ('status', 'character varying'), ('duration_ms', 'integer'),
+    ('created_at', 'timestamp with time zone'), ('created_by', 'character varying')
+  ) AS ours (name, type)
+  WHERE NOT EXISTS (
+    SELECT FROM pg_attribute
+    WHERE attrelid = theirs.oid AND attname = ours.name AND NOT attisdropped
+      AND format_type(atttypid, NULL) = ours.type
+  );
+  IF lacking IS NOT NULL THEN
+    RAISE EXCEPTION 'public.audit_logs has no %; nothing was changed. Give it these columns, or rename it', lacking;
+  END IF;
+  IF NOT EXISTS (
+    SELECT FROM pg_constraint
+    WHERE conrelid = theirs.oid AND contype = 'p' AND pg_get_constraintdef(oid) = 'PRIMARY KEY (created_at, id)'
+  ) THEN
+    RAISE EXCEPTION 'the primary key of public.audit_logs is not (created_at, id); nothing was changed';
+  END IF;
+END
+$$;
+
+CREATE TABLE IF NOT EXISTS public.audit_logs (
   id            uuid         NOT NULL DEFAULT gen_random_uuid(),
   event_type    varchar(50)  NOT NULL,
   user_id       uuid,
@@ -16,24 +58,80 @@ CREATE TABLE public.audit_logs (
   PRIMARY KEY (created_at, id)
 ) PARTITION BY RANGE (created_at);
 
+-- Where the application wrote something else into these columns, that stays, and what comes is held to it.
+DO $$
+DECLARE
+  wanted record;
+BEGIN
+  FOR wanted IN
+    SELECT * FROM (VALUES
+      ('audit_logs_status', $c$CHECK (status IN ('success', 'failure', 'pending'))$c$),
+      ('audit_logs_duration_ms', 'CHECK (duration_ms >= 0)')
+    ) AS c (name, definition)
+    WHERE NOT EXISTS (
+      SELECT FROM pg_constraint WHERE conrelid = 'public.audit_logs'::regclass AND conname = c.name
+    )
+  LOOP
+    EXECUTE format('ALTER TABLE public.audit_logs ADD CONSTRAINT %I %s NOT VALID', wanted.name, wanted.definition);
+    BEGIN
+      EXECUTE format('ALTER TABLE public.audit_logs VALIDATE CONSTRAINT %I', wanted.name);
+    EXCEPTION WHEN check_violation THEN
+      RAISE WARNING 'rows of audit_logs from before do not meet %; they stay as they are', wanted.definition;
+    END;
+  END LOOP;
+END
+$$;
+
 -- A row of any date finds a home: what no day's partition takes is kept here.
-CREATE TABLE public.audit_logs_default PARTITION OF public.audit_logs DEFAULT;
+DO $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM pg_partitioned_table WHERE partrelid = 'public.audit_logs'::regclass AND partdefid <> 0
+  ) THEN
+    CREATE TABLE public.audit_logs_default PARTITION OF public.audit_logs DEFAULT;
+  END IF;
+END
+$$;
+
+-- An index of one of our names that answers less than ours makes way for ours.
+DO $$
+DECLARE
+  lesser record;
+BEGIN
+  FOR lesser IN
+    SELECT ours.name
+    FROM (VALUES
+      ('idx_audit_logs_user_id', '(user_id, created_at DESC, id DESC)'),
+      ('idx_audit_logs_created_at', '(created_at DESC, id DESC)'),
+      ('idx_audit_logs_event_type', '(event_type, created_at DESC, id DESC)'),
+      ('idx_audit_logs_resource', '(resource_type, resource_id, created_at DESC, id DESC)'),
+      ('idx_audit_logs_id', '(id)')
+    ) AS ours (name, columns)
+    JOIN pg_index i ON i.indexrelid = to_regclass('public.' || ours.name)
+    WHERE i.indrelid = 'public.audit_logs'::regclass
+      AND pg_get_indexdef(i.indexrelid) NOT LIKE '%USING btree ' || ours.columns
+  LOOP
+    EXECUTE format('DROP INDEX public.%I', lesser.name);
+  END LOOP;
+END
+$$;
 
 -- "What did this person do", newest first; also what ON DELETE SET NULL looks up.
-CREATE INDEX idx_audit_logs_user_id ON public.audit_logs (user_id, created_at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS idx_audit_logs_user_id ON public.audit_logs (user_id, created_at DESC, id DESC);
 
 -- Any period, newest first: the order pages are read in.
-CREATE INDEX idx_audit_logs_created_at ON public.audit_logs (created_at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS idx_audit_logs_created_at ON public.audit_logs (created_at DESC, id DESC);
 
 -- "Every event of this type", newest first.
-CREATE INDEX idx_audit_logs_event_type ON public.audit_logs (event_type, created_at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS idx_audit_logs_event_type
+  ON public.audit_logs (event_type, created_at DESC, id DESC);
 
 -- "What happened to this thing", newest first.
-CREATE INDEX idx_audit_logs_resource
+CREATE INDEX IF NOT EXISTS idx_audit_logs_resource
   ON public.audit_logs (resource_type, resource_id, created_at DESC, id DESC);
 
 -- One event by its id alone: an auditor has no date in hand.
-CREATE INDEX idx_audit_logs_id ON public.audit_logs (id);
+CREATE INDEX IF NOT EXISTS idx_audit_logs_id ON public.audit_logs (id);
 
 -- An application without a users table, or with another kind of key, has no one to refer to.
 DO $$
@@ -41,6 +139,9 @@ BEGIN
   IF EXISTS (
     SELECT FROM pg_attribute
     WHERE attrelid = to_regclass('public.users') AND attname = 'id' AND atttypid = 'uuid'::regtype
+  ) AND NOT EXISTS (
+    SELECT FROM pg_constraint
+    WHERE conrelid = 'public.audit_logs'::regclass AND contype = 'f' AND confrelid = to_regclass('public.users')
   ) THEN
     ALTER TABLE public.audit_logs
       ADD CONSTRAINT audit_logs_user_id_fkey

@@ -1,5 +1,5 @@
--- Partitions that are being removed, and ordinary tables on their way to becoming partitioned.
--- depends: 0005_access
+-- Partitions that are being removed.
+-- depends: 0005_access 0009_adoptions
 
 -- Written before a partition is detached and deleted with its drop or its return, so that whatever
 -- happens in between is found by the next run.
@@ -104,7 +104,7 @@ $$;
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_reader') THEN
-    GRANT SELECT ON ops.detached_partitions TO ops_reader;
+    GRANT SELECT ON ops.detached_partitions, ops.adoptions TO ops_reader;
   END IF;
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_maintenance') THEN
     GRANT SELECT, INSERT, UPDATE, DELETE ON ops.detached_partitions TO ops_maintenance;

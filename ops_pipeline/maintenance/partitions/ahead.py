@@ -24,12 +24,15 @@ def ensure_ahead(connection: Connection, table: str, days: int = DAYS_AHEAD) -> 
     return ensure_days(connection, table, today, today + timedelta(days=days))
 
 
-def ensure_days(connection: Connection, table: str, first: date, last: date) -> int:
+def ensure_days(
+    connection: Connection, table: str, first: date, last: date, *, named: str | None = None
+) -> int:
     """Creates the day partitions from `first` to `last`, both included, that do not exist yet.
 
     A partition of any width that covers the day will do; where some cover a part of it, the rest gets its
     own. Rows of such a day that the default partition has taken meanwhile move into it. One transaction a
-    partition, so that what is done stays done; none is ever removed here.
+    partition, so that what is done stays done; none is ever removed here. The partitions' names begin with
+    the table's, or with `named`.
 
     Returns how many were created. Raises NotPartitionedError; LockedError when others held the table
     through every try; StraysStayError, after all other days, when rows in the default partition cannot
@@ -42,7 +45,7 @@ def ensure_days(connection: Connection, table: str, first: date, last: date) -> 
         default = next((each for each in present if each.is_default), None)
         for gap in gaps(present, first, last):
             try:
-                created += _fill(connection, found, default, gap)
+                created += _fill(connection, found, default, gap, named)
             except strays.StraysStayError as error:
                 staying = error
     if staying is not None:
@@ -50,23 +53,27 @@ def ensure_days(connection: Connection, table: str, first: date, last: date) -> 
     return created
 
 
-def _fill(connection: Connection, table: Partitioned, default: Partition | None, gap: Range) -> int:
+def _fill(
+    connection: Connection, table: Partitioned, default: Partition | None, gap: Range, named: str | None
+) -> int:
     if default is None:
-        _create(connection, table, gap, ())
+        _create(connection, table, gap, (), named)
         return 1
     if strays.first(connection, table, default, gap) is None:
         try:
-            _create(connection, table, gap, (default.oid,))
+            _create(connection, table, gap, (default.oid,), named)
         except psycopg.errors.CheckViolation:  # a row of that time has come in between
             return strays.bring_home(connection, table, default, gap).partitions
         return 1
     return strays.bring_home(connection, table, default, gap).partitions
 
 
-def _create(connection: Connection, table: Partitioned, gap: Range, default: tuple[int, ...]) -> None:
+def _create(
+    connection: Connection, table: Partitioned, gap: Range, default: tuple[int, ...], named: str | None
+) -> None:
     patiently(
         connection,
         Needed(table.oid, "ShareUpdateExclusiveLock", default),
-        lambda: attach_new(connection, table, gap),
+        lambda: attach_new(connection, table, gap, named=named),
         purpose=f"Creating the partition of {table} for {gap}",
     )

@@ -19,7 +19,7 @@ LONG_SECONDS = 1.0
 """A transaction this old will not end within LOCK_TIMEOUT: trying would only make others wait."""
 FIRST_PAUSE_SECONDS = 0.1
 
-Mode = Literal["AccessExclusiveLock", "ShareUpdateExclusiveLock"]
+Mode = Literal["AccessExclusiveLock", "ShareRowExclusiveLock", "ShareUpdateExclusiveLock", "AccessShareLock"]
 Result = TypeVar("Result")
 
 

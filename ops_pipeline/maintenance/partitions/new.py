@@ -20,13 +20,16 @@ def attach_new(
     table: Partitioned,
     times: Range,
     fill: Callable[[compose.Identifier], object] = lambda _: None,
+    named: str | None = None,
 ) -> None:
     """Creates the partition of that range of times, in whatever transaction the connection is in.
 
-    It looks like its table and belongs to its table's owner. `fill` may put rows into it before it is
-    attached. Raises psycopg.Error, CheckViolation where the default partition holds rows of that range.
+    It looks like its table, belongs to its table's owner, and its name begins with its table's, or with
+    `named`. `fill` may put rows into it before it is attached.
+
+    Raises psycopg.Error, CheckViolation where the default partition holds rows of that range.
     """
-    name = _free_name(connection, table, times)
+    name = _free_name(connection, table, times, named or table.name)
     parts: dict[str, compose.Composable] = {
         "table": table.identifier,
         "partition": compose.Identifier(table.schema, name),
@@ -42,16 +45,17 @@ def attach_new(
     connection.execute(compose.SQL(sql.get("partitions/attach")).format(**parts))
 
 
-def _free_name(connection: Connection, table: Partitioned, times: Range) -> str:
+def _free_name(connection: Connection, table: Partitioned, times: Range, start: str) -> str:
     suffix = f"_{times.lower:%Y%m%d}"
     if times.lower.timetz().replace(tzinfo=None) != time() or times.upper - times.lower < timedelta(days=1):
         suffix += f"_{times.lower:%H%M%S}"
-    names = [_shortened(table.name, suffix)]
-    names += [_shortened(table.name, f"{suffix}_{number}") for number in range(2, NAMES_TRIED)]
+    names = [shortened(start, suffix)]
+    names += [shortened(start, f"{suffix}_{number}") for number in range(2, NAMES_TRIED)]
     (name,) = row(connection, sql.get("partitions/free_name"), {"names": names, "schema": table.schema})
     return str(name)
 
 
-def _shortened(name: str, suffix: str) -> str:
+def shortened(name: str, suffix: str) -> str:
+    """The name with the suffix, its end given up where both are longer than an identifier may be."""
     room = LONGEST_NAME - len(suffix)
     return name.encode()[:room].decode(errors="ignore") + suffix

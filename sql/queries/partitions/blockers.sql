@@ -16,6 +16,7 @@ WITH needed (relation, mode) AS (
           WHEN 'AccessExclusiveLock' THEN true
           WHEN 'ShareUpdateExclusiveLock' THEN l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock',
             'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+          WHEN 'AccessShareLock' THEN l.mode = 'AccessExclusiveLock'
           ELSE l.mode NOT IN ('AccessShareLock', 'RowShareLock')
         END
 )

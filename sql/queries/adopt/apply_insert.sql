@@ -1,0 +1,7 @@
+-- The same rows as they are now, if they are.
+INSERT INTO {new} ({columns}) OVERRIDING SYSTEM VALUE
+SELECT {values}
+FROM ONLY {old} AS t
+WHERE t.{column} IS NOT NULL
+  AND ({keys_of_t}) IN (SELECT {keys} FROM {changes} WHERE place = ANY (%(places)s))
+ON CONFLICT DO NOTHING

@@ -1,0 +1,2 @@
+-- The order in which changes were noted.
+ALTER TABLE {changes} ADD COLUMN place bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY

@@ -1,0 +1,12 @@
+-- A range of primary keys on both sides, as of one moment: how many rows, whether number and content are
+-- the same in whatever order, and how many have no time. Rows with a noted change are left out: they are
+-- brought over later, and compared then.
+WITH o AS (
+  SELECT count(*) AS rows, sum(hashtextextended(ROW({values})::text, 0)::numeric) AS content,
+         count(*) FILTER (WHERE t.{column} IS NULL) AS unset
+  FROM ONLY {old} AS t WHERE {range} AND NOT EXISTS (SELECT FROM {changes} AS c WHERE {same_as_t})
+), n AS (
+  SELECT count(*) AS rows, sum(hashtextextended(ROW({columns_of_t})::text, 0)::numeric) AS content
+  FROM {new} AS t WHERE {range} AND NOT EXISTS (SELECT FROM {changes} AS c WHERE {same_as_t})
+)
+SELECT o.rows, n.rows, o.content IS NOT DISTINCT FROM n.content, o.unset FROM o, n

@@ -1,0 +1,12 @@
+-- Rows with noted changes that are not the same on both sides.
+WITH o AS (
+  SELECT {values} FROM ONLY {old} AS t WHERE ({keys_of_t}) IN (SELECT {keys} FROM {changes} WHERE place = ANY (%(places)s))
+), n AS (
+  SELECT {columns_of_t} FROM {new} AS t
+  WHERE ({keys_of_t}) IN (SELECT {keys} FROM {changes} WHERE place = ANY (%(places)s))
+)
+SELECT count(*) FROM (
+  SELECT o::text FROM o EXCEPT ALL SELECT n::text FROM n
+  UNION ALL
+  (SELECT n::text FROM n EXCEPT ALL SELECT o::text FROM o)
+) AS differing

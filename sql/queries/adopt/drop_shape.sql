@@ -1,0 +1,2 @@
+-- It has done its work.
+DROP TABLE {shape}

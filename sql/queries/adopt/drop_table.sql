@@ -1,0 +1,2 @@
+-- The table is not needed any more.
+DROP TABLE IF EXISTS {table}

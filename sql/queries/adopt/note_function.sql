@@ -1,0 +1,16 @@
+-- Notes a changed row. It runs as its owner: who may write to the table needs no right to anything else.
+CREATE FUNCTION {note}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $ops_note$
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    TRUNCATE {new}, {changes};
+    RETURN NULL;
+  END IF;
+  IF TG_OP <> 'INSERT' THEN
+    INSERT INTO {changes} ({keys}, moment) VALUES ({old_keys}, OLD.{column});
+  END IF;
+  IF TG_OP <> 'DELETE' THEN
+    INSERT INTO {changes} ({keys}, moment) VALUES ({new_keys}, NEW.{column});
+  END IF;
+  RETURN NULL;
+END
+$ops_note$

@@ -1,0 +1,58 @@
+-- What keeps a table from being adopted, a sentence each.
+WITH c AS (SELECT * FROM pg_class WHERE oid = %(table)s)
+SELECT 'it has no primary key, which is what its rows are copied by; give it one'
+FROM c WHERE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)
+UNION ALL
+SELECT format('the foreign key %%s of %%s refers to it, and could not refer to (%%s) alone any more; drop it',
+              f.conname, f.conrelid::regclass,
+              (SELECT string_agg(attname, ', ') FROM pg_attribute
+               WHERE attrelid = c.oid AND attnum = ANY (f.confkey)))
+FROM c JOIN pg_constraint f ON f.confrelid = c.oid AND f.contype = 'f'
+UNION ALL
+SELECT format('the constraint %%s is not validated; ALTER TABLE %%s VALIDATE CONSTRAINT %%I', n.conname, c.oid::regclass,
+              n.conname)
+FROM c JOIN pg_constraint n ON n.conrelid = c.oid AND NOT n.convalidated
+UNION ALL
+SELECT format('%%s makes more than the primary key unique without %%s, which a partitioned table cannot; drop it',
+              i.indexrelid::regclass, %(column)s::text)
+FROM c JOIN pg_index i ON i.indrelid = c.oid AND NOT i.indisprimary AND (i.indisunique OR i.indisexclusion)
+WHERE i.indisexclusion OR NOT (
+  SELECT attnum FROM pg_attribute WHERE attrelid = c.oid AND attname = %(column)s
+) = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+UNION ALL
+SELECT format('its trigger %%s is of a kind that a partitioned table cannot have; drop it', t.tgname)
+FROM c JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
+  AND t.tgtype & 1 = 1 AND (t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL)
+UNION ALL
+SELECT format('its rule %%s would not go along; drop it', r.rulename)
+FROM c JOIN pg_rewrite r ON r.ev_class = c.oid
+UNION ALL
+SELECT format('%%s would go on reading the old table; drop it, and make it again afterwards',
+              coalesce((SELECT v.ev_class::regclass::text FROM pg_rewrite v
+                        WHERE d.classid = 'pg_rewrite'::regclass AND v.oid = d.objid),
+                       pg_describe_object(d.classid, d.objid, d.objsubid)))
+FROM c JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype = 'n'
+  AND d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
+  AND NOT EXISTS (SELECT FROM pg_rewrite own WHERE own.oid = d.objid AND own.ev_class = c.oid)
+UNION ALL
+SELECT 'its row security policies would not go along; drop them and make them again afterwards'
+FROM c WHERE relrowsecurity OR EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid)
+UNION ALL
+SELECT format('the publication %%s names it, and would go on publishing the old table; take it out of there',
+              p.pubname)
+FROM c JOIN pg_publication_rel r ON r.prrelid = c.oid JOIN pg_publication p ON p.oid = r.prpubid
+UNION ALL
+SELECT 'it inherits from another table, or another from it' FROM c
+WHERE EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent))
+UNION ALL
+SELECT 'it is unlogged or temporary; ALTER TABLE ... SET LOGGED' FROM c WHERE relpersistence <> 'p'
+UNION ALL
+SELECT 'its replica identity is not its primary key; ALTER TABLE ... REPLICA IDENTITY DEFAULT' FROM c
+WHERE relreplident NOT IN ('d', 'n')
+UNION ALL
+SELECT format('%%s does not own it; adopt as a member of %%s', current_user, pg_get_userbyid(relowner))
+FROM c WHERE NOT pg_has_role(relowner, 'USAGE')
+UNION ALL
+SELECT format('%%s may not create tables in schema %%s', current_user, s) FROM (
+  SELECT relnamespace::regnamespace FROM c UNION SELECT 'ops'::regnamespace
+) AS needed (s) WHERE NOT has_schema_privilege(s::oid, 'CREATE')
