@@ -25,7 +25,6 @@ from api import problems
 from ops_pipeline import __version__
 from ops_pipeline.audit.event import AuditEvent
 from ops_pipeline.audit.repository import AuditLog
-from ops_pipeline.maintenance.plan import Planned, Unplanned
 
 KEY = [{"key": list[str]()}]
 """For `security=` of a route that needs a key."""
@@ -143,11 +142,50 @@ class RunPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class PartitionShare(msgspec.Struct, frozen=True):
+    """What of one partition would go, in rows."""
+
+    table: str
+    eligible: int
+    total: int
+
+
+class PlannedPolicy(msgspec.Struct, frozen=True):
+    """What one policy would do, in rows; or the `problem` why that cannot be said, and no numbers.
+
+    `eligible` of `total` would go, about `bytes`; with `exact` false a sample was looked at. Kept: what is on
+    hold (`held`), what rows that stay refer to (`referenced`), and rows without a time (`unset`). `stops`:
+    why the guard would stop it. `seconds`: how long it takes at the rate of the last run.
+    """
+
+    policy: str
+    eligible: int | None
+    fraction: float | None
+    method: str | None
+    problem: str | None = None
+    total: int | None = None
+    unset: int | None = None
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    dead_tuples: int | None = None
+    exact: bool | None = None
+    bytes: int | None = None
+    held: int | None = None
+    referenced: int | None = None
+    why: str | None = None
+    cutoff: datetime | None = None
+    seconds: float | None = None
+    partitions: list[PartitionShare] = []
+    cascades: list[str] = []
+    problems: list[str] = []
+    stops: list[str] = []
+
+
 class PlanPage(msgspec.Struct, frozen=True):
     """What each policy would do, or why that cannot be said now."""
 
     success: bool
-    data: list[Planned | Unplanned]
+    data: list[PlannedPolicy]
     count: int
     next: str | None
 

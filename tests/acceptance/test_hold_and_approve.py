@@ -2,18 +2,19 @@
 
 import getpass
 import json
-import os
-import subprocess
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from ops_pipeline import cli
 from ops_pipeline.database import Connection, scalar
 from ops_pipeline.maintenance import approvals
-from tests.acceptance.conftest import PROGRAMS
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., "Ended"]
 POLICIES = """
 version: 1
 databases:
@@ -26,26 +27,42 @@ databases:
 """
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture
-def opsctl(url: str, connection: Connection, tmp_path: Path) -> Run:
-    """Runs `opsctl` over a database with ten sessions, nine of them expired."""
+def opsctl(
+    url: str,
+    connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Run]:
+    """Runs `opsctl`, in this process, over a database with ten sessions, nine of them expired."""
     connection.execute(
         "CREATE TABLE sessions (id int PRIMARY KEY, created_at timestamptz);"
         "INSERT INTO sessions SELECT n, now() - n * interval '20 days' FROM generate_series(1, 10) AS n"
     )
     (tmp_path / "policies.yaml").write_text(POLICIES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPS_DATABASE_URL", url)
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(PROGRAMS / "opsctl"), *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"OPS_DATABASE_URL": url},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["opsctl", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
 
-    return run
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    yield run
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
 
 
 def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:

@@ -1,5 +1,6 @@
 """Whatever the API's own description allows, or forbids, is answered as it describes."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from api.app import create_app, observed
 from ops_pipeline import keys
 from ops_pipeline.database import Connection
 from ops_pipeline.settings import Settings
+from tests.acceptance.conftest import REPOSITORY
 from tests.api_process import free_port, serving
 
 WANTED = (
@@ -41,6 +43,7 @@ EVENTS: list[Any] = [
 def api(url: str, connection: Connection, tmp_path: Path) -> Iterator[tuple[str, requests.Session]]:
     """Where the API is, and a session with a key that may do everything; some events are stored."""
     key = keys.create(connection, "schemathesis", ["admin"]).key
+    shutil.copy(REPOSITORY / "policies.yaml", tmp_path)
     port = free_port()
     with serving(url, tmp_path, port), requests.Session() as session:
         address = f"http://127.0.0.1:{port}"

@@ -8,7 +8,7 @@ import pytest
 from ops_pipeline import policy_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "policies.md"
-SECTIONS = {
+SECTIONS: dict[str, type[policy_file.Section]] = {
     "the file": policy_file.FileSection,
     "schedule": policy_file.ScheduleSection,
     "database": policy_file.DatabaseSection,

@@ -1,13 +1,17 @@
 """GET /api/admin/maintenance/plan: what would be removed now."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 
 from api.app import create_app, observed
+from api.openapi import PlannedPolicy
 from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.plan import Planned, Unplanned
 from ops_pipeline.settings import Settings
 from tests.integration.api.conftest import Client, Headers
 
@@ -53,6 +57,12 @@ def test_every_policy_is_planned_and_one_that_fails_hides_no_other(client: Clien
     assert 'there is no table "nowhere"' in nowhere["problem"]
     assert vacuum["policy"] == "app/vacuum"
     assert "does not answer" in orphans["problem"]
+
+
+def test_the_description_has_every_field() -> None:
+    described = {each.name for each in msgspec.structs.fields(PlannedPolicy)}
+
+    assert described == {each.name for model in (Planned, Unplanned) for each in dataclasses.fields(model)}
 
 
 def test_it_removes_and_writes_nothing(client: Client, admin: Headers, connection: Connection) -> None:
