@@ -98,6 +98,27 @@ def _caught(services: Services, app: Connection, run_id: str) -> None:
     assert services.run(run_id)["status"] == "STARTED"
 
 
+def test_a_schedule_ticks_and_shows_its_next_tick(services: Services, urls: dict[str, str]) -> None:
+    selector = LOCATION | {"scheduleName": "nightly_often"}
+
+    def ticked() -> Any:
+        shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
+        return next((tick for tick in shown["scheduleState"]["ticks"] if tick["status"] == "SUCCESS"), None)
+
+    tick = services.wait_for(ticked, 120)
+
+    shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
+    services.ask(STOP_SCHEDULE, id=shown["scheduleState"]["id"])
+    assert shown["scheduleState"]["status"] == "RUNNING"
+    assert shown["futureTicks"]["results"][0]["timestamp"] > tick["timestamp"]
+    (run_id,) = tick["runIds"]
+    assert services.ended(run_id) == "SUCCESS"
+    with database.connect(urls["often"], "test") as connection:
+        assert scalar(connection, "SELECT count(*) FROM sessions") == 30
+    nightly = services.ask(SCHEDULE, selector=LOCATION | {"scheduleName": "nightly_app"})["scheduleOrError"]
+    assert nightly["scheduleState"]["status"] == "RUNNING"
+
+
 def test_terminate_stops_the_statement_on_the_server_and_the_next_run_goes_on(
     services: Services, app: Connection
 ) -> None:
@@ -156,27 +177,6 @@ def test_a_second_run_waits_for_the_first(services: Services, app: Connection) -
     app.execute("DROP TRIGGER slow ON sessions")
     assert services.ended(first) == "CANCELED"
     assert services.ended(second) == "SUCCESS"
-
-
-def test_a_schedule_ticks_and_shows_its_next_tick(services: Services, urls: dict[str, str]) -> None:
-    selector = LOCATION | {"scheduleName": "nightly_often"}
-
-    def ticked() -> Any:
-        shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
-        return next((tick for tick in shown["scheduleState"]["ticks"] if tick["status"] == "SUCCESS"), None)
-
-    tick = services.wait_for(ticked, 120)
-
-    shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
-    services.ask(STOP_SCHEDULE, id=shown["scheduleState"]["id"])
-    assert shown["scheduleState"]["status"] == "RUNNING"
-    assert shown["futureTicks"]["results"][0]["timestamp"] > tick["timestamp"]
-    (run_id,) = tick["runIds"]
-    assert services.ended(run_id) == "SUCCESS"
-    with database.connect(urls["often"], "test") as connection:
-        assert scalar(connection, "SELECT count(*) FROM sessions") == 30
-    nightly = services.ask(SCHEDULE, selector=LOCATION | {"scheduleName": "nightly_app"})["scheduleOrError"]
-    assert nightly["scheduleState"]["status"] == "RUNNING"
 
 
 def _pid(services: Services, run_id: str, of: str) -> int:
