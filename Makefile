@@ -32,7 +32,7 @@ lock: $(READY) ## resolve the dependencies again, with hashes and without addres
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
 	  --custom-compile-command "make lock" --output-file requirements-dev.lock \
-	  --constraint requirements.lock --extra embedded --extra kubernetes --extra dev pyproject.toml
+	  --constraint requirements.lock --extra embedded --extra kubernetes --extra bench --extra dev pyproject.toml
 
 # One environment serves every target. It is made anew when the lock changes.
 $(READY): requirements-dev.lock pyproject.toml

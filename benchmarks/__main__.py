@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import beside, ingest, query
+from benchmarks import beside, ingest, query, retention
 from benchmarks.filled import filled
 from ops_pipeline import database, embedded
+
+PARTS = ["ingest", "pages", "export", "retention"]
 
 
 def main() -> None:
@@ -30,22 +32,25 @@ def main() -> None:
         if "export" in asked.parts:
             url, rows = filled(server, asked.many), min(asked.export, asked.many)
             lines += query.measure_export(folder, url, rows, rounds=asked.rounds)
+        if "retention" in asked.parts:
+            lines += retention.measure(server, folder, asked.expire)
     beside.write(lines)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("parts", nargs="*", default=["ingest", "pages", "export"], metavar="PART",
-                        help="ingest, pages, export; all of them by default")  # fmt: skip
+    parser.add_argument("parts", nargs="*", default=PARTS, metavar="PART",
+                        help=f"{', '.join(PARTS)}; all of them by default")  # fmt: skip
     parser.add_argument("--bulk", type=int, default=100_000, help="rows to store in bulk (%(default)s)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows to find pages in (%(default)s)")
     parser.add_argument("--many", type=int, default=20_000_000, help="and many more (%(default)s)")
     parser.add_argument("--export", type=int, default=5_000_000, help="rows to export (%(default)s)")
+    parser.add_argument("--expire", type=int, default=10_000_000, help="rows, half of which go (%(default)s)")
     parser.add_argument("--seconds", type=int, default=8, help="for each load (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where the filled databases are kept for the next run")
     asked = parser.parse_args()
-    if unknown := set(asked.parts) - {"ingest", "pages", "export"}:
+    if unknown := set(asked.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     return asked
 

