@@ -3,6 +3,9 @@
 Three things go on at once: this thread reads rows and tells days apart, a second encodes, others store
 and compare. Memory stays bounded: when the open parts together hold `OPEN_BYTES` of rows, the largest
 is closed; while `CLOSING_BYTES` wait to be stored and compared, nothing more is read.
+
+Tables are mostly in the order of time: a day that got no row among the last `IDLE_BYTES` is over and
+closed, so that at the end little is left to do; should it get one after all, that goes into another part.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,8 +21,9 @@ from ops_pipeline.maintenance.archive.storage import Storage, StorageError
 
 ROW_GROUP_BYTES = 8 * 1024 * 1024
 PART_BYTES = 64 * 1024 * 1024
-OPEN_BYTES = 64 * 1024 * 1024
+OPEN_BYTES = 128 * 1024 * 1024
 CLOSING_BYTES = 96 * 1024 * 1024
+IDLE_BYTES = 8 * 1024 * 1024
 STORING_THREADS = 4
 
 
@@ -75,6 +79,7 @@ class _Open:
     pending: list[pa.RecordBatch] = field(default_factory=list)
     pending_bytes: int = 0
     bytes: int = 0
+    last_seen: int = 0
     encoded: list["Future[None]"] = field(default_factory=list)
 
 
@@ -89,6 +94,7 @@ class _Writing:
         self._day_field = day_field
         self._open: dict[date | None, _Open] = {}
         self._open_bytes = 0
+        self._seen_bytes = 0
         self._closing: list[tuple[int, Future[Part], Future[None]]] = []
         self._parts: list[Part] = []
         self._temporary: list[str] = []
@@ -113,10 +119,14 @@ class _Writing:
         part.pending_bytes += size
         part.bytes += size
         self._open_bytes += size
+        self._seen_bytes += size
+        part.last_seen = self._seen_bytes
         if part.pending_bytes >= ROW_GROUP_BYTES:
             self._encode(part)
         if part.bytes >= PART_BYTES:
             self._close(part)
+        for each in [each for each in self._open.values() if self._seen_bytes - each.last_seen > IDLE_BYTES]:
+            self._close(each)
         while self._open_bytes > OPEN_BYTES:
             self._close(max(self._open.values(), key=lambda each: each.bytes))
 
