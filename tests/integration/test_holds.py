@@ -1,6 +1,7 @@
 """What is held stays, from the moment the hold was added until the last one on it is released."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from psycopg import sql as compose
 
+import sql
 from ops_pipeline.database import Connection, connect, scalar
 from ops_pipeline.maintenance import catalog, holds
 from ops_pipeline.maintenance.predicate import PredicateError
@@ -238,6 +240,32 @@ def test_a_hold_waits_for_the_batch_under_way(
     adding.join(10)
 
     assert len(free(things)) == 9
+
+
+def test_a_batch_that_waited_for_a_hold_heeds_it(things: Connection, url: str) -> None:
+    """Even where the database's transactions see what was there when they began, and no more."""
+    things.execute(
+        compose.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'serializable'").format(
+            compose.Identifier(things.info.dbname)
+        )
+    )
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    seen: list[holds.Hold] = []
+
+    def remove() -> None:
+        with connect(url, "a batch", lock_timeout="10s") as batch, batch.transaction():
+            batch.execute(sql.get("holds/lock_shared"))
+            seen.extend(holds.active(batch, catalog.relation(batch, "things")))
+
+    removing = threading.Thread(target=remove)
+    with connect(url, "ann") as person, person.transaction():
+        added = holds.add(person, "things", "id = 1", reason="x", owner="y", by="ann")
+        removing.start()
+        while not scalar(things, waiting):
+            time.sleep(0.01)
+    removing.join(10)
+
+    assert seen == [added]
 
 
 def test_a_hold_that_would_wait_too_long_is_not_half_there(
