@@ -226,9 +226,13 @@ def test_times_before_pythons_calendar_are_no_obstacle(
     connection: Connection, retention: policy.Retention
 ) -> None:
     connection.execute("CREATE TABLE sessions (created_at timestamptz)")
-    connection.execute("INSERT INTO sessions VALUES ('0044-03-15 BC'), ('9999-12-31'), ('20000-01-01')")
+    connection.execute("INSERT INTO sessions VALUES ('0044-03-15 BC'), ('infinity'), ('20000-01-01')")
 
     plan = planned(connection, retention)
 
     assert (plan.eligible, plan.total) == (1, 3)
     assert plan.oldest is not None
+    result = perform(connection, retention)
+    assert (result.outcome, result.removed, result.left) == ("done", 1, 0)
+    connection.execute("DELETE FROM sessions WHERE isfinite(created_at)")
+    assert perform(connection, retention).oldest is None
