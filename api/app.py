@@ -38,7 +38,8 @@ def create_app(settings: Settings) -> Litestar:
     export_pool = Pool(url, counted.note_query, Role.READER, max_size=4)
     last_use = LastUse(writer_pool)
     audit_writer = AuditWriter(writer_pool, counted.note_query, counted.note_llm_request)
-    watched = Watched(settings, [pool, writer_pool])
+    pools = {"reads": pool, "writes": writer_pool, "exports": export_pool, "is scraped": login_pool}
+    watched = Watched(settings, pools)
 
     @asynccontextmanager
     async def connected(_: Litestar) -> AsyncIterator[None]:
@@ -74,7 +75,7 @@ def create_app(settings: Settings) -> Litestar:
                 "url": url,
                 "lifecycle": Lifecycle(),
                 "monitor": watched.monitor,
-                "started": False,
+                "health_readers": watched.readers,
             }
         ),
         request_max_body_size=MOST_BYTES,

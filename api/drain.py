@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ class Drain:
     lifecycle: Lifecycle
     seconds: float
     delay: float
+    enforce: Callable[[], None] = lambda: None
+    """Called, in whatever thread, when the way out begins: from then on its end is certain."""
     succeeded: bool = True
     _began: float | None = None
 
@@ -37,6 +40,7 @@ class Drain:
         if self._began is not None:
             return
         self._began = time.monotonic()
+        self.enforce()
         self.lifecycle.draining = True
         self._log("draining", reason=reason)
         asyncio.get_running_loop().call_later(self.delay, self._stop_serving)
@@ -49,6 +53,7 @@ class Drain:
         def in_thread(failed: threading.ExceptHookArgs) -> None:
             if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
                 name = failed.thread.name if failed.thread else "unknown"
+                self.enforce()  # the loop may be stuck
                 loop.call_soon_threadsafe(self._fail, f"thread {name}", failed.exc_value)
 
         threading.excepthook = in_thread
@@ -93,8 +98,12 @@ class Drain:
         except TimeoutError:
             self.succeeded = False
             self._log("closing took too long")
-        else:
-            self._log("closed pools and checks")
+            return
+        if self.server.lifespan.should_exit:
+            self.succeeded = False
+            self._log("closing failed")
+            return
+        self._log("closed pools and checks")
 
     def _stop_serving(self) -> None:
         self.server.should_exit = True

@@ -12,6 +12,7 @@ import structlog
 from psycopg_pool import PoolClosed, PoolTimeout
 
 import sql
+from api import background
 from api.pool import Pool
 
 EVERY_SECONDS = 60.0
@@ -34,7 +35,7 @@ class LastUse:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._write_now_and_then())
+        self._task = background.start(self._write_now_and_then(), "last use of keys")
         return self
 
     async def __aexit__(self, *_: object) -> None:

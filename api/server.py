@@ -31,6 +31,7 @@ def main() -> None:
     try:
         loaded = settings.load()
         with embedded.resolved(loaded) as resolved:
+            logs.hide(resolved.secret_urls())
             if loaded.database_url is None:
                 _migrate(str(resolved.database_url))
             with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
@@ -43,7 +44,10 @@ def main() -> None:
 async def _serve(resolved: settings.Settings) -> bool:
     app = create_app(resolved)
     listening = socket.create_server((resolved.api_host, resolved.api_port), backlog=1024)
-    server = _Server(uvicorn.Config(observed(app), log_config=None, access_log=False, server_header=False))
+    config = uvicorn.Config(
+        observed(app), lifespan="on", log_config=None, access_log=False, server_header=False
+    )
+    server = _Server(config)
     drain = Drain(
         server=server,
         lifecycle=app.state.lifecycle,
@@ -57,6 +61,7 @@ async def _serve(resolved: settings.Settings) -> bool:
         shutdown_seconds=resolved.shutdown_timeout_seconds,
         busy_with=app.state.lifecycle.busy_with,
     )
+    drain.enforce = watchdog.enforce
     server.drain, server.watchdog = drain, watchdog
     watchdog.start()
     drain.begin_on_uncaught()

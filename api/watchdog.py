@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import structlog
 
@@ -18,10 +19,9 @@ STUCK_AFTER_SECONDS = 5.0
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 3.0
 """How much longer than the drain itself a loop may take that is not stuck."""
-STUCK_BODY = b'{"status":"stuck"}'
 STUCK_ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
-    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(STUCK_BODY), STUCK_BODY)
+    b'Connection: close\r\nContent-Length: 18\r\nX-Request-Id: %b\r\n\r\n{"status":"stuck"}'
 )
 
 log = structlog.get_logger()
@@ -42,6 +42,7 @@ class Watchdog:
     busy_with: Callable[[], list[str]]
     _turned: float = field(default_factory=time.monotonic)
     _ended: threading.Event = field(default_factory=threading.Event)
+    _enforcing: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         """Begins to watch. Signals are blocked in this thread and so in every later one: a loop that is
@@ -50,6 +51,12 @@ class Watchdog:
         threading.Thread(target=self._take_signals, name="signals", daemon=True).start()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
         self._beat()
+
+    def enforce(self) -> None:
+        """The way out has begun: ends the process with 1 once it takes too long, whatever the loop does."""
+        if not self._enforcing.is_set():
+            self._enforcing.set()
+            threading.Thread(target=self._end_in_time, name="deadline", daemon=True).start()
 
     def let_go(self) -> None:
         """Lets go of the listening socket: as long as anybody holds it, the port takes connections."""
@@ -64,12 +71,12 @@ class Watchdog:
     def _take_signals(self) -> None:
         first = signal.Signals(signal.sigwait(STOPPING)).name
         self.loop.call_soon_threadsafe(self.stop, first)
-        threading.Thread(target=self._enforce, name="deadline", daemon=True).start()
+        self.enforce()
         second = signal.Signals(signal.sigwait(STOPPING)).name
         log.error("second signal, ending at once", signal=second, busy_with=self.busy_with())
         os._exit(1)
 
-    def _enforce(self) -> None:
+    def _end_in_time(self) -> None:
         time.sleep(self.shutdown_seconds + GRACE_SECONDS)
         log.error("time to drain is over and the loop does not end", busy_with=self.busy_with())
         os._exit(1)
@@ -80,6 +87,8 @@ class Watchdog:
             if stuck_for > STUCK_AFTER_SECONDS:
                 log.error("event loop stuck", seconds=round(stuck_for, 1), busy_with=self.busy_with())
                 self._answer_in_its_place()
+                if not self._ended.is_set():
+                    log.info("event loop turns again")
 
     def _answer_in_its_place(self) -> None:
         """Takes the connections that the loop cannot, and says 503, until the loop turns again."""
@@ -97,6 +106,6 @@ class Watchdog:
                 connection.settimeout(1.0)
                 try:
                     connection.recv(65536)
-                    connection.sendall(STUCK_ANSWER)
+                    connection.sendall(STUCK_ANSWER % uuid4().hex.encode())
                 except OSError:
                     continue  # whoever asked has gone

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 import sql
+from api import background
 from api.held import Held
 from api.pool import Pool
 from ops_pipeline.audit.event import AuditEvent
@@ -124,7 +125,10 @@ class AuditWriter:
         self._purge_at = 0.0
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._help())]
+        self._tasks = [
+            background.start(self._write(), "writer"),
+            background.start(self._help(), "writer that helps"),
+        ]
         return self
 
     async def __aexit__(self, *exception: object) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+import psycopg
+from psycopg import conninfo
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,6 +25,12 @@ def _postgresql(url: str) -> str:
         _ = urlsplit(plain).port
     except ValueError as error:
         raise ValueError(f"the port in the URL is none: {error}") from None
+    try:
+        conninfo.conninfo_to_dict(plain)
+    except psycopg.ProgrammingError:
+        # What libpq says would show the part that it cannot read, which is often the password.
+        reason = "the URL cannot be read; in a password % is written %25, @ is %40, / is %2F"
+        raise ValueError(reason) from None
     return plain
 
 
@@ -73,7 +81,7 @@ class Settings(BaseSettings):
     cache_url: Annotated[str | None, Secret] = None
     """A Redis or Valkey that the application uses; its health is reported."""
 
-    external_api_url: str | None = None
+    external_api_url: Annotated[str | None, Secret] = None
     """Another service that the application needs; its health is reported."""
 
     archive_url: Annotated[str | None, Secret] = None
@@ -105,6 +113,11 @@ class Settings(BaseSettings):
 
     demo_cloudtrail: Path | None = None
     """CloudTrail files for the demo to import. Unset: `../shared/data/cloudtrail` where it exists."""
+
+    def secret_urls(self) -> list[str | None]:
+        """The URLs that may carry a password or a key, for whoever has to keep those to itself."""
+        databases = [self.database_url, self.dagster_database_url]
+        return [*databases, self.cache_url, self.external_api_url, self.archive_url]
 
 
 def load() -> Settings:

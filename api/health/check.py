@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Literal
 
 RUNBOOK = "docs/runbook.md"
+AGAIN_SECONDS = 1.0
 
 Status = Literal["ok", "error", "not_configured"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. `message` is for a person; it names no password."""
+    """What a check found. `message` is for a person who may know addresses; it names no password."""
 
     status: Status
     message: str
@@ -27,17 +28,30 @@ class Check:
 
     `critical`: without it no request can be answered, so ready and full turn 503; anything else only
     degrades. `interval` and `deadline` are in seconds. `look` may raise: what it raises is the message.
+    `reason` is what anybody is told of it in a few words when it has failed.
     """
 
     name: str
     look: Callable[[], Awaitable[Finding]]
     critical: bool = False
+    reason: str = ""
     interval: float = 15.0
     deadline: float = 3.0
 
     @property
     def runbook(self) -> str:
         return f"{RUNBOOK}#{self.name.lower()}"
+
+    def beat(self, finding: Finding) -> float:
+        """Seconds from the beginning of a look that found this to that of the next.
+
+        What requests wait for is looked at again soon, so that the first second in which it is back counts.
+        """
+        return (
+            min(self.interval, AGAIN_SECONDS)
+            if self.critical and finding.status == "error"
+            else self.interval
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from api import background
 from api.health.check import Check, Finding, Result
 
 log = structlog.get_logger()
@@ -25,11 +26,12 @@ class Monitor:
         self._results: dict[str, tuple[Result, float]] = {}
         self._first = {name: asyncio.Event() for name in self.checks}
         self._tasks: list[asyncio.Task[None]] = []
+        self.started = False
+        """Whether everything critical was well at one time since the start."""
 
     async def __aenter__(self) -> "Monitor":
         self._tasks = [
-            asyncio.create_task(self._watch(check), name=f"health {check.name}")
-            for check in self.checks.values()
+            background.start(self._watch(check), f"health {check.name}") for check in self.checks.values()
         ]
         # The first probe is to find the first result; each comes by its check's deadline, good or bad.
         await asyncio.gather(
@@ -67,11 +69,14 @@ class Monitor:
                     await asyncio.wait({looking})
             finally:
                 looking.cancel()
-            await asyncio.sleep(max(0.0, check.interval - (time.monotonic() - began)))
+            beat = check.beat(self._results[check.name][0].finding)
+            await asyncio.sleep(max(0.0, beat - (time.monotonic() - began)))
 
     def _note(self, check: Check, looking: "asyncio.Future[Finding]", began: float) -> None:
         if not looking.done():
             finding = Finding("error", f"no answer within {check.deadline:g} s")
+        elif looking.cancelled():
+            finding = Finding("error", "the look broke off")
         elif (error := looking.exception()) is not None:
             finding = Finding("error", _in_one_line(error))
         else:
@@ -80,6 +85,9 @@ class Monitor:
         before = self._results.get(check.name)
         result = Result(finding, round((now - began) * 1000, 3), datetime.now(UTC))
         self._results[check.name] = (result, now)
+        self.started = self.started or all(
+            self.result(each.name).finding.status != "error" for each in self.checks.values() if each.critical
+        )
         self._first[check.name].set()
         if before is None or before[0].finding.status != finding.status:
             write = log.info if finding.status != "error" else log.warning

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 def test_every_check_links_to_a_heading_that_exists() -> None:
     headings = set(re.findall(r"^## (.+)$", (REPOSITORY / RUNBOOK).read_text(), re.MULTILINE))
 
-    for check in Watched(Settings(), []).monitor.checks.values():
+    for check in Watched(Settings(), {}).monitor.checks.values():
         page, _, anchor = check.runbook.partition("#")
         assert page == RUNBOOK
         assert anchor in headings

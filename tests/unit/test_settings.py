@@ -61,3 +61,13 @@ def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://me:s3cret@db/app")
 
     assert "s3cret" not in repr(settings.load())
+
+
+def test_a_url_that_cannot_be_read_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://me:s3cr%et@db/app")
+
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load()
+
+    assert "OPS_DATABASE_URL: the URL cannot be read; in a password % is written %25" in str(caught.value)
+    assert "s3cr" not in str(caught.value)

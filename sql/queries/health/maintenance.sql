@@ -1,5 +1,18 @@
--- When each policy was last carried out to its end, and what it left then.
-SELECT DISTINCT ON (policy) policy, finished_at, rows_left
-FROM ops.maintenance_runs
-WHERE policy = ANY(%(policies)s) AND outcome IN ('done', 'stopped')
-ORDER BY policy, started_at DESC
+-- For each policy when it was last carried out to its end, what it left then, and how its newest run ended.
+SELECT wanted.policy, done.finished_at, done.rows_left, newest.outcome, newest.stopped_reason
+FROM unnest(%(policies)s::text[]) WITH ORDINALITY AS wanted (policy, nth)
+LEFT JOIN LATERAL (
+  SELECT finished_at, rows_left
+  FROM ops.maintenance_runs
+  WHERE policy = wanted.policy AND outcome = 'done'
+  ORDER BY started_at DESC
+  LIMIT 1
+) AS done ON true
+LEFT JOIN LATERAL (
+  SELECT outcome, stopped_reason
+  FROM ops.maintenance_runs
+  WHERE policy = wanted.policy AND outcome <> 'running'
+  ORDER BY started_at DESC
+  LIMIT 1
+) AS newest ON true
+ORDER BY wanted.nth

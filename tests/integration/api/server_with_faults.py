@@ -1,12 +1,14 @@
 """`python -m api` with routes that misbehave, for the tests of the way out."""
 
 import asyncio
+import os
 import threading
 import time
 
 from litestar import Litestar, get
 
-from api import app, server
+from api import app, background, server
+from api.health import everything
 from ops_pipeline.settings import Settings
 
 
@@ -28,22 +30,40 @@ def thread() -> str:
     return "started"
 
 
+@get("/fault/thread-then-block", sync_to_thread=False)
+def thread_then_block(seconds: float) -> str:
+    threading.Thread(target=lambda: 1 / 0, name="doomed").start()
+    time.sleep(seconds)
+    return "blocked"
+
+
 @get("/fault/task")
 async def task() -> str:
     asyncio.get_running_loop().call_soon(lambda: 1 / 0)
     return "started"
 
 
+@get("/fault/kept-task")
+async def kept_task() -> str:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    kept.append(background.start(fail(), "doomed"))
+    return "started"
+
+
+kept: list[asyncio.Task[None]] = []
 create_app = app.create_app
 
 
 def with_faults(settings: Settings) -> Litestar:
     made = create_app(settings)
-    for handler in (sleep, block, thread, task):
+    for handler in (sleep, block, thread, thread_then_block, task, kept_task):
         made.register(handler)
     return made
 
 
 if __name__ == "__main__":
+    everything.SLOWLY = float(os.environ.get("FAULT_SLOWLY", everything.SLOWLY))
     server.create_app = with_faults  # type: ignore[attr-defined]
     server.main()

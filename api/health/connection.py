@@ -1,0 +1,75 @@
+"""Connections of the checks' own: the pool's may be busy, or dead."""
+
+import asyncio
+import time
+import traceback
+from typing import Any, LiteralString
+
+import psycopg
+
+from api.deadline import deadline
+
+CONNECT_SECONDS = 2
+"""libpq counts in whole seconds, and two are its least."""
+ANSWER_SECONDS = 2.5
+"""For connecting and the answer together; less than a check's own deadline, so that a look ends by itself."""
+LEAST_SECONDS = 0.5
+
+Row = tuple[Any, ...]
+Connection = psycopg.AsyncConnection[Row]
+
+
+class Kept:
+    """One connection that is asked again and again, one statement at a time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._asking = asyncio.Lock()
+        self._connection: Connection | None = None
+
+    async def rows(self, statement: LiteralString, values: Any = None) -> list[Row]:
+        """What the statement answers with. Raises psycopg.Error; the next call then connects anew."""
+        async with self._asking:
+            began = time.monotonic()
+            connection, self._connection = self._connection, None
+            if connection is None or connection.closed or connection.broken:
+                connection = await _connect(self._url)
+            answer = await _ask(connection, statement, values, began)
+            self._connection = connection
+            return answer
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+
+async def ask(url: str, statement: LiteralString, values: Any = None) -> list[Row]:
+    """What the statement answers with, over a connection just for it. Raises psycopg.Error."""
+    began = time.monotonic()
+    connection = await _connect(url)
+    try:
+        return await _ask(connection, statement, values, began)
+    finally:
+        await connection.close()
+
+
+async def _ask(connection: Connection, statement: LiteralString, values: Any, began: float) -> list[Row]:
+    left = max(LEAST_SECONDS, ANSWER_SECONDS - (time.monotonic() - began))
+    with deadline(connection, left):
+        return await (await connection.execute(statement, values)).fetchall()
+
+
+async def _connect(url: str) -> Connection:
+    try:
+        return await psycopg.AsyncConnection.connect(
+            url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="ops api health"
+        )
+    except psycopg.ProgrammingError:
+        # libpq says which part it cannot read, and that is often the password.
+        raise psycopg.OperationalError("the database's URL cannot be read") from None
+    except asyncio.CancelledError as cancelled:
+        # Left to the garbage collector, the half of a connection stays open, and until its minute for logging
+        # in is over the server can drop no database.
+        traceback.clear_frames(cancelled.__traceback__)
+        raise

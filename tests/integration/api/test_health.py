@@ -1,0 +1,326 @@
+"""What the health routes answer, to whom, and what the checks look at."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar.testing import TestClient
+
+from api.app import create_app, observed
+from api.health.archive import Aside
+from api.health.check import Finding
+from ops_pipeline import keys
+from ops_pipeline.database import Connection, connect
+from ops_pipeline.maintenance import partitions
+from ops_pipeline.settings import Settings
+from tests.integration.api.conftest import Client, Headers
+
+TIERS = ["/health/live", "/health/ready", "/health/startup", "/health/full", "/health/full/database"]
+ALIASES = {"/livez": "/health/live", "/readyz": "/health/ready", "/healthz": "/health/full"}
+CHECKS = {
+    "database", "schema", "pool", "cache", "externalApi", "scheduler", "maintenance", "partitions",
+    "archive", "archiveDisk", "transactions", "replicas",
+}  # fmt: skip
+UNTOLD = "the key is not known yet"
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    retention: [{table: sessions, column: created_at, keep: 30 days}]
+  other:
+    url: ${OTHER_URL}
+    schedule: {cron: "0 3 1 * *"}
+    retention: [{table: sessions, column: created_at, keep: 30 days}]
+"""
+
+
+@contextmanager
+def serving(url: str, **settings: Any) -> Iterator[Client]:
+    """The API with these settings; a policies file only where one is named."""
+    given = Settings(database_url=url, **{"policies": Path("none.yaml"), **settings})
+    with TestClient(observed(create_app(given))) as client:
+        yield client
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def message(client: Client, headers: Headers, check: str) -> str:
+    return str(client.get(f"/health/full/{check}", headers=headers).json().get("message", UNTOLD))
+
+
+def checked(client: Client, headers: Headers, check: str) -> tuple[str, str]:
+    """Its status and message once it has been looked at."""
+    until(lambda: message(client, headers, check) not in {UNTOLD, "not checked yet"})
+    answer = client.get(f"/health/full/{check}", headers=headers).json()
+    return answer["status"], answer["message"]
+
+
+def test_no_answer_is_ever_stored(client: Client) -> None:
+    for path in (*TIERS, *ALIASES, "/health/full/invented", "/health/full?exclude=invented"):
+        assert client.get(path).headers["cache-control"] == "no-store", path
+
+
+def test_an_alias_answers_as_its_route(client: Client) -> None:
+    for alias, route in ALIASES.items():
+        assert client.get(alias).json().keys() == client.get(route).json().keys()
+
+
+def test_every_check_is_there_with_its_status_and_latency_and_verbose_with_the_rest(client: Client) -> None:
+    terse = client.get("/health/full").json()["checks"]
+    verbose = client.get("/health/full?verbose").json()["checks"]
+
+    assert terse.keys() == verbose.keys() == CHECKS
+    for name in CHECKS:
+        assert terse[name].keys() == {"status", "latency"}
+        assert verbose[name].keys() == {"status", "latency", "critical", "checked_at", "runbook"}
+        assert verbose[name]["runbook"] == f"docs/runbook.md#{name.lower()}"
+        alone = client.get(f"/health/full/{name}").json()
+        assert alone.keys() == {"name", "timestamp", *verbose[name]}
+    ready = client.get("/health/ready?verbose").json()["checks"]
+    assert ready.keys() == {"database", "schema"}
+
+
+@pytest.mark.parametrize("scope", ["maintenance:read", "admin"])
+def test_what_was_found_is_told_in_words_to_a_key_that_may_know(
+    client: Client, key: Callable[..., Headers], scope: str
+) -> None:
+    headers = key(scope)
+    until(lambda: "message" in client.get("/health/full/cache", headers=headers).json())
+
+    full = client.get("/health/full?verbose", headers=headers).json()["checks"]
+    ready = client.get("/health/ready?verbose", headers=headers).json()["checks"]
+
+    assert full["cache"]["message"] == "OPS_CACHE_URL is not set"
+    assert all("message" in check for check in (*full.values(), *ready.values()))
+    assert "message" not in client.get("/health/full", headers=headers).json()["checks"]["cache"]
+
+
+def test_others_are_told_statuses_alone(client: Client, key: Callable[..., Headers]) -> None:
+    may = key("maintenance:read")
+    until(lambda: "message" in client.get("/health/full/cache", headers=may).json())
+    strange = [
+        {}, key("audit:read", "audit:write", "audit:export"), {"Authorization": "Bearer ops_invented"},
+        {"Authorization": f"Basic {may['Authorization'].split()[1]}"}, {"Authorization": "Bearer"},
+    ]  # fmt: skip
+
+    for headers in strange:
+        for path in ("/health/full?verbose", "/health/ready?verbose", "/health/full/cache"):
+            answer = client.get(path, headers=headers)
+            assert answer.status_code == 200
+            assert "message" not in answer.text
+
+
+def test_a_key_that_was_taken_back_or_has_expired_is_told_no_more(
+    client: Client, connection: Connection
+) -> None:
+    revoked, expiring = (keys.create(connection, name, ["admin"]) for name in ("revoked", "expiring"))
+    headers = [{"Authorization": f"Bearer {each.key}"} for each in (revoked, expiring)]
+
+    def told() -> list[bool]:
+        return ["message" in client.get("/health/full/cache", headers=each).json() for each in headers]
+
+    until(lambda: told() == [True, True])
+    keys.revoke(connection, "revoked")
+    connection.execute(
+        "UPDATE ops.api_keys SET expires_at = clock_timestamp() + interval '1 second' WHERE id = %s",
+        [expiring.id],
+    )
+    until(lambda: told() == [False, False])
+
+
+def test_excluded_checks_are_out_of_the_verdict_and_of_the_list(client: Client) -> None:
+    everything = ",".join(CHECKS - {"pool"})
+    listed = client.get(f"/health/full?exclude={everything}").json()
+    repeated = client.get("/health/full?exclude=cache&exclude=replicas, pool").json()
+
+    assert listed["checks"].keys() == {"pool"}
+    assert listed["status"] == "healthy"
+    assert repeated["checks"].keys() == CHECKS - {"cache", "replicas", "pool"}
+
+
+def test_a_check_that_is_not_there_is_told_by_name(client: Client) -> None:
+    unknown, excluded = client.get("/health/full/cash"), client.get("/health/full?exclude=cache,cash")
+
+    assert (unknown.status_code, excluded.status_code) == (404, 400)
+    assert unknown.json()["errors"][0]["field"] == "check"
+    assert excluded.json()["errors"][0]["field"] == "exclude"
+    for answer in (unknown, excluded):
+        assert "'cash'; there is: database, schema" in answer.json()["detail"]
+
+
+def test_the_form_is_the_one_the_client_prefers(client: Client) -> None:
+    wishes = {
+        "application/health+json": True,
+        "application/health+json, application/json;q=0.5": True,
+        "application/health+json;q=0.5, application/json": False,
+        "application/json": False,
+        "*/*": False,
+    }
+    for path in TIERS:
+        for accept, drafted in wishes.items():
+            answer = client.get(path, headers={"Accept": accept})
+
+            expected = "application/health+json" if drafted else "application/json"
+            assert answer.headers["content-type"].split(";")[0] == expected, (path, accept)
+            assert "Accept" in answer.headers["vary"]
+            assert (answer.json()["status"] in {"pass", "warn", "fail"}) is drafted
+
+
+def test_the_drafts_form_tells_what_failed_and_where_to_read_on(
+    url: str, key: Callable[..., Headers], tmp_path: Path
+) -> None:
+    headers = {**key("admin"), "Accept": "application/health+json"}
+    with serving(url, archive_url=str(tmp_path / "gone")) as client:
+        until(lambda: client.get("/health/full/archive").status_code == 503)
+        until(lambda: "output" in client.get("/health/full", headers=headers).text)
+        answer = client.get("/health/full", headers=headers).json()
+
+    assert answer["status"] == "warn"
+    (found,) = answer["checks"]["archive:responseTime"]
+    assert found["status"] == "warn"
+    assert found["observedUnit"] == "ms"
+    assert found["output"].endswith("is no folder")
+    assert found["links"] == {"about": "docs/runbook.md#archive"}
+
+
+def test_each_policy_is_asked_of_its_own_database_by_its_own_night(
+    new_database: Callable[..., str], template: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, admin: Headers, url: str,
+) -> None:  # fmt: skip
+    other = new_database(template)
+    monkeypatch.setenv("OTHER_URL", other)
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(POLICIES)
+    record = (
+        "INSERT INTO ops.maintenance_runs"
+        " (policy, started_at, finished_at, outcome, stopped_reason, rows_left)"
+        " VALUES (%s, now() - %s::interval, now() - %s::interval, %s, %s, %s)"
+    )
+    with connect(url, "test") as ours, connect(other, "test") as theirs:
+        # Ours ran two days ago and has since been stopped; theirs, due monthly, ran at that very time.
+        for session, policy in ((ours, "app/retention/sessions"), (theirs, "other/retention/sessions")):
+            session.execute(record, [policy, "62 hours", "62 hours", "done", "completed", 0])
+        ours.execute(record, ["app/retention/sessions", "1 min", "1 min", "failed", "too much", None])
+        # A name of theirs in our database is nobody's.
+        ours.execute(record, ["other/retention/sessions", "1 min", "1 min", "done", "completed", 7])
+        with serving(url, policies=policies) as client:
+            status, told = checked(client, admin, "maintenance")
+            assert status == "error"
+            first, *rest = told.split("; its newest run is ")
+            assert first.startswith("app/retention/sessions last ran to its end ")
+            assert rest[0].startswith("failed (too much)")
+        ours.execute(record, ["app/retention/sessions", "1 sec", "1 sec", "done", "completed", 0])
+        theirs.execute(record, ["other/retention/sessions", "1 sec", "1 sec", "done", "completed", 1234])
+        with serving(url, policies=policies) as client:
+            assert checked(client, admin, "maintenance") == (
+                "error", "other/retention/sessions left 1,234 rows"
+            )  # fmt: skip
+        monkeypatch.setenv("OTHER_URL", "postgresql://x:secret%zz@127.0.0.1:1/other")
+        with serving(url, policies=policies) as client:
+            status, told = checked(client, admin, "maintenance")
+            assert (status, told) == ("error", "other: the database's URL cannot be read")
+
+
+def test_policies_that_change_are_read_again_and_a_wrong_file_is_told(
+    url: str, admin: Headers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.health.everything.SLOWLY", 0.1)
+    policies = tmp_path / "policies.yaml"
+    with serving(url, policies=policies) as client:
+        assert checked(client, admin, "maintenance")[0] == "not_configured"
+        database = "url: '${OPS_DATABASE_URL}', vacuum: {tables: all}"
+        policies.write_text(f"version: 1\ndatabases: {{app: {{{database}}}}}")
+        until(lambda: message(client, admin, "maintenance") == "app/vacuum has never run to its end")
+        policies.write_text("version: 1\ndatabases: {app: {url: x, vaccum: {}}}")
+        os.utime(policies, (1, 1))
+        until(lambda: "unknown key" in message(client, admin, "maintenance"))
+
+
+def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_needs_them(
+    url: str, admin: Headers, connection: Connection, tmp_path: Path
+) -> None:
+    connection.execute("CREATE TABLE visits (at timestamptz NOT NULL) PARTITION BY RANGE (at)")
+    policies = tmp_path / "policies.yaml"
+    by_day = "column: at, keep: 30 days, partition: day"
+    policies.write_text(
+        "version: 1\ndatabases: {app: {url: '${OPS_DATABASE_URL}', retention: ["
+        f"{{table: visits, {by_day}}}, {{table: audit_logs, {by_day.replace(' at', ' created_at')}}}]}}}}"
+    )
+    with serving(url, policies=policies) as client:
+        assert checked(client, admin, "partitions") == (
+            "error",
+            "public.audit_logs has no partition for tomorrow; run `opsctl migrate`; "
+            "visits has no partition for tomorrow; run the nightly maintenance",
+        )
+    partitions.ensure_ahead(connection, "public.audit_logs")
+    connection.execute(
+        "CREATE TABLE visits_all PARTITION OF visits FOR VALUES FROM ('2020-01-01') TO ('2099-01-01')"
+    )
+    with serving(url, policies=policies) as client:
+        assert checked(client, admin, "partitions") == ("ok", "")
+
+
+def test_an_archive_is_well_when_it_takes_a_file_and_keeps_none(
+    url: str, admin: Headers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.health.everything.SLOWLY", 0.1)
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    with serving(url, archive_url=str(folder)) as client:
+        assert checked(client, admin, "archive") == ("ok", "")
+        assert checked(client, admin, "archiveDisk")[0] == "ok"
+        assert list(folder.iterdir()) == []
+    monkeypatch.setattr("api.health.archive.os.fsync", _full)
+    with serving(url, archive_url=str(folder)) as client:
+        assert checked(client, admin, "archive") == ("error", f"{folder} takes no file: no space left")
+    assert list(folder.iterdir()) == [], "what was begun is removed"
+
+
+def _full(_: int) -> None:
+    raise OSError(28, "no space left")
+
+
+def test_a_disk_that_hangs_is_asked_by_one_thread_and_holds_nothing_up() -> None:
+    hanging, looks = threading.Event(), []
+
+    def look() -> Finding:
+        looks.append(1)
+        hanging.wait(20)
+        return Finding("ok", "")
+
+    async def ask() -> Finding:
+        aside = Aside()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await aside.run(look)
+        return await aside.run(look)
+
+    assert asyncio.run(ask()) == Finding("error", "the last look still waits for the disk")
+    assert len(looks) == 1
+    hanging.set()
+
+
+def test_requests_that_wait_for_a_connection_are_told_by_what_they_want(
+    url: str, admin: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(url) as client:
+        monkeypatch.setattr("api.pool.Pool.waiting", property(lambda _: 2))
+        until(lambda: client.get("/health/full/pool").status_code == 503)
+        until(lambda: "message" in client.get("/health/full/pool", headers=admin).json())
+        assert message(client, admin, "pool").startswith(
+            "8 requests wait for a connection: 2 for one that reads"
+        )
+        assert client.get("/health/ready").status_code == 200, "a wait is no reason to send nobody any more"
+        assert client.get("/health/full").json()["status"] == "degraded"

@@ -1,0 +1,118 @@
+"""Checks are looked at in the background, one at a time each, and an old result is none."""
+
+import asyncio
+import time
+
+import pytest
+
+from api import background
+from api.health.check import OK, Check, Finding
+from api.health.monitor import Monitor
+
+
+class Look:
+    """A look that does as it is told, and counts."""
+
+    def __init__(self, *, hangs: bool = False, fails: bool = False) -> None:
+        self.hangs, self.fails = hangs, fails
+        self.looks = self.at_once = self.most_at_once = 0
+
+    async def __call__(self) -> Finding:
+        self.looks += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            if self.hangs:
+                await asyncio.Event().wait()
+            if self.fails:
+                raise ConnectionError("db.example refuses\nand says more")
+            return OK
+        finally:
+            self.at_once -= 1
+
+
+async def _until(condition: object) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.005)
+
+
+def test_a_look_that_hangs_has_failed_by_its_deadline_and_holds_no_other_up() -> None:
+    async def watch() -> None:
+        hanging, well = Look(hangs=True), Look()
+        checks = [
+            Check("hanging", hanging, interval=0.01, deadline=0.05),
+            Check("well", well, interval=0.01),
+        ]
+        async with Monitor(checks) as monitor:
+            await _until(lambda: hanging.looks > 2 and well.looks > 2)
+            assert monitor.result("hanging").finding == Finding("error", "no answer within 0.05 s")
+            assert monitor.result("well").finding == OK
+        assert hanging.most_at_once == 1
+
+    asyncio.run(watch())
+
+
+def test_what_a_look_raises_is_its_message_in_one_line() -> None:
+    async def watch() -> Finding:
+        async with Monitor([Check("failing", Look(fails=True), critical=True)]) as monitor:
+            return monitor.result("failing").finding
+
+    assert asyncio.run(watch()) == Finding("error", "ConnectionError: db.example refuses")
+
+
+def test_a_result_older_than_three_beats_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def watch() -> None:
+        async with Monitor([Check("slow", Look(), critical=True, interval=10, deadline=1)]) as monitor:
+            assert monitor.result("slow").finding == OK
+            now = time.monotonic()
+            monkeypatch.setattr("api.health.monitor.time.monotonic", lambda: now + 33.5)
+            found = monitor.result("slow").finding
+            monkeypatch.undo()
+            assert found.status == "error"
+            assert "33 s old" in found.message or "34 s old" in found.message
+
+    asyncio.run(watch())
+
+
+def test_what_requests_wait_for_is_looked_at_again_soon_after_it_failed() -> None:
+    critical, other = (Check("x", Look(), critical=each, interval=60) for each in (True, False))
+    failed = Finding("error", "")
+
+    assert critical.beat(failed) == 1.0
+    assert critical.beat(OK) == other.beat(failed) == other.beat(OK) == 60
+
+
+def test_it_has_started_once_all_that_is_critical_was_well_together_and_from_then_on() -> None:
+    async def watch() -> None:
+        first, second = Look(), Look(fails=True)
+        checks = [Check(name, look, True, interval=0.01) for name, look in (("a", first), ("b", second))]
+        async with Monitor(checks) as monitor:
+            await _until(lambda: second.looks > 2)
+            assert not monitor.started
+            second.fails = False
+            await _until(lambda: monitor.started)
+            first.fails = second.fails = True
+            await _until(lambda: monitor.result("a").finding.status == "error")
+            assert monitor.started
+
+    asyncio.run(watch())
+
+
+def test_a_task_that_fails_while_somebody_keeps_it_is_heard_of() -> None:
+    async def fail() -> None:
+        raise LookupError("gone")
+
+    async def watch() -> tuple[str, BaseException]:
+        heard: asyncio.Future[tuple[str, BaseException]] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: heard.set_result((context["message"], context["exception"]))
+        )
+        kept = background.start(fail(), "writer 0")
+        found = await heard
+        assert kept.done()
+        return found
+
+    message, error = asyncio.run(watch())
+    assert message == "task writer 0"
+    assert isinstance(error, LookupError)
