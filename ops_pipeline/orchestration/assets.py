@@ -7,11 +7,10 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 from cronsim import CronSim
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from ops_pipeline import policy
 from ops_pipeline.maintenance.result import RefusedError, Result
-from ops_pipeline.orchestration import resume, shown, tables
+from ops_pipeline.orchestration import days, resume, shown, tables
 from ops_pipeline.orchestration.databases import Databases
 
 AFTER_A_KILL = dg.RetryPolicy(max_retries=1, delay=5)
@@ -43,6 +42,7 @@ def _asset(
         owners=["team:operations"],
         pool=database.name,
         retry_policy=AFTER_A_KILL,
+        dagster_type=shown.NOTHING,
         description=shown.description(rule),
         metadata={"runbook": dg.MetadataValue.path(f"docs/runbook.md#{rule.kind}")},
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=late_after(database.schedule)),
@@ -52,13 +52,15 @@ def _asset(
     ) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
         if databases.dry_run:
             context.log_event(_planned(databases, database, rule, context))
-            yield _not_materialized()
+            yield shown.not_materialized()
             return
         result = _result(databases, database, rule, context)
         yield from _told(context, rule, result)
         with databases.reach(database, "observe") as connection:
             for observed in tables.observe(connection, database, named):
                 context.log_event(observed)
+            if rule in days.archived_by_day(database):
+                days.tell(context.instance, connection, rule)
 
     return carry_out
 
@@ -93,7 +95,7 @@ def _told(
         return
     context.log.warning(f"{rule.name} {result.outcome}: {result.stopped_reason}")
     context.log_event(dg.AssetObservation(key(rule), metadata=shown.metadata(result)))
-    yield _not_materialized()
+    yield shown.not_materialized()
 
 
 def _planned(
@@ -108,15 +110,6 @@ def _planned(
     return dg.AssetObservation(
         key(rule), description="Dry run: nothing was removed", metadata=shown.plan(planned)
     )
-
-
-def _not_materialized() -> dg.Output[None]:
-    """The step's output, which lets what comes after it go on, without a materialization of the asset.
-
-    An output that is never yielded would have every later step skipped. With this mark Dagster leaves the
-    telling to the step itself, as it does for observable source assets.
-    """
-    return dg.Output(None, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
 def _before(rule: policy.Policy, rules: Sequence[policy.Policy]) -> list[policy.Policy]:

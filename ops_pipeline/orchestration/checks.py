@@ -7,11 +7,15 @@ import dagster as dg
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import catalog, history, orphans
+from ops_pipeline.maintenance import audited, catalog, history, orphans
+from ops_pipeline.maintenance.archive import location, manifest
+from ops_pipeline.maintenance.archive.archive import Archive
+from ops_pipeline.maintenance.archive.verify import verify_parts
 from ops_pipeline.maintenance.partitions import missing, pending
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.orchestration import assets
 from ops_pipeline.orchestration.databases import Databases
+from ops_pipeline.settings import load
 
 Number = int | float | str
 
@@ -52,6 +56,8 @@ def _checks(rule: policy.Policy) -> Iterator[Check]:
             if rule.partition == "day":
                 yield _days_ahead(rule)
                 yield _no_detach_pending(rule)
+            if rule.archive:
+                yield _archive_verified(rule)
         case policy.Orphans():
             yield _nothing_orphaned_left(rule)
             yield _let_through(rule)
@@ -139,6 +145,34 @@ def _no_detach_pending(rule: policy.Retention) -> Check:
     )
 
 
+def _archive_verified(rule: policy.Retention) -> Check:
+    def ask(connection: Connection) -> Verdict:
+        table = catalog.relation(connection, rule.table)
+        parts = manifest.of_days(connection, table.schema, table.name, None, None)
+        damaged = [each.path for each in parts if each.verified_ok is False]
+        newest = sorted(parts, key=lambda each: each.id)[-READ_AGAIN:]
+        archive = Archive(location.storage(load().archive_url), connection)
+        found = verify_parts(connection, archive, newest, by=audited.SYSTEM).problems if newest else ()
+        wrong = [*found, *(f"{path} was found damaged before" for path in damaged)]
+        return Verdict(
+            not wrong,
+            "; ".join(wrong) or f"{len(newest)} of {len(parts)} files were read again and are as written",
+            {"files": len(parts), "damaged": len(wrong)},
+            needs_a_person=bool(wrong),
+        )
+
+    return Check(
+        "archive_verified",
+        f"The newest {READ_AGAIN} files of {rule.table} in the archive are read again and are what was "
+        "written, and none was found damaged before. Where one is, VACUUM waits: until then what was removed "
+        "can still be read from the table's pages.",
+        ask,
+        blocking=True,
+    )
+
+
+READ_AGAIN = 5
+"""Each file was read back when it was written. This looks whether the storage has kept it since."""
 DAYS_NEEDED = 3
 """A weekend's worth: fewer partitions ahead leave no time to mend what keeps them from being made."""
 

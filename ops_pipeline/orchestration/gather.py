@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ops_pipeline import policy
-from ops_pipeline.orchestration import alerts, assets, checks, house, lost, night, tables
+from ops_pipeline.orchestration import alerts, assets, checks, days, house, lost, night, tables
 from ops_pipeline.orchestration.databases import Databases
 
 
@@ -13,6 +13,7 @@ def definitions(policies: policy.Policies) -> dg.Definitions:
         assets=[
             *(spec for database in policies.databases for spec in tables.of(database)),
             *(asset for database in policies.databases for asset in assets.of(database)),
+            *(asset for database in policies.databases for asset in days.of(database)),
         ],
         asset_checks=[check for database in policies.databases for check in checks.of(database)],
         resources={"databases": Databases()},

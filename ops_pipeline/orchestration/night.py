@@ -1,5 +1,8 @@
 """The nightly jobs and when they run: one for each database, so that none fails with another."""
 
+import functools
+import operator
+
 import dagster as dg
 
 from ops_pipeline import policy
@@ -31,14 +34,14 @@ def definitions(policies: policy.Policies) -> dg.Definitions:
     """A job and a schedule for each database; schedules are on from the start so that nobody forgets them."""
     nights = [_night(database) for database in policies.databases]
     if len(policies.databases) > 1:
-        nights.append(_every_database())
+        nights.append(_every_database(policies))
     return dg.Definitions.merge(*nights)
 
 
 def _night(database: policy.Database) -> dg.Definitions:
     job = dg.define_asset_job(
         job_of(database),
-        selection=dg.AssetSelection.groups(database.name) | dg.AssetSelection.assets(house.KEY),
+        selection=_of_a_night(database) | dg.AssetSelection.assets(house.KEY),
         description=f"A night of {database.name}: retention, then orphans, then VACUUM; and whether "
         "anything is left.",
         executor_def=EXECUTOR,
@@ -54,10 +57,16 @@ def _night(database: policy.Database) -> dg.Definitions:
     return dg.Definitions(jobs=[job], schedules=[schedule])
 
 
-def _every_database() -> dg.Definitions:
+def _of_a_night(database: policy.Database) -> dg.AssetSelection:
+    """The policies, not the days of their archives: those are for people, and told by the policies."""
+    return dg.AssetSelection.assets(*(rule.name.split("/") for rule in database.policies))
+
+
+def _every_database(policies: policy.Policies) -> dg.Definitions:
     job = dg.define_asset_job(
         EVERY_DATABASE,
-        selection=dg.AssetSelection.all(),
+        selection=functools.reduce(operator.or_, map(_of_a_night, policies.databases))
+        | dg.AssetSelection.assets(house.KEY),
         description="The night of every database in one run, by hand. One that fails keeps none of the rest.",
         executor_def=EXECUTOR,
     )

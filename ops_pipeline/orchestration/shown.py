@@ -1,14 +1,20 @@
 """What the UI shows of a policy, of its plan, and of what it did."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import dagster as dg
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from ops_pipeline import policy
 from ops_pipeline.maintenance.plan import Planned, Unplanned
 from ops_pipeline.maintenance.result import Result
 
 Metadata = Mapping[str, dg.MetadataValue]
+
+NOTHING = cast("dg.DagsterType", dg.Nothing)
+"""What a step hands on: its effect is in the database, and there is nothing to store. Dagster takes it as a
+type of its own, and its annotations do not say so."""
 
 
 def description(rule: policy.Policy) -> str:
@@ -97,3 +103,12 @@ def in_words(planned: Planned | Unplanned) -> str:
         f"{planned.policy} would remove {planned.eligible:,} of {planned.total:,} rows "
         f"({planned.fraction:.1%}){stopped}"
     )
+
+
+def not_materialized() -> dg.Output[None]:
+    """The step's output, which lets what comes after it go on, without a materialization of the asset.
+
+    An output that is never yielded would have every later step skipped. With this mark Dagster leaves the
+    telling to the step itself, as it does for observable source assets.
+    """
+    return dg.Output(None, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
