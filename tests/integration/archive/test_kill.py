@@ -74,6 +74,7 @@ def test_a_commit_whose_answer_is_lost_is_told_apart_by_the_next_run(
         left = archive.reconcile(events, POLICY, "public", "events")
 
     assert (left.published, left.deleted) == (0, len(parts))
+    assert not [each for each in folder.rglob("*") if each.is_file()]
     _each_once(events, folder)
 
 
