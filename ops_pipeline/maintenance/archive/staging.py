@@ -75,12 +75,19 @@ def staged(
     Every file is held against its SHA-256 first. The caller has the worker, which nobody else can have.
     Raises DamagedError and StorageError; no other table has been touched.
     """
-    _clear(connection)
+    _clear(connection, [name for (name,) in connection.execute(sql.get("archive/left_staging")).fetchall()])
+    made: list[Staged] = []
     try:
-        yield [_stage(connection, worker, storage, columns, of_one) for columns, of_one in _by_schema(parts)]
+        for columns, of_one in _by_schema(parts):
+            made.append(_create(connection, columns, of_one))
+            _fill(made[-1], worker, storage)
+        yield made
+    except BaseException:
+        worker.close()  # a COPY that broke off would keep the table from being dropped
+        raise
     finally:
         if not (connection.closed or connection.broken):
-            _clear(connection)
+            _clear(connection, [each.name for each in made])
 
 
 def _by_schema(parts: Sequence[Archived]) -> Iterator[tuple[tuple[Column, ...], list[Archived]]]:
@@ -90,28 +97,26 @@ def _by_schema(parts: Sequence[Archived]) -> Iterator[tuple[tuple[Column, ...], 
     yield from groups.items()
 
 
-def _stage(
-    connection: Connection,
-    worker: Worker,
-    storage: Storage,
-    columns: tuple[Column, ...],
-    parts: Sequence[Archived],
-) -> Staged:
+def _create(connection: Connection, columns: tuple[Column, ...], parts: Sequence[Archived]) -> Staged:
     made = Staged(f"restoring_{secrets.token_hex(6)}", columns, tuple(parts))
-    schema = arrow.schema(columns, {})
-    types = [compose.SQL(STAGED[each.travels]) for each in columns]
-    types += [compose.SQL("text")] * (len(schema) - len(columns))
-    fields = [
-        compose.SQL("{} {}").format(compose.Identifier(name), kind)
-        for name, kind in zip(schema.names, types, strict=True)
+    fields = [(each.field, STAGED[each.travels]) for each in columns]
+    extra = out_of_range_field(columns)
+    if extra is not None:
+        fields.append((extra, "text"))
+    listed = [
+        compose.SQL("{} {}").format(compose.Identifier(name), compose.SQL(kind)) for name, kind in fields
     ]
     connection.execute(
-        compose.SQL("CREATE UNLOGGED TABLE {} ({})").format(made.identifier, compose.SQL(", ").join(fields))
+        compose.SQL("CREATE UNLOGGED TABLE {} ({})").format(made.identifier, compose.SQL(", ").join(listed))
     )
-    for part in parts:
-        rows = _rows(content(storage, part), schema)
-        worker.ingest("ops", made.name, pa.RecordBatchReader.from_batches(schema, rows))
     return made
+
+
+def _fill(staged: Staged, worker: Worker, storage: Storage) -> None:
+    schema = arrow.schema(staged.columns, {})
+    for part in staged.parts:
+        rows = _rows(content(storage, part), schema)
+        worker.ingest("ops", staged.name, pa.RecordBatchReader.from_batches(schema, rows))
 
 
 def _rows(file_content: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -136,6 +141,6 @@ def content(storage: Storage, part: Archived) -> bytes:
     return found
 
 
-def _clear(connection: Connection) -> None:
-    for (name,) in connection.execute(sql.get("archive/left_staging")).fetchall():
+def _clear(connection: Connection, names: Sequence[str]) -> None:
+    for name in names:
         connection.execute(compose.SQL("DROP TABLE {}").format(compose.Identifier("ops", name)))

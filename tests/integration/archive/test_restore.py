@@ -1,15 +1,18 @@
 """What comes back is what went, bit by bit, or nothing comes back."""
 
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pyarrow as pa
 import pytest
 from psycopg import sql as compose
 
 from ops_pipeline.database import Connection, scalar
 from ops_pipeline.maintenance import holds
-from ops_pipeline.maintenance.archive import location
+from ops_pipeline.maintenance.archive import location, staging
 from ops_pipeline.maintenance.archive.archive import Archive
 from ops_pipeline.maintenance.archive.restore import Restored, restore
 from ops_pipeline.maintenance.archive.staging import DamagedError
@@ -207,6 +210,25 @@ def test_a_restore_that_dies_leaves_nothing_the_next_does_not_clear(
     _restore(events, folder)
 
     assert not scalar(events, "SELECT count(*) FROM pg_class WHERE relname LIKE 'restoring%'")
+
+
+def test_what_breaks_off_while_staging_is_told_and_cleared(
+    url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove(url, events, folder)
+    rows = staging._rows  # noqa: SLF001 - where the break is put
+
+    def breaking_off(file_content: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        yield from rows(file_content, schema)
+        raise OSError("the cable is out")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(staging, "_rows", breaking_off)
+        with pytest.raises(psycopg.OperationalError, match="the cable is out"):
+            _restore(events, folder)
+
+    assert not scalar(events, "SELECT count(*) FROM pg_class WHERE relname LIKE 'restoring%'")
+    assert _restore(events, folder).rows == 1000
 
 
 def test_rows_come_back_from_a_file_that_has_its_temporary_name(

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from psycopg import sql as compose
 
 from ops_pipeline import embedded
-from ops_pipeline.database import Connection, scalar
+from ops_pipeline.database import Connection, connect, scalar
 from ops_pipeline.maintenance.archive import location
 from ops_pipeline.maintenance.archive.archive import Archive
 from ops_pipeline.maintenance.archive.restore import restore
@@ -38,7 +38,7 @@ def things_url(server: embedded.Server, template: str) -> str:
 def test_every_type_comes_back_bit_by_bit(
     things_url: str, tmp_path: Path, into: str | None, rows: list[dict[str, Any]]
 ) -> None:
-    with psycopg.connect(things_url, autocommit=True) as connection:
+    with connect(things_url, "test") as connection:
         _every_type(things_url, connection, tmp_path / "archive", into, rows)
 
 
