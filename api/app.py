@@ -1,7 +1,7 @@
 """The application: routes, state, and what holds for all of them."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -31,6 +31,7 @@ def create_app(settings: Settings) -> Litestar:
     counted = metrics.Metrics()
     url = settings.database_url or ""
     pool = Pool(url, counted.note_query, Role.READER)
+    kept_plans_pool = Pool(url, counted.note_query, Role.READER, keep_plans=True)
     writer_pool = Pool(url, counted.note_query, Role.WRITER)
     # The application's tables may be younger than what the migrations let the reader read.
     login_pool = Pool(url, counted.note_query, max_size=2)
@@ -38,13 +39,22 @@ def create_app(settings: Settings) -> Litestar:
     export_pool = Pool(url, counted.note_query, Role.READER, max_size=4)
     last_use = LastUse(writer_pool)
     audit_writer = AuditWriter(writer_pool, counted.note_query, counted.note_llm_request)
-    pools = {"reads": pool, "writes": writer_pool, "exports": export_pool, "is scraped": login_pool}
+    pools = {
+        "reads": pool,
+        "reads pages": kept_plans_pool,
+        "writes": writer_pool,
+        "exports": export_pool,
+        "is scraped": login_pool,
+    }
     watched = Watched(settings, pools)
 
     @asynccontextmanager
     async def connected(_: Litestar) -> AsyncIterator[None]:
-        async with pool, writer_pool, login_pool, export_pool, last_use, audit_writer, watched.watching():
-            yield
+        async with AsyncExitStack() as stack:
+            for each in pools.values():
+                await stack.enter_async_context(each)
+            async with last_use, audit_writer, watched.watching():
+                yield
 
     return Litestar(
         route_handlers=[
@@ -62,6 +72,7 @@ def create_app(settings: Settings) -> Litestar:
         state=State(
             {
                 "pool": pool,
+                "kept_plans_pool": kept_plans_pool,
                 "writer_pool": writer_pool,
                 "audit_writer": audit_writer,
                 "details_max_bytes": settings.audit_details_max_bytes,

@@ -18,7 +18,7 @@ from api.access import note_read
 from api.asked import FILTERS, MOST_ROWS, Asked, asked, mistaken, refuse_unknown
 from api.auth import require_scope
 from api.page import page
-from api.pool import STATEMENT_TIMEOUT, Row
+from api.pool import STATEMENT_TIMEOUT, Pool, Row
 from api.problems import Problem
 from ops_pipeline.audit import filters
 
@@ -105,9 +105,8 @@ async def one(request: Request[Any, Any, State], state: State, event_id: FromPat
 async def answered(state: State, question: filters.Question) -> list[Row]:
     """What a question is answered with. Raises Problem 503 when that takes longer than a statement may."""
     try:
-        rows: list[Row] = await state.pool.rows(
-            "select", question.statement, question.values, prepare=question.keep_plan
-        )
+        pool: Pool = state.kept_plans_pool if question.keep_plan else state.pool
+        rows = await pool.rows("select", question.statement, question.values)
     except psycopg.errors.QueryCanceled as error:
         advice = "Narrow it: a shorter period, or one filter more"
         raise Problem(503, f"The search took longer than {STATEMENT_TIMEOUT}. {advice}") from error

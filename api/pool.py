@@ -49,13 +49,21 @@ class Pool:
 
     With a `role` every connection changes into it, so that a mistake in a statement can do no more than
     the role may. Where the login may not, its connections keep the login's own rights, and the log says so.
+    With `keep_plans` every statement is prepared, and planned once for any values.
     """
 
     def __init__(
-        self, url: str, observe: Callable[[str, float], None], role: Role | None = None, *, max_size: int = 10
+        self,
+        url: str,
+        observe: Callable[[str, float], None],
+        role: Role | None = None,
+        *,
+        max_size: int = 10,
+        keep_plans: bool = False,
     ) -> None:
         self._observe = observe
         self._role = role
+        self._keep_plans = keep_plans
         self._told = False
         self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             url,
@@ -92,19 +100,14 @@ class Pool:
         """How many requests wait for a connection now."""
         return self._pool.get_stats().get("requests_waiting", 0)
 
-    async def rows(
-        self, query_type: str, statement: Statement, values: Any = None, *, prepare: bool = False
-    ) -> list[Row]:
-        """What a statement answers with. Raises psycopg.Error, or PoolTimeout when no connection is free.
-
-        `prepare` where the statement comes again and again and is best planned once, for any values.
-        """
+    async def rows(self, query_type: str, statement: Statement, values: Any = None) -> list[Row]:
+        """What a statement answers with. Raises psycopg.Error, or PoolTimeout when no connection is free."""
         # Without the pool's context manager, which would also commit what commits by itself.
         connection = await self._pool.getconn()
         began = time.perf_counter()
         try:
             with deadline(connection, ANSWER_SECONDS):
-                cursor = await connection.execute(statement, values, prepare=prepare)
+                cursor = await connection.execute(statement, values, prepare=self._keep_plans)
                 return await cursor.fetchall() if cursor.description else []
         finally:
             connection.used = time.monotonic()
@@ -120,6 +123,8 @@ class Pool:
             sql.get("session/prepare"),
             {"application_name": "ops api", "lock_timeout": "2s", "statement_timeout": STATEMENT_TIMEOUT},
         )
+        if self._keep_plans:
+            await connection.execute(sql.get("session/keep_plans"))
         if self._role is not None:
             became = await _become(connection, self._role)
             if not became and not self._told:

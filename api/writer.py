@@ -31,7 +31,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """What may wait, in events and in bytes of JSON; beyond that a request is told to come again."""
 ANSWER_SECONDS = 8.0
 """How long a request waits for its commit before it is told that the outcome is unknown."""
-MANY_EVENTS = 1000
+MANY_EVENTS = 16
 LONG_SECONDS = 0.25
 """What has to wait, in events or for so long, before a second writer helps the first. One alone makes fewer
 and larger commits, each of which costs PostgreSQL as much as ten events do."""

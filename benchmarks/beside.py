@@ -67,15 +67,20 @@ class Api:
 
 @contextmanager
 def serving(folder: Path, url: str) -> Iterator[Api]:
-    """The API over that database, as a process of its own. What it logs goes to a file in the folder."""
+    """The API over that database, as a process of its own. What it logs goes to a file in the folder.
+
+    In a session of its own, as each of PostgreSQL's processes and as a service is: Linux shares the
+    processors out between sessions first, and within this one there may be a crowd.
+    """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     environment = {**os.environ, "OPS_DATABASE_URL": url, "OPS_API_PORT": str(port)}
     log = folder / f"api-{port}.log"
     with log.open("w") as written:
         process = subprocess.Popen(
-            [sys.executable, "-m", "api"], cwd=folder, env=environment, stdout=written, stderr=written
-        )
+            [sys.executable, "-m", "api"],
+            cwd=folder, env=environment, stdout=written, stderr=written, start_new_session=True,
+        )  # fmt: skip
     try:
         while not _listens(port):
             if process.poll() is not None:
@@ -142,8 +147,10 @@ def needed(program: str) -> str:
 def run(command: list[str], **environment: str) -> str:
     """What a command says. Ends with it when it fails."""
     done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+        command,
+        env={**os.environ, **environment}, start_new_session=True,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if done.returncode != 0:
         sys.exit(f"{Path(command[0]).name} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout

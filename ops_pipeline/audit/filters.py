@@ -65,7 +65,9 @@ def question(name: str, filters: Filters, **columns: tuple[str, ...]) -> Questio
     `columns` are the names that its other placeholders in braces stand for. Raises SearchError.
     """
     clauses, values = _clauses(filters)
-    return Question(_statement(name, clauses, filters.limit, tuple(columns.items())), values)
+    return Question(
+        _statement(name, clauses, (filters.limit, filters.offset), tuple(columns.items())), values
+    )
 
 
 def pages(filters: Filters, now: datetime) -> Iterator[Question]:
@@ -81,15 +83,18 @@ def pages(filters: Filters, now: datetime) -> Iterator[Question]:
     behind = filters.after.created_at if filters.after is not None else None
     newest = min((end for end in (filters.end_date, behind) if end is not None), default=None)
     today = datetime.combine((newest or now).astimezone(UTC), time.min, UTC)
-    keep_plan = filters.q is None and filters.ip is None  # what these find depends on the value
+    # How a search or a network is best found depends on which it is; and few pass over events.
+    keep_plan = filters.q is None and filters.ip is None and filters.offset == 0
     for days in NEAR_DAYS if FIRST_DAY < today < LAST_DAY else ():
         first = today - timedelta(days=days)
         if filters.start_date is None or filters.start_date < first:
             near = [*clauses, ("from_day", first.isoformat())]
             if newest is not None:
                 near.append(("before_day", (today + timedelta(days=1)).isoformat()))
-            yield Question(_statement("page", tuple(near), filters.limit), values, keep_plan)
-    yield Question(_statement("page", clauses, filters.limit), values)
+            yield Question(
+                _statement("page", tuple(near), (filters.limit, filters.offset)), values, keep_plan
+            )
+    yield Question(_statement("page", clauses, (filters.limit, filters.offset)), values)
 
 
 Clause = tuple[str, ...]
@@ -111,23 +116,25 @@ def _clauses(filters: Filters) -> tuple[tuple[Clause, ...], dict[str, Any]]:
     if filters.after is not None:
         clauses.append(("after",))
         values |= {"after_time": filters.after.created_at, "after_id": filters.after.id}
-    return tuple(clauses), values | {"offset": filters.offset}
+    return tuple(clauses), values
 
 
 @lru_cache(maxsize=256)
 def _statement(
     name: str,
     clauses: tuple[Clause, ...],
-    limit: int,
+    part: tuple[int, int],
     columns: tuple[tuple[str, tuple[str, ...]], ...] = (),
 ) -> LiteralString:
     # The same filters come again and again, and their statement does not change.
     wrapped: list[compose.Composable] = [compose.SQL("({})").format(_clause(*clause)) for clause in clauses]
     condition = compose.SQL(" AND ").join(wrapped or [compose.SQL("true")])
     named = {each: compose.SQL(", ").join(map(compose.Identifier, names)) for each, names in columns}
-    # A limit that the planner knows: it plans for a page, and not for a tenth of all there is.
+    # Limit and offset stand in the statement: of values it cannot see yet the planner expects a tenth of all
+    # there is, and takes a plan for any such values to be dear.
+    limit, offset = map(compose.Literal, part)
     whole = compose.SQL(sql.get(f"audit/{name}")).format(
-        condition=condition, limit=compose.Literal(limit), **named
+        condition=condition, limit=limit, offset=offset, **named
     )
     return whole.as_string(None)
 

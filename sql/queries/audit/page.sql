@@ -7,7 +7,7 @@ WITH found AS MATERIALIZED (
   WHERE {condition}
   ORDER BY created_at DESC, id DESC
   LIMIT {limit} + 1
-  OFFSET %(offset)s::bigint
+  OFFSET {offset}
 ),
 page AS MATERIALIZED (
   SELECT * FROM found LIMIT {limit}
