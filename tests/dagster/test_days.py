@@ -1,7 +1,7 @@
 """Each day of an archived table is a partition that shows whether it is in the archive."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import pytest
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import partitions
 from ops_pipeline.orchestration import gather
 from ops_pipeline.orchestration.days import key
+from tests.dagster.events import TODAY, fill_events
 
 POLICIES = """
 version: 1
@@ -23,7 +23,6 @@ databases:
     vacuum: {tables: [events]}
     guard: {max_fraction: 1.0}
 """
-TODAY = datetime.now(UTC).date()
 EXPIRED = [TODAY - timedelta(days=number) for number in range(15, 10, -1)]
 KEPT = TODAY - timedelta(days=5)
 
@@ -35,12 +34,7 @@ def events(connection: Connection, url: str, tmp_path: Path, monkeypatch: pytest
     """Twenty events on each of the last 16 days; those of five whole days have expired."""
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
-    connection.execute("CREATE TABLE events (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at)")
-    partitions.ensure_days(connection, "events", TODAY - timedelta(days=15), TODAY)
-    connection.execute(
-        "INSERT INTO events SELECT n, (current_date - n / 20)::timestamp AT TIME ZONE 'UTC' + interval '1 h'"
-        " FROM generate_series(0, 319) AS n"
-    )
+    fill_events(connection, days=16)
     return connection
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ops_pipeline import database
 from ops_pipeline.database import Connection, scalar
 from ops_pipeline.embedded import Server
 from tests.dagster.conftest import FILL
+from tests.dagster.events import TODAY, fill_events
 from tests.dagster.services import LOCATION, Services
 
 REPOSITORY = Path(__file__).parents[2]
@@ -24,8 +26,10 @@ databases:
   app:
     url: {app}
     retention: [{{table: sessions, column: created_at, keep: 30 days}}]
-    orphans: [{{table: memories, column: session_id, references: sessions.id}}]
-    vacuum: {{tables: [sessions, memories]}}
+  archived:
+    url: {archived}
+    retention: [{{table: events, column: at, keep: 10 days, partition: day, archive: true}}]
+    guard: {{max_fraction: 1.0}}
   often:
     url: {often}
     schedule: {{cron: "* * * * *"}}
@@ -48,12 +52,29 @@ query ($selector: ScheduleSelector!) {scheduleOrError(scheduleSelector: $selecto
   scheduleState {id status ticks(limit: 5) {status timestamp runIds}}
   futureTicks(limit: 1) {results {timestamp}}}}}
 """
+BACKFILL = """
+mutation ($backfill: LaunchBackfillParams!) {launchPartitionBackfill(backfillParams: $backfill) {
+  __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}}}
+"""
+BACKFILL_STATUS = """
+query ($id: String!) {partitionBackfillOrError(backfillId: $id) {... on PartitionBackfill {
+  status runs(limit: 20) {runId status}}}}
+"""
+PARTITIONS = """
+query ($key: AssetKeyInput!) {assetNodeOrError(assetKey: $key) {... on AssetNode {
+  partitionStats {numMaterialized numFailed}}}}
+"""
 STOP_SCHEDULE = """mutation ($id: String!) {stopRunningSchedule(id: $id) {__typename}}"""
 
 
 @pytest.fixture(scope="module")
 def urls(server: Server, template: str) -> dict[str, str]:
-    names = {"app": "services_app", "often": "services_often", "dagster": "services_dagster"}
+    names = {
+        "app": "services_app",
+        "often": "services_often",
+        "archived": "services_archived",
+        "dagster": "services_dagster",
+    }
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         for name in names.values():
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -69,6 +90,8 @@ def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     for name in ("app", "often"):
         with database.connect(urls[name], "test") as connection:
             connection.execute(FILL)
+    with database.connect(urls["archived"], "test") as connection:
+        fill_events(connection, days=21)
     running = Services.start(
         folder,
         {
@@ -76,6 +99,7 @@ def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
             "OPS_DAGSTER_DATABASE_URL": urls["dagster"],
             "OPS_DAGSTER_PORT": str(_free_port()),
             "OPS_API_PORT": str(_free_port()),
+            "OPS_ARCHIVE_URL": str(folder / "archive"),
         },
     )
     yield running
@@ -177,6 +201,28 @@ def test_a_second_run_waits_for_the_first(services: Services, app: Connection) -
     app.execute("DROP TRIGGER slow ON sessions")
     assert services.ended(first) == "CANCELED"
     assert services.ended(second) == "SUCCESS"
+
+
+def test_ten_days_are_archived_by_a_backfill(services: Services, urls: dict[str, str]) -> None:
+    days = [f"{TODAY - timedelta(days=number)}" for number in range(20, 10, -1)]
+    asset = {"path": ["archived", "archive", "events"]}
+
+    launched = services.ask(BACKFILL, backfill={"assetSelection": [asset], "partitionNames": days})
+
+    backfill = launched["launchPartitionBackfill"]["backfillId"]
+
+    def ended() -> Any:
+        shown = services.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
+        return shown if shown["status"] not in {"REQUESTED", "CANCELING"} else None
+
+    shown = services.wait_for(ended, 180)
+    assert shown["status"] == "COMPLETED_SUCCESS"
+    assert [each["status"] for each in shown["runs"]] == ["SUCCESS"], "a month is one run"
+    stats = services.ask(PARTITIONS, key=asset)["assetNodeOrError"]["partitionStats"]
+    assert stats == {"numMaterialized": 10, "numFailed": 0}
+    with database.connect(urls["archived"], "test") as connection:
+        assert scalar(connection, "SELECT count(DISTINCT day) FROM ops.archives") >= 10
+        assert scalar(connection, "SELECT count(*) FROM events WHERE at < current_date - 10") == 0
 
 
 def _pid(services: Services, run_id: str, of: str) -> int:
