@@ -22,6 +22,7 @@ from ops_pipeline.maintenance.archive.archive import Archive
 from ops_pipeline.maintenance.archive.manifest import Archived
 from ops_pipeline.maintenance.archive.restore import restore
 from ops_pipeline.maintenance.archive.verify import verify_parts
+from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.orchestration import resume, shown
 from ops_pipeline.orchestration.databases import Databases
 
@@ -82,9 +83,10 @@ def tell(instance: dg.DagsterInstance, connection: Connection, rule: policy.Rete
     """
     asset = key(rule)
     known = set(instance.get_materialized_partitions(asset))
+    cutoff = expired.cutoff(connection, rule)
     told = 0
     for day, parts in _by_day(_parts(connection, rule, None, None)).items():
-        news = f"{day}" not in known and day >= _first_day(rule) and _is_over(rule, day)
+        news = f"{day}" not in known and day >= _first_day(rule) and _is_over(day, cutoff)
         if news and not _rows_left(connection, rule, day):
             instance.report_runless_asset_event(_materialization(asset, day, parts))
             told += 1
@@ -246,17 +248,16 @@ def _rows_left(connection: Connection, rule: policy.Retention, day: date) -> boo
 
 
 def _why_not_archived(connection: Connection, rule: policy.Retention, day: date) -> str | None:
-    if not _is_over(rule, day):
+    if not _is_over(day, expired.cutoff(connection, rule)):
         return f"{day} is kept until {day + timedelta(days=1) + rule.keep} and was left alone"
     if _rows_left(connection, rule, day):
         return f"{day} still has rows, on hold or yet to be approved"
     return None
 
 
-def _is_over(rule: policy.Retention, day: date) -> bool:
+def _is_over(day: date, cutoff: datetime) -> bool:
     """Whether every moment of the day is older than the policy keeps."""
-    end = datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=1)
-    return end + rule.keep <= datetime.now(UTC)
+    return datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=1) <= cutoff
 
 
 def _materialization(asset: dg.AssetKey, day: date, parts: Sequence[Archived]) -> dg.AssetMaterialization:

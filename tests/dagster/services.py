@@ -40,7 +40,7 @@ class Services:
                 start_new_session=True,
             )
         services = cls(folder, environment, process)
-        services.wait_for(services._loaded, 120)
+        services.wait_for(services._loaded, 240)
         return services
 
     def stop(self) -> None:
@@ -79,7 +79,7 @@ class Services:
         shown: dict[str, Any] = self.ask(RUN, id=run_id)["runOrError"]
         return shown
 
-    def ended(self, run_id: str, seconds: float = 120) -> str:
+    def ended(self, run_id: str, seconds: float = 300) -> str:
         """The run's status, once it has ended."""
 
         def status() -> str | None:

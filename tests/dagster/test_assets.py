@@ -127,3 +127,36 @@ def test_an_approval_without_a_name_is_refused(materialize: Materialize, connect
 )
 def test_a_policy_is_late_two_hours_after_the_longest_time_between_nights(cron: str, hours: int) -> None:
     assert assets.late_after(policy.Schedule(cron, "UTC")) == timedelta(hours=hours)
+
+
+def test_what_the_guard_stops_is_late_and_told_and_stops_nothing_else(
+    materialize: Materialize, connection: Connection
+) -> None:
+    careful = POLICIES + "    guard: {max_fraction: 0.1}\n"
+
+    result = materialize(careful, raise_on_error=False)
+
+    assert not result.success
+    (failed,) = result.get_step_failure_events()
+    assert failed.step_key == "app__retention__sessions_checks"
+    assert "opsctl approve" in str(failed.step_failure_data.error)
+    done = {
+        each.asset_key.to_user_string()
+        for each in result.get_asset_materialization_events()
+        if each.asset_key
+    }
+    assert done == {"app/orphans/memories", "app/vacuum", "dagster/house"}
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+
+
+def test_a_plan_is_approved_from_the_launchpad(materialize: Materialize, connection: Connection) -> None:
+    careful = POLICIES + "    guard: {max_fraction: 0.1}\n"
+    materialize(careful, raise_on_error=False)
+    plan = scalar(connection, "SELECT id FROM ops.plans")
+    approved = {"approve": [plan], "approved_by": "ada"}
+
+    materialize(careful, raise_on_error=False, run_config={"resources": {"databases": {"config": approved}}})
+
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 30
+    said = "SELECT created_by FROM audit_logs WHERE action = 'plan.approved'"
+    assert connection.execute(said).fetchall() == [("ada",)]

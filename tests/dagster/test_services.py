@@ -118,7 +118,7 @@ def app(urls: dict[str, str]) -> Iterator[Connection]:
 
 
 def _caught(services: Services, app: Connection, run_id: str) -> None:
-    services.wait_for(lambda: scalar(app, SLEEPING) == 1, 60)
+    services.wait_for(lambda: scalar(app, SLEEPING) == 1, 180)
     assert services.run(run_id)["status"] == "STARTED"
 
 
@@ -129,7 +129,7 @@ def test_a_schedule_ticks_and_shows_its_next_tick(services: Services, urls: dict
         shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
         return next((tick for tick in shown["scheduleState"]["ticks"] if tick["status"] == "SUCCESS"), None)
 
-    tick = services.wait_for(ticked, 120)
+    tick = services.wait_for(ticked, 240)
 
     shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
     services.ask(STOP_SCHEDULE, id=shown["scheduleState"]["id"])
@@ -168,11 +168,11 @@ def test_a_killed_run_is_started_again_by_itself(services: Services, app: Connec
     worker = _pid(services, run_id, "parent process")
 
     os.kill(worker, signal.SIGKILL)
-    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 60)
+    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 120)
     app.execute("DROP TRIGGER slow ON sessions")
 
     assert services.ended(run_id) == "FAILURE"
-    retry = services.wait_for(lambda: _retry_of(services, run_id), 90)
+    retry = services.wait_for(lambda: _retry_of(services, run_id), 180)
     assert services.ended(retry) == "SUCCESS"
     assert scalar(app, "SELECT count(*) FROM sessions") == 30
     assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
@@ -183,7 +183,7 @@ def test_a_killed_step_is_started_again_within_its_run(services: Services, app: 
     _caught(services, app, run_id)
 
     os.kill(_pid(services, run_id, "app__retention__sessions"), signal.SIGKILL)
-    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 60)
+    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 120)
     app.execute("DROP TRIGGER slow ON sessions")
 
     assert services.ended(run_id) == "SUCCESS"
@@ -196,7 +196,7 @@ def test_a_second_run_waits_for_the_first(services: Services, app: Connection) -
 
     second = services.launch()
 
-    services.wait_for(lambda: _is_held_back(services, second), 60)
+    services.wait_for(lambda: _is_held_back(services, second), 180)
     services.ask(TERMINATE, id=first)
     app.execute("DROP TRIGGER slow ON sessions")
     assert services.ended(first) == "CANCELED"
@@ -215,7 +215,7 @@ def test_ten_days_are_archived_by_a_backfill(services: Services, urls: dict[str,
         shown = services.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
         return shown if shown["status"] not in {"REQUESTED", "CANCELING"} else None
 
-    shown = services.wait_for(ended, 180)
+    shown = services.wait_for(ended, 300)
     assert shown["status"] == "COMPLETED_SUCCESS"
     assert [each["status"] for each in shown["runs"]] == ["SUCCESS"], "a month is one run"
     stats = services.ask(PARTITIONS, key=asset)["assetNodeOrError"]["partitionStats"]
