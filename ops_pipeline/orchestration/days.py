@@ -7,6 +7,7 @@ complete. People start backfills over a range of days to archive, verify or rest
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 
 import dagster as dg
 from dagster._utils.warnings import BetaWarning
@@ -61,9 +62,9 @@ def archived_by_day(database: policy.Database) -> list[policy.Retention]:
     ]
 
 
-def key(rule: policy.Retention, of: str = "archive") -> dg.AssetKey:
-    """`app/archive/audit_logs`"""
-    return dg.AssetKey([rule.database, of, rule.table])
+def key(rule: policy.Retention, of: Literal["archived", "verified", "restored"] = "archived") -> dg.AssetKey:
+    """`app/archive/audit_logs_archived`; its last part is all that the graph has room for."""
+    return dg.AssetKey([rule.database, "archive", f"{rule.table}_{of}"])
 
 
 def of(database: policy.Database) -> list[dg.AssetsDefinition]:
@@ -146,7 +147,7 @@ def _archived(database: policy.Database, rule: policy.Retention) -> dg.AssetsDef
 
 def _verified(database: policy.Database, rule: policy.Retention) -> dg.AssetsDefinition:
     @dg.asset(
-        key=key(rule, "archive_verified"),
+        key=key(rule, "verified"),
         deps=[key(rule)],
         group_name=database.name,
         kinds={"parquet", "archive"},
@@ -169,7 +170,7 @@ def _verified(database: policy.Database, rule: policy.Retention) -> dg.AssetsDef
                 found = verify_parts(connection, archive, parts, by=config.by).problems
                 problems += found if parts else [f"nothing of {day} is in the archive"]
                 if parts and not found:
-                    context.log_event(_materialization(key(rule, "archive_verified"), day, parts))
+                    context.log_event(_materialization(key(rule, "verified"), day, parts))
         if problems:
             raise dg.Failure("; ".join(problems), allow_retries=False)
         yield shown.not_materialized()
@@ -179,7 +180,7 @@ def _verified(database: policy.Database, rule: policy.Retention) -> dg.AssetsDef
 
 def _restored(database: policy.Database, rule: policy.Retention) -> dg.AssetsDefinition:
     @dg.asset(
-        key=key(rule, "archive_restored"),
+        key=key(rule, "restored"),
         deps=[key(rule)],
         group_name=database.name,
         kinds={"postgres", "archive"},
@@ -208,7 +209,7 @@ def _restored(database: policy.Database, rule: policy.Retention) -> dg.AssetsDef
                 raise dg.Failure(str(error), allow_retries=False) from error
             context.log.info(f"{restored.rows:,} rows are in {restored.into} again")
             for day, parts in _by_day(_parts(connection, rule, days[0], days[-1])).items():
-                context.log_event(_materialization(key(rule, "archive_restored"), day, parts))
+                context.log_event(_materialization(key(rule, "restored"), day, parts))
         yield shown.not_materialized()
 
     return restore_days

@@ -24,7 +24,7 @@ def description(rule: policy.Policy) -> str:
             kept = f"{rule.keep.days} days" if rule.keep.days else f"{rule.keep}"
             archived = (
                 " Each row is written to the archive and read back before it goes; "
-                f"the days are in `{rule.database}/archive/{rule.table}`."
+                f"the days are in `{rule.database}/archive/{rule.table}_archived`."
                 if rule.archive
                 else ""
             )

@@ -133,7 +133,7 @@ def test_a_range_is_verified_and_damage_is_told(
     tmp_path: Path,
 ) -> None:
     night()
-    verified = key(rule, "archive_verified")
+    verified = key(rule, "verified")
     assert range_of_days(verified, EXPIRED[0], EXPIRED[2]).success
     assert _days(instance, verified) == {f"{day}" for day in EXPIRED[:3]}
 
@@ -170,7 +170,7 @@ def test_a_range_is_restored_and_held(
     night: Run, range_of_days: Run, events: Connection, instance: dg.DagsterInstance, rule: policy.Retention
 ) -> None:
     night()
-    restored = key(rule, "archive_restored")
+    restored = key(rule, "restored")
 
     result = range_of_days(restored, EXPIRED[1], EXPIRED[3])
 

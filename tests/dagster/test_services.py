@@ -205,7 +205,7 @@ def test_a_second_run_waits_for_the_first(services: Services, app: Connection) -
 
 def test_ten_days_are_archived_by_a_backfill(services: Services, urls: dict[str, str]) -> None:
     days = [f"{TODAY - timedelta(days=number)}" for number in range(20, 10, -1)]
-    asset = {"path": ["archived", "archive", "events"]}
+    asset = {"path": ["archived", "archive", "events_archived"]}
 
     launched = services.ask(BACKFILL, backfill={"assetSelection": [asset], "partitionNames": days})
 
