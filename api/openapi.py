@@ -179,6 +179,7 @@ class PlannedPolicy(msgspec.Struct, frozen=True):
     cascades: list[str] = []
     problems: list[str] = []
     stops: list[str] = []
+    advice: list[str] = []
 
 
 class PlanPage(msgspec.Struct, frozen=True):

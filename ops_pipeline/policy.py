@@ -1,13 +1,22 @@
 """`policies.yaml` read into typed policies. A wrong file is one clear error, before anything runs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from ops_pipeline.policy_file import DatabaseSection, GuardSection, Place, PolicyError, ScheduleSection, read
+from ops_pipeline.policy_file import (
+    DatabaseSection,
+    GuardSection,
+    OrphansRule,
+    Place,
+    PolicyError,
+    ScheduleSection,
+    read,
+    referenced,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +72,21 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Rows of `table` whose `column` names no row of `parent` are removed; NULL names none to miss."""
+    """Rows of `table` whose `columns` name no row of `parent` by its `parent_columns` are removed.
+
+    None goes before it has been without a parent for the `grace`. A NULL names none to miss, unless
+    `null_is_orphan`. `track`: the parent records the keys it loses, and only their children are looked at.
+    """
 
     database: str
     table: str
-    column: str
+    columns: tuple[str, ...]
     parent: str
-    parent_column: str
+    parent_columns: tuple[str, ...]
+    grace: timedelta
+    null_is_orphan: bool
+    track: bool
+    archive: bool
     guard: Guard
     throttle: Throttle
     place: Place = field(compare=False, repr=False)
@@ -79,6 +96,11 @@ class Orphans:
     @property
     def name(self) -> str:
         return f"{self.database}/orphans/{self.table}"
+
+    @property
+    def reference(self) -> str:
+        """The referring columns, for a sentence."""
+        return ", ".join(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,20 +198,12 @@ def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: 
         )
         for index, rule in enumerate(model.retention)
     ]
-    for index, rule in enumerate(model.orphans):
-        parent, _, parent_column = rule.references.rpartition(".")
-        policies.append(
-            Orphans(
-                name,
-                rule.table,
-                rule.column,
-                parent,
-                parent_column,
-                _guard(model.guard, rule.guard),
-                throttle,
-                place / "orphans" / index,
-            )
-        )
+    policies += _parents_first(
+        [
+            _orphans(name, rule, _guard(model.guard, rule.guard), throttle, place / "orphans" / index)
+            for index, rule in enumerate(model.orphans)
+        ]
+    )
     if model.vacuum is not None:
         policies.append(Vacuum(name, model.vacuum.tables, model.vacuum.analyze, place / "vacuum"))
     _refuse_repeats(policies)
@@ -200,6 +214,52 @@ def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: 
 def _guard(of_database: GuardSection, of_rule: GuardSection) -> Guard:
     """What is said nearest to the rule holds, key by key."""
     return Guard(**(of_database.model_dump(exclude_unset=True) | of_rule.model_dump(exclude_unset=True)))
+
+
+def _orphans(database: str, rule: OrphansRule, guard: Guard, throttle: Throttle, place: Place) -> Orphans:
+    parent, parent_columns = referenced(rule.references)
+    return Orphans(
+        database,
+        rule.table,
+        rule.columns or (str(rule.column),),
+        parent,
+        parent_columns,
+        rule.grace,
+        rule.null_is_orphan,
+        rule.track,
+        rule.archive,
+        guard,
+        throttle,
+        place,
+    )
+
+
+def _parents_first(rules: list[Orphans]) -> list[Orphans]:
+    """In an order in which each table comes after those it refers to, as far as there is one.
+
+    Where a chain a → b → c loses rows of a, b's follow in the same night, and then c's.
+    """
+    ordered: list[Orphans] = []
+    waiting = list(rules)
+    while waiting:
+        removing = {_bare(rule.table) for rule in waiting}
+        free = [rule for rule in waiting if _bare(rule.parent) not in removing - {_bare(rule.table)}]
+        ordered += free or waiting[:1]  # tables that refer to each other in a circle: as they stand
+        waiting = [rule for rule in waiting if rule not in ordered]
+    return ordered
+
+
+def of_parent(rule: Orphans, rules: Sequence[Policy]) -> list[Orphans]:
+    """The orphans policies before it that remove rows of its parent."""
+    return [
+        each
+        for each in rules[: rules.index(rule)]
+        if isinstance(each, Orphans) and _bare(each.table) == _bare(rule.parent)
+    ]
+
+
+def _bare(table: str) -> str:
+    return table.removeprefix("public.")
 
 
 def _refuse_repeats(policies: list[Policy]) -> None:

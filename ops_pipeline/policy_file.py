@@ -18,6 +18,8 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -111,6 +113,11 @@ def nearest(wrong: str, right: list[str]) -> str:
 UNITS = {"second": "seconds", "minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}
 
 
+def _grace(value: object) -> timedelta:
+    none = isinstance(value, str) and re.fullmatch(rf"\s*0\s+({'|'.join(UNITS)})s?\s*", value)
+    return timedelta(0) if none else _duration(value)
+
+
 def _duration(value: object) -> timedelta:
     match = re.fullmatch(r"\s*(\d{1,9})\s+([a-z]+?)s?\s*", value) if isinstance(value, str) else None
     if match is None or match.group(2) not in UNITS:
@@ -172,10 +179,18 @@ def _fraction(value: object) -> float:
 NAME = r"[^\s.]+"
 Table = Annotated[str, StringConstraints(pattern=rf"^{NAME}(\.{NAME})?$")]
 Column = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
-Reference = Annotated[str, StringConstraints(pattern=rf"^({NAME}\.)?{NAME}\.{NAME}$")]
+PARENT_NAME = r"[^\s.(),]+"
+Reference = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^({PARENT_NAME}\.)?{PARENT_NAME}"
+        rf"(\.{PARENT_NAME}|\({PARENT_NAME}(,\s*{PARENT_NAME})*\))$"
+    ),
+]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 DaysAhead = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_days_ahead)]
+Grace = Annotated[timedelta, BeforeValidator(_grace)]
 
 
 class ScheduleSection(Section):
@@ -211,12 +226,56 @@ class RetentionRule(Section):
 
 
 class OrphansRule(Section):
-    """Rows that nothing refers to any more."""
+    """Rows that refer to nothing that is there."""
 
     table: Table
-    column: Column
+    column: Column | None = None
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)] | None = None
     references: Reference
+    grace: Grace = timedelta(hours=1)
+    null_is_orphan: bool = False
+    track: bool = False
+    archive: bool = False
     guard: GuardSection = GuardSection()
+
+    @field_validator("references", mode="after")
+    @classmethod
+    def _name_as_many_columns(cls, references: str, info: ValidationInfo) -> str:
+        column, columns = info.data.get("column"), info.data.get("columns")
+        if column is not None and columns is not None:
+            raise PydanticCustomError("columns", "write column, or columns for a key of several; not both")
+        if column is None and columns is None:
+            raise PydanticCustomError(
+                "columns", "the column of the table that refers to it is missing: write column, or columns"
+            )
+        given = columns or (column,)
+        _, of_parent = referenced(references)
+        if len(given) != len(of_parent):
+            raise PydanticCustomError(
+                "columns",
+                "{parent} columns of the parent are named, but {child} of the table; write as many",
+                {"parent": len(of_parent), "child": len(given)},
+            )
+        return references
+
+    @field_validator("track", mode="after")
+    @classmethod
+    def _see_no_nulls(cls, track: bool, info: ValidationInfo) -> bool:
+        if track and info.data.get("null_is_orphan"):
+            raise PydanticCustomError(
+                "track",
+                "a NULL is no deleted parent, so nothing records it; leave track or null_is_orphan out",
+            )
+        return track
+
+
+def referenced(references: str) -> tuple[str, tuple[str, ...]]:
+    """`sessions.id` or `sessions(tenant, id)`: the parent and its columns."""
+    if references.endswith(")"):
+        parent, _, columns = references[:-1].partition("(")
+        return parent, tuple(column.strip() for column in columns.split(","))
+    parent, _, column = references.rpartition(".")
+    return parent, (column,)
 
 
 class VacuumRule(Section):
@@ -307,7 +366,7 @@ def _expected(keys: Keys, given: object) -> str:
         "table": table,
         "tables": table,
         "column": "a column's name",
-        "references": "the parent's table and column, for example sessions.id",
+        "references": "the parent's table and column, for example sessions.id or sessions(tenant, id)",
     }
     key = next((str(key) for key in reversed(keys) if key in right), "")
     return f"{given!r} does not fit; write {right.get(key, 'lower-case letters, digits and underscores')}"

@@ -75,6 +75,7 @@ def _notes(planned: Planned) -> Iterator[str]:
         yield f"rows of {', '.join(planned.cascades)} go along (ON DELETE CASCADE)"
     if planned.partitions:
         yield f"{len(planned.partitions):,} partitions would lose rows"
+    yield from planned.advice
     for reason in planned.stops:
         yield f"the guard would stop it: {reason}"
 

@@ -8,7 +8,7 @@ import typer
 
 from ops_pipeline import database, embedded, keys, settings
 from ops_pipeline import demo as sample
-from ops_pipeline.cli import adopt, api_keys, approve, archive, hold, imports, night, start
+from ops_pipeline.cli import adopt, api_keys, approve, archive, hold, imports, night, start, track
 from ops_pipeline.cli.output import complain
 from ops_pipeline.maintenance import adopt as adoptions
 from ops_pipeline.maintenance import approvals, holds, partitions
@@ -17,6 +17,7 @@ from ops_pipeline.maintenance.archive.storage import StorageError, StorageUrlErr
 from ops_pipeline.maintenance.archive.target import RestoreRefusedError
 from ops_pipeline.maintenance.archive.worker import WorkerBusyError
 from ops_pipeline.maintenance.archive.writer import ArchiveError
+from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError
 from ops_pipeline.maintenance.predicate import PredicateError
 from ops_pipeline.policy_file import PolicyError
 
@@ -34,6 +35,7 @@ app.add_typer(api_keys.app, name="keys")
 app.add_typer(hold.app, name="hold")
 app.add_typer(archive.app, name="archive")
 app.add_typer(approve.app)
+app.add_typer(track.app, name="track")
 
 WRONG_INPUT = (
     settings.SettingsError,
@@ -44,6 +46,7 @@ WRONG_INPUT = (
     StorageUrlError,
     PredicateError,
     approvals.ApprovalRefusedError,
+    TrackRefusedError,
 )
 FAILED = (
     embedded.EmbeddedServerError,

@@ -1,5 +1,6 @@
 """What the database says about the tables that policies name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline import policy
-from ops_pipeline.database import Connection, row
+from ops_pipeline.database import Connection, row, scalar
 from ops_pipeline.maintenance import partitions
 from ops_pipeline.policy_file import Place, PolicyError, nearest
 
@@ -58,6 +59,39 @@ def primary_key(connection: Connection, table: Relation) -> tuple[str, ...]:
 def columns(connection: Connection, table: Relation) -> dict[str, str]:
     """The table's columns in their order, each with its type."""
     return dict(connection.execute(sql.get("catalog/columns"), {"oid": table.oid}).fetchall())
+
+
+def array_types(
+    connection: Connection, table: Relation, columns: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """For each named column the type, by schema and name, that holds an array of its values."""
+    values = {"oid": table.oid, "columns": list(columns)}
+    return tuple(
+        (schema, name) for schema, name in connection.execute(sql.get("catalog/array_types"), values)
+    )
+
+
+def collations(connection: Connection, table: Relation, columns: Sequence[str]) -> tuple[int, ...]:
+    """For each named column the collation it is sorted by, 0 where its type has none."""
+    values = {"oid": table.oid, "columns": list(columns)}
+    return tuple(oid for (oid,) in connection.execute(sql.get("catalog/collations"), values))
+
+
+def index_on(connection: Connection, table: Relation, columns: Sequence[str]) -> tuple[str, ...] | None:
+    """The columns in the order of a sorted, whole, valid index that begins with just those; None: no such."""
+    values = {"oid": table.oid, "columns": list(columns)}
+    found = connection.execute(sql.get("catalog/index_on"), values).fetchone()
+    return None if found is None else tuple(found[0])
+
+
+def is_partitioned(connection: Connection, table: Relation) -> bool:
+    """Whether the table's rows are in partitions."""
+    return bool(scalar(connection, sql.get("catalog/is_partitioned"), {"oid": table.oid}))
+
+
+def size(connection: Connection, table: Relation) -> int:
+    """The table's own bytes, indexes left out."""
+    return int(scalar(connection, sql.get("catalog/size"), {"oid": table.oid}))
 
 
 def heaps(connection: Connection, table: Relation, column: str) -> list[Heap]:
@@ -127,25 +161,43 @@ def _retention_problems(connection: Connection, rule: policy.Retention) -> list[
     return problems
 
 
+SMALL_PARENT_BYTES = 8 * 1024 * 1024
+"""A parent up to this size is hashed for each window in no time, so it needs no index."""
+
+
 def _orphan_problems(connection: Connection, rule: policy.Orphans) -> list[str]:
     problems: list[str] = []
     child = _find(connection, rule.table, rule.place, "table", problems)
     parent = _find(connection, rule.parent, rule.place, "references", problems)
     if child is None or parent is None:
         return problems
-    child_type = _type_of(connection, child, rule.column, rule.place, "column", problems)
-    parent_type = _type_of(connection, parent, rule.parent_column, rule.place, "references", problems)
-    if child_type and parent_type and child_type != parent_type:
+    key = "column" if len(rule.columns) == 1 else "columns"
+    for column, parent_column in zip(rule.columns, rule.parent_columns, strict=True):
+        child_type = _type_of(connection, child, column, rule.place, key, problems)
+        parent_type = _type_of(connection, parent, parent_column, rule.place, "references", problems)
+        if child_type and parent_type and child_type != parent_type:
+            problems.append(
+                rule.place.problem(
+                    "references",
+                    f"{parent_column} is {parent_type}, but {column} is {child_type}; "
+                    "columns of one type are needed",
+                )
+            )
+    if problems or index_on(connection, parent, rule.parent_columns) is not None:
+        return problems
+    if size(connection, parent) > SMALL_PARENT_BYTES:
+        named = ", ".join(rule.parent_columns)
+        statement = compose.SQL("CREATE INDEX {}ON {} ({})").format(
+            compose.SQL("" if is_partitioned(connection, parent) else "CONCURRENTLY "),
+            parent.identifier,
+            compose.SQL(", ").join(map(compose.Identifier, rule.parent_columns)),
+        )
         problems.append(
             rule.place.problem(
                 "references",
-                f"{rule.parent_column} is {parent_type}, but {rule.column} is {child_type}; "
-                "columns of one type are needed",
+                f"no index of {parent} leads with {named}, so for each batch all of it would be read; "
+                f"create one first: {statement.as_string(connection)}",
             )
-        )
-    if not primary_key(connection, child):
-        problems.append(
-            rule.place.problem("table", f"{child} has no primary key, which is what it is walked by")
         )
     return problems
 

@@ -79,9 +79,17 @@ def definition(rule: Rule) -> dict[str, Any]:
     """What the rule removes, as JSON: with another definition it is another plan."""
     others = {"database", "guard", "throttle", "place"}
     kept = {each.name: getattr(rule, each.name) for each in fields(rule) if each.name not in others}
-    return {"kind": rule.kind} | {
-        name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in kept.items()
-    }
+    return {"kind": rule.kind} | {name: _as_json(value) for name, value in kept.items()}
+
+
+def _as_json(value: object) -> object:
+    match value:
+        case timedelta():
+            return value.total_seconds()
+        case tuple():
+            return list(value)
+        case _:
+            return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +150,7 @@ def _changed(rule: Rule, planned: Planned, before: _Before | None) -> Iterator[s
         kept = timedelta(seconds=before.definition["keep"])
         if rule.keep < kept:
             yield f"keep was shortened from {_length(kept)} to {_length(rule.keep)} {since}"
-    for name in ("column", "parent", "parent_column"):
+    for name in ("column", "columns", "parent", "parent_columns"):
         if name in now and now[name] != before.definition.get(name):
             yield f"{name} was changed from {before.definition.get(name)} to {now[name]} {since}"
 

@@ -4,7 +4,8 @@ import psycopg
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, advisory_lock, cancel_on_interrupt, lock_holder
-from ops_pipeline.maintenance import history, orphans, vacuum
+from ops_pipeline.maintenance import history, vacuum
+from ops_pipeline.maintenance.orphans.remove import remove_orphans
 from ops_pipeline.maintenance.result import Result, Work
 from ops_pipeline.maintenance.retention.expire import remove_expired
 from ops_pipeline.maintenance.sweep import Report, Run, Stop
@@ -64,7 +65,7 @@ def _work(run: Run, rule: policy.Policy, settings: Settings) -> Work:
         case policy.Retention():
             return remove_expired(run, rule, settings)
         case policy.Orphans():
-            return orphans.remove_orphans(run, rule, settings)
+            return remove_orphans(run, rule, settings)
         case policy.Vacuum():
             return vacuum.vacuum(run.connection, rule, run.record, stop=run.stop, report=run.report)
 

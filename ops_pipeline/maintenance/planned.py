@@ -12,7 +12,8 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import catalog, holds, orphans, references, vacuum
+from ops_pipeline.maintenance import catalog, holds, references, vacuum
+from ops_pipeline.maintenance.orphans import indexes, reference, track, windows
 from ops_pipeline.maintenance.retention import method
 from ops_pipeline.maintenance.retention.expired import cutoff as cutoff_now
 from ops_pipeline.maintenance.retention.expired import expired
@@ -46,9 +47,10 @@ class Planned:
 
     `cutoff`: rows older than that go. `method`, `why`: how they are found. `seconds`: how long that takes at
     the rate of the policy's last run; None when there was none. `partitions`: those of a partitioned table
-    that would lose rows. `cascades`: tables whose rows go along by ON DELETE CASCADE. `problems`: what has to
-    be mended before the policy can run. `stops`: why the guard would stop it. `dead_tuples`: dead row
-    versions that wait for VACUUM, which itself removes no rows.
+    that would lose rows. `advice`: what would make it cheaper. `cascades`: tables whose rows
+    go along by ON DELETE CASCADE. `problems`: what has to be mended before the policy can run. `stops`: why
+    the guard would stop it. `dead_tuples`: dead row versions that wait for VACUUM, which itself removes no
+    rows.
     """
 
     policy: str
@@ -71,6 +73,7 @@ class Planned:
     cascades: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
 
 
 def plan_one(
@@ -106,27 +109,29 @@ def _retention(
         catalog.relation(connection, rule.table),
         {"column": doomed(rule.column), "expired": expired(rule, before)},
         due=expired(rule, before),
-        column=rule.column,
+        unset=compose.SQL("{} IS NULL").format(doomed(rule.column)),
     )
     counted = question.count("plan/expired", limit_seconds) or question.estimate()
     if not counted.exact:
-        counted = replace(counted, oldest=question.oldest(before))
+        counted = replace(counted, oldest=question.oldest(rule.column, before))
     chosen = method.choose(connection, rule, counted.fraction)
     return replace(question.completed(rule, counted), method=chosen.name, why=chosen.why, cutoff=before)
 
 
 def _orphans(connection: Connection, rule: policy.Orphans, limit_seconds: float) -> Planned:
-    orphaned = orphans.orphaned(connection, rule)
+    of = reference.of(connection, rule)
+    unset = compose.SQL("false") if rule.null_is_orphan else of.refers_to_nobody
     question = _Question(
         connection,
-        catalog.relation(connection, rule.table),
-        {"column": doomed(rule.column), "orphaned": orphaned},
-        due=orphaned,
-        column=rule.column,
+        of.child,
+        {"unset": unset, "orphaned": of.orphaned},
+        due=of.orphaned,
+        unset=unset,
     )
     counted = question.count("plan/orphaned", limit_seconds) or question.estimate()
-    why = "each row is looked up once, in the order of the primary key"
-    return replace(question.completed(rule, counted), method="key windows", why=why)
+    walk, why = windows.best(connection, of)
+    advice = tuple(indexes.missing(connection, of)) + tuple(track.advice(connection, rule))
+    return replace(question.completed(rule, counted), method=walk.name, why=why, advice=advice)
 
 
 def _vacuum(connection: Connection, rule: policy.Vacuum) -> Planned:
@@ -147,12 +152,12 @@ class _Question:
         fragments: Mapping[str, compose.Composable],
         *,
         due: compose.Composable,
-        column: str,
+        unset: compose.Composable,
     ) -> None:
         self._connection = connection
         self._table = table
         self._due = due
-        self._column = doomed(column)
+        self._unset = unset
         self._migrated = bool(scalar(connection, sql.get("plan/migrated")))
         self._unheld = holds.exclusion(holds.active(connection, table) if self._migrated else ())
         self._unreferenced = references.kept_back(connection, table)
@@ -187,10 +192,10 @@ class _Question:
             held=round(total * _fraction(held, sampled)),
         )
 
-    def oldest(self, before: datetime) -> datetime | None:
+    def oldest(self, column: str, before: datetime) -> datetime | None:
         """The oldest row that is due, if an index tells; else None."""
         statement = compose.SQL(sql.get("plan/oldest")).format(
-            table=self._table.identifier, column=self._column, cutoff=compose.Literal(before)
+            table=self._table.identifier, column=doomed(column), cutoff=compose.Literal(before)
         )
         rows = self._within(OLDEST_SECONDS, statement)
         moment: datetime | None = rows[0][0] if rows else None
@@ -261,7 +266,7 @@ class _Question:
             due=self._due,
             unheld=self._unheld,
             unreferenced=self._unreferenced,
-            column=self._column,
+            unset=self._unset,
         )
         rows = self._within(SAMPLE_SECONDS, statement)
         return None if rows is None else rows[0]

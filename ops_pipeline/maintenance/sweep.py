@@ -59,12 +59,18 @@ class Run:
 
 @dataclass(slots=True)
 class Sweep:
-    """One walk through a table, removing what may go. `work_through` does all of it."""
+    """One walk through a table, removing what may go. `work_through` does all of it.
+
+    `deed`: what is done to the rows, for the report. `once`: what lies behind the place kept was done for
+    good, and is not looked at again by a sweep that goes on.
+    """
 
     run: Run
     walk: Walk
     remover: Remover
     pace: Pace
+    deed: str = "removed"
+    once: bool = False
     removed: int = 0
     _locked: list[Window] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
@@ -99,7 +105,9 @@ class Sweep:
     def _laps(self) -> list[tuple[Position | None, Position | None]]:
         values = {"policy": self.run.record.policy, "walk": self.walk.name}
         saved = self.run.connection.execute(sql.get("history/load_position"), values).fetchone()
-        return [(None, None)] if saved is None else [(saved[0], None), (None, saved[0])]
+        if saved is None:
+            return [(None, None)]
+        return [(saved[0], None)] if self.once else [(saved[0], None), (None, saved[0])]
 
     def _remove(self, window: Window) -> bool:
         """Removes the window; False when it took too long and nothing was done."""
@@ -147,5 +155,6 @@ class Sweep:
         left = max(0, self.run.planned - self.removed)
         time_left = f", about {left / rate:,.0f} s left" if rate and self.run.planned else ""
         self.run.report(
-            f"{self.run.record.policy}: {self.removed:,} rows removed so far, {rate:,.0f} a second{time_left}"
+            f"{self.run.record.policy}: {self.removed:,} rows {self.deed} so far, "
+            f"{rate:,.0f} a second{time_left}"
         )

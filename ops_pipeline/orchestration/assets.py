@@ -113,10 +113,16 @@ def _planned(
 
 
 def _before(rule: policy.Policy, rules: Sequence[policy.Policy]) -> list[policy.Policy]:
-    """The policies of the stage before: retention makes orphans, VACUUM cleans up after both."""
+    """The policies of the stage before: retention makes orphans, VACUUM cleans up after both.
+
+    An orphans policy comes as well after those that remove rows of its parent.
+    """
     order = (policy.Retention, policy.Orphans, policy.Vacuum)
     earlier = [each for each in rules if order.index(type(each)) < order.index(type(rule))]
-    return [each for each in earlier if type(each) is type(earlier[-1])]
+    before = [each for each in earlier if type(each) is type(earlier[-1])]
+    if isinstance(rule, policy.Orphans):
+        before += policy.of_parent(rule, rules)
+    return before
 
 
 def late_after(schedule: policy.Schedule) -> timedelta:

@@ -7,10 +7,11 @@ import dagster as dg
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import audited, catalog, history, orphans
+from ops_pipeline.maintenance import audited, catalog, history
 from ops_pipeline.maintenance.archive import location, manifest
 from ops_pipeline.maintenance.archive.archive import Archive
 from ops_pipeline.maintenance.archive.verify import verify_parts
+from ops_pipeline.maintenance.orphans import reference, track
 from ops_pipeline.maintenance.partitions import missing, pending
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.orchestration import assets
@@ -60,6 +61,8 @@ def _checks(rule: policy.Policy) -> Iterator[Check]:
                 yield _archive_verified(rule)
         case policy.Orphans():
             yield _nothing_orphaned_left(rule)
+            if rule.track:
+                yield _record_is_complete(rule)
             yield _let_through(rule)
         case policy.Vacuum():
             return
@@ -84,15 +87,34 @@ def _nothing_expired_left(rule: policy.Retention) -> Check:
 
 def _nothing_orphaned_left(rule: policy.Orphans) -> Check:
     def ask(connection: Connection) -> Verdict:
-        rows = orphans.left(connection, rule)
+        rows = reference.unattended(connection, reference.of(connection, rule))
         return Verdict(
             rows == 0,
-            f"{rows:,} rows of {rule.table} have a {rule.column} that {rule.parent} lacks",
+            f"{rows:,} rows of {rule.table} have a {rule.reference} that {rule.parent} lacks and are not in "
+            "their grace",
             {"rows_left": rows},
         )
 
     return Check(
-        "nothing_orphaned_left", f"Every {rule.column} in {rule.table} names a row of {rule.parent}.", ask
+        "nothing_orphaned_left",
+        f"Every {rule.reference} in {rule.table} names a row of {rule.parent}, or waits out its grace.",
+        ask,
+    )
+
+
+def _record_is_complete(rule: policy.Orphans) -> Check:
+    def ask(connection: Connection) -> Verdict:
+        unrecorded, some = track.last_audit(connection, rule)
+        return Verdict(
+            unrecorded == 0,
+            f"{unrecorded:,} missing rows of {rule.parent} had not been recorded",
+            {"unrecorded": unrecorded, "some_of_them": str(some)},
+        )
+
+    return Check(
+        "record_is_complete",
+        f"The last sweep found no missing row of {rule.parent} that its triggers had not recorded.",
+        ask,
     )
 
 

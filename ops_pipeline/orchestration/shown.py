@@ -34,8 +34,9 @@ def description(rule: policy.Policy) -> str:
             )
         case policy.Orphans():
             return (
-                f"Removes rows of **{rule.table}** whose `{rule.column}` names no row of "
-                f"**{rule.parent}**. A row that names none is kept."
+                f"Removes rows of **{rule.table}** whose `{rule.reference}` names no row of "
+                f"**{rule.parent}**, and has not for the grace. A row that names none is "
+                f"{'an orphan too' if rule.null_is_orphan else 'kept'}."
             )
         case policy.Vacuum():
             which = "every table" if rule.tables == "all" else ", ".join(rule.tables)

@@ -17,7 +17,7 @@ databases:
   app:
     url: ${OPS_DATABASE_URL}
     retention: [{table: sessions, column: created_at, keep: 30 days}]
-    orphans: [{table: memories, column: session_id, references: sessions.id}]
+    orphans: [{table: memories, column: session_id, references: sessions.id, grace: 0 seconds}]
     vacuum: {tables: [sessions, memories]}
 """
 FILL = """

@@ -27,10 +27,10 @@ def test_the_shipped_file_holds_exactly_the_missions_rules() -> None:
     assert isinstance(audit_logs, policy.Retention)
     assert audit_logs.keep == timedelta(days=90)
     assert isinstance(memories, policy.Orphans)
-    assert (memories.column, memories.parent, memories.parent_column) == (
-        "session_id",
+    assert (memories.columns, memories.parent, memories.parent_columns) == (
+        ("session_id",),
         "sessions",
-        "id",
+        ("id",),
     )
     assert isinstance(vacuum, policy.Vacuum)
     assert vacuum.tables == "all"

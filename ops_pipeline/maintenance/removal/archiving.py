@@ -102,10 +102,15 @@ class Archiving:
 
 @contextmanager
 def opened(
-    run: Run, rule: policy.Retention, table: Relation, planned: Planned, settings: Settings
+    run: Run,
+    rule: policy.Retention | policy.Orphans,
+    table: Relation,
+    planned: Planned,
+    settings: Settings,
 ) -> Iterator[Archiving]:
     """What removes the policy's rows into the archive, with what an earlier run left there put right.
 
+    Expired rows are filed under the day of their time; orphans have none, and go under the day they leave.
     Raises DatabaseUnavailableError, WorkerBusyError, StorageUrlError or ArchiveError; nothing was removed.
     """
     storage = location.storage(settings.archive_url)
@@ -119,7 +124,7 @@ def opened(
             )
         source = Source(
             rule.name, run.record.id, table.schema, table.name, columns.of(run.connection, table.oid),
-            day_column=rule.column, cutoff=planned.cutoff,
+            day_column=rule.column if isinstance(rule, policy.Retention) else None, cutoff=planned.cutoff,
         )  # fmt: skip
         row_bytes = planned.bytes / max(1, planned.eligible)
         yield Archiving(run.connection, worker, archive, run.record, table, source, row_bytes)

@@ -12,7 +12,7 @@ WITH fates AS (
   GROUP BY 1, 2
 ), counted AS (
   SELECT doomed.tableoid::bigint AS heap, count(*) AS rows,
-         count(*) FILTER (WHERE {column} IS NULL) AS unset
+         count(*) FILTER (WHERE {unset}) AS unset
   FROM {table} AS doomed
   GROUP BY 1
 )

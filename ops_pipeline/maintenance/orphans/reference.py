@@ -1,0 +1,149 @@
+"""What a child refers to, as the statements take it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import catalog
+from ops_pipeline.maintenance.windows import both, doomed, listed
+
+NOTHING_ELSE = compose.SQL("true")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A child's columns that name a parent, and the parent's by which it is named, in the same order.
+
+    `child_index`, `parent_index`: those columns in the order of an index that begins with them, if there is
+    one. `arrays`: the types that hold many values of each column. `one_order`: both tables sort them alike.
+    """
+
+    policy: str
+    child: catalog.Relation
+    columns: tuple[str, ...]
+    child_index: tuple[str, ...] | None
+    parent: catalog.Relation
+    parent_columns: tuple[str, ...]
+    parent_index: tuple[str, ...] | None
+    arrays: tuple[tuple[str, str], ...]
+    one_order: bool
+    null_is_orphan: bool
+
+    @property
+    def refers(self) -> compose.Composed:
+        """The row (alias `doomed`) refers to somebody."""
+        return both(*(compose.SQL("{} IS NOT NULL").format(doomed(each)) for each in self.columns))
+
+    @property
+    def refers_to_nobody(self) -> compose.Composed:
+        """One of its columns is NULL, so it refers to nobody."""
+        return compose.SQL("NOT ({})").format(self.refers)
+
+    def missing(self, bounds: compose.Composable = NOTHING_ELSE) -> compose.Composed:
+        """No parent has the key that the row refers to. `bounds`: where that parent would be."""
+        return compose.SQL(sql.get("orphans/missing")).format(
+            parent=self.parent.identifier, same_key=_equal(self._of_parent(), self.of_row), bounds=bounds
+        )
+
+    @property
+    def orphaned(self) -> compose.Composed:
+        """The row is an orphan at this moment."""
+        without_parent = both(self.refers, self.missing())
+        if not self.null_is_orphan:
+            return without_parent
+        return compose.SQL("({}) OR ({})").format(self.refers_to_nobody, without_parent)
+
+    def refers_to(self, which: compose.Composable) -> compose.Composed:
+        """The row refers to one of the missing parents listed; `which` is over the alias `missing`."""
+        return compose.SQL(sql.get("orphans/refers_to")).format(
+            reference=listed(self.of_row),
+            keys=listed(self.keys),
+            arrays=self.unnested,
+            policy=compose.Literal(self.policy),
+            listed=which,
+        )
+
+    @property
+    def of_row(self) -> list[compose.Identifier]:
+        """The columns of the row that refer."""
+        return [doomed(each) for each in self.columns]
+
+    @property
+    def keys(self) -> list[compose.Identifier]:
+        """Names for the parts of a key, whatever the columns are called."""
+        return [compose.Identifier(f"key{number}") for number, _ in enumerate(self.columns, 1)]
+
+    @property
+    def keys_of_row(self) -> compose.Composed:
+        """The row's own key under those names."""
+        return listed(
+            compose.SQL("{} AS {}").format(column, key)
+            for column, key in zip(self.of_row, self.keys, strict=True)
+        )
+
+    @property
+    def same_key(self) -> compose.Composed:
+        """The row refers to the key of those names."""
+        return _equal(self.of_row, [compose.SQL("key.{}").format(key) for key in self.keys])
+
+    @property
+    def gathered(self) -> compose.Composed:
+        """Many keys as `ops.missing_parents` keeps them: an array as text for each part."""
+        return listed(compose.SQL("array_agg({})::text").format(key) for key in self.keys)
+
+    @property
+    def unnested(self) -> compose.Composed:
+        """Those arrays again, for `unnest`."""
+        return listed(
+            compose.SQL("missing.keys[{}]::{}").format(compose.Literal(place), compose.Identifier(*array))
+            for place, array in enumerate(self.arrays, 1)
+        )
+
+    def _of_parent(self) -> list[compose.Identifier]:
+        return [compose.Identifier("parent", each) for each in self.parent_columns]
+
+
+def of(connection: Connection, rule: policy.Orphans) -> Reference:
+    """The rule's reference, by what the catalog says now. Raises LookupError when a table is missing."""
+    child = catalog.relation(connection, rule.table)
+    parent = catalog.relation(connection, rule.parent)
+    of_child = catalog.collations(connection, child, rule.columns)
+    return Reference(
+        rule.name,
+        child,
+        rule.columns,
+        catalog.index_on(connection, child, rule.columns),
+        parent,
+        rule.parent_columns,
+        catalog.index_on(connection, parent, rule.parent_columns),
+        catalog.array_types(connection, child, rule.columns),
+        of_child == catalog.collations(connection, parent, rule.parent_columns),
+        rule.null_is_orphan,
+    )
+
+
+def unattended(connection: Connection, reference: Reference) -> int:
+    """How many orphans there are that no run has marked yet and no trigger has recorded."""
+    known = reference.refers_to(compose.SQL("missing.keys IS NOT NULL"))
+    without_parent = both(reference.refers, reference.missing(), compose.SQL("NOT {}").format(known))
+    if not reference.null_is_orphan:
+        return rows(connection, reference, without_parent)
+    return rows(
+        connection, reference, compose.SQL("({}) OR ({})").format(without_parent, reference.refers_to_nobody)
+    )
+
+
+def rows(connection: Connection, reference: Reference, condition: compose.Composable) -> int:
+    """How many children meet the condition, which is over the alias `doomed`."""
+    statement = compose.SQL(sql.get("orphans/rows")).format(
+        child=reference.child.identifier, condition=condition
+    )
+    return int(scalar(connection, statement))
+
+
+def _equal(ones: Sequence[compose.Composable], others: Iterable[compose.Composable]) -> compose.Composed:
+    return both(*(compose.SQL("{} = {}").format(one, other) for one, other in zip(ones, others, strict=True)))

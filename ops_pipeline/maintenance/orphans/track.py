@@ -1,0 +1,142 @@
+"""The record of deleted parents: whether it can be relied on, and what a sweep says to it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, row, scalar
+from ops_pipeline.maintenance import catalog
+from ops_pipeline.maintenance.orphans.reference import Reference
+from ops_pipeline.maintenance.orphans.triggers import triggers
+from ops_pipeline.maintenance.windows import listed
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a run learns which parents are missing, and why there.
+
+    `audits`: the record is complete, and is held against what the sweep finds. `begins`: the sweep starts at
+    the table's beginning.
+    """
+
+    name: Literal["sweep", "record"]
+    reason: str
+    audits: bool = False
+    begins: bool = True
+
+
+def source(connection: Connection, rule: policy.Orphans, reference: Reference) -> Source:
+    """Where to look now: at the record only while it must be complete."""
+    if not rule.track:
+        return Source("sweep", "the policy does not track its parent")
+    if reference.child_index is None:
+        return Source("sweep", f"no index of {reference.child} finds the children of a recorded parent")
+    return _by_its_state(connection, rule, reference)
+
+
+def _by_its_state(connection: Connection, rule: policy.Orphans, reference: Reference) -> Source:
+    found = connection.execute(sql.get("orphans/track"), {"policy": rule.name}).fetchone()
+    now, missing = _fingerprint(connection, rule, reference.parent)
+    if found is None or missing:
+        where = ", ".join(missing) or str(reference.parent)
+        return Source("sweep", f"triggers are missing or off on {where}: opsctl track install {rule.name}")
+    fingerprint, _, swept_at, overdue = found
+    if swept_at is None:
+        return Source("sweep", "no sweep has ended since the tracking began")
+    if scalar(connection, sql.get("orphans/truncated"), {"policy": rule.name}):
+        return Source("sweep", f"{reference.parent} was truncated")
+    if fingerprint != now:
+        return Source(
+            "sweep",
+            f"the triggers or heaps of {reference.parent} are not those of the last sweep, so rows may have "
+            "gone unrecorded: a trigger was off for a while, a partition was dropped, or the table rewritten",
+        )
+    if overdue:
+        return Source("sweep", "the record is held against the table once a week", audits=True)
+    return Source("record", f"{reference.parent} records the keys it loses")
+
+
+def sweep_begins(connection: Connection, rule: policy.Orphans, source: Source) -> None:
+    """Notes that a sweep begins, which makes the record complete when it ends."""
+    if not rule.track:
+        return
+    fingerprint, missing = _fingerprint(connection, rule, catalog.relation(connection, rule.parent))
+    values = {
+        "policy": rule.name,
+        "fingerprint": None if missing else fingerprint,
+        "audits": source.audits,
+    }
+    connection.execute(sql.get("orphans/sweep_begins"), values)
+
+
+def sweep_ended(connection: Connection, rule: policy.Orphans, reference: Reference) -> dict[str, Any]:
+    """Notes that a sweep has ended; what it says to the record, for the history."""
+    if not rule.track:
+        return {}
+    fingerprint, _ = _fingerprint(connection, rule, reference.parent)
+    values = {"policy": rule.name, "fingerprint": fingerprint}
+    ended = connection.execute(sql.get("orphans/sweep_ended"), values).fetchone()
+    if ended is None or not ended[0]:
+        return {}
+    statement = compose.SQL(sql.get("orphans/unrecorded")).format(
+        texts=listed(compose.SQL("{}::text").format(key) for key in reference.keys),
+        keys=listed(reference.keys),
+        arrays=reference.unnested,
+    )
+    unrecorded, some = row(connection, statement, {"policy": rule.name})
+    return {"audited": True, "unrecorded": unrecorded, "unrecorded_keys": some or []}
+
+
+def last_audit(connection: Connection, rule: policy.Orphans) -> tuple[int, list[list[str]]]:
+    """How many missing parents the last audit found that were not recorded, and some of their keys."""
+    found = connection.execute(sql.get("orphans/last_audit"), {"policy": rule.name}).fetchone()
+    return (0, []) if found is None else (found[0], found[1])
+
+
+def settle(connection: Connection, reference: Reference, by: Any) -> None:
+    """Forgets the recorded keys that have no orphan any more; the others begin their grace again."""
+    statement = compose.SQL(sql.get("orphans/settle_recorded")).format(
+        arrays=reference.unnested,
+        keys=listed(reference.keys),
+        child=reference.child.identifier,
+        same_key=reference.same_key,
+        missing=reference.missing(),
+    )
+    connection.execute(statement, {"policy": reference.policy, "by": by})
+
+
+def advice(connection: Connection, rule: policy.Orphans) -> Iterator[str]:
+    """What there is to say of the policy's triggers to whoever plans."""
+    if not scalar(connection, sql.get("plan/migrated")):
+        return
+    if not rule.track:
+        if found := triggers(connection, rule.name):
+            yield (
+                f"{len(found)} triggers still record for it, which it does not ask for any more: "
+                f"opsctl track remove {rule.name}"
+            )
+        return
+    if bare := unguarded(connection, rule):
+        yield (
+            f"the keys that {', '.join(bare)} loses are not recorded, so the whole table is swept: "
+            f"opsctl track install {rule.name}"
+        )
+    else:
+        yield f"triggers record the keys that {rule.parent} loses: opsctl track list"
+
+
+def unguarded(connection: Connection, rule: policy.Orphans) -> tuple[str, ...]:
+    """The tables of the parent where a trigger of the policy is missing or off."""
+    return _fingerprint(connection, rule, catalog.relation(connection, rule.parent))[1]
+
+
+def _fingerprint(
+    connection: Connection, rule: policy.Orphans, parent: catalog.Relation
+) -> tuple[str, tuple[str, ...]]:
+    values = {"policy": rule.name, "parent": parent.oid}
+    fingerprint, missing = row(connection, sql.get("orphans/fingerprint"), values)
+    return fingerprint, tuple(missing)

@@ -1,0 +1,98 @@
+"""The triggers on a parent that record the keys it loses. Only `opsctl track` makes or drops any."""
+
+import hashlib
+from dataclasses import dataclass
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance import audited, catalog
+from ops_pipeline.maintenance.windows import listed
+
+
+class TrackRefusedError(Exception):
+    """Nothing was installed; the message says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A trigger of a policy, and the table it is on."""
+
+    policy: str
+    name: str
+    table: str
+
+
+def install(connection: Connection, rule: policy.Orphans, *, by: str) -> list[Trigger]:
+    """Makes what is missing of the policy's triggers, on the parent and each of its partitions, anew.
+
+    All of them in one transaction, which waits for the parent's lock as long as the session waits for any.
+    From the next sweep's end on the record counts as complete. Raises TrackRefusedError, or
+    psycopg.errors.LockNotAvailable.
+    """
+    if not rule.track:
+        raise TrackRefusedError(f"{rule.name} does not track its parent; write track: true into its policy")
+    parent = catalog.relation(connection, rule.parent)
+    with connection.transaction():
+        _drop(connection, rule.name)
+        for oid, schema, name in connection.execute(sql.get("orphans/tree"), {"oid": parent.oid}).fetchall():
+            table = catalog.Relation(oid, schema, name)
+            _create(connection, rule, table, "delete")
+            _create(connection, rule, table, "truncate")
+        _create(connection, rule, parent, "update")  # PostgreSQL makes those of the partitions
+        connection.execute(sql.get("orphans/note_track"), {"policy": rule.name})
+        made = triggers(connection, rule.name)
+        audited.note(connection, "track.installed", _described(rule.name, made), by=by)
+    return made
+
+
+def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger]:
+    """Drops the policy's triggers and forgets what they recorded. Answers with those there were."""
+    with connection.transaction():
+        dropped = _drop(connection, policy_name)
+        connection.execute(sql.get("orphans/forget_track"), {"policy": policy_name})
+        if dropped:
+            audited.note(connection, "track.removed", _described(policy_name, dropped), by=by)
+    return dropped
+
+
+def triggers(connection: Connection, policy_name: str) -> list[Trigger]:
+    """The triggers of that policy."""
+    found = connection.execute(sql.get("orphans/triggers"), {"policy": policy_name})
+    return [Trigger(policy_name, name, f"{schema}.{table}") for name, schema, table in found]
+
+
+def _create(connection: Connection, rule: policy.Orphans, table: catalog.Relation, event: str) -> None:
+    changed = [
+        compose.SQL("old.{0} IS DISTINCT FROM new.{0}").format(compose.Identifier(column))
+        for column in rule.parent_columns
+    ]
+    fragments = {
+        "name": _name(rule.name, event),
+        "table": table.identifier,
+        "arguments": listed(map(compose.Literal, (rule.name, *rule.parent_columns))),
+        "changed": compose.SQL(" OR ").join(changed),
+    }
+    for statement in (f"trigger_on_{event}", "trigger_always"):
+        connection.execute(compose.SQL(sql.get(f"orphans/{statement}")).format(**fragments))
+
+
+def _drop(connection: Connection, policy_name: str) -> list[Trigger]:
+    dropped = triggers(connection, policy_name)
+    for each in dropped:
+        table = compose.Identifier(*each.table.split(".", 1))
+        statement = compose.SQL(sql.get("orphans/trigger_drop"))
+        connection.execute(statement.format(name=compose.Identifier(each.name), table=table))
+    return dropped
+
+
+def _name(policy_name: str, event: str) -> compose.Identifier:
+    # A policy's name may be longer than a trigger's; its arguments tell whose it is.
+    digest = hashlib.sha256(policy_name.encode()).hexdigest()[:8]
+    return compose.Identifier(f"ops_track_{digest}_{event}")
+
+
+def _described(policy_name: str, found: list[Trigger]) -> dict[str, object]:
+    return {"policy": policy_name, "triggers": [f"{each.name} on {each.table}" for each in found]}

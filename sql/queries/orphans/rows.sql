@@ -1,0 +1,2 @@
+-- How many children meet a condition.
+SELECT count(*) FROM {child} AS doomed WHERE {condition}

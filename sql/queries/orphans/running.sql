@@ -1,0 +1,12 @@
+-- Transactions of this database that were at work at that moment and still are: any may bring a parent.
+-- Without the right to see when another user's began, each that is at work now counts. So does a prepared one.
+SELECT a.pid, coalesce(nullif(a.application_name, ''), a.usename, 'a session'), a.xact_start
+FROM pg_locks l
+JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'virtualxid' AND l.granted AND a.datname = current_database()
+  AND a.pid <> pg_backend_pid()
+  AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'parallel worker')
+  AND coalesce(a.xact_start, '-infinity') <= %(moment)s
+UNION ALL
+SELECT NULL, 'the prepared transaction ' || gid, prepared FROM pg_prepared_xacts WHERE database = current_database()
+ORDER BY 3 NULLS FIRST

@@ -1,0 +1,37 @@
+"""Policies for orphans, and time that passes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection
+
+Read = Callable[..., policy.Database]
+
+
+def an_hour_later(connection: Connection) -> None:
+    """What was noted so far was noted an hour and more ago."""
+    connection.execute("UPDATE ops.missing_parents SET since = since - interval '61 minutes'")
+    connection.execute("UPDATE ops.orphan_clock SET at = at - interval '61 minutes'")
+
+
+@pytest.fixture
+def patient(orphans: policy.Orphans) -> policy.Orphans:
+    """The same policy with its usual grace of an hour."""
+    return replace(orphans, grace=timedelta(hours=1))
+
+
+@pytest.fixture
+def rules(read: Read) -> Callable[[str], list[policy.Orphans]]:
+    """Orphans policies from text, whose guard lets everything go."""
+
+    def load(text: str) -> list[policy.Orphans]:
+        database = read(
+            "version: 1\ndatabases: {app: {url: x, guard: {max_fraction: 1}, orphans: [" + text + "]}}"
+        )
+        return [rule for rule in database.policies if isinstance(rule, policy.Orphans)]
+
+    return load
