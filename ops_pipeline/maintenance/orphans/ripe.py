@@ -33,8 +33,6 @@ COUNT_EXACTLY_BYTES = 64 * 1024 * 1024
 """Up to this size a table's rows are counted for the guard; beyond it the statistics are close enough."""
 APPROVED_AGAIN_SECONDS = 60.0
 
-BLOCK_BYTES = 8192
-
 EVERYTHING = compose.SQL("true")
 NOTHING = compose.SQL("false")
 
@@ -126,8 +124,9 @@ class Ripe:
         by_index = compose.SQL("missing.heap IS NULL AND missing.rows <= {}").format(
             compose.Literal(MANY_CHILDREN)
         )
-        others: compose.Composable = _ripe(now)
-        if self.reference.child_index is not None and not self._are_everywhere(now):
+        # Without an index only the blocks tell where to look, and a sweep has noted them.
+        others: compose.Composable = both(_ripe(now), compose.SQL("missing.heap IS NOT NULL"))
+        if self.reference.child_index is not None:
             few = both(_ripe(now), by_index)
             yield MissingParents(self._connection, self.reference, few, goes)
             others = both(_ripe(now), compose.SQL("({}) IS NOT TRUE").format(by_index))
@@ -135,11 +134,6 @@ class Ripe:
             yield MissingParentsByBlocks(self._connection, self.reference, others, goes)
         if nulls:
             yield NullReferences(self._connection, self.reference, older)
-
-    def _are_everywhere(self, now: Standing) -> bool:
-        """So many that an index would visit each block several times: cheaper to read each of them once."""
-        blocks = catalog.size(self._connection, self.reference.child) / BLOCK_BYTES
-        return now.ripe_rows > max(MANY_CHILDREN, blocks)
 
     def _are_any(self, listed: compose.Composable) -> bool:
         statement = compose.SQL(sql.get("orphans/any_missing")).format(listed=listed)
