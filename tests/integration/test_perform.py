@@ -19,7 +19,9 @@ HISTORY = (
     "SELECT outcome, stopped_reason, rows_removed, rows_left, finished_at IS NOT NULL, dagster_run_id"
     " FROM ops.maintenance_runs ORDER BY id"
 )
+PLACE = "SELECT position FROM ops.maintenance_cursors"
 WORKER = Path(__file__).with_name("retention_worker.py")
+STOPPED = Path(__file__).with_name("stopped_worker.py")
 
 
 def test_a_run_is_one_row_of_history(application: Connection, retention: policy.Retention) -> None:
@@ -104,3 +106,42 @@ def test_killed_in_the_middle_the_next_run_ends_like_an_undisturbed_one(
     assert died[0] == "interrupted"
     assert died[2] == removed, "what the history says was removed is what was removed"
     assert died[2] + ended[2] == 3000
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_in_a_batch_a_worker_keeps_its_place_and_the_next_run_goes_on(
+    application: Connection, retention: policy.Retention, small_batches: None, url: str, told: signal.Signals
+) -> None:
+    application.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$;"
+        "CREATE TRIGGER slow BEFORE DELETE ON sessions FOR EACH STATEMENT EXECUTE FUNCTION slow()"
+    )
+    worker = subprocess.Popen([sys.executable, str(STOPPED), url, str(retention.place.source.path)])
+    in_a_batch = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'worker'"
+        " AND wait_event = 'PgSleep' AND datname = current_database())"
+    )
+    removing = "SELECT coalesce(max(rows_removed), 0) > 0 FROM ops.maintenance_runs"
+    while not (scalar(application, removing) and scalar(application, in_a_batch)):
+        assert worker.poll() is None
+        time.sleep(0.02)
+
+    worker.send_signal(told)
+
+    assert worker.wait(timeout=30) != 0
+    assert not scalar(application, in_a_batch), "the statement was stopped on the server"
+    removed = 6000 - scalar(application, "SELECT count(*) FROM sessions")
+    ((outcome, reason, counted, _, finished, _),) = application.execute(HISTORY).fetchall()
+    assert (outcome, reason, finished) == ("interrupted", "interrupted (KeyboardInterrupt)", True)
+    assert counted == removed, "the batch at work was rolled back whole, and those before it are counted"
+    assert 0 < removed < 3000
+    saved = scalar(application, PLACE)
+
+    application.execute("DROP TRIGGER slow ON sessions")
+    batches = iter([None, "enough"])
+    perform(application, retention, stop=lambda: next(batches))
+    assert scalar(application, PLACE) > saved, "it went on from there"
+    perform(application, retention)
+    assert scalar(application, "SELECT sum(rows_removed) FROM ops.maintenance_runs") == 3000
+    assert scalar(application, "SELECT count(*) FROM sessions") == 3000
