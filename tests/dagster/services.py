@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,19 +30,21 @@ class Services:
     @classmethod
     def start(cls, folder: Path, environment: dict[str, str]) -> "Services":
         """Starts them, and returns when Dagster has loaded the policies."""
-        with (folder / "up.log").open("ab") as log:
-            # With the signals a terminal would give it: started with SIGINT ignored, Dagster ignores SIGTERM.
-            process = subprocess.Popen(
-                [str(PROGRAMS / "opsctl"), "up"],
-                cwd=folder,
-                env=os.environ | environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        services = cls(folder, environment, process)
+        services = cls(folder, environment, _up(folder, environment))
         services.wait_for(services._loaded, 240)
         return services
+
+    def start_again(self) -> None:
+        """Starts them in the same folder, once they have ended."""
+        self.process = _up(self.folder, self.environment)
+        self.wait_for(self._loaded, 240)
+
+    def kill_everything(self) -> None:
+        """Ends every process of theirs at once, without a word to any of them."""
+        for pid in _family(self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
 
     def stop(self) -> None:
         """Stops them as Ctrl-C would."""
@@ -58,6 +61,14 @@ class Services:
                 return answer
             time.sleep(0.1)
         raise AssertionError(f"Not within {seconds} seconds: {question}")
+
+    @staticmethod
+    def wait_for_database(question: Callable[[], bool], seconds: float) -> None:
+        """Waits for something that does not need the services."""
+        deadline = time.monotonic() + seconds
+        while not question():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     def ask(self, query: str, **variables: Any) -> Any:
         """What Dagster's GraphQL answers."""
@@ -99,6 +110,28 @@ class Services:
         except (httpx.TransportError, ValueError):
             return False
         return [each["loadStatus"] for each in entries] == ["LOADED"]
+
+
+def _up(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with (folder / "up.log").open("ab") as log:
+        return subprocess.Popen(
+            [str(PROGRAMS / "opsctl"), "up"],
+            cwd=folder,
+            env=os.environ | environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _family(pid: int) -> list[int]:
+    """The process and all that it has started."""
+    children = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in task.read_text().split()
+    ]
+    return [pid, *(each for child in children for each in _family(child))]
 
 
 LOCATIONS = "{workspaceOrError {... on Workspace {locationEntries {name loadStatus}}}}"

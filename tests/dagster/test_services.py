@@ -193,6 +193,26 @@ def test_a_killed_step_is_started_again_within_its_run(services: Services, app: 
     assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
 
 
+@pytest.mark.prove
+def test_a_run_of_a_machine_that_is_gone_is_ended_and_started_again(
+    services: Services, app: Connection
+) -> None:
+    """Every process is killed at once, as by a power failure; then the services are started again."""
+    run_id = services.launch()
+    _caught(services, app, run_id)
+
+    services.kill_everything()
+    services.wait_for_database(lambda: scalar(app, SLEEPING) == 0, 30)
+    app.execute("DROP TRIGGER slow ON sessions")
+    services.start_again()
+
+    assert services.run(run_id)["status"] == "STARTED", "Dagster alone would call it that for half a day"
+    assert services.ended(run_id, 400) == "FAILURE"
+    retry = services.wait_for(lambda: _retry_of(services, run_id), 180)
+    assert services.ended(retry) == "SUCCESS"
+    assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
+
+
 def test_ten_days_are_archived_by_a_backfill(services: Services, urls: dict[str, str]) -> None:
     days = [f"{TODAY - timedelta(days=number)}" for number in range(20, 10, -1)]
     asset = {"path": ["archived", "archive", "events_archived"]}
