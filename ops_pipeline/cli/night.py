@@ -74,7 +74,10 @@ def show_results(to: Console, night: nightly.Night) -> None:
     """A table of what each policy did, why any of them stopped, and how Dagster's run ended."""
     to.print()
     to.print(terminal.results_table(night.policies))
-    for failure in (*terminal.reasons(night.policies), *night.failures):
+    reasons = terminal.reasons(night.policies)
+    # A check that repeats why its policy stopped tells nothing new.
+    others = [each for each in night.failures if not any(each.partition(": ")[2] in told for told in reasons)]
+    for failure in (*reasons, *others):
         complain(failure)
     colour = "green" if night.succeeded else "red"
     to.print(f"\nDagster run {night.run_id}: [{colour}]{night.status}[/]")

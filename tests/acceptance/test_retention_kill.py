@@ -52,7 +52,7 @@ FROM generate_series(0, %(rows)s - 1) AS n
 """
 ROWS = 3_000
 
-SIZES = [pytest.param(50, marks=pytest.mark.prove), 3]
+SIZES = [pytest.param(25, marks=pytest.mark.prove), 3]
 
 
 @dataclass
