@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import msgspec
@@ -150,6 +150,14 @@ class PartitionShare(msgspec.Struct, frozen=True):
     total: int
 
 
+class PlannedTable(msgspec.Struct, frozen=True):
+    """What VACUUM would do with a table, and why."""
+
+    table: str
+    action: Literal["freeze", "vacuum", "analyze", "skip"]
+    reason: str
+
+
 class PlannedPolicy(msgspec.Struct, frozen=True):
     """What one policy would do, in rows; or the `problem` why that cannot be said, and no numbers.
 
@@ -180,6 +188,7 @@ class PlannedPolicy(msgspec.Struct, frozen=True):
     problems: list[str] = []
     stops: list[str] = []
     advice: list[str] = []
+    tables: list[PlannedTable] = []
 
 
 class PlanPage(msgspec.Struct, frozen=True):

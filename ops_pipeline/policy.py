@@ -14,6 +14,7 @@ from ops_pipeline.policy_file import (
     Place,
     PolicyError,
     ScheduleSection,
+    VacuumRule,
     read,
     referenced,
 )
@@ -105,11 +106,22 @@ class Orphans:
 
 @dataclass(frozen=True, slots=True)
 class Vacuum:
-    """VACUUM, with ANALYZE where asked, of the named tables or of all."""
+    """VACUUM, with ANALYZE where asked, of the named tables or of all.
+
+    `mode`: those that need it, or everything. `parallel`: workers for indexes, None as the server
+    decides. `buffer_usage_limit`: a size as PostgreSQL reads it, from version 16. `cost_delay`:
+    milliseconds that VACUUM rests for each `vacuum_cost_limit` of work.
+    """
 
     database: str
     tables: Literal["all"] | tuple[str, ...]
+    mode: Literal["needed", "everything"]
     analyze: bool
+    truncate: bool
+    index_cleanup: Literal["auto", "on", "off"]
+    parallel: int | None
+    buffer_usage_limit: str | None
+    cost_delay: float
     place: Place = field(compare=False, repr=False)
 
     kind: ClassVar[str] = "vacuum"
@@ -205,7 +217,7 @@ def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: 
         ]
     )
     if model.vacuum is not None:
-        policies.append(Vacuum(name, model.vacuum.tables, model.vacuum.analyze, place / "vacuum"))
+        policies.append(_vacuum(name, model.vacuum, place / "vacuum"))
     _refuse_repeats(policies)
     schedule = Schedule(night.cron, night.timezone)
     return Database(name, model.url, schedule, tuple(policies), place)
@@ -260,6 +272,21 @@ def of_parent(rule: Orphans, rules: Sequence[Policy]) -> list[Orphans]:
 
 def _bare(table: str) -> str:
     return table.removeprefix("public.")
+
+
+def _vacuum(database: str, rule: VacuumRule, place: Place) -> Vacuum:
+    return Vacuum(
+        database,
+        tables=rule.tables,
+        mode=rule.mode,
+        analyze=rule.analyze,
+        truncate=rule.truncate,
+        index_cleanup=rule.index_cleanup,
+        parallel=rule.parallel,
+        buffer_usage_limit=rule.buffer_usage_limit,
+        cost_delay=rule.cost_delay or 0.0,
+        place=place,
+    )
 
 
 def _refuse_repeats(policies: list[Policy]) -> None:

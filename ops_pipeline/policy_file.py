@@ -176,6 +176,23 @@ def _fraction(value: object) -> float:
     )
 
 
+def _buffer_size(value: object) -> str:
+    units = {"kB": 1, "MB": 1024, "GB": 1024**2}
+    match = re.fullmatch(r"(\d{1,9}) ?(kB|MB|GB)", value) if isinstance(value, str) else None
+    if match is None or not 128 <= int(match.group(1)) * units[match.group(2)] <= 16 * 1024**2:
+        raise PydanticCustomError(
+            "buffer_size", "write a size between 128 kB and 16 GB, for example 256 MB (units: kB, MB, GB)"
+        )
+    return f"{match.group(1)}{match.group(2)}"
+
+
+def _cost_delay(value: object) -> float:
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?) ?ms", value) if isinstance(value, str) else None
+    if match is None or float(match.group(1)) > 100:
+        raise PydanticCustomError("cost_delay", "write milliseconds between 0 and 100, for example 2 ms")
+    return float(match.group(1))
+
+
 NAME = r"[^\s.]+"
 Table = Annotated[str, StringConstraints(pattern=rf"^{NAME}(\.{NAME})?$")]
 Column = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
@@ -282,7 +299,13 @@ class VacuumRule(Section):
     """What to vacuum."""
 
     tables: Annotated[Literal["all"] | tuple[Table, ...], BeforeValidator(_tables)] = "all"
+    mode: Literal["needed", "everything"] = "needed"
     analyze: bool = True
+    truncate: bool = False
+    index_cleanup: Literal["auto", "on", "off"] = "auto"
+    parallel: Annotated[int, Field(ge=0, le=1024)] | None = None
+    buffer_usage_limit: Annotated[str, BeforeValidator(_buffer_size)] | None = None
+    cost_delay: Annotated[float, BeforeValidator(_cost_delay)] | None = None
 
 
 class ThrottleSection(Section):

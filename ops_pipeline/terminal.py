@@ -21,6 +21,7 @@ from ops_pipeline.maintenance import approvals, history, holds
 from ops_pipeline.maintenance.archive.manifest import Archived
 from ops_pipeline.maintenance.plan import Planned, Unplanned
 from ops_pipeline.maintenance.result import COMPLETED, Result
+from ops_pipeline.maintenance.vacuum.planned import PlannedTable
 
 REFRESH_SECONDS = 0.25
 UNWATCHED_WIDTH = 160
@@ -76,8 +77,20 @@ def _notes(planned: Planned) -> Iterator[str]:
     if planned.partitions:
         yield f"{len(planned.partitions):,} partitions would lose rows"
     yield from planned.advice
+    yield from _of_tables(planned.tables)
     for reason in planned.stops:
         yield f"the guard would stop it: {reason}"
+
+
+def _of_tables(tables: Sequence[PlannedTable]) -> Iterator[str]:
+    grouped = {"PostgreSQL's own, which need nothing": 0, "empty": 0}
+    for each in tables:
+        system = each.table.startswith(("pg_catalog.", "information_schema."))
+        if each.action == "skip" and (system or each.reason == "empty"):
+            grouped["PostgreSQL's own, which need nothing" if system else "empty"] += 1
+        else:
+            yield f"{each.action} {each.table}: {each.reason}"
+    yield from (f"skip {count} tables: {why}" for why, count in grouped.items() if count)
 
 
 def results_table(results: Sequence[Result]) -> Table:
@@ -96,6 +109,8 @@ def results_table(results: Sequence[Result]) -> Table:
 
 
 def _outcome(result: Result) -> RenderableType:
+    if result.outcome == "running" and (vacuum := result.details.get("progress")):
+        return f"[cyan]{escape(str(vacuum['told']))}[/]"
     if result.outcome != "running" or not result.planned:
         colour = COLOURS.get(result.outcome, "red")
         return f"[{colour}]{result.outcome}[/]"

@@ -12,6 +12,8 @@ from ops_pipeline.database import Connection, row, scalar
 from ops_pipeline.maintenance import partitions
 from ops_pipeline.policy_file import Place, PolicyError, nearest
 
+BUFFER_USAGE_LIMIT_SINCE = 160000
+"""The version of the server, as it numbers itself, that lets VACUUM have more or less of its cache."""
 TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
 
 
@@ -135,11 +137,25 @@ def check(connection: Connection, database: policy.Database) -> None:
                 problems += _retention_problems(connection, each)
             case policy.Orphans():
                 problems += _orphan_problems(connection, each)
-            case policy.Vacuum(tables=tuple() as tables):
-                for index, table in enumerate(tables):
-                    _find(connection, table, each.place / "tables", index, problems)
+            case policy.Vacuum():
+                problems += _vacuum_problems(connection, each)
     if problems:
         raise PolicyError(problems)
+
+
+def _vacuum_problems(connection: Connection, rule: policy.Vacuum) -> list[str]:
+    problems: list[str] = []
+    for index, table in enumerate(rule.tables if rule.tables != "all" else ()):
+        _find(connection, table, rule.place / "tables", index, problems)
+    version = connection.info.server_version
+    if rule.buffer_usage_limit is not None and version < BUFFER_USAGE_LIMIT_SINCE:
+        problems.append(
+            rule.place.problem(
+                "buffer_usage_limit",
+                f"PostgreSQL 16 brought it, and this server is {version // 10_000}; leave this key out",
+            )
+        )
+    return problems
 
 
 def _retention_problems(connection: Connection, rule: policy.Retention) -> list[str]:

@@ -4,12 +4,13 @@ import psycopg
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, advisory_lock, cancel_on_interrupt, lock_holder
-from ops_pipeline.maintenance import history, vacuum
+from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.orphans.remove import remove_orphans
 from ops_pipeline.maintenance.result import Result, Work
 from ops_pipeline.maintenance.retention.expire import remove_expired
 from ops_pipeline.maintenance.sweep import Report, Run, Stop
 from ops_pipeline.maintenance.throttle import Throttle
+from ops_pipeline.maintenance.vacuum.run import vacuum
 from ops_pipeline.settings import Settings, load
 
 
@@ -67,7 +68,7 @@ def _work(run: Run, rule: policy.Policy, settings: Settings) -> Work:
         case policy.Orphans():
             return remove_orphans(run, rule, settings)
         case policy.Vacuum():
-            return vacuum.vacuum(run.connection, rule, run.record, stop=run.stop, report=run.report)
+            return vacuum(run.connection, rule, run.record, stop=run.stop, report=run.report)
 
 
 def _limits(rule: policy.Policy) -> policy.Throttle:

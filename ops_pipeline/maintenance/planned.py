@@ -12,11 +12,12 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import catalog, holds, references, vacuum
+from ops_pipeline.maintenance import catalog, holds, references
 from ops_pipeline.maintenance.orphans import indexes, reference, track, windows
 from ops_pipeline.maintenance.retention import method
 from ops_pipeline.maintenance.retention.expired import cutoff as cutoff_now
 from ops_pipeline.maintenance.retention.expired import expired
+from ops_pipeline.maintenance.vacuum.planned import PlannedTable, plan_tables
 from ops_pipeline.maintenance.windows import doomed
 
 SAMPLE_ROWS = 20_000
@@ -50,7 +51,7 @@ class Planned:
     that would lose rows. `advice`: what would make it cheaper. `cascades`: tables whose rows
     go along by ON DELETE CASCADE. `problems`: what has to be mended before the policy can run. `stops`: why
     the guard would stop it. `dead_tuples`: dead row versions that wait for VACUUM, which itself removes no
-    rows.
+    rows; `tables`: what it would do with each, in its order, and which it would leave alone.
     """
 
     policy: str
@@ -74,6 +75,7 @@ class Planned:
     problems: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+    tables: tuple[PlannedTable, ...] = ()
 
 
 def plan_one(
@@ -135,11 +137,10 @@ def _orphans(connection: Connection, rule: policy.Orphans, limit_seconds: float)
 
 
 def _vacuum(connection: Connection, rule: policy.Vacuum) -> Planned:
-    tables = vacuum.tables(connection, rule)
-    live = sum(catalog.live_tuples(connection, table) for table in tables)
-    dead = sum(catalog.dead_tuples(connection, table) for table in tables)
-    name = "VACUUM (ANALYZE)" if rule.analyze else "VACUUM"
-    return Planned(rule.name, 0, live, 0.0, name, dead_tuples=dead)
+    planned = plan_tables(connection, rule)
+    return Planned(
+        rule.name, 0, planned.live, 0.0, planned.method, dead_tuples=planned.dead, tables=planned.tables
+    )
 
 
 class _Question:

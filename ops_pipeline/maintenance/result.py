@@ -49,7 +49,7 @@ class Result:
     `left`: rows the policy would still remove, None when nobody looked. `planned`: rows that were to go when
     the run began. `oldest`: the oldest row that the table still holds. `working` and `pausing` are parts of
     `seconds`. `wal_bytes`: what the server wrote meanwhile. VACUUM removes no rows: it looks at tables,
-    leaves those it could not have, and what it brings is in the dead tuples.
+    leaves those it could not have, and what it brings is in the dead tuples and `details`.
     """
 
     policy: str

@@ -14,6 +14,7 @@ from ops_pipeline.maintenance.archive.verify import verify_parts
 from ops_pipeline.maintenance.orphans import reference, track
 from ops_pipeline.maintenance.partitions import missing, pending
 from ops_pipeline.maintenance.retention import expired
+from ops_pipeline.maintenance.vacuum import left
 from ops_pipeline.orchestration import assets
 from ops_pipeline.orchestration.databases import Databases
 from ops_pipeline.settings import load
@@ -65,7 +66,8 @@ def _checks(rule: policy.Policy) -> Iterator[Check]:
                 yield _record_is_complete(rule)
             yield _let_through(rule)
         case policy.Vacuum():
-            return
+            yield _dead_rows_removed(rule)
+            yield _transaction_age(rule)
 
 
 def _nothing_expired_left(rule: policy.Retention) -> Check:
@@ -193,6 +195,48 @@ def _archive_verified(rule: policy.Retention) -> Check:
     )
 
 
+def _dead_rows_removed(rule: policy.Vacuum) -> Check:
+    def ask(connection: Connection) -> Verdict:
+        found = left.dead_rows(connection, rule)
+        return Verdict(
+            not found.tables,
+            f"{found.dead:,} dead rows are still in {', '.join(found.tables)}: {found.reason}"
+            if found.tables
+            else "The last run has left no dead rows that it was to remove",
+            {"dead_tuples": found.dead, "tables": len(found.tables)},
+        )
+
+    return Check(
+        "dead_rows_removed",
+        "The last run could remove the dead rows it was there for. Where it could not, somebody still holds "
+        "on to them or has locked the table, and is named.",
+        ask,
+    )
+
+
+def _transaction_age(rule: policy.Vacuum) -> Check:
+    def ask(connection: Connection) -> Verdict:
+        table = left.oldest(connection, rule)
+        if table is None:
+            return Verdict(True, "There are no tables")
+        return Verdict(
+            table.age_share < 1,
+            f"{table} is the oldest: {table.age:,} transactions and {table.multixact_age:,} multixacts, "
+            f"{table.age_share:.0%} of where autovacuum must come",
+            {"age": table.age, "multixact_age": table.multixact_age, "share": round(table.age_share, 4)},
+            needs_a_person=max(table.age, table.multixact_age) >= FAR_TOO_OLD,
+        )
+
+    return Check(
+        "transaction_age",
+        "No table is so old that autovacuum must come to it at once. VACUUM freezes each at half that age; "
+        f"one that gets there all the same is kept old by somebody. At {FAR_TOO_OLD:,} the run fails: "
+        "PostgreSQL takes no writes any more at about twice that.",
+        ask,
+    )
+
+
+FAR_TOO_OLD = 1_000_000_000
 READ_AGAIN = 5
 """Each file was read back when it was written. This looks whether the storage has kept it since."""
 DAYS_NEEDED = 3

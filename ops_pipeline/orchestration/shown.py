@@ -41,7 +41,8 @@ def description(rule: policy.Policy) -> str:
         case policy.Vacuum():
             which = "every table" if rule.tables == "all" else ", ".join(rule.tables)
             return (
-                f"VACUUM{' (ANALYZE)' if rule.analyze else ''} of {which}, one after the other: the room of "
+                f"VACUUM{' (ANALYZE)' if rule.analyze else ''} of {which}"
+                f"{' that needs it, the most urgent first' if rule.mode == 'needed' else ''}: the room of "
                 "what the night has removed can be used again."
             )
 
@@ -70,7 +71,23 @@ def metadata(result: Result) -> Metadata:
         shown["method"] = dg.MetadataValue.text(result.method)
     if "plan" in result.details:
         shown["approve"] = dg.MetadataValue.text(str(result.details["plan"]))
-    return shown
+    return {**shown, **_of_vacuum(result)}
+
+
+def _of_vacuum(result: Result) -> Metadata:
+    """What VACUUM brought each table, whom it left alone, and who was in its way."""
+    named = {"gains": "tables", "left_alone": "skipped", "blockers": "blockers"}
+    return {
+        name: dg.MetadataValue.table([dg.TableRecord(_in_cells(row)) for row in result.details[key]])
+        for name, key in named.items()
+        if result.policy.endswith("/vacuum") and result.details.get(key)
+    }
+
+
+def _in_cells(row: Mapping[str, object]) -> dict[str, str | int | float | bool]:
+    return {
+        name: "" if value is None else cast("str | int | float | bool", value) for name, value in row.items()
+    }
 
 
 def plan(planned: Planned | Unplanned) -> Metadata:
@@ -90,6 +107,12 @@ def plan(planned: Planned | Unplanned) -> Metadata:
         shown["oldest_eligible"] = dg.MetadataValue.timestamp(planned.oldest)
     if planned.newest is not None:
         shown["newest_eligible"] = dg.MetadataValue.timestamp(planned.newest)
+    if planned.tables:
+        rows = [
+            dg.TableRecord({"table": each.table, "action": each.action, "reason": each.reason})
+            for each in planned.tables
+        ]
+        shown["tables"] = dg.MetadataValue.table(rows)
     if planned.stops:
         shown["guard_would_stop"] = dg.MetadataValue.text("; ".join(planned.stops))
     return shown

@@ -42,7 +42,13 @@ def test_a_night_leaves_nothing_and_says_what_it_did(materialize: Materialize) -
         ("retention", "let_through"),
         ("orphans", "nothing_orphaned_left"),
         ("orphans", "let_through"),
+        ("vacuum", "dead_rows_removed"),
+        ("vacuum", "transaction_age"),
     }
+    gains = metadata["app/vacuum"]["gains"]
+    assert isinstance(gains, dg.TableMetadataValue)
+    gained = [(each.data["table"], each.data["dead_before"]) for each in gains.records]
+    assert sorted(gained) == [("public.memories", 30), ("public.sessions", 30)]
 
 
 def test_the_history_names_the_dagster_run(materialize: Materialize, connection: Connection) -> None:

@@ -1,7 +1,50 @@
--- What VACUUM is run on: every table and materialized view; a partitioned table stands for its partitions.
-SELECT c.oid, n.nspname, c.relname
-FROM pg_class c
+-- What VACUUM may be of use to: tables with their TOAST table, materialized views, and partitioned tables, which
+-- hold nothing but have statistics that autovacuum never refreshes. With `oids` only those and their partitions.
+WITH mine AS (
+  SELECT pg_has_role(d.datdba, 'USAGE') AS database,
+         coalesce(pg_has_role(to_regrole('pg_maintain'), 'USAGE'), false) AS every_table -- from version 17
+  FROM pg_database d
+  WHERE d.datname = current_database()
+),
+wanted AS (
+  SELECT c.oid
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE %(oids)s::oid[] IS NULL AND n.nspname !~ '^pg_(toast|temp)'
+  UNION
+  SELECT coalesce(tree.relid, given.oid)
+  FROM unnest(%(oids)s::oid[]) AS given (oid)
+  LEFT JOIN LATERAL pg_partition_tree(given.oid) AS tree ON true
+)
+SELECT c.oid, n.nspname, c.relname,
+       c.relkind = 'p' AS parent,
+       n.nspname IN ('pg_catalog', 'information_schema') AS catalog,
+       pg_has_role(c.relowner, 'USAGE') OR mine.every_table OR (mine.database AND NOT c.relisshared) AS allowed,
+       coalesce(pg_partition_root(c.oid), c.oid)::oid AS root,
+       pg_relation_size(c.oid) AS bytes,
+       greatest(coalesce(s.n_live_tup, 0), 0) AS live, coalesce(s.n_dead_tup, 0) AS dead,
+       greatest(coalesce(ts.n_live_tup, 0), 0) AS toast_live, coalesce(ts.n_dead_tup, 0) AS toast_dead,
+       coalesce(s.n_mod_since_analyze, 0) AS changed,
+       greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed,
+       greatest(s.last_analyze, s.last_autoanalyze) AS analyzed,
+       CASE WHEN c.relkind <> 'p' THEN greatest(age(c.relfrozenxid), age(t.relfrozenxid)) ELSE 0 END AS age,
+       least(current_setting('autovacuum_freeze_max_age')::bigint, options.freeze_max_age) AS age_limit,
+       CASE WHEN c.relkind <> 'p' THEN greatest(mxid_age(c.relminmxid), mxid_age(t.relminmxid)) ELSE 0 END
+         AS multixact_age,
+       least(current_setting('autovacuum_multixact_freeze_max_age')::bigint, options.multixact_freeze_max_age)
+         AS multixact_limit
+FROM wanted
+JOIN pg_class c ON c.oid = wanted.oid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND c.relpersistence <> 't'
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
-ORDER BY 2, 3
+CROSS JOIN mine
+LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
+LEFT JOIN pg_stat_all_tables ts ON ts.relid = t.oid
+CROSS JOIN LATERAL (
+  SELECT max(option_value::bigint) FILTER (WHERE option_name = 'autovacuum_freeze_max_age') AS freeze_max_age,
+         max(option_value::bigint) FILTER (WHERE option_name = 'autovacuum_multixact_freeze_max_age')
+           AS multixact_freeze_max_age
+  FROM pg_options_to_table(c.reloptions)
+) AS options
+WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
+ORDER BY n.nspname, c.relname

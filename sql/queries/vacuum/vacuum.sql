@@ -1,2 +1,2 @@
--- TRUNCATE OFF: giving the table's empty tail back to the disk would lock every reader out.
-VACUUM (ANALYZE {analyze}, TRUNCATE OFF) {table}
+-- One table. Its options are put together by the server's version and the policy.
+VACUUM ({options}) {table}

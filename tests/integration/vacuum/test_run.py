@@ -7,6 +7,7 @@ import psycopg
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, connect
 from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.vacuum import left
 
 
 def test_dead_rows_are_gone_and_statistics_fresh(application: Connection, vacuum: policy.Vacuum) -> None:
@@ -48,11 +49,38 @@ def test_a_table_we_may_not_vacuum_is_named(application: Connection, vacuum: pol
     assert "permission denied to vacuum" in result.stopped_reason
 
 
-def test_all_means_every_table_once(application: Connection, vacuum: policy.Vacuum) -> None:
-    reports: list[str] = []
+def test_the_check_stays_red_until_the_dead_rows_are_gone(
+    application: Connection, vacuum: policy.Vacuum, url: str
+) -> None:
+    with psycopg.connect(url) as other:
+        other.execute("CREATE TABLE unfinished (n int)")
+        application.execute("DELETE FROM sessions")
+        perform(application, vacuum)
 
-    perform(application, replace(vacuum, tables="all"), report=reports.append)
+        found = left.dead_rows(application, vacuum)
 
-    assert sum("public.sessions," in line for line in reports) == 1
-    assert sum("public.audit_logs," in line for line in reports) == 1
-    assert not any("audit_logs_default" in line for line in reports)
+        assert (found.tables, found.dead) == (("public.sessions",), 6000)
+        assert f"now held back by idle in transaction pid {other.info.backend_pid}" in found.reason
+    application.execute("VACUUM sessions")
+    assert left.dead_rows(application, vacuum).tables == ()
+
+
+def test_what_it_brought_is_kept_for_each_table(application: Connection, vacuum: policy.Vacuum) -> None:
+    application.execute("DELETE FROM sessions")
+
+    result = perform(application, replace(vacuum, truncate=True))
+
+    (gain,) = result.details["tables"]
+    assert (gain["table"], gain["dead_before"], gain["dead_after"]) == ("public.sessions", 6000, 0)
+    assert gain["bytes_before"] > 1_000_000
+    assert gain["bytes_after"] < 100_000
+    assert gain["index_bytes_before"] > 0
+    assert result.details["progress"] is None
+
+
+def test_without_truncate_the_table_keeps_its_size(application: Connection, vacuum: policy.Vacuum) -> None:
+    application.execute("DELETE FROM sessions")
+
+    (gain,) = perform(application, vacuum).details["tables"]
+
+    assert gain["bytes_after"] >= gain["bytes_before"]

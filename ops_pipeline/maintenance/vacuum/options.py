@@ -1,0 +1,57 @@
+"""What VACUUM is told, as far as the server's version knows it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.catalog import BUFFER_USAGE_LIMIT_SINCE
+from ops_pipeline.maintenance.vacuum.choose import Choice
+
+
+def statement(choice: Choice, rule: policy.Vacuum, version: int, *, skip_locked: bool) -> compose.Composed:
+    """The VACUUM or ANALYZE that a choice comes to, for a server of that version.
+
+    TRUNCATE is off unless the policy wants it: giving a table's empty tail back to the disk locks every
+    reader out, on standbys as well.
+    """
+    options: list[compose.Composable] = [*_of_vacuum(choice, rule)] if choice.action != "analyze" else []
+    options.append(compose.SQL("SKIP_LOCKED {}").format(_switch(skip_locked)))
+    if rule.buffer_usage_limit is not None and version >= BUFFER_USAGE_LIMIT_SINCE:
+        options.append(compose.SQL("BUFFER_USAGE_LIMIT {}").format(rule.buffer_usage_limit))
+    text = sql.get("vacuum/analyze" if choice.action == "analyze" else "vacuum/vacuum")
+    return compose.SQL(text).format(
+        options=compose.SQL(", ").join(options), table=choice.table.relation.identifier
+    )
+
+
+@contextmanager
+def resting(connection: Connection, milliseconds: float) -> Iterator[None]:
+    """Lets VACUUM rest in between, as autovacuum does, while the context lasts; 0 is never."""
+    _rest(connection, milliseconds)
+    try:
+        yield
+    finally:
+        if not (connection.closed or connection.broken):
+            _rest(connection, 0)
+
+
+def _of_vacuum(choice: Choice, rule: policy.Vacuum) -> Iterator[compose.Composable]:
+    if choice.action == "freeze":
+        yield compose.SQL("FREEZE")
+    yield compose.SQL("ANALYZE {}").format(_switch(choice.analyze))
+    yield compose.SQL("TRUNCATE {}").format(_switch(rule.truncate))
+    yield compose.SQL("INDEX_CLEANUP {}").format(compose.SQL(rule.index_cleanup))
+    if rule.parallel is not None:
+        yield compose.SQL("PARALLEL {}").format(rule.parallel)
+
+
+def _switch(on: bool) -> compose.SQL:
+    return compose.SQL("true" if on else "false")
+
+
+def _rest(connection: Connection, milliseconds: float) -> None:
+    connection.execute(sql.get("vacuum/cost_delay"), {"milliseconds": str(milliseconds)})

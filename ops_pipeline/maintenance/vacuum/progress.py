@@ -1,0 +1,145 @@
+"""How far VACUUM has come, asked over a second connection while the first one is busy with it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+import sql
+from ops_pipeline import database
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.history import Record
+from ops_pipeline.maintenance.sweep import Report
+
+ASK_SECONDS = 0.5
+REPORT_SECONDS = 5.0
+NEW_NAMES_SINCE = 170000
+"""PostgreSQL 17 counts dead rows in bytes and knows how many indexes are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A VACUUM under way. Blocks are of the table's heap; indexes are None before PostgreSQL 17.
+
+    `seconds_left`: until the phase ends, at its speed so far; None where nothing tells. The passes over
+    the indexes come on top of it: PostgreSQL does not say how far one has come.
+    """
+
+    table: str
+    phase: str
+    blocks: int
+    scanned: int
+    vacuumed: int
+    index_passes: int
+    indexes: int | None
+    indexes_done: int | None
+    seconds_left: float | None = None
+
+    @property
+    def share(self) -> float:
+        """How much of the heap has been scanned."""
+        return self.scanned / self.blocks if self.blocks else 0.0
+
+    @property
+    def phase_share(self) -> float | None:
+        """How much of the phase is done, where PostgreSQL tells."""
+        match self.phase:
+            case "scanning heap":
+                return self.share
+            case "vacuuming heap":
+                return self.vacuumed / self.blocks if self.blocks else None
+            case "vacuuming indexes" | "cleaning up indexes" if self.indexes:
+                return (self.indexes_done or 0) / self.indexes
+            case _:
+                return None
+
+    def __str__(self) -> str:
+        indexes = f", {self.indexes_done} of {self.indexes} indexes" if self.indexes else ""
+        left = f", about {self.seconds_left:,.0f} s left of this" if self.seconds_left is not None else ""
+        return f"{self.table}: {self.phase}, {self.share:.0%} of the table scanned{indexes}{left}"
+
+
+@contextmanager
+def watched(connection: Connection, record: Record, report: Report) -> Iterator[None]:
+    """Reports how far this session's VACUUM has come, and keeps it in the run's details, meanwhile.
+
+    It needs one more connection. Where that cannot be had, the work goes on unwatched and says so.
+    """
+    try:
+        second = database.connect(database.url_of(connection), "ops progress of VACUUM")
+    except database.DatabaseUnavailableError as error:
+        report(f"{record.policy}: how far VACUUM has come is not shown: {error}")
+        yield
+        return
+    ended = threading.Event()
+    watcher = threading.Thread(
+        target=_watch,
+        args=(second, connection.info.backend_pid, record, report, ended),
+        name="progress of VACUUM",
+        daemon=True,
+    )
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        second.close()
+
+
+def of(connection: Connection, pid: int) -> Progress | None:
+    """How far the VACUUM of that session has come; None when it runs none at this moment."""
+    new = connection.info.server_version >= NEW_NAMES_SINCE
+    statement = sql.get("vacuum/progress_17" if new else "vacuum/progress_15")
+    found = connection.execute(statement, {"pid": pid}).fetchone()
+    return Progress(*found) if found else None
+
+
+class Estimate:
+    """Tells the time left of a phase from how fast it has gone since it was first seen."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._phase = ("", "", 0)
+        self._began = (0.0, 0.0)
+
+    def of(self, progress: Progress) -> Progress:
+        """The progress with its time left, from the second look at a phase on."""
+        share, now = progress.phase_share, self._clock()
+        if share is None:
+            return progress
+        phase = (progress.table, progress.phase, progress.index_passes)
+        if phase != self._phase:
+            self._phase, self._began = phase, (share, now)
+            return progress
+        first_share, began = self._began
+        if share <= first_share or now <= began:
+            return progress
+        return replace(progress, seconds_left=(1 - share) * (now - began) / (share - first_share))
+
+
+def _watch(connection: Connection, pid: int, record: Record, report: Report, ended: threading.Event) -> None:
+    estimate = Estimate()
+    told = time.monotonic()
+    try:
+        while not ended.wait(ASK_SECONDS):
+            found = of(connection, pid)
+            if found is None:
+                continue
+            progress = estimate.of(found)
+            _note(connection, record, progress)
+            if time.monotonic() - told >= REPORT_SECONDS:
+                told = time.monotonic()
+                report(f"{record.policy}: {progress}")
+    except psycopg.Error as error:
+        report(f"{record.policy}: how far VACUUM has come is no longer shown: {error}")
+
+
+def _note(connection: Connection, record: Record, progress: Progress) -> None:
+    content = {**asdict(progress), "share": round(progress.share, 4), "told": str(progress)}
+    values = {"id": record.id, "progress": Jsonb(content)}
+    connection.execute(sql.get("vacuum/note_progress"), values)

@@ -1,0 +1,206 @@
+"""VACUUM, table by table: each on its own, so that one which cannot be had does not keep the rest."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import psycopg
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.history import Record
+from ops_pipeline.maintenance.result import COMPLETED, Work
+from ops_pipeline.maintenance.sweep import Report, Stop
+from ops_pipeline.maintenance.vacuum import choose, gain, horizon, options, progress, tables
+from ops_pipeline.maintenance.vacuum.choose import Choice
+from ops_pipeline.maintenance.vacuum.gain import Gain, State
+from ops_pipeline.maintenance.vacuum.horizon import Holder
+
+LOCKED = "55P03"
+GONE = "42P01"
+"""SQLSTATEs of the errors, and of the warnings with which VACUUM passes a table over."""
+
+
+def vacuum(
+    connection: Connection, rule: policy.Vacuum, record: Record, *, stop: Stop, report: Report
+) -> Work:
+    """Vacuums what needs it, the most urgent first, and counts the tables it looked at.
+
+    A table that is locked is tried again at the end. One that stays locked, that this user may not
+    vacuum, or whose dead rows somebody holds on to, is counted as left and named in the reason: that
+    run is not done. `details` has the gain of each table and who held back.
+    """
+    chosen = choose.choose(tables.find(connection, rule), rule)
+    due = [choice for choice in chosen if choice.action != "skip"]
+    record.add(connection, examined=len(chosen) - len(due), removed=0)
+    report(f"{rule.name}: {len(due)} of {len(chosen)} tables need it")
+    run = _Run(connection, rule, record, report)
+    with progress.watched(connection, record, report), options.resting(connection, rule.cost_delay):
+        stopped = run.through(due, stop)
+    return run.work(chosen, stopped)
+
+
+class _Run:
+    """One run over the tables that are due."""
+
+    def __init__(self, connection: Connection, rule: policy.Vacuum, record: Record, report: Report) -> None:
+        self._connection = connection
+        self._rule = rule
+        self._record = record
+        self._report = report
+        self._gains: list[Gain] = []
+        self._holders: list[Holder] = []
+        self._gone = 0
+
+    def through(self, due: Sequence[Choice], stop: Stop) -> str | None:
+        """Does each table, those that were locked once more at the end. Returns why it stopped early."""
+        locked: list[Choice] = []
+        for choice in due:
+            if (reason := stop()) is not None:
+                return reason
+            if not self._do(choice, wait=False):
+                locked.append(choice)
+        for choice in locked:
+            if (reason := stop()) is not None:
+                return reason
+            self._do(choice, wait=True)
+        return None
+
+    def work(self, chosen: Sequence[Choice], stopped: str | None) -> Work:
+        """What it all came to."""
+        dead = sum(choice.table.dead + choice.table.toast_dead for choice in chosen)
+        removed = sum(each.dead_before - each.dead_after for each in self._gains)
+        undone = [each for each in self._gains if each.outcome != "done"]
+        due = sum(choice.action != "skip" for choice in chosen)
+        left = due - self._gone - len(self._gains) + len(undone)
+        details = {
+            "tables": [asdict(each) for each in self._gains],
+            "skipped": [
+                {"table": str(choice.table), "reason": choice.reason}
+                for choice in chosen
+                if choice.action == "skip"
+            ],
+            "blockers": [{**asdict(each), "remedy": each.remedy} for each in self._holders],
+            "progress": None,
+        }
+        reason = stopped or _problems(undone, self._holders) or COMPLETED
+        return Work(reason, left, None, dead, max(0, dead - removed), details=details)
+
+    def _do(self, choice: Choice, *, wait: bool) -> bool:
+        """Works on one table. False when it is locked and nobody was to wait for it."""
+        began = time.monotonic()
+        before = after = gain.state(self._connection, choice.table.relation)
+        problem, holders = "", list[Holder]()
+        # Dead rows that stay though nobody holds on to them any more are taken by a second pass.
+        for _ in range(2):
+            start = horizon.now(self._connection)
+            problem = self._execute(choice, wait=wait)
+            if problem == LOCKED and not wait:
+                return False
+            after = gain.state(self._connection, choice.table.relation)
+            if problem or after is None or not _kept(choice, after):
+                break
+            holders = horizon.holders(self._connection, since=start, system=choice.table.system)
+            if holders:
+                break
+        if before is None or after is None or problem == GONE:
+            self._gone += 1  # dropped since it was listed
+        else:
+            outcome, problem = self._judged(choice, after, problem, holders)
+            self._note(gain.between(choice, before, after, outcome, problem, time.monotonic() - began))
+        return True
+
+    def _judged(
+        self, choice: Choice, after: State, problem: str, holders: Sequence[Holder]
+    ) -> tuple[gain.Outcome, str]:
+        if problem == LOCKED:
+            return "passed over", f"locked by {self._locker(choice)}"
+        if problem:
+            return "passed over", problem
+        if not holders:
+            return "done", ""
+        known = {(each.kind, each.pid, each.name) for each in self._holders}
+        self._holders += [each for each in holders if (each.kind, each.pid, each.name) not in known]
+        kept = f"{after.all_dead:,} dead rows stay"
+        if not after.burdened:
+            kept = f"it is still {after.age:,} transactions and {after.multixact_age:,} multixacts old"
+        return "blocked", f"{kept}, blocked by {horizon.named(holders)}"
+
+    def _note(self, each: Gain) -> None:
+        self._gains.append(each)
+        self._record.add(self._connection, examined=1, removed=0)
+        self._report(f"{self._rule.name}: {_told(each)}")
+
+    def _execute(self, choice: Choice, *, wait: bool) -> str:
+        """Runs it. Returns nothing, a SQLSTATE of the two above, or what PostgreSQL warned of."""
+        version = self._connection.info.server_version
+        with _warnings(self._connection) as warnings:
+            try:
+                self._connection.execute(options.statement(choice, self._rule, version, skip_locked=not wait))
+            except psycopg.errors.LockNotAvailable:
+                return LOCKED
+            except psycopg.errors.UndefinedTable:
+                return GONE
+        for state in (LOCKED, GONE):
+            if any(warning.sqlstate == state for warning in warnings):
+                return state
+        return "; ".join(warning.message for warning in warnings)
+
+    def _locker(self, choice: Choice) -> str:
+        found = self._connection.execute(sql.get("vacuum/lockers"), {"oid": choice.table.oid}).fetchone()
+        if found is None:
+            return "another session"
+        pid, user, application = found
+        return f"pid {pid} ({', '.join(each for each in (user, application) if each)})"
+
+
+def _kept(choice: Choice, after: State) -> bool:
+    """Whether what it was done for is still there."""
+    if choice.action == "analyze":
+        return False
+    table = choice.table
+    share = max(after.age / table.age_limit, after.multixact_age / table.multixact_limit)
+    return after.burdened or (choice.action == "freeze" and share >= choose.AGE_SHARE)
+
+
+def _problems(undone: Sequence[Gain], holders: Sequence[Holder]) -> str:
+    blocked = [each for each in undone if each.outcome == "blocked"]
+    passed_over = [f"{each.table}: {each.problem}" for each in undone if each.outcome == "passed over"]
+    problems = []
+    if blocked:
+        kept = ", ".join(f"{each.table} ({each.dead_after:,} dead rows)" for each in blocked)
+        problems.append(f"blocked by {horizon.named(holders)}; not cleaned: {kept}")
+    if passed_over:
+        problems.append(f"passed over {'; '.join(passed_over)}")
+    return "; ".join(problems)
+
+
+def _told(each: Gain) -> str:
+    what = {"freeze": "VACUUM (FREEZE)", "vacuum": "VACUUM", "analyze": "ANALYZE", "skip": ""}[each.action]
+    if each.problem:
+        return f"{each.table}, {what} {each.outcome}: {each.problem}"
+    return f"{each.table}, {what}, dead rows {each.dead_before:,} before, {each.dead_after:,} after"
+
+
+@dataclass(frozen=True, slots=True)
+class _Warning:
+    sqlstate: str | None
+    message: str
+
+
+@contextmanager
+def _warnings(connection: Connection) -> Iterator[list[_Warning]]:
+    # A table that is locked, or that a user may not vacuum, gets a warning and no error.
+    seen: list[_Warning] = []
+
+    def note(diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            seen.append(_Warning(diagnostic.sqlstate, diagnostic.message_primary or "an unnamed warning"))
+
+    connection.add_notice_handler(note)
+    try:
+        yield seen
+    finally:
+        connection.remove_notice_handler(note)

@@ -1,0 +1,66 @@
+"""What the database says of each table that VACUUM may be of use to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance import catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table, a partition, or a partitioned table (`parent`), which has statistics but no rows itself.
+
+    `root` is the partitioned table it belongs to, or itself. `system`: it is PostgreSQL's own.
+    `allowed`: this user may vacuum it. `dead`, `live`: row versions, as the statistics know them;
+    `changed`: rows written since the last ANALYZE. Ages count transactions (or multixacts) since the
+    oldest one in it, its TOAST table included; at its limit autovacuum comes whatever it is set to.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    parent: bool
+    system: bool
+    allowed: bool
+    root: int
+    bytes: int
+    live: int
+    dead: int
+    toast_live: int
+    toast_dead: int
+    changed: int
+    vacuumed: datetime | None
+    analyzed: datetime | None
+    age: int
+    age_limit: int
+    multixact_age: int
+    multixact_limit: int
+
+    @property
+    def relation(self) -> catalog.Relation:
+        return catalog.Relation(self.oid, self.schema, self.name)
+
+    @property
+    def age_share(self) -> float:
+        """How much of the way to autovacuum's own emergency it has gone; 1 is there."""
+        return max(self.age / self.age_limit, self.multixact_age / self.multixact_limit)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+def find(connection: Connection, rule: policy.Vacuum) -> list[Table]:
+    """The policy's tables, partitions one by one. Raises LookupError when a named one does not exist."""
+    named = None
+    if rule.tables != "all":
+        named = [catalog.relation(connection, table).oid for table in rule.tables]
+    return of(connection, named)
+
+
+def of(connection: Connection, oids: list[int] | None) -> list[Table]:
+    """Those tables and their partitions; None: all of the database."""
+    connection.execute(sql.get("catalog/flush_statistics"))
+    return [Table(*each) for each in connection.execute(sql.get("vacuum/tables"), {"oids": oids})]

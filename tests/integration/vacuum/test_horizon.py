@@ -1,0 +1,113 @@
+"""Whoever holds dead rows back is named, and VACUUM that could not remove them is not done."""
+
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from ops_pipeline import embedded, policy
+from ops_pipeline.database import Connection, connect
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.vacuum import horizon
+
+CHURN = """
+DO $$ BEGIN
+  FOR n IN 1..200 LOOP EXECUTE format('CREATE TABLE t%s (a int); DROP TABLE t%s', n, n); END LOOP;
+END $$
+"""
+"""Leaves dead rows in PostgreSQL's own tables."""
+
+
+@pytest.fixture
+def items(everything: policy.Vacuum) -> policy.Vacuum:
+    return replace(everything, tables=("items",))
+
+
+def test_a_transaction_held_open_is_named(application: Connection, vacuum: policy.Vacuum, url: str) -> None:
+    with psycopg.connect(url, application_name="a report") as other:
+        pid = other.info.backend_pid
+        other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        other.execute("SELECT count(*) /* the books */ FROM memories")
+        application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
+
+        blocked = perform(application, vacuum)
+
+    assert (blocked.outcome, blocked.left, blocked.dead_tuples_after) == ("stopped", 1, 3000)
+    assert f"blocked by idle in transaction pid {pid} (user postgres, a report, " in blocked.stopped_reason
+    assert "/* the books */" in blocked.stopped_reason
+    assert "public.sessions (3,000 dead rows)" in blocked.stopped_reason
+    (holder,) = blocked.details["blockers"]
+    assert (holder["pid"], holder["user"], holder["kind"]) == (pid, "postgres", "idle in transaction")
+    assert holder["age"] >= 1
+    assert holder["remedy"] == f"SELECT pg_terminate_backend({pid})"
+    (table,) = [each for each in blocked.details["tables"] if each["table"] == "public.sessions"]
+    assert table["outcome"] == "blocked"
+    done = perform(application, vacuum)
+    assert (done.outcome, done.dead_tuples_after) == ("done", 0)
+
+
+def test_a_transaction_that_began_later_is_not_blamed(
+    application: Connection, vacuum: policy.Vacuum, url: str
+) -> None:
+    application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
+    with psycopg.connect(url) as other:
+        other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+
+        assert perform(application, vacuum).outcome == "done"
+
+
+def test_a_role_without_rights_still_learns_which_session_it_is(application: Connection, url: str) -> None:
+    application.execute("CREATE ROLE stranger")
+    try:
+        with psycopg.connect(url) as other:
+            other.execute("CREATE TABLE mine (n int)")
+            application.execute("SET ROLE stranger")
+            (holder,) = horizon.holders(application)
+            assert holder.pid == other.info.backend_pid
+    finally:
+        application.execute("RESET ROLE; DROP ROLE stranger")
+
+
+def test_a_prepared_transaction_is_named(on_primary: Connection, items: policy.Vacuum) -> None:
+    on_primary.execute("BEGIN; INSERT INTO items VALUES (0); PREPARE TRANSACTION 'it''s left'")
+    try:
+        on_primary.execute("DELETE FROM items")
+        blocked = perform(on_primary, items)
+    finally:
+        on_primary.execute("ROLLBACK PREPARED 'it''s left'")
+
+    assert blocked.outcome == "stopped"
+    assert 'blocked by prepared transaction "it\'s left" (user postgres' in blocked.stopped_reason
+    assert blocked.details["blockers"][0]["remedy"].startswith("ROLLBACK PREPARED 'it''s left'")
+
+
+def test_a_logical_slot_holds_back_the_system_tables_only(
+    on_primary: Connection, items: policy.Vacuum, primary: embedded.Server
+) -> None:
+    on_primary.execute("SELECT pg_create_logical_replication_slot('left_behind', 'pgoutput')")
+    try:
+        on_primary.execute("DELETE FROM items")
+        on_primary.execute(
+            "DO $$ BEGIN FOR n IN 1..200 LOOP"
+            " EXECUTE 'CREATE TABLE t' || n || ' (a int); DROP TABLE t' || n; END LOOP; END $$"
+        )
+        assert perform(on_primary, items).outcome == "done"
+        blocked = perform(on_primary, replace(items, tables=("pg_catalog.pg_attribute",)))
+    finally:
+        on_primary.execute("SELECT pg_drop_replication_slot('left_behind')")
+
+    assert 'blocked by replication slot "left_behind"' in blocked.stopped_reason
+    assert perform(on_primary, replace(items, tables=("pg_catalog.pg_attribute",))).outcome == "done"
+
+
+def test_a_lock_is_waited_for_at_the_end_and_its_holder_named(
+    application: Connection, vacuum: policy.Vacuum, url: str
+) -> None:
+    application.execute("DELETE FROM sessions; SET lock_timeout = '50ms'")
+    with connect(url, "somebody") as other, other.transaction():
+        pid = other.info.backend_pid
+        other.execute("LOCK TABLE sessions IN SHARE MODE")
+
+        result = perform(application, vacuum)
+
+    assert f"public.sessions: locked by pid {pid} (postgres, somebody)" in result.stopped_reason
