@@ -7,7 +7,7 @@ from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 from ops_pipeline import database, policy
 from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.maintenance.result import Result
-from ops_pipeline.orchestration import orphaned
+from ops_pipeline.orchestration import orphaned, stop
 from ops_pipeline.orchestration.databases import Databases
 
 TRIES = 8
@@ -55,7 +55,10 @@ def carry_out(
                     f"{maintained.name} does not answer, or the connection was lost. What was committed "
                     f"stays done; trying again, and going on from there (try {tries} of {TRIES})."
                 )
-            with databases.connect(maintained, rule.name, context.run.run_id) as connection:
+            with (
+                databases.connect(maintained, rule.name, context.run.run_id) as connection,
+                stop.stopping_on_server(databases, maintained, rule),
+            ):
                 reached = True
                 result = perform(connection, rule, dagster_run_id=context.run.run_id, report=context.log.info)
             if result.outcome == "skipped" and (again or tries > 1):
