@@ -38,6 +38,8 @@ class Service:
     port: int
     patience: str = "30"
     popen: "subprocess.Popen[bytes] | None" = None
+    waiting: list[Wire] = field(default_factory=list)
+    """Connections of clients that wait for what misbehaves, and do not hang up."""
 
     def start(self) -> None:
         environment = {
@@ -60,6 +62,8 @@ class Service:
         assert self.popen is not None
         code = self.popen.wait(timeout=60)
         self.popen = None
+        while self.waiting:
+            self.waiting.pop().close()
         return code
 
     @property
@@ -270,7 +274,7 @@ def _nothing_is_lost(load: Load, connection: Connection) -> None:
 
 
 def _in_flight(service: Service, path: str) -> None:
-    wire = Wire.to(service.port)
+    service.waiting.append(wire := Wire.to(service.port))
     wire.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     time.sleep(0.3)
 
