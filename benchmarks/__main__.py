@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import beside, ingest, query, retention
+from benchmarks import beside, ingest, orphans, query, retention
 from benchmarks.filled import filled
 from ops_pipeline import database, embedded
 
-PARTS = ["ingest", "pages", "export", "retention"]
+PARTS = ["ingest", "pages", "export", "retention", "orphans"]
 
 
 def main() -> None:
@@ -34,6 +34,8 @@ def main() -> None:
             lines += query.measure_export(folder, url, rows, rounds=asked.rounds)
         if "retention" in asked.parts:
             lines += retention.measure(server, folder, asked.expire)
+        if "orphans" in asked.parts:
+            lines += orphans.measure(server, asked.children, rounds=asked.rounds)
     beside.write(lines)
 
 
@@ -46,6 +48,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--many", type=int, default=20_000_000, help="and many more (%(default)s)")
     parser.add_argument("--export", type=int, default=5_000_000, help="rows to export (%(default)s)")
     parser.add_argument("--expire", type=int, default=10_000_000, help="rows, half of which go (%(default)s)")
+    parser.add_argument("--children", type=int, default=10_000_000,
+                        help="rows of which one in eleven is an orphan (%(default)s)")  # fmt: skip
     parser.add_argument("--seconds", type=int, default=8, help="for each load (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where the filled databases are kept for the next run")

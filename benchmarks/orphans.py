@@ -21,8 +21,6 @@ from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.settings import Settings
 
 HERE = Path(__file__).parent
-ROUNDS = 3
-ROUNDS = 3
 BEST = (
     "DELETE FROM children WHERE parent_id IS NOT NULL"
     " AND NOT EXISTS (SELECT FROM parents WHERE parents.id = children.parent_id)"
@@ -33,7 +31,16 @@ DELETED_PARENTS = 1_000
 BYSTANDERS_A_SECOND = 100
 
 
-def measure_sweep(server: embedded.Server, children: int) -> list[Line]:
+def measure(server: embedded.Server, children: int, *, rounds: int) -> list[Line]:
+    """All three, on so many children."""
+    return [
+        *measure_sweep(server, children, rounds),
+        *measure_bystander(server, children),
+        *measure_record(server, children, rounds),
+    ]
+
+
+def measure_sweep(server: embedded.Server, children: int, rounds: int) -> list[Line]:
     """A sweep of so many children of a tenth as many parents, one in eleven an orphan."""
     base = _filled(server, children)
     ways: dict[str, Callable[[str], None]] = {
@@ -43,7 +50,7 @@ def measure_sweep(server: embedded.Server, children: int) -> list[Line]:
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     left: set[int] = set()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, way in ways.items():
             with _copy(server, base) as url:
                 began = time.perf_counter()
@@ -76,7 +83,7 @@ def measure_bystander(server: embedded.Server, children: int) -> list[Line]:
     ]
 
 
-def measure_record(server: embedded.Server, children: int) -> list[Line]:
+def measure_record(server: embedded.Server, children: int, rounds: int) -> list[Line]:
     """A thousand deleted parents' children, found by the record, in a table and in a tenth of it."""
     seconds: dict[int, list[float]] = {}
     for rows in (children, children // 10):
@@ -86,7 +93,7 @@ def measure_record(server: embedded.Server, children: int) -> list[Line]:
             triggers.install(connection, rule, by="bench")
             perform(connection, rule, settings=Settings())
             connection.execute("VACUUM (ANALYZE) children")
-            seconds[rows] = [_tracked(connection, rule, number) for number in range(ROUNDS)]
+            seconds[rows] = [_tracked(connection, rule, number) for number in range(rounds)]
     many, few = (statistics.median(each) for each in seconds.values())
     return [
         Line(

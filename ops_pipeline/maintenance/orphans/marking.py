@@ -40,6 +40,21 @@ class Marking:
                 self.connection.execute(*note)
         return marked
 
+    def arrange(self) -> None:
+        """Lists what was found by an index once more, in the order in which the children lie."""
+        if self.by_blocks:
+            return
+        statement = compose.SQL(sql.get("orphans/arrange")).format(
+            keys=listed(self.reference.keys),
+            arrays=self.reference.unnested,
+            child=self.reference.child.identifier,
+            same_key=self.reference.same_key,
+            gathered=self.reference.gathered,
+        )
+        with self.connection.transaction():
+            self.connection.execute(sql.get("orphans/planning"), {"work_mem": WORK_MEM, "nestloop": "on"})
+            self.connection.execute(statement, {"policy": self.reference.policy})
+
     def _statement(self, window: Window) -> compose.Composed:
         return compose.SQL(sql.get("orphans/mark")).format(
             keys_of_row=self.reference.keys_of_row,

@@ -89,6 +89,7 @@ class _Night:
         sweep = Sweep(self.run, walk, marking, Pace(walk.sizes, TARGET_SECONDS), deed="marked", once=True)
         if (reason := sweep.work_through()) != COMPLETED:
             return reason
+        marking.arrange()
         grace.tick(self.connection, self.rule)
         self.details |= track.sweep_ended(self.connection, self.rule, self.reference)
         if unrecorded := self.details.get("unrecorded"):
