@@ -8,30 +8,55 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+import sql
 from api.health.check import OK, Finding
+from api.health.connection import Kept
+from ops_pipeline.settings import LOCAL
 
 LEAST_FREE_SHARE = 0.1
-NOT_SET = Finding("not_configured", "OPS_ARCHIVE_URL names no folder")
+DEFAULT = LOCAL / "archive"
+NOT_THERE = Finding(
+    "not_configured", f"OPS_ARCHIVE_URL is not set, and nothing was archived to {DEFAULT} yet"
+)
+NO_DISK = Finding("not_configured", "the archive is in a bucket")
 
 
 class Archive:
-    """The folder for archives."""
+    """Where archives go: a folder, which is tried, or a bucket.
 
-    def __init__(self, url: str | None) -> None:
-        self._folder = Path(url) if url and "://" not in url else None
+    What writes to buckets takes this process's memory twice over and a third of a second to load, so a
+    bucket is not tried from here: what the runs have noted of it in `connection`'s database is told.
+    """
+
+    def __init__(self, url: str | None, connection: Kept) -> None:
+        in_bucket = url is not None and url.startswith("s3://")
+        self._folder = None if in_bucket else Path((url or str(DEFAULT)).removeprefix("file://"))
+        self._may_be_missing = url is None
+        self._connection = connection
         self._writing, self._measuring = Aside(), Aside()
 
     async def writable(self) -> Finding:
-        """Whether a file can be put there, kept, and removed again."""
+        """Whether a file can be put there, kept, and removed again; of a bucket, whether that worked."""
         if (folder := self._folder) is None:
-            return NOT_SET
+            return await self._noted()
+        if self._may_be_missing and not folder.exists():
+            return NOT_THERE
         return await self._writing.run(lambda: _put_file(folder))
 
     async def disk(self) -> Finding:
         """Whether a tenth of its disk is free."""
         if (folder := self._folder) is None:
-            return NOT_SET
+            return NO_DISK
+        if self._may_be_missing and not folder.exists():
+            return NOT_THERE
         return await self._measuring.run(lambda: _measure(folder))
+
+    async def _noted(self) -> Finding:
+        ((stored, waiting),) = await self._connection.rows(sql.get("health/archived"))
+        if waiting:
+            return Finding("error", f"{waiting} archives wait for over an hour to be stored in the bucket")
+        newest = f"{stored:%Y-%m-%d %H:%M} UTC" if stored else "never"
+        return Finding("ok", f"only the runs try the bucket; an archive was last stored there: {newest}")
 
 
 def _put_file(folder: Path) -> Finding:

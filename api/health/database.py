@@ -15,6 +15,9 @@ OLD_TRANSACTION_SECONDS = 3600
 OLD_TRANSACTION_IDS = 1_000_000_000
 """Half of what there is before PostgreSQL refuses writes; autovacuum forces itself at 200 million."""
 REPLICA_LAG_SECONDS = 60
+KNOWN = frozenset(file.stem for file in (sql.FOLDER / "migrations").glob("*.sql"))
+"""The migrations there were when this process began: a newer version that is put in its place on the disk
+must not make the one that still runs believe that something is missing."""
 
 
 async def answers(connection: Kept) -> Finding:
@@ -29,8 +32,7 @@ async def schema(connection: Kept) -> Finding:
         found = await connection.rows(sql.get("health/schema"))
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return Finding("error", "none of our tables is there; run `opsctl migrate`")
-    known = {file.stem for file in (sql.FOLDER / "migrations").glob("*.sql")}
-    missing = sorted(known - {migration for migration, _ in found})
+    missing = sorted(KNOWN - {migration for migration, _ in found})
     if missing:
         return Finding("error", f"not applied yet: {', '.join(missing)}; run `opsctl migrate`")
     if not all(tables_exist for _, tables_exist in found):

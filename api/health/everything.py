@@ -33,7 +33,7 @@ class Watched:
         pinged, asked = self._connections
         self._cache = Cache(settings.cache_url)
         self._external = ExternalApi(settings.external_api_url)
-        archive = Archive(settings.archive_url)
+        archive = Archive(settings.archive_url, asked)
         promised = Maintenance(settings)
         found = Database(url, settings.dagster_database_url)
         self.readers = Readers(asked)

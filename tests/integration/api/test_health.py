@@ -288,6 +288,28 @@ def test_an_archive_is_well_when_it_takes_a_file_and_keeps_none(
     assert list(folder.iterdir()) == [], "what was begun is removed"
 
 
+def test_of_a_bucket_it_is_told_what_the_runs_have_noted(
+    url: str, admin: Headers, connection: Connection
+) -> None:
+    insert = (
+        "INSERT INTO ops.archives (policy, run_id, table_schema, table_name, path, temporary_path, rows,"
+        " bytes, sha256, schema, created_at, stored_at)"
+        " VALUES ('app/r', 1, 'public', 'visits', %s, 'x', 1, 1, repeat('0', 64), '{}',"
+        " now() - interval '2 hours', %s)"
+    )
+    connection.execute(insert, ["stored", "2026-03-01T12:00:00Z"])
+    bucket = "s3://key:hidden@bucket/prefix"
+    with serving(url, archive_url=bucket) as client:
+        status, told = checked(client, admin, "archive")
+        assert (status, told.endswith("last stored there: 2026-03-01 12:00 UTC")) == ("ok", True)
+        assert checked(client, admin, "archiveDisk") == ("not_configured", "the archive is in a bucket")
+    connection.execute(insert, ["waiting", None])
+    with serving(url, archive_url=bucket) as client:
+        status, told = checked(client, admin, "archive")
+        assert (status, told) == ("error", "1 archives wait for over an hour to be stored in the bucket")
+        assert client.get("/health/full").json()["status"] == "degraded"
+
+
 def _full(_: int) -> None:
     raise OSError(28, "no space left")
 
