@@ -43,6 +43,14 @@ class Reference:
         """One of its columns is NULL, so it refers to nobody."""
         return compose.SQL("NOT ({})").format(self.refers)
 
+    @property
+    def key_missing(self) -> compose.Composed:
+        """No parent has the listed key, for `refers_to`: asked once for all the children of a key."""
+        keys = [compose.SQL("key.{}").format(key) for key in self.keys]
+        return compose.SQL(sql.get("orphans/missing")).format(
+            parent=self.parent.identifier, same_key=_equal(self._of_parent(), keys), bounds=NOTHING_ELSE
+        )
+
     def missing(self, bounds: compose.Composable = NOTHING_ELSE) -> compose.Composed:
         """No parent has the key that the row refers to. `bounds`: where that parent would be."""
         return compose.SQL(sql.get("orphans/missing")).format(

@@ -128,7 +128,7 @@ class Ripe:
         others: compose.Composable = both(_ripe(now), compose.SQL("missing.heap IS NOT NULL"))
         if self.reference.child_index is not None:
             few = both(_ripe(now), by_index)
-            yield MissingParents(self._connection, self.reference, few, goes)
+            yield MissingParents(self._connection, self.reference, few, older)
             others = both(_ripe(now), compose.SQL("({}) IS NOT TRUE").format(by_index))
         if self._are_any(others):
             yield MissingParentsByBlocks(self._connection, self.reference, others, goes)

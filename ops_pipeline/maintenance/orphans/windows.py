@@ -130,7 +130,8 @@ class MissingParents:
         these = compose.SQL("missing.id > {} AND missing.id <= {}").format(
             compose.Literal(first), compose.Literal(last)
         )
-        condition = both(self._reference.refers_to(both(these, self._which)), self._goes)
+        still = both(these, self._which, self._reference.key_missing)
+        condition = both(self._reference.refers_to(still), self._goes)
         return Window(self._reference.child, condition, [last], examined=0)
 
 
