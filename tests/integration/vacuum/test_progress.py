@@ -1,0 +1,93 @@
+"""While VACUUM runs, everybody can see how far it has come."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ops_pipeline import database, policy
+from ops_pipeline.database import Connection, connect, scalar
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.vacuum import progress
+from ops_pipeline.maintenance.vacuum.progress import Estimate, Progress
+
+KEPT = "SELECT details -> 'progress' FROM ops.maintenance_runs WHERE outcome = 'running'"
+SCANNING = Progress("public.t", "scanning heap", 1000, 0, 0, 0, 1, 0)
+
+
+@pytest.fixture
+def slowly(application: Connection, vacuum: policy.Vacuum, monkeypatch: pytest.MonkeyPatch) -> policy.Vacuum:
+    """A VACUUM of about two seconds that is asked often."""
+    application.execute("DELETE FROM sessions; SET vacuum_cost_limit = 20")
+    monkeypatch.setattr(progress, "ASK_SECONDS", 0.02)
+    monkeypatch.setattr(progress, "REPORT_SECONDS", 0.0)
+    return replace(vacuum, cost_delay=10.0)
+
+
+def test_phase_and_share_are_told_and_kept_with_the_run(
+    application: Connection, slowly: policy.Vacuum, url: str
+) -> None:
+    told: list[str] = []
+    kept: list[dict[str, Any]] = []
+    with connect(url, "reader") as reader:
+
+        def report(line: str) -> None:
+            told.append(line)
+            if "scanned" in line:
+                kept.append(
+                    scalar(
+                        reader,
+                        "SELECT details -> 'progress' FROM ops.maintenance_runs WHERE outcome = 'running'",
+                    )
+                )
+
+        result = perform(application, slowly, report=report)
+
+    shares = [
+        int(match.group(1))
+        for line in told
+        if (match := re.search(r"public\.sessions: scanning heap, (\d+)% of the table scanned", line))
+    ]
+    assert len(set(shares)) > 2
+    assert shares == sorted(shares)
+    assert any("s left of this" in line for line in told)
+    assert {each["table"] for each in kept if each} == {"public.sessions"}
+    assert {each["phase"] for each in kept if each} >= {"scanning heap"}
+    assert result.outcome == "done"
+    assert result.details["progress"] is None
+
+
+def test_without_a_second_connection_the_work_is_done_and_says_so(
+    application: Connection, vacuum: policy.Vacuum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application.execute("DELETE FROM sessions")
+    monkeypatch.setattr(database, "url_of", lambda _: "postgresql://nobody@127.0.0.1:1/nowhere")
+    told: list[str] = []
+
+    assert perform(application, vacuum, report=told.append).outcome == "done"
+    assert any("how far VACUUM has come is not shown" in line for line in told)
+
+
+@pytest.fixture
+def clock() -> Callable[[], float]:
+    moments = iter([0.0, 10.0, 20.0, 30.0])
+    return lambda: next(moments)
+
+
+def test_the_time_left_follows_from_the_speed_so_far(clock: Callable[[], float]) -> None:
+    estimate = Estimate(clock)
+
+    assert estimate.of(SCANNING).seconds_left is None
+    assert estimate.of(replace(SCANNING, scanned=250)).seconds_left == 30
+    assert estimate.of(replace(SCANNING, scanned=500)).seconds_left == 20
+
+
+def test_a_new_phase_is_estimated_anew(clock: Callable[[], float]) -> None:
+    estimate = Estimate(clock)
+    estimate.of(SCANNING)
+    vacuuming = replace(SCANNING, phase="vacuuming heap", scanned=1000)
+
+    assert estimate.of(vacuuming).seconds_left is None
+    assert estimate.of(replace(vacuuming, vacuumed=500)).seconds_left == 10
