@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import beside, ingest, orphans, query, retention
+from benchmarks import beside, ingest, orphans, query, retention, vacuum
 from benchmarks.filled import filled
 from ops_pipeline import database, embedded
 
-PARTS = ["ingest", "pages", "export", "retention", "orphans"]
+PARTS = ["ingest", "pages", "export", "retention", "orphans", "vacuum"]
 
 
 def main() -> None:
@@ -36,6 +36,8 @@ def main() -> None:
             lines += retention.measure(server, folder, asked.expire)
         if "orphans" in asked.parts:
             lines += orphans.measure(server, asked.children, rounds=asked.rounds)
+        if "vacuum" in asked.parts:
+            lines += vacuum.measure(server, folder, asked.each)
     beside.write(lines)
 
 
@@ -50,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--expire", type=int, default=10_000_000, help="rows, half of which go (%(default)s)")
     parser.add_argument("--children", type=int, default=10_000_000,
                         help="rows of which one in eleven is an orphan (%(default)s)")  # fmt: skip
+    parser.add_argument("--each", type=int, default=20_000, help="rows of each table (%(default)s)")
     parser.add_argument("--seconds", type=int, default=8, help="for each load (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where the filled databases are kept for the next run")
