@@ -1,0 +1,58 @@
+"""Killed at random moments, a policy has lost nothing that had a parent, and the next run ends its work."""
+
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance.perform import perform
+
+WORKER = Path(__file__).with_name("worker.py")
+KEPT = "SELECT md5(string_agg(m.id::text, ',' ORDER BY m.id)) FROM memories m"
+
+
+@pytest.mark.parametrize(
+    "kills", [pytest.param(3, id="small"), pytest.param(40, id="full", marks=pytest.mark.prove)]
+)
+def test_a_killed_sweep_loses_no_child_of_a_parent(
+    application: Connection, orphans: policy.Orphans, url: str, kills: int
+) -> None:
+    application.execute("CREATE INDEX ON memories (session_id)")
+    application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions")
+    live = scalar(application, KEPT)
+    when, in_the_middle = random.Random(5), 0  # noqa: S311 - a moment, not a secret
+    for _ in range(kills):
+        application.execute(
+            "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 5000)"
+        )
+        before = scalar(application, "SELECT count(*) FROM memories")
+        command = [sys.executable, str(WORKER), url, str(orphans.place.source.path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
+            assert worker.stdout is not None
+            worker.stdout.readline()
+            time.sleep(when.uniform(0, 0.8))
+            worker.kill()
+        in_the_middle += 6000 < scalar(application, "SELECT count(*) FROM memories") < before
+        if not _free(application):
+            pytest.fail("the killed worker's session did not end")
+
+    result = perform(application, replace(orphans, guard=replace(orphans.guard, max_fraction=1.0)))
+
+    assert (result.outcome, result.left) == ("done", 0)
+    assert scalar(application, KEPT) == live
+    assert in_the_middle or kills < 10, "no kill came in the middle"
+
+
+def _free(connection: Connection) -> bool:
+    """Waits until the server has noticed that the worker is gone."""
+    for _ in range(300):
+        if scalar(connection, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker'") == 0:
+            return True
+        time.sleep(0.05)
+    return False
