@@ -126,6 +126,7 @@ def _watch(connection: Connection, pid: int, record: Record, report: Report, end
     estimate = Estimate()
     told = time.monotonic()
     try:
+        connection.execute(sql.get("vacuum/without_flush"))
         while not ended.wait(ASK_SECONDS):
             found = of(connection, pid)
             if found is None:

@@ -36,12 +36,7 @@ def test_phase_and_share_are_told_and_kept_with_the_run(
         def report(line: str) -> None:
             told.append(line)
             if "scanned" in line:
-                kept.append(
-                    scalar(
-                        reader,
-                        "SELECT details -> 'progress' FROM ops.maintenance_runs WHERE outcome = 'running'",
-                    )
-                )
+                kept.append(scalar(reader, KEPT))
 
         result = perform(application, slowly, report=report)
 
@@ -50,7 +45,7 @@ def test_phase_and_share_are_told_and_kept_with_the_run(
         for line in told
         if (match := re.search(r"public\.sessions: scanning heap, (\d+)% of the table scanned", line))
     ]
-    assert len(set(shares)) > 2
+    assert len(set(shares)) >= 2
     assert shares == sorted(shares)
     assert any("s left of this" in line for line in told)
     assert {each["table"] for each in kept if each} == {"public.sessions"}
