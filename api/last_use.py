@@ -1,7 +1,6 @@
 """When each key was last used, kept to the minute and apart from the requests."""
 
 import asyncio
-import contextlib
 import time
 from datetime import UTC, datetime
 from typing import Self
@@ -33,16 +32,19 @@ class LastUse:
         self._unwritten: dict[UUID, datetime] = {}
         self._written: dict[UUID, float] = {}
         self._task: asyncio.Task[None] | None = None
+        self._leaving = False
 
     async def __aenter__(self) -> Self:
         self._task = background.start(self._write_now_and_then(), "last use of keys")
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # Being cancelled is not enough: a task that is handed its connection at that very moment is not
+        # told (asyncio.wait_for before Python 3.12), and would look again for ever.
+        self._leaving = True
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
         await self._write(list(self._unwritten))
 
     def note(self, key_id: UUID) -> None:
@@ -50,7 +52,7 @@ class LastUse:
         self._unwritten[key_id] = datetime.now(UTC)
 
     async def _write_now_and_then(self) -> None:
-        while True:
+        while not self._leaving:
             await asyncio.sleep(LOOK_SECONDS)
             before = time.monotonic() - EVERY_SECONDS
             await self._write([key for key in self._unwritten if self._written.get(key, before) <= before])
