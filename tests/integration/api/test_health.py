@@ -341,8 +341,8 @@ def test_requests_that_wait_for_a_connection_are_told_by_what_they_want(
         monkeypatch.setattr("api.pool.Pool.waiting", property(lambda _: 2))
         until(lambda: client.get("/health/full/pool").status_code == 503)
         until(lambda: "message" in client.get("/health/full/pool", headers=admin).json())
-        assert message(client, admin, "pool").startswith(
-            "8 requests wait for a connection: 2 for one that reads"
-        )
+        told = message(client, admin, "pool")
+        assert "requests wait for a connection: 2 for one that reads, " in told
+        assert "2 for one that writes" in told
         assert client.get("/health/ready").status_code == 200, "a wait is no reason to send nobody any more"
         assert client.get("/health/full").json()["status"] == "degraded"
