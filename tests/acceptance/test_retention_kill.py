@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,7 @@ import pytest
 
 from ops_pipeline import database, embedded
 from ops_pipeline.database import scalar
+from ops_pipeline.maintenance import partitions
 
 WORKER = Path(__file__).with_name("retention_worker.py")
 POLICIES = """
@@ -33,17 +35,6 @@ ORDINARY = "CREATE TABLE visits (id bigint, at timestamptz, page text, PRIMARY K
 PARTITIONED = """
 CREATE TABLE visits (id bigint, at timestamptz, page text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 CREATE TABLE visits_default PARTITION OF visits DEFAULT;
-"""
-PARTITIONS = """
-DO $$
-DECLARE day date := (now() - interval '16 days')::date;
-BEGIN
-  WHILE day < (now() - interval '8 days')::date LOOP
-    EXECUTE format('CREATE TABLE IF NOT EXISTS visits_%s PARTITION OF visits FOR VALUES FROM (%L) TO (%L)',
-                   to_char(day, 'YYYYMMDD'), day, day + 1);
-    day := day + 1;
-  END LOOP;
-END $$;
 """
 FILL = """
 INSERT INTO visits
@@ -76,7 +67,10 @@ class Visits:
         """More rows, most of which have expired; a partition that was dropped is there again."""
         with database.connect(url, "test", lock_timeout="10s") as connection:
             if self.partitioned:
-                connection.execute(PARTITIONS)
+                today = datetime.now(UTC).date()
+                partitions.ensure_days(
+                    connection, "visits", today - timedelta(days=16), today - timedelta(days=9)
+                )
             first = len(self.put) + 1
             connection.execute(FILL, {"first": first, "rows": ROWS})
         self.put |= set(range(first, first + ROWS))

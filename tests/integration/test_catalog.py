@@ -34,14 +34,12 @@ def _orphans(table: str = "memories", column: str = "session_id", references: st
         (_orphans(references="sesions.id"), 6, "orphans[0].references", 'did you mean "sessions"?'),
         (_orphans(references="sessions.key"), 6, "orphans[0].references", "There is: id"),
         (_orphans(references="sessions.note"), 6, "orphans[0].references", "columns of one type"),
-        (_orphans(table="keyless"), 6, "orphans[0].table", "no primary key"),
         (HEAD + "    vacuum: {tables: [sessions, memry]}\n", 5, "vacuum.tables[1]", 'no table "memry"'),
     ],
 )
 def test_what_does_not_fit_is_named(
     application: Connection, read: Read, text: str, line: int, key: str, advice: str
 ) -> None:
-    application.execute("CREATE TABLE keyless (session_id uuid)")
 
     with pytest.raises(PolicyError) as caught:
         catalog.check(application, read(text))

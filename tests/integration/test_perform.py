@@ -97,6 +97,8 @@ def test_killed_in_the_middle_the_next_run_ends_like_an_undisturbed_one(
     assert worker.returncode == -signal.SIGKILL
     removed = 6000 - scalar(application, "SELECT count(*) FROM sessions")
     assert 0 < removed < 3000, "the kill came in the middle"
+    while scalar(application, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker'"):
+        time.sleep(0.01)  # the server takes a moment to notice that its client is gone
 
     result = perform(application, retention)
 
