@@ -47,9 +47,13 @@ def plan(as_json: Json = False) -> None:
         console.print(terminal.plan_table(planned))
         for note in terminal.plan_notes(planned):
             console.print(note, markup=False, highlight=False)
-    unplanned = [each for each in planned if isinstance(each, Unplanned)]
-    for each in unplanned:
-        complain(f"{each.policy} cannot be planned: {each.problem}")
+    # A database that is away is one problem of all its policies.
+    unplanned: dict[str, list[str]] = {}
+    for each in planned:
+        if isinstance(each, Unplanned):
+            unplanned.setdefault(each.problem, []).append(each.policy)
+    for problem, names in unplanned.items():
+        complain(f"{', '.join(names)} cannot be planned: {problem}")
     raise typer.Exit(1 if unplanned else 0)
 
 
