@@ -11,6 +11,9 @@ from ops_pipeline.database import Connection
 from ops_pipeline.maintenance.catalog import BUFFER_USAGE_LIMIT_SINCE
 from ops_pipeline.maintenance.vacuum.choose import Choice
 
+DATABASE_STATS_SINCE = 160000
+"""From then on VACUUM need not look through all tables of the database for the oldest after each one."""
+
 
 def statement(choice: Choice, rule: policy.Vacuum, version: int, *, skip_locked: bool) -> compose.Composed:
     """The VACUUM or ANALYZE that a choice comes to, for a server of that version.
@@ -18,14 +21,24 @@ def statement(choice: Choice, rule: policy.Vacuum, version: int, *, skip_locked:
     TRUNCATE is off unless the policy wants it: giving a table's empty tail back to the disk locks every
     reader out, on standbys as well.
     """
-    options: list[compose.Composable] = [*_of_vacuum(choice, rule)] if choice.action != "analyze" else []
+    options: list[compose.Composable] = []
+    if choice.action != "analyze":
+        options += _of_vacuum(choice, rule)
     options.append(compose.SQL("SKIP_LOCKED {}").format(_switch(skip_locked)))
     if rule.buffer_usage_limit is not None and version >= BUFFER_USAGE_LIMIT_SINCE:
         options.append(compose.SQL("BUFFER_USAGE_LIMIT {}").format(rule.buffer_usage_limit))
+    if choice.action != "analyze" and version >= DATABASE_STATS_SINCE:
+        options.append(compose.SQL("SKIP_DATABASE_STATS"))
     text = sql.get("vacuum/analyze" if choice.action == "analyze" else "vacuum/vacuum")
     return compose.SQL(text).format(
         options=compose.SQL(", ").join(options), table=choice.table.relation.identifier
     )
+
+
+def note_oldest(connection: Connection) -> None:
+    """Notes the age of the database's oldest table, which `statement` leaves for once at the end."""
+    if connection.info.server_version >= DATABASE_STATS_SINCE:
+        connection.execute(sql.get("vacuum/database_stats"))
 
 
 @contextmanager

@@ -39,6 +39,7 @@ def vacuum(
     run = _Run(connection, rule, record, report)
     with progress.watched(connection, record, report), options.resting(connection, rule.cost_delay):
         stopped = run.through(due, stop)
+        options.note_oldest(connection)
     return run.work(chosen, stopped)
 
 

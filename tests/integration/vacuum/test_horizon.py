@@ -1,21 +1,22 @@
 """Whoever holds dead rows back is named, and VACUUM that could not remove them is not done."""
 
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
 
 from ops_pipeline import embedded, policy
-from ops_pipeline.database import Connection, connect
+from ops_pipeline.database import Connection, connect, scalar
 from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.maintenance.vacuum import horizon
-
-CHURN = """
-DO $$ BEGIN
-  FOR n IN 1..200 LOOP EXECUTE format('CREATE TABLE t%s (a int); DROP TABLE t%s', n, n); END LOOP;
-END $$
-"""
-"""Leaves dead rows in PostgreSQL's own tables."""
+from tests.integration.vacuum.conftest import Standby
 
 
 @pytest.fixture
@@ -98,6 +99,71 @@ def test_a_logical_slot_holds_back_the_system_tables_only(
 
     assert 'blocked by replication slot "left_behind"' in blocked.stopped_reason
     assert perform(on_primary, replace(items, tables=("pg_catalog.pg_attribute",))).outcome == "done"
+
+
+def test_a_long_query_on_a_standby_is_named(
+    on_primary: Connection, items: policy.Vacuum, standby: Standby
+) -> None:
+    held = "SELECT backend_xmin IS NOT NULL FROM pg_stat_replication"
+    with standby("") as server, _reading(server, on_primary, held):
+        on_primary.execute("DELETE FROM items")
+        blocked = perform(on_primary, items)
+
+    assert (blocked.outcome, blocked.dead_tuples_after) == ("stopped", 1000)
+    (holder,) = blocked.details["blockers"]
+    assert (holder["kind"], holder["name"]) == ("standby", "walreceiver")
+    assert f"blocked by standby pid {holder['pid']} (user postgres" in blocked.stopped_reason
+    assert holder["remedy"].startswith("end the long query on the standby")
+    assert perform(on_primary, items).outcome == "done"
+
+
+def test_a_standbys_slot_is_named_and_still_is_when_the_standby_is_gone(
+    on_primary: Connection, items: policy.Vacuum, standby: Standby
+) -> None:
+    on_primary.execute("SELECT pg_create_physical_replication_slot('standby_1', true)")
+    held = "SELECT xmin IS NOT NULL FROM pg_replication_slots WHERE slot_name = 'standby_1'"
+    try:
+        with standby("standby_1") as server:
+            with suppress(psycopg.OperationalError), _reading(server, on_primary, held):
+                on_primary.execute("DELETE FROM items")
+                followed = perform(on_primary, items)
+                _kill(server)
+            _until(on_primary, "SELECT NOT active FROM pg_replication_slots")
+            left_behind = perform(on_primary, items)
+    finally:
+        on_primary.execute("SELECT pg_drop_replication_slot('standby_1')")
+
+    (first,), (second,) = followed.details["blockers"], left_behind.details["blockers"]
+    assert (first["kind"], first["name"], second["kind"], second["name"]) == (
+        "replication slot", "standby_1", "replication slot", "standby_1",
+    )  # fmt: skip
+    assert first["remedy"].startswith("end the long query on the standby")
+    assert second["remedy"].startswith("SELECT pg_drop_replication_slot('standby_1')")
+    assert (followed.dead_tuples_after, left_behind.dead_tuples_after) == (1000, 1000)
+    assert perform(on_primary, items).outcome == "done"
+
+
+@contextmanager
+def _reading(server: embedded.Server, primary: Connection, held: str) -> Iterator[None]:
+    """A query is open on the standby, and the primary has been told."""
+    with psycopg.connect(server.url("app")) as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+        _until(primary, held)
+        yield
+
+
+def _kill(server: embedded.Server) -> None:
+    """The standby is gone at once, without a word to its primary."""
+    with psycopg.connect(server.url("app"), autocommit=True) as session:
+        folder = Path(scalar(session, "SHOW data_directory"))
+    os.kill(int((folder / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+
+
+def _until(primary: Connection, question: LiteralString) -> None:
+    deadline = time.monotonic() + 20
+    while not (row := primary.execute(question).fetchone()) or not row[0]:
+        assert time.monotonic() < deadline, question
+        time.sleep(0.05)
 
 
 def test_a_lock_is_waited_for_at_the_end_and_its_holder_named(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import psycopg
 
 from ops_pipeline import policy
-from ops_pipeline.database import Connection, connect
+from ops_pipeline.database import Connection, connect, scalar
 from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.maintenance.vacuum import left
 
@@ -84,3 +84,16 @@ def test_without_truncate_the_table_keeps_its_size(application: Connection, vacu
     (gain,) = perform(application, vacuum).details["tables"]
 
     assert gain["bytes_after"] >= gain["bytes_before"]
+
+
+def test_the_databases_age_is_noted_once_for_all_tables(
+    application: Connection, vacuum: policy.Vacuum
+) -> None:
+    application.execute("DELETE FROM sessions; DELETE FROM memories")
+    noted = "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
+    application.execute("VACUUM (FREEZE, SKIP_DATABASE_STATS)")
+    before = scalar(application, noted)
+
+    perform(application, vacuum)
+
+    assert scalar(application, noted) < before

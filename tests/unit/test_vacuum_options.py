@@ -1,0 +1,91 @@
+"""VACUUM is told what the policy says, as far as the server's version has a word for it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline import policy
+from ops_pipeline.maintenance.vacuum import choose, options
+from ops_pipeline.maintenance.vacuum.tables import Table
+
+Tell = Callable[..., str]
+VERSIONS = [150013, 160009, 170005, 180001]
+SESSIONS = Table(
+    oid=1, schema="public", name="sessions", parent=False, system=False, allowed=True, root=1, bytes=8192,
+    live=100, dead=50, toast_live=0, toast_dead=0, changed=150, vacuumed=datetime(2026, 1, 1),  # noqa: DTZ001
+    analyzed=None, age=1, age_limit=200_000_000, multixact_age=1, multixact_limit=400_000_000,
+)  # fmt: skip
+
+
+@pytest.fixture
+def rule(tmp_path: Path) -> policy.Vacuum:
+    return _rule(tmp_path, "{tables: all}")
+
+
+def _rule(folder: Path, text: str) -> policy.Vacuum:
+    file = folder / "policies.yaml"
+    file.write_text(f"version: 1\ndatabases: {{app: {{url: x, vacuum: {text}}}}}\n")
+    (found,) = policy.load(file).databases[0].policies
+    assert isinstance(found, policy.Vacuum)
+    return found
+
+
+def _told(
+    rule: policy.Vacuum, version: int, action: choose.Action = "vacuum", *, skip_locked: bool = True
+) -> str:
+    choice = choose.Choice(SESSIONS, action, "a reason", analyze=action != "freeze")
+    text = options.statement(choice, rule, version, skip_locked=skip_locked).as_string(None)
+    return text.splitlines()[-1]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_truncate_is_off_and_locked_tables_are_passed_over_in_every_version(
+    rule: policy.Vacuum, version: int
+) -> None:
+    assert _told(rule, version).startswith(
+        "VACUUM (ANALYZE true, TRUNCATE false, INDEX_CLEANUP auto, SKIP_LOCKED true"
+    )
+    assert "SKIP_LOCKED false" in _told(rule, version, skip_locked=False)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_the_policy_says_is_passed_on(tmp_path: Path, version: int) -> None:
+    rule = _rule(tmp_path, "{truncate: true, index_cleanup: 'off', parallel: 0}")
+
+    assert _told(rule, version, "freeze").startswith(
+        "VACUUM (FREEZE, ANALYZE false, TRUNCATE true, INDEX_CLEANUP off, PARALLEL 0, SKIP_LOCKED true"
+    )
+
+
+@pytest.mark.parametrize(("version", "known"), [(each, each >= 160000) for each in VERSIONS])
+def test_words_that_came_with_16_are_used_from_16_on(tmp_path: Path, version: int, known: bool) -> None:
+    rule = _rule(tmp_path, "{buffer_usage_limit: 64 MB}")
+
+    assert ("BUFFER_USAGE_LIMIT '64MB'" in _told(rule, version)) is known
+    assert ("BUFFER_USAGE_LIMIT '64MB'" in _told(rule, version, "analyze")) is known
+    assert ("SKIP_DATABASE_STATS" in _told(rule, version)) is known
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_analyze_is_told_no_option_that_only_vacuum_knows(rule: policy.Vacuum, version: int) -> None:
+    everything = replace(rule, parallel=2, truncate=True)
+
+    assert _told(everything, version, "analyze") == 'ANALYZE (SKIP_LOCKED true) "public"."sessions"'
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_servers_own_number_of_workers_is_left_alone(rule: policy.Vacuum, version: int) -> None:
+    assert "PARALLEL" not in _told(rule, version)
+
+
+def test_the_missions_plain_vacuum_analyze_is_one_setting(tmp_path: Path) -> None:
+    rule = _rule(tmp_path, "{mode: everything}")
+    fresh = replace(SESSIONS, dead=0, changed=0)
+
+    (choice,) = choose.choose([fresh], rule)
+
+    assert (choice.action, choice.analyze) == ("vacuum", True)
+    assert choose.choose([fresh], replace(rule, mode="needed"))[0].action == "skip"
