@@ -150,12 +150,22 @@ class PartitionShare(msgspec.Struct, frozen=True):
     total: int
 
 
+class Bloat(msgspec.Struct, frozen=True):
+    """Of `size` bytes `wasted` would be saved by writing it anew; an estimate, or read by pgstattuple."""
+
+    size: int
+    wasted: int
+    by: Literal["statistics", "pgstattuple"]
+
+
 class PlannedTable(msgspec.Struct, frozen=True):
-    """What VACUUM would do with a table, and why."""
+    """What VACUUM would do with a table, and why; its bloat and that of its B-trees, where it can be told."""
 
     table: str
     action: Literal["freeze", "vacuum", "analyze", "skip"]
     reason: str
+    bloat: Bloat | None = None
+    index_bloat: Bloat | None = None
 
 
 class PlannedPolicy(msgspec.Struct, frozen=True):

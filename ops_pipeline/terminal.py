@@ -26,6 +26,8 @@ from ops_pipeline.maintenance.vacuum.planned import PlannedTable
 REFRESH_SECONDS = 0.25
 UNWATCHED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
+BLOATED = 0.2
+"""From this share on the plan tells a person of bloat."""
 COLOURS = {"done": "green", "running": "cyan"}
 
 
@@ -89,8 +91,15 @@ def _of_tables(tables: Sequence[PlannedTable]) -> Iterator[str]:
         if each.action == "skip" and (system or each.reason == "empty"):
             grouped["PostgreSQL's own, which need nothing" if system else "empty"] += 1
         else:
-            yield f"{each.action} {each.table}: {each.reason}"
+            yield f"{each.action} {each.table}: {each.reason}{_bloat(each)}"
     yield from (f"skip {count} tables: {why}" for why, count in grouped.items() if count)
+
+
+def _bloat(table: PlannedTable) -> str:
+    """What is bloated enough to be told."""
+    named = {"": table.bloat, "of its B-trees ": table.index_bloat}
+    told = [f"; {which}{each}" for which, each in named.items() if each and each.share >= BLOATED]
+    return "".join(told)
 
 
 def results_table(results: Sequence[Result]) -> Table:

@@ -109,7 +109,15 @@ def plan(planned: Planned | Unplanned) -> Metadata:
         shown["newest_eligible"] = dg.MetadataValue.timestamp(planned.newest)
     if planned.tables:
         rows = [
-            dg.TableRecord({"table": each.table, "action": each.action, "reason": each.reason})
+            dg.TableRecord(
+                {
+                    "table": each.table,
+                    "action": each.action,
+                    "reason": each.reason,
+                    "bloat": str(each.bloat or ""),
+                    "index_bloat": str(each.index_bloat or ""),
+                }
+            )
             for each in planned.tables
         ]
         shown["tables"] = dg.MetadataValue.table(rows)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,9 @@ Tell = Callable[..., str]
 VERSIONS = [150013, 160009, 170005, 180001]
 SESSIONS = Table(
     oid=1, schema="public", name="sessions", parent=False, system=False, allowed=True, root=1, bytes=8192,
-    live=100, dead=50, toast_live=0, toast_dead=0, changed=150, vacuumed=datetime(2026, 1, 1),  # noqa: DTZ001
-    analyzed=None, age=1, age_limit=200_000_000, multixact_age=1, multixact_limit=400_000_000,
+    reltuples=100, fillfactor=100, live=100, dead=50, toast_live=0, toast_dead=0, changed=150,
+    vacuumed=datetime(2026, 1, 1, tzinfo=UTC), analyzed=None, age=1, age_limit=200_000_000,
+    multixact_age=1, multixact_limit=400_000_000,
 )  # fmt: skip
 
 

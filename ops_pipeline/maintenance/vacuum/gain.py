@@ -1,12 +1,13 @@
 """What VACUUM brought a table: dead rows, bytes, and the age of its oldest row, before and after."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import sql
 from ops_pipeline.database import Connection
 from ops_pipeline.maintenance import catalog
-from ops_pipeline.maintenance.vacuum import choose
+from ops_pipeline.maintenance.vacuum import bloat, choose
+from ops_pipeline.maintenance.vacuum.tables import Table
 
 Outcome = Literal["done", "blocked", "passed over"]
 
@@ -24,6 +25,14 @@ class State:
     age: int
     multixact_age: int
 
+    @classmethod
+    def listed(cls, table: Table) -> "State":
+        """The table as it was when it was listed, for one that is locked too much to be asked again."""
+        return cls(
+            table.live, table.dead, table.toast_live, table.toast_dead, table.bytes, 0, table.age,
+            table.multixact_age,
+        )  # fmt: skip
+
     @property
     def burdened(self) -> bool:
         """Whether VACUUM is due because of the dead rows it holds."""
@@ -37,7 +46,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What came of one table. `problem`: what kept it from being done, if anything did."""
+    """What came of one table. `problem`: what kept it from being done, if anything did.
+
+    Bloat is in bytes, of the table without its TOAST table and of its B-trees; None where nothing tells.
+    VACUUM makes it room for new rows and seldom less. `bloat_by`: who says so.
+    """
 
     table: str
     action: choose.Action
@@ -54,11 +67,19 @@ class Gain:
     age_after: int
     multixact_age_before: int
     multixact_age_after: int
+    bloat_before: int | None = None
+    bloat_after: int | None = None
+    index_bloat_before: int | None = None
+    index_bloat_after: int | None = None
+    bloat_by: bloat.Source | None = None
     problem: str = ""
 
 
 def state(connection: Connection, table: catalog.Relation) -> State | None:
-    """How the table stands, this session's own last statements included; None when it is gone."""
+    """How the table stands, this session's own last statements included; None when it is gone.
+
+    Raises psycopg.errors.LockNotAvailable when another session lets nobody near it.
+    """
     connection.execute(sql.get("catalog/flush_statistics"))
     found = connection.execute(sql.get("vacuum/state"), {"oid": table.oid}).fetchone()
     return State(*found) if found else None
@@ -85,4 +106,20 @@ def between(
         multixact_age_before=before.multixact_age,
         multixact_age_after=after.multixact_age,
         problem=problem,
+    )
+
+
+def with_bloat(each: Gain, oid: int, before: bloat.Found, after: bloat.Found) -> Gain:
+    """The gain of the table of that oid, with the bloat that was found before and after."""
+    tables = before.tables.get(oid), after.tables.get(oid)
+    indexes = before.of_indexes(oid), after.of_indexes(oid)
+    told = [found.by for found in (*tables, *indexes) if found]
+    by: bloat.Source = "pgstattuple" if all(found == "pgstattuple" for found in told) else "statistics"
+    return replace(
+        each,
+        bloat_before=tables[0].wasted if tables[0] else None,
+        bloat_after=tables[1].wasted if tables[1] else None,
+        index_bloat_before=indexes[0].wasted if indexes[0] else None,
+        index_bloat_after=indexes[1].wasted if indexes[1] else None,
+        bloat_by=by if told else None,
     )

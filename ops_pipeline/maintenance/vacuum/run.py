@@ -13,7 +13,7 @@ from ops_pipeline.database import Connection
 from ops_pipeline.maintenance.history import Record
 from ops_pipeline.maintenance.result import COMPLETED, Work
 from ops_pipeline.maintenance.sweep import Report, Stop
-from ops_pipeline.maintenance.vacuum import choose, gain, horizon, options, progress, tables
+from ops_pipeline.maintenance.vacuum import bloat, choose, gain, horizon, options, progress, tables
 from ops_pipeline.maintenance.vacuum.choose import Choice
 from ops_pipeline.maintenance.vacuum.gain import Gain, State
 from ops_pipeline.maintenance.vacuum.horizon import Holder
@@ -37,9 +37,11 @@ def vacuum(
     record.add(connection, examined=len(chosen) - len(due), removed=0)
     report(f"{rule.name}: {len(due)} of {len(chosen)} tables need it")
     run = _Run(connection, rule, record, report)
+    bloated = bloat.find(connection, [choice.table for choice in due])
     with progress.watched(connection, record, report), options.resting(connection, rule.cost_delay):
         stopped = run.through(due, stop)
         options.note_oldest(connection)
+    run.compare(bloated, due)
     return run.work(chosen, stopped)
 
 
@@ -51,7 +53,7 @@ class _Run:
         self._rule = rule
         self._record = record
         self._report = report
-        self._gains: list[Gain] = []
+        self._gains: dict[int, Gain] = {}
         self._holders: list[Holder] = []
         self._gone = 0
 
@@ -69,15 +71,24 @@ class _Run:
             self._do(choice, wait=True)
         return None
 
+    def compare(self, before: bloat.Found, due: Sequence[Choice]) -> None:
+        """Looks for bloat again, in the same way, and adds what was found to the gains."""
+        now = tables.of(self._connection, [choice.table.oid for choice in due]) if self._gains else []
+        after = bloat.find(
+            self._connection, [each for each in now if each.oid in self._gains], read=before.read
+        )
+        self._gains = {oid: gain.with_bloat(each, oid, before, after) for oid, each in self._gains.items()}
+
     def work(self, chosen: Sequence[Choice], stopped: str | None) -> Work:
         """What it all came to."""
         dead = sum(choice.table.dead + choice.table.toast_dead for choice in chosen)
-        removed = sum(each.dead_before - each.dead_after for each in self._gains)
-        undone = [each for each in self._gains if each.outcome != "done"]
+        gains = self._gains.values()
+        removed = sum(each.dead_before - each.dead_after for each in gains)
+        undone = [each for each in gains if each.outcome != "done"]
         due = sum(choice.action != "skip" for choice in chosen)
         left = due - self._gone - len(self._gains) + len(undone)
         details = {
-            "tables": [asdict(each) for each in self._gains],
+            "tables": [asdict(each) for each in gains],
             "skipped": [
                 {"table": str(choice.table), "reason": choice.reason}
                 for choice in chosen
@@ -91,6 +102,17 @@ class _Run:
 
     def _do(self, choice: Choice, *, wait: bool) -> bool:
         """Works on one table. False when it is locked and nobody was to wait for it."""
+        try:
+            return self._work_on(choice, wait=wait)
+        except psycopg.errors.LockNotAvailable:  # by one who lets nobody even ask for its size
+            if not wait:
+                return False
+        state = State.listed(choice.table)
+        outcome, problem = self._judged(choice, state, LOCKED, ())
+        self._note(choice, gain.between(choice, state, state, outcome, problem, 0.0))
+        return True
+
+    def _work_on(self, choice: Choice, *, wait: bool) -> bool:
         began = time.monotonic()
         before = after = gain.state(self._connection, choice.table.relation)
         problem, holders = "", list[Holder]()
@@ -110,7 +132,8 @@ class _Run:
             self._gone += 1  # dropped since it was listed
         else:
             outcome, problem = self._judged(choice, after, problem, holders)
-            self._note(gain.between(choice, before, after, outcome, problem, time.monotonic() - began))
+            seconds = time.monotonic() - began
+            self._note(choice, gain.between(choice, before, after, outcome, problem, seconds))
         return True
 
     def _judged(
@@ -129,8 +152,8 @@ class _Run:
             kept = f"it is still {after.age:,} transactions and {after.multixact_age:,} multixacts old"
         return "blocked", f"{kept}, blocked by {horizon.named(holders)}"
 
-    def _note(self, each: Gain) -> None:
-        self._gains.append(each)
+    def _note(self, choice: Choice, each: Gain) -> None:
+        self._gains[choice.table.oid] = each
         self._record.add(self._connection, examined=1, removed=0)
         self._report(f"{self._rule.name}: {_told(each)}")
 

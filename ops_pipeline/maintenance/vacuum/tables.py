@@ -14,9 +14,11 @@ class Table:
     """A table, a partition, or a partitioned table (`parent`), which has statistics but no rows itself.
 
     `root` is the partitioned table it belongs to, or itself. `system`: it is PostgreSQL's own.
-    `allowed`: this user may vacuum it. `dead`, `live`: row versions, as the statistics know them;
-    `changed`: rows written since the last ANALYZE. Ages count transactions (or multixacts) since the
-    oldest one in it, its TOAST table included; at its limit autovacuum comes whatever it is set to.
+    `allowed`: this user may vacuum it. `reltuples`: rows as the last VACUUM or ANALYZE has left it noted, -1
+    for unknown; `fillfactor`: how full its pages are to be, in percent. `dead`, `live`: row versions, as
+    the statistics know them; `changed`: rows written since the last ANALYZE. Ages count transactions (or
+    multixacts) since the oldest one in it, its TOAST table included; at its limit autovacuum comes whatever
+    it is set to.
     """
 
     oid: int
@@ -27,6 +29,8 @@ class Table:
     allowed: bool
     root: int
     bytes: int
+    reltuples: float
+    fillfactor: int
     live: int
     dead: int
     toast_live: int
@@ -42,6 +46,12 @@ class Table:
     @property
     def relation(self) -> catalog.Relation:
         return catalog.Relation(self.oid, self.schema, self.name)
+
+    @property
+    def rows(self) -> float | None:
+        """Rows, as far as anybody has counted; None when nobody has."""
+        counted = (self.live, self.dead, self.changed, self.vacuumed, self.analyzed)
+        return self.live if any(counted) else (self.reltuples if self.reltuples >= 0 else None)
 
     @property
     def age_share(self) -> float:

@@ -1,6 +1,12 @@
 -- What VACUUM may be of use to: tables with their TOAST table, materialized views, and partitioned tables, which
 -- hold nothing but have statistics that autovacuum never refreshes. With `oids` only those and their partitions.
-WITH mine AS (
+-- To ask for the size of one that is locked altogether would be to wait for that lock; there its last known one counts.
+WITH locked AS MATERIALIZED (
+  SELECT DISTINCT relation FROM pg_locks
+  WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid <> pg_backend_pid()
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+),
+mine AS (
   SELECT pg_has_role(d.datdba, 'USAGE') AS database,
          coalesce(pg_has_role(to_regrole('pg_maintain'), 'USAGE'), false) AS every_table -- from version 17
   FROM pg_database d
@@ -21,7 +27,9 @@ SELECT c.oid, n.nspname, c.relname,
        n.nspname IN ('pg_catalog', 'information_schema') AS catalog,
        pg_has_role(c.relowner, 'USAGE') OR mine.every_table OR (mine.database AND NOT c.relisshared) AS allowed,
        coalesce(pg_partition_root(c.oid), c.oid)::oid AS root,
-       pg_relation_size(c.oid) AS bytes,
+       CASE WHEN locked.relation IS NULL THEN coalesce(pg_relation_size(c.oid), 0)
+            ELSE greatest(c.relpages, 0) * current_setting('block_size')::bigint END AS bytes,
+       c.reltuples, coalesce(options.fillfactor, 100) AS fillfactor,
        greatest(coalesce(s.n_live_tup, 0), 0) AS live, coalesce(s.n_dead_tup, 0) AS dead,
        greatest(coalesce(ts.n_live_tup, 0), 0) AS toast_live, coalesce(ts.n_dead_tup, 0) AS toast_dead,
        coalesce(s.n_mod_since_analyze, 0) AS changed,
@@ -37,13 +45,15 @@ FROM wanted
 JOIN pg_class c ON c.oid = wanted.oid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN mine
+LEFT JOIN locked ON locked.relation = c.oid
 LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
 LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
 LEFT JOIN pg_stat_all_tables ts ON ts.relid = t.oid
 CROSS JOIN LATERAL (
   SELECT max(option_value::bigint) FILTER (WHERE option_name = 'autovacuum_freeze_max_age') AS freeze_max_age,
          max(option_value::bigint) FILTER (WHERE option_name = 'autovacuum_multixact_freeze_max_age')
-           AS multixact_freeze_max_age
+           AS multixact_freeze_max_age,
+         max(option_value::int) FILTER (WHERE option_name = 'fillfactor') AS fillfactor
   FROM pg_options_to_table(c.reloptions)
 ) AS options
 WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'

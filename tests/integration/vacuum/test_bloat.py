@@ -1,0 +1,148 @@
+"""Bloat is told by statistics as near as makes no difference, and read by pgstattuple where that is there."""
+
+from collections.abc import Callable
+from typing import LiteralString
+
+import pytest
+from psycopg import sql as compose
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.plan import plan_one
+from ops_pipeline.maintenance.vacuum import bloat, tables
+
+ROWS = 20_000
+FILL = """
+CREATE TABLE {table} ({columns}) WITH (autovacuum_enabled = false, fillfactor = {fillfactor});
+INSERT INTO {table} SELECT {values} FROM generate_series(1, {rows}) n
+"""
+SHAPES: dict[str, tuple[LiteralString, LiteralString]] = {
+    "numbers": ("id int, flag bool, total bigint", "n, n % 2 = 0, n"),
+    "texts": ("id bigint, at timestamptz, note text", "n, now() - n * interval '1 s', repeat('x', n % 90)"),
+    "nulls": (
+        "a int, b int, c int, d int, e int, f int, g int, h int, i int, note text",
+        "n, CASE n % 3 WHEN 0 THEN n END, n, n, n, NULL, n, n, n, CASE n % 2 WHEN 0 THEN md5(n::text) END",
+    ),
+    "wide": ("id uuid, payload text", "gen_random_uuid(), repeat(md5(n::text), 20 + n % 25)"),
+    "others": ("id uuid, session uuid, content jsonb", "gen_random_uuid(), md5((n / 10)::text)::uuid, '{}'"),
+}
+INDEXES: dict[str, list[LiteralString]] = {
+    "numbers": ["(id)", "(flag)", "((total % 100))", "(id) INCLUDE (flag)", "(id) WHERE id % 5 = 0"],
+    "texts": ["(note)", "(at) WITH (fillfactor = 60)", "(id, note)"],
+    "nulls": ["(b)", "(f)", "(note)"],
+    "wide": ["(id)"],
+    "others": ["(session)", "(session, id)"],
+}
+
+
+@pytest.fixture
+def bloated(connection: Connection, request: pytest.FixtureRequest) -> Connection:
+    """Tables that were half emptied, here and there, and vacuumed."""
+    fillfactor = getattr(request, "param", 100)
+    for name, (columns, values) in SHAPES.items():
+        statement = compose.SQL(FILL).format(
+            table=compose.Identifier(name),
+            columns=compose.SQL(columns),
+            fillfactor=compose.Literal(fillfactor),
+            values=compose.SQL(values),
+            rows=compose.Literal(ROWS),
+        )
+        connection.execute(statement)
+        for index in INDEXES[name]:
+            connection.execute(
+                compose.SQL("CREATE INDEX ON {} {}").format(compose.Identifier(name), compose.SQL(index))
+            )
+        halve = "DELETE FROM {} WHERE mod(hashtext(ctid::text), 2) = 0"
+        connection.execute(compose.SQL(halve).format(compose.Identifier(name)))
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    connection.execute("VACUUM ANALYZE")
+    return connection
+
+
+def _found(connection: Connection) -> bloat.Found:
+    return bloat.find(connection, tables.of(connection, None))
+
+
+@pytest.mark.parametrize("bloated", [100, 70], indirect=True)
+@pytest.mark.parametrize(("by", "off"), [("statistics", 0.12), ("pgstattuple", 0.1)])
+def test_what_is_left_of_it_is_what_it_takes_when_written_anew(
+    bloated: Connection, by: bloat.Source, off: float
+) -> None:
+    if by == "pgstattuple":
+        bloated.execute("CREATE EXTENSION pgstattuple")
+    found = _found(bloated)
+    bloated.execute("VACUUM FULL")
+
+    new: dict[int, int] = dict(bloated.execute("SELECT oid, pg_relation_size(oid) FROM pg_class").fetchall())
+    of_indexes = {each.index.oid: each.bloat for each in found.btrees if each.bloat}
+    told = {oid: each for oid, each in (found.tables | of_indexes).items() if new[oid] > 20 * 8192}
+    assert len(told) >= 12
+    wrong = {
+        str(scalar(bloated, "SELECT %s::regclass::text", [oid])): (each, new[oid])
+        for oid, each in told.items()
+        if abs(each.size - each.wasted - new[oid]) > off * new[oid] + 2 * 8192 or each.by != by
+    }
+    assert wrong == {}
+
+
+def test_what_was_just_written_has_no_bloat(bloated: Connection) -> None:
+    bloated.execute("VACUUM FULL")
+    bloated.execute("VACUUM ANALYZE")
+
+    found = _found(bloated)
+
+    shares = {str(each.index): each.bloat.share for each in found.btrees if each.bloat}
+    shares |= {str(oid): each.share for oid, each in found.tables.items()}
+    assert {name: share for name, share in shares.items() if share > 0.1} == {}
+
+
+def test_without_the_right_to_use_pgstattuple_it_is_estimated(bloated: Connection) -> None:
+    bloated.execute("CREATE EXTENSION pgstattuple; SET ROLE pg_read_all_data")
+    try:
+        assert {each.by for each in _found(bloated).tables.values()} == {"statistics"}
+    finally:
+        bloated.execute("RESET ROLE")
+
+
+def test_what_nobody_has_analyzed_is_not_guessed(connection: Connection) -> None:
+    connection.execute("CREATE TABLE new (note text) WITH (autovacuum_enabled = false)")
+    connection.execute("INSERT INTO new SELECT repeat('x', 100) FROM generate_series(1, 10000)")
+
+    assert _found(connection).tables == {}
+
+
+def test_the_plan_shows_it_and_the_run_tells_it_before_and_after(
+    application: Connection, everything: policy.Vacuum
+) -> None:
+    application.execute("SELECT pg_stat_force_next_flush()")
+    application.execute("ANALYZE")
+    application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
+    application.execute("SELECT pg_stat_force_next_flush()")
+
+    planned = plan_one(application, everything, limit_seconds=5)
+    result = perform(application, everything)
+
+    (sessions,) = [each for each in planned.tables if each.table == "public.sessions"]
+    assert sessions.bloat is not None
+    assert sessions.index_bloat is not None
+    assert (sessions.bloat.by, 0.4 < sessions.bloat.share < 0.6) == ("statistics", True)
+    (gain,) = [each for each in result.details["tables"] if each["table"] == "public.sessions"]
+    assert gain["bloat_before"] == sessions.bloat.wasted
+    assert gain["bloat_after"] == pytest.approx(gain["bloat_before"], rel=0.1), "room for new rows, no less"
+    assert gain["index_bloat_before"] >= 0
+    assert gain["bloat_by"] == "statistics"
+
+
+def test_a_locked_table_is_estimated_where_pgstattuple_would_wait(
+    bloated: Connection, locked: Callable[[str], None]
+) -> None:
+    bloated.execute("CREATE EXTENSION pgstattuple; SET lock_timeout = '50ms'")
+    locked("wide")
+
+    found = _found(bloated)
+
+    names = {oid: scalar(bloated, "SELECT %s::regclass::text", [oid]) for oid in found.tables}
+    assert {names[oid]: each.by for oid, each in found.tables.items() if names[oid] in {"wide", "texts"}} == {
+        "wide": "statistics", "texts": "pgstattuple",
+    }  # fmt: skip
