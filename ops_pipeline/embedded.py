@@ -129,7 +129,7 @@ def _initialise(folder: Path) -> None:
     password_file.touch(mode=0o600)
     password_file.write_text(secrets.token_urlsafe(24))
     command = [
-        *_without_root(), _program("initdb"), "--pgdata", str(data), "--no-sync",
+        *without_root(), _program("initdb"), "--pgdata", str(data), "--no-sync",
         "--username", SUPERUSER, "--pwfile", str(password_file), "--auth", "scram-sha-256",
         "--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin",
         "--builtin-locale", "C.UTF-8",
@@ -141,7 +141,7 @@ def _initialise(folder: Path) -> None:
         )
     with (data / "postgresql.conf").open("a") as configuration:
         configuration.write(CONFIGURATION)
-    (folder / "port").write_text(str(_free_port()))
+    (folder / "port").write_text(str(free_port()))
 
 
 def _start(folder: Path, lock: IO[str]) -> None:
@@ -151,12 +151,12 @@ def _start(folder: Path, lock: IO[str]) -> None:
     (data / "postmaster.pid").unlink(missing_ok=True)
     port = int((folder / "port").read_text())
     if not _is_free(port):
-        port = _free_port()
+        port = free_port()
         (folder / "port").write_text(str(port))
     with (folder / "server.log").open("a") as log:
         # A session of its own: Ctrl-C in the terminal is for us; we stop the server when we are done.
         server = subprocess.Popen(
-            [*_without_root(), _program("postgres"), "-D", str(data), "-p", str(port)],
+            [*without_root(), _program("postgres"), "-D", str(data), "-p", str(port)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -230,7 +230,7 @@ def _lock_without_waiting(file: IO[str]) -> bool:
     return True
 
 
-def _without_root() -> list[str]:
+def without_root() -> list[str]:
     """PostgreSQL refuses to run as root. A user namespace in which we have another number keeps
     every file and its permissions as they are, and needs no system user."""
     if os.geteuid() != 0:
@@ -259,7 +259,8 @@ def _program(name: str) -> str:
     return str(tool(name))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
