@@ -1,6 +1,7 @@
 """Days that are partitions go whole, all other rows one by one; into the archive where the policy says so."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ops_pipeline.maintenance.archive import storage as storages
 from ops_pipeline.maintenance.archive.folder import Folder
 from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.windows import Sizes
+from ops_pipeline.maintenance.windows.blocks import BlockRanges
 from ops_pipeline.settings import Settings
 
 TABLES = {
@@ -159,6 +162,53 @@ def test_an_archive_that_cannot_be_written_to_keeps_every_row(
     assert "no space left on device" in reason
     monkeypatch.undo()
     assert carry_out(", archive: true").left == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
+    """The archive is on a disk of 32 KiB, which can be made larger."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size=32k none {disk} && echo mounted && exec sleep 600"
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "mounted\n"
+            (tmp_path / "archive").symlink_to(f"/proc/{holder.pid}/root{disk}")
+
+            def make(kibibytes: int) -> None:
+                larger = ["mount", "-o", f"remount,size={kibibytes}k", str(disk)]
+                within = ["nsenter", f"--target={holder.pid}", "--user", "--mount", "--preserve-credentials"]
+                subprocess.run([*within, *larger], check=True)
+
+            yield make
+        finally:
+            holder.kill()
+
+
+def test_a_disk_that_fills_on_the_way_ends_the_run_and_the_next_goes_on(
+    visits: Connection,
+    carry_out: Carry,
+    tmp_path: Path,
+    small_disk: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(BlockRanges, "sizes", Sizes(2, 2, 2))
+    everything = _everything(visits)
+
+    with pytest.raises(Exception, match="No space left on device"):
+        carry_out(", archive: true")
+
+    live = _live(visits)
+    assert not set(_archived(tmp_path)) & live
+    ((reason, removed),) = visits.execute("SELECT stopped_reason, rows_removed FROM ops.maintenance_runs")
+    assert "No space left on device" in reason
+    assert len(everything) - len(live) == removed > 0
+    assert scalar(visits, "SELECT sum(rows) FROM ops.archives") == removed
+    small_disk(4096)
+    assert carry_out(", archive: true").left == 0
+    assert set(_archived(tmp_path)) == set(everything) - _live(visits)
 
 
 def test_a_stop_between_two_days_is_heeded(visits: Connection, carry_out: Carry) -> None:
