@@ -10,7 +10,6 @@ from ops_pipeline import database, policy, settings, terminal
 from ops_pipeline.maintenance import approvals, catalog, history, partitions
 from ops_pipeline.maintenance.plan import Planned, Unplanned, plan_all
 from ops_pipeline.maintenance.result import Result
-from ops_pipeline.orchestration import instance, launch
 from ops_pipeline.policy_file import PolicyError
 
 
@@ -100,6 +99,9 @@ def plan(resolved: settings.Settings, policies: policy.Policies) -> list[Planned
 
 def run(resolved: settings.Settings, policies: policy.Policies, console: Console) -> Night:
     """Carries the policies out as a Dagster run, showing them on the console as they go."""
+    # Dagster takes seconds to import, and most of what `opsctl` does needs none of it.
+    from ops_pipeline.orchestration import launch  # noqa: PLC0415
+
     names = [rule.name for _, rule in policies]
     urls = [each.url(settings.environment(resolved)) for each in policies.databases]
     with terminal.watching(console, urls):
@@ -124,6 +126,8 @@ def approve(resolved: settings.Settings, policies: policy.Policies, waiting: Nig
 
 def environment(resolved: settings.Settings) -> dict[str, str]:
     """What the API and Dagster need to run beside each other."""
+    from ops_pipeline.orchestration import instance  # noqa: PLC0415 - as above
+
     return instance.prepare(resolved)
 
 

@@ -64,8 +64,12 @@ FAILED = (
 )
 
 
+INTERRUPTED = 130
+"""With which a program that Ctrl-C ended exits by the shells' convention; typer ends so, without a word."""
+
+
 def main() -> None:
-    """The program: exit 0 done, 1 failed, 2 wrong usage."""
+    """The program: exit 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     # A `kill` cleans up as Ctrl-C does. A script's background job starts with SIGINT ignored, and so
     # would every process below it, which Dagster takes as leave to ignore SIGTERM too.
     for each in (signal.SIGINT, signal.SIGTERM):
@@ -78,6 +82,7 @@ def main() -> None:
     except FAILED as error:
         complain(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        complain("Interrupted. What was committed stays done; the next run goes on from there.")
-        sys.exit(1)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            complain("Interrupted. What was committed stays done; the next run goes on from there.")
+        raise

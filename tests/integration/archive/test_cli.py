@@ -2,6 +2,9 @@
 
 import json
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +21,13 @@ databases:
     url: ${OPS_DATABASE_URL}
     vacuum: {tables: all}
 """
+SLOW = """
+CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(120); RETURN NULL; END';
+CREATE TRIGGER slowly BEFORE INSERT ON events EXECUTE FUNCTION slowly();
+"""
+SLEEPING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+)
 Opsctl = Callable[..., tuple[int, str, str]]
 
 
@@ -81,6 +91,30 @@ def test_what_is_wrong_is_said_with_exit_1(opsctl: Opsctl, folder: Path) -> None
     assert (code, broken.name in said) == (1, True)
     code, _, said = opsctl("restore", "--table", "evnets")
     assert (code, "events" in said) == (1, True)
+
+
+def test_ctrl_c_ends_a_restore_on_the_server_as_well(
+    opsctl: Opsctl, events: Connection, tmp_path: Path
+) -> None:
+    events.execute(SLOW)
+    program = Path(sys.executable).with_name("opsctl")
+    command = [str(program), "archive", "restore", "--table", "events"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as restoring:
+        _wait_until(events, 1)
+        restoring.send_signal(signal.SIGINT)
+        _, said = restoring.communicate(timeout=60)
+
+    assert (restoring.returncode, said.startswith("Interrupted.")) == (130, True), said
+    _wait_until(events, 0)
+    assert scalar(events, "SELECT count(*) FROM events") == 0
+    assert opsctl("verify")[0] == 0
+
+
+def _wait_until(connection: Connection, sleeping: int) -> None:
+    deadline = time.monotonic() + 60
+    while scalar(connection, SLEEPING) != sleeping:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_wrong_usage_is_said_with_exit_2(opsctl: Opsctl, monkeypatch: pytest.MonkeyPatch) -> None:
