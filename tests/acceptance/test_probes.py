@@ -1,14 +1,12 @@
 """Probes hurt nobody and are hurt by nothing: how soon live is answered, and what the database notices."""
 
-import os
 import shutil
-import signal
 import statistics
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +14,11 @@ import httpx
 import psycopg
 import pytest
 
-from ops_pipeline import database, embedded, keys
+from ops_pipeline import database, keys
 from ops_pipeline.maintenance import partitions
 from tests.acceptance.wire import Wire
+from tests.integration.api.outage import Outage
 from tests.integration.api.process import Api
-from tests.integration.api.proxy import Proxy
 
 FILL = """
 INSERT INTO audit_logs (event_type, action, status, details, created_at)
@@ -33,15 +31,15 @@ RECOVERY_SECONDS = 5.0
 LONGEST_SECONDS = 20.0
 """A connection is waited for 5 s, and a statement 12 s; nothing that is asked may take longer than both."""
 
+Situation = Callable[[Outage], AbstractContextManager[None]]
+
 
 @dataclass
 class World:
-    """An API over a server of its own, with a network between them that can be cut."""
+    """An API over a database that can be away."""
 
     api: Api
-    server: embedded.Server
-    folder: Path
-    proxy: Proxy
+    database: Outage
     key: str
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -49,78 +47,31 @@ class World:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
 
-    def processes(self) -> list[int]:
-        postmaster = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        return [postmaster, *map(int, children)]
-
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    with embedded.running(tmp_path / "postgres") as server:
-        url = server.url("app")
-        database.migrate(url)
-        with database.connect(url, "test") as connection:
+    with Outage.of_its_own(tmp_path / "postgres") as outage:
+        database.migrate(outage.direct)
+        with database.connect(outage.direct, "test") as connection:
             partitions.ensure_ahead(connection, "public.audit_logs")
             key = keys.create(connection, "all", ["admin"]).key
-        proxy = Proxy(server.port)
-        through = f"postgresql://postgres:{server.password}@127.0.0.1:{proxy.port}/app"
-        api = Api.start(tmp_path, through)
-        made = World(api, server, tmp_path / "postgres", proxy, key)
+        api = Api.start(tmp_path, outage.url)
+        made = World(api, outage, key)
         yield made
         made.over.set()
         if api.popen.poll() is None:
             api.popen.kill()
             api.popen.wait()
-        proxy.close()
 
 
-@contextmanager
-def well(_: World) -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def frozen(world: World) -> Iterator[None]:
-    stopped = world.processes()
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in stopped:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-
-@contextmanager
-def black_holed(world: World) -> Iterator[None]:
-    world.proxy.swallow()
-    try:
-        yield
-    finally:
-        world.proxy.let_through()
-
-
-@contextmanager
-def refusing(world: World) -> Iterator[None]:
-    with psycopg.connect(world.server.url("postgres"), autocommit=True) as session:
-        session.execute("ALTER DATABASE app ALLOW_CONNECTIONS false")
-        session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'")
-        try:
-            yield
-        finally:
-            session.execute("ALTER DATABASE app ALLOW_CONNECTIONS true")
-
-
-@pytest.mark.parametrize("situation", [well, refusing, frozen, black_holed])
+@pytest.mark.parametrize("situation", [Outage.none, Outage.refusing, Outage.frozen, Outage.black_holed])
 @pytest.mark.parametrize(
     ("rows", "seconds"), [(2_000, 1.0), pytest.param(200_000, 15.0, marks=pytest.mark.prove)]
 )
 def test_live_is_answered_while_everything_else_is_busy_or_away(
-    world: World, situation: Callable[[World], object], rows: int, seconds: float
+    world: World, situation: Situation, rows: int, seconds: float
 ) -> None:
-    with database.connect(world.server.url("app"), "test") as connection:
+    with database.connect(world.database.direct, "test") as connection:
         connection.execute(FILL, [rows])
     asking = [
         threading.Thread(target=_ask_again, args=(world, path))
@@ -131,7 +82,7 @@ def test_live_is_answered_while_everything_else_is_busy_or_away(
     for thread in asking:
         thread.start()
     time.sleep(0.5)
-    with situation(world):  # type: ignore[attr-defined]
+    with situation(world.database):
         took = _live(world.api, seconds)
     world.over.set()
     for thread in asking:
@@ -177,9 +128,9 @@ def test_as_many_probes_as_it_can_answer_reach_the_database_as_often_as_none(wor
 
 
 @pytest.mark.parametrize("away", [pytest.param(AWAY_SECONDS, marks=pytest.mark.prove)])
-@pytest.mark.parametrize("situation", [black_holed, refusing])
+@pytest.mark.parametrize("situation", [Outage.black_holed, Outage.refusing])
 def test_after_a_long_absence_it_is_ready_soon_and_answers(
-    world: World, situation: Callable[[World], object], away: float
+    world: World, situation: Situation, away: float
 ) -> None:
     longest, statuses = [0.0], set()
 
@@ -193,7 +144,7 @@ def test_after_a_long_absence_it_is_ready_soon_and_answers(
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with situation(world):  # type: ignore[attr-defined]
+    with situation(world.database):
         world.api.until(lambda: world.api.status("/health/ready") == 503)
         time.sleep(away)
     began = time.monotonic()
@@ -241,7 +192,7 @@ def _ask_again(world: World, path: str) -> None:
 
 
 def _statements(world: World) -> int:
-    with psycopg.connect(world.server.url("postgres"), autocommit=True) as session:
+    with psycopg.connect(world.database.server.url("postgres"), autocommit=True) as session:
         time.sleep(1.2)  # the statistics are written once a second
         row = session.execute(
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'app'"

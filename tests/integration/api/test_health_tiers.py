@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,10 @@ import httpx
 import psycopg
 import pytest
 
-from ops_pipeline import database, embedded, keys
+from ops_pipeline import database, keys
 from ops_pipeline.maintenance import partitions
+from tests.integration.api.outage import Outage
 from tests.integration.api.process import Api
-from tests.integration.api.proxy import Proxy
 
 PAGE = Path(__file__).parents[3] / "docs" / "health.md"
 RECOVERY_SECONDS = 5.0
@@ -56,12 +56,8 @@ class World:
     """An API, and what it depends on, all of which can be broken."""
 
     api: Api
-    proxy: Proxy
-    server: Path
+    database: Outage
     neighbours: dict[str, "Neighbour"]
-    admin: str
-    direct: str
-    dagster: str
     policies: Path
     authorization: dict[str, str]
 
@@ -74,11 +70,6 @@ class World:
 
         self.api.until(answers_as_expected, seconds)
 
-    def postgres(self) -> list[int]:
-        postmaster = int((self.server / "data" / "postmaster.pid").read_text().splitlines()[0])
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        return [postmaster, *map(int, children)]
-
 
 def tiers(api: Api) -> Answers:
     answers = [api.get(f"/health/{tier}") for tier in TIERS]
@@ -88,44 +79,38 @@ def tiers(api: Api) -> Answers:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("health")
-    with embedded.running(folder / "postgres") as server:
-        database.migrate(server.url("app"))
-        with database.connect(server.url("app"), "test") as connection:
+    with Outage.of_its_own(folder / "postgres") as outage:
+        database.migrate(outage.direct)
+        with database.connect(outage.direct, "test") as connection:
             partitions.ensure_ahead(connection, "audit_logs")
             key = keys.create(connection, "auditor", ["audit:read"]).key
-        with database.connect(server.url("dagster"), "test") as dagster:
+        with database.connect(outage.server.url("dagster"), "test") as dagster:
             dagster.execute(
                 "CREATE TABLE daemon_heartbeats (daemon_type text, timestamp timestamp);"
                 "INSERT INTO daemon_heartbeats VALUES ('SCHEDULER', now() + interval '1 day')"
             )
-        proxy = Proxy(server.port)
         neighbours = {name: Neighbour() for name in ("cache", "externalApi")}
         cache, external = (each.port for each in neighbours.values())
         api = Api.start(
             folder,
-            f"postgresql://postgres:{server.password}@127.0.0.1:{proxy.port}/app",
+            outage.url,
             faults=True,
             FAULT_SLOWLY="1",
-            OPS_DAGSTER_DATABASE_URL=server.url("dagster"),
+            OPS_DAGSTER_DATABASE_URL=outage.server.url("dagster"),
             OPS_CACHE_URL=f"redis://127.0.0.1:{cache}",
             OPS_EXTERNAL_API_URL=f"http://127.0.0.1:{external}/",
             OPS_PRESTOP_DELAY_SECONDS="3",
         )
         yield World(
             api,
-            proxy,
-            folder / "postgres",
+            outage,
             neighbours,
-            admin=server.url("postgres"),
-            direct=server.url("app"),
-            dagster=server.url("dagster"),
             policies=folder / "policies.yaml",
             authorization={"Authorization": f"Bearer {key}"},
         )
         if api.popen.poll() is None:
             api.popen.kill()
             api.popen.wait()
-        proxy.close()
 
 
 class Neighbour:
@@ -165,42 +150,8 @@ class Neighbour:
 
 
 @contextmanager
-def frozen(world: World) -> Iterator[None]:
-    processes = world.postgres()
-    for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in processes:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-
-@contextmanager
-def unreachable(world: World) -> Iterator[None]:
-    world.proxy.swallow()
-    try:
-        yield
-    finally:
-        world.proxy.let_through()
-
-
-@contextmanager
-def refused(world: World) -> Iterator[None]:
-    """The server is there and says no, as one that starts or stops does."""
-    with psycopg.connect(world.admin, autocommit=True) as session:
-        session.execute("ALTER DATABASE app ALLOW_CONNECTIONS false")
-        session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'")
-        try:
-            yield
-        finally:
-            session.execute("ALTER DATABASE app ALLOW_CONNECTIONS true")
-
-
-@contextmanager
 def without_schema(world: World) -> Iterator[None]:
-    with psycopg.connect(world.direct, autocommit=True) as session:
+    with psycopg.connect(world.database.direct, autocommit=True) as session:
         session.execute("ALTER TABLE audit_logs RENAME TO hidden")
         try:
             yield
@@ -218,7 +169,7 @@ def all_connections_busy(world: World) -> Iterator[None]:
             world.api.get("/api/admin/audit-logs", headers=world.authorization)
 
     readers = [threading.Thread(target=read) for _ in range(30)]
-    with psycopg.connect(world.direct) as session:
+    with psycopg.connect(world.database.direct) as session:
         session.execute("LOCK TABLE audit_logs")
         for reader in readers:
             reader.start()
@@ -232,7 +183,7 @@ def all_connections_busy(world: World) -> Iterator[None]:
 
 @contextmanager
 def silent_scheduler(world: World) -> Iterator[None]:
-    with psycopg.connect(world.dagster, autocommit=True) as session:
+    with psycopg.connect(world.database.server.url("dagster"), autocommit=True) as session:
         session.execute("UPDATE daemon_heartbeats SET timestamp = timestamp - interval '2 days'")
         try:
             yield
@@ -250,10 +201,10 @@ def missed_night(world: World) -> Iterator[None]:
         world.policies.unlink()
 
 
-FAULTS: dict[str, Callable[[World], object]] = {
-    "the database refuses connections": refused,
-    "the database is frozen": frozen,
-    "the network to the database swallows every packet": unreachable,
+FAULTS: dict[str, Callable[[World], AbstractContextManager[None]]] = {
+    "the database refuses connections": lambda world: world.database.refusing(),
+    "the database is frozen": lambda world: world.database.frozen(),
+    "the network to the database swallows every packet": lambda world: world.database.black_holed(),
     "our tables are missing": without_schema,
 }
 LATE = {
@@ -268,7 +219,7 @@ NEIGHBOURS = {"the cache is down": "cache", "the external API is down": "externa
 def test_without_its_database_it_is_alive_and_recovers_by_itself(world: World, situation: str) -> None:
     world.found("everything is there")
 
-    with FAULTS[situation](world):  # type: ignore[attr-defined]
+    with FAULTS[situation](world):
         world.found(situation)
         began = time.monotonic()
         answer = world.api.get("/api/admin/audit-logs", headers=world.authorization)
