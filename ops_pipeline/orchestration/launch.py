@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from ops_pipeline import policy, settings
-from ops_pipeline.orchestration import failure, gather, night
+from ops_pipeline.orchestration import failure, gather, ours
 from ops_pipeline.orchestration import instance as dagster_instance
 
 
@@ -26,7 +26,7 @@ class Run:
 def nightly_job() -> dg.JobDefinition:
     """The job as this environment has it; the processes of its steps build it again from here."""
     policies = policy.load(settings.load().policies)
-    return gather.definitions(policies).resolve_job_def(night.job_of_all(policies))
+    return gather.definitions(policies).resolve_job_def(ours.job_of_all(policies))
 
 
 def run_night(resolved: settings.Settings) -> Run:

@@ -7,9 +7,7 @@ import dagster as dg
 
 from ops_pipeline import policy
 from ops_pipeline.orchestration import house
-
-EVERY_DATABASE = "nightly_maintenance"
-"""The job of a whole fleet at once, which `opsctl run` starts; only where there are several databases."""
+from ops_pipeline.orchestration.ours import EVERY_DATABASE, job_of
 
 # Each step is a process of its own, so that it can be ended on its own; forked from one that has
 # imported everything, it starts in a tenth of a second. The in-process executor would start a step again
@@ -18,16 +16,6 @@ PRELOADED = {"preload_modules": ["ops_pipeline.orchestration.gather"]}
 EXECUTOR = dg.multiprocess_executor.configured(
     {"max_concurrent": 2, "start_method": {"forkserver": PRELOADED}}
 )
-
-
-def job_of(database: policy.Database) -> str:
-    """The database's nightly job; its schedule has the same name."""
-    return f"nightly_{database.name}"
-
-
-def job_of_all(policies: policy.Policies) -> str:
-    """The job that carries every policy of the file out."""
-    return job_of(policies.databases[0]) if len(policies.databases) == 1 else EVERY_DATABASE
 
 
 def definitions(policies: policy.Policies) -> dg.Definitions:

@@ -1,11 +1,23 @@
-"""Which of an instance's runs are runs of our policies, and of which databases."""
+"""What our jobs are called, and which of an instance's runs are runs of our policies."""
 
 import dagster as dg
 
 from ops_pipeline import policy
-from ops_pipeline.orchestration import night
+
+EVERY_DATABASE = "nightly_maintenance"
+"""The job of a whole fleet at once, which `opsctl run` starts; only where there are several databases."""
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+def job_of(database: policy.Database) -> str:
+    """The database's nightly job; its schedule has the same name."""
+    return f"nightly_{database.name}"
+
+
+def job_of_all(policies: policy.Policies) -> str:
+    """The job that carries every policy of the file out."""
+    return job_of(policies.databases[0]) if len(policies.databases) == 1 else EVERY_DATABASE
 
 
 def databases_of(policies: policy.Policies, run: dg.DagsterRun) -> list[policy.Database]:
@@ -14,10 +26,8 @@ def databases_of(policies: policy.Policies, run: dg.DagsterRun) -> list[policy.D
     A nightly job says so by its name. What a person starts from the asset graph, and what a backfill
     starts, says so by its assets.
     """
-    if run.job_name == night.EVERY_DATABASE:
+    if run.job_name == EVERY_DATABASE:
         return list(policies.databases)
     selected = {key.path[0] for key in run.asset_selection or ()}
     selected |= {check.asset_key.path[0] for check in run.asset_check_selection or ()}
-    return [
-        each for each in policies.databases if run.job_name == night.job_of(each) or each.name in selected
-    ]
+    return [each for each in policies.databases if run.job_name == job_of(each) or each.name in selected]
