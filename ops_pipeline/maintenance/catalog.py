@@ -73,12 +73,6 @@ def array_types(
     )
 
 
-def collations(connection: Connection, table: Relation, columns: Sequence[str]) -> tuple[int, ...]:
-    """For each named column the collation it is sorted by, 0 where its type has none."""
-    values = {"oid": table.oid, "columns": list(columns)}
-    return tuple(oid for (oid,) in connection.execute(sql.get("catalog/collations"), values))
-
-
 def index_on(connection: Connection, table: Relation, columns: Sequence[str]) -> tuple[str, ...] | None:
     """The columns in the order of a sorted, whole, valid index that begins with just those; None: no such."""
     values = {"oid": table.oid, "columns": list(columns)}
@@ -105,6 +99,13 @@ def heaps(connection: Connection, table: Relation, column: str) -> list[Heap]:
 def dead_tuples(connection: Connection, table: Relation) -> int:
     """Dead row versions that wait for VACUUM, this session's own last statements included."""
     return _tuples(connection, table)[0]
+
+
+def expected_rows(connection: Connection, table: Relation) -> int:
+    """How many rows PostgreSQL expects the table to have, by its statistics and size."""
+    statement = compose.SQL(sql.get("catalog/expected_rows")).format(table=table.identifier)
+    (plan,) = scalar(connection, statement)
+    return int(plan["Plan"]["Plan Rows"])
 
 
 def live_tuples(connection: Connection, table: Relation) -> int:

@@ -13,7 +13,7 @@ import sql
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, scalar
 from ops_pipeline.maintenance import catalog, holds, references
-from ops_pipeline.maintenance.orphans import indexes, reference, track, windows
+from ops_pipeline.maintenance.orphans import indexes, marking, reference, track
 from ops_pipeline.maintenance.retention import method
 from ops_pipeline.maintenance.retention.expired import cutoff as cutoff_now
 from ops_pipeline.maintenance.retention.expired import expired
@@ -131,9 +131,11 @@ def _orphans(connection: Connection, rule: policy.Orphans, limit_seconds: float)
         unset=unset,
     )
     counted = question.count("plan/orphaned", limit_seconds) or question.estimate()
-    walk, why = windows.best(connection, of)
+    search = marking.search(connection, of)
     advice = tuple(indexes.missing(connection, of)) + tuple(track.advice(connection, rule))
-    return replace(question.completed(rule, counted), method=walk.name, why=why, advice=advice)
+    return replace(
+        question.completed(rule, counted), method=search.children.name, why=search.why, advice=advice
+    )
 
 
 def _vacuum(connection: Connection, rule: policy.Vacuum) -> Planned:
@@ -176,7 +178,7 @@ class _Question:
 
     def estimate(self) -> Planned:
         """What a sample of the table says. Where not even that can be had, everything may go."""
-        total = self._expected_rows()
+        total = catalog.expected_rows(self._connection, self._table)
         seen = self._sample(total)
         sampled, goes, held, unset = seen if seen is not None and seen[0] > 0 else (1, 1, 0, 0)
         share = _fraction(goes, sampled)
@@ -271,11 +273,6 @@ class _Question:
         )
         rows = self._within(SAMPLE_SECONDS, statement)
         return None if rows is None else rows[0]
-
-    def _expected_rows(self) -> int:
-        statement = compose.SQL(sql.get("plan/estimate")).format(table=self._table.identifier)
-        (plan,) = scalar(self._connection, statement)
-        return int(plan["Plan"]["Plan Rows"])
 
     def _sizes(self) -> dict[int, tuple[str, int]]:
         rows = self._connection.execute(sql.get("plan/sizes"), {"oid": self._table.oid})

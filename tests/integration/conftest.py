@@ -7,7 +7,7 @@ import pytest
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection
-from ops_pipeline.maintenance.orphans.windows import MissingParents, ReferenceWindows
+from ops_pipeline.maintenance.orphans.windows import Children, MarkedOrphans, MissingParents
 from ops_pipeline.maintenance.windows import Sizes
 from ops_pipeline.maintenance.windows.blocks import BlockRanges
 from ops_pipeline.maintenance.windows.keys import KeyWindows
@@ -56,7 +56,8 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BlockRanges, "sizes", Sizes(8, 8, 8))
     monkeypatch.setattr(KeyWindows, "sizes", Sizes(100, 100, 100))
     monkeypatch.setattr(TimeSlices, "sizes", Sizes(100, 100, 100))
-    monkeypatch.setattr(ReferenceWindows, "sizes", Sizes(500, 500, 500))
+    monkeypatch.setattr(Children, "sizes", Sizes(8, 8, 8))
+    monkeypatch.setattr(MarkedOrphans, "sizes", Sizes(100, 100, 100))
     monkeypatch.setattr(MissingParents, "sizes", Sizes(100, 100, 100))
 
 

@@ -1,76 +1,82 @@
-"""A window's orphans marked: the parents they miss are listed, and nothing is removed."""
+"""A window's orphans marked: where they lie and which parents they miss is listed, and nothing is removed."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import sql as compose
 
 import sql
 from ops_pipeline.database import Connection, row, scalar
+from ops_pipeline.maintenance import catalog
 from ops_pipeline.maintenance.history import Batch, Record
 from ops_pipeline.maintenance.orphans.reference import Reference
+from ops_pipeline.maintenance.orphans.windows import Children, ChildrenBesideAll
 from ops_pipeline.maintenance.removal import Terms, limits, notes
 from ops_pipeline.maintenance.windows import Window, listed
 
-TARGET_SECONDS = 1.0
+TARGET_SECONDS = 5.0
 """How long a window should take. Nobody waits behind it, so it may be longer than one that removes."""
 WORK_MEM = "64MB"
-"""For a hash of the parents where no index serves; PostgreSQL's default would spill at 100,000 of them."""
+"""For a hash of the parents, which may take twice that; by its default PostgreSQL would spill at 100,000."""
+HASHED_PARENTS = 1_500_000
+"""Up to so many are read into a hash for each window: that takes half a second and fits `WORK_MEM`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How the orphans of a table are found, and why so."""
+
+    children: Children
+    why: str
+
+    @property
+    def by_key(self) -> bool:
+        """Each parent that a window names is looked up, instead of reading all of them."""
+        return not isinstance(self.children, ChildrenBesideAll)
+
+
+def search(connection: Connection, reference: Reference) -> Search:
+    """How to find the orphans of that reference, by what the statistics say of its parent."""
+    parents = catalog.expected_rows(connection, reference.parent)
+    if reference.parent_index is None or parents <= HASHED_PARENTS:
+        why = f"{reference.parent} is small enough to be read beside each"
+        return Search(ChildrenBesideAll(connection, reference, parents), why)
+    why = f"{reference.parent} has about {parents:,} rows, so that its index is asked instead of all of it"
+    return Search(Children(connection, reference), why)
 
 
 @dataclass(frozen=True, slots=True)
 class Marking:
-    """Stands where a remover does. `by_blocks`: keeps as well in which blocks the orphans are."""
+    """Stands where a remover does. `by_key`: as `Search` has it."""
 
     connection: Connection
     record: Record
     reference: Reference
-    by_blocks: bool
+    by_key: bool
 
     def remove(self, window: Window, terms: Terms) -> int:
-        """Lists the parents that the window's orphans miss, and says how many orphans that are."""
+        """Lists the window's orphans, and says how many they are."""
+        planning = {"work_mem": WORK_MEM, "all_parents": "off" if self.by_key else "on"}
+        values = {"policy": self.reference.policy, "heap": window.heap.oid}
         with self.connection.transaction():
             *_, wal = row(self.connection, *limits(terms, synchronous_commit=False))
-            self.connection.execute(
-                sql.get("orphans/planning"),
-                {"work_mem": WORK_MEM, "nestloop": "on" if self.by_blocks else "off"},
-            )
-            marked = int(scalar(self.connection, self._statement(window), self._values(window)))
+            self.connection.execute(sql.get("orphans/planning"), planning)
+            marked = int(scalar(self.connection, self._statement(window), values))
             for note in notes(self.record, Batch(window.examined, 0, wal=wal), window, terms):
                 self.connection.execute(*note)
         return marked
 
-    def arrange(self) -> None:
-        """Lists what was found by an index once more, in the order in which the children lie."""
-        if self.by_blocks:
-            return
-        statement = compose.SQL(sql.get("orphans/arrange")).format(
-            keys=listed(self.reference.keys),
-            arrays=self.reference.unnested,
-            child=self.reference.child.identifier,
-            same_key=self.reference.same_key,
-            gathered=self.reference.gathered,
-        )
-        with self.connection.transaction():
-            self.connection.execute(sql.get("orphans/planning"), {"work_mem": WORK_MEM, "nestloop": "on"})
-            self.connection.execute(statement, {"policy": self.reference.policy})
-
     def _statement(self, window: Window) -> compose.Composed:
-        return compose.SQL(sql.get("orphans/mark")).format(
+        keys = listed(self.reference.keys)
+        found = "orphans/orphaned_by_key" if self.by_key else "orphans/orphaned_by_row"
+        orphaned = compose.SQL(sql.get(found)).format(
+            keys=keys,
             keys_of_row=self.reference.keys_of_row,
             heap=window.heap.identifier,
-            condition=window.condition,
+            window=window.condition,
             grouped=listed(self.reference.of_row),
-            arrays=self.reference.gathered,
+            missing=self.reference.missing,
+            key_missing=self.reference.key_missing,
         )
-
-    def _values(self, window: Window) -> dict[str, Any]:
-        heap, first_block, end_block = None, None, None
-        if self.by_blocks:
-            heap, (_, _, end_block, first_block) = window.heap.oid, window.position
-        return {
-            "policy": self.reference.policy,
-            "heap": heap,
-            "first_block": first_block,
-            "end_block": end_block,
-        }
+        return compose.SQL(sql.get("orphans/mark")).format(
+            keys=self.reference.gathered_once, orphaned=orphaned
+        )

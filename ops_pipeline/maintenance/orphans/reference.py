@@ -11,15 +11,13 @@ from ops_pipeline.database import Connection, scalar
 from ops_pipeline.maintenance import catalog
 from ops_pipeline.maintenance.windows import both, doomed, listed
 
-NOTHING_ELSE = compose.SQL("true")
-
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A child's columns that name a parent, and the parent's by which it is named, in the same order.
 
     `child_index`, `parent_index`: those columns in the order of an index that begins with them, if there is
-    one. `arrays`: the types that hold many values of each column. `one_order`: both tables sort them alike.
+    one. `arrays`: the types that hold many values of each column.
     """
 
     policy: str
@@ -30,7 +28,6 @@ class Reference:
     parent_columns: tuple[str, ...]
     parent_index: tuple[str, ...] | None
     arrays: tuple[tuple[str, str], ...]
-    one_order: bool
     null_is_orphan: bool
 
     @property
@@ -48,19 +45,20 @@ class Reference:
         """No parent has the listed key, for `refers_to`: asked once for all the children of a key."""
         keys = [compose.SQL("key.{}").format(key) for key in self.keys]
         return compose.SQL(sql.get("orphans/missing")).format(
-            parent=self.parent.identifier, same_key=_equal(self._of_parent(), keys), bounds=NOTHING_ELSE
+            parent=self.parent.identifier, same_key=_equal(self._of_parent(), keys)
         )
 
-    def missing(self, bounds: compose.Composable = NOTHING_ELSE) -> compose.Composed:
-        """No parent has the key that the row refers to. `bounds`: where that parent would be."""
+    @property
+    def missing(self) -> compose.Composed:
+        """No parent has the key that the row refers to."""
         return compose.SQL(sql.get("orphans/missing")).format(
-            parent=self.parent.identifier, same_key=_equal(self._of_parent(), self.of_row), bounds=bounds
+            parent=self.parent.identifier, same_key=_equal(self._of_parent(), self.of_row)
         )
 
     @property
     def orphaned(self) -> compose.Composed:
         """The row is an orphan at this moment."""
-        without_parent = both(self.refers, self.missing())
+        without_parent = both(self.refers, self.missing)
         if not self.null_is_orphan:
             return without_parent
         return compose.SQL("({}) OR ({})").format(self.refers_to_nobody, without_parent)
@@ -104,6 +102,13 @@ class Reference:
         return listed(compose.SQL("array_agg({})::text").format(key) for key in self.keys)
 
     @property
+    def gathered_once(self) -> compose.Composed:
+        """As `gathered`, each key once; where it has several parts, once for each row that has it."""
+        if len(self.keys) > 1:
+            return self.gathered
+        return compose.SQL("array_agg(DISTINCT {})::text").format(self.keys[0])
+
+    @property
     def unnested(self) -> compose.Composed:
         """Those arrays again, for `unnest`."""
         return listed(
@@ -119,7 +124,6 @@ def of(connection: Connection, rule: policy.Orphans) -> Reference:
     """The rule's reference, by what the catalog says now. Raises LookupError when a table is missing."""
     child = catalog.relation(connection, rule.table)
     parent = catalog.relation(connection, rule.parent)
-    of_child = catalog.collations(connection, child, rule.columns)
     return Reference(
         rule.name,
         child,
@@ -129,7 +133,6 @@ def of(connection: Connection, rule: policy.Orphans) -> Reference:
         rule.parent_columns,
         catalog.index_on(connection, parent, rule.parent_columns),
         catalog.array_types(connection, child, rule.columns),
-        of_child == catalog.collations(connection, parent, rule.parent_columns),
         rule.null_is_orphan,
     )
 
@@ -137,7 +140,7 @@ def of(connection: Connection, rule: policy.Orphans) -> Reference:
 def unattended(connection: Connection, reference: Reference) -> int:
     """How many orphans there are that no run has marked yet and no trigger has recorded."""
     known = reference.refers_to(compose.SQL("missing.keys IS NOT NULL"))
-    without_parent = both(reference.refers, reference.missing(), compose.SQL("NOT {}").format(known))
+    without_parent = both(reference.refers, reference.missing, compose.SQL("NOT {}").format(known))
     if not reference.null_is_orphan:
         return rows(connection, reference, without_parent)
     return rows(

@@ -8,15 +8,13 @@ from ops_pipeline import policy
 from ops_pipeline.database import Connection, scalar
 from ops_pipeline.maintenance import catalog
 from ops_pipeline.maintenance.orphans import grace, reference, track
-from ops_pipeline.maintenance.orphans.marking import TARGET_SECONDS, Marking
+from ops_pipeline.maintenance.orphans.marking import TARGET_SECONDS, Marking, Search, search
 from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.maintenance.orphans.ripe import Ripe
 from ops_pipeline.maintenance.orphans.track import Source
-from ops_pipeline.maintenance.orphans.windows import OrphansByBlocks, best
 from ops_pipeline.maintenance.pace import Pace
 from ops_pipeline.maintenance.result import COMPLETED, Work
 from ops_pipeline.maintenance.sweep import Run, Sweep
-from ops_pipeline.maintenance.windows import Walk
 from ops_pipeline.settings import Settings
 
 
@@ -55,18 +53,18 @@ class _Night:
 
     def work(self) -> Work:
         grace.tick(self.connection, self.rule)
-        walk, why = best(self.connection, self.reference)
-        interrupted = self._is_interrupted(walk)
+        by = search(self.connection, self.reference)
+        interrupted = self._is_interrupted(by)
         if interrupted:
             rest = Source("sweep", "an earlier run had begun it", begins=False)
-            if (reason := self._sweep(walk, rest)) != COMPLETED:
+            if (reason := self._sweep(by, rest)) != COMPLETED:
                 return Work(reason, None)
         if (ended := self.ripe.remove()) is not None:
             return ended
         if not interrupted and not self._was_swept():
             source = track.source(self.connection, self.rule, self.reference)
-            self._note(walk, why, source)
-            if source.name == "sweep" and (reason := self._sweep(walk, source)) != COMPLETED:
+            self._note(by, source)
+            if source.name == "sweep" and (reason := self._sweep(by, source)) != COMPLETED:
                 return Work(reason, None)
         if (waits_for := grace.over_in_time(self.run, self.rule)) is not None:
             self.details["waits_for"] = waits_for
@@ -74,22 +72,22 @@ class _Night:
             return self.ripe.done()
         return self.ripe.remove() or self.ripe.done()
 
-    def _is_interrupted(self, walk: Walk) -> bool:
-        values = {"policy": self.rule.name, "walk": walk.name}
+    def _is_interrupted(self, by: Search) -> bool:
+        values = {"policy": self.rule.name, "walk": by.children.name}
         return self.connection.execute(sql.get("history/load_position"), values).fetchone() is not None
 
     def _was_swept(self) -> bool:
         return bool(scalar(self.connection, sql.get("orphans/swept"), {"policy": self.rule.name}))
 
-    def _sweep(self, walk: Walk, source: Source) -> str:
-        """Lists the parents that are missing; says why it ended."""
+    def _sweep(self, by: Search, source: Source) -> str:
+        """Lists the orphans there are; says why it ended."""
         if source.begins:
             track.sweep_begins(self.connection, self.rule, source)
-        marking = Marking(self.connection, self.run.record, self.reference, isinstance(walk, OrphansByBlocks))
-        sweep = Sweep(self.run, walk, marking, Pace(walk.sizes, TARGET_SECONDS), deed="marked", once=True)
+        marking = Marking(self.connection, self.run.record, self.reference, by.by_key)
+        pace = Pace(by.children.sizes, TARGET_SECONDS)
+        sweep = Sweep(self.run, by.children, marking, pace, deed="marked", once=True)
         if (reason := sweep.work_through()) != COMPLETED:
             return reason
-        marking.arrange()
         grace.tick(self.connection, self.rule)
         self.details |= track.sweep_ended(self.connection, self.rule, self.reference)
         if unrecorded := self.details.get("unrecorded"):
@@ -99,10 +97,11 @@ class _Night:
             )
         return COMPLETED
 
-    def _note(self, walk: Walk, why: str, source: Source) -> None:
+    def _note(self, by: Search, source: Source) -> None:
         self.details["source"] = source.name
         self.details["source_reason"] = source.reason
-        method = (
-            f"{walk.name}: {why}" if source.name == "sweep" else f"record of deleted parents: {source.reason}"
-        )
+        if source.name == "sweep":
+            method = f"{by.children.name}: {by.why}"
+        else:
+            method = f"record of deleted parents: {source.reason}"
         self.connection.execute(sql.get("orphans/note_method"), {"id": self.run.record.id, "method": method})

@@ -15,14 +15,19 @@ from ops_pipeline.maintenance import catalog, guard, holds, references
 from ops_pipeline.maintenance.orphans import grace, reference, track
 from ops_pipeline.maintenance.orphans.grace import Standing
 from ops_pipeline.maintenance.orphans.reference import Reference
-from ops_pipeline.maintenance.orphans.windows import MissingParents, MissingParentsByBlocks, NullReferences
+from ops_pipeline.maintenance.orphans.windows import (
+    MarkedOrphans,
+    MissingParents,
+    MissingParentsByBlocks,
+    NullReferences,
+)
 from ops_pipeline.maintenance.pace import Pace
 from ops_pipeline.maintenance.planned import Planned
 from ops_pipeline.maintenance.removal import Remover, archiving
 from ops_pipeline.maintenance.removal.deleting import Deleting
 from ops_pipeline.maintenance.result import COMPLETED, Work
 from ops_pipeline.maintenance.sweep import Run, Sweep
-from ops_pipeline.maintenance.windows import Walk, both
+from ops_pipeline.maintenance.windows import Walk, both, listed
 from ops_pipeline.settings import Settings
 
 MANY_CHILDREN = 100_000
@@ -47,6 +52,7 @@ class Ripe:
     settings: Settings
     left: int = 0
     approval: str | None = None
+    _removed: int = 0
 
     def remove(self) -> Work | None:
         """Removes what may go. None: all of it is gone that could; else how the run ends."""
@@ -82,15 +88,15 @@ class Ripe:
         if not verdict.allowed:
             return Work(verdict.message, due, plan=verdict.plan)
         self.approval = verdict.approval or self.approval
-        removed = 0
+        self._removed = 0
         with self._remover(verdict.planned) as (remover, seconds):
             for walk in self._walks(now, older, nulls):
                 sweep = Sweep(replace(self.run, planned=due), walk, remover, Pace(walk.sizes, seconds))
                 reason = sweep.work_through()
-                removed += sweep.removed
+                self._removed += sweep.removed
                 if reason != COMPLETED:
                     return Work(reason, self._still_there(now, older))
-        self.left = self._still_there(now, older) if removed < due else 0
+        self.left = self._still_there(now, older) if self._removed < due else 0
         return None
 
     def _planned(self, due: int) -> Planned:
@@ -120,24 +126,45 @@ class Ripe:
             yield Deleting(self._connection, self.run.record, child), self.settings.batch_target_seconds
 
     def _walks(self, now: Standing, older: compose.Composed, nulls: int) -> Iterator[Walk]:
-        goes = both(older, self.reference.missing())
-        by_index = compose.SQL("missing.heap IS NULL AND missing.rows <= {}").format(
-            compose.Literal(MANY_CHILDREN)
-        )
-        # Without an index only the blocks tell where to look, and a sweep has noted them.
-        others: compose.Composable = both(_ripe(now), compose.SQL("missing.heap IS NOT NULL"))
+        """The ways to what may go, each of which is gone before the next is asked for."""
+        marked = both(_ripe(now), compose.SQL("missing.places IS NOT NULL"))
+        if (orphans := self._children(marked)) > 0:
+            yield MarkedOrphans(self._connection, self.reference, marked, older)
+            if self._removed < orphans:
+                self._look_for_moved(marked)
         if self.reference.child_index is not None:
-            few = both(_ripe(now), by_index)
-            yield MissingParents(self._connection, self.reference, few, older)
-            others = both(_ripe(now), compose.SQL("({}) IS NOT TRUE").format(by_index))
-        if self._are_any(others):
-            yield MissingParentsByBlocks(self._connection, self.reference, others, goes)
+            by_index = compose.SQL("missing.rows <= {}").format(compose.Literal(MANY_CHILDREN))
+            keys_only = both(_ripe(now), compose.SQL("missing.places IS NULL"))
+            yield MissingParents(self._connection, self.reference, both(keys_only, by_index), older)
+            many = both(keys_only, compose.SQL("NOT {}").format(by_index))
+            if self._children(many) > 0:
+                goes = both(older, self.reference.missing)
+                yield MissingParentsByBlocks(self._connection, self.reference, many, goes)
         if nulls:
             yield NullReferences(self._connection, self.reference, older)
 
-    def _are_any(self, listed: compose.Composable) -> bool:
-        statement = compose.SQL(sql.get("orphans/any_missing")).format(listed=listed)
-        return bool(scalar(self._connection, statement, {"policy": self.rule.name}))
+    def _look_for_moved(self, marked: compose.Composable) -> None:
+        """Some were not where they had been seen: those that were changed since are looked for by index.
+
+        Without an index the next sweep finds them again.
+        """
+        if self.reference.child_index is None:
+            return
+        statement = compose.SQL(sql.get("orphans/moved")).format(
+            listed=marked,
+            keys=listed(self.reference.keys),
+            arrays=self.reference.unnested,
+            child=self.reference.child.identifier,
+            same_key=self.reference.same_key,
+            key_missing=self.reference.key_missing,
+            gathered=self.reference.gathered,
+        )
+        self._connection.execute(statement, {"policy": self.rule.name})
+
+    def _children(self, which: compose.Composable) -> int:
+        """How many children the missing parents listed in those rows have."""
+        statement = compose.SQL(sql.get("orphans/children")).format(listed=which)
+        return int(scalar(self._connection, statement, {"policy": self.rule.name}))
 
     def _nulls(self, older: compose.Composed) -> int:
         return reference.rows(self._connection, self.reference, both(self.reference.refers_to_nobody, older))
@@ -148,7 +175,7 @@ class Ripe:
             return
         statement = compose.SQL(sql.get("orphans/count_children")).format(
             arrays=self.reference.unnested,
-            keys=compose.SQL(", ").join(self.reference.keys),
+            keys=listed(self.reference.keys),
             child=self.reference.child.identifier,
             same_key=self.reference.same_key,
         )
@@ -161,7 +188,7 @@ class Ripe:
     def _still_there(self, now: Standing, older: compose.Composed) -> int:
         """Orphans that may go and are still there: they were locked, or the run stopped."""
         child = self.reference.child
-        due = both(self.reference.refers_to(_ripe(now)), older, self.reference.missing())
+        due = both(self.reference.refers_to(_ripe(now)), older, self.reference.missing)
         if self.rule.null_is_orphan:
             nulls = both(self.reference.refers_to_nobody, older)
             due = compose.SQL("(({}) OR ({}))").format(due, nulls)

@@ -104,7 +104,7 @@ def settle(connection: Connection, reference: Reference, by: Any) -> None:
         keys=listed(reference.keys),
         child=reference.child.identifier,
         same_key=reference.same_key,
-        missing=reference.missing(),
+        missing=reference.missing,
     )
     connection.execute(statement, {"policy": reference.policy, "by": by})
 

@@ -73,6 +73,43 @@ def test_a_young_child_of_a_long_missing_parent_has_a_grace_of_its_own(
     assert (perform(memories, patient).removed, _orphans(memories)) == (1, 1)
 
 
+def test_an_orphan_that_was_changed_since_it_was_seen_goes_once_that_is_long_ago(
+    memories: Connection, patient: policy.Orphans
+) -> None:
+    perform(memories, patient)
+    memories.execute("UPDATE memories SET content = 'elsewhere' WHERE session_id = %s", [ORPHAN])
+    an_hour_later(memories)
+    assert perform(memories, patient).removed == 0, "it was changed within the grace"
+
+    perform(memories, patient)
+    memories.execute("UPDATE memories SET content = 'again' WHERE session_id = %s", [ORPHAN])
+    perform(memories, patient)  # takes note that the change is over
+    an_hour_later(memories)
+    result = perform(memories, patient)
+
+    assert (result.removed, result.left, _orphans(memories)) == (1, 0, 0)
+
+
+def test_a_row_that_has_taken_the_place_of_an_orphan_stays(
+    memories: Connection, patient: policy.Orphans
+) -> None:
+    where = "SELECT ctid::text FROM memories WHERE session_id = %s"
+    perform(memories, patient)
+    place = scalar(memories, where, [ORPHAN])
+    memories.execute("DELETE FROM memories WHERE session_id = %s", [ORPHAN])
+    memories.execute("VACUUM (INDEX_CLEANUP ON) memories")
+    another = "00000000-0000-0000-0000-00000000000b"
+    memories.execute("INSERT INTO memories (session_id) VALUES (%s)", [another])
+    assert scalar(memories, where, [another]) == place
+    perform(memories, patient)  # takes note that it was written
+    an_hour_later(memories)
+
+    result = perform(memories, patient)
+
+    assert (result.removed, result.details["in_grace"]) == (0, 1), "nobody had seen it without its parent"
+    assert scalar(memories, where, [another]) == place
+
+
 def test_a_child_that_finds_a_parent_while_we_wait_for_its_lock_stays(
     memories: Connection, patient: policy.Orphans, url: str
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection
-from ops_pipeline.maintenance.orphans import triggers
+from ops_pipeline.maintenance.orphans import marking, triggers
 from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.maintenance.planned import plan_one
 
@@ -67,12 +67,22 @@ def _ids(connection: Connection, table: str) -> list[int]:
     return [n for (n,) in connection.execute(f'SELECT id FROM "{table}" ORDER BY id')]  # noqa: S608
 
 
-@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize(
+    ("indexed", "hashed"), [(True, marking.HASHED_PARENTS), (False, marking.HASHED_PARENTS), (False, 0)]
+)
 @QUIETLY
 @given(rows=ROWS, nulls_go=st.booleans())
 def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_night(
-    connection: Connection, rules: Rules, small_batches: None, indexed: bool, rows: Rows, nulls_go: bool
+    connection: Connection,
+    rules: Rules,
+    small_batches: None,
+    monkeypatch: pytest.MonkeyPatch,
+    indexed: bool,
+    hashed: int,
+    rows: Rows,
+    nulls_go: bool,
 ) -> None:
+    monkeypatch.setattr(marking, "HASHED_PARENTS", hashed)
     rows.write(connection, indexed=indexed)
     of_c, of_b = (
         "{table: c, column: b, references: B.id, grace: 0 seconds}",
@@ -108,7 +118,7 @@ def test_the_record_of_deleted_parents_ends_where_a_sweep_would(
     with connection.cursor() as cursor:
         same = 'tenant IS NOT DISTINCT FROM %s AND "Ref" IS NOT DISTINCT FROM %s'
         cursor.executemany(f"DELETE FROM a WHERE {same}", list(gone))  # noqa: S608  # noqa: S608
-        moving = f"UPDATE a SET tenant = coalesce(tenant, 0) + 10 WHERE {same}"  # noqa: S608
+        moving = f"UPDATE a SET tenant = coalesce(tenant, 5) + 10 WHERE {same}"  # noqa: S608
         cursor.executemany(moving, list(moved))
     rows.a -= gone | moved
 

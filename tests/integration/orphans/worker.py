@@ -7,13 +7,13 @@ from pathlib import Path
 
 from ops_pipeline import policy
 from ops_pipeline.database import connect
-from ops_pipeline.maintenance.orphans.windows import MissingParents, ReferenceWindows
+from ops_pipeline.maintenance.orphans.windows import Children, MarkedOrphans
 from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.maintenance.windows import Sizes
 
 url, policies = sys.argv[1], Path(sys.argv[2])
-ReferenceWindows.sizes = Sizes(500, 500, 500)
-MissingParents.sizes = Sizes(100, 100, 100)
+Children.sizes = Sizes(8, 8, 8)
+MarkedOrphans.sizes = Sizes(100, 100, 100)
 (rule,) = (each for each in policy.load(policies).databases[0].policies if isinstance(each, policy.Orphans))
 with connect(url, "worker") as connection:
     sys.stdout.write("ready\n")

@@ -1,0 +1,12 @@
+-- A window's orphans in the order in which they lie, each parent that it names looked up once, whatever the number
+-- of parents.
+SELECT {keys}, place
+FROM (
+  SELECT {keys_of_row}, array_agg(doomed.ctid) AS places
+  FROM {heap} AS doomed
+  WHERE {window}
+  GROUP BY {grouped}
+) AS key
+CROSS JOIN LATERAL unnest(key.places) AS place
+WHERE {key_missing}
+ORDER BY place
