@@ -26,7 +26,7 @@ TABLE = """
 SELECT relacl::text, pg_get_userbyid(relowner), obj_description(oid, 'pg_class'),
        (SELECT array_agg(pg_get_constraintdef(oid) ORDER BY conname) FROM pg_constraint
         WHERE conrelid = c.oid AND contype IN ('c', 'f')),
-       (SELECT array_agg(indexrelid::regclass::text ORDER BY 1) FROM pg_index
+       (SELECT array_agg(indexrelid::regclass::text ORDER BY indexrelid::regclass::text) FROM pg_index
         WHERE indrelid = c.oid AND NOT indexrelid::regclass::text ~ 'idx_'),
        (SELECT array_agg(tgname ORDER BY 1) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
 FROM pg_class c WHERE oid = %(table)s::regclass
