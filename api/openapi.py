@@ -168,6 +168,16 @@ class PlannedTable(msgspec.Struct, frozen=True):
     index_bloat: Bloat | None = None
 
 
+class PlannedIndex(msgspec.Struct, frozen=True):
+    """A B-tree past the threshold, or what an interrupted rebuild has left, and what is done with it."""
+
+    index: str
+    table: str
+    action: Literal["rebuild", "drop", "leave"]
+    reason: str
+    bloat: Bloat | None = None
+
+
 class PlannedPolicy(msgspec.Struct, frozen=True):
     """What one policy would do, in rows; or the `problem` why that cannot be said, and no numbers.
 
@@ -199,6 +209,7 @@ class PlannedPolicy(msgspec.Struct, frozen=True):
     stops: list[str] = []
     advice: list[str] = []
     tables: list[PlannedTable] = []
+    indexes: list[PlannedIndex] = []
 
 
 class PlanPage(msgspec.Struct, frozen=True):

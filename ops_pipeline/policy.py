@@ -105,12 +105,21 @@ class Orphans:
 
 
 @dataclass(frozen=True, slots=True)
+class Reindex:
+    """B-trees of at least `min_size` bytes, of which the share `bloat` is wasted, are built anew."""
+
+    bloat: float
+    min_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Vacuum:
     """VACUUM, with ANALYZE where asked, of the named tables or of all.
 
     `mode`: those that need it, or everything. `parallel`: workers for indexes, None as the server
     decides. `buffer_usage_limit`: a size as PostgreSQL reads it, from version 16. `cost_delay`:
-    milliseconds that VACUUM rests for each `vacuum_cost_limit` of work.
+    milliseconds that VACUUM rests for each `vacuum_cost_limit` of work. `reindex`: which indexes are built
+    anew after it, None is no index; `throttle` is what that waits for, and VACUUM does not.
     """
 
     database: str
@@ -122,6 +131,8 @@ class Vacuum:
     parallel: int | None
     buffer_usage_limit: str | None
     cost_delay: float
+    reindex: Reindex | None
+    throttle: Throttle
     place: Place = field(compare=False, repr=False)
 
     kind: ClassVar[str] = "vacuum"
@@ -217,7 +228,7 @@ def _database(name: str, model: DatabaseSection, night: ScheduleSection, place: 
         ]
     )
     if model.vacuum is not None:
-        policies.append(_vacuum(name, model.vacuum, place / "vacuum"))
+        policies.append(_vacuum(name, model.vacuum, throttle, place / "vacuum"))
     _refuse_repeats(policies)
     schedule = Schedule(night.cron, night.timezone)
     return Database(name, model.url, schedule, tuple(policies), place)
@@ -274,7 +285,7 @@ def _bare(table: str) -> str:
     return table.removeprefix("public.")
 
 
-def _vacuum(database: str, rule: VacuumRule, place: Place) -> Vacuum:
+def _vacuum(database: str, rule: VacuumRule, throttle: Throttle, place: Place) -> Vacuum:
     return Vacuum(
         database,
         tables=rule.tables,
@@ -285,6 +296,8 @@ def _vacuum(database: str, rule: VacuumRule, place: Place) -> Vacuum:
         parallel=rule.parallel,
         buffer_usage_limit=rule.buffer_usage_limit,
         cost_delay=rule.cost_delay or 0.0,
+        reindex=Reindex(**dict(rule.reindex)) if rule.reindex is not None else None,
+        throttle=throttle,
         place=place,
     )
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -193,6 +193,24 @@ def _cost_delay(value: object) -> float:
     return float(match.group(1))
 
 
+def _bloat(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0.1 <= value <= 0.95:
+        return float(value)
+    raise PydanticCustomError(
+        "bloat", "write the share of an index that is bloat, between 0.1 and 0.95, for example 0.5"
+    )
+
+
+def _index_size(value: object) -> int:
+    units = {"kB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
+    match = re.fullmatch(r"(\d{1,6}) ?(kB|MB|GB|TB)", value) if isinstance(value, str) else None
+    if match is None:
+        raise PydanticCustomError(
+            "index_size", "write a number and a unit, for example 100 MB (units: kB, MB, GB, TB)"
+        )
+    return int(match.group(1)) * units[match.group(2)]
+
+
 NAME = r"[^\s.]+"
 Table = Annotated[str, StringConstraints(pattern=rf"^{NAME}(\.{NAME})?$")]
 Column = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
@@ -295,6 +313,15 @@ def referenced(references: str) -> tuple[str, tuple[str, ...]]:
     return parent, (column,)
 
 
+class ReindexSection(Section):
+    """Which indexes are built anew."""
+
+    bloat: Annotated[float, BeforeValidator(_bloat)] = 0.5
+    min_size: Annotated[int, BeforeValidator(_index_size), Field(validate_default=True)] = cast(
+        "int", "100 MB"
+    )
+
+
 class VacuumRule(Section):
     """What to vacuum."""
 
@@ -306,6 +333,7 @@ class VacuumRule(Section):
     parallel: Annotated[int, Field(ge=0, le=1024)] | None = None
     buffer_usage_limit: Annotated[str, BeforeValidator(_buffer_size)] | None = None
     cost_delay: Annotated[float, BeforeValidator(_cost_delay)] | None = None
+    reindex: ReindexSection | None = None
 
 
 class ThrottleSection(Section):

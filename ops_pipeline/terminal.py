@@ -80,6 +80,7 @@ def _notes(planned: Planned) -> Iterator[str]:
         yield f"{len(planned.partitions):,} partitions would lose rows"
     yield from planned.advice
     yield from _of_tables(planned.tables)
+    yield from (f"{each.action} {each.index}: {each.reason}" for each in planned.indexes)
     for reason in planned.stops:
         yield f"the guard would stop it: {reason}"
 

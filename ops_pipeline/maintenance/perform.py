@@ -46,7 +46,7 @@ def perform(
             reason = f"another run is working on it: {lock_holder(connection, lock)}"
             return history.skip(connection, rule.name, reason, dagster_run_id)
         record = history.begin(connection, rule.name, dagster_run_id)
-        throttle = Throttle(_limits(rule), given.pause_file)
+        throttle = Throttle(rule.throttle, given.pause_file)
         run = Run(connection, record, throttle, stop, report)
         try:
             with cancel_on_interrupt(connection):
@@ -68,13 +68,7 @@ def _work(run: Run, rule: policy.Policy, settings: Settings) -> Work:
         case policy.Orphans():
             return remove_orphans(run, rule, settings)
         case policy.Vacuum():
-            return vacuum(run.connection, rule, run.record, stop=run.stop, report=run.report)
-
-
-def _limits(rule: policy.Policy) -> policy.Throttle:
-    if isinstance(rule, policy.Vacuum):
-        return policy.Throttle(None, None, None, None)  # VACUUM has its own cost delay
-    return rule.throttle
+            return vacuum(run, rule)
 
 
 def _in_one_line(error: Exception) -> str:

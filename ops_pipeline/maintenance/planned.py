@@ -17,7 +17,7 @@ from ops_pipeline.maintenance.orphans import indexes, marking, reference, track
 from ops_pipeline.maintenance.retention import method
 from ops_pipeline.maintenance.retention.expired import cutoff as cutoff_now
 from ops_pipeline.maintenance.retention.expired import expired
-from ops_pipeline.maintenance.vacuum.planned import PlannedTable, plan_tables
+from ops_pipeline.maintenance.vacuum.planned import PlannedIndex, PlannedTable, plan_tables
 from ops_pipeline.maintenance.windows import doomed
 
 SAMPLE_ROWS = 20_000
@@ -51,7 +51,8 @@ class Planned:
     that would lose rows. `advice`: what would make it cheaper. `cascades`: tables whose rows
     go along by ON DELETE CASCADE. `problems`: what has to be mended before the policy can run. `stops`: why
     the guard would stop it. `dead_tuples`: dead row versions that wait for VACUUM, which itself removes no
-    rows; `tables`: what it would do with each, in its order, and which it would leave alone.
+    rows; `tables`: what it would do with each, in its order, and which it would leave alone;
+    `indexes`: those that are bloated or were left over, and what it would do with them.
     """
 
     policy: str
@@ -76,6 +77,7 @@ class Planned:
     stops: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
     tables: tuple[PlannedTable, ...] = ()
+    indexes: tuple[PlannedIndex, ...] = ()
 
 
 def plan_one(
@@ -141,7 +143,14 @@ def _orphans(connection: Connection, rule: policy.Orphans, limit_seconds: float)
 def _vacuum(connection: Connection, rule: policy.Vacuum) -> Planned:
     planned = plan_tables(connection, rule)
     return Planned(
-        rule.name, 0, planned.live, 0.0, planned.method, dead_tuples=planned.dead, tables=planned.tables
+        rule.name,
+        0,
+        planned.live,
+        0.0,
+        planned.method,
+        dead_tuples=planned.dead,
+        tables=planned.tables,
+        indexes=planned.indexes,
     )
 
 

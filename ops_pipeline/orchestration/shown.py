@@ -76,7 +76,12 @@ def metadata(result: Result) -> Metadata:
 
 def _of_vacuum(result: Result) -> Metadata:
     """What VACUUM brought each table, whom it left alone, and who was in its way."""
-    named = {"gains": "tables", "left_alone": "skipped", "blockers": "blockers"}
+    named = {
+        "gains": "tables",
+        "left_alone": "skipped",
+        "indexes": "indexes",
+        "blockers": "blockers",
+    }
     return {
         name: dg.MetadataValue.table([dg.TableRecord(_in_cells(row)) for row in result.details[key]])
         for name, key in named.items()
@@ -121,6 +126,12 @@ def plan(planned: Planned | Unplanned) -> Metadata:
             for each in planned.tables
         ]
         shown["tables"] = dg.MetadataValue.table(rows)
+    if planned.indexes:
+        of_indexes = [
+            dg.TableRecord({"index": each.index, "action": each.action, "reason": each.reason})
+            for each in planned.indexes
+        ]
+        shown["indexes"] = dg.MetadataValue.table(of_indexes)
     if planned.stops:
         shown["guard_would_stop"] = dg.MetadataValue.text("; ".join(planned.stops))
     return shown

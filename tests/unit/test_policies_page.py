@@ -15,6 +15,7 @@ SECTIONS: dict[str, type[policy_file.Section]] = {
     "retention": policy_file.RetentionRule,
     "orphans": policy_file.OrphansRule,
     "vacuum": policy_file.VacuumRule,
+    "reindex": policy_file.ReindexSection,
     "guard": policy_file.GuardSection,
     "throttle": policy_file.ThrottleSection,
 }
@@ -41,4 +42,8 @@ def test_the_page_has_the_real_defaults(documented: dict[str, dict[str, str]]) -
         for key, field in model.model_fields.items():
             if isinstance(field.default, str | float | int):
                 shown = documented[section][key].strip("`")
-                assert shown == str(field.default).lower().replace("utc", "UTC"), (section, key)
+                default = str(field.default)
+                assert shown == (default.lower() if isinstance(field.default, bool) else default), (
+                    section,
+                    key,
+                )

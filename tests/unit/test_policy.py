@@ -97,6 +97,17 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
             "vacuum.index_cleanup",
             "'auto', 'on' or 'off'",
         ),
+        (
+            HEAD + "    vacuum: {reindex: true}\n",
+            5,
+            "vacuum.reindex",
+            "keys and values are needed here: bloat",
+        ),
+        (HEAD + "    vacuum: {reindex: {blot: 0.5}}\n", 5, "vacuum.reindex.blot", 'did you mean "bloat"?'),
+        (HEAD + "    vacuum: {reindex: {bloat: 50}}\n", 5, "vacuum.reindex.bloat", "for example 0.5"),
+        (HEAD + "    vacuum: {reindex: {bloat: 0}}\n", 5, "vacuum.reindex.bloat", "between 0.1 and 0.95"),
+        (HEAD + "    vacuum: {reindex: {min_size: 100}}\n", 5, "vacuum.reindex.min_size", "100 MB"),
+        (HEAD + "    vacuum: {reindex: {min_size: -1 GB}}\n", 5, "vacuum.reindex.min_size", "100 MB"),
         (HEAD + "    vacuum: {tables: [a b]}\n", 5, "vacuum.tables[0]", "schema.table"),
         (HEAD + "    gaurd: {}\n", 5, "app.gaurd", "There is: url"),
         (HEAD.replace("app", "App"), 3, "databases.App", "lower-case"),
@@ -121,6 +132,26 @@ def test_a_mistake_is_named_by_line_key_and_advice(
     assert problem.startswith(f"{file}:{line}: ")
     assert key in problem
     assert advice in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{tables: all}", None),
+        ("{reindex: {}}", policy.Reindex(0.5, 100_000_000)),
+        ("{reindex: {bloat: 0.3, min_size: 2 GB}}", policy.Reindex(0.3, 2_000_000_000)),
+    ],
+)
+def test_indexes_are_built_anew_only_where_the_policy_says_so(
+    tmp_path: Path, text: str, found: policy.Reindex | None
+) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(f"{HEAD}    vacuum: {text}\n")
+
+    (vacuum,) = policy.load(file).databases[0].policies
+
+    assert isinstance(vacuum, policy.Vacuum)
+    assert vacuum.reindex == found
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """What keeps a table from being adopted, found before anything is changed."""
 
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
@@ -11,6 +9,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline.database import Connection, row
+from ops_pipeline.maintenance import disk
 from ops_pipeline.maintenance.adopt.adoption import named
 
 MOST_DAYS = 400
@@ -18,7 +17,6 @@ MOST_DAYS = 400
 of them and each of their indexes; what is older lives in the default partition."""
 WITHOUT_ZONE = "timestamp without time zone"
 TIMES = ("timestamp with time zone", WITHOUT_ZONE, "date")
-LOCAL = ("localhost", "127.0.0.1", "::1", "")
 
 
 class AdoptionRefusedError(Exception):
@@ -103,16 +101,12 @@ def _of_column(columns: list[tuple[str, str, int | None]], column: str, time_zon
 
 def _of_disk(connection: Connection, size: int) -> list[str]:
     """Only where the server's disk can be seen from here."""
-    if connection.info.host not in LOCAL and not connection.info.host.startswith("/"):
-        return []
     try:
         folder = row(connection, sql.get("adopt/data_folder"))[0]
     except psycopg.errors.InsufficientPrivilege:
         return []
-    if folder is None or not Path(folder).is_dir():
-        return []
-    free = shutil.disk_usage(folder).free
-    if free >= size * 1.2:
+    free = disk.free(connection, folder)
+    if free is None or free >= size * 1.2:
         return []
     return [
         f"the copy takes about as much room as the table, {size / 2**20:,.0f} MiB, and "

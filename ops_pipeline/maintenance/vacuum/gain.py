@@ -45,6 +45,26 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexGain:
+    """What came of one index that was built anew, or of one that was left over and dropped.
+
+    `expected`: the bytes that its statistics gave it before it was built anew. `problem`: what kept it from
+    being done, if anything did; the index is as it was.
+    """
+
+    index: str
+    table: str
+    action: Literal["rebuild", "drop"]
+    reason: str
+    outcome: Outcome
+    seconds: float
+    bytes_before: int
+    bytes_after: int
+    expected: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Gain:
     """What came of one table. `problem`: what kept it from being done, if anything did.
 

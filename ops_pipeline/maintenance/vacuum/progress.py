@@ -23,7 +23,8 @@ NEW_NAMES_SINCE = 170000
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A VACUUM under way. Blocks are of the table's heap; indexes are None before PostgreSQL 17.
+    """A VACUUM, or a REINDEX after it, under way. Blocks are of the table's heap; indexes are None before
+    PostgreSQL 17. Of a REINDEX blocks are rows in the phases that count rows.
 
     `seconds_left`: until the phase ends, at its speed so far; None where nothing tells. The passes over
     the indexes come on top of it: PostgreSQL does not say how far one has come.
@@ -58,6 +59,8 @@ class Progress:
                 return None
 
     def __str__(self) -> str:
+        if self.phase.startswith("REINDEX"):
+            return f"{self.table}: {self.phase}{f', {self.share:.0%} of that' if self.blocks else ''}"
         indexes = f", {self.indexes_done} of {self.indexes} indexes" if self.indexes else ""
         left = f", about {self.seconds_left:,.0f} s left of this" if self.seconds_left is not None else ""
         return f"{self.table}: {self.phase}, {self.share:.0%} of the table scanned{indexes}{left}"
@@ -92,10 +95,13 @@ def watched(connection: Connection, record: Record, report: Report) -> Iterator[
 
 
 def of(connection: Connection, pid: int) -> Progress | None:
-    """How far the VACUUM of that session has come; None when it runs none at this moment."""
+    """How far the VACUUM or REINDEX of that session has come; None when it runs none at this moment."""
     new = connection.info.server_version >= NEW_NAMES_SINCE
     statement = sql.get("vacuum/progress_17" if new else "vacuum/progress_15")
-    found = connection.execute(statement, {"pid": pid}).fetchone()
+    found = (
+        connection.execute(statement, {"pid": pid}).fetchone()
+        or connection.execute(sql.get("vacuum/progress_index"), {"pid": pid}).fetchone()
+    )
     return Progress(*found) if found else None
 
 

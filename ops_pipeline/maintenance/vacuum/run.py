@@ -12,40 +12,47 @@ from ops_pipeline import policy
 from ops_pipeline.database import Connection
 from ops_pipeline.maintenance.history import Record
 from ops_pipeline.maintenance.result import COMPLETED, Work
-from ops_pipeline.maintenance.sweep import Report, Stop
+from ops_pipeline.maintenance.sweep import Report, Run, Stop
 from ops_pipeline.maintenance.vacuum import bloat, choose, gain, horizon, options, progress, tables
 from ops_pipeline.maintenance.vacuum.choose import Choice
 from ops_pipeline.maintenance.vacuum.gain import Gain, State
 from ops_pipeline.maintenance.vacuum.horizon import Holder
+from ops_pipeline.maintenance.vacuum.rebuild import Indexes
 
 LOCKED = "55P03"
 GONE = "42P01"
 """SQLSTATEs of the errors, and of the warnings with which VACUUM passes a table over."""
 
 
-def vacuum(
-    connection: Connection, rule: policy.Vacuum, record: Record, *, stop: Stop, report: Report
-) -> Work:
+def vacuum(run: Run, rule: policy.Vacuum) -> Work:
     """Vacuums what needs it, the most urgent first, and counts the tables it looked at.
 
     A table that is locked is tried again at the end. One that stays locked, that this user may not
     vacuum, or whose dead rows somebody holds on to, is counted as left and named in the reason: that
-    run is not done. `details` has the gain of each table and who held back.
+    run is not done. Where the policy says `reindex`, what interrupted rebuilds have left is dropped before,
+    and bloated B-trees are built anew after it. `details` has the gain of each table and index and who held
+    back.
     """
+    connection, record = run.connection, run.record
+    indexes = Indexes(run, rule) if rule.reindex is not None else None
+    stopped = indexes.drop_leftovers() if indexes else None
     chosen = choose.choose(tables.find(connection, rule), rule)
     due = [choice for choice in chosen if choice.action != "skip"]
     record.add(connection, examined=len(chosen) - len(due), removed=0)
-    report(f"{rule.name}: {len(due)} of {len(chosen)} tables need it")
-    run = _Run(connection, rule, record, report)
+    run.report(f"{rule.name}: {len(due)} of {len(chosen)} tables need it")
+    night = _Night(connection, rule, record, run.report)
     bloated = bloat.find(connection, [choice.table for choice in due])
-    with progress.watched(connection, record, report), options.resting(connection, rule.cost_delay):
-        stopped = run.through(due, stop)
-        options.note_oldest(connection)
-    run.compare(bloated, due)
-    return run.work(chosen, stopped)
+    with progress.watched(connection, record, run.report):
+        with options.resting(connection, rule.cost_delay):
+            stopped = stopped or night.through(due, run.stop)
+            options.note_oldest(connection)
+        if indexes and stopped is None:
+            stopped = indexes.rebuild()
+    night.compare(bloated, due)
+    return night.work(chosen, stopped, indexes)
 
 
-class _Run:
+class _Night:
     """One run over the tables that are due."""
 
     def __init__(self, connection: Connection, rule: policy.Vacuum, record: Record, report: Report) -> None:
@@ -79,7 +86,7 @@ class _Run:
         )
         self._gains = {oid: gain.with_bloat(each, oid, before, after) for oid, each in self._gains.items()}
 
-    def work(self, chosen: Sequence[Choice], stopped: str | None) -> Work:
+    def work(self, chosen: Sequence[Choice], stopped: str | None, indexes: Indexes | None) -> Work:
         """What it all came to."""
         dead = sum(choice.table.dead + choice.table.toast_dead for choice in chosen)
         gains = self._gains.values()
@@ -94,10 +101,15 @@ class _Run:
                 for choice in chosen
                 if choice.action == "skip"
             ],
+            "indexes": [asdict(each) for each in indexes.gains] if indexes else [],
             "blockers": [{**asdict(each), "remedy": each.remedy} for each in self._holders],
             "progress": None,
         }
-        reason = stopped or _problems(undone, self._holders) or COMPLETED
+        problems = [_problems(undone, self._holders)]
+        if indexes:
+            left += indexes.left + len(indexes.undone)
+            problems += [f"{each.index}: {each.problem}" for each in indexes.undone]
+        reason = stopped or "; ".join(filter(None, problems)) or COMPLETED
         return Work(reason, left, None, dead, max(0, dead - removed), details=details)
 
     def _do(self, choice: Choice, *, wait: bool) -> bool:

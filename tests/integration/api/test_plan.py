@@ -3,15 +3,17 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from litestar.testing import TestClient
 
+from api import openapi
 from api.app import create_app, observed
-from api.openapi import PlannedPolicy
 from ops_pipeline.database import Connection
 from ops_pipeline.maintenance.plan import Planned, Unplanned
+from ops_pipeline.maintenance.vacuum import bloat, planned
 from ops_pipeline.settings import Settings
 from tests.integration.api.conftest import Client, Headers
 
@@ -59,10 +61,19 @@ def test_every_policy_is_planned_and_one_that_fails_hides_no_other(client: Clien
     assert "does not answer" in orphans["problem"]
 
 
-def test_the_description_has_every_field() -> None:
-    described = {each.name for each in msgspec.structs.fields(PlannedPolicy)}
+@pytest.mark.parametrize(
+    ("description", "models"),
+    [
+        (openapi.PlannedPolicy, [Planned, Unplanned]),
+        (openapi.PlannedTable, [planned.PlannedTable]),
+        (openapi.PlannedIndex, [planned.PlannedIndex]),
+        (openapi.Bloat, [bloat.Bloat]),
+    ],
+)
+def test_the_description_has_every_field(description: type[msgspec.Struct], models: list[type[Any]]) -> None:
+    described = {each.name for each in msgspec.structs.fields(description)}
 
-    assert described == {each.name for model in (Planned, Unplanned) for each in dataclasses.fields(model)}
+    assert described == {each.name for model in models for each in dataclasses.fields(model)}
 
 
 def test_it_removes_and_writes_nothing(client: Client, admin: Headers, connection: Connection) -> None:

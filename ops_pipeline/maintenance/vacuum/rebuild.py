@@ -1,0 +1,237 @@
+"""REINDEX CONCURRENTLY of bloated B-trees, one after the other, where the policy allows it.
+
+Nobody is kept from reading or writing the table meanwhile. It waits at its phases' ends for the transactions
+that have the table open, or are older (PostgreSQL's documentation, REINDEX, "Rebuilding Indexes
+Concurrently").
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import psycopg
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, connection_was_lost, row, scalar
+from ops_pipeline.maintenance import disk
+from ops_pipeline.maintenance.sweep import Run
+from ops_pipeline.maintenance.vacuum import bloat, horizon, leftovers, tables
+from ops_pipeline.maintenance.vacuum.bloat import Btree
+from ops_pipeline.maintenance.vacuum.gain import IndexGain
+from ops_pipeline.maintenance.vacuum.leftovers import Leftover
+
+PATIENCE = "5min"
+"""How long it waits, at each phase's end, for whoever has the table open. That keeps nobody waiting but who
+wants to change the table's shape, and what has been built so far would be lost."""
+ROOM = 2.2
+"""Times the size of the new index that may be needed: the index, and its rows sorted on disk."""
+
+Work = Callable[[], int]
+"""Does it, and answers with the bytes that are left of the index."""
+
+
+class PassedOverError(Exception):
+    """It was not done; the message says why."""
+
+
+def due(btrees: Sequence[Btree], reindex: policy.Reindex | None) -> list[Btree]:
+    """Those that the policy wants built anew, the most wasteful first; without `reindex` it wants none."""
+    if reindex is None:
+        return []
+    found = [
+        each
+        for each in btrees
+        if each.bloat
+        and each.size >= reindex.min_size
+        and each.bloat.share >= reindex.bloat
+        and not each.exclusion
+    ]
+    return sorted(found, key=lambda each: each.bloat.wasted if each.bloat else 0, reverse=True)
+
+
+def corrections(connection: Connection, policy_name: str) -> Mapping[str, float]:
+    """By how much each index that the policy once had built anew was larger than its statistics said.
+
+    So an index whose statistics mislead is built anew once, and not every night.
+    """
+    if not scalar(connection, sql.get("plan/migrated")):
+        return {}
+    rows = connection.execute(sql.get("vacuum/rebuilt"), {"policy": policy_name})
+    return {index: float(factor) for index, factor in rows}
+
+
+def room(connection: Connection, btree: Btree) -> tuple[int, int | None]:
+    """Bytes of disk that building it anew may take meanwhile, and how many are free, if that can be seen."""
+    wasted = btree.bloat.wasted if btree.bloat else 0
+    folder = scalar(connection, sql.get("vacuum/index_folder"), {"oid": btree.index.oid})
+    return round(ROOM * (btree.size - wasted)), disk.free(connection, folder)
+
+
+@dataclass(slots=True)
+class Indexes:
+    """The indexes of one run: what was left over, and what is to be built anew."""
+
+    run: Run
+    rule: policy.Vacuum
+    gains: list[IndexGain] = field(default_factory=list)
+    left: int = 0
+
+    def drop_leftovers(self) -> str | None:
+        """Drops what interrupted rebuilds have left on the policy's tables. Returns why it stopped early."""
+        of = [each.oid for each in tables.find(self.run.connection, self.rule)]
+        for leftover in leftovers.find(self.run.connection, of):
+            if (reason := self.run.asked_to_stop()) is not None:
+                return reason
+            self._drop(leftover)
+        return None
+
+    def rebuild(self) -> str | None:
+        """Builds anew what is past the policy's threshold now. Returns why it stopped early."""
+        connection = self.run.connection
+        found = bloat.find(
+            connection,
+            tables.find(connection, self.rule),
+            corrections=corrections(connection, self.rule.name),
+        )
+        waiting = due(found.btrees, self.rule.reindex)
+        self.left += len(waiting)
+        for btree in waiting:
+            if (reason := self.run.asked_to_stop()) is not None:
+                return reason
+            self._rebuild(btree)
+            self.left -= 1
+        return None
+
+    @property
+    def undone(self) -> list[IndexGain]:
+        """Those that could not be had."""
+        return [each for each in self.gains if each.outcome != "done"]
+
+    def _drop(self, leftover: Leftover) -> None:
+        done = IndexGain(
+            index=str(leftover.index),
+            table=str(leftover.table),
+            action="drop",
+            reason=leftover.reason,
+            outcome="done",
+            seconds=0.0,
+            bytes_before=leftover.bytes,
+            bytes_after=0,
+        )
+
+        def drop() -> int:
+            if (kept := leftovers.drop(self.run.connection, leftover)) is not None:
+                raise PassedOverError(kept)
+            return 0
+
+        self._do(done, drop)
+
+    def _rebuild(self, listed: Btree) -> None:
+        """Builds it anew, if it still is past the threshold once pgstattuple has read it."""
+        connection = self.run.connection
+        btree = bloat.look_again(connection, listed)
+        if btree.bloat is None or not due([btree], self.rule.reindex):
+            self._report(f"{btree.index} is left alone: {btree.bloat or 'nothing is known of it any more'}")
+            return
+        done = IndexGain(
+            index=str(btree.index),
+            table=str(btree.table),
+            action="rebuild",
+            reason=str(btree.bloat),
+            outcome="done",
+            seconds=0.0,
+            bytes_before=btree.size,
+            bytes_after=btree.size,
+            expected=btree.expected,
+        )
+        self._do(done, lambda: self._reindex(btree))
+
+    def _reindex(self, btree: Btree) -> int:
+        connection = self.run.connection
+        other = connection.execute(sql.get("vacuum/index_builds")).fetchone()
+        if other is not None:
+            raise PassedOverError(
+                f"pid {other[0]} is building an index now, and two at once are too much for a server"
+            )
+        needed, free = room(connection, btree)
+        if free is not None and free < needed:
+            raise PassedOverError(
+                f"it may need {needed / 1e6:,.0f} MB of disk meanwhile, and {free / 1e6:,.0f} MB are free"
+            )
+        seen = (
+            f"{free / 1e6:,.0f} MB are free" if free is not None else "how much is free is not seen from here"
+        )
+        self._report(f"REINDEX of {btree.index} begins; it may need {needed / 1e6:,.0f} MB of disk, {seen}")
+        statement = compose.SQL(sql.get("vacuum/reindex")).format(index=btree.index.identifier)
+        try:
+            connection.execute(statement)
+        except psycopg.Error as error:
+            if error.sqlstate == psycopg.errors.QueryCanceled.sqlstate or connection_was_lost(error):
+                raise
+            raise PassedOverError(self._cleaned_up(btree, error)) from error
+        name = btree.index.identifier.as_string(connection)
+        return int(scalar(connection, sql.get("vacuum/index_size"), {"index": name}))
+
+    def _cleaned_up(self, btree: Btree, error: psycopg.Error) -> str:
+        """Why it failed, after what it left has been dropped as far as that can be done now."""
+        reason = (error.diag.message_primary or str(error)).strip()
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            reason = f"it waited {PATIENCE} for {self._waited_for(btree)}"
+        for leftover in leftovers.find(self.run.connection, [btree.table.oid]):
+            if leftover.copy_of == str(btree.index) and leftover.kept_because is None:
+                self._drop(leftover)
+        return reason
+
+    def _waited_for(self, btree: Btree) -> str:
+        """Who has the table open, or else who still sees what was before the rebuild began."""
+        found = self.run.connection.execute(sql.get("vacuum/openers"), {"oid": btree.table.oid}).fetchall()
+        if found:
+            return ", ".join(f"pid {pid} ({' '.join(filter(None, who))})" for pid, *who in found)
+        return horizon.named(horizon.holders(self.run.connection)) or "a session that has just ended"
+
+    def _do(self, done: IndexGain, work: Work) -> None:
+        """Does it and notes what came of it."""
+        began = time.monotonic()
+        with _patience(self.run.connection):
+            try:
+                gain = replace(done, bytes_after=work())
+            except PassedOverError as error:
+                gain = _passed_over(done, str(error))
+            except psycopg.errors.LockNotAvailable:
+                gain = _passed_over(done, f"somebody has its table open, and had for {PATIENCE}")
+            except psycopg.errors.InsufficientPrivilege as error:
+                gain = _passed_over(done, error.diag.message_primary or "the right is missing")
+        gain = replace(gain, seconds=round(time.monotonic() - began, 3))
+        self.gains.append(gain)
+        self._report(_told(gain))
+
+    def _report(self, line: str) -> None:
+        self.run.report(f"{self.rule.name}: {line}")
+
+
+def _passed_over(gain: IndexGain, problem: str) -> IndexGain:
+    return replace(gain, outcome="passed over", bytes_after=gain.bytes_before, problem=problem)
+
+
+def _told(gain: IndexGain) -> str:
+    what = {"rebuild": "REINDEX", "drop": "DROP INDEX"}[gain.action]
+    if gain.problem:
+        return f"{gain.index}, {what} {gain.outcome}: {gain.problem}"
+    return (
+        f"{gain.index}, {what}, {gain.bytes_before / 1e6:,.1f} MB before, {gain.bytes_after / 1e6:,.1f} after"
+    )
+
+
+@contextmanager
+def _patience(connection: Connection) -> Iterator[None]:
+    """Waits longer for locks than the rest of a run does, while the context lasts."""
+    (before,) = row(connection, sql.get("vacuum/lock_timeout"))
+    connection.execute(sql.get("vacuum/set_lock_timeout"), {"duration": PATIENCE})
+    try:
+        yield
+    finally:
+        if not (connection.closed or connection.broken):
+            connection.execute(sql.get("vacuum/set_lock_timeout"), {"duration": before})

@@ -1,0 +1,2 @@
+-- Drops an index that nobody can read, while its table is read and written.
+DROP INDEX CONCURRENTLY {index}

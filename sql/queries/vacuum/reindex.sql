@@ -1,0 +1,2 @@
+-- Builds an index anew while its table is read and written.
+REINDEX INDEX CONCURRENTLY {index}

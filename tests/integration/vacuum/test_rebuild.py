@@ -1,0 +1,312 @@
+"""Bloated B-trees are built anew where the policy says so; what an interrupted rebuild left is dropped."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import disk
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.plan import plan_one
+from ops_pipeline.maintenance.vacuum import layout, rebuild
+from ops_pipeline.maintenance.vacuum.planned import PlannedIndex
+
+POLICY = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    vacuum: {tables: [items], reindex: {bloat: 0.4, min_size: 200 kB}}
+"""
+FILL = """
+CREATE FUNCTION gated(note text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_advisory_lock_shared(4711), pg_advisory_unlock_shared(4711);
+  RETURN note;
+END $$;
+CREATE TABLE items (id int PRIMARY KEY, note text) WITH (autovacuum_enabled = false);
+INSERT INTO items SELECT n, md5(n::text) FROM generate_series(1, 20000) n;
+"""
+"""Whoever holds the gate's lock keeps an index on `gated(note)` from being built any further."""
+
+
+@pytest.fixture
+def rule(read: Callable[..., policy.Database]) -> policy.Vacuum:
+    (found,) = read(POLICY).policies
+    assert isinstance(found, policy.Vacuum)
+    return found
+
+
+@pytest.fixture
+def items(connection: Connection) -> Connection:
+    """20,000 rows with two indexes, three quarters of which are then deleted here and there."""
+    connection.execute(FILL)
+    return _thinned_out(connection)
+
+
+@pytest.fixture
+def gated(connection: Connection) -> Connection:
+    """The same with an index that cannot be built while somebody holds the gate; it is vacuumed already."""
+    connection.execute(FILL)
+    connection.execute("CREATE INDEX items_gated ON items (gated(note))")
+    _thinned_out(connection)
+    connection.execute("VACUUM ANALYZE items")
+    return connection
+
+
+def _thinned_out(connection: Connection) -> Connection:
+    connection.execute("CREATE INDEX items_note ON items (note)")
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    connection.execute("DELETE FROM items WHERE mod(id, 4) > 0; SET lock_timeout = '500ms'")
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    return connection
+
+
+def _indexes(connection: Connection) -> dict[str, tuple[bool, int]]:
+    return {
+        name: (valid, size)
+        for name, valid, size in connection.execute(
+            "SELECT indexrelid::regclass::text, indisvalid, pg_relation_size(indexrelid)"
+            " FROM pg_index WHERE indrelid = 'items'::regclass"
+        )
+    }
+
+
+def _of(result: Any, index: str) -> dict[str, Any]:
+    (found,) = [each for each in result.details["indexes"] if each["index"] == index]
+    return dict(found)
+
+
+@pytest.mark.parametrize("extension", [False, True])
+def test_bloated_indexes_are_built_anew_and_what_it_brought_is_told(
+    items: Connection, rule: policy.Vacuum, extension: bool
+) -> None:
+    if extension:
+        items.execute("CREATE EXTENSION pgstattuple")
+    before = _indexes(items)
+    told: list[str] = []
+
+    result = perform(items, rule, report=told.append)
+
+    after = _indexes(items)
+    assert result.outcome == "done"
+    assert {each["index"] for each in result.details["indexes"]} == {"public.items_note", "public.items_pkey"}
+    note = _of(result, "public.items_note")
+    assert (note["action"], note["outcome"]) == ("rebuild", "done")
+    assert (note["bytes_before"], note["bytes_after"]) == (before["items_note"][1], after["items_note"][1])
+    assert note["bytes_after"] < 0.4 * note["bytes_before"]
+    assert ("by what pgstattuple" in note["reason"]) is extension
+    assert all(valid for valid, _ in after.values())
+    assert scalar(items, "SHOW lock_timeout") == "500ms"
+    assert any("REINDEX of public.items_note begins; it may need" in line for line in told)
+    assert perform(items, rule).details["indexes"] == []
+
+
+def test_without_the_word_in_the_policy_no_index_is_touched(items: Connection, rule: policy.Vacuum) -> None:
+    before = _indexes(items)
+
+    result = perform(items, replace(rule, reindex=None))
+
+    assert result.details["indexes"] == []
+    assert _indexes(items) == before
+
+
+def test_an_index_whose_statistics_mislead_is_built_anew_once(
+    items: Connection, rule: policy.Vacuum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = layout.btree_bytes
+    monkeypatch.setattr(layout, "btree_bytes", lambda *args, **given: (honest(*args, **given) or 0) // 4)
+    items.execute("VACUUM FULL items")
+    items.execute("VACUUM ANALYZE items")
+
+    first, second = perform(items, rule), perform(items, rule)
+
+    assert [each["index"] for each in first.details["indexes"]] == ["public.items_note"]
+    assert second.details["indexes"] == []
+
+
+def test_the_plan_says_what_would_be_done_and_what_the_policy_does_not_allow(
+    items: Connection, rule: policy.Vacuum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops_pipeline.maintenance.vacuum.planned.USUAL", policy.Reindex(0.4, 200_000))
+    items.execute("VACUUM ANALYZE items")
+
+    def note(of: policy.Vacuum) -> PlannedIndex:
+        planned = plan_one(items, of, limit_seconds=5)
+        (found,) = [each for each in planned.indexes if each.index == "public.items_note"]
+        return found
+
+    assert note(rule).action == "rebuild"
+    assert "MB of disk meanwhile" in note(rule).reason
+    without = note(replace(rule, reindex=None))
+    assert (without.action, "the policy does not say reindex" in without.reason) == ("leave", True)
+
+
+def test_it_is_not_begun_while_the_database_is_throttled(
+    items: Connection, rule: policy.Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops_pipeline.maintenance.throttle.PATIENCE_SECONDS", 0.2)
+    busy = replace(rule, throttle=replace(rule.throttle, wal_rate=None, active_sessions=0))
+    with _statement(url, "SELECT pg_sleep(30)"):
+        result = perform(items, busy)
+
+    assert result.outcome == "stopped"
+    assert "because of active_sessions" in result.stopped_reason
+    assert result.details["indexes"] == []
+    assert result.details["tables"], "VACUUM itself has a pace of its own"
+
+
+def test_without_room_on_the_disk_it_is_not_begun(
+    items: Connection, rule: policy.Vacuum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "free", lambda *_: 10_000)
+    before = _indexes(items)
+
+    result = perform(items, rule)
+
+    assert result.outcome == "stopped"
+    assert "MB of disk meanwhile, and 0 MB are free" in _of(result, "public.items_note")["problem"]
+    assert "public.items_note: it may need" in result.stopped_reason
+    assert _indexes(items).keys() == before.keys()
+
+
+def test_never_two_at_once(items: Connection, rule: policy.Vacuum, url: str) -> None:
+    items.execute("CREATE TABLE others AS SELECT n::text AS note FROM generate_series(1, 10) n")
+    with _gate(url), _statement(url, "CREATE INDEX ON others (gated(note))") as pid:
+        _until(items, "SELECT count(*) = 1 FROM pg_stat_progress_create_index")
+        result = perform(items, rule)
+
+    assert f"pid {pid} is building an index now" in _of(result, "public.items_note")["problem"]
+    assert all(valid for valid, _ in _indexes(items).values())
+
+
+def test_a_transaction_that_has_the_table_open_is_named_and_nothing_is_left_over(
+    items: Connection, rule: policy.Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "PATIENCE", "300ms")
+    before = _indexes(items).keys()
+    items.execute("VACUUM ANALYZE items")
+    with psycopg.connect(url, application_name="a report") as other:
+        other.execute("SELECT count(*) FROM items")
+        result = perform(items, rule)
+        pid = other.info.backend_pid
+        problem = _of(result, "public.items_note")["problem"]
+        assert result.outcome == "stopped"
+        assert f"it waited 300ms for pid {pid} (postgres a report idle in transaction)" in problem
+    perform(items, rule)
+    assert _indexes(items).keys() == before
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_what_an_interrupted_rebuild_leaves_is_found_dropped_and_built(
+    gated: Connection, rule: policy.Vacuum, url: str, tmp_path: Path, how: signal.Signals
+) -> None:
+    items = gated
+    worker = [sys.executable, "-m", "tests.integration.stopped_worker", url, str(tmp_path / "policies.yaml")]
+    with _gate(url):
+        process = subprocess.Popen(worker, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL)
+        try:
+            _until(items, BUILDING)
+            process.send_signal(how)
+            process.wait(30)
+            _until(items, "SELECT count(*) = 0 FROM pg_stat_progress_create_index")
+        finally:
+            process.kill()
+    (leftover,) = [name for name, (valid, _) in _indexes(items).items() if not valid]
+    assert leftover == "items_gated_ccnew"
+
+    planned = plan_one(items, rule, limit_seconds=5)
+    result = perform(items, rule)
+
+    (of_leftover,) = [each for each in planned.indexes if each.action == "drop"]
+    assert of_leftover.index == "public.items_gated_ccnew"
+    assert "interrupted REINDEX CONCURRENTLY of public.items_gated left it" in of_leftover.reason
+    dropped = _of(result, "public.items_gated_ccnew")
+    assert (dropped["action"], dropped["outcome"], dropped["bytes_after"]) == ("drop", "done", 0)
+    assert result.outcome == "done"
+    assert _indexes(items).keys() == {"items_pkey", "items_note", "items_gated"}
+    assert all(valid for valid, _ in _indexes(items).values())
+
+
+def test_a_valid_index_of_that_name_stays(items: Connection, rule: policy.Vacuum) -> None:
+    items.execute("CREATE INDEX items_note_ccnew ON items (note); CREATE INDEX items_ccold1 ON items (note)")
+
+    result = perform(items, rule)
+
+    assert {"items_note_ccnew", "items_ccold1"} <= _indexes(items).keys()
+    assert all(each["action"] == "rebuild" for each in result.details["indexes"])
+
+
+def test_an_invalid_one_that_does_the_work_of_no_valid_one_stays(
+    items: Connection, rule: policy.Vacuum
+) -> None:
+    items.execute("CREATE INDEX wrong_ccnew ON items (length(note), id)")
+    items.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'wrong_ccnew'::regclass")
+
+    planned = plan_one(items, rule, limit_seconds=5)
+    result = perform(items, rule)
+
+    (left,) = [each for each in planned.indexes if each.index == "public.wrong_ccnew"]
+    assert (left.action, "no valid index of its table is like it" in left.reason) == ("leave", True)
+    assert "public.wrong_ccnew" in result.stopped_reason
+    assert "wrong_ccnew" in _indexes(items)
+
+
+@pytest.mark.parametrize(
+    "build",
+    ["CREATE INDEX CONCURRENTLY items_gated_ccnew ON items (gated(note))",
+     "REINDEX INDEX CONCURRENTLY items_gated"],
+)  # fmt: skip
+def test_one_that_somebody_builds_now_stays_and_becomes_valid(
+    gated: Connection, rule: policy.Vacuum, url: str, build: LiteralString
+) -> None:
+    items = gated
+    rule = replace(rule, reindex=policy.Reindex(0.95, 10**12))
+    with _gate(url), _statement(url, build) as pid:
+        _until(items, "SELECT NOT indisvalid FROM pg_index WHERE indexrelid::regclass::text ~ '_ccnew'")
+        result = perform(items, rule)
+
+        kept = _of(result, "public.items_gated_ccnew")
+        assert kept["outcome"] == "passed over"
+        assert f"may be just being built: pid {pid}" in kept["problem"]
+    _until(items, "SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 'items'::regclass")
+
+
+BUILDING: LiteralString = """
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory')
+"""
+
+
+@contextmanager
+def _gate(url: str) -> Iterator[None]:
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute("SELECT pg_advisory_lock(4711)")
+        yield
+
+
+@contextmanager
+def _statement(url: str, text: LiteralString) -> Iterator[int]:
+    """A session at work on that. The server goes on with it afterwards, as it does for whoever hangs up."""
+    session = psycopg.connect(url, autocommit=True)
+    session.pgconn.send_query(text.encode())
+    try:
+        yield session.info.backend_pid
+    finally:
+        session.close()
+
+
+def _until(connection: Connection, question: LiteralString) -> None:
+    deadline = time.monotonic() + 30
+    while not (row := connection.execute(question).fetchone()) or not row[0]:
+        assert time.monotonic() < deadline, question
+        time.sleep(0.02)
