@@ -151,6 +151,7 @@ def _vacuum(connection: Connection, rule: policy.Vacuum) -> Planned:
         dead_tuples=planned.dead,
         tables=planned.tables,
         indexes=planned.indexes,
+        advice=planned.advice,
     )
 
 

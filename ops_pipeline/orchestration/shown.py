@@ -80,6 +80,7 @@ def _of_vacuum(result: Result) -> Metadata:
         "gains": "tables",
         "left_alone": "skipped",
         "indexes": "indexes",
+        "advice": "advice",
         "blockers": "blockers",
     }
     return {
@@ -126,6 +127,8 @@ def plan(planned: Planned | Unplanned) -> Metadata:
             for each in planned.tables
         ]
         shown["tables"] = dg.MetadataValue.table(rows)
+    if planned.advice:
+        shown["advice"] = dg.MetadataValue.text("\n".join(planned.advice))
     if planned.indexes:
         of_indexes = [
             dg.TableRecord({"index": each.index, "action": each.action, "reason": each.reason})

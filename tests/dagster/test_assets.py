@@ -7,7 +7,8 @@ import pytest
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.orchestration import assets
+from ops_pipeline.maintenance.result import Result
+from ops_pipeline.orchestration import assets, shown
 from tests.dagster.conftest import POLICIES, Materialize
 
 
@@ -166,3 +167,18 @@ def test_a_plan_is_approved_from_the_launchpad(materialize: Materialize, connect
     assert scalar(connection, "SELECT count(*) FROM sessions") == 30
     said = "SELECT created_by FROM audit_logs WHERE action = 'plan.approved'"
     assert connection.execute(said).fetchall() == [("ada",)]
+
+
+def test_vacuums_indexes_and_advice_are_tables_of_the_metadata() -> None:
+    advised = {"table": "public.sessions", "reason": "too slow", "statement": "ALTER TABLE …"}
+    rebuilt = {"index": "public.sessions_pkey", "action": "rebuild", "expected": None, "bytes_after": 8192}
+    result = Result("app/vacuum", "done", "completed", examined=1, removed=0, left=0, seconds=1.0,
+                    details={"advice": [advised], "indexes": [rebuilt], "tables": []})  # fmt: skip
+
+    shown_to = shown.metadata(result)
+
+    advice, indexes = shown_to["advice"], shown_to["indexes"]
+    assert isinstance(advice, dg.TableMetadataValue)
+    assert isinstance(indexes, dg.TableMetadataValue)
+    assert [each.data for each in advice.records] == [advised]
+    assert [each.data for each in indexes.records] == [rebuilt | {"expected": ""}]

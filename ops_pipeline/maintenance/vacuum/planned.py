@@ -7,7 +7,7 @@ from typing import Literal
 
 from ops_pipeline import policy
 from ops_pipeline.database import Connection
-from ops_pipeline.maintenance.vacuum import bloat, choose, leftovers, rebuild, tables
+from ops_pipeline.maintenance.vacuum import advice, bloat, choose, leftovers, rebuild, tables
 from ops_pipeline.maintenance.vacuum.bloat import Bloat
 from ops_pipeline.maintenance.vacuum.tables import Table
 
@@ -38,20 +38,22 @@ class PlannedIndex:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All tables of a policy in the order of a night, with the row versions they hold, and the indexes of
-    which there is something to say."""
+    """All tables of a policy in the order of a night, with the row versions they hold, the indexes of which
+    there is something to say, and advice on autovacuum."""
 
     method: str
     live: int
     dead: int
     tables: tuple[PlannedTable, ...]
     indexes: tuple[PlannedIndex, ...]
+    advice: tuple[str, ...]
 
 
 def plan_tables(connection: Connection, rule: policy.Vacuum) -> Plan:
     """What the policy would do if it ran now."""
     found = tables.find(connection, rule)
     chosen = choose.choose(found, rule)
+    advised, _ = advice.find(connection, rule, found)
     bloated = bloat.find(connection, found, corrections=rebuild.corrections(connection, rule.name))
     return Plan(
         _method(chosen),
@@ -59,6 +61,7 @@ def plan_tables(connection: Connection, rule: policy.Vacuum) -> Plan:
         dead=sum(choice.table.dead + choice.table.toast_dead for choice in chosen),
         tables=tuple(_planned(each, bloated) for each in chosen),
         indexes=(*_leftovers(connection, found, rule), *_bloated(connection, bloated, rule)),
+        advice=tuple(f"{each.table}: {each.reason}: {each.statement}" for each in advised),
     )
 
 

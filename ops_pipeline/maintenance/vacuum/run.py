@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import psycopg
 
@@ -13,7 +13,7 @@ from ops_pipeline.database import Connection
 from ops_pipeline.maintenance.history import Record
 from ops_pipeline.maintenance.result import COMPLETED, Work
 from ops_pipeline.maintenance.sweep import Report, Run, Stop
-from ops_pipeline.maintenance.vacuum import bloat, choose, gain, horizon, options, progress, tables
+from ops_pipeline.maintenance.vacuum import advice, bloat, choose, gain, horizon, options, progress, tables
 from ops_pipeline.maintenance.vacuum.choose import Choice
 from ops_pipeline.maintenance.vacuum.gain import Gain, State
 from ops_pipeline.maintenance.vacuum.horizon import Holder
@@ -30,13 +30,15 @@ def vacuum(run: Run, rule: policy.Vacuum) -> Work:
     A table that is locked is tried again at the end. One that stays locked, that this user may not
     vacuum, or whose dead rows somebody holds on to, is counted as left and named in the reason: that
     run is not done. Where the policy says `reindex`, what interrupted rebuilds have left is dropped before,
-    and bloated B-trees are built anew after it. `details` has the gain of each table and index and who held
-    back.
+    and bloated B-trees are built anew after it. `details` has the gain of each table and index, who held
+    back, and advice on autovacuum.
     """
     connection, record = run.connection, run.record
     indexes = Indexes(run, rule) if rule.reindex is not None else None
     stopped = indexes.drop_leftovers() if indexes else None
-    chosen = choose.choose(tables.find(connection, rule), rule)
+    found = tables.find(connection, rule)
+    advised, counted = advice.find(connection, rule, found)
+    chosen = choose.choose(found, rule)
     due = [choice for choice in chosen if choice.action != "skip"]
     record.add(connection, examined=len(chosen) - len(due), removed=0)
     run.report(f"{rule.name}: {len(due)} of {len(chosen)} tables need it")
@@ -49,7 +51,11 @@ def vacuum(run: Run, rule: policy.Vacuum) -> Work:
         if indexes and stopped is None:
             stopped = indexes.rebuild()
     night.compare(bloated, due)
-    return night.work(chosen, stopped, indexes)
+    work = night.work(chosen, stopped, indexes)
+    for each in advised:
+        run.report(f"{rule.name}: {each.table}: {each.reason}. You might run: {each.statement}")
+    told = {"advice": [asdict(each) for each in advised], "counted": counted.as_json()}
+    return replace(work, details={**work.details, **told})
 
 
 class _Night:

@@ -28,7 +28,7 @@ SELECT relacl::text, pg_get_userbyid(relowner), obj_description(oid, 'pg_class')
         WHERE conrelid = c.oid AND contype IN ('c', 'f')),
        (SELECT array_agg(indexrelid::regclass::text ORDER BY indexrelid::regclass::text) FROM pg_index
         WHERE indrelid = c.oid AND NOT indexrelid::regclass::text ~ 'idx_'),
-       (SELECT array_agg(tgname ORDER BY 1) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
+       (SELECT array_agg(tgname ORDER BY tgname) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
 FROM pg_class c WHERE oid = %(table)s::regclass
 """
 

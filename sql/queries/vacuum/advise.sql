@@ -1,0 +1,2 @@
+-- What a table's owner might run; we never do.
+ALTER TABLE {table} SET ({option} = {value})

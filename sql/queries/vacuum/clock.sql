@@ -1,0 +1,2 @@
+-- The server's own time.
+SELECT clock_timestamp()

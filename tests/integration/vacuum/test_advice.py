@@ -1,0 +1,175 @@
+"""Autovacuum settings that cannot keep up are told with a statement ready to run, which we never run."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from psycopg import sql as compose
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance.catalog import Relation
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.plan import plan_one
+from ops_pipeline.maintenance.vacuum import advice
+from ops_pipeline.maintenance.vacuum.advice import Rate, Writes
+
+POLICY = 'version: 1\ndatabases: {app: {url: x, vacuum: {tables: ["Odd.Name"]}}}\n'
+RELOPTIONS = """SELECT reloptions FROM pg_class WHERE oid = '"Odd"."Name"'::regclass"""
+WRITES = Writes(
+    Relation(1, "Odd", "Name"), "Odd.Name", enabled=True, rows=1_000_000, dead=0, died=0, written=0, visits=0,
+    threshold=50, scale=0.2, trigger=200_050, analyze_trigger=100_050, delay=2.0, limit=200, pages=10_000,
+    index_pages=5_000,
+)  # fmt: skip
+LARGE = replace(WRITES, rows=2e7, trigger=4_000_050, analyze_trigger=2_000_050)
+DAY = Rate(died=100_000, written=100_000, visits=1, period=timedelta(days=1))
+
+
+@pytest.fixture
+def rule(read: Callable[..., policy.Database]) -> policy.Vacuum:
+    (found,) = read(POLICY).policies
+    assert isinstance(found, policy.Vacuum)
+    return found
+
+
+@pytest.fixture
+def odd(connection: Connection) -> Connection:
+    """A table of 5,000 rows whose name has to be quoted, known to the server's statistics."""
+    connection.execute("""CREATE SCHEMA "Odd"; CREATE TABLE "Odd"."Name" (id int, note text)""")
+    connection.execute("""INSERT INTO "Odd"."Name" SELECT n, 'x' FROM generate_series(1, 5000) n""")
+    connection.execute("""CREATE INDEX ON "Odd"."Name" (note); SELECT pg_stat_force_next_flush()""")
+    connection.execute('''VACUUM ANALYZE "Odd"."Name"''')
+    return connection
+
+
+def _advised(connection: Connection, rule: policy.Vacuum) -> list[dict[str, Any]]:
+    return [dict(each) for each in perform(connection, rule).details["advice"]]
+
+
+def _run(connection: Connection, statement: str) -> list[str]:
+    connection.execute(compose.SQL(statement))
+    return list(scalar(connection, RELOPTIONS) or [])
+
+
+def test_a_table_whose_autovacuum_is_off_is_told_once_it_would_have_come(
+    odd: Connection, rule: policy.Vacuum
+) -> None:
+    odd.execute("""ALTER TABLE "Odd"."Name" SET (autovacuum_enabled = false)""")
+    assert _advised(odd, rule) == []
+    odd.execute("""DELETE FROM "Odd"."Name" WHERE id <= 2000""")
+    odd.execute("SELECT pg_stat_force_next_flush()")
+
+    planned = plan_one(odd, rule, limit_seconds=5)
+    (advised,) = _advised(odd, rule)
+
+    assert "switched off for it, and 2,000 dead rows wait; it would have come at 1,050" in advised["reason"]
+    assert planned.advice == (f"Odd.Name: {advised['reason']}: {advised['statement']}",)
+    assert scalar(odd, RELOPTIONS) == ["autovacuum_enabled=false"], "it is never applied by itself"
+    assert _run(odd, advised["statement"]) == ["autovacuum_enabled=true"]
+    assert _advised(odd, rule) == []
+
+
+@pytest.mark.parametrize(
+    ("writes", "rate", "option", "because"),
+    [
+        (
+            WRITES, replace(DAY, died=3_000_000_000), "autovacuum_vacuum_cost_limit=458",
+            "due every 6 seconds, but at 2 ms of rest for each 200 of work one pass takes about 3 seconds",
+        ),
+        (
+            replace(WRITES, pages=4_000_000), replace(DAY, died=20_000_000_000),
+            "autovacuum_vacuum_cost_delay=0", "one pass takes about 2 minutes",
+        ),
+        (
+            replace(WRITES, dead=900_000), replace(DAY, died=2_000_500), "autovacuum_vacuum_cost_delay=0",
+            "enough for 10 visits; it was vacuumed 1 times, and 900,000 dead rows wait, 4.5 times what",
+        ),
+        (
+            LARGE, replace(DAY, died=200_000), "autovacuum_vacuum_scale_factor=0.01",
+            "it comes every 20 days. With this it comes about daily",
+        ),
+        (
+            LARGE, replace(DAY, died=0, written=200_000), "autovacuum_analyze_scale_factor=0.01",
+            "renews its statistics only after 2,000,050: every 10 days",
+        ),
+    ],
+)  # fmt: skip
+def test_each_advice_is_a_statement_that_runs_and_changes_that_option(
+    odd: Connection, writes: Writes, rate: Rate, option: str, because: str
+) -> None:
+    advised = advice.on(odd, writes, rate)
+
+    assert advised is not None
+    assert because in advised.reason
+    assert advised.statement.startswith('ALTER TABLE "Odd"."Name" SET (')
+    assert _run(odd, advised.statement) == [option]
+
+
+@pytest.mark.parametrize(
+    ("writes", "rate"),
+    [
+        (WRITES, None),
+        (WRITES, DAY),
+        (WRITES, replace(DAY, died=0, written=0)),
+        (replace(WRITES, dead=10_000_000), replace(DAY, died=2_000_500, visits=9)),
+        (LARGE, replace(DAY, died=advice.MANY - 1, written=advice.MANY - 1)),
+        (replace(WRITES, enabled=False, dead=100), DAY),
+    ],
+)
+def test_settings_that_keep_up_are_left_alone(odd: Connection, writes: Writes, rate: Rate | None) -> None:
+    assert advice.on(odd, writes, rate) is None
+
+
+def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, rule: policy.Vacuum) -> None:
+    _churn(odd)
+    assert _advised(odd, rule) == [], "nothing is known yet of how fast it goes"
+    _two_hours_pass(odd)
+    _churn(odd)
+
+    (advised,) = _advised(odd, rule)
+
+    assert "20,000 rows have died in it within 2 hours, enough for 19 visits" in advised["reason"]
+    assert advised["statement"] == 'ALTER TABLE "Odd"."Name" SET (autovacuum_vacuum_cost_delay = 0)'
+
+
+def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, rule: policy.Vacuum) -> None:
+    _churn(odd)
+    perform(odd, rule)
+    _two_hours_pass(odd)
+    _churn(odd)
+    odd.execute(
+        "INSERT INTO ops.maintenance_runs (policy, outcome, rows_removed)"
+        " VALUES ('app/retention/Odd.Name', 'done', 20000)"
+    )
+
+    assert _advised(odd, rule) == []
+
+
+def test_less_than_an_hour_is_no_evidence(odd: Connection, rule: policy.Vacuum) -> None:
+    _churn(odd)
+    perform(odd, rule)
+    _churn(odd)
+
+    assert _advised(odd, rule) == []
+
+
+def test_a_server_without_autovacuum_is_told_so(on_primary: Connection, everything: policy.Vacuum) -> None:
+    (advised,) = _advised(on_primary, everything)
+
+    assert advised["statement"] == "ALTER SYSTEM SET autovacuum = on"
+
+
+def _churn(connection: Connection) -> None:
+    """20,000 rows die that no update could replace in their page, within less than autovacuum's minute."""
+    for turn in range(4):
+        connection.execute("""UPDATE "Odd"."Name" SET note = %s""", [str(turn)])
+    connection.execute("SELECT pg_stat_force_next_flush()")
+
+
+def _two_hours_pass(connection: Connection) -> None:
+    connection.execute(
+        "UPDATE ops.maintenance_runs SET details = jsonb_set(details, '{counted,at}',"
+        " to_jsonb((details #>> '{counted,at}')::timestamptz - interval '2 hours'))"
+    )
