@@ -70,18 +70,13 @@ class Progress:
 def watched(connection: Connection, record: Record, report: Report) -> Iterator[None]:
     """Reports how far this session's VACUUM has come, and keeps it in the run's details, meanwhile.
 
-    It needs one more connection. Where that cannot be had, the work goes on unwatched and says so.
+    It needs one more connection, which is made once there has been something to wait for. Where that cannot
+    be had, the work goes on unwatched and says so.
     """
-    try:
-        second = database.connect(database.url_of(connection), "ops progress of VACUUM")
-    except database.DatabaseUnavailableError as error:
-        report(f"{record.policy}: how far VACUUM has come is not shown: {error}")
-        yield
-        return
     ended = threading.Event()
     watcher = threading.Thread(
         target=_watch,
-        args=(second, connection.info.backend_pid, record, report, ended),
+        args=(database.url_of(connection), connection.info.backend_pid, record, report, ended),
         name="progress of VACUUM",
         daemon=True,
     )
@@ -91,7 +86,6 @@ def watched(connection: Connection, record: Record, report: Report) -> Iterator[
     finally:
         ended.set()
         watcher.join()
-        second.close()
 
 
 def of(connection: Connection, pid: int) -> Progress | None:
@@ -128,22 +122,31 @@ class Estimate:
         return replace(progress, seconds_left=(1 - share) * (now - began) / (share - first_share))
 
 
-def _watch(connection: Connection, pid: int, record: Record, report: Report, ended: threading.Event) -> None:
-    estimate = Estimate()
-    told = time.monotonic()
+def _watch(url: str, pid: int, record: Record, report: Report, ended: threading.Event) -> None:
+    if ended.wait(ASK_SECONDS):
+        return
     try:
-        connection.execute(sql.get("vacuum/without_flush"))
-        while not ended.wait(ASK_SECONDS):
-            found = of(connection, pid)
-            if found is None:
-                continue
-            progress = estimate.of(found)
-            _note(connection, record, progress)
-            if time.monotonic() - told >= REPORT_SECONDS:
-                told = time.monotonic()
-                report(f"{record.policy}: {progress}")
+        with database.connect(url, "ops progress of VACUUM") as connection:
+            _ask(connection, pid, record, report, ended)
+    except database.DatabaseUnavailableError as error:
+        report(f"{record.policy}: how far VACUUM has come is not shown: {error}")
     except psycopg.Error as error:
         report(f"{record.policy}: how far VACUUM has come is no longer shown: {error}")
+
+
+def _ask(connection: Connection, pid: int, record: Record, report: Report, ended: threading.Event) -> None:
+    estimate = Estimate()
+    told = time.monotonic()
+    connection.execute(sql.get("vacuum/without_flush"))
+    while not ended.wait(ASK_SECONDS):
+        found = of(connection, pid)
+        if found is None:
+            continue
+        progress = estimate.of(found)
+        _note(connection, record, progress)
+        if time.monotonic() - told >= REPORT_SECONDS:
+            told = time.monotonic()
+            report(f"{record.policy}: {progress}")
 
 
 def _note(connection: Connection, record: Record, progress: Progress) -> None:

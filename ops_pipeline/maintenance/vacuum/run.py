@@ -19,6 +19,8 @@ from ops_pipeline.maintenance.vacuum.gain import Gain, State
 from ops_pipeline.maintenance.vacuum.horizon import Holder
 from ops_pipeline.maintenance.vacuum.rebuild import Indexes
 
+COUNT_SECONDS = 1.0
+"""How often what was done is counted where others see it; each time is a commit."""
 LOCKED = "55P03"
 GONE = "42P01"
 """SQLSTATEs of the errors, and of the warnings with which VACUUM passes a table over."""
@@ -40,14 +42,15 @@ def vacuum(run: Run, rule: policy.Vacuum) -> Work:
     advised, counted = advice.find(connection, rule, found)
     chosen = choose.choose(found, rule)
     due = [choice for choice in chosen if choice.action != "skip"]
-    record.add(connection, examined=len(chosen) - len(due), removed=0)
     run.report(f"{rule.name}: {len(due)} of {len(chosen)} tables need it")
     night = _Night(connection, rule, record, run.report)
+    night.count(len(chosen) - len(due))
     bloated = bloat.find(connection, [choice.table for choice in due])
     with progress.watched(connection, record, run.report):
         with options.resting(connection, rule.cost_delay):
             stopped = stopped or night.through(due, run.stop)
             options.note_oldest(connection)
+        night.count()
         if indexes and stopped is None:
             stopped = indexes.rebuild()
     night.compare(bloated, due)
@@ -69,6 +72,8 @@ class _Night:
         self._gains: dict[int, Gain] = {}
         self._holders: list[Holder] = []
         self._gone = 0
+        self._looked_at = 0
+        self._counted = time.monotonic()
 
     def through(self, due: Sequence[Choice], stop: Stop) -> str | None:
         """Does each table, those that were locked once more at the end. Returns why it stopped early."""
@@ -83,6 +88,11 @@ class _Night:
                 return reason
             self._do(choice, wait=True)
         return None
+
+    def count(self, more: int = 0) -> None:
+        """Adds to the run how many tables were looked at since the last time, and so many more."""
+        self._record.add(self._connection, examined=self._looked_at + more, removed=0)
+        self._looked_at, self._counted = 0, time.monotonic()
 
     def compare(self, before: bloat.Found, due: Sequence[Choice]) -> None:
         """Looks for bloat again, in the same way, and adds what was found to the gains."""
@@ -172,7 +182,9 @@ class _Night:
 
     def _note(self, choice: Choice, each: Gain) -> None:
         self._gains[choice.table.oid] = each
-        self._record.add(self._connection, examined=1, removed=0)
+        self._looked_at += 1
+        if time.monotonic() - self._counted >= COUNT_SECONDS:
+            self.count()
         self._report(f"{self._rule.name}: {_told(each)}")
 
     def _execute(self, choice: Choice, *, wait: bool) -> str:

@@ -15,10 +15,12 @@ WITH server AS MATERIALIZED (
 )
 SELECT c.oid, n.nspname, c.relname, coalesce(root.name, n.nspname || '.' || c.relname) AS root,
        coalesce((own.option ->> 'autovacuum_enabled')::boolean, true) AS enabled,
-       rows.count, coalesce(s.n_dead_tup, 0) AS dead,
-       coalesce(s.n_tup_upd - s.n_tup_hot_upd + s.n_tup_del, 0) AS died,
-       coalesce(s.n_tup_ins + s.n_tup_upd + s.n_tup_del, 0) AS written,
-       coalesce(s.autovacuum_count + s.vacuum_count, 0) AS visits,
+       rows.count, pg_stat_get_dead_tuples(c.oid) AS dead,
+       pg_stat_get_tuples_updated(c.oid) - pg_stat_get_tuples_hot_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
+         AS died,
+       pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
+         AS written,
+       pg_stat_get_autovacuum_count(c.oid) + pg_stat_get_vacuum_count(c.oid) AS visits,
        limits.threshold, limits.scale,
        least(limits.threshold + limits.scale * rows.count, limits.most) AS trigger,
        limits.analyze_threshold + limits.analyze_scale * rows.count AS analyze_trigger,
@@ -30,7 +32,6 @@ SELECT c.oid, n.nspname, c.relname, coalesce(root.name, n.nspname || '.' || c.re
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN server
-LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
 CROSS JOIN LATERAL (SELECT greatest(c.reltuples, 0)::float8 AS count) AS rows
 LEFT JOIN LATERAL (
   SELECT rn.nspname || '.' || r.relname AS name

@@ -8,7 +8,12 @@ WITH locked AS MATERIALIZED (
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ),
 known AS MATERIALIZED (
-  SELECT schemaname, tablename, attname, null_frac, avg_width, n_distinct FROM pg_stats WHERE NOT inherited
+  SELECT schemaname, tablename, attname, null_frac, avg_width, n_distinct
+  FROM pg_stats
+  WHERE NOT inherited AND tablename = ANY (ARRAY(
+    SELECT relname FROM pg_class
+    WHERE oid = ANY (%(oids)s::oid[])
+       OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (%(oids)s::oid[]))))
 )
 SELECT c.oid, n.nspname, c.relname, t.oid AS "table", pg_relation_size(c.oid) AS bytes,
        i.indisexclusion AS exclusion,
@@ -40,5 +45,6 @@ LEFT JOIN pg_attribute of_table ON of_table.attrelid = t.oid AND of_table.attnum
 LEFT JOIN known k ON k.schemaname = tn.nspname
   AND k.tablename = CASE WHEN of_table.attname IS NULL THEN c.relname ELSE t.relname END
   AND k.attname = coalesce(of_table.attname, a.attname)
-WHERE c.oid NOT IN (SELECT relation FROM locked) AND i.indrelid = ANY (%(oids)s::oid[]) AND m.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid
+WHERE i.indrelid = ANY (%(oids)s::oid[]) AND m.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid
+  AND c.oid NOT IN (SELECT relation FROM locked)
 ORDER BY c.oid, a.attnum

@@ -1,6 +1,8 @@
 -- The columns of tables, dropped ones included, as they are stored and as ANALYZE has found them: what a row takes.
 WITH known AS MATERIALIZED (
-  SELECT schemaname, tablename, attname, null_frac, avg_width, n_distinct FROM pg_stats WHERE NOT inherited
+  SELECT schemaname, tablename, attname, null_frac, avg_width, n_distinct
+  FROM pg_stats
+  WHERE NOT inherited AND tablename = ANY (ARRAY(SELECT relname FROM pg_class WHERE oid = ANY (%(oids)s::oid[])))
 )
 SELECT a.attrelid, a.attlen,
        CASE a.attalign WHEN 'd' THEN 8 WHEN 'i' THEN 4 WHEN 's' THEN 2 ELSE 1 END AS alignment,

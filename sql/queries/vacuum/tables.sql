@@ -1,6 +1,7 @@
 -- What VACUUM may be of use to: tables with their TOAST table, materialized views, and partitioned tables, which
 -- hold nothing but have statistics that autovacuum never refreshes. With `oids` only those and their partitions.
--- To ask for the size of one that is locked altogether would be to wait for that lock; there its last known one counts.
+-- To ask for the size of one that is locked altogether would be to wait for that lock; there its last known one
+-- counts. (The view pg_stat_all_tables has the same numbers, and adds up the indexes of every table besides.)
 WITH locked AS MATERIALIZED (
   SELECT DISTINCT relation FROM pg_locks
   WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid <> pg_backend_pid()
@@ -30,11 +31,12 @@ SELECT c.oid, n.nspname, c.relname,
        CASE WHEN locked.relation IS NULL THEN coalesce(pg_relation_size(c.oid), 0)
             ELSE greatest(c.relpages, 0) * current_setting('block_size')::bigint END AS bytes,
        c.reltuples, coalesce(options.fillfactor, 100) AS fillfactor,
-       greatest(coalesce(s.n_live_tup, 0), 0) AS live, coalesce(s.n_dead_tup, 0) AS dead,
-       greatest(coalesce(ts.n_live_tup, 0), 0) AS toast_live, coalesce(ts.n_dead_tup, 0) AS toast_dead,
-       coalesce(s.n_mod_since_analyze, 0) AS changed,
-       greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed,
-       greatest(s.last_analyze, s.last_autoanalyze) AS analyzed,
+       greatest(pg_stat_get_live_tuples(c.oid), 0) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
+       greatest(pg_stat_get_live_tuples(t.oid), 0) AS toast_live,
+       coalesce(pg_stat_get_dead_tuples(t.oid), 0) AS toast_dead,
+       pg_stat_get_mod_since_analyze(c.oid) AS changed,
+       greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
+       greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
        CASE WHEN c.relkind <> 'p' THEN greatest(age(c.relfrozenxid), age(t.relfrozenxid)) ELSE 0 END AS age,
        least(current_setting('autovacuum_freeze_max_age')::bigint, options.freeze_max_age) AS age_limit,
        CASE WHEN c.relkind <> 'p' THEN greatest(mxid_age(c.relminmxid), mxid_age(t.relminmxid)) ELSE 0 END
@@ -47,8 +49,6 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN mine
 LEFT JOIN locked ON locked.relation = c.oid
 LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
-LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
-LEFT JOIN pg_stat_all_tables ts ON ts.relid = t.oid
 CROSS JOIN LATERAL (
   SELECT max(option_value::bigint) FILTER (WHERE option_name = 'autovacuum_freeze_max_age') AS freeze_max_age,
          max(option_value::bigint) FILTER (WHERE option_name = 'autovacuum_multixact_freeze_max_age')
