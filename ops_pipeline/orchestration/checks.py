@@ -65,6 +65,8 @@ def _checks(rule: policy.Policy) -> Iterator[Check]:
             if rule.track:
                 yield _record_is_complete(rule)
             yield _let_through(rule)
+            if rule.archive:
+                yield _archive_verified(rule)
         case policy.Vacuum():
             yield _dead_rows_removed(rule)
             yield _transaction_age(rule)
@@ -169,7 +171,7 @@ def _no_detach_pending(rule: policy.Retention) -> Check:
     )
 
 
-def _archive_verified(rule: policy.Retention) -> Check:
+def _archive_verified(rule: policy.Retention | policy.Orphans) -> Check:
     def ask(connection: Connection) -> Verdict:
         table = catalog.relation(connection, rule.table)
         parts = manifest.of_days(connection, table.schema, table.name, None, None)

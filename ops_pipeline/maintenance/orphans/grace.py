@@ -16,6 +16,8 @@ from ops_pipeline.maintenance.sweep import Run
 PATIENCE = timedelta(seconds=60)
 """What ends within this time is waited for; what takes longer is left to the next run."""
 LOOK_EVERY_SECONDS = 0.2
+JUST_BEGUN_SECONDS = 0.05
+"""A transaction that begins at this very moment does not say since when, and would pass for an old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,9 @@ def over_in_time(
 def others_at_work(connection: Connection, moment: datetime) -> str | None:
     """Which transaction of those that were running then still is, in words."""
     found = connection.execute(sql.get("orphans/running"), {"moment": moment}).fetchall()
+    if any(since is None for _, _, since in found):
+        time.sleep(JUST_BEGUN_SECONDS)
+        found = connection.execute(sql.get("orphans/running"), {"moment": moment}).fetchall()
     if not found:
         return None
     pid, who, since = found[0]

@@ -9,6 +9,7 @@ import sql
 from ops_pipeline import policy
 from ops_pipeline.database import Connection
 from ops_pipeline.maintenance import audited, catalog
+from ops_pipeline.maintenance.partitions.locks import Needed, patiently
 from ops_pipeline.maintenance.windows import listed
 
 
@@ -28,14 +29,15 @@ class Trigger:
 def install(connection: Connection, rule: policy.Orphans, *, by: str) -> list[Trigger]:
     """Makes what is missing of the policy's triggers, on the parent and each of its partitions, anew.
 
-    All of them in one transaction, which waits for the parent's lock as long as the session waits for any.
-    From the next sweep's end on the record counts as complete. Raises TrackRefusedError, or
-    psycopg.errors.LockNotAvailable.
+    All of them in one transaction, which waits for locks for moments only and tries again. From the next
+    sweep's end on the record counts as complete. Raises TrackRefusedError, or LockedError with who is in
+    the way.
     """
     if not rule.track:
         raise TrackRefusedError(f"{rule.name} does not track its parent; write track: true into its policy")
     parent = catalog.relation(connection, rule.parent)
-    with connection.transaction():
+
+    def work() -> list[Trigger]:
         _drop(connection, rule.name)
         for oid, schema, name in connection.execute(sql.get("orphans/tree"), {"oid": parent.oid}).fetchall():
             table = catalog.Relation(oid, schema, name)
@@ -45,17 +47,41 @@ def install(connection: Connection, rule: policy.Orphans, *, by: str) -> list[Tr
         connection.execute(sql.get("orphans/note_track"), {"policy": rule.name})
         made = triggers(connection, rule.name)
         audited.note(connection, "track.installed", _described(rule.name, made), by=by)
-    return made
+        return made
+
+    needed = _for_a_drop(connection, rule.name) or Needed(parent.oid, "ShareRowExclusiveLock")
+    return patiently(connection, needed, work, purpose=f"{parent} gets no triggers")
 
 
 def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger]:
-    """Drops the policy's triggers and forgets what they recorded. Answers with those there were."""
-    with connection.transaction():
+    """Drops the policy's triggers and forgets what they recorded. Answers with those there were.
+
+    Waits for locks as `install` does. Raises LockedError with who is in the way; they go on recording then.
+    """
+
+    def work() -> list[Trigger]:
         dropped = _drop(connection, policy_name)
         connection.execute(sql.get("orphans/forget_track"), {"policy": policy_name})
         if dropped:
             audited.note(connection, "track.removed", _described(policy_name, dropped), by=by)
-    return dropped
+        return dropped
+
+    needed = _for_a_drop(connection, policy_name)
+    if needed is None:
+        with connection.transaction():
+            return work()
+    return patiently(connection, needed, work, purpose=f"the triggers of {policy_name} stay")
+
+
+def _for_a_drop(connection: Connection, policy_name: str) -> Needed | None:
+    """What a drop of the policy's triggers takes from all others; None where there are none."""
+    tables = {
+        each.table: catalog.relation(connection, each.table).oid for each in triggers(connection, policy_name)
+    }
+    if not tables:
+        return None
+    first, *others = tables.values()
+    return Needed(first, "AccessExclusiveLock", tuple(others))
 
 
 def triggers(connection: Connection, policy_name: str) -> list[Trigger]:

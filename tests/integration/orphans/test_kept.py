@@ -1,0 +1,90 @@
+"""Orphans that are held stay, and those that go are in the archive: by a sweep and by the record alike."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection, scalar
+from ops_pipeline.maintenance import holds
+from ops_pipeline.maintenance.orphans import triggers
+from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.planned import plan_one
+from ops_pipeline.settings import Settings
+
+FILL = """
+CREATE INDEX ON memories (session_id);
+INSERT INTO memories (session_id) SELECT id FROM sessions;
+INSERT INTO memories (session_id, content)
+SELECT md5('gone' || n)::uuid, CASE WHEN n % 10 = 0 THEN 'evidence' ELSE 'any' END
+FROM generate_series(1, 700) AS n;
+"""
+PARENTS = """
+INSERT INTO sessions (id, note) SELECT md5('gone' || n)::uuid, 'gone' FROM generate_series(1, 700) AS n
+"""
+LEFT = """
+SELECT count(*) FILTER (WHERE content = 'any'), count(*) FILTER (WHERE content = 'evidence'), count(*)
+FROM memories
+"""
+
+
+def _ids(connection: Connection, where: str = "true") -> set[str]:
+    return {str(each) for (each,) in connection.execute(f"SELECT id FROM memories WHERE {where}")}  # noqa: S608
+
+
+def _archived(folder: Path) -> list[str]:
+    files = sorted(folder.rglob("part-*.parquet"))
+    return [value for file in files for value in pq.read_table(file).column("id").to_pylist()]
+
+
+@pytest.mark.parametrize(("source", "indexed"), [("sweep", True), ("sweep", False), ("record", True)])
+def test_what_is_archived_is_what_was_deleted_and_what_is_held_stays(
+    application: Connection,
+    rules: Callable[[str], list[policy.Orphans]],
+    tmp_path: Path,
+    small_batches: None,
+    source: str,
+    indexed: bool,
+) -> None:
+    track = str(source == "record").lower()
+    (rule,) = rules(
+        "{table: memories, column: session_id, references: sessions.id, grace: 0 seconds, archive: true,"
+        f" track: {track}}}"
+    )
+    settings = Settings().model_copy(update={"archive_url": str(tmp_path / "archive")})
+    application.execute(FILL)
+    if not indexed:
+        application.execute("DROP INDEX memories_session_id_idx")
+    if source == "record":
+        application.execute(PARENTS)
+        triggers.install(application, rule, by="test")
+        assert perform(application, rule, settings=settings).removed == 0
+        application.execute("DELETE FROM sessions WHERE note = 'gone'")
+    holds.add(application, "memories", "content = evidence", reason="a lawsuit", owner="legal", by="test")
+    doomed, before = _ids(application, "content = 'any'"), _ids(application)
+
+    result = perform(application, rule, settings=settings)
+
+    assert (result.outcome, result.removed, result.archived, result.left) == ("done", 630, 630, 0)
+    assert result.details["source"] == source
+    assert application.execute(LEFT).fetchone() == (0, 70, 6070)
+    archived = _archived(tmp_path / "archive")
+    assert len(archived) == len(set(archived)), "each row once"
+    assert set(archived) == doomed == before - _ids(application)
+
+
+def test_a_released_orphan_goes_and_the_plan_tells_both(
+    application: Connection, orphans: policy.Orphans
+) -> None:
+    application.execute(FILL)
+    held = holds.add(application, "memories", "content = evidence", reason="x", owner="legal", by="test")
+    planned = plan_one(application, orphans, limit_seconds=60)
+    assert (planned.eligible, planned.held) == (630, 70)
+    assert perform(application, orphans).removed == 630
+
+    holds.release(application, held.id, by="test")
+
+    assert perform(application, orphans).removed == 70
+    assert scalar(application, "SELECT count(*) FROM memories") == 6000

@@ -1,0 +1,97 @@
+"""The plan names the index that a reference lacks, and the statement that makes it."""
+
+from collections.abc import Callable
+from typing import LiteralString
+
+import pytest
+from psycopg import sql as compose
+
+from ops_pipeline import policy
+from ops_pipeline.database import Connection
+from ops_pipeline.maintenance import catalog
+from ops_pipeline.maintenance.plan import Unplanned, plan
+from ops_pipeline.maintenance.planned import plan_one
+
+POLICY = (
+    "version: 1\ndatabases: {app: {url: x, orphans:"
+    " [{table: memories, column: session_id, references: parents.ref, grace: 0 seconds}]}}"
+)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "",
+        "CREATE INDEX ON memories (content, session_id)",
+        "CREATE INDEX ON memories USING hash (session_id)",
+    ],
+)
+def test_a_reference_that_no_index_leads_with_is_told_with_the_statement_that_mends_it(
+    application: Connection, orphans: policy.Orphans, made: LiteralString
+) -> None:
+    application.execute(made or "SELECT")
+
+    (advice,) = plan_one(application, orphans, limit_seconds=60).advice
+
+    assert "no index of public.memories leads with session_id" in advice
+    statement = advice.rsplit(": ", 1)[1]
+    assert statement == 'CREATE INDEX CONCURRENTLY ON "public"."memories" ("session_id")'
+    application.execute(compose.SQL(statement))
+    assert plan_one(application, orphans, limit_seconds=60).advice == ()
+
+
+def test_of_a_partitioned_child_each_partition_is_indexed_beside_the_work(
+    application: Connection, read: Callable[..., policy.Database]
+) -> None:
+    application.execute(
+        "CREATE TABLE notes (day int, session_id uuid) PARTITION BY RANGE (day);"
+        "CREATE TABLE notes_1 PARTITION OF notes FOR VALUES FROM (1) TO (2);"
+        "CREATE TABLE notes_2 PARTITION OF notes FOR VALUES FROM (2) TO (3);"
+        "CREATE INDEX ON notes_2 (session_id)"
+    )
+    of = read(
+        "version: 1\ndatabases: {app: {url: x, orphans:"
+        " [{table: notes, column: session_id, references: sessions.id}]}}"
+    )
+
+    (planned,) = plan(application, of)
+
+    assert not isinstance(planned, Unplanned)
+    (advice,) = planned.advice
+    statements = advice.rsplit(": ", 1)[1].split("; ")
+    assert statements == [
+        'CREATE INDEX CONCURRENTLY ON "public"."notes_1" ("session_id")',
+        'CREATE INDEX ON "public"."notes" ("session_id")',
+    ]
+    for each in statements:
+        application.execute(compose.SQL(each))
+    assert next(plan(application, of)).advice == ()  # type: ignore[union-attr]
+
+
+def test_a_parent_without_an_index_is_refused_until_it_has_one(
+    application: Connection, read: Callable[..., policy.Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "SMALL_PARENT_BYTES", 8192)
+    application.execute("CREATE INDEX ON memories (session_id)")
+    application.execute("CREATE TABLE parents AS SELECT id AS ref FROM sessions")
+
+    (refused,) = plan(application, read(POLICY))
+
+    assert isinstance(refused, Unplanned)
+    assert "no index of public.parents leads with ref" in refused.problem
+    assert 'CREATE INDEX CONCURRENTLY ON "public"."parents" ("ref")' in refused.problem
+    application.execute('CREATE INDEX CONCURRENTLY ON "public"."parents" ("ref")')
+    (planned,) = plan(application, read(POLICY))
+    assert (planned.eligible, isinstance(planned, Unplanned)) == (0, False)
+
+
+def test_a_small_parent_without_an_index_is_read_for_each_window_and_told(
+    application: Connection, read: Callable[..., policy.Database]
+) -> None:
+    application.execute("CREATE INDEX ON memories (session_id)")
+    application.execute("CREATE TABLE parents AS SELECT id AS ref FROM sessions LIMIT 10")
+
+    (planned,) = plan(application, read(POLICY))
+
+    assert not isinstance(planned, Unplanned)
+    assert ["no index of public.parents leads with ref" in each for each in planned.advice] == [True]
