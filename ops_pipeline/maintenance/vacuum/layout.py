@@ -78,7 +78,8 @@ def btree_bytes(
     with_nulls = 1 - math.prod(1 - column.null_share for column in columns)
     header = (1 - with_nulls) * ENTRY_HEADER + with_nulls * ENTRY_HEADER_WITH_NULLS
     entry = _padded(header + data, constant=constant)
-    room = page - PAGE_HEADER - BTREE_SPECIAL - page * (100 - fillfactor) / 100 - (entry + ITEM)
+    # Its last entry may reach into the room left free, and goes over to the next page as this one's high key.
+    room = page - PAGE_HEADER - BTREE_SPECIAL - page * (100 - fillfactor) / 100
     if deduplicated:
         needed = _keys(rows, nulls, columns, entry, page) + _key(nulls, ENTRY_HEADER_WITH_NULLS, page)
     else:
