@@ -46,14 +46,15 @@ class Bloat:
         return self.wasted / self.size if self.size else 0.0
 
     def __str__(self) -> str:
-        megabytes = f"{self.wasted / 1e6:,.1f} of {self.size / 1e6:,.1f} MB"
-        return f"{megabytes} are bloat by {'the' if self.by == 'statistics' else 'what'} {self.by}"
+        by = "the statistics" if self.by == "statistics" else self.by
+        return f"{self.wasted / 1e6:,.1f} of {self.size / 1e6:,.1f} MB are bloat by {by}"
 
 
 @dataclass(frozen=True, slots=True)
 class Btree:
     """A valid B-tree. `expected`: bytes that the statistics give it were it built anew, None when they do not
-    tell. `exclusion`: it belongs to an exclusion constraint, whose index cannot be rebuilt beside writers."""
+    tell. `exclusion`: it belongs to an exclusion constraint, whose index cannot be rebuilt beside writers.
+    `live`: the share of its entries that VACUUM would leave."""
 
     index: Relation
     table: Relation
@@ -61,6 +62,7 @@ class Btree:
     fillfactor: int
     expected: int | None
     exclusion: bool = False
+    live: float = 1.0
     bloat: Bloat | None = None
 
 
@@ -92,18 +94,19 @@ def find(
     *,
     corrections: Mapping[str, float] | None = None,
     read: Collection[int] | None = None,
+    careful: bool = False,
 ) -> Found:
     """The bloat of those tables, without their TOAST tables, and of their B-trees.
 
     `corrections`: by how much an index that was built anew was larger than expected. `read`: what
     pgstattuple is to read, so that two findings can be compared; None: the most bloated, up to READ_BYTES.
+    `careful`: where an index is about to be built anew, the larger of two counts of its rows is believed.
     PostgreSQL's own and small ones are left out.
     """
     of = [each for each in tables if not each.parent and not each.system]
-    oids = [each.oid for each in of]
     page = int(scalar(connection, sql.get("vacuum/page")))
     guessed = _tables(connection, [each for each in of if each.bytes >= LEAST_BYTES], page)
-    btrees = [_corrected(each, corrections or {}) for each in _btrees(connection, of, oids, page)]
+    btrees = [_corrected(each, corrections or {}) for each in _btrees(connection, of, page, careful)]
     reader = _Reader.of(connection, page)
     if reader is None:
         return Found(guessed, tuple(btrees))
@@ -137,23 +140,33 @@ def _tables(connection: Connection, of: Sequence[Table], page: int) -> dict[int,
     return found
 
 
-def _btrees(connection: Connection, of: Sequence[Table], oids: list[int], page: int) -> Iterator[Btree]:
+def _btrees(connection: Connection, of: Sequence[Table], page: int, careful: bool) -> Iterator[Btree]:
     by_oid = {each.oid: each for each in of}
-    rows = connection.execute(sql.get("vacuum/btrees"), {"oids": oids}).fetchall()
+    rows = connection.execute(sql.get("vacuum/btrees"), {"oids": list(by_oid)}).fetchall()
     for _, group in groupby(rows, key=itemgetter(0)):
-        yield _btree(list(group), by_oid, page)
+        yield _btree(list(group), by_oid, page, careful)
 
 
-def _btree(rows: Sequence[tuple[Any, ...]], tables: Mapping[int, Table], page: int) -> Btree:
+def _btree(rows: Sequence[tuple[Any, ...]], tables: Mapping[int, Table], page: int, careful: bool) -> Btree:
     oid, schema, name, table, size, exclusion, partial, fillfactor, deduplicated, *_ = rows[0]
     of = tables[table]
-    # Too many rows let an index pass for sound that is not; too few have it built anew for nothing.
-    counted = max(of.rows or 0.0, of.reltuples) if partial is None else partial
+    counted = _entries(of, partial, careful)
     expected = None
-    if of.rows is not None and counted >= 0:
+    if counted is not None:
         columns = [layout.Column(*row[9:]) for row in rows]
         expected = layout.btree_bytes(counted, columns, fillfactor, page, deduplicated=deduplicated)
-    return Btree(Relation(oid, schema, name), of.relation, size, fillfactor, expected, exclusion)
+    live = 1.0 if careful or not of.dead else of.live / (of.live + of.dead)
+    return Btree(Relation(oid, schema, name), of.relation, size, fillfactor, expected, exclusion, live)
+
+
+def _entries(table: Table, partial: float | None, careful: bool) -> float | None:
+    """The rows of an index; `partial`: as VACUUM or ANALYZE has left them noted, of one that has not all."""
+    if table.rows is None or (partial is not None and partial < 0):
+        return None
+    rows = max(table.rows, table.reltuples) if careful else table.rows
+    if partial is None:
+        return rows
+    return partial * min(1.0, rows / table.reltuples) if table.reltuples > 0 else partial
 
 
 def _corrected(btree: Btree, corrections: Mapping[str, float]) -> Btree:
@@ -207,7 +220,7 @@ class _Reader:
         if row is None:
             return btree
         size, pages, density = row
-        needed = self.page * (1 + math.ceil(pages * density / btree.fillfactor))
+        needed = self.page * (1 + math.ceil(pages * density * btree.live / btree.fillfactor))
         bloat = Bloat(size, max(0, size - needed), "pgstattuple")
         return replace(btree, size=size, bloat=bloat)
 

@@ -1,5 +1,6 @@
 """What VACUUM brought a table: dead rows, bytes, and the age of its oldest row, before and after."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -127,6 +128,13 @@ def between(
         multixact_age_after=after.multixact_age,
         problem=problem,
     )
+
+
+def with_rebuilt(each: Gain, rebuilt: Sequence[IndexGain]) -> Gain:
+    """The gain of a table, with what its indexes became smaller by since then."""
+    of_table = [index for index in rebuilt if index.table == each.table and index.action == "rebuild"]
+    smaller = sum(index.bytes_before - index.bytes_after for index in of_table)
+    return replace(each, index_bytes_after=each.index_bytes_after - smaller)
 
 
 def with_bloat(each: Gain, oid: int, before: bloat.Found, after: bloat.Found) -> Gain:

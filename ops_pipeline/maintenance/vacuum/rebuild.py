@@ -17,6 +17,7 @@ import sql
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, connection_was_lost, row, scalar
 from ops_pipeline.maintenance import disk
+from ops_pipeline.maintenance.catalog import Relation
 from ops_pipeline.maintenance.sweep import Run
 from ops_pipeline.maintenance.vacuum import bloat, horizon, leftovers, tables
 from ops_pipeline.maintenance.vacuum.bloat import Btree
@@ -95,6 +96,7 @@ class Indexes:
             connection,
             tables.find(connection, self.rule),
             corrections=corrections(connection, self.rule.name),
+            careful=True,
         )
         waiting = due(found.btrees, self.rule.reindex)
         self.left += len(waiting)
@@ -127,7 +129,7 @@ class Indexes:
                 raise PassedOverError(kept)
             return 0
 
-        self._do(done, drop)
+        self._do(done, leftover.table, drop)
 
     def _rebuild(self, listed: Btree) -> None:
         """Builds it anew, if it still is past the threshold once pgstattuple has read it."""
@@ -147,7 +149,7 @@ class Indexes:
             bytes_after=btree.size,
             expected=btree.expected,
         )
-        self._do(done, lambda: self._reindex(btree))
+        self._do(done, btree.table, lambda: self._reindex(btree))
 
     def _reindex(self, btree: Btree) -> int:
         connection = self.run.connection
@@ -171,28 +173,38 @@ class Indexes:
         except psycopg.Error as error:
             if error.sqlstate == psycopg.errors.QueryCanceled.sqlstate or connection_was_lost(error):
                 raise
-            raise PassedOverError(self._cleaned_up(btree, error)) from error
-        name = btree.index.identifier.as_string(connection)
-        return int(scalar(connection, sql.get("vacuum/index_size"), {"index": name}))
+            problem = self._cleaned_up(btree, error)
+            oid, size = self._now(btree)
+            if oid in {btree.index.oid, 0}:
+                raise PassedOverError(problem) from error
+            # The new one is in its place, and only the old one could not be dropped; that is noted by itself.
+            return size
+        return self._now(btree)[1]
+
+    def _now(self, btree: Btree) -> tuple[int, int]:
+        """The index of that name by oid, which is another one once it was built anew, and its bytes."""
+        name = btree.index.identifier.as_string(self.run.connection)
+        oid, size = row(self.run.connection, sql.get("vacuum/index_now"), {"index": name})
+        return int(oid), int(size)
 
     def _cleaned_up(self, btree: Btree, error: psycopg.Error) -> str:
         """Why it failed, after what it left has been dropped as far as that can be done now."""
         reason = (error.diag.message_primary or str(error)).strip()
         if isinstance(error, psycopg.errors.LockNotAvailable):
-            reason = f"it waited {PATIENCE} for {self._waited_for(btree)}"
+            reason = f"it waited {PATIENCE} for {self._waited_for(btree.table)}"
         for leftover in leftovers.find(self.run.connection, [btree.table.oid]):
             if leftover.copy_of == str(btree.index) and leftover.kept_because is None:
                 self._drop(leftover)
         return reason
 
-    def _waited_for(self, btree: Btree) -> str:
+    def _waited_for(self, table: Relation) -> str:
         """Who has the table open, or else who still sees what was before the rebuild began."""
-        found = self.run.connection.execute(sql.get("vacuum/openers"), {"oid": btree.table.oid}).fetchall()
+        found = self.run.connection.execute(sql.get("vacuum/openers"), {"oid": table.oid}).fetchall()
         if found:
             return ", ".join(f"pid {pid} ({' '.join(filter(None, who))})" for pid, *who in found)
         return horizon.named(horizon.holders(self.run.connection)) or "a session that has just ended"
 
-    def _do(self, done: IndexGain, work: Work) -> None:
+    def _do(self, done: IndexGain, table: Relation, work: Work) -> None:
         """Does it and notes what came of it."""
         began = time.monotonic()
         with _patience(self.run.connection):
@@ -201,7 +213,7 @@ class Indexes:
             except PassedOverError as error:
                 gain = _passed_over(done, str(error))
             except psycopg.errors.LockNotAvailable:
-                gain = _passed_over(done, f"somebody has its table open, and had for {PATIENCE}")
+                gain = _passed_over(done, f"it waited {PATIENCE} for {self._waited_for(table)}")
             except psycopg.errors.InsufficientPrivilege as error:
                 gain = _passed_over(done, error.diag.message_primary or "the right is missing")
         gain = replace(gain, seconds=round(time.monotonic() - began, 3))

@@ -15,7 +15,7 @@ from ops_pipeline.maintenance.result import COMPLETED, Work
 from ops_pipeline.maintenance.sweep import Report, Run, Stop
 from ops_pipeline.maintenance.vacuum import advice, bloat, choose, gain, horizon, options, progress, tables
 from ops_pipeline.maintenance.vacuum.choose import Choice
-from ops_pipeline.maintenance.vacuum.gain import Gain, State
+from ops_pipeline.maintenance.vacuum.gain import Gain, IndexGain, State
 from ops_pipeline.maintenance.vacuum.horizon import Holder
 from ops_pipeline.maintenance.vacuum.rebuild import Indexes
 
@@ -53,7 +53,7 @@ def vacuum(run: Run, rule: policy.Vacuum) -> Work:
         night.count()
         if indexes and stopped is None:
             stopped = indexes.rebuild()
-    night.compare(bloated, due)
+    night.compare(bloated, due, indexes.gains if indexes else ())
     work = night.work(chosen, stopped, indexes)
     for each in advised:
         run.report(f"{rule.name}: {each.table}: {each.reason}. You might run: {each.statement}")
@@ -94,13 +94,16 @@ class _Night:
         self._record.add(self._connection, examined=self._looked_at + more, removed=0)
         self._looked_at, self._counted = 0, time.monotonic()
 
-    def compare(self, before: bloat.Found, due: Sequence[Choice]) -> None:
+    def compare(self, before: bloat.Found, due: Sequence[Choice], rebuilt: Sequence[IndexGain]) -> None:
         """Looks for bloat again, in the same way, and adds what was found to the gains."""
         now = tables.of(self._connection, [choice.table.oid for choice in due]) if self._gains else []
         after = bloat.find(
             self._connection, [each for each in now if each.oid in self._gains], read=before.read
         )
-        self._gains = {oid: gain.with_bloat(each, oid, before, after) for oid, each in self._gains.items()}
+        self._gains = {
+            oid: gain.with_rebuilt(gain.with_bloat(each, oid, before, after), rebuilt)
+            for oid, each in self._gains.items()
+        }
 
     def work(self, chosen: Sequence[Choice], stopped: str | None, indexes: Indexes | None) -> Work:
         """What it all came to."""
