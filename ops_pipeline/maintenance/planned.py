@@ -23,6 +23,9 @@ from ops_pipeline.maintenance.windows import doomed
 SAMPLE_ROWS = 20_000
 SAMPLE_SECONDS = 5.0
 """How long about so many rows are looked at where all of them could not be counted."""
+HEAP = compose.SQL("doomed.tableoid::bigint")
+EACH_ONCE = compose.SQL("OFFSET 0")
+"""Where it takes a look into other tables, what becomes of a row is asked once and not for each number."""
 OLDEST_SECONDS = 1.0
 """How long the oldest row is looked for where the rows could not be counted; an index finds it at once."""
 
@@ -86,15 +89,18 @@ def plan_one(
     *,
     cutoff: datetime | None = None,
     limit_seconds: float,
+    after_removal: bool = False,
 ) -> Planned:
     """What the policy would do if it ran now, or at that cutoff; everything of one moment.
 
-    The rows are counted, for at most `limit_seconds`; then a sample of them has to do. The connection
-    is in autocommit mode and in no transaction. Raises LookupError when the table is not there,
-    HoldUnclearError, and psycopg.Error.
+    The rows are counted, for at most `limit_seconds`; then a sample of them has to do. `after_removal`: many
+    have just gone, which is the same plan, counted in another way. The connection is in autocommit mode and
+    in no transaction. Raises LookupError when the table is not there, HoldUnclearError, and psycopg.Error.
     """
     with connection.transaction():
         connection.execute(sql.get("session/snapshot"))
+        if after_removal:
+            connection.execute(sql.get("plan/unindexed"))
         match rule:
             case policy.Retention():
                 return _retention(connection, rule, cutoff, limit_seconds)
@@ -177,8 +183,10 @@ class _Question:
         self._fragments = {
             **fragments,
             "table": table.identifier,
+            "heap": HEAP if catalog.is_partitioned(connection, table) else compose.Literal(table.oid),
             "unheld": self._unheld,
             "unreferenced": self._unreferenced,
+            "each_once": compose.SQL("") if self._unreferenced == references.EVERYTHING else EACH_ONCE,
         }
 
     def count(self, statement: str, limit_seconds: float) -> Planned | None:

@@ -95,7 +95,7 @@ def test_an_operators_cancel_is_no_reason_to_guess(
     application: Connection, retention: policy.Retention, url: str
 ) -> None:
     application.execute("SET lock_timeout = '10s'")
-    counting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'tableoid'"
+    counting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'What becomes'"
     pid = application.info.backend_pid
 
     def cancel() -> None:

@@ -46,7 +46,13 @@ def remove_expired(run: Run, rule: policy.Retention, settings: Settings) -> Work
     dead_before = catalog.dead_tuples(connection, table)
     run = replace(run, planned=verdict.planned.eligible)
     stopped_reason = _remove(run, rule, table, verdict.planned, settings)
-    after = plan_one(connection, rule, cutoff=verdict.planned.cutoff, limit_seconds=COUNT_SECONDS)
+    after = plan_one(
+        connection,
+        rule,
+        cutoff=verdict.planned.cutoff,
+        limit_seconds=COUNT_SECONDS,
+        after_removal=True,
+    )
     details: dict[str, Any] = {"held": after.held, "referenced": after.referenced, "unset": after.unset}
     return Work(
         stopped_reason,

@@ -1,14 +1,35 @@
 -- What becomes of each row, by partition: it has no time (unset), is young enough (young), is held, is
 -- referred to by a row that stays (referenced), or goes; with the oldest and newest of them as far as
--- Python's calendar reaches.
-SELECT doomed.tableoid::bigint,
-       CASE WHEN {column} IS NULL OR NOT isfinite({column}) THEN 'unset'
-            WHEN NOT ({expired}) THEN 'young'
-            WHEN NOT ({unheld}) THEN 'held'
-            WHEN NOT ({unreferenced}) THEN 'referenced'
-            ELSE 'goes' END AS fate,
-       count(*),
-       greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', min({column})::timestamptz)),
-       greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', max({column})::timestamptz))
-FROM {table} AS doomed
-GROUP BY 1, 2
+-- Python's calendar reaches. Not grouped by its fate: PostgreSQL expects as many groups of an expression as
+-- there are rows, and would sort all of them on disk.
+SELECT heap, fate, rows,
+       greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', first::timestamptz)),
+       greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', last::timestamptz))
+FROM (
+  SELECT heap,
+         count(*) AS total,
+         count(*) FILTER (WHERE unset) AS unset,
+         count(*) FILTER (WHERE due AND kept) AS held,
+         count(*) FILTER (WHERE due AND NOT kept AND needed) AS referenced,
+         count(*) FILTER (WHERE due AND NOT kept AND NOT needed) AS goes,
+         min(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS oldest,
+         max(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS newest
+  FROM (
+    SELECT {heap} AS heap,
+           {column} AS moment,
+           {column} IS NULL OR NOT isfinite({column}) AS unset,
+           {expired} AND isfinite({column}) AS due,
+           ({unheld}) IS NOT TRUE AS kept,
+           ({unreferenced}) IS NOT TRUE AS needed
+    FROM {table} AS doomed
+    {each_once}
+  ) AS looked_at
+  GROUP BY heap
+) AS counted
+CROSS JOIN LATERAL (VALUES
+  ('unset', unset, NULL, NULL),
+  ('held', held, NULL, NULL),
+  ('referenced', referenced, NULL, NULL),
+  ('goes', goes, oldest, newest),
+  ('young', total - unset - held - referenced - goes, NULL, NULL)
+) AS of_each (fate, rows, first, last)
