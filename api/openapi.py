@@ -195,6 +195,7 @@ class PlannedPolicy(msgspec.Struct, frozen=True):
     unset: int | None = None
     oldest: datetime | None = None
     newest: datetime | None = None
+    oldest_row: datetime | None = None
     dead_tuples: int | None = None
     exact: bool | None = None
     bytes: int | None = None

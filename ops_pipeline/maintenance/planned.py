@@ -46,8 +46,8 @@ class Planned:
     `eligible` of `total` would go, which is `fraction` of them and about `bytes` of the table with its
     indexes. Not among them, though due: what holds keep (`held`) and what rows that stay refer to
     (`referenced`). `unset`: rows whose time or reference is NULL, or whose time is infinite; they are kept.
-    `oldest`, `newest`: of the eligible rows. With `exact` false not all rows were counted, and the
-    numbers are what a sample of them says.
+    `oldest`, `newest`: of the eligible rows; `oldest_row`: of all. With `exact` false not all rows were
+    counted, and the numbers are what a sample of them says.
 
     `cutoff`: rows older than that go. `method`, `why`: how they are found. `seconds`: how long that takes at
     the rate of the policy's last run; None when there was none. `partitions`: those of a partitioned table
@@ -66,6 +66,7 @@ class Planned:
     unset: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
+    oldest_row: datetime | None = None
     dead_tuples: int = 0
     exact: bool = True
     bytes: int = 0
@@ -238,12 +239,14 @@ class _Question:
         sizes = self._sizes()
         totals: dict[int, int] = {}
         fates: dict[tuple[int, str], int] = {}
-        oldest, newest = None, None
+        oldest, newest, oldest_row = None, None, None
         for heap, fate, count, first, last in rows:
             totals[heap] = totals.get(heap, 0) + count
             fates[heap, fate] = count
-            if fate == "goes" and first is not None:
+            if first is not None and fate == "goes":
                 oldest, newest = min(oldest or first, first), max(newest or last, last)
+            if first is not None:
+                oldest_row = min(oldest_row or first, first)
         going = {heap: fates.get((heap, "goes"), 0) for heap in totals}
         eligible, total = sum(going.values()), sum(totals.values())
         return Planned(
@@ -255,6 +258,7 @@ class _Question:
             unset=_of(fates, "unset"),
             oldest=oldest,
             newest=newest,
+            oldest_row=oldest_row,
             bytes=round(sum(sizes[heap][1] * _fraction(goes, totals[heap]) for heap, goes in going.items())),
             held=_of(fates, "held"),
             referenced=_of(fates, "referenced"),

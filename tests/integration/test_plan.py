@@ -36,6 +36,8 @@ def test_it_counts_what_goes_and_what_is_kept(application: Connection, retention
     assert plan.oldest is not None
     assert plan.newest is not None
     assert now - timedelta(days=59) < plan.oldest < plan.newest < now - timedelta(days=30)
+    assert plan.oldest_row is not None
+    assert plan.oldest_row < plan.oldest, "the oldest is held"
     size = scalar(application, "SELECT pg_total_relation_size('sessions')")
     assert abs(plan.bytes - size * plan.fraction) < 1
     assert plan.method
@@ -91,11 +93,24 @@ def test_where_nothing_can_be_known_the_guard_takes_it_that_all_may_go(
     assert (plan.eligible, plan.fraction, plan.exact) == (plan.total, 1.0, False)
 
 
+def test_where_nothing_goes_nothing_is_the_oldest_of_it(
+    application: Connection, retention: policy.Retention
+) -> None:
+    application.execute("DELETE FROM sessions WHERE created_at < now() - interval '20 days'")
+    plan = planned(application, retention)
+    assert (plan.eligible, plan.oldest, plan.newest) == (0, None, None)
+    assert plan.oldest_row is not None
+
+    application.execute("DELETE FROM sessions; INSERT INTO sessions (created_at) VALUES (NULL), ('infinity')")
+    plan = planned(application, retention)
+    assert (plan.total, plan.unset, plan.oldest_row) == (2, 2, None)
+
+
 def test_an_operators_cancel_is_no_reason_to_guess(
     application: Connection, retention: policy.Retention, url: str
 ) -> None:
     application.execute("SET lock_timeout = '10s'")
-    counting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'What becomes'"
+    counting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'becomes of'"
     pid = application.info.backend_pid
 
     def cancel() -> None:

@@ -16,7 +16,7 @@ from ops_pipeline.maintenance.removal.archiving import Archiving
 from ops_pipeline.maintenance.removal.deleting import Deleting
 from ops_pipeline.maintenance.result import RefusedError, Work
 from ops_pipeline.maintenance.retention import days
-from ops_pipeline.maintenance.retention.expired import cutoff, expired, oldest
+from ops_pipeline.maintenance.retention.expired import cutoff, expired
 from ops_pipeline.maintenance.sweep import Run, Sweep
 from ops_pipeline.maintenance.windows import Walk
 from ops_pipeline.maintenance.windows.blocks import BlockRanges
@@ -42,7 +42,7 @@ def remove_expired(run: Run, rule: policy.Retention, settings: Settings) -> Work
     verdict = guard.judge(connection, rule, planned, now=datetime.now(UTC), limit_seconds=COUNT_SECONDS)
     _note(run, verdict)
     if not verdict.allowed:
-        return Work(verdict.message, planned.eligible, oldest(connection, rule), plan=verdict.plan)
+        return Work(verdict.message, planned.eligible, planned.oldest_row, plan=verdict.plan)
     dead_before = catalog.dead_tuples(connection, table)
     run = replace(run, planned=verdict.planned.eligible)
     stopped_reason = _remove(run, rule, table, verdict.planned, settings)
@@ -57,7 +57,7 @@ def remove_expired(run: Run, rule: policy.Retention, settings: Settings) -> Work
     return Work(
         stopped_reason,
         after.eligible if after.exact else None,
-        oldest(connection, rule),
+        after.oldest_row,
         dead_before,
         catalog.dead_tuples(connection, table),
         approval=verdict.approval,

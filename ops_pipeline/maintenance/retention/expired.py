@@ -43,12 +43,6 @@ def left(connection: Connection, rule: policy.Retention, before: datetime) -> in
     return int(scalar(connection, statement, {"cutoff": before}))
 
 
-def oldest(connection: Connection, rule: policy.Retention) -> datetime | None:
-    """The time of the oldest row of the table."""
-    moment: datetime | None = scalar(connection, _composed(connection, rule, "retention/oldest"))
-    return moment
-
-
 def _composed(connection: Connection, rule: policy.Retention, statement: str) -> compose.Composed:
     table = catalog.relation(connection, rule.table)
     return compose.SQL(sql.get(statement)).format(

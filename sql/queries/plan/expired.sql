@@ -1,10 +1,12 @@
 -- What becomes of each row, by partition: it has no time (unset), is young enough (young), is held, is
--- referred to by a row that stays (referenced), or goes; with the oldest and newest of them as far as
--- Python's calendar reaches. Not grouped by its fate: PostgreSQL expects as many groups of an expression as
--- there are rows, and would sort all of them on disk.
+-- referred to by a row that stays (referenced), or goes; with the oldest and newest of those that go, and the
+-- oldest of all beside the young ones, as far as Python's calendar reaches. Not grouped by its fate: PostgreSQL
+-- expects as many groups of an expression as there are rows, and would sort all of them on disk.
 SELECT heap, fate, rows,
-       greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', first::timestamptz)),
-       greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', last::timestamptz))
+       CASE WHEN first IS NOT NULL
+            THEN greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', first::timestamptz)) END,
+       CASE WHEN last IS NOT NULL
+            THEN greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', last::timestamptz)) END
 FROM (
   SELECT heap,
          count(*) AS total,
@@ -13,7 +15,8 @@ FROM (
          count(*) FILTER (WHERE due AND NOT kept AND needed) AS referenced,
          count(*) FILTER (WHERE due AND NOT kept AND NOT needed) AS goes,
          min(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS oldest,
-         max(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS newest
+         max(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS newest,
+         min(moment) FILTER (WHERE NOT unset) AS oldest_row
   FROM (
     SELECT {heap} AS heap,
            {column} AS moment,
@@ -31,5 +34,5 @@ CROSS JOIN LATERAL (VALUES
   ('held', held, NULL, NULL),
   ('referenced', referenced, NULL, NULL),
   ('goes', goes, oldest, newest),
-  ('young', total - unset - held - referenced - goes, NULL, NULL)
+  ('young', total - unset - held - referenced - goes, oldest_row, NULL)
 ) AS of_each (fate, rows, first, last)
