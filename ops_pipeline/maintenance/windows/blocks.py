@@ -7,6 +7,10 @@ from psycopg import sql as compose
 from ops_pipeline.maintenance.catalog import Heap
 from ops_pipeline.maintenance.windows import Position, Sizes, Window, both
 
+UNESTIMATED = "coalesce({}, false)"
+"""To estimate a comparison PostgreSQL's planner asks an index of the column for its end, and there, with each
+window, lie more entries of rows that are gone."""
+
 
 class BlockRanges:
     """Walks heaps by blocks, in the order given. A position is [schema, heap, next block].
@@ -35,7 +39,7 @@ class BlockRanges:
         within = compose.SQL("doomed.ctid >= {} AND doomed.ctid < {}").format(_tid(first), _tid(end))
         return Window(
             heap.relation,
-            both(within, self._predicate),
+            both(within, compose.SQL(UNESTIMATED).format(self._predicate)),
             [heap.relation.schema, heap.relation.name, end],
             round((end - first) * self._rows_a_block),
         )
