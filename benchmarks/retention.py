@@ -4,8 +4,10 @@ import os
 import shutil
 import statistics
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,24 +246,34 @@ def _partman(folder: Path, rows: int) -> list[beside.Line]:
 
 
 def _one_day(server: embedded.Server) -> list[beside.Line]:
-    """Dropping a day does not take longer because there is more in it."""
-    took = {rows: statistics.median(_drop_a_day(server, rows) for _ in range(3)) for rows in DAY_SIZES}
-    smallest = took[DAY_SIZES[0]]
+    """Dropping a day does not take longer because there is more in it, nor do those who write meanwhile."""
+    took = {rows: [_drop_a_day(server, rows) for _ in range(3)] for rows in DAY_SIZES}
+    dropped = {rows: statistics.median(seconds for seconds, _ in runs) for rows, runs in took.items()}
+    waited = {rows: statistics.median(seconds for _, seconds in runs) for rows, runs in took.items()}
     return [
-        _compared(
-            f"a day of {rows:,} rows dropped: {seconds * 1000:.0f} ms",
-            seconds,
-            f"a day of {DAY_SIZES[0]:,}: {smallest * 1000:.0f} ms",
-            smallest,
-            f"{rows:,} rows",
-            "constant",
+        line
+        for rows in DAY_SIZES[1:]
+        for line in (
+            _days("a day of {:,} rows dropped: {:.0f} ms", dropped, rows),
+            _days("the longest INSERT beside the drop of {:,} rows: {:.0f} ms", waited, rows),
         )
-        for rows, seconds in took.items()
-        if rows != DAY_SIZES[0]
     ]
 
 
-def _drop_a_day(server: embedded.Server, rows: int) -> float:
+def _days(what: str, seconds: dict[int, float], rows: int) -> beside.Line:
+    fewest = DAY_SIZES[0]
+    return _compared(
+        what.format(rows, seconds[rows] * 1000),
+        seconds[rows],
+        f"{fewest:,} rows: {seconds[fewest] * 1000:.0f} ms",
+        seconds[fewest],
+        f"{rows:,} rows",
+        "constant",
+    )
+
+
+def _drop_a_day(server: embedded.Server, rows: int) -> tuple[float, float]:
+    """Seconds for the drop, and for the slowest of the rows that somebody inserts meanwhile."""
     with database.connect(server.url("app"), "bench") as connection:
         connection.execute("DROP DATABASE IF EXISTS arena WITH (FORCE)")
         connection.execute("CREATE DATABASE arena")
@@ -273,9 +285,38 @@ def _drop_a_day(server: embedded.Server, rows: int) -> float:
         connection.execute("CHECKPOINT")
         table = catalog.relation(connection, "visits")
         (day,) = [each for each in partitions.existing(connection, "visits") if each.name == "visits_40"]
-        began = time.perf_counter()
-        drop.remove(connection, table, day)
-        return time.perf_counter() - began
+        with _inserting(url) as waits:
+            began = time.perf_counter()
+            drop.remove(connection, table, day)
+            seconds = time.perf_counter() - began
+        return seconds, max(waits)
+
+
+@contextmanager
+def _inserting(url: str) -> Iterator[list[float]]:
+    """Yields how long each row takes that is inserted, one after the other, while the context lasts."""
+    ended = threading.Event()
+    waits: list[float] = []
+
+    def insert() -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            while not ended.is_set():
+                began = time.perf_counter()
+                connection.execute(
+                    "INSERT INTO visits VALUES (0, gen_random_uuid(), clock_timestamp(), 'new')"
+                )
+                waits.append(time.perf_counter() - began)
+
+    inserting = threading.Thread(target=insert)
+    inserting.start()
+    try:
+        while len(waits) < 20:  # it is under way
+            time.sleep(0.01)
+        waits.clear()
+        yield waits
+    finally:
+        ended.set()
+        inserting.join()
 
 
 def _wal(mine: Took, single: Took, size: str) -> beside.Line:
