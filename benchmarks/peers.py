@@ -31,12 +31,13 @@ from psycopg import sql as compose
 from sqlalchemy import create_engine
 
 from benchmarks import beside
+from benchmarks.done import Done
 
 EXPIRED = "at < date_trunc('day', now()) - interval '30 days'"
 BATCH = 10_000
 
 
-def pg_batch(url: str, _: Path) -> tuple[int, float | None]:
+def pg_batch(url: str, _: Path) -> Done:
     """pg-batch: keys read and deleted in batches. Its own default of 50 keys a statement would be unfair."""
     parts = conninfo.conninfo_to_dict(url)
     before = _rows(url)
@@ -45,10 +46,10 @@ def pg_batch(url: str, _: Path) -> tuple[int, float | None]:
          "-U", str(parts["user"]), "-p", str(parts["password"]), "-d", str(parts["dbname"]), "-t", "visits",
          "-id", "id", "-w", EXPIRED, "-a", "delete", "-n", "-rbz", str(5 * BATCH), "-wbz", str(BATCH)]
     )  # fmt: skip
-    return before - _rows(url), None
+    return Done(before - _rows(url))
 
 
-def airflow(url: str, _: Path) -> tuple[int, float | None]:
+def airflow(url: str, _: Path) -> Done:
     """Airflow's `db clean`: what goes is copied into a table, then deleted by its key
     (airflow/utils/db_cleanup.py, _do_delete)."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -57,27 +58,27 @@ def airflow(url: str, _: Path) -> tuple[int, float | None]:
             "DELETE FROM visits USING _deleted__visits AS gone"
             " WHERE visits.id = gone.id AND visits.at = gone.at"
         )
-        return deleted.rowcount, None
+        return Done(deleted.rowcount)
 
 
-def partsmith(url: str, _: Path) -> tuple[int, float | None]:
+def partsmith(url: str, _: Path) -> Done:
     """pg-partsmith: partitions detached and dropped by its plan."""
     return _partsmith(url, None)
 
 
-def partsmith_archiving(url: str, folder: Path) -> tuple[int, float | None]:
+def partsmith_archiving(url: str, folder: Path) -> Done:
     """The same with its hook before each drop writing the partition with COPY into a synced file."""
     return _partsmith(url, folder)
 
 
-def partman(url: str, _: Path) -> tuple[int, float | None]:
+def partman(url: str, _: Path) -> Done:
     """pg_partman: what its retention of 30 days drops in a run of its maintenance."""
     before = _rows(url)
     with psycopg.connect(url, autocommit=True) as connection:
         began = time.perf_counter()
         connection.execute("SELECT partman.run_maintenance('public.visits')")
         seconds = time.perf_counter() - began
-    return before - _rows(url), seconds
+    return Done(before - _rows(url), seconds)
 
 
 def _rows(url: str) -> int:
@@ -110,7 +111,7 @@ class _CopyBeforeDrop(BasePartitionLifecycleHooks):
             os.fsync(written.fileno())
 
 
-def _partsmith(url: str, folder: Path | None) -> tuple[int, float | None]:
+def _partsmith(url: str, folder: Path | None) -> Done:
     before = _rows(url)
     config = TablePartitionConfig(
         table_name="visits",
@@ -132,4 +133,4 @@ def _partsmith(url: str, folder: Path | None) -> tuple[int, float | None]:
     engine.dispose()
     if result.dropped_count != 30:
         sys.exit(f"pg-partsmith dropped {result.dropped_count} days: {result.issues}")
-    return before - _rows(url), seconds
+    return Done(before - _rows(url), seconds)

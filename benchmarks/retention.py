@@ -16,6 +16,7 @@ from psycopg import sql as compose
 
 from benchmarks import beside, debian, peers, visits
 from benchmarks.bystander import Bystander, p99
+from benchmarks.done import Done
 from ops_pipeline import database, embedded, policy
 from ops_pipeline.maintenance import catalog, partitions
 from ops_pipeline.maintenance.partitions import drop
@@ -40,13 +41,14 @@ databases:
 class Took:
     """What a contender did: rows in seconds, WAL, and how long the bystander's transactions took (ms).
 
-    `working`: the part of the seconds in which rows were removed; the rest is counting and checking.
+    `working`, `working_wal`: of the time in which rows were removed; the rest is counting and checking.
     """
 
     rows: int
     seconds: float
     working: float
     wal: int
+    working_wal: int
     bystander: float
 
     @property
@@ -60,9 +62,8 @@ class Took:
         return self.rows / self.seconds
 
 
-Contender = Callable[[str, Path], tuple[int, float | None]]
-"""Removes what has expired from the database of that URL; answers how many rows, and in how many seconds of
-work where that is less than all."""
+Contender = Callable[[str, Path], Done]
+"""Removes what has expired from the database of that URL."""
 
 
 class Arena:
@@ -76,9 +77,9 @@ class Arena:
     def quiet(self, order: visits.Order) -> float:
         """The bystander's p99 while nobody else is there, in ms."""
 
-        def wait(*_: object) -> tuple[int, None]:
+        def wait(*_: object) -> Done:
             time.sleep(8)
-            return 0, None
+            return Done(0)
 
         return self.run(order, wait).bystander
 
@@ -92,12 +93,14 @@ class Arena:
             before = database.scalar(connection, "SELECT pg_current_wal_insert_lsn()")
             with Bystander(self._folder, url).at_work() as took:
                 began = time.perf_counter()
-                rows, working = contender(url, self._folder)
+                done = contender(url, self._folder)
                 seconds = time.perf_counter() - began
-            wal = database.scalar(
-                connection, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]
+            wal = int(
+                database.scalar(
+                    connection, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]
+                )
             )
-        return Took(rows, seconds, working or seconds, int(wal), p99(took))
+        return Took(done.rows, seconds, done.seconds or seconds, wal, done.wal or wal, p99(took))
 
     def _copy(self, template: str) -> str:
         with database.connect(self._server.url("app"), "bench") as connection:
@@ -110,7 +113,7 @@ class Arena:
         return self._server.url("arena")
 
 
-def ours(url: str, folder: Path, *, archive: bool = False) -> tuple[int, float | None]:
+def ours(url: str, folder: Path, *, archive: bool = False) -> Done:
     """The nightly run of the policy, as Dagster would carry it out."""
     file = folder / "policies.yaml"
     file.write_text(POLICIES.format(archive="true" if archive else "false"))
@@ -120,21 +123,21 @@ def ours(url: str, folder: Path, *, archive: bool = False) -> tuple[int, float |
         result = perform(connection, rule, settings=settings)
     if result.outcome != "done" or result.left:
         sys.exit(f"the run ended as {result.outcome}: {result.stopped_reason}")
-    return result.removed, result.working
+    return Done(result.removed, result.working, result.wal_bytes)
 
 
-def ours_archived(url: str, folder: Path) -> tuple[int, float | None]:
+def ours_archived(url: str, folder: Path) -> Done:
     """The same into the archive. All of it counts: what is archived is read back within the work."""
     return ours(url, folder, archive=True)
 
 
-def single_delete(url: str, _: Path) -> tuple[int, float | None]:
+def single_delete(url: str, _: Path) -> Done:
     """The mission's one statement."""
     with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute(f"DELETE FROM visits WHERE {EXPIRED}").rowcount, None  # noqa: S608 - a constant
+        return Done(connection.execute(f"DELETE FROM visits WHERE {EXPIRED}").rowcount)  # noqa: S608 - a constant
 
 
-def copy_deleted(url: str, folder: Path) -> tuple[int, float | None]:
+def copy_deleted(url: str, folder: Path) -> Done:
     """COPY (DELETE … RETURNING *) by ranges of blocks into a file that is synced once, read back never."""
     rows = 0
     with psycopg.connect(url) as connection, (folder / "deleted.copy").open("wb") as file:
@@ -152,10 +155,10 @@ def copy_deleted(url: str, folder: Path) -> tuple[int, float | None]:
             file.flush()
             os.fsync(file.fileno())
             connection.commit()
-    return rows, None
+    return Done(rows)
 
 
-def copy_days(url: str, folder: Path) -> tuple[int, float | None]:
+def copy_days(url: str, folder: Path) -> Done:
     """COPY of the same days' partitions into a file that is synced, and nothing deleted."""
     rows = 0
     with psycopg.connect(url) as connection, (folder / "days.copy").open("wb") as file:
@@ -168,7 +171,7 @@ def copy_days(url: str, folder: Path) -> tuple[int, float | None]:
                 rows += cursor.rowcount
         file.flush()
         os.fsync(file.fileno())
-    return rows, None
+    return Done(rows)
 
 
 def measure(server: embedded.Server, folder: Path, rows: int) -> list[beside.Line]:
@@ -320,10 +323,9 @@ def _inserting(url: str) -> Iterator[list[float]]:
 
 
 def _wal(mine: Took, single: Took, size: str) -> beside.Line:
-    one, two = mine.wal / mine.rows, single.wal / single.rows
-    return _compared(
-        f"WAL a row: {one:,.0f} B", one, f"single DELETE: {two:,.0f} B", two, size, "at most 1.0"
-    )
+    one, two = mine.working_wal / mine.rows, single.working_wal / single.rows
+    whole = f"WAL a row: {one:,.0f} B (the whole run: {mine.wal / mine.rows:,.0f})"
+    return _compared(whole, one, f"single DELETE: {two:,.0f} B", two, size, "at most 1.0")
 
 
 def _p99(whose: str, took: Took, undisturbed: float, size: str, wanted: str) -> beside.Line:
