@@ -33,6 +33,8 @@ OURS, SINGLE = "orphans policy, full sweep", f"DELETE … WHERE NOT EXISTS, work
 NOT_IN_NAME, UNDISTURBED = "DELETE … WHERE … NOT IN", "undisturbed"
 DELETED_PARENTS = 1_000
 BYSTANDERS_A_SECOND = 100
+REST_SECONDS = 20
+"""For a disk that is slowed down for a while by whoever lends it, once much was written."""
 
 
 def measure(server: embedded.Server, folder: Path, children: int, *, rounds: int) -> list[Line]:
@@ -82,6 +84,7 @@ def measure_bystander(server: embedded.Server, folder: Path, children: int, roun
                 continue  # a minute each time, for nothing
             with _copy(server, base) as url:
                 os.sync()  # what the copy has left to the disk would be in everybody's way
+                time.sleep(REST_SECONDS)
                 with Bystander(folder, url, script, BYSTANDERS_A_SECOND).at_work() as took:
                     way(url)
                 p99[name].append(bystander.p99(took))
