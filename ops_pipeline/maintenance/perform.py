@@ -2,6 +2,7 @@
 
 import psycopg
 
+import sql
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, advisory_lock, cancel_on_interrupt, lock_holder
 from ops_pipeline.maintenance import history
@@ -45,6 +46,7 @@ def perform(
         if not taken:
             reason = f"another run is working on it: {lock_holder(connection, lock)}"
             return history.skip(connection, rule.name, reason, dagster_run_id)
+        connection.execute(sql.get("session/compress_wal"))
         record = history.begin(connection, rule.name, dagster_run_id)
         throttle = Throttle(rule.throttle, given.pause_file)
         run = Run(connection, record, throttle, stop, report)

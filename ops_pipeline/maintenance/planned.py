@@ -100,6 +100,7 @@ def plan_one(
     """
     with connection.transaction():
         connection.execute(sql.get("session/snapshot"))
+        connection.execute(sql.get("plan/one_processor"))
         if after_removal:
             connection.execute(sql.get("plan/unindexed"))
         match rule:

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import sql
 from ops_pipeline import policy
 from ops_pipeline.database import Connection, connect, scalar
 from ops_pipeline.maintenance.perform import perform
@@ -28,6 +29,23 @@ def test_a_run_is_one_row_of_history(application: Connection, retention: policy.
     perform(application, retention, dagster_run_id="run-1")
 
     assert application.execute(HISTORY).fetchall() == [("done", "completed", 3000, 0, True, "run-1")]
+
+
+def test_the_wal_is_compressed_where_nobody_has_said_how_it_should_be(
+    application: Connection, retention: policy.Retention
+) -> None:
+    application.execute("SET ROLE ops_reader")  # who may not say so
+    application.execute(sql.get("session/compress_wal"))
+    assert scalar(application, "SHOW wal_compression") == "off"
+    application.execute("RESET ROLE")
+
+    application.execute("SET wal_compression = pglz")
+    perform(application, retention)
+    assert scalar(application, "SHOW wal_compression") == "pglz"
+
+    application.execute("RESET wal_compression")
+    perform(application, retention)
+    assert scalar(application, "SHOW wal_compression") == "lz4"
 
 
 def test_of_two_runs_one_works_and_one_says_who(

@@ -155,6 +155,7 @@ class Worker:
         literals = {name: compose.Literal(value) for name, value in values.items()}
         self._pid: int = self._value("SELECT pg_backend_pid()")
         self.execute(compose.SQL(sql.get("session/prepare_exact")).format(**literals))
+        self.execute(sql.get("session/compress_wal"))
         self.execute(compose.SQL("SET lock_timeout = {}").format(compose.Literal(WAIT_FOR_PREDECESSOR)))
         take = compose.SQL("SELECT pg_advisory_lock(hashtextextended({}, 0))")
         try:
