@@ -18,7 +18,7 @@ test: $(READY) ## the whole test suite against a real PostgreSQL
 prove: $(READY) ## the proofs at full size: kills under load, fuzzing
 	$(BIN)/pytest -m prove
 
-bench: $(READY) ## the benchmarks beside what PostgreSQL does by itself, in one table (half an hour; needs wrk)
+bench: $(READY) ## the benchmarks beside what PostgreSQL does by itself, in one table (an hour; needs wrk)
 	$(BIN)/python -m benchmarks
 
 lint: $(READY) ## ruff, mypy --strict and the import rules

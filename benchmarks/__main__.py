@@ -1,7 +1,7 @@
 """The benchmarks: what the API does beside what PostgreSQL does by itself, in one table of ratios.
 
-`python -m benchmarks [--help]` starts a server and APIs of its own. At full size it takes half an hour, most
-of it for filling, and 25 GB of disk.
+`python -m benchmarks [--help]` starts a server and APIs of its own. At full size it takes an hour, most
+of it for filling, and 40 GB of disk.
 """
 
 import argparse
