@@ -53,6 +53,15 @@ def test_equal_keys_are_kept_once() -> None:
     assert alike < single / 6
 
 
+def test_the_widest_keys_make_a_tree_that_ends() -> None:
+    widest = Column(length=-1, alignment=4, width=5_000.0, distinct=-1.0)
+
+    size = layout.btree_bytes(1_000_000, [widest], 90, PAGE, deduplicated=False)
+
+    assert size is not None
+    assert size % PAGE == 0
+
+
 @pytest.mark.parametrize("fillfactor", [50, 100])
 @given(columns=COLUMNS, rows=st.integers(0, 10**7), more=st.integers(0, 10**6), deduplicated=st.booleans())
 def test_more_rows_never_take_less(

@@ -88,8 +88,11 @@ def btree_bytes(
     fits = max(1.0, room / (entry + ITEM))
     leaves = math.ceil(needed / (room * (math.floor(fits) / fits if constant and not deduplicated else 1)))
     pages, level = leaves, leaves
+    inner_room = (page - PAGE_HEADER - BTREE_SPECIAL) * INNER_FILL
+    # No entry takes more than a third of a page, so that every page has three, and each level fewer pages.
+    fan_out = max(3.0, inner_room / (entry + ITEM))
     while level > 1:
-        level = math.ceil(level * (entry + ITEM) / ((page - PAGE_HEADER - BTREE_SPECIAL) * INNER_FILL))
+        level = math.ceil(level / fan_out)
         pages += level
     return page * (pages + 1)
 
