@@ -188,7 +188,8 @@ def _filled(server: embedded.Server, children: int) -> str:
         connection.execute(compose.SQL("CREATE DATABASE {}").format(old))
         database.migrate(server.url(unfinished))
         with database.connect(server.url(unfinished), "bench") as filling:
-            filling.execute((HERE / "orphans.sql").read_text().format(children=children))  # type: ignore[call-overload]
+            statement = compose.SQL((HERE / "orphans.sql").read_text())
+            filling.execute(statement.format(children=compose.Literal(children)))
             filling.execute("VACUUM ANALYZE")
         connection.execute(compose.SQL("ALTER DATABASE {} RENAME TO {}").format(old, new))
     return name

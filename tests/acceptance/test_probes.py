@@ -126,7 +126,7 @@ def test_as_many_probes_as_it_can_answer_reach_the_database_as_often_as_none(wor
     probed = _statements(world) - before
 
     rate = next(line for line in told.splitlines() if "Requests/sec" in line)
-    print(f"{rate.strip()}: {probed} transactions in 60 s, {at_rest} without probes")  # noqa: T201
+    print(f"{rate.strip()}: {probed} transactions in 60 s, {at_rest} without probes")  # noqa: T201 - ditto
     assert "Non-2xx" not in told
     assert probed <= at_rest * 1.2
 
@@ -159,7 +159,7 @@ def test_after_a_long_absence_it_is_ready_soon_and_answers(
     world.over.set()
     asking.join()
 
-    print(  # noqa: T201
+    print(  # noqa: T201 - for docs/proofs.md
         f"{situation.__name__}: ready after {ready:.1f} s, answering after {answered:.1f} s,"
         f" longest request {longest[0]:.1f} s"
     )

@@ -49,7 +49,7 @@ def test_an_interrupt_stops_the_archiving_statement_on_the_server(
         night.kill()
         night.wait()
 
-    print(f"the archiving statement had ended {seconds:.2f} s after the interrupt")  # noqa: T201
+    print(f"the archiving statement had ended {seconds:.2f} s after the interrupt")  # noqa: T201 - for docs/proofs.md
     assert seconds < 30, "it did not end by itself"
     assert scalar(application, "SELECT count(*) FROM sessions") == 60
 

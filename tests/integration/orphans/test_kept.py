@@ -31,7 +31,7 @@ FROM memories
 
 
 def _ids(connection: Connection, where: str = "true") -> set[str]:
-    return {str(each) for (each,) in connection.execute(f"SELECT id FROM memories WHERE {where}")}  # noqa: S608
+    return {str(each) for (each,) in connection.execute(f"SELECT id FROM memories WHERE {where}")}  # noqa: S608 - ours
 
 
 def _archived(folder: Path) -> list[str]:
