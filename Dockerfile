@@ -21,7 +21,7 @@ ENV PYTHONUNBUFFERED=1 \
 # The numbers are fixed, so that a volume keeps its owner from one image to the next.
 RUN groupadd --gid 10001 ops \
  && useradd --uid 10001 --gid ops --no-create-home --home-dir /opt/ops --shell /usr/sbin/nologin ops \
- && install -d -o ops -g ops /opt/ops /opt/dagster/home /opt/dagster/home/storage
+ && install -d -o ops -g ops /opt/ops /opt/ops/archive /opt/dagster/home /opt/dagster/home/storage
 WORKDIR /opt/ops
 
 COPY requirements.lock ./

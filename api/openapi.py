@@ -1,9 +1,7 @@
-"""The description of the API: what its answers look like, which errors there are, how to authenticate."""
+"""The OpenAPI description: what all routes share. Each route's answers are described where they are made."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, cast
-from uuid import UUID
+from typing import Any, cast
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -24,7 +22,6 @@ from litestar.types import Method
 from api import problems
 from ops_pipeline import __version__
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.audit.repository import AuditLog
 
 KEY = [{"key": list[str]()}]
 """For `security=` of a route that needs a key."""
@@ -44,190 +41,17 @@ KEPT = {
 NEXT = "/api/admin/audit-logs?limit=100&cursor=..."
 
 DESCRIPTIONS = {
-    400: "A parameter or the body is not as it should be; `errors` names each field and what would be right",
-    401: "There is no valid key with the request; it may have expired or been revoked",
+    400: "A parameter or the body is invalid; `errors` names each field and what would be right",
+    401: "The request has no valid key; it may have expired or been revoked",
     403: "The key lacks the scope that `WWW-Authenticate` names",
-    404: "There is no such thing",
-    405: "The path is right and the method is not; `Allow` has those there are",
+    404: "Not found",
+    405: "The path has no such method; `Allow` lists those it has",
     413: "The body is larger than is taken, as it comes or inflated",
     415: "The body is in an encoding that is not read",
     422: "The Idempotency-Key was sent before with another body",
-    500: "A mistake of ours; the log knows it by the X-Request-ID",
+    500: "Internal error; search the log for the X-Request-ID",
     503: "The database does not answer in time; `Retry-After` says when to come again",
 }
-
-
-class FieldProblem(msgspec.Struct, frozen=True):
-    """Which field is wrong, and what would be right."""
-
-    field: str
-    reason: str
-
-
-class ProblemDetails(msgspec.Struct, frozen=True):
-    """An error as RFC 9457 has it; docs/reference/problems.md lists the types."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[FieldProblem] = []
-
-
-class EventPage(msgspec.Struct, frozen=True, rename="camel"):
-    """A page of events; `next` is the address of the one that follows."""
-
-    success: bool
-    data: list[AuditLog]
-    count: int
-    next: str | None
-    total: int | None = None
-    total_reason: str | None = None
-
-
-class OneEvent(msgspec.Struct, frozen=True):
-    """One event."""
-
-    success: bool
-    data: AuditLog
-
-
-class ValueCount(msgspec.Struct, frozen=True):
-    """How many events have that value."""
-
-    value: str | None
-    count: int
-
-
-class Bucket(msgspec.Struct, frozen=True):
-    """The events of a stretch of time, named by its beginning."""
-
-    bucket: datetime
-    total: int
-    counts: list[ValueCount]
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """Events per stretch of time."""
-
-    success: bool
-    data: list[Bucket]
-    count: int
-    next: str | None
-
-
-class MaintenanceRun(msgspec.Struct, frozen=True):
-    """What one policy did in one run. Rows that it would still remove are `rows_left`."""
-
-    id: int
-    policy: str
-    started_at: datetime
-    finished_at: datetime | None
-    cutoff: datetime | None
-    rows_examined: int
-    rows_removed: int
-    rows_left: int | None
-    outcome: str
-    stopped_reason: str | None
-    dagster_run_id: str | None
-    details: dict[str, Any]
-
-
-class RunPage(msgspec.Struct, frozen=True):
-    """The newest runs."""
-
-    success: bool
-    data: list[MaintenanceRun]
-    count: int
-    next: str | None
-
-
-class PartitionShare(msgspec.Struct, frozen=True):
-    """What of one partition would go, in rows."""
-
-    table: str
-    eligible: int
-    total: int
-
-
-class Bloat(msgspec.Struct, frozen=True):
-    """Of `size` bytes `wasted` would be saved by writing it anew; an estimate, or read by pgstattuple."""
-
-    size: int
-    wasted: int
-    by: Literal["statistics", "pgstattuple"]
-
-
-class PlannedTable(msgspec.Struct, frozen=True):
-    """What VACUUM would do with a table, and why; its bloat and that of its B-trees, where it can be told."""
-
-    table: str
-    action: Literal["freeze", "vacuum", "analyze", "skip"]
-    reason: str
-    bloat: Bloat | None = None
-    index_bloat: Bloat | None = None
-
-
-class PlannedIndex(msgspec.Struct, frozen=True):
-    """A B-tree past the threshold, or what an interrupted rebuild has left, and what is done with it."""
-
-    index: str
-    table: str
-    action: Literal["rebuild", "drop", "leave"]
-    reason: str
-    bloat: Bloat | None = None
-
-
-class PlannedPolicy(msgspec.Struct, frozen=True):
-    """What one policy would do, in rows; or the `problem` why that cannot be said, and no numbers.
-
-    `eligible` of `total` would go, about `bytes`; with `exact` false a sample was looked at. Kept: what is on
-    hold (`held`), what rows that stay refer to (`referenced`), and rows without a time (`unset`). `stops`:
-    why the guard would stop it. `seconds`: how long it takes at the rate of the last run.
-    """
-
-    policy: str
-    eligible: int | None
-    fraction: float | None
-    method: str | None
-    problem: str | None = None
-    total: int | None = None
-    unset: int | None = None
-    oldest: datetime | None = None
-    newest: datetime | None = None
-    oldest_row: datetime | None = None
-    dead_tuples: int | None = None
-    exact: bool | None = None
-    bytes: int | None = None
-    held: int | None = None
-    referenced: int | None = None
-    why: str | None = None
-    cutoff: datetime | None = None
-    seconds: float | None = None
-    partitions: list[PartitionShare] = []
-    cascades: list[str] = []
-    problems: list[str] = []
-    stops: list[str] = []
-    advice: list[str] = []
-    tables: list[PlannedTable] = []
-    indexes: list[PlannedIndex] = []
-
-
-class PlanPage(msgspec.Struct, frozen=True):
-    """What each policy would do, or why that cannot be said now."""
-
-    success: bool
-    data: list[PlannedPolicy]
-    count: int
-    next: str | None
-
-
-class StoredEvents(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One event was stored and has this `id`; or a batch, with a result for each item."""
-
-    success: bool
-    id: UUID | None = None
-    results: list[dict[str, Any]] = []
 
 
 def config() -> OpenAPIConfig:
@@ -240,7 +64,7 @@ def config() -> OpenAPIConfig:
         "Every error is a problem of RFC 9457 (application/problem+json).",
         components=Components(security_schemes={"key": bearer}),
         tags=[
-            Tag("audit", "Events in, and answers to who did what; reading is itself noted in the log"),
+            Tag("audit", "Events in, and answers to who did what; reading is itself recorded in the log"),
             Tag("maintenance", "What the nightly maintenance did"),
             Tag("health", "For probes"),
             Tag("metrics", "For Prometheus"),
@@ -283,7 +107,7 @@ def _problem(status: int) -> ResponseSpec:
             "detail": "limit: Expected `int` >= 1",
             "errors": [{"field": "limit", "reason": "Expected `int` >= 1"}],
         }
-    return shown(ProblemDetails, DESCRIPTIONS[status], example, problems.MEDIA_TYPE)
+    return shown(problems.ProblemDetails, DESCRIPTIONS[status], example, problems.MEDIA_TYPE)
 
 
 def last_part(handler: HTTPRouteHandler, _: Method, path: list[Any]) -> str:

@@ -1,7 +1,10 @@
 """Every error as an RFC 9457 problem: what it is, in which field, and what would be right."""
 
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import psycopg
 import structlog
 from litestar import Request, Response
@@ -18,13 +21,38 @@ SLUGS = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "request-timeout",
     413: "too-large",
     415: "unsupported-media-type",
     422: "idempotency-mismatch",
+    431: "headers-too-large",
+    499: "client-closed-request",
     503: "unavailable",
 }
 
+AnyRequest = Request[Any, Any, Any]
+
 log = structlog.get_logger()
+
+
+class FieldProblem(msgspec.Struct, frozen=True):
+    """Which field is wrong, and what would be right."""
+
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
+
+
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error as RFC 9457 has it; docs/reference/problems.md lists the types."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = []
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -34,15 +62,26 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         self,
         status: int,
         detail: str,
-        errors: list[dict[str, str]] | None = None,
+        errors: Sequence[FieldProblem] = (),
         *,
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.errors = errors or []
+        self.errors = list(errors)
         self.headers = headers or {}
+
+
+def invalid(field: str, reason: str, status: int = 400, *, headers: dict[str, str] | None = None) -> Problem:
+    """The refusal of one field, parameter or header."""
+    error = FieldProblem(field, reason)
+    return Problem(status, str(error), [error], headers=headers)
+
+
+def unavailable(detail: str) -> Problem:
+    """The refusal of what may be tried again; `detail` says what was stored meanwhile."""
+    return Problem(503, detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
 
 
 def slug(status: int) -> str:
@@ -50,40 +89,31 @@ def slug(status: int) -> str:
     return SLUGS.get(status, "internal" if status >= 500 else "request")
 
 
-def answer_to(error: Exception, request: Request[Any, Any, Any]) -> ASGIApp:
+def answer_to(error: Exception, request: AnyRequest) -> ASGIApp:
     """What a request that failed outside of the framework is answered with: the same as within it."""
     handle = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
     return handle(request, error).to_asgi_response(app=None, request=request)
 
 
-def _answer(
-    status: int, detail: str, errors: list[dict[str, str]], **headers: str
-) -> Response[dict[str, Any]]:
+def _answer(status: int, detail: str, errors: list[FieldProblem], **headers: str) -> Response[ProblemDetails]:
     name = slug(status)
-    content: dict[str, Any] = {
-        "type": f"/problems/{name}",
-        "title": name.replace("-", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-    }
-    if errors:
-        content["errors"] = errors
+    title = name.replace("-", " ").capitalize()
+    content = ProblemDetails(f"/problems/{name}", title, status, detail, errors)
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _of_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[dict[str, Any]]:
+def _of_problem(_: AnyRequest, problem: Problem) -> Response[ProblemDetails]:
     return _answer(problem.status, problem.detail, problem.errors, **problem.headers)
 
 
-def _of_validation(_: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
+def _of_validation(_: AnyRequest, error: ValidationException) -> Response[ProblemDetails]:
     extra = error.extra if isinstance(error.extra, list) else []
     errors = [
-        {"field": _on_the_wire(str(each.get("key", ""))), "reason": str(each.get("message", ""))}
-        for each in extra
-        if isinstance(each, dict)
+        FieldProblem(_on_the_wire(str(item.get("key", ""))), str(item.get("message", "")))
+        for item in extra
+        if isinstance(item, dict)
     ]
-    named = "; ".join(f"{each['field']}: {each['reason']}" for each in errors)
-    return _answer(400, named or error.detail, errors)
+    return _answer(400, "; ".join(map(str, errors)) or error.detail, errors)
 
 
 def _on_the_wire(name: str) -> str:
@@ -92,49 +122,56 @@ def _on_the_wire(name: str) -> str:
     return first + "".join(map(str.capitalize, rest))
 
 
-def _of_http(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+def _of_http(_: AnyRequest, error: HTTPException) -> Response[ProblemDetails]:
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     return _answer(error.status_code, error.detail, [], **headers)
 
 
-def _of_database(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    log.warning("database unavailable", error=f"{type(error).__name__}: {error}".splitlines()[0])
-    detail = "The database does not answer in time. Nothing was stored; try again."
-    return _answer(503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
-
-
-def _of_value(_: Request[Any, Any, Any], error: psycopg.DataError) -> Response[dict[str, Any]]:
+def _of_value(_: AnyRequest, error: psycopg.DataError) -> Response[ProblemDetails]:
     return _answer(400, f"A value cannot be taken by PostgreSQL: {error.diag.message_primary or error}", [])
 
 
-def _of_schema(_: Request[Any, Any, Any], error: psycopg.Error) -> Response[dict[str, Any]]:
-    log.error("schema missing", error=str(error.diag.message_primary))
-    detail = "The database lacks our tables. Its operator has to run `opsctl migrate`."
-    return _answer(503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
-
-
-def _of_rights(_: Request[Any, Any, Any], error: psycopg.Error) -> Response[dict[str, Any]]:
-    log.error("database rights missing", error=str(error.diag.message_primary))
-    detail = "The database does not let us do that. Its operator finds in the log what is missing."
-    return _answer(503, detail, [], **{"Retry-After": RETRY_AFTER_SECONDS})
-
-
-def _of_anything_else(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+def _of_anything_else(_: AnyRequest, error: Exception) -> Response[ProblemDetails]:
     log.error("request failed", exc_info=error)
-    return _answer(500, "Something went wrong here; the log knows it by the request id.", [])
+    return _answer(500, "Internal error; search the log for the X-Request-ID of this answer.", [])
 
+
+def _unavailable(
+    level: int, event: str, detail: str
+) -> Callable[[AnyRequest, Exception], Response[ProblemDetails]]:
+    def answer(request: AnyRequest, error: Exception) -> Response[ProblemDetails]:
+        log.log(level, event, error=f"{type(error).__name__}: {error}".splitlines()[0])
+        return _of_problem(request, unavailable(detail))
+
+    return answer
+
+
+_away = _unavailable(
+    logging.WARNING,
+    "database unavailable",
+    "The database does not answer in time. Nothing was stored; try again.",
+)
+_without_schema = _unavailable(
+    logging.ERROR,
+    "schema missing",
+    "The database lacks our tables. Its operator has to run `opsctl migrate`.",
+)
 
 HANDLERS: ExceptionHandlersMap = {
     Problem: _of_problem,
     ValidationException: _of_validation,
     HTTPException: _of_http,
-    psycopg.OperationalError: _of_database,
+    psycopg.OperationalError: _away,
     psycopg.DataError: _of_value,
-    psycopg.errors.UndefinedTable: _of_schema,
-    psycopg.errors.InvalidSchemaName: _of_schema,
-    psycopg.errors.InsufficientPrivilege: _of_rights,
-    PoolTimeout: _of_database,
-    PoolClosed: _of_database,
-    TooManyRequests: _of_database,
+    psycopg.errors.UndefinedTable: _without_schema,
+    psycopg.errors.InvalidSchemaName: _without_schema,
+    psycopg.errors.InsufficientPrivilege: _unavailable(
+        logging.ERROR,
+        "database rights missing",
+        "The database does not let us do that. Its operator finds in the log what is missing.",
+    ),
+    PoolTimeout: _away,
+    PoolClosed: _away,
+    TooManyRequests: _away,
     Exception: _of_anything_else,
 }

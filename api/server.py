@@ -1,4 +1,4 @@
-"""The process: it listens, drains when told to stop, and says by its exit code how that went."""
+"""The process: it listens, drains when asked to stop, and says by its exit code how that went."""
 
 import asyncio
 import socket
@@ -10,47 +10,74 @@ import structlog
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
-from api import logs
 from api.app import create_app, observed
-from api.drain import Drain
-from api.watchdog import Watchdog
-from ops_pipeline import database, embedded, settings
-from ops_pipeline.maintenance import partitions
-from ops_pipeline.policy_file import PolicyError
+from api.process import logs
+from api.process.connections import Connections, most_connections
+from api.process.drain import Drain
+from api.process.protocol import KEEP_ALIVE_SECONDS, BoundedProtocol
+from api.process.watchdog import Watchdog
+from api.services import services_of
+from ops_pipeline import settings
+from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import (
+    DatabaseRefusedError,
+    DatabaseUnavailableError,
+    connect_bare,
+    refuse_unusable,
+)
 
 log = structlog.get_logger()
+
+
+CONNECT_SECONDS = 2
+"""How long a database that is away may hold the start up: it is no reason not to start."""
 
 
 def main() -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
     Exit 0 when every request in flight was answered and everything was closed in time; 1 when not, when
-    something failed that nobody caught, or when the server could not start.
+    an exception was not caught, or when the server could not start; 2 when a setting is missing or wrong.
     """
     logs.configure()
     try:
-        loaded = settings.load()
-        with embedded.resolved(loaded) as resolved:
+        most = most_connections()
+        with embedded.resolved(settings.load()) as resolved:
             logs.hide(resolved.secret_urls())
-            if loaded.database_url is None:
-                _migrate(str(resolved.database_url))
+            _refuse_unusable(str(resolved.database_url))
             with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-                drained = runner.run(_serve(resolved))
-    except (settings.SettingsError, PolicyError, embedded.EmbeddedServerError, OSError) as error:
+                drained = runner.run(_serve(resolved, most))
+    except (settings.SettingsError, PolicyError) as error:
+        sys.stderr.write(f"The API cannot start: {error}\n")
+        sys.exit(2)
+    except (DatabaseRefusedError, OSError) as error:
         sys.exit(f"The API cannot start: {error}")
     sys.exit(0 if drained else 1)
 
 
-async def _serve(resolved: settings.Settings) -> bool:
+async def _serve(resolved: settings.Settings, most: int) -> bool:
     app = create_app(resolved)
+    lifecycle = services_of(app).lifecycle
     listening = socket.create_server((resolved.api_host, resolved.api_port), backlog=1024)
     config = uvicorn.Config(
-        observed(app), lifespan="on", log_config=None, access_log=False, server_header=False
+        observed(app),
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        # A client can write any X-Forwarded-For, and the audit log records the peer.
+        proxy_headers=False,
     )
     server = _Server(config)
+    server.server_state = connections = Connections(most)
+    connections.watch()
     drain = Drain(
         server=server,
-        lifecycle=app.state.lifecycle,
+        lifecycle=lifecycle,
         seconds=resolved.shutdown_timeout_seconds,
         delay=resolved.prestop_delay_seconds,
     )
@@ -59,13 +86,13 @@ async def _serve(resolved: settings.Settings) -> bool:
         listening=listening.dup(),
         stop=drain.begin,
         shutdown_seconds=resolved.shutdown_timeout_seconds,
-        busy_with=app.state.lifecycle.busy_with,
+        busy_with=lifecycle.busy_with,
     )
     drain.enforce = watchdog.enforce
     server.drain, server.watchdog = drain, watchdog
     watchdog.start()
     drain.begin_on_uncaught()
-    log.info("listening", host=resolved.api_host, port=resolved.api_port)
+    log.info("listening", host=resolved.api_host, port=resolved.api_port, most_connections=most)
     await server.serve(sockets=[listening])
     return drain.succeeded
 
@@ -85,8 +112,11 @@ class _Server(uvicorn.Server):
         await self.drain.carry_out(sockets or [])
 
 
-def _migrate(url: str) -> None:
-    # The embedded database is ours alone; one that was named is migrated when its operator says so.
-    database.migrate(url)
-    with database.connect(url, "ops api") as connection:
-        partitions.ensure_ahead(connection, "public.audit_logs")
+def _refuse_unusable(url: str) -> None:
+    try:
+        with connect_bare(url, connect_timeout=CONNECT_SECONDS) as connection:
+            refuse_unusable(url, connection.info)
+    except DatabaseRefusedError:
+        raise
+    except DatabaseUnavailableError as error:
+        log.warning("database unavailable at the start", error=str(error))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks import beside, ingest, orphans, query, retention, vacuum
 from benchmarks.filled import filled
-from ops_pipeline import database, embedded
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.migrations import migrate
 
 PARTS = ["ingest", "pages", "export", "retention", "orphans", "vacuum"]
 
@@ -24,7 +25,7 @@ def main() -> None:
     with _folder(asked.folder) as folder, embedded.running(folder / "postgres") as server:
         if "ingest" in asked.parts:
             url = server.url("app")
-            database.migrate(url)
+            migrate(url)
             lines += ingest.measure(folder, url, asked.bulk, seconds=asked.seconds, rounds=asked.rounds)
         if "pages" in asked.parts:
             urls = {rows: filled(server, rows) for rows in sorted({asked.rows, asked.many})}

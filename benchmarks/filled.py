@@ -6,8 +6,11 @@ from pathlib import Path
 
 from psycopg import sql as compose
 
-from ops_pipeline import database, embedded
-from ops_pipeline.maintenance import partitions
+from ops_pipeline.partitions.premake import premake_days
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import connect, scalar
+from ops_pipeline.postgres.migrations import migrate
+from tests.named import named
 
 FILL = Path(__file__).with_name("fill.sql")
 DAYS = 120
@@ -25,8 +28,8 @@ def filled(server: embedded.Server, rows: int) -> str:
     The API reads back from now and the events end at the filling, so it is filled and measured on one day.
     """
     name, unfinished = f"rows_{rows}", f"filling_{rows}"
-    with database.connect(server.url("app"), "bench") as connection:
-        if database.scalar(connection, "SELECT count(*) FROM pg_database WHERE datname = %s", [name]):
+    with connect(server.url("app"), "bench") as connection:
+        if scalar(connection, "SELECT count(*) FROM pg_database WHERE datname = %s", [name]):
             return server.url(name)
         old, new = compose.Identifier(unfinished), compose.Identifier(name)
         connection.execute(compose.SQL("DROP DATABASE IF EXISTS {}").format(old))
@@ -37,12 +40,12 @@ def filled(server: embedded.Server, rows: int) -> str:
 
 
 def _fill(url: str, rows: int) -> None:
-    database.migrate(url)
+    migrate(url)
     today = datetime.now(UTC).date()
     statement = compose.SQL(FILL.read_text())
-    with database.connect(url, "bench") as connection:
+    with connect(url, "bench") as connection:
         first, last = today - timedelta(days=DAYS + 1), today + timedelta(days=14)
-        partitions.ensure_days(connection, "public.audit_logs", first, last)
+        premake_days(connection, named(connection, "public.audit_logs"), first, last)
         # Indexes are built afterwards, and nobody is told of each event's arrival.
         indexes = connection.execute(INDEXES).fetchall()
         for name, _ in indexes:

@@ -13,8 +13,10 @@ from uuid import uuid4
 
 from benchmarks import beside
 from benchmarks.beside import Api, Line
-from ops_pipeline import database, keys
-from ops_pipeline.maintenance import partitions
+from ops_pipeline.access import keys
+from ops_pipeline.partitions.premake import premake
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from tests.named import named
 
 Batch = TypeVar("Batch")
 HERE = Path(__file__).parent
@@ -27,8 +29,8 @@ COLUMNS = (
 
 def measure(folder: Path, url: str, rows: int, *, seconds: int, rounds: int) -> list[Line]:
     """Bulk posts beside COPY, and single posts beside single inserts. Empties the audit log."""
-    with database.connect(url, "bench") as connection:
-        partitions.ensure_ahead(connection, "public.audit_logs")
+    with connect(url, "bench") as connection:
+        premake(connection, named(connection, "public.audit_logs"))
         key = keys.create(connection, "bench", ["audit:write"]).key
         with beside.serving(folder, url) as api:
             return [
@@ -37,9 +39,7 @@ def measure(folder: Path, url: str, rows: int, *, seconds: int, rounds: int) -> 
             ]
 
 
-def _bulk(
-    connection: database.Connection, url: str, api: Api, key: str, rows: int, rounds: int
-) -> list[Line]:
+def _bulk(connection: Connection, url: str, api: Api, key: str, rows: int, rounds: int) -> list[Line]:
     events = [_event(number) for number in range(rows)]
     batches = [events[at : at + BATCH] for at in range(0, rows, BATCH)]
     ndjson = [b"\n".join(json.dumps(event).encode() for event in batch) for batch in batches]
@@ -61,7 +61,7 @@ def _bulk(
             began = time.perf_counter()
             work()
             rates[name].append(rows / (time.perf_counter() - began))
-            stored = database.scalar(connection, "SELECT count(*) FROM public.audit_logs")
+            stored = scalar(connection, "SELECT count(*) FROM public.audit_logs")
             assert stored == rows, f"{name}: {stored} of {rows} rows"  # noqa: S101
     size = f"{rows:,} rows, batches of {BATCH:,}"
     return [
@@ -73,7 +73,7 @@ def _bulk(
 
 
 def _singles(
-    folder: Path, connection: database.Connection, url: str, api: Api, key: str, seconds: int, rounds: int
+    folder: Path, connection: Connection, url: str, api: Api, key: str, seconds: int, rounds: int
 ) -> Line:
     inserts, posts = "`pgbench`, the same INSERT, prepared", f"single POST, {CLIENTS} clients"
     rates: dict[str, list[float]] = {inserts: [], posts: []}
@@ -103,7 +103,7 @@ def _copied(event: dict[str, object]) -> str:
 
 
 def _copy(url: str, batches: list[str]) -> None:
-    with database.connect(url, "bench copy") as connection:
+    with connect(url, "bench copy") as connection:
         for batch in batches:
             with connection.cursor().copy(f"COPY public.audit_logs ({COLUMNS}) FROM STDIN") as copy:
                 copy.write(batch)
@@ -125,6 +125,6 @@ def _by_two(batches: list[Batch], work: Callable[[list[Batch]], None]) -> None:
         list(pool.map(work, [batches[::2], batches[1::2]]))
 
 
-def _empty(connection: database.Connection) -> None:
+def _empty(connection: Connection) -> None:
     connection.execute("TRUNCATE public.audit_logs")
     connection.execute("CHECKPOINT")

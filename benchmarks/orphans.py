@@ -15,13 +15,17 @@ from psycopg import sql as compose
 from benchmarks import bystander
 from benchmarks.beside import Line, line
 from benchmarks.bystander import Bystander
-from ops_pipeline import database, embedded, policy
-from ops_pipeline.maintenance.orphans import marking, triggers
-from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.orphans import mark, triggers
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.postgres.migrations import migrate
 from ops_pipeline.settings import Settings
 
 HERE = Path(__file__).parent
-WORK_MEM = marking.WORK_MEM
+WORK_MEM = mark.WORK_MEM
 """What the marking gives itself, the single statement gets as well: with the default its hash would spill."""
 SINGLE_STATEMENT = (
     "DELETE FROM children WHERE parent_id IS NOT NULL"
@@ -107,10 +111,10 @@ def measure_record(server: embedded.Server, children: int, rounds: int) -> list[
     seconds: dict[int, list[float]] = {}
     for rows in (children, children // 10):
         base = _filled(server, rows)
-        with _copy(server, base) as url, database.connect(url, "bench") as connection:
+        with _copy(server, base) as url, connect(url, "bench") as connection:
             rule = _rule(track=True)
             triggers.install(connection, rule, by="bench")
-            perform(connection, rule, settings=Settings())
+            carry_out(connection, rule, settings=Settings())
             connection.execute("VACUUM (ANALYZE) children")
             seconds[rows] = [_tracked(connection, rule, number) for number in range(rounds)]
     many, few = (statistics.median(each) for each in seconds.values())
@@ -125,13 +129,13 @@ def measure_record(server: embedded.Server, children: int, rounds: int) -> list[
     ]
 
 
-def _tracked(connection: database.Connection, rule: policy.Orphans, number: int) -> float:
+def _tracked(connection: Connection, rule: Orphans, number: int) -> float:
     connection.execute(
         "DELETE FROM parents WHERE id IN (SELECT id FROM parents ORDER BY id OFFSET %s LIMIT %s)",
         [number * 5_000, DELETED_PARENTS],
     )
     began = time.perf_counter()
-    result = perform(connection, rule, settings=Settings())
+    result = carry_out(connection, rule, settings=Settings())
     took = time.perf_counter() - began
     if result.details["source"] != "record" or result.left or result.removed < DELETED_PARENTS:
         sys.exit(f"not by the record, or not all of it: {result}")
@@ -139,8 +143,8 @@ def _tracked(connection: database.Connection, rule: policy.Orphans, number: int)
 
 
 def _ours(url: str) -> None:
-    with database.connect(url, "ops bench") as connection:
-        result = perform(connection, _rule(), settings=Settings())
+    with connect(url, "ops bench") as connection:
+        result = carry_out(connection, _rule(), settings=Settings())
     if result.outcome != "done" or result.left or not result.removed:
         sys.exit(f"the orphans were not removed: {result}")
 
@@ -164,30 +168,31 @@ def _not_in(url: str) -> str:
         return f"{time.perf_counter() - began:.1f} s"
 
 
-def _rule(*, track: bool = False) -> policy.Orphans:
+def _rule(*, track: bool = False) -> Orphans:
     text = (
         "version: 1\ndatabases: {bench: {url: x, guard: {max_fraction: 1}, orphans: [{table: children,"
-        f" column: parent_id, references: parents.id, grace: 0 seconds, track: {str(track).lower()}}}]}}}}"
+        " column: parent_id, references: parents.id, grace_period: 0 seconds,"
+        f" track: {str(track).lower()}}}]}}}}"
     )
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(text)
         file.flush()
-        rule = policy.load(Path(file.name)).databases[0].policies[0]
-    assert isinstance(rule, policy.Orphans)  # noqa: S101 - for mypy
+        rule = kinds.load(Path(file.name)).databases[0].policies[0]
+    assert isinstance(rule, Orphans)  # noqa: S101 - for mypy
     return rule
 
 
 def _filled(server: embedded.Server, children: int) -> str:
     """A database with so many children; one that is there already is used again."""
     name, unfinished = f"orphans_{children}", f"filling_orphans_{children}"
-    with database.connect(server.url("app"), "bench") as connection:
+    with connect(server.url("app"), "bench") as connection:
         if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is not None:
             return name
         old, new = compose.Identifier(unfinished), compose.Identifier(name)
         connection.execute(compose.SQL("DROP DATABASE IF EXISTS {}").format(old))
         connection.execute(compose.SQL("CREATE DATABASE {}").format(old))
-        database.migrate(server.url(unfinished))
-        with database.connect(server.url(unfinished), "bench") as filling:
+        migrate(server.url(unfinished))
+        with connect(server.url(unfinished), "bench") as filling:
             statement = compose.SQL((HERE / "orphans.sql").read_text())
             filling.execute(statement.format(children=compose.Literal(children)))
             filling.execute("VACUUM ANALYZE")
@@ -199,7 +204,7 @@ def _filled(server: embedded.Server, children: int) -> str:
 def _copy(server: embedded.Server, base: str) -> Iterator[str]:
     """The URL of a copy of that database, which is dropped in the end."""
     copy, original = compose.Identifier(f"copy_of_{base}"), compose.Identifier(base)
-    with database.connect(server.url("app"), "bench") as connection:
+    with connect(server.url("app"), "bench") as connection:
         connection.execute(compose.SQL("DROP DATABASE IF EXISTS {}").format(copy))
         connection.execute(
             compose.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(copy, original)
@@ -210,5 +215,5 @@ def _copy(server: embedded.Server, base: str) -> Iterator[str]:
 
 
 def _count(url: str) -> int:
-    with database.connect(url, "bench") as connection:
-        return int(database.scalar(connection, "SELECT count(*) FROM children"))
+    with connect(url, "bench") as connection:
+        return int(scalar(connection, "SELECT count(*) FROM children"))

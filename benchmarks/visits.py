@@ -5,7 +5,9 @@ from typing import Literal
 from psycopg import sql as compose
 
 from benchmarks import bystander
-from ops_pipeline import database, embedded
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import connect
+from ops_pipeline.postgres.migrations import migrate
 
 Order = Literal["ordered", "shuffled", "days", "partman"]
 """How the rows lie: as they came, in no order, in a partition for each day, or in those pg_partman made."""
@@ -46,7 +48,7 @@ AT_ONCE = 2_000_000
 def template(server: embedded.Server, rows: int, order: Order) -> str:
     """The name of a database with so many visits, to be copied for each contender; made once a day."""
     name, unfinished = f"visits_{order}_{rows}", f"filling_visits_{order}"
-    with database.connect(server.url("app"), "bench") as connection:
+    with connect(server.url("app"), "bench") as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             return name
         old, new = compose.Identifier(unfinished), compose.Identifier(name)
@@ -59,9 +61,9 @@ def template(server: embedded.Server, rows: int, order: Order) -> str:
 
 def fill(url: str, rows: int, order: Order) -> None:
     """Migrates the database and gives it the visits, and the bystander its accounts."""
-    database.migrate(url)
+    migrate(url)
     bystander.prepare(url)
-    with database.connect(url, "bench") as connection:
+    with connect(url, "bench") as connection:
         connection.execute(TABLE + (" PARTITION BY RANGE (at)" if order in {"days", "partman"} else ""))
         if order == "days":
             connection.execute(PARTITIONS)

@@ -1,6 +1,9 @@
 """Dagster's entry point."""
 
-from ops_pipeline import policy, settings
-from ops_pipeline.orchestration import gather
+from ops_pipeline import settings
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.orchestration.definitions import build_definitions
 
-defs = gather.definitions(policy.load(settings.load().policies))
+loaded = settings.load()
+settings.require_database(loaded)
+defs = build_definitions(kinds.load(loaded.policies))

@@ -56,7 +56,8 @@ class Settings(BaseSettings):
     )
 
     database_url: Annotated[Url | None, Secret] = None
-    """The database that is looked after. Unset: an embedded PostgreSQL under `.local/`."""
+    """The database that is looked after. Unset: `opsctl demo` and `opsctl up` use an embedded PostgreSQL
+    under `.local/`; everything else is refused."""
 
     dagster_database_url: Annotated[Url | None, Secret] = None
     """Dagster's own storage. Unset: the database `dagster` on the same server."""
@@ -85,7 +86,8 @@ class Settings(BaseSettings):
     """Another service that the application needs; its health is reported."""
 
     archive_url: Annotated[str | None, Secret] = None
-    """Where removed rows are kept: a folder, or `s3://…`. Unset: `.local/archive`."""
+    """Where removed rows are kept: a folder, or `s3://…`. Unset: `.local/archive` for the embedded server;
+    with a database of one's own, policies with `archive: true` are refused."""
 
     batch_target_seconds: Annotated[float, Field(gt=0, le=60)] = 0.1
     """How long one batch of a removal should take: what anyone may have to wait behind its locks."""
@@ -131,6 +133,17 @@ def load() -> Settings:
         raise SettingsError("\n".join(map(_problem, error.errors(include_input=False)))) from None
 
 
+def require_database(settings: Settings) -> None:
+    """Raises SettingsError when the environment names no database."""
+    if settings.database_url is None:
+        raise SettingsError(
+            "OPS_DATABASE_URL is not set; nothing was started and nothing was changed. Set it to the "
+            "database to look after: export OPS_DATABASE_URL=postgresql://user:password@host:5432/database. "
+            "Only `opsctl demo` and `opsctl up` use an embedded PostgreSQL without it; to work on that one: "
+            "opsctl --embedded COMMAND"
+        )
+
+
 def _problem(details: ErrorDetails) -> str:
     variable = "_".join(["OPS", *map(str, details["loc"])]).upper()
     return f"{variable}: {details['msg'].removeprefix('Value error, ')}"
@@ -138,9 +151,10 @@ def _problem(details: ErrorDetails) -> str:
 
 def environment(settings: Settings) -> Mapping[str, str]:
     """The variables that `policies.yaml` may name and child processes get: `os.environ`, with the
-    database URLs as they were resolved."""
+    URLs as they were resolved."""
     resolved = {
         "OPS_DATABASE_URL": settings.database_url,
         "OPS_DAGSTER_DATABASE_URL": settings.dagster_database_url,
+        "OPS_ARCHIVE_URL": settings.archive_url,
     }
     return os.environ | {name: url for name, url in resolved.items() if url is not None}

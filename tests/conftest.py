@@ -9,7 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline import database, embedded
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import Connection, connect
+from ops_pipeline.postgres.migrations import migrate
 
 CLOUDTRAIL = Path(__file__).parents[2] / "shared" / "data" / "cloudtrail"
 
@@ -31,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server
 def template(server: embedded.Server) -> str:
     """A migrated database for others to be copied from."""
     _create(server, "template_ops")
-    database.migrate(server.url("template_ops"))
+    migrate(server.url("template_ops"))
     return "template_ops"
 
 
@@ -58,8 +60,8 @@ def url(new_database: Callable[..., str], template: str) -> str:
 
 
 @pytest.fixture
-def connection(url: str) -> Iterator[database.Connection]:
-    with database.connect(url, "test") as session:
+def connection(url: str) -> Iterator[Connection]:
+    with connect(url, "test") as session:
         yield session
 
 

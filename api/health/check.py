@@ -1,4 +1,4 @@
-"""What a check is, and what it finds."""
+"""The types of a health check and of its result."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Check:
 
     `critical`: without it no request can be answered, so ready and full turn 503; anything else only
     degrades. `interval` and `deadline` are in seconds. `look` may raise: what it raises is the message.
-    `reason` is what anybody is told of it in a few words when it has failed.
+    `reason` is what every client may know, in a few words, when it has failed.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Connections of the checks' own: the pool's may be busy, or dead."""
+"""Connections of the health checks' own: the pool's may be busy, or dead."""
 
 import asyncio
 import time
@@ -7,7 +7,9 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from api.deadline import deadline
+from api.process.deadline import deadline
+from ops_pipeline.postgres.connection import DatabaseUnavailableError, refuse_unusable
+from ops_pipeline.postgres.session import preparation
 
 CONNECT_SECONDS = 2
 """libpq counts in whole seconds, and two are its least."""
@@ -19,21 +21,22 @@ Row = tuple[Any, ...]
 Connection = psycopg.AsyncConnection[Row]
 
 
-class Kept:
+class KeptConnection:
     """One connection that is asked again and again, one statement at a time."""
 
     def __init__(self, url: str) -> None:
+        """The database is one that is looked after; its sessions are set up as all of ours."""
         self._url = url
         self._asking = asyncio.Lock()
         self._connection: Connection | None = None
 
     async def rows(self, statement: LiteralString, values: Any = None) -> list[Row]:
-        """What the statement answers with. Raises psycopg.Error; the next call then connects anew."""
+        """What the statement answers with. Raises psycopg.Error; the next call then connects again."""
         async with self._asking:
             began = time.monotonic()
             connection, self._connection = self._connection, None
             if connection is None or connection.closed or connection.broken:
-                connection = await _connect(self._url)
+                connection = await _prepared(self._url)
             answer = await _ask(connection, statement, values, began)
             self._connection = connection
             return answer
@@ -44,10 +47,13 @@ class Kept:
             await self._connection.close()
 
 
-async def ask(url: str, statement: LiteralString, values: Any = None) -> list[Row]:
-    """What the statement answers with, over a connection just for it. Raises psycopg.Error."""
+async def ask(url: str, statement: LiteralString, values: Any = None, *, ours: bool = True) -> list[Row]:
+    """What the statement answers with, over a connection just for it. Raises psycopg.Error.
+
+    `ours` False: the database is Dagster's, and its session is left as it is.
+    """
     began = time.monotonic()
-    connection = await _connect(url)
+    connection = await (_prepared(url) if ours else _connect(url))
     try:
         return await _ask(connection, statement, values, began)
     finally:
@@ -60,11 +66,29 @@ async def _ask(connection: Connection, statement: LiteralString, values: Any, be
         return await (await connection.execute(statement, values)).fetchall()
 
 
+async def _prepared(url: str) -> Connection:
+    connection = await _connect(url)
+    try:
+        await asyncio.to_thread(_refuse, url, connection.info)
+        with deadline(connection, ANSWER_SECONDS):
+            await connection.execute(*preparation("ops api health", row_security="on"))
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def _refuse(url: str, info: psycopg.ConnectionInfo) -> None:
+    try:
+        refuse_unusable(url, info)
+    except DatabaseUnavailableError as error:
+        raise psycopg.OperationalError(str(error)) from None
+
+
 async def _connect(url: str) -> Connection:
     try:
-        return await psycopg.AsyncConnection.connect(
-            url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="ops api health"
-        )
+        # Not even a name: a pooler would leave it in a session that it then lends to the application.
+        return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)
     except psycopg.ProgrammingError:
         # libpq says which part it cannot read, and that is often the password.
         raise psycopg.OperationalError("the database's URL cannot be read") from None

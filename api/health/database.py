@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import psycopg
 
 import sql
+from api.db.pool import Pool
 from api.health.check import OK, Finding
-from api.health.connection import Kept, ask
-from api.pool import Pool
+from api.health.connection import KeptConnection, ask
 
 HEARTBEAT_SECONDS = 300
 """Dagster itself calls a daemon unhealthy that has not been heard of for so long."""
@@ -20,22 +20,22 @@ KNOWN = frozenset(file.stem for file in (sql.FOLDER / "migrations").glob("*.sql"
 must not make the one that still runs believe that something is missing."""
 
 
-async def answers(connection: Kept) -> Finding:
+async def answers(connection: KeptConnection) -> Finding:
     """Whether the database answers at all. Raises psycopg.Error."""
-    await connection.rows(sql.get("health/ping"))
+    await connection.rows(sql.get("api/health/ping"))
     return OK
 
 
-async def schema(connection: Kept) -> Finding:
+async def schema(connection: KeptConnection) -> Finding:
     """Whether every migration that this program knows has been applied, and our tables are still there."""
     try:
-        found = await connection.rows(sql.get("health/schema"))
+        applied = await connection.rows(sql.get("api/health/schema"))
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return Finding("error", "none of our tables is there; run `opsctl migrate`")
-    missing = sorted(KNOWN - {migration for migration, _ in found})
+    missing = sorted(KNOWN - {migration for migration, _ in applied})
     if missing:
         return Finding("error", f"not applied yet: {', '.join(missing)}; run `opsctl migrate`")
-    if not all(tables_exist for _, tables_exist in found):
+    if not all(tables_exist for _, tables_exist in applied):
         return Finding("error", "the migrations were applied and our tables are gone; restore them")
     return OK
 
@@ -52,7 +52,7 @@ class Database:
         if self._dagster_url is None:
             return Finding("not_configured", "OPS_DAGSTER_DATABASE_URL is not set")
         try:
-            rows = await ask(self._dagster_url, sql.get("health/heartbeats"))
+            rows = await ask(self._dagster_url, sql.get("api/health/heartbeats"), ours=False)
         except psycopg.errors.UndefinedTable:
             return Finding("error", "Dagster has never run: its database is empty")
         except psycopg.OperationalError as error:
@@ -65,7 +65,7 @@ class Database:
 
     async def transactions(self) -> Finding:
         """Whether an old transaction, or the age of the oldest row, keeps VACUUM from its work."""
-        ((pid, seconds, state, age),) = await ask(self._url, sql.get("health/transactions"))
+        ((pid, seconds, state, age),) = await ask(self._url, sql.get("api/health/transactions"))
         if age > OLD_TRANSACTION_IDS:
             return Finding("error", f"the database's oldest transaction id is {age:,} transactions old")
         if seconds is not None and seconds > OLD_TRANSACTION_SECONDS:
@@ -74,7 +74,7 @@ class Database:
 
     async def replicas(self) -> Finding:
         """Whether the standbys keep up."""
-        rows = await ask(self._url, sql.get("health/replicas"))
+        rows = await ask(self._url, sql.get("api/health/replicas"))
         if not rows:
             return Finding("not_configured", "no standby is connected")
         late = [f"{name} ({lag:.0f} s)" for name, lag in rows if lag > REPLICA_LAG_SECONDS]

@@ -7,20 +7,21 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 from cronsim import CronSim
-from psycopg import sql as compose
 
 import sql
 from api.health.check import OK, Finding
 from api.health.connection import ask
-from ops_pipeline import policy, settings
-from ops_pipeline.policy_file import PolicyError
+from ops_pipeline import settings
+from ops_pipeline.audit.store import AUDIT_LOGS
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.policies.model import Database, Policies, Schedule
+from ops_pipeline.postgres.relation import TableName
 
 LATE_AFTER = timedelta(hours=2)
 """How long after its hour a night may still be under way before it counts as missed."""
 AT_ONCE = 4
 """How many databases are asked at the same time."""
-AUDIT_LOG = "public.audit_logs"
-OWN = {AUDIT_LOG, "audit_logs"}
 
 
 class Maintenance:
@@ -32,7 +33,7 @@ class Maintenance:
     def __init__(self, resolved: settings.Settings) -> None:
         self._settings = resolved
         self._modified: float | None = None
-        self._policies: policy.Policies | None = None
+        self._policies: Policies | None = None
         self._load()
 
     async def done(self) -> Finding:
@@ -40,10 +41,10 @@ class Maintenance:
         if (policies := await self._current()) is None:
             return Finding("not_configured", "there is no policies file")
 
-        async def late(database: policy.Database, url: str) -> list[str]:
+        async def late(database: Database, url: str) -> list[str]:
             due = last_night(database.schedule, datetime.now(UTC))
             wanted = [rule.name for rule in database.policies]
-            rows = await ask(url, sql.get("health/maintenance"), {"policies": wanted})
+            rows = await ask(url, sql.get("api/health/maintenance"), {"policies": wanted})
             return [problem for row in rows if (problem := _late(due, *row))]
 
         return await self._of_each(policies.databases, late)
@@ -53,21 +54,21 @@ class Maintenance:
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12)
         policies = await self._current()
 
-        async def missing(url: str, tables: Sequence[str], cure: str) -> list[str]:
+        async def missing(url: str, tables: Sequence[TableName], cure: str) -> list[str]:
             problems = []
             for table in tables:
-                values = {"table": _quoted(table), "moment": tomorrow}
-                if not await ask(url, sql.get("health/partition_of"), values):
+                values = {"schema": table.schema, "name": table.name, "moment": tomorrow}
+                if not await ask(url, sql.get("api/health/partition_of"), values):
                     problems.append(f"{table} has no partition for tomorrow; run {cure}")
             return problems
 
         own_url = self._settings.database_url or ""
 
-        async def of_policies(database: policy.Database, url: str) -> list[str]:
-            looked_at = OWN if url == own_url else set()
-            return await missing(url, sorted(_by_day(database) - looked_at), "the nightly maintenance")
+        async def of_policies(database: Database, url: str) -> list[str]:
+            tables = _by_day(database) - ({AUDIT_LOGS} if url == own_url else set())
+            return await missing(url, sorted(tables), "the nightly maintenance")
 
-        own = await missing(own_url, [AUDIT_LOG], "`opsctl migrate`")
+        own = await missing(own_url, [AUDIT_LOGS], "`opsctl migrate`")
         named = [each for each in policies.databases if _by_day(each)] if policies else []
         rest = await self._of_each(named, of_policies)
         problems = [*own, *([rest.message] if rest.status == "error" else [])]
@@ -75,14 +76,14 @@ class Maintenance:
 
     async def _of_each(
         self,
-        databases: Sequence[policy.Database],
-        look: Callable[[policy.Database, str], Awaitable[list[str]]],
+        databases: Sequence[Database],
+        look: Callable[[Database, str], Awaitable[list[str]]],
     ) -> Finding:
         """Asks every database; one that does not answer is a problem of its own and hides no other's."""
         environment = settings.environment(self._settings)
         some = asyncio.Semaphore(AT_ONCE)
 
-        async def problems(database: policy.Database) -> list[str]:
+        async def problems(database: Database) -> list[str]:
             try:
                 async with some:
                     return await look(database, database.url(environment))
@@ -92,20 +93,20 @@ class Maintenance:
         found = [each for of_one in await asyncio.gather(*map(problems, databases)) for each in of_one]
         return Finding("error", "; ".join(found)) if found else OK
 
-    async def _current(self) -> policy.Policies | None:
+    async def _current(self) -> Policies | None:
         # Reading a long file takes longer than the loop may stand still.
         return await asyncio.to_thread(self._load)
 
-    def _load(self) -> policy.Policies | None:
+    def _load(self) -> Policies | None:
         path = self._settings.policies
         modified = path.stat().st_mtime if path.exists() else None
         if modified != self._modified:
-            self._policies = None if modified is None else policy.load(path)
+            self._policies = None if modified is None else kinds.load(path)
             self._modified = modified
         return self._policies
 
 
-def last_night(schedule: policy.Schedule, now: datetime) -> datetime:
+def last_night(schedule: Schedule, now: datetime) -> datetime:
     """When the last night began that should be over by now."""
     return next(
         CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)) - LATE_AFTER, reverse=True)
@@ -125,13 +126,5 @@ def _late(
     return f"{name} left {left:,} rows" if left else None
 
 
-def _by_day(database: policy.Database) -> set[str]:
-    return {
-        rule.table
-        for rule in database.policies
-        if isinstance(rule, policy.Retention) and rule.partition == "day"
-    }
-
-
-def _quoted(table: str) -> str:
-    return compose.Identifier(*table.split(".")).as_string(None)
+def _by_day(database: Database) -> set[TableName]:
+    return {table for policy in database.policies if (table := policy.partitioned_by_day()) is not None}

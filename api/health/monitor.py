@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from api import background
 from api.health.check import Check, Finding, Result
+from api.process import background
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ class Monitor:
             looking = asyncio.ensure_future(check.look())
             try:
                 await asyncio.wait({looking}, timeout=check.deadline)
-                self._note(check, looking, began)
+                self._record(check, looking, began)
                 if not looking.done():
                     looking.cancel()
                     await asyncio.wait({looking})
@@ -72,7 +72,7 @@ class Monitor:
             beat = check.beat(self._results[check.name][0].finding)
             await asyncio.sleep(max(0.0, beat - (time.monotonic() - began)))
 
-    def _note(self, check: Check, looking: "asyncio.Future[Finding]", began: float) -> None:
+    def _record(self, check: Check, looking: "asyncio.Future[Finding]", began: float) -> None:
         if not looking.done():
             finding = Finding("error", f"no answer within {check.deadline:g} s")
         elif looking.cancelled():
@@ -86,7 +86,9 @@ class Monitor:
         result = Result(finding, round((now - began) * 1000, 3), datetime.now(UTC))
         self._results[check.name] = (result, now)
         self.started = self.started or all(
-            self.result(each.name).finding.status != "error" for each in self.checks.values() if each.critical
+            self.result(critical.name).finding.status != "error"
+            for critical in self.checks.values()
+            if critical.critical
         )
         self._first[check.name].set()
         if before is None or before[0].finding.status != finding.status:

@@ -1,4 +1,4 @@
-"""Who may read what the checks found: keys looked up in the background, like everything here."""
+"""Which keys may read what the checks found; looked up in the background."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import psycopg
 
 import sql
-from api.health.connection import Kept
-from ops_pipeline import keys
+from api.auth.keys import bearer
+from api.health.connection import KeptConnection
+from ops_pipeline.access import keys
 
 REFRESH_SECONDS = 2.0
 """How long a new key, or one that was revoked, may not be noticed."""
@@ -20,16 +21,13 @@ class Readers:
     the database is away the keys known before go on: that is when their owners need the findings most.
     """
 
-    def __init__(self, connection: Kept) -> None:
+    def __init__(self, connection: KeptConnection) -> None:
         self._connection = connection
         self._until: dict[bytes, datetime | None] = {}
 
     def include(self, authorization: str) -> bool:
         """Whether that `Authorization` header holds such a key."""
-        scheme, _, key = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            return False
-        key_hash = keys.hashed(key.strip())
+        key_hash = keys.hashed(bearer(authorization) or "")
         if key_hash not in self._until:
             return False
         until = self._until[key_hash]
@@ -44,6 +42,6 @@ class Readers:
     async def look(self) -> None:
         """Looks the keys up once."""
         try:
-            self._until = dict(await self._connection.rows(sql.get("health/readers")))
+            self._until = dict(await self._connection.rows(sql.get("api/health/readers")))
         except psycopg.Error:
             return  # what is wrong is for the checks to say

@@ -2,20 +2,31 @@
 
 from typing import Annotated, Any
 
-from litestar import Request, Response, Router, get
-from litestar.datastructures import State
+import msgspec
+from litestar import Response, Router, get
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 
 from api import openapi
-from api.health.answer import HEADERS, HEALTH_JSON, Told, answered, listed, overall
 from api.health.check import Check
-from api.problems import Problem
+from api.health.response import (
+    HEADERS,
+    HEALTH_JSON,
+    Alive,
+    Findings,
+    Full,
+    HealthDraft,
+    OneCheck,
+    Readiness,
+    answered,
+    listed,
+    now,
+    overall,
+)
+from api.problems import AnyRequest, invalid
+from api.services import Injected, Services
 from ops_pipeline import __version__
 
-UNWELL = {
-    503: openapi.shown(dict[str, Any], "Not well; the body says what is wrong, in the form of the 200"),
-    **openapi.refused(400, 404, 500),
-}
 EITHER_FORM = openapi.also_as(HEALTH_JSON)
 
 Exclude = Annotated[
@@ -29,7 +40,11 @@ Verbose = Annotated[
         "With a key that has the scope maintenance:read, also what it found, in words"
     ),
 ]
-Asking = Request[Any, Any, State]
+
+
+def _unwell(kind: Any) -> dict[int, ResponseSpec]:
+    description = "Not well; the body says what is wrong, in the form of the 200"
+    return {503: openapi.shown(kind | HealthDraft, description), **openapi.refused(400, 404, 500)}
 
 
 @get(
@@ -39,9 +54,9 @@ Asking = Request[Any, Any, State]
     summary="Is the process alive",
     responses=openapi.refused(500),
 )
-async def live(request: Asking, state: State) -> Response[dict[str, Any]]:
+async def live(request: AnyRequest, services: Injected) -> Response[Alive | HealthDraft]:
     """Touches nothing else: a database that is down is no reason to restart this process."""
-    return answered(request, 200, "alive", "pass", uptime=state.lifecycle.uptime)
+    return answered(request, 200, Alive(uptime=services.lifecycle.uptime, timestamp=now()), "pass")
 
 
 @get(
@@ -49,20 +64,30 @@ async def live(request: Asking, state: State) -> Response[dict[str, Any]]:
     operation_id=openapi.last_part,
     operation_class=EITHER_FORM,
     summary="May requests be sent here",
-    responses=UNWELL,
+    responses=_unwell(Readiness),
 )
 async def ready(
-    request: Asking, state: State, exclude: Exclude = None, verbose: Verbose = None
-) -> Response[dict[str, Any]]:
-    """Yes while what no request can do without is there and the process is not shutting down."""
-    told = _told(request, state, [check for check in _included(state, exclude) if check.critical])
-    details = {"checks": told.described(verbose=True)} if verbose is not None else {}
-    if state.lifecycle.draining:
-        return answered(request, 503, "not_ready", "fail", told, reason="Shutting down", **details)
-    if failed := told.failed:
-        return answered(request, 503, "not_ready", "fail", told, reason=failed[0].reason, **details)
-    latency = state.monitor.result("database").latency_ms
-    return answered(request, 200, "ready", "pass", told, database_latency_ms=latency, **details)
+    request: AnyRequest, services: Injected, exclude: Exclude = None, verbose: Verbose = None
+) -> Response[Readiness | HealthDraft]:
+    """Yes while everything critical is there and the process is not shutting down."""
+    critical = [check for check in _included(services, exclude) if check.critical]
+    findings = _findings(request, services, critical)
+    checks = findings.states(verbose=True) if verbose is not None else msgspec.UNSET
+    failed = findings.failed
+    reason = failed[0].reason if failed else None
+    if services.lifecycle.draining:
+        reason = "Shutting down"
+    latency = services.health.monitor.result("database").latency_ms
+    answer = Readiness(
+        status="ready" if reason is None else "not_ready",
+        reason=msgspec.UNSET if reason is None else reason,
+        database_latency_ms=latency if reason is None else msgspec.UNSET,
+        checks=checks,
+        timestamp=now(),
+    )
+    return answered(
+        request, 200 if reason is None else 503, answer, "pass" if reason is None else "fail", findings
+    )
 
 
 @get(
@@ -70,14 +95,17 @@ async def ready(
     operation_id="startup",
     operation_class=EITHER_FORM,
     summary="Have settings and schema been checked",
-    responses=UNWELL,
+    responses=_unwell(Readiness),
 )
-async def startup(request: Asking, state: State) -> Response[dict[str, Any]]:
+async def startup(request: AnyRequest, services: Injected) -> Response[Readiness | HealthDraft]:
     """Settings are checked before the process listens; the schema has been found right once, or not yet."""
-    if state.monitor.started:
-        return answered(request, 200, "started", "pass")
-    reason = "The database and its schema have not been found yet"
-    return answered(request, 503, "not_started", "fail", reason=reason)
+    started = services.health.monitor.started
+    answer = Readiness(
+        status="started" if started else "not_started",
+        reason=msgspec.UNSET if started else "The database and its schema have not been found yet",
+        timestamp=now(),
+    )
+    return answered(request, 200 if started else 503, answer, "pass" if started else "fail")
 
 
 @get(
@@ -85,24 +113,22 @@ async def startup(request: Asking, state: State) -> Response[dict[str, Any]]:
     operation_id=openapi.last_part,
     operation_class=EITHER_FORM,
     summary="The state of everything this depends on",
-    responses=UNWELL,
+    responses=_unwell(Full),
 )
 async def full(
-    request: Asking, state: State, exclude: Exclude = None, verbose: Verbose = None
-) -> Response[dict[str, Any]]:
-    """503 only when unhealthy: something is down that no request can do without."""
-    told = _told(request, state, _included(state, exclude))
-    status, in_draft = overall(told.failed)
-    return answered(
-        request,
-        503 if status == "unhealthy" else 200,
-        status,
-        in_draft,
-        told,
-        uptime=state.lifecycle.uptime,
+    request: AnyRequest, services: Injected, exclude: Exclude = None, verbose: Verbose = None
+) -> Response[Full | HealthDraft]:
+    """503 only when unhealthy: something critical is down."""
+    findings = _findings(request, services, _included(services, exclude))
+    status, draft_status = overall(findings.failed)
+    answer = Full(
+        status=status,
+        uptime=services.lifecycle.uptime,
         version=__version__,
-        checks=told.described(verbose=verbose is not None),
+        checks=findings.states(verbose=verbose is not None),
+        timestamp=now(),
     )
+    return answered(request, 503 if status == "unhealthy" else 200, answer, draft_status, findings)
 
 
 @get(
@@ -110,37 +136,36 @@ async def full(
     operation_id="fullCheck",
     operation_class=EITHER_FORM,
     summary="One check alone",
-    responses=UNWELL,
+    responses=_unwell(OneCheck),
 )
-async def one(request: Asking, state: State, name: FromPath[str]) -> Response[dict[str, Any]]:
+async def one(
+    request: AnyRequest, services: Injected, name: FromPath[str]
+) -> Response[OneCheck | HealthDraft]:
     """503 when it has failed, whatever that means for the rest."""
-    told = _told(request, state, _named(state, [name], 404))
-    described = told.described(verbose=True)[name]
-    failed = bool(told.failed)
-    return answered(
-        request, 503 if failed else 200, described.pop("status"), "fail" if failed else "pass", told,
-        name=name, **described,
-    )  # fmt: skip
+    findings = _findings(request, services, _named(services, [name], 404))
+    state = msgspec.structs.asdict(findings.states(verbose=True)[name])
+    failed = bool(findings.failed)
+    answer = OneCheck(name=name, timestamp=now(), **state)
+    return answered(request, 503 if failed else 200, answer, "fail" if failed else "pass", findings)
 
 
-def _told(request: Asking, state: State, checks: list[Check]) -> Told:
-    results = {check.name: state.monitor.result(check.name) for check in checks}
-    knows_key = state.health_readers.include(request.headers.get("Authorization", ""))
-    return Told(checks, results, in_words=knows_key)
+def _findings(request: AnyRequest, services: Services, checks: list[Check]) -> Findings:
+    results = {check.name: services.health.monitor.result(check.name) for check in checks}
+    knows_key = services.health.readers.include(request.headers.get("Authorization", ""))
+    return Findings(checks, results, in_words=knows_key)
 
 
-def _included(state: State, exclude: list[str] | None) -> list[Check]:
-    left_out = {check.name for check in _named(state, listed(exclude or []), 400)}
-    return [check for check in state.monitor.checks.values() if check.name not in left_out]
+def _included(services: Services, exclude: list[str] | None) -> list[Check]:
+    excluded = {check.name for check in _named(services, listed(exclude or []), 400)}
+    return [check for check in services.health.monitor.checks.values() if check.name not in excluded]
 
 
-def _named(state: State, names: list[str], otherwise: int) -> list[Check]:
-    checks = state.monitor.checks
+def _named(services: Services, names: list[str], otherwise: int) -> list[Check]:
+    checks = services.health.monitor.checks
     for name in names:
         if name not in checks:
             reason = f"there is no check {name!r}; there is: {', '.join(checks)}"
-            field = "check" if otherwise == 404 else "exclude"
-            raise Problem(otherwise, reason, [{"field": field, "reason": reason}], headers=HEADERS)
+            raise invalid("check" if otherwise == 404 else "exclude", reason, otherwise, headers=HEADERS)
     return [checks[name] for name in names]
 
 

@@ -1,37 +1,47 @@
 """`opsctl`: maintenance from a terminal or a script. A group of commands a file."""
 
+import os
 import signal
 import sys
+from typing import Annotated
 
 import psycopg
 import typer
 
-from ops_pipeline import database, embedded, keys, settings
-from ops_pipeline import demo as sample
-from ops_pipeline.cli import adopt, api_keys, approve, archive, hold, imports, night, start, track
+from ops_pipeline import settings
+from ops_pipeline.access.keys import KeyRefusedError
+from ops_pipeline.archive.arrow_session import ArrowSessionBusyError
+from ops_pipeline.archive.staging import DamagedError
+from ops_pipeline.archive.target import RestoreRefusedError
+from ops_pipeline.archive.write import ArchiveError
+from ops_pipeline.cli import adopt, approve, archive, hold, imports, keys, night, track
 from ops_pipeline.cli.output import complain
-from ops_pipeline.maintenance import adopt as adoptions
-from ops_pipeline.maintenance import approvals, holds, partitions
-from ops_pipeline.maintenance.archive.staging import DamagedError
-from ops_pipeline.maintenance.archive.storage import StorageError, StorageUrlError
-from ops_pipeline.maintenance.archive.target import RestoreRefusedError
-from ops_pipeline.maintenance.archive.worker import WorkerBusyError
-from ops_pipeline.maintenance.archive.writer import ArchiveError
+from ops_pipeline.cli.up import commands
+from ops_pipeline.cli.up import demo as sample
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError
-from ops_pipeline.maintenance.predicate import PredicateError
-from ops_pipeline.policy_file import PolicyError
+from ops_pipeline.partitions.adopt.adoption import AdoptionError
+from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError
+from ops_pipeline.partitions.default_rows import DefaultRowsRemainError
+from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.condition import PredicateError
+from ops_pipeline.postgres.connection import DatabaseUnavailableError
+from ops_pipeline.postgres.locks import LockedError
+from ops_pipeline.postgres.migrations import AuditLogsTakenError
+from ops_pipeline.storage.storage import StorageError, StorageUrlError
 
 app = typer.Typer(
-    help="Keeps a PostgreSQL application clean, accountable and observable.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(night.app)
-app.add_typer(start.app)
+app.add_typer(commands.app)
 app.add_typer(adopt.app)
 app.add_typer(imports.app, name="import")
-app.add_typer(api_keys.app, name="keys")
+app.add_typer(keys.app, name="keys")
 app.add_typer(hold.app, name="hold")
 app.add_typer(archive.app, name="archive")
 app.add_typer(approve.app)
@@ -40,8 +50,8 @@ app.add_typer(track.app, name="track")
 WRONG_INPUT = (
     settings.SettingsError,
     PolicyError,
-    keys.KeyRefusedError,
-    adoptions.AdoptionRefusedError,
+    KeyRefusedError,
+    AdoptionRefusedError,
     holds.HoldRefusedError,
     StorageUrlError,
     PredicateError,
@@ -50,18 +60,36 @@ WRONG_INPUT = (
 )
 FAILED = (
     embedded.EmbeddedServerError,
-    database.DatabaseUnavailableError,
+    DatabaseUnavailableError,
+    AuditLogsTakenError,
     sample.DemoRefusedError,
-    adoptions.AdoptionError,
-    partitions.LockedError,
+    AdoptionError,
+    LockedError,
     ArchiveError,
     DamagedError,
     RestoreRefusedError,
     StorageError,
-    WorkerBusyError,
-    partitions.StraysStayError,
+    ArrowSessionBusyError,
+    DefaultRowsRemainError,
     psycopg.Error,
 )
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    embedded_server: Annotated[
+        bool,
+        typer.Option(
+            "--embedded",
+            help="Work on the embedded PostgreSQL that demo and up use while OPS_DATABASE_URL is unset.",
+        ),
+    ] = False,
+) -> None:
+    """Keeps a PostgreSQL application clean, accountable and observable."""
+    if embedded_server:
+        started = context.with_resource(embedded.started(settings.load()))
+        os.environ.update(settings.environment(started))
 
 
 INTERRUPTED = 130

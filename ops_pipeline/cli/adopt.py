@@ -4,14 +4,19 @@ from typing import Annotated
 
 import typer
 
-from ops_pipeline import database, embedded, settings
-from ops_pipeline.cli.opened import url_of
+from ops_pipeline import settings
+from ops_pipeline.audit.store import AUDIT_LOGS
+from ops_pipeline.cli.context import url_of
 from ops_pipeline.cli.output import Json, console, notes, print_json
-from ops_pipeline.maintenance import adopt as adoptions
+from ops_pipeline.partitions.adopt.adopt import adopt_table
+from ops_pipeline.partitions.adopt.adoption import MIGRATION
+from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import cancel_on_interrupt, connect
+from ops_pipeline.postgres.migrations import check_audit_logs, migrate
+from ops_pipeline.postgres.relation import TableName
 
 app = typer.Typer()
-
-OWN = ("public", "audit_logs")
 
 
 @app.command()
@@ -41,23 +46,27 @@ def adopt(
     """
     if finish and abort:
         raise typer.BadParameter("--finish and --abort exclude each other")
-    schema, _, name = table.rpartition(".")
-    schema = schema or "public"
-    zone = time_zone or ("UTC" if (schema, name) == OWN else None)
+    try:
+        named = TableName.parse(table)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    schema, name = named.schema, named.name
+    zone = time_zone or ("UTC" if named == AUDIT_LOGS else None)
     with embedded.resolved(settings.load()) as resolved:
-        database.migrate(url_of(resolved), only=adoptions.MIGRATION)
+        if named == AUDIT_LOGS and not (finish or abort):
+            with connect(url_of(resolved), "opsctl adopt") as connection:
+                check_audit_logs(connection, adopting=True)
+        migrate(url_of(resolved), only=MIGRATION)
         with (
-            database.connect(url_of(resolved), "opsctl adopt") as connection,
-            database.cancel_on_interrupt(connection),
+            connect(url_of(resolved), "opsctl adopt") as connection,
+            cancel_on_interrupt(connection),
         ):
             if finish or abort:
-                end = adoptions.finish if finish else adoptions.abort
+                end = finish_adoption if finish else abort_adoption
                 ended = end(connection, schema, name)
                 _say(as_json, {"table": str(ended), "state": ended.state}, f"{ended}: {ended.state}.")
                 return
-            done = adoptions.adopt(
-                connection, schema, name, column=column, time_zone=zone, report=notes.print
-            )
+            done = adopt_table(connection, schema, name, column=column, time_zone=zone, report=notes.print)
     _say(
         as_json,
         {"table": done.table, "state": "swapped", "rows": done.rows, "kept": done.kept},

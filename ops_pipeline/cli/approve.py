@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from ops_pipeline import terminal
 from ops_pipeline.audit.person import person
+from ops_pipeline.cli import tables
+from ops_pipeline.cli.context import connected_to
 from ops_pipeline.cli.hold import By
-from ops_pipeline.cli.opened import connected_to
 from ops_pipeline.cli.output import Json, complain, console, print_json
-from ops_pipeline.maintenance import approvals
+from ops_pipeline.maintenance.guard import approvals
 
 app = typer.Typer()
 
@@ -61,7 +61,7 @@ def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"plans": found})
     elif found:
-        console.print(terminal.plans_table(found))
+        console.print(tables.plans_table(found))
     else:
         console.print("No plan waits for an approval.")
     for each in away:

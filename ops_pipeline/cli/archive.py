@@ -8,16 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from ops_pipeline import database, settings, terminal
+from ops_pipeline import settings
+from ops_pipeline.archive import manifest
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.restore import Restored, restore
+from ops_pipeline.archive.verify import Verified, verify
 from ops_pipeline.audit.person import person
+from ops_pipeline.cli import tables
+from ops_pipeline.cli.context import connected_to
 from ops_pipeline.cli.hold import By, Database
-from ops_pipeline.cli.opened import connected_to
 from ops_pipeline.cli.output import Json, complain, console, notes, print_json
-from ops_pipeline.maintenance.archive import location, manifest
-from ops_pipeline.maintenance.archive.archive import Archive
-from ops_pipeline.maintenance.archive.manifest import Archived
-from ops_pipeline.maintenance.archive.restore import Restored, restore
-from ops_pipeline.maintenance.archive.verify import Verified, verify
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError
+from ops_pipeline.postgres.relation import TableName
+from ops_pipeline.storage import location
 
 app = typer.Typer(help="Rows that were removed and kept.", no_args_is_help=True)
 
@@ -39,7 +43,7 @@ def list_archives(
     if as_json:
         print_json({"archives": [_shown(each) for each in wanted]})
     else:
-        console.print(terminal.archives_table(wanted))
+        console.print(tables.archives_table(wanted))
         rows, size = sum(each.rows for each in wanted), sum(each.bytes for each in wanted)
         console.print(f"{rows:,} rows in {len(wanted):,} files, {size:,} bytes")
 
@@ -53,9 +57,10 @@ def verify_archives(
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Read files of the archive again and hold them against their SHA-256.
+    """Read files of the archive again and compare them with what the database recorded of them.
 
-    Without --sample it is also looked for files that nobody noted. Exit 1 when anything is wrong.
+    Compared are size, SHA-256 and row count. Without --sample, files that are not recorded are reported as
+    well. Exit 1 when anything is wrong.
     """
     with _connected(chosen) as (connection, archive), _progress() as report:
         verified = verify(connection, archive, sample=sample, by=by or person(), report=report)
@@ -83,7 +88,7 @@ def restore_rows(
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Put archived rows of these days (UTC) back, every bit as it was.
+    """Put archived rows of these days (UTC) back, every bit as the files have it.
 
     All come back, or none. In their own table a hold keeps them from the next night; release it, and they
     go again.
@@ -101,14 +106,14 @@ def restore_rows(
 
 
 @contextmanager
-def _connected(chosen: str | None) -> Iterator[tuple[database.Connection, Archive]]:
-    storage = location.storage(settings.load().archive_url)
+def _connected(chosen: str | None) -> Iterator[tuple[Connection, Archive]]:
     away: list[str] = []
     with connected_to(chosen, "opsctl archive", away, most=1) as connections:
+        storage = location.storage(settings.load().archive_url)
         for _, connection in connections:
             yield connection, Archive(storage, connection)
     if away:
-        raise database.DatabaseUnavailableError("\n".join(away))
+        raise DatabaseUnavailableError("\n".join(away))
 
 
 @contextmanager
@@ -120,8 +125,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 def _shown(part: Archived) -> dict[str, Any]:
     shown = dataclasses.asdict(part)
     del shown["columns"], shown["temporary_path"], shown["table_schema"], shown["table_name"]
-    table = part.table_name if part.table_schema == "public" else part.table
-    return {"table": table, **shown, "state": part.state}
+    return {"table": str(TableName(part.table_schema, part.table_name)), **shown, "state": part.state}
 
 
 def _tell(verified: Verified) -> None:
@@ -129,12 +133,14 @@ def _tell(verified: Verified) -> None:
     for problem in verified.problems:
         complain(problem)
     if not verified.problems:
-        console.print("All of them are what was written.")
+        console.print("All of them agree with what the database recorded: size, SHA-256 and row count.")
 
 
 def _say(restored: Restored) -> None:
     days = "" if restored.first is None else f" of {restored.first} to {restored.last}"
-    console.print(f"{restored.rows:,} rows{days} are in {restored.into} again, as they were.", markup=False)
+    console.print(
+        f"{restored.rows:,} rows{days} are in {restored.into} again, as the files have them.", markup=False
+    )
     if restored.passed_over:
         console.print(
             f"{restored.passed_over:,} files were passed over: their rows had been restored before."

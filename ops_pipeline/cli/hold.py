@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ops_pipeline import database, terminal
 from ops_pipeline.audit import times
 from ops_pipeline.audit.person import person
-from ops_pipeline.cli.opened import connected_to
+from ops_pipeline.cli import tables
+from ops_pipeline.cli.context import connected_to
 from ops_pipeline.cli.output import Json, console, print_json
-from ops_pipeline.maintenance import holds
+from ops_pipeline.holds import holds
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError
 
 app = typer.Typer(help="Rows that no policy may remove.", no_args_is_help=True)
 
@@ -21,6 +22,7 @@ COUNT_SECONDS = 10.0
 Database = Annotated[
     str | None, typer.Option("--database", help="As policies.yaml calls it; the first one unless said.")
 ]
+HoldId = Annotated[int, typer.Argument(metavar="ID", help="The hold's id, from `opsctl hold list`.")]
 By = Annotated[str | None, typer.Option("--by", help="Who does this; unless said, who is logged in.")]
 
 
@@ -65,12 +67,39 @@ def list_holds(chosen: Database = None, as_json: Json = False) -> None:
     if as_json:
         print_json({"holds": [_shown(each) for each in found]})
     else:
-        console.print(terminal.holds_table(found))
+        console.print(tables.holds_table(found))
+        for hold in found:
+            if hold.state(datetime.now(UTC)) == "unclear":
+                console.print(hold.problem, markup=False)
+
+
+@app.command("confirm")
+def confirm_hold(
+    hold_id: HoldId,
+    table: Annotated[
+        str | None, typer.Option(help="The table it covers; unless said, the one that `hold list` names.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Which rows it covers; unless said, those that `hold list` names.")
+    ] = None,
+    by: By = None,
+    chosen: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Say which rows a hold covers, where its table or column is not the one it was made for."""
+    with _connected(chosen) as connection:
+        hold = holds.confirm(connection, hold_id, by=by or person(), table=table, where=where)
+        rows = holds.covered(connection, hold, seconds=COUNT_SECONDS)
+    if as_json:
+        print_json({**_shown(hold), "rows": rows})
+        return
+    console.print(f"Confirmed hold {hold.id} on {hold.table} where {hold.predicate}.", markup=False)
+    console.print(_coverage(rows))
 
 
 @app.command("release")
 def release_hold(
-    hold_id: Annotated[int, typer.Argument(metavar="ID", help="The hold's id, from `opsctl hold list`.")],
+    hold_id: HoldId,
     by: By = None,
     chosen: Database = None,
     as_json: Json = False,
@@ -85,13 +114,13 @@ def release_hold(
 
 
 @contextmanager
-def _connected(chosen: str | None) -> Iterator[database.Connection]:
+def _connected(chosen: str | None) -> Iterator[Connection]:
     away: list[str] = []
     with connected_to(chosen, "opsctl hold", away, most=1) as connections:
         for _, connection in connections:
             yield connection
     if away:
-        raise database.DatabaseUnavailableError("\n".join(away))
+        raise DatabaseUnavailableError("\n".join(away))
 
 
 def _end(until: str | None) -> datetime | None:
@@ -103,7 +132,7 @@ def _end(until: str | None) -> datetime | None:
 
 def _coverage(rows: int | None) -> str:
     if rows is None:
-        return "How many rows that is would take long to count."
+        return "Its rows were not counted: that takes long, or row security hides some from this user."
     if rows == 0:
         return "It covers no row now, only such as may come; see that the predicate is right."
     return f"It covers {rows:,} row{'' if rows == 1 else 's'} now."
@@ -117,6 +146,7 @@ def _shown(hold: holds.Hold) -> dict[str, Any]:
         "reason": hold.reason,
         "owner": hold.owner,
         "state": hold.state(datetime.now(UTC)),
+        "problem": hold.problem,
         "created_at": hold.created_at,
         "created_by": hold.created_by,
         "ends_at": hold.ends_at,

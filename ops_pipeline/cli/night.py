@@ -1,12 +1,18 @@
 """`opsctl migrate`, `plan`, `run`: the night by hand."""
 
+from contextlib import suppress
+
 import typer
 from rich.console import Console
 
-from ops_pipeline import embedded, nightly, policy, settings, terminal
-from ops_pipeline.cli.opened import opened_policies
+from ops_pipeline import settings
+from ops_pipeline.cli import maintenance, tables
+from ops_pipeline.cli.context import opened_policies
 from ops_pipeline.cli.output import Json, complain, console, notes, print_json
-from ops_pipeline.maintenance.plan import Unplanned
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.plan import Plan, Unplanned
+from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.postgres import embedded
 
 app = typer.Typer()
 
@@ -18,9 +24,9 @@ def migrate(as_json: Json = False) -> None:
     The application's tables stay as they are.
     """
     loaded = settings.load()
-    policies = policy.load(loaded.policies) if loaded.policies.exists() else None
+    policies = kinds.load(loaded.policies) if loaded.policies.exists() else None
     with embedded.resolved(loaded) as resolved:
-        migrated = nightly.migrate(resolved, policies)
+        migrated = maintenance.migrate(resolved, policies)
     if as_json:
         print_json({"databases": migrated})
     for each in migrated:
@@ -40,12 +46,12 @@ def migrate(as_json: Json = False) -> None:
 def plan(as_json: Json = False) -> None:
     """Count what each policy would remove now, and ask the guard. Removes nothing."""
     with opened_policies(check=False) as (resolved, policies):
-        planned = nightly.plan(resolved, policies)
+        planned = maintenance.plan(resolved, policies)
     if as_json:
         print_json({"policies": planned})
     else:
-        console.print(terminal.plan_table(planned))
-        for note in terminal.plan_notes(planned):
+        console.print(tables.plan_table(planned))
+        for note in tables.plan_notes(planned):
             console.print(note, markup=False, highlight=False)
     # A database that is away is one problem of all its policies.
     unplanned: dict[str, list[str]] = {}
@@ -54,19 +60,22 @@ def plan(as_json: Json = False) -> None:
             unplanned.setdefault(each.problem, []).append(each.policy)
     for problem, names in unplanned.items():
         complain(f"{', '.join(names)} cannot be planned: {problem}")
-    raise typer.Exit(1 if unplanned else 0)
+    refused = any(isinstance(each, Plan) and each.refusals for each in planned)
+    raise typer.Exit(1 if unplanned or refused else 0)
 
 
 @app.command()
 def run(as_json: Json = False) -> None:
     """Carry every policy out now, as a Dagster run, and wait for it."""
-    with opened_policies() as (resolved, policies):
-        night = nightly.run(resolved, policies, notes if as_json else console)
+    with opened_policies(check=False) as (resolved, policies):
+        with suppress(PolicyError):  # fails its own policy, which says so, and none of the others
+            maintenance.check(resolved, policies)
+        night = maintenance.run(resolved, policies, notes if as_json else console)
     show(night, as_json=as_json)
     raise typer.Exit(0 if night.succeeded else 1)
 
 
-def show(night: nightly.Night, *, as_json: bool) -> None:
+def show(night: maintenance.Night, *, as_json: bool) -> None:
     """What a night came to."""
     if as_json:
         print_json({"run_id": night.run_id, "status": night.status, "policies": night.policies})
@@ -74,11 +83,11 @@ def show(night: nightly.Night, *, as_json: bool) -> None:
         show_results(console, night)
 
 
-def show_results(to: Console, night: nightly.Night) -> None:
+def show_results(to: Console, night: maintenance.Night) -> None:
     """A table of what each policy did, why any of them stopped, and how Dagster's run ended."""
     to.print()
-    to.print(terminal.results_table(night.policies))
-    reasons = terminal.reasons(night.policies)
+    to.print(tables.results_table(night.policies))
+    reasons = tables.reasons(night.policies)
     # A check that repeats why its policy stopped tells nothing new.
     others = [each for each in night.failures if not any(each.partition(": ")[2] in told for told in reasons)]
     for failure in (*reasons, *others):

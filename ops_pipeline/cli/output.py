@@ -5,12 +5,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from ops_pipeline import terminal
+from ops_pipeline.cli import tables
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for scripts.")]
 
-console = terminal.console()
-notes = terminal.console(stderr=True)
+console = tables.console()
+notes = tables.console(stderr=True)
 
 
 def print_json(content: Any) -> None:

@@ -7,14 +7,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ops_pipeline import database, policy, settings
+from ops_pipeline import settings
 from ops_pipeline.audit.person import person
-from ops_pipeline.cli.opened import opened_policies
+from ops_pipeline.cli.context import opened_policies
 from ops_pipeline.cli.output import Json, console, print_json
 from ops_pipeline.maintenance.orphans import track as record
 from ops_pipeline.maintenance.orphans import triggers
+from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError, Trigger
-from ops_pipeline.policy_file import nearest
+from ops_pipeline.nearest import nearest
+from ops_pipeline.postgres.connection import Connection, connect
+from ops_pipeline.postgres.migrations import migrate
 
 app = typer.Typer(help="Triggers that record the keys a parent loses.", no_args_is_help=True)
 
@@ -41,14 +44,12 @@ def list_tracks(as_json: Json = False) -> None:
     found: list[Trigger] = []
     missing: dict[str, tuple[str, ...]] = {}
     with opened_policies() as (resolved, policies):
-        for each, rule in policies:
-            if not isinstance(rule, policy.Orphans):
-                continue
-            with database.connect(each.url(settings.environment(resolved)), "opsctl track") as connection:
+        for each, rule in policies.of_type(Orphans):
+            with connect(each.url(settings.environment(resolved)), "opsctl track") as connection:
                 found += triggers.triggers(connection, rule.name)
                 missing[rule.name] = record.unguarded(connection, rule) if rule.track else ()
     if as_json:
-        print_json({"triggers": found, "missing": missing})
+        print_json({"triggers": list(map(_as_json, found)), "missing": missing})
         return
     console.print(_table(found))
     for name, tables in missing.items():
@@ -57,23 +58,23 @@ def list_tracks(as_json: Json = False) -> None:
 
 
 @contextmanager
-def _policy(name: str) -> Iterator[tuple[database.Connection, policy.Orphans]]:
+def _policy(name: str) -> Iterator[tuple[Connection, Orphans]]:
     with opened_policies() as (resolved, policies):
-        rules = {rule.name: (of, rule) for of, rule in policies if isinstance(rule, policy.Orphans)}
+        rules = {rule.name: (of, rule) for of, rule in policies.of_type(Orphans)}
         if name not in rules:
             raise TrackRefusedError(
                 f'There is no orphans policy "{name}"; {nearest(name, list(rules))}. Nothing was changed'
             )
         of, rule = rules[name]
         url = of.url(settings.environment(resolved))
-        database.migrate(url)
-        with database.connect(url, "opsctl track") as connection:
+        migrate(url)
+        with connect(url, "opsctl track") as connection:
             yield connection, rule
 
 
 def _show(found: list[Trigger], *, as_json: bool, done: str) -> None:
     if as_json:
-        print_json({"triggers": found})
+        print_json({"triggers": list(map(_as_json, found))})
         return
     console.print(_table(found))
     console.print(f"Triggers {done}: {len(found)}. The next run sweeps the whole table once.")
@@ -82,5 +83,9 @@ def _show(found: list[Trigger], *, as_json: bool, done: str) -> None:
 def _table(found: list[Trigger]) -> Table:
     table = Table("policy", "table", "trigger", box=None, pad_edge=False, header_style="bold")
     for each in found:
-        table.add_row(each.policy, each.table, each.name)
+        table.add_row(each.policy, str(each.table), each.name)
     return table
+
+
+def _as_json(trigger: Trigger) -> dict[str, str]:
+    return {"policy": trigger.policy, "name": trigger.name, "table": str(trigger.table)}

@@ -9,9 +9,10 @@ from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
 import sql
-from ops_pipeline.database import Connection, row
-from ops_pipeline.maintenance import approvals, audited
+from ops_pipeline.audit import trail
+from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.result import Outcome, Result, Work
+from ops_pipeline.postgres.connection import Connection, row
 
 Pauses = Mapping[str, Mapping[str, float]]
 NO_PAUSES: Pauses = {}
@@ -47,7 +48,7 @@ class Record:
             "bytes": batch.bytes,
             "wal": batch.wal,
         }
-        return sql.get("history/progress"), values
+        return sql.get("maintenance/progress"), values
 
     def add(self, connection: Connection, examined: int, removed: int) -> None:
         """Adds a batch, in whatever transaction the connection is in."""
@@ -70,12 +71,12 @@ class Record:
             "method": method,
             "details": Jsonb(dict(details)),
         }
-        connection.execute(sql.get("history/note_plan"), values)
+        connection.execute(sql.get("maintenance/note_plan"), values)
 
     def note_pauses(self, connection: Connection, pauses: Pauses) -> None:
         """Keeps how often and how long the run has paused so far."""
         values = {"id": self.id, "pauses": Jsonb(dict(pauses))}
-        connection.execute(sql.get("history/note_pauses"), values)
+        connection.execute(sql.get("maintenance/note_pauses"), values)
 
     def finish(self, connection: Connection, work: Work, pauses: Pauses) -> Result:
         """The run ended by itself. What it removed is accounted for in the audit log as well.
@@ -125,7 +126,7 @@ class Record:
             "pauses": Jsonb(dict(pauses)),
             "details": Jsonb(dict(details)),
         }
-        connection.execute(sql.get("history/finish"), values)
+        connection.execute(sql.get("maintenance/finish"), values)
 
     def _result(self, connection: Connection) -> Result:
         (result,) = results(connection, run_id=self.id)
@@ -139,7 +140,7 @@ def begin(connection: Connection, policy: str, dagster_run_id: str | None) -> Re
     """
     values = {"policy": policy, "dagster_run_id": dagster_run_id}
     with connection.transaction():
-        record_id, died = row(connection, sql.get("history/begin"), values)
+        record_id, died = row(connection, sql.get("maintenance/begin"), values)
         for dead_id in died:
             (result,) = results(connection, run_id=int(dead_id))
             account_for(connection, result)
@@ -149,7 +150,7 @@ def begin(connection: Connection, policy: str, dagster_run_id: str | None) -> Re
 def skip(connection: Connection, policy: str, reason: str, dagster_run_id: str | None) -> Result:
     """Notes that a policy's run did not begin, and why."""
     values = {"policy": policy, "stopped_reason": reason, "dagster_run_id": dagster_run_id}
-    (run_id,) = row(connection, sql.get("history/skip"), values)
+    (run_id,) = row(connection, sql.get("maintenance/skip"), values)
     (result,) = results(connection, run_id=run_id)
     return result
 
@@ -164,13 +165,19 @@ def results(
     """What each policy did, or has done so far, in that run, that Dagster run, or since that moment."""
     values = {"id": run_id, "dagster_run_id": dagster_run_id, "moment": since}
     with connection.cursor(row_factory=kwargs_row(Result)) as cursor:
-        return cursor.execute(sql.get("history/results"), values).fetchall()
+        return cursor.execute(sql.get("maintenance/results"), values).fetchall()
 
 
 def last(connection: Connection, policy: str) -> Result | None:
     """The policy's last run, those left out that found another one at work."""
-    found = connection.execute(sql.get("history/last"), {"policy": policy}).fetchone()
+    found = connection.execute(sql.get("maintenance/last"), {"policy": policy}).fetchone()
     return None if found is None else results(connection, run_id=found[0])[0]
+
+
+def seconds_for(connection: Connection, policy: str, rows: int) -> float | None:
+    """How long so many rows take at the rate of the policy's last run; None when there was none."""
+    found = connection.execute(sql.get("maintenance/rate"), {"policy": policy}).fetchone()
+    return rows / float(found[0]) if found is not None else None
 
 
 def account_for(connection: Connection, result: Result) -> None:
@@ -187,4 +194,4 @@ def account_for(connection: Connection, result: Result) -> None:
         **{key: result.details[key] for key in ("cutoff", "approved_plan") if key in result.details},
     }
     action = "rows.archived_and_removed" if result.archived else "rows.removed"
-    audited.note(connection, action, details)
+    trail.record(connection, action, details)

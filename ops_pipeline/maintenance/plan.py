@@ -1,69 +1,181 @@
-"""What the policies would remove now, and whether the guard would let them. Reads only."""
+"""What a run of a policy would do: the types that every kind's plan is made of."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import psycopg
-
 import sql
-from ops_pipeline import database, policy
-from ops_pipeline.maintenance import catalog, guard, holds
-from ops_pipeline.maintenance.planned import Planned, plan_one
-from ops_pipeline.policy_file import PolicyError
-
-__all__ = ["LIMIT_SECONDS", "Planned", "Unplanned", "plan", "plan_all", "plan_one"]
+from ops_pipeline.postgres.connection import Connection, scalar
 
 LIMIT_SECONDS = 30.0
 """How long the rows of one policy are counted before an estimate has to do."""
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionCount:
+    """What of one partition would be deleted, in rows."""
+
+    table: str
+    eligible: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows of a table a policy would delete, and why it keeps others.
+
+    `eligible` of `total` would be deleted, about `bytes` of the table with its indexes. Not among them:
+    expired or orphaned rows on hold (`held`), those that kept rows refer to (`referenced`), and rows whose
+    time or reference is NULL, or whose time is infinite (`unset`). `oldest`, `newest`: of the eligible rows;
+    `oldest_row`: of all. With `exact` false a sample was counted. `partitions`: those of a partitioned table
+    that would lose rows.
+    """
+
+    eligible: int
+    total: int
+    exact: bool = True
+    bytes: int = 0
+    held: int = 0
+    referenced: int = 0
+    unset: int = 0
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    oldest_row: datetime | None = None
+    partitions: tuple[PartitionCount, ...] = ()
+
+    @property
+    def fraction(self) -> float:
+        """The share of the table's rows that would be deleted."""
+        return fraction(self.eligible, self.total)
+
+    @property
+    def row_bytes(self) -> float:
+        """About how many bytes of the table and its indexes an eligible row takes."""
+        return self.bytes / max(1, self.eligible)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How the rows or tables are found, and why so."""
+
+    name: str
+    why: str = ""
+
+
+Cells = Mapping[str, str | int | float]
+"""A row of a table for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run of one policy would do. Each kind adds its own.
+
+    `rows`: what it would delete, None where it deletes none. `seconds`: how long it would take at the rate of
+    the policy's last run; None when nothing tells. `dead_tuples`: dead row versions that wait for
+    VACUUM. `refusals`: why the policy cannot run as it is written; nothing would be tried. `needs_approval`:
+    why the guard would stop it. `advice`: what would make it cheaper.
+    """
+
+    policy: str
+    method: Method
+    rows: RowCount | None = None
+    seconds: float | None = None
+    dead_tuples: int = 0
+    refusals: tuple[str, ...] = ()
+    needs_approval: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+    def notes(self) -> Iterator[str]:
+        """What a person should know beyond the numbers, a line each."""
+        yield from (f"refused: {reason}" for reason in self.refusals)
+        yield from self.explanations()
+        yield from self.advice
+        for reason in self.needs_approval:
+            yield f"the guard would stop it: {reason}"
+
+    def explanations(self) -> Iterator[str]:
+        """What there is to say about this kind of plan, a line each."""
+        return iter(())
+
+    def tables(self) -> Mapping[str, Sequence[Cells]]:
+        """What is shown as tables, by title."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletePlan(Plan):
+    """What a policy that deletes rows would do.
+
+    `cutoff`: rows before that time are expired; None where time does not decide. `cascades`: tables whose
+    rows ON DELETE CASCADE deletes along.
+    """
+
+    rows: RowCount
+    cutoff: datetime | None = None
+    cascades: tuple[str, ...] = ()
+
+    def explanations(self) -> Iterator[str]:
+        rows = self.rows
+        if not rows.exact:
+            yield "counting took too long; the numbers marked with ~ are what a sample of the rows says"
+        if self.method.why and rows.eligible:
+            yield f"{self.method.name}, because {self.method.why}"
+        if rows.held:
+            yield f"{rows.held:,} rows that are due are held (opsctl hold list)"
+        if rows.referenced:
+            yield f"{rows.referenced:,} rows that are due stay, because rows of other tables refer to them"
+        if self.cascades:
+            yield f"rows of {', '.join(self.cascades)} go along (ON DELETE CASCADE)"
+        if rows.partitions:
+            yield f"{len(rows.partitions):,} partitions would lose rows"
+
+
+@dataclass(frozen=True, slots=True)
 class Unplanned:
-    """A policy of which nothing can be said now, and the `problem`. It hides none of the others."""
+    """A policy that cannot be planned now, and the `problem`. It hides none of the others."""
 
     policy: str
     problem: str
-    eligible: None = None
-    fraction: None = None
-    method: None = None
 
 
-def plan_all(
-    policies: policy.Policies, environment: Mapping[str, str], *, limit_seconds: float = LIMIT_SECONDS
-) -> Iterator[Planned | Unplanned]:
-    """What every policy of every database would do now, in the order of the file.
+def utc_now() -> datetime:
+    """What this machine's clock says."""
+    return datetime.now(UTC)
 
-    Each is asked over a connection to its database; one that does not answer leaves its policies unplanned.
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """In what circumstances a plan is made.
+
+    `archive_url`: OPS_ARCHIVE_URL. `limit_seconds`: how long rows are counted before a sample has to do.
+    `after_deletes`: many rows of the table have just been deleted, which is the same plan, counted in another
+    way. `clock`: this machine's, which the guard compares with the database's. The connection is in
+    autocommit mode and in no transaction.
     """
-    for each in policies.databases:
-        try:
-            url = each.url(environment)
-            with database.connect(url, "ops plan") as connection:
-                yield from plan(connection, each, limit_seconds=limit_seconds)
-        except (database.DatabaseUnavailableError, PolicyError) as error:
-            yield from (Unplanned(rule.name, str(error)) for rule in each.policies)
+
+    connection: Connection
+    limit_seconds: float = LIMIT_SECONDS
+    archive_url: str | None = None
+    after_deletes: bool = False
+    clock: Callable[[], datetime] = utc_now
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A transaction in which everything that is counted is of one moment. It only reads."""
+        with self.connection.transaction():
+            self.connection.execute(sql.get("postgres/snapshot"))
+            self.connection.execute(sql.get("maintenance/one_processor"))
+            if self.after_deletes:
+                self.connection.execute(sql.get("maintenance/unindexed"))
+            yield self.connection
 
 
-def plan(
-    connection: database.Connection, of: policy.Database, *, limit_seconds: float = LIMIT_SECONDS
-) -> Iterator[Planned | Unplanned]:
-    """What each policy of the database would do if it ran now, in the order of a night.
-
-    An orphan whose parent tonight's retention has yet to remove is counted on the night itself.
-    """
-    for rule in of.policies:
-        try:
-            catalog.check(connection, replace(of, policies=(rule,)))
-            planned = plan_one(connection, rule, limit_seconds=limit_seconds)
-            yield replace(planned, stops=_stops(connection, rule, planned))
-        except (PolicyError, holds.HoldUnclearError) as error:
-            yield Unplanned(rule.name, str(error))
-        except psycopg.Error as error:
-            yield Unplanned(rule.name, (error.diag.message_primary or str(error)).strip())
+def is_migrated(connection: Connection) -> bool:
+    """Whether the database has our tables: reading commands work without them."""
+    return bool(scalar(connection, sql.get("postgres/migrated")))
 
 
-def _stops(connection: database.Connection, rule: policy.Policy, planned: Planned) -> tuple[str, ...]:
-    if isinstance(rule, policy.Vacuum) or not database.scalar(connection, sql.get("plan/migrated")):
-        return ()
-    return guard.reasons(connection, rule, planned, now=datetime.now(UTC))
+def fraction(part: int, whole: int) -> float:
+    """The share, 0.0 of nothing."""
+    return part / whole if whole else 0.0

@@ -1,8 +1,8 @@
 """Runs that died without a word. A policy's advisory lock is the proof of life: it ends with its session."""
 
 import sql
-from ops_pipeline.database import Connection
 from ops_pipeline.maintenance import history
+from ops_pipeline.postgres.connection import Connection
 
 
 def interrupt_dead(connection: Connection) -> list[str]:
@@ -12,7 +12,7 @@ def interrupt_dead(connection: Connection) -> list[str]:
     had removed is accounted for in the audit log.
     """
     with connection.transaction():
-        dead = connection.execute(sql.get("history/interrupt_dead")).fetchall()
+        dead = connection.execute(sql.get("maintenance/interrupt_dead")).fetchall()
         for run_id, _ in dead:
             (result,) = history.results(connection, run_id=run_id)
             history.account_for(connection, result)

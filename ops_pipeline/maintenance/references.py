@@ -7,9 +7,9 @@ from typing import Literal
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import holds
-from ops_pipeline.maintenance.catalog import Relation
+from ops_pipeline.holds import holds
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import Relation
 
 OnDelete = Literal["a", "r", "c", "n", "d"]
 """As pg_constraint.confdeltype has it: no action, restrict, cascade, set null, set default."""
@@ -19,7 +19,10 @@ EVERYTHING: compose.Composable = compose.SQL("true")
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """`columns` of `child` refer to the columns `referred` of the table in question."""
+    """`columns` of `child` refer to the columns `referred` of `parent`: of a table, or of its partition.
+
+    `uncascaded`: its definition without ON DELETE CASCADE.
+    """
 
     name: str
     child: Relation
@@ -27,6 +30,8 @@ class ForeignKey:
     referred: tuple[str, ...]
     on_delete: OnDelete
     indexed: bool
+    parent: Relation
+    uncascaded: str
 
 
 def problems(connection: Connection, relation: Relation) -> tuple[str, ...]:
@@ -48,7 +53,13 @@ def cascades(connection: Connection, relation: Relation) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(key.child) for _, key in keys if key.on_delete == "c"))
 
 
-def kept_back(connection: Connection, relation: Relation) -> compose.Composable:
+def referring(connection: Connection, relation: Relation) -> tuple[Relation, ...]:
+    """The tables that refer to the relation, and through cascades to what goes along with its rows."""
+    keys = _taken_along(connection, relation)
+    return tuple({key.child.oid: key.child for _, key in keys}.values())
+
+
+def unreferenced(connection: Connection, relation: Relation) -> compose.Composable:
     """SQL that is true for the rows of the alias `doomed` that may go as far as others refer to them.
 
     A row stays that a NO ACTION or RESTRICT key refers to, so that its batch does not fail for it, and one
@@ -62,7 +73,7 @@ def _unreferenced(
     connection: Connection, relation: Relation, alias: str, path: tuple[int, ...]
 ) -> compose.Composable:
     keepers = []
-    for key in _foreign_keys(connection, relation):
+    for key in foreign_keys(connection, relation):
         child = f"referring_{len(path)}"
         keeps = _keeps(connection, key, child, path)
         if keeps is not None:
@@ -88,16 +99,21 @@ def _keeps(
 
 
 def _exists(key: ForeignKey, alias: str, child: str, keeps: compose.Composable) -> compose.Composable:
-    matches = [
-        compose.SQL("{} = {}").format(compose.Identifier(child, column), compose.Identifier(alias, referred))
-        for column, referred in zip(key.columns, key.referred, strict=True)
-    ]
+    matches = refers(key, child, alias)
     # A row that refers to itself does not keep itself.
     another = compose.SQL("({child}.tableoid, {child}.ctid) <> ({row}.tableoid, {row}.ctid)").format(
         child=compose.Identifier(child), row=compose.Identifier(alias)
     )
     return compose.SQL("EXISTS (SELECT FROM {} AS {} WHERE {})").format(
-        key.child.identifier, compose.Identifier(child), compose.SQL(" AND ").join([*matches, another, keeps])
+        key.child.identifier, compose.Identifier(child), compose.SQL(" AND ").join([matches, another, keeps])
+    )
+
+
+def refers(key: ForeignKey, child: str, parent: str) -> compose.Composed:
+    """SQL that is true where the row of one alias refers by the key to that of the other."""
+    return compose.SQL(" AND ").join(
+        compose.SQL("{} = {}").format(compose.Identifier(child, column), compose.Identifier(parent, referred))
+        for column, referred in zip(key.columns, key.referred, strict=True)
     )
 
 
@@ -106,24 +122,34 @@ def _taken_along(connection: Connection, relation: Relation) -> Iterator[tuple[R
     seen, parents = {relation.oid}, [relation]
     while parents:
         parent = parents.pop(0)
-        for key in _foreign_keys(connection, parent):
+        for key in foreign_keys(connection, parent):
             yield parent, key
             if key.on_delete == "c" and key.child.oid not in seen:
                 seen.add(key.child.oid)
                 parents.append(key.child)
 
 
-def _foreign_keys(connection: Connection, relation: Relation) -> list[ForeignKey]:
-    rows = connection.execute(sql.get("references/foreign_keys"), {"oid": relation.oid})
+def foreign_keys(connection: Connection, relation: Relation) -> list[ForeignKey]:
+    """The foreign keys that refer to the table, to one above it or to a partition of it."""
+    rows = connection.execute(sql.get("maintenance/foreign_keys"), {"oid": relation.oid})
     return [
-        ForeignKey(name, Relation(oid, schema, table), tuple(columns), tuple(referred), on_delete, indexed)
-        for name, oid, schema, table, columns, referred, on_delete, indexed in rows
+        ForeignKey(
+            name,
+            Relation(*row[:3]),
+            tuple(columns),
+            tuple(referred),
+            on_delete,
+            indexed,
+            parent=Relation(*row[3:6]),
+            uncascaded=row[6],
+        )
+        for name, columns, referred, on_delete, indexed, *row in rows
     ]
 
 
 def _create_index(connection: Connection, key: ForeignKey) -> str:
     # What is partitioned cannot be indexed beside the work.
-    partitioned = scalar(connection, sql.get("catalog/is_partitioned"), {"oid": key.child.oid})
+    partitioned = scalar(connection, sql.get("postgres/is_partitioned"), {"oid": key.child.oid})
     statement = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
     columns = compose.SQL(", ").join(map(compose.Identifier, key.columns))
     return compose.SQL(statement).format(key.child.identifier, columns).as_string(connection)

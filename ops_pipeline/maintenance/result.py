@@ -1,6 +1,6 @@
 """What a policy's run did."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -15,6 +15,12 @@ COMPLETED = "completed"
 
 class RefusedError(Exception):
     """The policy cannot be carried out as things are. Nothing was removed; the message says what to mend."""
+
+
+def refuse(policy: str, problems: Sequence[str]) -> None:
+    """Raises RefusedError where there are any problems; nothing may have been deleted yet."""
+    if problems:
+        raise RefusedError(f"{policy}: refused. Nothing was deleted: {'; '.join(problems)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from cronsim import CronSim
 
-from ops_pipeline import policy
+from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.maintenance.result import RefusedError, Result
-from ops_pipeline.orchestration import days, resume, shown, tables
-from ops_pipeline.orchestration.databases import Databases
+from ops_pipeline.orchestration import archive_partitions, metadata, order, retry, source_assets
+from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.policies.model import Database, Policy, Schedule
 
 AFTER_A_KILL = dg.RetryPolicy(max_retries=1, delay=5)
 """For a step whose process was killed. What fails for a reason of its own says so and is not tried again."""
@@ -19,58 +20,72 @@ LATE_AFTER = timedelta(hours=2)
 """How long a night may take before what it has not done is late; the API's health check takes the same."""
 
 
-def key(rule: policy.Policy) -> dg.AssetKey:
+def key(rule: Policy) -> dg.AssetKey:
     """`app/retention/sessions`, as the policy is named everywhere."""
-    return dg.AssetKey(rule.name.split("/"))
+    return dg.AssetKey(rule.identity.path)
 
 
-def of(database: policy.Database) -> list[dg.AssetsDefinition]:
-    """The database's policies as assets, each after those of the steps before it."""
-    return [_asset(database, rule, _before(rule, database.policies)) for rule in database.policies]
+def of(database: Database) -> list[dg.AssetsDefinition]:
+    """The database's policies as assets. Which comes after which is in `order`."""
+    return [_asset(database, policy) for policy in database.policies]
 
 
-def _asset(
-    database: policy.Database, rule: policy.Policy, after: Sequence[policy.Policy]
-) -> dg.AssetsDefinition:
-    named = tables.named_by(rule)
+def _asset(database: Database, rule: Policy) -> dg.AssetsDefinition:
+    kind = kind_of(rule)
+    named = kind.tables(rule)
 
-    @dg.asset(
-        key=key(rule),
-        deps=[*(tables.key(database, table) for table in named), *map(key, after)],
-        group_name=database.name,
-        kinds={"postgres", rule.kind},
-        owners=["team:operations"],
+    @dg.multi_asset(
+        name=rule.identity.op_name,
+        outs={
+            metadata.OUTPUT: dg.AssetOut(
+                key=key(rule),
+                group_name=database.name,
+                kinds={"postgres", rule.kind},
+                owners=["team:operations"],
+                dagster_type=metadata.NOTHING,
+                description=kind.describe(rule),
+                metadata={"runbook": dg.MetadataValue.path(f"docs/runbook.md#{rule.kind}")},
+                freshness_policy=dg.FreshnessPolicy.time_window(fail_window=late_after(database.schedule)),
+            )
+        },
+        ins=_nothing_from([source_assets.key(database, table) for table in named]),
         pool=database.name,
+        op_tags=order.priority(rule, database.policies),
         retry_policy=AFTER_A_KILL,
-        dagster_type=shown.NOTHING,
-        description=shown.description(rule),
-        metadata={"runbook": dg.MetadataValue.path(f"docs/runbook.md#{rule.kind}")},
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=late_after(database.schedule)),
     )
     def carry_out(
-        context: dg.AssetExecutionContext, databases: Databases
+        context: dg.AssetExecutionContext, databases: MaintenanceResource
     ) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
         if databases.dry_run:
             context.log_event(_planned(databases, database, rule, context))
-            yield shown.not_materialized()
+            yield metadata.not_materialized()
             return
+        order.wait(context, rule, database.policies)
         result = _result(databases, database, rule, context)
         yield from _told(context, rule, result)
         with databases.reach(database, "observe") as connection:
-            for observed in tables.observe(connection, database, named):
+            for observed in source_assets.observe(connection, database, named):
                 context.log_event(observed)
-            if rule in days.archived_by_day(database):
-                days.tell(context.instance, connection, rule)
+            if rule in archive_partitions.archived_by_day(database):
+                archive_partitions.tell(context.instance, connection, rule)
 
     return carry_out
 
 
+def _nothing_from(assets: Sequence[dg.AssetKey]) -> dict[str, dg.AssetIn]:
+    """The assets as inputs with numbers for names: those that Dagster makes up of their keys may be equal."""
+    return {
+        f"after_{number}": dg.AssetIn(asset, dagster_type=metadata.NOTHING)
+        for number, asset in enumerate(assets)
+    }
+
+
 def _result(
-    databases: Databases, database: policy.Database, rule: policy.Policy, context: dg.AssetExecutionContext
+    databases: MaintenanceResource, database: Database, rule: Policy, context: dg.AssetExecutionContext
 ) -> Result:
     try:
         databases.approve_for(database, rule)
-        result = resume.carry_out(databases, database, rule, context)
+        result = retry.carry_out(databases, database, rule, context)
     except RefusedError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     except Exception as error:
@@ -87,45 +102,32 @@ def _result(
 
 
 def _told(
-    context: dg.AssetExecutionContext, rule: policy.Policy, result: Result
+    context: dg.AssetExecutionContext, rule: Policy, result: Result
 ) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
     """A materialization of what is done; of what is not, an observation, so that the asset becomes late."""
     if result.outcome == "done":
-        yield dg.MaterializeResult(metadata=shown.metadata(result))
+        yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(rule), result))
         return
     context.log.warning(f"{rule.name} {result.outcome}: {result.stopped_reason}")
-    context.log_event(dg.AssetObservation(key(rule), metadata=shown.metadata(result)))
-    yield shown.not_materialized()
+    context.log_event(dg.AssetObservation(key(rule), metadata=metadata.metadata(kind_of(rule), result)))
+    yield metadata.not_materialized()
 
 
 def _planned(
-    databases: Databases, database: policy.Database, rule: policy.Policy, context: dg.AssetExecutionContext
+    databases: MaintenanceResource, database: Database, rule: Policy, context: dg.AssetExecutionContext
 ) -> dg.AssetObservation:
     try:
-        with databases.connect(database, f"plan {rule.name}", context.run.run_id) as connection:
-            planned = databases.plan(connection, database, rule)
+        with databases.connect(database, rule, f"plan {rule.name}", context.run.run_id) as connection:
+            planned = databases.plan(connection, rule)
     except Exception as error:
         raise dg.Failure(f"{rule.name} cannot be planned: {error}", allow_retries=False) from error
-    context.log.info(shown.in_words(planned))
+    context.log.info(metadata.in_words(planned))
     return dg.AssetObservation(
-        key(rule), description="Dry run: nothing was removed", metadata=shown.plan(planned)
+        key(rule), description="Dry run: nothing was removed", metadata=metadata.plan(planned)
     )
 
 
-def _before(rule: policy.Policy, rules: Sequence[policy.Policy]) -> list[policy.Policy]:
-    """The policies of the stage before: retention makes orphans, VACUUM cleans up after both.
-
-    An orphans policy comes as well after those that remove rows of its parent.
-    """
-    order = (policy.Retention, policy.Orphans, policy.Vacuum)
-    earlier = [each for each in rules if order.index(type(each)) < order.index(type(rule))]
-    before = [each for each in earlier if type(each) is type(earlier[-1])]
-    if isinstance(rule, policy.Orphans):
-        before += policy.of_parent(rule, rules)
-    return before
-
-
-def late_after(schedule: policy.Schedule) -> timedelta:
+def late_after(schedule: Schedule) -> timedelta:
     """How old the last complete run of a policy may be: the longest time between two nights, and two hours.
 
     Seen over the coming month, so that a schedule for weekdays alone is not late every Monday.

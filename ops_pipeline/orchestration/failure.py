@@ -8,10 +8,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import dagster as dg
 
-from ops_pipeline import policy, settings
+from ops_pipeline import settings
+from ops_pipeline.audit import trail
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.maintenance import audited
-from ops_pipeline.orchestration import ours
+from ops_pipeline.orchestration import run_ownership
+from ops_pipeline.policies.model import Policies
 
 SAFE = (
     "Every batch that was committed stays done, and none is half done. What was due and is not gone yet "
@@ -62,14 +63,14 @@ class Failure:
         """The same run makes the same event, so that it is stored once however often it is told."""
         return AuditEvent(
             id=uuid5(NAMESPACE_URL, f"dagster-run-failure:{self.run_id}"),
-            event_type=audited.EVENT_TYPE,
+            event_type=trail.EVENT_TYPE,
             action="run.failed",
             resource_type="dagster_run",
             resource_id=_uuid(self.run_id),
             status="failure",
             duration_ms=min(round(self.seconds * 1000), 2**31 - 1),
             created_at=self.failed_at,
-            created_by=audited.SYSTEM,
+            created_by=trail.SYSTEM,
             details=dict(self.as_json()),
         )
 
@@ -90,11 +91,11 @@ class Failure:
         }
 
 
-def of(instance: dg.DagsterInstance, policies: policy.Policies, record: dg.RunRecord) -> Failure | None:
+def of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunRecord) -> Failure | None:
     """The failure of that run; None when it is not a run of ours."""
     configured = settings.load()
     run = record.dagster_run
-    databases = ours.databases_of(policies, run)
+    databases = run_ownership.databases_of(policies, run)
     if not databases:
         return None
     ended = record.end_time or record.update_timestamp.timestamp()

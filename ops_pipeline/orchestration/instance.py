@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql as compose
 
-from ops_pipeline import database
+from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect_bare
 from ops_pipeline.settings import LOCAL, Settings, environment
 
 CONFIGURATION = Path(__file__).with_name("dagster.yaml")
@@ -44,10 +44,10 @@ def for_sqlalchemy(url: str) -> str:
 
 
 def _create_database(url: str) -> None:
-    with suppress(database.DatabaseUnavailableError):
-        database.connect(url, "ops dagster").close()
+    with suppress(DatabaseUnavailableError):
+        connect_bare(url).close()
         return
     name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
     from_here = psycopg.conninfo.make_conninfo(url, dbname="postgres")
-    with database.connect(from_here, "ops dagster") as connection:
+    with connect_bare(from_here) as connection:
         connection.execute(compose.SQL("CREATE DATABASE {}").format(compose.Identifier(name)))

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from ops_pipeline import policy, settings
-from ops_pipeline.orchestration import failure, gather, ours
+from ops_pipeline import settings
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.orchestration import failure, run_ownership
 from ops_pipeline.orchestration import instance as dagster_instance
+from ops_pipeline.orchestration.definitions import build_definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class Run:
 
 def nightly_job() -> dg.JobDefinition:
     """The job as this environment has it; the processes of its steps build it again from here."""
-    policies = policy.load(settings.load().policies)
-    return gather.definitions(policies).resolve_job_def(ours.job_of_all(policies))
+    policies = kinds.load(settings.load().policies)
+    return build_definitions(policies).resolve_job_def(run_ownership.job_of_all(policies))
 
 
 def run_night(resolved: settings.Settings) -> Run:

@@ -1,11 +1,13 @@
 """A step ends with its run: when the run's process is killed, its steps stop."""
 
+import functools
 import multiprocessing
 import os
 import signal
 import threading
 
 
+@functools.cache
 def stop_with_parent() -> None:
     """From now on this step's process is told to stop when the process of its run has ended.
 

@@ -11,8 +11,7 @@ BEGIN
     RETURN;
   END IF;
   IF theirs.relkind <> 'p' THEN
-    RAISE EXCEPTION 'public.audit_logs is an ordinary table of this application, and nothing was changed. '
-      'Make it one that is partitioned by day, while it is in use, with: opsctl adopt audit_logs';
+    RAISE EXCEPTION 'public.audit_logs of this application is not a partitioned table; nothing was changed';
   END IF;
   IF (SELECT pg_get_partkeydef(theirs.oid)) <> 'RANGE (created_at)' THEN
     RAISE EXCEPTION 'public.audit_logs is partitioned by %, and RANGE (created_at) is needed; nothing was changed',

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance.orphans.windows import Children, MarkedOrphans, MissingParents
-from ops_pipeline.maintenance.windows import Sizes
-from ops_pipeline.maintenance.windows.blocks import BlockRanges
-from ops_pipeline.maintenance.windows.keys import KeyWindows
-from ops_pipeline.maintenance.windows.slices import TimeSlices
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
+from ops_pipeline.maintenance.batches.scans.keyset import KeysetScan
+from ops_pipeline.maintenance.batches.scans.time_slices import TimeSliceScan
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.orphans.scans import Children, MarkedOrphans, MissingParents
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.throttle.batch_size import Sizes
 
 APPLICATION = """
 CREATE TABLE sessions (
@@ -37,7 +41,7 @@ databases:
   app:
     url: ${OPS_DATABASE_URL}
     retention: [{table: sessions, column: created_at, keep: 30 days}]
-    orphans: [{table: memories, column: session_id, references: sessions.id, grace: 0 seconds}]
+    orphans: [{table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds}]
     vacuum: {tables: [sessions, memories]}
 """
 
@@ -53,43 +57,43 @@ def application(connection: Connection) -> Connection:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many batches even in a small table."""
-    monkeypatch.setattr(BlockRanges, "sizes", Sizes(8, 8, 8))
-    monkeypatch.setattr(KeyWindows, "sizes", Sizes(100, 100, 100))
-    monkeypatch.setattr(TimeSlices, "sizes", Sizes(100, 100, 100))
+    monkeypatch.setattr(BlockRangeScan, "sizes", Sizes(8, 8, 8))
+    monkeypatch.setattr(KeysetScan, "sizes", Sizes(100, 100, 100))
+    monkeypatch.setattr(TimeSliceScan, "sizes", Sizes(100, 100, 100))
     monkeypatch.setattr(Children, "sizes", Sizes(8, 8, 8))
     monkeypatch.setattr(MarkedOrphans, "sizes", Sizes(100, 100, 100))
     monkeypatch.setattr(MissingParents, "sizes", Sizes(100, 100, 100))
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., policy.Database]:
+def read(tmp_path: Path) -> Callable[..., Database]:
     """Reads policies for one database from text."""
 
-    def load(text: str = POLICIES) -> policy.Database:
+    def load(text: str = POLICIES) -> Database:
         file = tmp_path / "policies.yaml"
         file.write_text(text)
-        (database,) = policy.load(file).databases
+        (database,) = kinds.load(file).databases
         return database
 
     return load
 
 
 @pytest.fixture
-def retention(read: Callable[..., policy.Database]) -> policy.Retention:
+def retention(read: Callable[..., Database]) -> Retention:
     rule = read().policies[0]
-    assert isinstance(rule, policy.Retention)
+    assert isinstance(rule, Retention)
     return rule
 
 
 @pytest.fixture
-def orphans(read: Callable[..., policy.Database]) -> policy.Orphans:
+def orphans(read: Callable[..., Database]) -> Orphans:
     rule = read().policies[1]
-    assert isinstance(rule, policy.Orphans)
+    assert isinstance(rule, Orphans)
     return rule
 
 
 @pytest.fixture
-def vacuum(read: Callable[..., policy.Database]) -> policy.Vacuum:
+def vacuum(read: Callable[..., Database]) -> Vacuum:
     rule = read().policies[2]
-    assert isinstance(rule, policy.Vacuum)
+    assert isinstance(rule, Vacuum)
     return rule

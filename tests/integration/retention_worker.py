@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ops_pipeline import policy
-from ops_pipeline.database import connect
-from ops_pipeline.maintenance import removal
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.windows import Sizes
-from ops_pipeline.maintenance.windows.blocks import BlockRanges
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.batches import actions
+from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.postgres.connection import connect
+from ops_pipeline.throttle.batch_size import Sizes
 
 url, policies, after_batches = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 batches = 0
-notes = removal.notes
+notes = actions.records
 
 
 def notes_and_die(*values: Any) -> Any:
@@ -26,8 +26,8 @@ def notes_and_die(*values: Any) -> Any:
     return notes(*values)
 
 
-removal.notes = notes_and_die  # type: ignore[assignment]
-BlockRanges.sizes = Sizes(8, 8, 8)
-rule = policy.load(policies).databases[0].policies[0]
+actions.records = notes_and_die  # type: ignore[assignment]
+BlockRangeScan.sizes = Sizes(8, 8, 8)
+rule = kinds.load(policies).databases[0].policies[0]
 with connect(url, "worker") as connection:
-    perform(connection, rule)
+    carry_out(connection, rule)

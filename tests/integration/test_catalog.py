@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import catalog
-from ops_pipeline.policy_file import PolicyError
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection
 
-Read = Callable[[str], policy.Database]
+Read = Callable[[str], Database]
 HEAD = "version: 1\ndatabases:\n  app:\n    url: x\n"
 
 
@@ -42,14 +42,12 @@ def test_what_does_not_fit_is_named(
 ) -> None:
 
     with pytest.raises(PolicyError) as caught:
-        catalog.check(application, read(text))
+        kinds.check(application, read(text).policies)
 
     (problem,) = caught.value.problems
     assert f":{line}: databases.app.{key}: " in problem
     assert advice in problem
 
 
-def test_the_shipped_kinds_of_policy_fit(
-    application: Connection, read: Callable[[], policy.Database]
-) -> None:
-    catalog.check(application, read())
+def test_the_shipped_kinds_of_policy_fit(application: Connection, read: Callable[[], Database]) -> None:
+    kinds.check(application, read().policies)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline import keys
+from ops_pipeline.access import keys
 from ops_pipeline.audit.client import AuditClient
 from ops_pipeline.audit.event import AuditEvent, EventError
 from ops_pipeline.audit.spool import SpoolFullError, SpoolInUseError
-from ops_pipeline.database import Connection, scalar
+from ops_pipeline.postgres.connection import Connection, scalar
 from tests.api_process import free_port, serving
 
 APPLICATION = """

@@ -12,8 +12,8 @@ from uuid import UUID
 
 import pytest
 
-from ops_pipeline.audit.cloudtrail import ImportReport, Progress, Rejection, event, import_files
-from ops_pipeline.database import Connection, row, scalar
+from ops_pipeline.audit.importers.cloudtrail import ImportReport, Progress, Rejection, event, import_files
+from ops_pipeline.postgres.connection import Connection, row, scalar
 
 EVENTS = 2_900
 FILES = 55

@@ -8,9 +8,11 @@ import psycopg
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline import demo, embedded
-from ops_pipeline.database import Connection, connect, row, scalar
-from ops_pipeline.maintenance import partitions
+from ops_pipeline.cli.up import demo
+from ops_pipeline.partitions.partition import existing
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import Connection, connect, row, scalar
+from tests.named import named
 
 AS_OF = datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=UTC)
 SCALE = 0.01
@@ -155,7 +157,7 @@ def test_the_id_of_an_unknown_user_is_kept(filled: Connection) -> None:
 
 def test_every_audit_event_is_in_its_days_partition(filled: Connection) -> None:
     assert count(filled, "audit_logs_default") == 0
-    first = min(each.lower for each in partitions.existing(filled, "audit_logs") if each.lower)
+    first = min(each.lower for each in existing(filled, named(filled, "audit_logs")) if each.lower)
     assert first.date() == date(2025, 11, 14)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ops_pipeline import embedded
+from ops_pipeline.postgres import embedded
 
 USER = """
 import sys, time

@@ -3,28 +3,44 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import approvals, guard
-from ops_pipeline.maintenance.planned import Planned, plan_one
+from ops_pipeline.maintenance.guard import approvals, guard
+from ops_pipeline.maintenance.orphans.plan import plan_orphans
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.plan import DeletePlan, Planning, RowCount
+from ops_pipeline.maintenance.retention.plan import RetentionPlan, plan_retention
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.policies.model import Database, DeletingPolicy, GuardLimits
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import TableName
 
 DAY = timedelta(days=1)
 MORE = "INSERT INTO sessions (created_at) SELECT now() - interval '40 days' FROM generate_series(1, %s)"
 
 
-def judged(connection: Connection, rule: guard.Rule, now: datetime | None = None) -> guard.Verdict:
+Judged = guard.GuardResult[RetentionPlan] | guard.GuardResult[DeletePlan]
+
+
+def judged(connection: Connection, policy: Retention | Orphans, now: datetime | None = None) -> Judged:
     """What the guard says to a run of the policy now."""
-    planned = plan_one(connection, rule, limit_seconds=10)
-    return guard.judge(connection, rule, planned, now=now or datetime.now(UTC), limit_seconds=10)
+    now = now or datetime.now(UTC)
+    planning = Planning(connection, 10, clock=lambda: now)
+    if isinstance(policy, Orphans):
+        orphaned = plan_orphans(planning, policy)
+        return guard.judge(connection, policy, orphaned, now=now, at_cutoff=lambda _: orphaned)
+    expired = plan_retention(planning, policy)
+    return guard.judge(
+        connection, policy, expired, now=now, at_cutoff=partial(plan_retention, planning, policy)
+    )
 
 
-def ran(connection: Connection, rule: guard.Rule, verdict: guard.Verdict, outcome: str = "done") -> int:
+def ran(connection: Connection, rule: DeletingPolicy, verdict: Judged, outcome: str = "done") -> int:
     """The run that the guard let through has ended, and removed nothing."""
     assert verdict.allowed
     run_id: int = scalar(
@@ -38,12 +54,12 @@ def ran(connection: Connection, rule: guard.Rule, verdict: guard.Verdict, outcom
     return run_id
 
 
-def limited(rule: policy.Retention, **limits: float | int | None) -> policy.Retention:
-    return replace(rule, guard=policy.Guard(**limits))  # type: ignore[arg-type]
+def limited(rule: Retention, **limits: float | int | None) -> Retention:
+    return replace(rule, guard=GuardLimits(**limits))  # type: ignore[arg-type]
 
 
 def test_half_of_a_table_may_go_and_one_row_more_may_not(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     assert judged(application, retention).allowed, "3,000 of 6,000 are half"
     application.execute(MORE, [1])
@@ -71,7 +87,7 @@ def test_half_of_a_table_may_go_and_one_row_more_may_not(
 )
 def test_the_limits_are_what_the_policy_says(
     connection: Connection,
-    retention: policy.Retention,
+    retention: Retention,
     total: int,
     share: float,
     max_fraction: float,
@@ -79,16 +95,15 @@ def test_the_limits_are_what_the_policy_says(
 ) -> None:
     rule = limited(retention, max_fraction=max_fraction, max_rows=max_rows)
     eligible = round(total * share)
-    planned = Planned(rule.name, eligible, total, eligible / total if total else 0.0, "")
 
-    against = guard.reasons(connection, rule, planned, now=datetime.now(UTC))
+    against = guard.reasons(connection, rule, RowCount(eligible, total), None, now=datetime.now(UTC))
 
     too_many = max_rows is not None and eligible > max_rows
     assert len(against) == (eligible > max_fraction * total) + too_many
 
 
 def test_an_approved_plan_goes_through_once_and_no_further(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     rule = limited(retention, max_rows=100)
     stopped = judged(application, rule)
@@ -99,7 +114,7 @@ def test_an_approved_plan_goes_through_once_and_no_further(
     through = judged(application, rule)
 
     assert through.allowed
-    assert (through.approval, through.planned.eligible) == (stopped.plan, 3000)
+    assert (through.approval, through.planned.rows.eligible) == (stopped.plan, 3000)
     assert through.planned.cutoff == stopped.planned.cutoff, "what has expired since stays for the next run"
     run_id = ran(application, rule, through)
     with pytest.raises(approvals.ApprovalRefusedError, match=f"approved by ann and used by run {run_id} on"):
@@ -111,9 +126,7 @@ def test_an_approved_plan_goes_through_once_and_no_further(
     assert again.plan != stopped.plan
 
 
-def test_an_interrupted_run_goes_on_with_its_approval(
-    application: Connection, retention: policy.Retention
-) -> None:
+def test_an_interrupted_run_goes_on_with_its_approval(application: Connection, retention: Retention) -> None:
     rule = limited(retention, max_rows=100)
     plan_id = judged(application, rule).plan
     assert plan_id is not None
@@ -125,9 +138,7 @@ def test_an_interrupted_run_goes_on_with_its_approval(
     assert judged(application, rule).approval == plan_id
 
 
-def test_more_rows_than_were_approved_are_another_plan(
-    application: Connection, retention: policy.Retention
-) -> None:
+def test_more_rows_than_were_approved_are_another_plan(application: Connection, retention: Retention) -> None:
     rule = limited(retention, max_rows=100)
     first = judged(application, rule).plan
     assert first is not None
@@ -146,7 +157,7 @@ def test_more_rows_than_were_approved_are_another_plan(
     "change", [{"keep": timedelta(days=29)}, {"column": "updated_at"}, {"archive": True}]
 )
 def test_an_approval_is_for_the_policy_as_it_stood(
-    application: Connection, retention: policy.Retention, change: dict[str, object]
+    application: Connection, retention: Retention, change: dict[str, object]
 ) -> None:
     application.execute(
         "ALTER TABLE sessions ADD updated_at timestamptz; UPDATE sessions SET updated_at = created_at"
@@ -162,15 +173,13 @@ def test_an_approval_is_for_the_policy_as_it_stood(
     assert f"plan {first} was approved for this policy as it stood then" in second.message
 
 
-def test_a_clock_that_jumped_is_noticed(application: Connection, retention: policy.Retention) -> None:
+def test_a_clock_that_jumped_is_noticed(application: Connection, retention: Retention) -> None:
     now = datetime.now(UTC)
     ran(application, retention, judged(application, retention, now))
 
     def a_night_later(server: timedelta, worker: timedelta) -> tuple[str, ...]:
         cutoff = now - retention.keep + server
-        planned = plan_one(application, retention, cutoff=cutoff, limit_seconds=10)
-        planned = replace(planned, fraction=0.1)
-        return guard.reasons(application, retention, planned, now=now + worker)
+        return guard.reasons(application, retention, RowCount(600, 6000), cutoff, now=now + worker)
 
     assert a_night_later(DAY, DAY) == ()
     assert a_night_later(1.9 * DAY, DAY) == ()
@@ -182,7 +191,7 @@ def test_a_clock_that_jumped_is_noticed(application: Connection, retention: poli
 
 
 def test_a_first_run_trusts_no_clock_that_is_ahead_of_its_own(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     (reason,) = judged(application, retention, datetime.now(UTC) - 3 * DAY).reasons
 
@@ -193,13 +202,13 @@ def test_a_first_run_trusts_no_clock_that_is_ahead_of_its_own(
 
 
 def test_the_night_after_an_approved_run_is_an_ordinary_one(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     """The approved cutoff is days old when the run comes; that is no jump in the night that follows."""
     rule = limited(retention, max_rows=100)
     then = datetime.now(UTC) - 5 * DAY
-    planned = plan_one(application, rule, cutoff=then - rule.keep, limit_seconds=10)
-    stopped = guard.judge(application, rule, planned, now=then, limit_seconds=10)
+    plan_at = partial(plan_retention, Planning(application, 10, clock=lambda: then), rule)
+    stopped = guard.judge(application, rule, plan_at(then - rule.keep), now=then, at_cutoff=plan_at)
     approvals.approve(application, str(stopped.plan), "ann")
     ran(application, rule, judged(application, rule))
     application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
@@ -208,7 +217,7 @@ def test_the_night_after_an_approved_run_is_an_ordinary_one(
 
 
 def test_a_shortened_policy_is_asked_about_and_a_longer_one_not(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     ran(application, retention, judged(application, retention))
     shorter, longer = replace(retention, keep=timedelta(days=29)), replace(retention, keep=timedelta(days=40))
@@ -223,18 +232,18 @@ def test_a_shortened_policy_is_asked_about_and_a_longer_one_not(
 
 
 def test_orphans_are_guarded_by_share_and_by_a_changed_reference(
-    application: Connection, orphans: policy.Orphans
+    application: Connection, orphans: Orphans
 ) -> None:
     application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions LIMIT 10")
     application.execute(
         "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 10)"
     )
     allowed = judged(application, orphans)
-    assert (allowed.allowed, allowed.planned.eligible) == (True, 10)
+    assert (allowed.allowed, allowed.planned.rows.eligible) == (True, 10)
     ran(application, orphans, allowed)
     application.execute("CREATE TABLE others (id uuid PRIMARY KEY)")
 
-    elsewhere = replace(orphans, parent="others", guard=policy.Guard(max_fraction=1.0))
+    elsewhere = replace(orphans, parent=TableName.parse("others"), guard=GuardLimits(max_fraction=1.0))
     (reason,) = judged(application, elsewhere).reasons
     assert reason.startswith("parent was changed from sessions to others since the run of")
     application.execute("INSERT INTO memories (session_id) VALUES (gen_random_uuid())")
@@ -244,7 +253,7 @@ def test_orphans_are_guarded_by_share_and_by_a_changed_reference(
     assert judged(application, orphans).approval == stopped.plan
 
 
-def test_approving_is_audited_and_only_once(application: Connection, retention: policy.Retention) -> None:
+def test_approving_is_audited_and_only_once(application: Connection, retention: Retention) -> None:
     stopped = judged(application, limited(retention, max_rows=100))
     plan_id = str(stopped.plan)
 
@@ -262,7 +271,7 @@ def test_approving_is_audited_and_only_once(application: Connection, retention: 
 
 
 def test_a_plan_that_is_not_there_is_told_with_those_that_are(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     with pytest.raises(approvals.ApprovalRefusedError, match='There is no plan "00000000"; none is waiting'):
         approvals.approve(application, "00000000", "ann")
@@ -271,9 +280,7 @@ def test_a_plan_that_is_not_there_is_told_with_those_that_are(
         approvals.approve(application, "00000000", "ann")
 
 
-def test_a_complete_run_makes_earlier_plans_pointless(
-    application: Connection, retention: policy.Retention
-) -> None:
+def test_a_complete_run_makes_earlier_plans_pointless(application: Connection, retention: Retention) -> None:
     rule = limited(retention, max_rows=100)
     first, second = judged(application, rule), judged(application, rule)
     assert [each.id for each in approvals.waiting(application)] == [second.plan], "the newest of each policy"
@@ -285,12 +292,16 @@ def test_a_complete_run_makes_earlier_plans_pointless(
 
 
 def test_an_estimate_that_was_approved_may_be_off_by_a_tenth(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     application.execute("ANALYZE sessions")
     rule = limited(retention, max_rows=100)
-    planned = replace(plan_one(application, rule, limit_seconds=10), exact=False)
-    stopped = guard.judge(application, rule, planned, now=datetime.now(UTC), limit_seconds=10)
+    plan_at = partial(plan_retention, Planning(application, 10), rule)
+    counted = plan_at()
+    rows = replace(counted.rows, exact=False)
+    against = guard.reasons(application, rule, rows, counted.cutoff, now=datetime.now(UTC))
+    estimated = replace(counted, rows=rows, needs_approval=against)
+    stopped = guard.judge(application, rule, estimated, now=datetime.now(UTC), at_cutoff=plan_at)
     assert "about 3,000 rows of sessions would go" in stopped.message
     approvals.approve(application, str(stopped.plan), "ann")
 
@@ -301,22 +312,22 @@ def test_an_estimate_that_was_approved_may_be_off_by_a_tenth(
 
 
 @pytest.fixture
-def guards(read: Callable[..., policy.Database]) -> Callable[[str, str], policy.Guard]:
-    def make(of_database: str, of_rule: str) -> policy.Guard:
+def guards(read: Callable[..., Database]) -> Callable[[str, str], GuardLimits]:
+    def make(of_database: str, of_rule: str) -> GuardLimits:
         rule = read(
             f"version: 1\ndatabases: {{app: {{url: x, guard: {of_database}, retention:"
             f" [{{table: a, column: b, keep: 1 day, guard: {of_rule}}}]}}}}"
         ).policies[0]
-        assert isinstance(rule, policy.Retention)
+        assert isinstance(rule, Retention)
         return rule.guard
 
     return make
 
 
 def test_a_rule_has_its_databases_guard_but_for_what_it_says_itself(
-    guards: Callable[[str, str], policy.Guard],
+    guards: Callable[[str, str], GuardLimits],
 ) -> None:
-    assert guards("{}", "{}") == policy.Guard(0.5, None)
-    assert guards("{max_fraction: 0.2, max_rows: 9}", "{}") == policy.Guard(0.2, 9)
-    assert guards("{max_fraction: 0.2, max_rows: 9}", "{max_fraction: 1}") == policy.Guard(1.0, 9)
-    assert guards("{max_rows: 9}", "{max_rows: null}") == policy.Guard(0.5, None)
+    assert guards("{}", "{}") == GuardLimits(0.5, None)
+    assert guards("{max_fraction: 0.2, max_rows: 9}", "{}") == GuardLimits(0.2, 9)
+    assert guards("{max_fraction: 0.2, max_rows: 9}", "{max_fraction: 1}") == GuardLimits(1.0, 9)
+    assert guards("{max_rows: 9}", "{max_rows: null}") == GuardLimits(0.5, None)

@@ -10,9 +10,10 @@ import pytest
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance import catalog, holds
-from ops_pipeline.maintenance.predicate import PredicateError
+from ops_pipeline.holds import holds
+from ops_pipeline.postgres.condition import PredicateError
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from tests.named import named
 
 ALL = compose.SQL("true")
 THINGS = """
@@ -51,7 +52,7 @@ def hold(things: Connection) -> Callable[..., holds.Hold]:
 
 def free(connection: Connection, table: str = "things") -> list[int]:
     """The rows that a policy could remove."""
-    active = holds.active(connection, catalog.relation(connection, table))
+    active = holds.active(connection, named(connection, table))
     statement = compose.SQL("SELECT id FROM {} AS doomed WHERE {} ORDER BY id").format(
         compose.Identifier(table), holds.exclusion(active)
     )
@@ -86,7 +87,7 @@ def test_the_rows_that_meet_the_predicate_are_held(
         added = hold(where)
 
         assert set(range(12)) - set(free(things)) == held, where
-        assert holds.held_rows(things, catalog.relation(things, "things"), ALL) == len(held)
+        assert holds.held_rows(things, named(things, "things"), ALL) == len(held)
         assert holds.list_holds(things)[0] == added
         assert (added.state(datetime.now(UTC)), added.owner, added.created_by) == ("active", "legal", "ann")
         holds.release(things, added.id, by="ann")
@@ -94,7 +95,7 @@ def test_the_rows_that_meet_the_predicate_are_held(
 
 def test_without_a_hold_everything_is_free(things: Connection) -> None:
     assert free(things) == list(range(12))
-    assert holds.held_rows(things, catalog.relation(things, "things"), ALL) == 0
+    assert holds.held_rows(things, named(things, "things"), ALL) == 0
 
 
 def test_a_time_relative_to_now_stays_where_it_was(hold: Callable[..., holds.Hold]) -> None:
@@ -224,7 +225,7 @@ def test_a_hold_whose_column_is_gone_lets_nothing_go(
     things.execute("ALTER TABLE things RENAME tenant_id TO tenant")
 
     with pytest.raises(holds.HoldUnclearError, match=f"opsctl hold release {added.id}"):
-        holds.active(things, catalog.relation(things, "things"))
+        holds.active(things, named(things, "things"))
 
 
 def test_a_hold_waits_for_the_batch_under_way(
@@ -236,7 +237,7 @@ def test_a_hold_waits_for_the_batch_under_way(
         adding.start()
         adding.join(0.3)
         assert adding.is_alive(), "it has not returned while rows may still go"
-        assert holds.active(batch, catalog.relation(batch, "things")) == ()
+        assert holds.active(batch, named(batch, "things")) == ()
     adding.join(10)
 
     assert len(free(things)) == 9
@@ -254,8 +255,8 @@ def test_a_batch_that_waited_for_a_hold_heeds_it(things: Connection, url: str) -
 
     def remove() -> None:
         with connect(url, "a batch", lock_timeout="10s") as batch, batch.transaction():
-            batch.execute(sql.get("holds/lock_shared"))
-            seen.extend(holds.active(batch, catalog.relation(batch, "things")))
+            batch.execute(sql.get("maintenance/retention/lock_shared"))
+            seen.extend(holds.active(batch, named(batch, "things")))
 
     removing = threading.Thread(target=remove)
     with connect(url, "ann") as person, person.transaction():

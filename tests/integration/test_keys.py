@@ -6,8 +6,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from ops_pipeline import keys, terminal
-from ops_pipeline.database import Connection, scalar
+from ops_pipeline.access import keys
+from ops_pipeline.cli import tables
+from ops_pipeline.postgres.connection import Connection, scalar
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 VALID = "SELECT count(*) FROM ops.api_keys WHERE key_hash = %s AND revoked_at IS NULL"
@@ -87,7 +88,7 @@ def test_the_list_says_when_keys_expire_and_were_last_used(connection: Connectio
     )
     shown = StringIO()
 
-    Console(file=shown, width=200).print(terminal.keys_table(keys.list_keys(connection)))
+    Console(file=shown, width=200).print(tables.keys_table(keys.list_keys(connection)))
 
     gone, valid = [line for line in shown.getvalue().splitlines() if "admin" in line]
     assert "2026-01-02 03:04" in gone

@@ -9,57 +9,66 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance import catalog, holds
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.plan import Planned, Unplanned, plan, plan_all
-from ops_pipeline.maintenance.planned import plan_one
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance.kinds import carry_out, kind_of, plan, plan_all
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.plan import DeletePlan, Plan, Planning, Unplanned
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.policies.model import Database, GuardLimits, Policies, Policy
+from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.postgres.relation import Relation, TableName
 
-EVERYTHING = policy.Guard(max_fraction=1.0)
+EVERYTHING = GuardLimits(max_fraction=1.0)
 
 
-def planned(connection: Connection, rule: policy.Policy, seconds: float = 10) -> Planned:
-    return plan_one(connection, rule, limit_seconds=seconds)
+def planned(connection: Connection, rule: Policy, seconds: float = 10) -> DeletePlan:
+    made = kind_of(rule).plan(Planning(connection, seconds), rule)
+    assert isinstance(made, DeletePlan)
+    return made
 
 
-def test_it_counts_what_goes_and_what_is_kept(application: Connection, retention: policy.Retention) -> None:
+def test_it_counts_what_goes_and_what_is_kept(application: Connection, retention: Retention) -> None:
     application.execute("INSERT INTO sessions (created_at) VALUES (NULL), ('infinity'), ('-infinity')")
     application.execute("UPDATE sessions SET note = 'held' WHERE created_at < now() - interval '59 days'")
     holds.add(application, "sessions", "note = held", reason="x", owner="y", by="z")
 
     plan = planned(application, retention)
 
-    assert (plan.eligible, plan.total, plan.held, plan.unset, plan.exact) == (2900, 6003, 100, 3, True)
-    assert plan.fraction == 2900 / 6003
+    assert (plan.rows.eligible, plan.rows.total, plan.rows.held, plan.rows.unset, plan.rows.exact) == (
+        2900,
+        6003,
+        100,
+        3,
+        True,
+    )
+    assert plan.rows.fraction == 2900 / 6003
     now = datetime.now(UTC)
-    assert plan.oldest is not None
-    assert plan.newest is not None
-    assert now - timedelta(days=59) < plan.oldest < plan.newest < now - timedelta(days=30)
-    assert plan.oldest_row is not None
-    assert plan.oldest_row < plan.oldest, "the oldest is held"
+    assert plan.rows.oldest is not None
+    assert plan.rows.newest is not None
+    assert now - timedelta(days=59) < plan.rows.oldest < plan.rows.newest < now - timedelta(days=30)
+    assert plan.rows.oldest_row is not None
+    assert plan.rows.oldest_row < plan.rows.oldest, "the oldest is held"
     size = scalar(application, "SELECT pg_total_relation_size('sessions')")
-    assert abs(plan.bytes - size * plan.fraction) < 1
-    assert plan.method
-    assert plan.why
+    assert abs(plan.rows.bytes - size * plan.rows.fraction) < 1
+    assert plan.method.name
+    assert plan.method.why
     assert plan.seconds is None, "no run has been measured yet"
 
 
-def test_it_says_how_long_at_the_rate_of_the_last_run(
-    application: Connection, retention: policy.Retention
-) -> None:
+def test_it_says_how_long_at_the_rate_of_the_last_run(application: Connection, retention: Retention) -> None:
     rule = replace(retention, keep=timedelta(days=45))
-    removed = perform(application, rule)
+    removed = carry_out(application, rule)
     rate = removed.removed / removed.working
 
     plan = planned(application, replace(rule, keep=timedelta(days=30)))
 
-    assert plan.eligible == 1500
+    assert plan.rows.eligible == 1500
     assert plan.seconds == pytest.approx(1500 / rate, rel=1e-6)
 
 
 def test_counting_that_takes_too_long_becomes_an_estimate(
-    application: Connection, retention: policy.Retention, orphans: policy.Orphans
+    application: Connection, retention: Retention, orphans: Orphans
 ) -> None:
     application.execute(
         "CREATE INDEX ON sessions (created_at); INSERT INTO sessions (created_at) VALUES (NULL)"
@@ -73,41 +82,41 @@ def test_counting_that_takes_too_long_becomes_an_estimate(
     holds.add(application, "sessions", "note = held", reason="x", owner="y", by="z")
     exact, hurried = planned(application, retention), planned(application, retention, seconds=0)
 
-    assert (exact.exact, hurried.exact) == (True, False)
-    assert hurried.eligible == pytest.approx(exact.eligible, rel=0.1)
-    assert hurried.total == pytest.approx(6001, rel=0.01)
-    assert hurried.held == pytest.approx(exact.held, rel=0.3)
-    assert hurried.bytes == pytest.approx(exact.bytes, rel=0.1)
-    assert hurried.oldest is not None
-    assert planned(application, orphans, seconds=0).eligible == pytest.approx(900, rel=0.1)
+    assert (exact.rows.exact, hurried.rows.exact) == (True, False)
+    assert hurried.rows.eligible == pytest.approx(exact.rows.eligible, rel=0.1)
+    assert hurried.rows.total == pytest.approx(6001, rel=0.01)
+    assert hurried.rows.held == pytest.approx(exact.rows.held, rel=0.3)
+    assert hurried.rows.bytes == pytest.approx(exact.rows.bytes, rel=0.1)
+    assert hurried.rows.oldest is not None
+    assert planned(application, orphans, seconds=0).rows.eligible == pytest.approx(900, rel=0.1)
 
 
 def test_where_nothing_can_be_known_the_guard_takes_it_that_all_may_go(
-    application: Connection, retention: policy.Retention, monkeypatch: pytest.MonkeyPatch
+    application: Connection, retention: Retention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ops_pipeline.maintenance.planned.SAMPLE_SECONDS", 0)
+    monkeypatch.setattr("ops_pipeline.maintenance.row_counter.SAMPLE_SECONDS", 0)
     application.execute("ANALYZE sessions")
 
     plan = planned(application, retention, seconds=0)
 
-    assert (plan.eligible, plan.fraction, plan.exact) == (plan.total, 1.0, False)
+    assert (plan.rows.eligible, plan.rows.fraction, plan.rows.exact) == (plan.rows.total, 1.0, False)
 
 
 def test_where_nothing_goes_nothing_is_the_oldest_of_it(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     application.execute("DELETE FROM sessions WHERE created_at < now() - interval '20 days'")
     plan = planned(application, retention)
-    assert (plan.eligible, plan.oldest, plan.newest) == (0, None, None)
-    assert plan.oldest_row is not None
+    assert (plan.rows.eligible, plan.rows.oldest, plan.rows.newest) == (0, None, None)
+    assert plan.rows.oldest_row is not None
 
     application.execute("DELETE FROM sessions; INSERT INTO sessions (created_at) VALUES (NULL), ('infinity')")
     plan = planned(application, retention)
-    assert (plan.total, plan.unset, plan.oldest_row) == (2, 2, None)
+    assert (plan.rows.total, plan.rows.unset, plan.rows.oldest_row) == (2, 2, None)
 
 
 def test_an_operators_cancel_is_no_reason_to_guess(
-    application: Connection, retention: policy.Retention, url: str
+    application: Connection, retention: Retention, url: str
 ) -> None:
     application.execute("SET lock_timeout = '10s'")
     counting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'becomes of'"
@@ -128,7 +137,7 @@ def test_an_operators_cancel_is_no_reason_to_guess(
         cancelling.join()
 
 
-def test_partitions_are_told_one_by_one(connection: Connection, read: Callable[..., policy.Database]) -> None:
+def test_partitions_are_told_one_by_one(connection: Connection, read: Callable[..., Database]) -> None:
     connection.execute(
         "CREATE TABLE sessions (created_at timestamptz NOT NULL) PARTITION BY RANGE (created_at);"
         "CREATE TABLE old PARTITION OF sessions FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');"
@@ -139,45 +148,43 @@ def test_partitions_are_told_one_by_one(connection: Connection, read: Callable[.
 
     plan = planned(connection, read().policies[0])
 
-    assert [(each.table, each.eligible, each.total) for each in plan.partitions] == [
+    assert [(each.table, each.eligible, each.total) for each in plan.rows.partitions] == [
         ("public.old", 7, 7),
         ("public.rest", 1, 2),
     ]
-    assert plan.eligible == 8
+    assert plan.rows.eligible == 8
 
 
 def test_it_reads_only(
-    application: Connection, read: Callable[..., policy.Database], monkeypatch: pytest.MonkeyPatch
+    application: Connection, read: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No transaction id is given out, and the server refuses whoever would write all the same."""
     before = scalar(application, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
-    assert all(isinstance(each, Planned) for each in plan(application, read()))
+    assert all(isinstance(each, Plan) for each in plan(application, read().policies))
     assert scalar(application, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text") == before
 
-    def writes(connection: Connection, _: catalog.Relation) -> int:
+    def writes(connection: Connection, _: Relation) -> int:
         return connection.execute("DELETE FROM sessions").rowcount
 
     monkeypatch.setattr(catalog, "dead_tuples", writes)
-    first, *_ = plan(application, read())
+    first, *_ = plan(application, read().policies)
     assert isinstance(first, Unplanned)
     assert first.problem == "cannot execute DELETE in a read-only transaction"
 
 
-def test_one_policy_that_fails_hides_no_other(
-    application: Connection, read: Callable[..., policy.Database]
-) -> None:
+def test_one_policy_that_fails_hides_no_other(application: Connection, read: Callable[..., Database]) -> None:
     policies = read(
         "version: 1\ndatabases: {app: {url: x, retention: ["
         "{table: nowhere, column: created_at, keep: 1 day}, {table: sessions, column: created, keep: 1 day},"
-        "{table: public.sessions, column: id, keep: 1 day}]}}"
+        "{table: public.sessions, column: id, keep: 1 day, name: by_id}]}}"
     )
     application.execute("CREATE TABLE fine (at timestamptz)")
-    assert isinstance(policies.policies[0], policy.Retention)
-    rules = (*policies.policies, replace(policies.policies[0], table="fine", column="at"))
+    assert isinstance(policies.policies[0], Retention)
+    fine_too = replace(policies.policies[0], table=TableName.parse("fine"), column="at")
 
-    *failed, fine = plan(application, replace(policies, policies=rules))
+    *failed, fine = plan(application, [*policies.policies, fine_too])
 
-    assert isinstance(fine, Planned)
+    assert isinstance(fine, DeletePlan)
     problems = [each.problem for each in failed if isinstance(each, Unplanned)]
     assert len(problems) == 3
     assert 'there is no table "nowhere"' in problems[0]
@@ -186,23 +193,23 @@ def test_one_policy_that_fails_hides_no_other(
 
 
 def test_a_database_that_is_away_hides_no_other(
-    application: Connection, url: str, read: Callable[..., policy.Database]
+    application: Connection, url: str, read: Callable[..., Database]
 ) -> None:
     here = replace(read(), name="here")
     there = replace(here, name="there", url_template="postgresql://nobody@127.0.0.1:1/x")
 
-    made = list(plan_all(policy.Policies((there, here)), {"OPS_DATABASE_URL": url}))
+    made = list(plan_all(Policies((there, here)), {"OPS_DATABASE_URL": url}))
 
-    assert [type(each) for each in made] == [Unplanned] * 3 + [Planned] * 3
+    assert [isinstance(each, Plan) for each in made] == [False] * 3 + [True] * 3
 
 
 def test_a_locked_table_is_told_and_not_waited_for(
-    application: Connection, read: Callable[..., policy.Database], url: str
+    application: Connection, read: Callable[..., Database], url: str
 ) -> None:
     application.execute("SET lock_timeout = '50ms'")
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE sessions")
-        first, second, _ = plan(application, read())
+        first, second, _ = plan(application, read().policies)
 
     assert isinstance(first, Unplanned)
     assert "lock timeout" in first.problem
@@ -210,44 +217,40 @@ def test_a_locked_table_is_told_and_not_waited_for(
 
 
 def test_a_database_that_was_never_migrated_can_be_planned(
-    new_database: Callable[..., str], read: Callable[..., policy.Database]
+    new_database: Callable[..., str], read: Callable[..., Database]
 ) -> None:
     with connect(new_database(), "test") as connection:
         connection.execute("CREATE TABLE sessions (id uuid, created_at timestamptz)")
         connection.execute("CREATE TABLE memories (id uuid PRIMARY KEY, session_id uuid)")
         connection.execute("INSERT INTO sessions (created_at) VALUES ('2020-01-01')")
 
-        first, *_ = plan(connection, read())
+        first, *_ = plan(connection, read().policies)
 
-    assert isinstance(first, Planned)
-    assert (first.eligible, first.stops) == (1, ())
+    assert isinstance(first, DeletePlan)
+    assert (first.rows.eligible, first.needs_approval) == (1, ())
 
 
-def test_it_says_what_the_guard_would_say(
-    application: Connection, read: Callable[..., policy.Database]
-) -> None:
+def test_it_says_what_the_guard_would_say(application: Connection, read: Callable[..., Database]) -> None:
     application.execute("INSERT INTO sessions (created_at) VALUES (now() - interval '31 days')")
 
-    first, *_ = plan(application, read())
+    first, *_ = plan(application, read().policies)
 
-    assert isinstance(first, Planned)
-    assert first.stops == (
+    assert isinstance(first, DeletePlan)
+    assert first.needs_approval == (
         "50.01% of sessions would go (3,001 of 6,001 rows), and guard.max_fraction is 50%",
     )
     assert scalar(application, "SELECT count(*) FROM ops.plans") == 0
 
 
-def test_times_before_pythons_calendar_are_no_obstacle(
-    connection: Connection, retention: policy.Retention
-) -> None:
+def test_times_before_pythons_calendar_are_no_obstacle(connection: Connection, retention: Retention) -> None:
     connection.execute("CREATE TABLE sessions (created_at timestamptz)")
     connection.execute("INSERT INTO sessions VALUES ('0044-03-15 BC'), ('infinity'), ('20000-01-01')")
 
     plan = planned(connection, retention)
 
-    assert (plan.eligible, plan.total) == (1, 3)
-    assert plan.oldest is not None
-    result = perform(connection, retention)
+    assert (plan.rows.eligible, plan.rows.total) == (1, 3)
+    assert plan.rows.oldest is not None
+    result = carry_out(connection, retention)
     assert (result.outcome, result.removed, result.left) == ("done", 1, 0)
     connection.execute("DELETE FROM sessions WHERE isfinite(created_at)")
-    assert perform(connection, retention).oldest is None
+    assert carry_out(connection, retention).oldest is None

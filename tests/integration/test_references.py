@@ -5,18 +5,22 @@ from collections.abc import Callable
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import catalog, holds, references
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.planned import plan_one
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance import references
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.plan import Planning
+from ops_pipeline.maintenance.retention.plan import plan_retention
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection, scalar
+from tests.named import named
 
 PARENTS = "CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents SELECT generate_series(1, 6);"
 
 
 def free(connection: Connection, table: str = "parents") -> list[int]:
     """The rows that may go, after they have gone: what refers to them has let them."""
-    condition = references.kept_back(connection, catalog.relation(connection, table))
+    condition = references.unreferenced(connection, named(connection, table))
     statement = compose.SQL("DELETE FROM {} AS doomed WHERE {} RETURNING id").format(
         compose.Identifier(table), condition
     )
@@ -42,7 +46,7 @@ def test_rows_that_go_along_go_along(connection: Connection) -> None:
     connection.execute(PARENTS + children("CASCADE") + children("SET NULL", "others"))
     connection.execute("INSERT INTO children VALUES (1, 2); INSERT INTO others VALUES (1, 2)")
 
-    assert references.cascades(connection, catalog.relation(connection, "parents")) == ("public.children",)
+    assert references.cascades(connection, named(connection, "parents")) == ("public.children",)
     assert free(connection) == [1, 2, 3, 4, 5, 6]
     assert scalar(connection, "SELECT count(*) FROM children") == 0
 
@@ -90,7 +94,7 @@ def test_a_circle_of_cascades_ends(connection: Connection) -> None:
         "ALTER TABLE b ADD FOREIGN KEY (up) REFERENCES parents ON DELETE CASCADE;"
         "ALTER TABLE parents ADD FOREIGN KEY (other) REFERENCES b ON DELETE CASCADE;"
     )
-    relation = catalog.relation(connection, "parents")
+    relation = named(connection, "parents")
 
     assert references.cascades(connection, relation) == ("public.b", "public.parents")
     assert len(references.problems(connection, relation)) == 2
@@ -133,7 +137,7 @@ def test_a_missing_index_is_named_with_the_statement_that_makes_it(connection: C
         PARENTS
         + "CREATE TABLE children (id int, parent_id int CONSTRAINT fk REFERENCES parents ON DELETE SET NULL)"
     )
-    relation = catalog.relation(connection, "parents")
+    relation = named(connection, "parents")
 
     (problem,) = references.problems(connection, relation)
 
@@ -159,7 +163,7 @@ def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection
         "CREATE TABLE c2 PARTITION OF children FOR VALUES FROM (2) TO (3);"
         "INSERT INTO children VALUES (2, 1)"
     )
-    relation = catalog.relation(connection, "parents")
+    relation = named(connection, "parents")
     assert len(references.problems(connection, relation)) == 1
     connection.execute("CREATE INDEX ON c1 (a, b)")
     (problem,) = references.problems(connection, relation)
@@ -168,7 +172,7 @@ def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection
     assert references.problems(connection, relation) == (), "an index on each partition is as good"
 
     connection.execute("SET lock_timeout = '1s'")
-    condition = references.kept_back(connection, relation)
+    condition = references.unreferenced(connection, relation)
     rows = connection.execute(
         compose.SQL("DELETE FROM parents AS doomed WHERE {} RETURNING part").format(condition)
     )
@@ -176,18 +180,18 @@ def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection
 
 
 def test_retention_refuses_without_the_index_and_keeps_what_is_referred_to_with_it(
-    application: Connection, retention: policy.Retention, read: Callable[..., policy.Database]
+    application: Connection, retention: Retention, read: Callable[..., Database]
 ) -> None:
     application.execute("CREATE TABLE tickets (session_id uuid REFERENCES sessions)")
     application.execute("INSERT INTO tickets SELECT id FROM sessions ORDER BY created_at LIMIT 10")
-    assert len(plan_one(application, retention, limit_seconds=10).problems) == 1
+    assert len(plan_retention(Planning(application, 10), retention).refusals) == 1
 
     with pytest.raises(Exception, match="CREATE INDEX CONCURRENTLY"):
-        perform(application, retention)
+        carry_out(application, retention)
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000
 
     application.execute("CREATE INDEX ON tickets (session_id)")
-    plan = plan_one(application, retention, limit_seconds=10)
-    assert (plan.eligible, plan.referenced) == (2990, 10)
-    assert perform(application, retention).removed == 2990
+    plan = plan_retention(Planning(application, 10), retention)
+    assert (plan.rows.eligible, plan.rows.referenced) == (2990, 10)
+    assert carry_out(application, retention).removed == 2990
     assert scalar(application, "SELECT count(*) FROM tickets JOIN sessions ON id = session_id") == 10

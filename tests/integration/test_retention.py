@@ -12,19 +12,21 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance import approvals, holds
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.plan import plan
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.kinds import carry_out, plan
+from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.maintenance.result import RefusedError
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.settings import Settings
 
 EXPIRED = "SELECT count(*) FROM sessions WHERE created_at < now() - interval '30 days'"
 
 
-def test_expired_rows_go_and_the_others_stay(application: Connection, retention: policy.Retention) -> None:
-    result = perform(application, retention)
+def test_expired_rows_go_and_the_others_stay(application: Connection, retention: Retention) -> None:
+    result = carry_out(application, retention)
 
     assert (result.outcome, result.removed, result.left) == ("done", 3000, 0)
     assert result.examined == 6000
@@ -33,28 +35,28 @@ def test_expired_rows_go_and_the_others_stay(application: Connection, retention:
     assert result.oldest == scalar(application, "SELECT min(created_at) FROM sessions")
 
 
-def test_a_second_run_removes_nothing(application: Connection, retention: policy.Retention) -> None:
-    perform(application, retention)
+def test_a_second_run_removes_nothing(application: Connection, retention: Retention) -> None:
+    carry_out(application, retention)
 
-    again = perform(application, retention)
+    again = carry_out(application, retention)
 
     assert (again.outcome, again.removed, again.left) == ("done", 0, 0)
 
 
-def test_a_row_without_a_time_stays(application: Connection, retention: policy.Retention) -> None:
+def test_a_row_without_a_time_stays(application: Connection, retention: Retention) -> None:
     application.execute("INSERT INTO sessions (created_at) VALUES (NULL), (NULL)")
 
-    perform(application, retention)
+    carry_out(application, retention)
 
     assert scalar(application, "SELECT count(*) FROM sessions WHERE created_at IS NULL") == 2
 
 
 def test_it_goes_in_many_small_commits(
-    application: Connection, retention: policy.Retention, small_batches: None
+    application: Connection, retention: Retention, small_batches: None
 ) -> None:
     before = scalar(application, "SELECT pg_current_xact_id()::text::bigint")
 
-    perform(application, retention)
+    carry_out(application, retention)
 
     commits = scalar(application, "SELECT pg_current_xact_id()::text::bigint") - before
     assert commits > 10
@@ -62,32 +64,30 @@ def test_it_goes_in_many_small_commits(
 
 @pytest.mark.parametrize("column_type", ["timestamp", "date"])
 def test_times_without_a_zone_count_as_utc(
-    connection: Connection, retention: policy.Retention, column_type: str
+    connection: Connection, retention: Retention, column_type: str
 ) -> None:
     connection.execute(f"CREATE TABLE sessions (created_at {column_type})")
     connection.execute(
         "INSERT INTO sessions SELECT (now() AT TIME ZONE 'UTC')::date - day FROM generate_series(0, 40) day"
     )
 
-    assert perform(connection, retention).left == 0
+    assert carry_out(connection, retention).left == 0
     assert scalar(connection, "SELECT count(*) FROM sessions") in (30, 31)
 
 
-def test_a_locked_row_keeps_only_itself(
-    application: Connection, retention: policy.Retention, url: str
-) -> None:
+def test_a_locked_row_keeps_only_itself(application: Connection, retention: Retention, url: str) -> None:
     with psycopg.connect(url) as other:
         other.execute("SELECT FROM sessions WHERE created_at < now() - interval '30 days' LIMIT 1 FOR UPDATE")
         application.execute("SET lock_timeout = '50ms'")
 
-        result = perform(application, retention)
+        result = carry_out(application, retention)
 
         assert (result.removed, result.left) == (2999, 1)
-    assert perform(application, retention).removed == 1
+    assert carry_out(application, retention).removed == 1
 
 
 def test_what_was_locked_is_visited_again_at_the_end(
-    application: Connection, retention: policy.Retention, small_batches: None, url: str
+    application: Connection, retention: Retention, small_batches: None, url: str
 ) -> None:
     with psycopg.connect(url) as other:
         other.execute("SELECT FROM sessions WHERE created_at < now() - interval '30 days' LIMIT 1 FOR UPDATE")
@@ -97,19 +97,19 @@ def test_what_was_locked_is_visited_again_at_the_end(
             if next(batches) == 20:
                 other.rollback()
 
-        result = perform(application, retention, stop=let_go_later)
+        result = carry_out(application, retention, stop=let_go_later)
 
     assert (result.outcome, result.removed, result.left) == ("done", 3000, 0)
 
 
 def test_the_pause_file_pauses_a_run_and_the_history_says_so(
-    application: Connection, retention: policy.Retention, tmp_path: Path
+    application: Connection, retention: Retention, tmp_path: Path
 ) -> None:
     pause = tmp_path / "pause"
     pause.touch()
     threading.Timer(0.5, pause.unlink).start()
 
-    result = perform(application, retention, settings=Settings(pause_file=pause))
+    result = carry_out(application, retention, settings=Settings(pause_file=pause))
 
     assert (result.outcome, result.removed) == ("done", 3000)
     assert result.pauses["pause_file"]["count"] >= 2
@@ -119,10 +119,10 @@ def test_the_pause_file_pauses_a_run_and_the_history_says_so(
 
 
 def test_what_was_removed_is_accounted_for_in_the_audit_log(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
-    result = perform(application, retention)
-    perform(application, retention)
+    result = carry_out(application, retention)
+    carry_out(application, retention)
 
     ((action, by, details),) = application.execute("SELECT action, created_by, details FROM audit_logs")
     assert (action, by) == ("rows.removed", "system")
@@ -133,15 +133,13 @@ def test_what_was_removed_is_accounted_for_in_the_audit_log(
     )
 
 
-def test_a_place_saved_by_another_walk_is_not_taken(
-    application: Connection, retention: policy.Retention
-) -> None:
+def test_a_place_saved_by_another_walk_is_not_taken(application: Connection, retention: Retention) -> None:
     application.execute(
         "INSERT INTO ops.maintenance_cursors (policy, walk, position)"
         """ VALUES ('app/retention/sessions', 'time slices', '["2026-01-01"]')"""
     )
 
-    assert perform(application, retention).removed == 3000
+    assert carry_out(application, retention).removed == 3000
 
 
 FEW_EXPIRED = """
@@ -154,53 +152,53 @@ UNION ALL SELECT now() - interval '1 second' * (n % %(moments)s) FROM generate_s
 
 
 @pytest.mark.parametrize("order", ["at", "random()"])
-@pytest.mark.parametrize(("moments", "method"), [(60_000, "time slices"), (24, "key windows")])
+@pytest.mark.parametrize(("moments", "method"), [(60_000, "time-slice scan"), (24, "keyset scan")])
 def test_an_index_is_used_where_few_rows_go(
-    application: Connection, retention: policy.Retention, order: str, moments: int, method: str
+    application: Connection, retention: Retention, order: str, moments: int, method: str
 ) -> None:
     application.execute(FEW_EXPIRED.replace("%(moments)s", str(moments)))
     application.execute(f"INSERT INTO sessions (created_at, note) SELECT at, '' FROM times ORDER BY {order}")  # noqa: S608
     application.execute("ANALYZE sessions")
 
-    result = perform(application, retention)
+    result = carry_out(application, retention)
 
     assert result.method.startswith(method)
     assert (result.removed, result.left) == (40, 0)
 
 
 def test_a_stop_is_heeded_and_the_next_run_goes_on(
-    application: Connection, retention: policy.Retention, small_batches: None
+    application: Connection, retention: Retention, small_batches: None
 ) -> None:
     batches = iter(range(100))
-    result = perform(application, retention, stop=lambda: "asked to" if next(batches) == 3 else None)
+    result = carry_out(application, retention, stop=lambda: "asked to" if next(batches) == 3 else None)
 
     assert (result.outcome, result.stopped_reason) == ("stopped", "asked to")
     assert 0 < result.removed < 3000
     assert result.left == 3000 - result.removed
 
-    rest = perform(application, retention)
+    rest = carry_out(application, retention)
     assert (rest.outcome, rest.removed, rest.left) == ("done", 3000 - result.removed, 0)
     assert rest.examined <= 6000, "the part that was done is not walked a second time from its start"
 
 
 def test_a_row_that_expired_behind_the_saved_place_goes_too(
-    application: Connection, retention: policy.Retention, small_batches: None
+    application: Connection, retention: Retention, small_batches: None
 ) -> None:
     batches = iter(range(100))
-    perform(application, retention, stop=lambda: "asked to" if next(batches) == 3 else None)
+    carry_out(application, retention, stop=lambda: "asked to" if next(batches) == 3 else None)
     application.execute(
         "UPDATE sessions SET created_at = now() - interval '1 year'"
         " WHERE ctid = (SELECT min(ctid) FROM sessions)"
     )
 
-    assert perform(application, retention).left == 0
+    assert carry_out(application, retention).left == 0
 
 
 @hypothesis(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ages=st.lists(st.one_of(st.none(), st.integers(0, 80)), max_size=60), keep=st.integers(1, 60))
 def test_the_outcome_is_what_the_plan_said(
     connection: Connection,
-    read: Callable[..., policy.Database],
+    read: Callable[..., Database],
     ages: list[int | None],
     keep: int,
 ) -> None:
@@ -215,22 +213,23 @@ def test_the_outcome_is_what_the_plan_said(
         f"version: 1\ndatabases: {{app: {{url: x, guard: {{max_fraction: 1}}, retention: "
         f"[{{table: sessions, column: created_at, keep: {keep} days}}]}}}}"
     )
-    (planned,) = plan(connection, rules)
+    (planned,) = plan(connection, rules.policies)
 
-    result = perform(connection, rules.policies[0])
+    result = carry_out(connection, rules.policies[0])
 
     expected = sum(age is not None and age >= keep for age in ages)
-    assert planned.eligible == result.removed == expected
-    assert planned.unset == ages.count(None)
+    assert isinstance(planned, DeletePlan)
+    assert planned.rows.eligible == result.removed == expected
+    assert planned.rows.unset == ages.count(None)
     assert scalar(connection, "SELECT count(*) FROM sessions") == len(ages) - expected
 
 
 def test_a_run_that_is_guarded_removes_nothing_until_its_plan_is_approved_once(
-    application: Connection, retention: policy.Retention, small_batches: None
+    application: Connection, retention: Retention, small_batches: None
 ) -> None:
     shorter = replace(retention, keep=timedelta(days=10))
 
-    stopped = perform(application, shorter)
+    stopped = carry_out(application, shorter)
 
     assert (stopped.outcome, stopped.removed, stopped.left) == ("guarded", 0, 5000)
     plan_id = stopped.details["plan"]
@@ -239,9 +238,9 @@ def test_a_run_that_is_guarded_removes_nothing_until_its_plan_is_approved_once(
 
     approvals.approve(application, plan_id, "ada")
     batches = iter(range(100))
-    begun = perform(application, shorter, stop=lambda: "asked to" if next(batches) == 3 else None)
+    begun = carry_out(application, shorter, stop=lambda: "asked to" if next(batches) == 3 else None)
     assert (begun.outcome, begun.removed > 0) == ("stopped", True)
-    done = perform(application, shorter)
+    done = carry_out(application, shorter)
 
     assert (done.outcome, done.left, begun.removed + done.removed) == ("done", 0, 5000)
     assert done.details["approved_plan"] == plan_id
@@ -250,30 +249,30 @@ def test_a_run_that_is_guarded_removes_nothing_until_its_plan_is_approved_once(
 
 
 def test_a_row_that_others_refer_to_stays_and_is_counted(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     application.execute("CREATE TABLE child (s uuid REFERENCES sessions); CREATE INDEX ON child (s)")
     application.execute("INSERT INTO child SELECT id FROM sessions ORDER BY created_at LIMIT 7")
 
-    result = perform(application, retention)
+    result = carry_out(application, retention)
 
     assert (result.outcome, result.removed, result.left) == ("done", 2993, 0)
     assert result.details["referenced"] == 7
 
 
 def test_without_the_index_that_a_reference_needs_it_is_refused(
-    application: Connection, retention: policy.Retention
+    application: Connection, retention: Retention
 ) -> None:
     application.execute("CREATE TABLE child (s uuid REFERENCES sessions)")
 
     with pytest.raises(RefusedError, match=r'CREATE INDEX CONCURRENTLY ON "public"."child" \("s"\)'):
-        perform(application, retention)
+        carry_out(application, retention)
 
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000
 
 
 def test_a_held_row_survives_a_hold_that_comes_while_the_run_is_at_work(
-    application: Connection, retention: policy.Retention, small_batches: None, url: str
+    application: Connection, retention: Retention, small_batches: None, url: str
 ) -> None:
     last = scalar(application, "SELECT id FROM sessions WHERE created_at < now() - interval '30 days'"
                                " ORDER BY ctid DESC LIMIT 1")  # fmt: skip
@@ -284,7 +283,7 @@ def test_a_held_row_survives_a_hold_that_comes_while_the_run_is_at_work(
             with connect(url, "a person") as person:
                 holds.add(person, "sessions", f"id = {last}", reason="suit", owner="legal", by="ada")
 
-    result = perform(application, retention, stop=hold_it_later)
+    result = carry_out(application, retention, stop=hold_it_later)
 
     assert (result.outcome, result.removed, result.left) == ("done", 2999, 0)
     assert result.details["held"] == 1
@@ -292,7 +291,7 @@ def test_a_held_row_survives_a_hold_that_comes_while_the_run_is_at_work(
 
 
 def test_rows_that_arrive_meanwhile_are_not_lost(
-    application: Connection, retention: policy.Retention, url: str
+    application: Connection, retention: Retention, url: str
 ) -> None:
     ended = threading.Event()
     added = 0
@@ -307,7 +306,7 @@ def test_rows_that_arrive_meanwhile_are_not_lost(
     writing = threading.Thread(target=write)
     writing.start()
     try:
-        perform(application, retention)
+        carry_out(application, retention)
     finally:
         ended.set()
         writing.join()

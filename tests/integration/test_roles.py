@@ -13,12 +13,15 @@ from structlog.testing import capture_logs
 
 import sql
 from api.app import create_app, observed
-from ops_pipeline import database, embedded, keys
+from ops_pipeline.access import keys
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.audit.repository import as_json
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import partitions
+from ops_pipeline.audit.store import as_json
+from ops_pipeline.partitions.premake import premake
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.postgres.migrations import migrate
 from ops_pipeline.settings import Settings
+from tests.named import named
 
 ROLES = ("ops_reader", "ops_writer", "ops_maintenance")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -64,7 +67,7 @@ ALLOWED = {
 @pytest.fixture
 def day(connection: Connection) -> str:
     """The name of the partition of one day, made after the migrations, with an event in it."""
-    partitions.ensure_ahead(connection, "public.audit_logs")
+    premake(connection, named(connection, "public.audit_logs"))
     connection.execute("INSERT INTO audit_logs (event_type, created_at) VALUES ('kept', now())")
     name: str = scalar(connection, "SELECT tableoid::regclass::text FROM audit_logs")
     return name
@@ -140,9 +143,9 @@ def test_the_writer_stores_on_a_new_day_and_the_reader_reads_it(connection: Conn
 
 def test_the_writer_finds_users_without_a_right_to_change_them(new_database: Callable[[], str]) -> None:
     url = new_database()
-    with database.connect(url, "test") as connection:
+    with connect(url, "test") as connection:
         connection.execute("CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text)")
-        database.migrate(url)
+        migrate(url)
         user = scalar(connection, "INSERT INTO users DEFAULT VALUES RETURNING id")
         with role(connection, "ops_writer"):
             connection.execute(
@@ -160,9 +163,9 @@ def test_who_may_make_no_roles_gets_an_api_that_says_so(tmp_path: Path) -> None:
             session.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")
             session.execute("CREATE DATABASE modest OWNER modest")
         url = f"postgresql://modest:modest@127.0.0.1:{server.port}/modest"
-        database.migrate(url)
-        database.migrate(url)
-        with database.connect(url, "test") as session:
+        migrate(url)
+        migrate(url)
+        with connect(url, "test") as session:
             key = keys.create(session, "test", ["admin"]).key
 
         with (

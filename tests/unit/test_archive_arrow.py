@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from ops_pipeline.maintenance.archive import arrow, days, parquet
+from ops_pipeline.archive import arrow, parquet, split_by_day
 
 
 def _doubles(*values: float | None) -> pa.Table:
@@ -47,7 +47,7 @@ def test_days_end_at_midnight_utc_before_1970_as_well(kind: pa.DataType) -> None
     naive = [each.replace(tzinfo=None) for each in moments]
     batch = pa.record_batch({"at": pa.array(naive, pa.timestamp("us")).cast(kind)})
 
-    pieces = {day: piece.num_rows for day, piece in days.split(batch, "at")}
+    pieces = {day: piece.num_rows for day, piece in split_by_day.split(batch, "at")}
 
     assert pieces == {
         date(1, 1, 1): 2, date(1969, 12, 30): 1, date(1969, 12, 31): 2, date(2026, 2, 28): 1,
@@ -59,6 +59,6 @@ def test_rows_keep_their_order_within_a_day() -> None:
     dates = [date(2026, 1, 1 + nth % 3) for nth in range(300)]
     batch = pa.record_batch({"at": pa.array(dates), "nth": pa.array(range(300))})
 
-    for day, piece in days.split(batch, "at"):
+    for day, piece in split_by_day.split(batch, "at"):
         assert day is not None
         assert piece["nth"].to_pylist() == list(range(day.day - 1, 300, 3))

@@ -67,15 +67,43 @@ def test_nothing_is_published_beyond_this_machine(compose: dict[str, Any]) -> No
 def test_no_password_has_a_default(compose: dict[str, Any]) -> None:
     text = (REPOSITORY / "docker-compose.yml").read_text()
 
-    assert set(re.findall(r"\$\{(\w+)(:?.)", text)) == {("POSTGRES_PASSWORD", ":?")}
+    required, optional = ("POSTGRES_PASSWORD", ":?"), ("OPS_ARCHIVE_URL", ":-")
+    assert set(re.findall(r"\$\{(\w+)(:?.)", text)) == {required, optional}
     environment = compose["services"]["api"]["environment"]
     assert environment["OPS_DAGSTER_DATABASE_URL"].startswith("postgresql+psycopg2://")
 
 
-def test_the_api_gets_more_time_to_stop_than_it_takes(compose: dict[str, Any]) -> None:
-    grace = int(compose["services"]["api"]["stop_grace_period"].removesuffix("s"))
+@pytest.mark.parametrize("service", ["api", "code", "daemon"])
+def test_a_service_gets_more_time_to_stop_than_it_takes(compose: dict[str, Any], service: str) -> None:
+    grace = int(compose["services"][service]["stop_grace_period"].removesuffix("s"))
 
     assert grace > Settings().shutdown_timeout_seconds
+
+
+@pytest.mark.parametrize("service", ["api", "code", "webserver", "daemon"])
+def test_the_archive_outlives_the_containers(compose: dict[str, Any], service: str) -> None:
+    settings = compose["services"][service]["environment"]
+    mounted = _mounted(compose, service)
+
+    assert settings["OPS_ARCHIVE_URL"] == "${OPS_ARCHIVE_URL:-/opt/ops/archive}"
+    assert mounted["/opt/ops/archive"] == "archive"
+    assert "archive" in compose["volumes"], "a named volume is kept when the containers are made again"
+    assert "install -d -o ops -g ops /opt/ops /opt/ops/archive" in DOCKERFILE, "or it belongs to root"
+
+
+@pytest.mark.parametrize("service", ["migrate", "api", "code", "webserver", "daemon"])
+def test_every_service_reads_the_same_policies_and_settings(compose: dict[str, Any], service: str) -> None:
+    declared = compose["services"][service]
+
+    assert declared["environment"]["OPS_POLICIES"] == "/opt/ops/policies.yaml"
+    assert _mounted(compose, service)["/opt/ops/policies.yaml"] == "./policies.yaml"
+    assert declared["env_file"] == [{"path": ".env", "required": False}]
+
+
+def _mounted(compose: dict[str, Any], service: str) -> dict[str, str]:
+    """What is mounted in the service, by the path it is seen at."""
+    volumes = [volume.split(":") for volume in compose["services"][service].get("volumes", [])]
+    return {target: source for source, target, *_ in volumes}
 
 
 def test_each_service_waits_for_what_it_needs(compose: dict[str, Any]) -> None:

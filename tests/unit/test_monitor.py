@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from api import background
 from api.health.check import OK, Check, Finding
 from api.health.monitor import Monitor
+from api.process import background
 
 
 class Look:

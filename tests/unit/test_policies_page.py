@@ -5,19 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline import policy_file
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.vacuum.policy import ReindexSection
+from ops_pipeline.policies.file import (
+    DatabaseSection,
+    FileSection,
+    GuardSection,
+    ScheduleSection,
+    Section,
+    ThrottleSection,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "policies.md"
-SECTIONS: dict[str, type[policy_file.Section]] = {
-    "the file": policy_file.FileSection,
-    "schedule": policy_file.ScheduleSection,
-    "database": policy_file.DatabaseSection,
-    "retention": policy_file.RetentionRule,
-    "orphans": policy_file.OrphansRule,
-    "vacuum": policy_file.VacuumRule,
-    "reindex": policy_file.ReindexSection,
-    "guard": policy_file.GuardSection,
-    "throttle": policy_file.ThrottleSection,
+SECTIONS: dict[str, type[Section]] = {
+    "the file": FileSection,
+    "schedule": ScheduleSection,
+    "database": DatabaseSection,
+    **{kind.name: kind.section for kind in kinds.KINDS},
+    "reindex": ReindexSection,
+    "guard": GuardSection,
+    "throttle": ThrottleSection,
 }
 
 
@@ -32,9 +39,10 @@ def documented() -> dict[str, dict[str, str]]:
 
 
 def test_the_page_and_the_code_name_the_same_keys(documented: dict[str, dict[str, str]]) -> None:
-    assert {section: set(keys) for section, keys in documented.items()} == {
-        section: set(model.model_fields) for section, model in SECTIONS.items()
-    }
+    expected = {section: set(model.model_fields) for section, model in SECTIONS.items()}
+    expected["database"] |= {kind.name for kind in kinds.KINDS}
+
+    assert {section: set(keys) for section, keys in documented.items()} == expected
 
 
 def test_the_page_has_the_real_defaults(documented: dict[str, dict[str, str]]) -> None:

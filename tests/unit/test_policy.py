@@ -5,38 +5,43 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.policy_file import PolicyError
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.maintenance.vacuum.policy import Reindex, Vacuum
+from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.policies.model import Schedule
+from ops_pipeline.postgres.relation import TableName
 
 REPOSITORY = Path(__file__).parents[2]
 HEAD = "version: 1\ndatabases:\n  app:\n    url: ${OPS_DATABASE_URL}\n"
 
 
 def test_the_shipped_file_holds_exactly_the_missions_rules() -> None:
-    policies = [each for _, each in policy.load(REPOSITORY / "policies.yaml")]
+    policies = [each for _, each in kinds.load(REPOSITORY / "policies.yaml")]
 
     assert [each.name for each in policies] == [
         "app/retention/sessions",
         "app/retention/audit_logs",
-        "app/orphans/memories",
+        "app/orphans/memories.session_id",
         "app/vacuum",
     ]
     sessions, audit_logs, memories, vacuum = policies
-    assert isinstance(sessions, policy.Retention)
+    assert isinstance(sessions, Retention)
     assert sessions.keep == timedelta(days=30)
-    assert isinstance(audit_logs, policy.Retention)
+    assert isinstance(audit_logs, Retention)
     assert audit_logs.keep == timedelta(days=90)
-    assert isinstance(memories, policy.Orphans)
+    assert isinstance(memories, Orphans)
     assert (memories.columns, memories.parent, memories.parent_columns) == (
         ("session_id",),
-        "sessions",
+        TableName.parse("sessions"),
         ("id",),
     )
-    assert isinstance(vacuum, policy.Vacuum)
+    assert isinstance(vacuum, Vacuum)
     assert vacuum.tables == "all"
     assert vacuum.analyze
-    (database,) = policy.load(REPOSITORY / "policies.yaml").databases
-    assert database.schedule == policy.Schedule("0 2 * * *", "UTC")
+    (database,) = kinds.load(REPOSITORY / "policies.yaml").databases
+    assert database.schedule == Schedule("0 2 * * *", "UTC")
 
 
 def test_a_database_may_have_a_night_of_its_own(tmp_path: Path) -> None:
@@ -46,10 +51,10 @@ def test_a_database_may_have_a_night_of_its_own(tmp_path: Path) -> None:
         "  one: {url: a}\n  two: {url: b, schedule: {cron: 0 4 * * *, timezone: Europe/Berlin}}\n"
     )
 
-    one, two = policy.load(file).databases
+    one, two = kinds.load(file).databases
 
-    assert one.schedule == policy.Schedule("30 1 * * *", "UTC")
-    assert two.schedule == policy.Schedule("0 4 * * *", "Europe/Berlin")
+    assert one.schedule == Schedule("30 1 * * *", "UTC")
+    assert two.schedule == Schedule("0 4 * * *", "Europe/Berlin")
 
 
 RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep: 30 days}\n"
@@ -65,18 +70,18 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
         (HEAD + RETENTION.replace("30 days", "900000 weeks"), 6, "retention[0].keep", "100 years"),
         (HEAD + RETENTION.replace("30 days", "2 months"), 6, "retention[0].keep", "weeks"),
         (
-            HEAD + RETENTION.replace("sessions", "my sessions"),
+            HEAD + RETENTION.replace("sessions", "a.b.c"),
             6,
             "retention[0].table",
             "schema.table",
         ),
         (HEAD + RETENTION.replace("column: created_at, ", ""), 6, "retention[0].column", "missing"),
         (HEAD + RETENTION.replace("}", ", partition: week}"), 6, "retention[0].partition", "'day'"),
-        (HEAD + RETENTION.replace("}", ", ahead: 3 days}"), 6, "retention[0]", "partition: day"),
+        (HEAD + RETENTION.replace("}", ", premake: 3 days}"), 6, "retention[0]", "partition: day"),
         (
-            HEAD + RETENTION.replace("}", ", partition: day, ahead: 36 hours}"),
+            HEAD + RETENTION.replace("}", ", partition: day, premake: 36 hours}"),
             6,
-            "retention[0].ahead",
+            "retention[0].premake",
             "whole days",
         ),
         (HEAD + RETENTION + RETENTION.splitlines()[1] + "\n", 7, "retention[1].table", "twice"),
@@ -87,7 +92,7 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
             "sessions.id",
         ),
         (HEAD + "    vacuum: {tables: 3}\n", 5, "vacuum.tables", "write all, or a list"),
-        (HEAD + "    vacuum: {mode: all}\n", 5, "vacuum.mode", "'needed' or 'everything'"),
+        (HEAD + "    vacuum: {mode: all}\n", 5, "vacuum.mode", "'auto' or 'always'"),
         (HEAD + "    vacuum: {parallel: -1}\n", 5, "vacuum.parallel", "greater than or equal to 0"),
         (HEAD + "    vacuum: {buffer_usage_limit: 64 kB}\n", 5, "vacuum.buffer_usage_limit", "256 MB"),
         (HEAD + "    vacuum: {cost_delay: 2}\n", 5, "vacuum.cost_delay", "2 ms"),
@@ -101,14 +106,19 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
             HEAD + "    vacuum: {reindex: true}\n",
             5,
             "vacuum.reindex",
-            "keys and values are needed here: bloat",
+            "keys and values are needed here: min_bloat",
         ),
-        (HEAD + "    vacuum: {reindex: {blot: 0.5}}\n", 5, "vacuum.reindex.blot", 'did you mean "bloat"?'),
-        (HEAD + "    vacuum: {reindex: {bloat: 50}}\n", 5, "vacuum.reindex.bloat", "for example 0.5"),
-        (HEAD + "    vacuum: {reindex: {bloat: 0}}\n", 5, "vacuum.reindex.bloat", "between 0.1 and 0.95"),
+        (HEAD + "    vacuum: {reindex: {min_blot: 0.5}}\n", 5, "vacuum.reindex.min_blot", '"min_bloat"?'),
+        (HEAD + "    vacuum: {reindex: {min_bloat: 50}}\n", 5, "vacuum.reindex.min_bloat", "for example 0.5"),
+        (
+            HEAD + "    vacuum: {reindex: {min_bloat: 0}}\n",
+            5,
+            "vacuum.reindex.min_bloat",
+            "between 0.1 and 0.95",
+        ),
         (HEAD + "    vacuum: {reindex: {min_size: 100}}\n", 5, "vacuum.reindex.min_size", "100 MB"),
         (HEAD + "    vacuum: {reindex: {min_size: -1 GB}}\n", 5, "vacuum.reindex.min_size", "100 MB"),
-        (HEAD + "    vacuum: {tables: [a b]}\n", 5, "vacuum.tables[0]", "schema.table"),
+        (HEAD + "    vacuum: {tables: [a.b.c]}\n", 5, "vacuum.tables[0]", "schema.table"),
         (HEAD + "    gaurd: {}\n", 5, "app.gaurd", "There is: url"),
         (HEAD.replace("app", "App"), 3, "databases.App", "lower-case"),
         (HEAD.replace("version: 1", "version: 2"), 1, "version", "write 1"),
@@ -126,7 +136,7 @@ def test_a_mistake_is_named_by_line_key_and_advice(
     file.write_text(text)
 
     with pytest.raises(PolicyError) as caught:
-        policy.load(file)
+        kinds.load(file)
 
     (problem,) = caught.value.problems
     assert problem.startswith(f"{file}:{line}: ")
@@ -138,19 +148,19 @@ def test_a_mistake_is_named_by_line_key_and_advice(
     ("text", "found"),
     [
         ("{tables: all}", None),
-        ("{reindex: {}}", policy.Reindex(0.5, 100_000_000)),
-        ("{reindex: {bloat: 0.3, min_size: 2 GB}}", policy.Reindex(0.3, 2_000_000_000)),
+        ("{reindex: {}}", Reindex(0.5, 100_000_000)),
+        ("{reindex: {min_bloat: 0.3, min_size: 2 GB}}", Reindex(0.3, 2_000_000_000)),
     ],
 )
 def test_indexes_are_built_anew_only_where_the_policy_says_so(
-    tmp_path: Path, text: str, found: policy.Reindex | None
+    tmp_path: Path, text: str, found: Reindex | None
 ) -> None:
     file = tmp_path / "policies.yaml"
     file.write_text(f"{HEAD}    vacuum: {text}\n")
 
-    (vacuum,) = policy.load(file).databases[0].policies
+    (vacuum,) = kinds.load(file).databases[0].policies
 
-    assert isinstance(vacuum, policy.Vacuum)
+    assert isinstance(vacuum, Vacuum)
     assert vacuum.reindex == found
 
 
@@ -159,13 +169,13 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     file.write_text(HEAD + RETENTION.replace("30 days", "soon") + "    vacuum: {tables: 3}\n")
 
     with pytest.raises(PolicyError) as caught:
-        policy.load(file)
+        kinds.load(file)
 
     assert len(caught.value.problems) == 2
 
 
 def test_an_unset_variable_in_the_url_is_named() -> None:
-    (database,) = policy.load(REPOSITORY / "policies.yaml").databases
+    (database,) = kinds.load(REPOSITORY / "policies.yaml").databases
 
     assert database.url({"OPS_DATABASE_URL": "postgresql://here/app"}) == "postgresql://here/app"
     with pytest.raises(

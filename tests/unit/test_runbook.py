@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from api.health.check import RUNBOOK
-from api.health.everything import Watched
+from api.health.registry import Watched
 from ops_pipeline.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance.throttle import PATIENCE_SECONDS, Throttle
+from ops_pipeline.policies.model import ThrottleLimits
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.throttle.limits import PATIENCE_SECONDS, Throttle
 
 FREE = (0.0, 0, 0, 0)
-LIMITS = policy.Throttle(timedelta(seconds=10), 3, 5, 1_000)
+LIMITS = ThrottleLimits(timedelta(seconds=10), 3, 5, 1_000)
 
 
 @dataclass
@@ -48,7 +48,7 @@ def _never() -> None:
     return None
 
 
-def _throttle(tmp_path: Path, clock: Clock, limits: policy.Throttle = LIMITS) -> Throttle:
+def _throttle(tmp_path: Path, clock: Clock, limits: ThrottleLimits = LIMITS) -> Throttle:
     return Throttle(limits, tmp_path / "pause", clock=clock, sleep=clock.sleep)
 
 
@@ -86,7 +86,7 @@ def test_a_load_at_its_limit_does_not_pause(tmp_path: Path) -> None:
 
 
 def test_a_limit_that_is_not_set_is_no_reason(tmp_path: Path) -> None:
-    throttle = _throttle(tmp_path, Clock(), policy.Throttle(None, None, None, None))
+    throttle = _throttle(tmp_path, Clock(), ThrottleLimits(None, None, None, None))
 
     assert throttle.wait(_connection(lambda: (1e6, 1000, 1000, 0)), _never) is None
     assert throttle.pauses == {}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.maintenance.vacuum import choose, options
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.vacuum import options, priorities
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.tables import Table
 
 Tell = Callable[..., str]
@@ -22,29 +23,29 @@ SESSIONS = Table(
 
 
 @pytest.fixture
-def rule(tmp_path: Path) -> policy.Vacuum:
+def rule(tmp_path: Path) -> Vacuum:
     return _rule(tmp_path, "{tables: all}")
 
 
-def _rule(folder: Path, text: str) -> policy.Vacuum:
+def _rule(folder: Path, text: str) -> Vacuum:
     file = folder / "policies.yaml"
     file.write_text(f"version: 1\ndatabases: {{app: {{url: x, vacuum: {text}}}}}\n")
-    (found,) = policy.load(file).databases[0].policies
-    assert isinstance(found, policy.Vacuum)
+    (found,) = kinds.load(file).databases[0].policies
+    assert isinstance(found, Vacuum)
     return found
 
 
 def _told(
-    rule: policy.Vacuum, version: int, action: choose.Action = "vacuum", *, skip_locked: bool = True
+    rule: Vacuum, version: int, action: priorities.Action = "vacuum", *, skip_locked: bool = True
 ) -> str:
-    choice = choose.Choice(SESSIONS, action, "a reason", analyze=action != "freeze")
+    choice = priorities.Choice(SESSIONS, action, "a reason", analyze=action != "freeze")
     text = options.statement(choice, rule, version, skip_locked=skip_locked).as_string(None)
     return text.splitlines()[-1]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_truncate_is_off_and_locked_tables_are_passed_over_in_every_version(
-    rule: policy.Vacuum, version: int
+    rule: Vacuum, version: int
 ) -> None:
     assert _told(rule, version).startswith(
         "VACUUM (ANALYZE true, TRUNCATE false, INDEX_CLEANUP auto, SKIP_LOCKED true"
@@ -71,22 +72,22 @@ def test_words_that_came_with_16_are_used_from_16_on(tmp_path: Path, version: in
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_analyze_is_told_no_option_that_only_vacuum_knows(rule: policy.Vacuum, version: int) -> None:
+def test_analyze_is_told_no_option_that_only_vacuum_knows(rule: Vacuum, version: int) -> None:
     everything = replace(rule, parallel=2, truncate=True)
 
     assert _told(everything, version, "analyze") == 'ANALYZE (SKIP_LOCKED true) "public"."sessions"'
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_servers_own_number_of_workers_is_left_alone(rule: policy.Vacuum, version: int) -> None:
+def test_the_servers_own_number_of_workers_is_left_alone(rule: Vacuum, version: int) -> None:
     assert "PARALLEL" not in _told(rule, version)
 
 
 def test_the_missions_plain_vacuum_analyze_is_one_setting(tmp_path: Path) -> None:
-    rule = _rule(tmp_path, "{mode: everything}")
+    rule = _rule(tmp_path, "{mode: always}")
     fresh = replace(SESSIONS, dead=0, changed=0)
 
-    (choice,) = choose.choose([fresh], rule)
+    (choice,) = priorities.choose([fresh], rule)
 
     assert (choice.action, choice.analyze) == ("vacuum", True)
-    assert choose.choose([fresh], replace(rule, mode="needed"))[0].action == "skip"
+    assert priorities.choose([fresh], replace(rule, mode="auto"))[0].action == "skip"

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from psycopg import sql as compose
 
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import catalog
 from ops_pipeline.maintenance.orphans.reference import Reference
+from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
 
 
 def missing(connection: Connection, of: Reference) -> Iterator[str]:
@@ -17,7 +18,7 @@ def missing(connection: Connection, of: Reference) -> Iterator[str]:
         yield _advice(connection, of.parent, of.parent_columns, "all of it is read for each batch")
 
 
-def _advice(connection: Connection, table: catalog.Relation, columns: tuple[str, ...], cost: str) -> str:
+def _advice(connection: Connection, table: Relation, columns: tuple[str, ...], cost: str) -> str:
     named = compose.SQL(", ").join(map(compose.Identifier, columns))
     # What is partitioned cannot be indexed beside the work; the index takes in what its partitions have.
     partitioned = catalog.is_partitioned(connection, table)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import catalog
-from ops_pipeline.maintenance.windows import both, doomed, listed
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance import references
+from ops_pipeline.maintenance.batches.scans import and_, listed, target
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import Relation, find_relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,10 @@ class Reference:
     """
 
     policy: str
-    child: catalog.Relation
+    child: Relation
     columns: tuple[str, ...]
     child_index: tuple[str, ...] | None
-    parent: catalog.Relation
+    parent: Relation
     parent_columns: tuple[str, ...]
     parent_index: tuple[str, ...] | None
     arrays: tuple[tuple[str, str], ...]
@@ -33,7 +36,7 @@ class Reference:
     @property
     def refers(self) -> compose.Composed:
         """The row (alias `doomed`) refers to somebody."""
-        return both(*(compose.SQL("{} IS NOT NULL").format(doomed(each)) for each in self.columns))
+        return and_(*(compose.SQL("{} IS NOT NULL").format(target(each)) for each in self.columns))
 
     @property
     def refers_to_nobody(self) -> compose.Composed:
@@ -44,28 +47,28 @@ class Reference:
     def key_missing(self) -> compose.Composed:
         """No parent has the listed key, for `refers_to`: asked once for all the children of a key."""
         keys = [compose.SQL("key.{}").format(key) for key in self.keys]
-        return compose.SQL(sql.get("orphans/missing")).format(
+        return compose.SQL(sql.get("maintenance/orphans/missing")).format(
             parent=self.parent.identifier, same_key=_equal(self._of_parent(), keys)
         )
 
     @property
     def missing(self) -> compose.Composed:
         """No parent has the key that the row refers to."""
-        return compose.SQL(sql.get("orphans/missing")).format(
+        return compose.SQL(sql.get("maintenance/orphans/missing")).format(
             parent=self.parent.identifier, same_key=_equal(self._of_parent(), self.of_row)
         )
 
     @property
     def orphaned(self) -> compose.Composed:
         """The row is an orphan at this moment."""
-        without_parent = both(self.refers, self.missing)
+        without_parent = and_(self.refers, self.missing)
         if not self.null_is_orphan:
             return without_parent
         return compose.SQL("({}) OR ({})").format(self.refers_to_nobody, without_parent)
 
     def refers_to(self, which: compose.Composable) -> compose.Composed:
         """The row refers to one of the missing parents listed; `which` is over the alias `missing`."""
-        return compose.SQL(sql.get("orphans/refers_to")).format(
+        return compose.SQL(sql.get("maintenance/orphans/refers_to")).format(
             reference=listed(self.of_row),
             keys=listed(self.keys),
             arrays=self.unnested,
@@ -76,7 +79,7 @@ class Reference:
     @property
     def of_row(self) -> list[compose.Identifier]:
         """The columns of the row that refer."""
-        return [doomed(each) for each in self.columns]
+        return [target(each) for each in self.columns]
 
     @property
     def keys(self) -> list[compose.Identifier]:
@@ -120,10 +123,10 @@ class Reference:
         return [compose.Identifier("parent", each) for each in self.parent_columns]
 
 
-def of(connection: Connection, rule: policy.Orphans) -> Reference:
+def of(connection: Connection, rule: Orphans) -> Reference:
     """The rule's reference, by what the catalog says now. Raises LookupError when a table is missing."""
-    child = catalog.relation(connection, rule.table)
-    parent = catalog.relation(connection, rule.parent)
+    child = find_relation(connection, rule.table)
+    parent = find_relation(connection, rule.parent)
     return Reference(
         rule.name,
         child,
@@ -137,10 +140,20 @@ def of(connection: Connection, rule: policy.Orphans) -> Reference:
     )
 
 
+def check_holds(connection: Connection, reference: Reference) -> None:
+    """Raises HoldUnclearError when a hold on the child or parent is for another table or column.
+
+    Beside another parent than before, every child would look orphaned, those of held rows as well.
+    """
+    holds.active(connection, reference.parent)
+    holds.active(connection, reference.child)
+    references.unreferenced(connection, reference.child)
+
+
 def unattended(connection: Connection, reference: Reference) -> int:
     """How many orphans there are that no run has marked yet and no trigger has recorded."""
     known = reference.refers_to(compose.SQL("missing.keys IS NOT NULL"))
-    without_parent = both(reference.refers, reference.missing, compose.SQL("NOT {}").format(known))
+    without_parent = and_(reference.refers, reference.missing, compose.SQL("NOT {}").format(known))
     if not reference.null_is_orphan:
         return rows(connection, reference, without_parent)
     return rows(
@@ -150,11 +163,11 @@ def unattended(connection: Connection, reference: Reference) -> int:
 
 def rows(connection: Connection, reference: Reference, condition: compose.Composable) -> int:
     """How many children meet the condition, which is over the alias `doomed`."""
-    statement = compose.SQL(sql.get("orphans/rows")).format(
+    statement = compose.SQL(sql.get("maintenance/orphans/rows")).format(
         child=reference.child.identifier, condition=condition
     )
     return int(scalar(connection, statement))
 
 
 def _equal(ones: Sequence[compose.Composable], others: Iterable[compose.Composable]) -> compose.Composed:
-    return both(*(compose.SQL("{} = {}").format(one, other) for one, other in zip(ones, others, strict=True)))
+    return and_(*(compose.SQL("{} = {}").format(one, other) for one, other in zip(ones, others, strict=True)))

@@ -7,12 +7,12 @@ from typing import Any, Literal
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, row, scalar
-from ops_pipeline.maintenance import catalog
+from ops_pipeline.maintenance.batches.scans import listed
+from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.maintenance.orphans.triggers import triggers
-from ops_pipeline.maintenance.windows import listed
+from ops_pipeline.postgres.connection import Connection, row, scalar
+from ops_pipeline.postgres.relation import Relation, find_relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Source:
     begins: bool = True
 
 
-def source(connection: Connection, rule: policy.Orphans, reference: Reference) -> Source:
+def source(connection: Connection, rule: Orphans, reference: Reference) -> Source:
     """Where to look now: at the record only while it must be complete."""
     if not rule.track:
         return Source("sweep", "the policy does not track its parent")
@@ -38,8 +38,8 @@ def source(connection: Connection, rule: policy.Orphans, reference: Reference) -
     return _by_its_state(connection, rule, reference)
 
 
-def _by_its_state(connection: Connection, rule: policy.Orphans, reference: Reference) -> Source:
-    found = connection.execute(sql.get("orphans/track"), {"policy": rule.name}).fetchone()
+def _by_its_state(connection: Connection, rule: Orphans, reference: Reference) -> Source:
+    found = connection.execute(sql.get("maintenance/orphans/track"), {"policy": rule.name}).fetchone()
     now, missing = _fingerprint(connection, rule, reference.parent)
     if found is None or missing:
         where = ", ".join(missing) or str(reference.parent)
@@ -47,7 +47,7 @@ def _by_its_state(connection: Connection, rule: policy.Orphans, reference: Refer
     fingerprint, _, swept_at, overdue = found
     if swept_at is None:
         return Source("sweep", "no sweep has ended since the tracking began")
-    if scalar(connection, sql.get("orphans/truncated"), {"policy": rule.name}):
+    if scalar(connection, sql.get("maintenance/orphans/truncated"), {"policy": rule.name}):
         return Source("sweep", f"{reference.parent} was truncated")
     if fingerprint != now:
         return Source(
@@ -60,29 +60,29 @@ def _by_its_state(connection: Connection, rule: policy.Orphans, reference: Refer
     return Source("record", f"{reference.parent} records the keys it loses")
 
 
-def sweep_begins(connection: Connection, rule: policy.Orphans, source: Source) -> None:
+def sweep_begins(connection: Connection, rule: Orphans, source: Source) -> None:
     """Notes that a sweep begins, which makes the record complete when it ends."""
     if not rule.track:
         return
-    fingerprint, missing = _fingerprint(connection, rule, catalog.relation(connection, rule.parent))
+    fingerprint, missing = _fingerprint(connection, rule, find_relation(connection, rule.parent))
     values = {
         "policy": rule.name,
         "fingerprint": None if missing else fingerprint,
         "audits": source.audits,
     }
-    connection.execute(sql.get("orphans/sweep_begins"), values)
+    connection.execute(sql.get("maintenance/orphans/sweep_begins"), values)
 
 
-def sweep_ended(connection: Connection, rule: policy.Orphans, reference: Reference) -> dict[str, Any]:
+def sweep_ended(connection: Connection, rule: Orphans, reference: Reference) -> dict[str, Any]:
     """Notes that a sweep has ended; what it says to the record, for the history."""
     if not rule.track:
         return {}
     fingerprint, _ = _fingerprint(connection, rule, reference.parent)
     values = {"policy": rule.name, "fingerprint": fingerprint}
-    ended = connection.execute(sql.get("orphans/sweep_ended"), values).fetchone()
+    ended = connection.execute(sql.get("maintenance/orphans/sweep_ended"), values).fetchone()
     if ended is None or not ended[0]:
         return {}
-    statement = compose.SQL(sql.get("orphans/unrecorded")).format(
+    statement = compose.SQL(sql.get("maintenance/orphans/unrecorded")).format(
         texts=listed(compose.SQL("{}::text").format(key) for key in reference.keys),
         keys=listed(reference.keys),
         arrays=reference.unnested,
@@ -91,15 +91,15 @@ def sweep_ended(connection: Connection, rule: policy.Orphans, reference: Referen
     return {"audited": True, "unrecorded": unrecorded, "unrecorded_keys": some or []}
 
 
-def last_audit(connection: Connection, rule: policy.Orphans) -> tuple[int, list[list[str]]]:
+def last_audit(connection: Connection, rule: Orphans) -> tuple[int, list[list[str]]]:
     """How many missing parents the last audit found that were not recorded, and some of their keys."""
-    found = connection.execute(sql.get("orphans/last_audit"), {"policy": rule.name}).fetchone()
+    found = connection.execute(sql.get("maintenance/orphans/last_audit"), {"policy": rule.name}).fetchone()
     return (0, []) if found is None else (found[0], found[1])
 
 
 def settle(connection: Connection, reference: Reference, by: Any) -> None:
     """Forgets the recorded keys that have no orphan any more; the others begin their grace again."""
-    statement = compose.SQL(sql.get("orphans/settle_recorded")).format(
+    statement = compose.SQL(sql.get("maintenance/orphans/settle_recorded")).format(
         arrays=reference.unnested,
         keys=listed(reference.keys),
         child=reference.child.identifier,
@@ -109,9 +109,9 @@ def settle(connection: Connection, reference: Reference, by: Any) -> None:
     connection.execute(statement, {"policy": reference.policy, "by": by})
 
 
-def advice(connection: Connection, rule: policy.Orphans) -> Iterator[str]:
+def advice(connection: Connection, rule: Orphans) -> Iterator[str]:
     """What there is to say of the policy's triggers to whoever plans."""
-    if not scalar(connection, sql.get("plan/migrated")):
+    if not scalar(connection, sql.get("postgres/migrated")):
         return
     if not rule.track:
         if found := triggers(connection, rule.name):
@@ -129,14 +129,12 @@ def advice(connection: Connection, rule: policy.Orphans) -> Iterator[str]:
         yield f"triggers record the keys that {rule.parent} loses: opsctl track list"
 
 
-def unguarded(connection: Connection, rule: policy.Orphans) -> tuple[str, ...]:
+def unguarded(connection: Connection, rule: Orphans) -> tuple[str, ...]:
     """The tables of the parent where a trigger of the policy is missing or off."""
-    return _fingerprint(connection, rule, catalog.relation(connection, rule.parent))[1]
+    return _fingerprint(connection, rule, find_relation(connection, rule.parent))[1]
 
 
-def _fingerprint(
-    connection: Connection, rule: policy.Orphans, parent: catalog.Relation
-) -> tuple[str, tuple[str, ...]]:
+def _fingerprint(connection: Connection, rule: Orphans, parent: Relation) -> tuple[str, tuple[str, ...]]:
     values = {"policy": rule.name, "parent": parent.oid}
-    fingerprint, missing = row(connection, sql.get("orphans/fingerprint"), values)
+    fingerprint, missing = row(connection, sql.get("maintenance/orphans/fingerprint"), values)
     return fingerprint, tuple(missing)

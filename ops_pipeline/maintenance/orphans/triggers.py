@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import audited, catalog
-from ops_pipeline.maintenance.partitions.locks import Needed, patiently
-from ops_pipeline.maintenance.windows import listed
+from ops_pipeline.audit import trail
+from ops_pipeline.maintenance.batches.scans import listed
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.locks import TableLock, with_short_lock
+from ops_pipeline.postgres.relation import Relation, find_relation
 
 
 class TrackRefusedError(Exception):
@@ -23,10 +24,10 @@ class Trigger:
 
     policy: str
     name: str
-    table: str
+    table: Relation
 
 
-def install(connection: Connection, rule: policy.Orphans, *, by: str) -> list[Trigger]:
+def install(connection: Connection, rule: Orphans, *, by: str) -> list[Trigger]:
     """Makes what is missing of the policy's triggers, on the parent and each of its partitions, anew.
 
     All of them in one transaction, which waits for locks for moments only and tries again. From the next
@@ -35,22 +36,24 @@ def install(connection: Connection, rule: policy.Orphans, *, by: str) -> list[Tr
     """
     if not rule.track:
         raise TrackRefusedError(f"{rule.name} does not track its parent; write track: true into its policy")
-    parent = catalog.relation(connection, rule.parent)
+    parent = find_relation(connection, rule.parent)
 
     def work() -> list[Trigger]:
         _drop(connection, rule.name)
-        for oid, schema, name in connection.execute(sql.get("orphans/tree"), {"oid": parent.oid}).fetchall():
-            table = catalog.Relation(oid, schema, name)
+        for oid, schema, name in connection.execute(
+            sql.get("maintenance/orphans/tree"), {"oid": parent.oid}
+        ).fetchall():
+            table = Relation(oid, schema, name)
             _create(connection, rule, table, "delete")
             _create(connection, rule, table, "truncate")
         _create(connection, rule, parent, "update")  # PostgreSQL makes those of the partitions
-        connection.execute(sql.get("orphans/note_track"), {"policy": rule.name})
+        connection.execute(sql.get("maintenance/orphans/note_track"), {"policy": rule.name})
         made = triggers(connection, rule.name)
-        audited.note(connection, "track.installed", _described(rule.name, made), by=by)
+        trail.record(connection, "track.installed", _described(rule.name, made), by=by)
         return made
 
-    needed = _for_a_drop(connection, rule.name) or Needed(parent.oid, "ShareRowExclusiveLock")
-    return patiently(connection, needed, work, purpose=f"{parent} gets no triggers")
+    needed = _for_a_drop(connection, rule.name) or TableLock(parent.oid, "ShareRowExclusiveLock")
+    return with_short_lock(connection, needed, work, purpose=f"{parent} gets no triggers")
 
 
 def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger]:
@@ -61,36 +64,34 @@ def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger
 
     def work() -> list[Trigger]:
         dropped = _drop(connection, policy_name)
-        connection.execute(sql.get("orphans/forget_track"), {"policy": policy_name})
+        connection.execute(sql.get("maintenance/orphans/forget_track"), {"policy": policy_name})
         if dropped:
-            audited.note(connection, "track.removed", _described(policy_name, dropped), by=by)
+            trail.record(connection, "track.removed", _described(policy_name, dropped), by=by)
         return dropped
 
     needed = _for_a_drop(connection, policy_name)
     if needed is None:
         with connection.transaction():
             return work()
-    return patiently(connection, needed, work, purpose=f"the triggers of {policy_name} stay")
+    return with_short_lock(connection, needed, work, purpose=f"the triggers of {policy_name} stay")
 
 
-def _for_a_drop(connection: Connection, policy_name: str) -> Needed | None:
+def _for_a_drop(connection: Connection, policy_name: str) -> TableLock | None:
     """What a drop of the policy's triggers takes from all others; None where there are none."""
-    tables = {
-        each.table: catalog.relation(connection, each.table).oid for each in triggers(connection, policy_name)
-    }
+    tables = list(dict.fromkeys(trigger.table.oid for trigger in triggers(connection, policy_name)))
     if not tables:
         return None
-    first, *others = tables.values()
-    return Needed(first, "AccessExclusiveLock", tuple(others))
+    first, *others = tables
+    return TableLock(first, "AccessExclusiveLock", tuple(others))
 
 
 def triggers(connection: Connection, policy_name: str) -> list[Trigger]:
     """The triggers of that policy."""
-    found = connection.execute(sql.get("orphans/triggers"), {"policy": policy_name})
-    return [Trigger(policy_name, name, f"{schema}.{table}") for name, schema, table in found]
+    found = connection.execute(sql.get("maintenance/orphans/triggers"), {"policy": policy_name})
+    return [Trigger(policy_name, name, Relation(*table)) for name, *table in found]
 
 
-def _create(connection: Connection, rule: policy.Orphans, table: catalog.Relation, event: str) -> None:
+def _create(connection: Connection, rule: Orphans, table: Relation, event: str) -> None:
     changed = [
         compose.SQL("old.{0} IS DISTINCT FROM new.{0}").format(compose.Identifier(column))
         for column in rule.parent_columns
@@ -102,15 +103,15 @@ def _create(connection: Connection, rule: policy.Orphans, table: catalog.Relatio
         "changed": compose.SQL(" OR ").join(changed),
     }
     for statement in (f"trigger_on_{event}", "trigger_always"):
-        connection.execute(compose.SQL(sql.get(f"orphans/{statement}")).format(**fragments))
+        connection.execute(compose.SQL(sql.get(f"maintenance/orphans/{statement}")).format(**fragments))
 
 
 def _drop(connection: Connection, policy_name: str) -> list[Trigger]:
     dropped = triggers(connection, policy_name)
-    for each in dropped:
-        table = compose.Identifier(*each.table.split(".", 1))
-        statement = compose.SQL(sql.get("orphans/trigger_drop"))
-        connection.execute(statement.format(name=compose.Identifier(each.name), table=table))
+    statement = compose.SQL(sql.get("maintenance/orphans/trigger_drop"))
+    for trigger in dropped:
+        name = compose.Identifier(trigger.name)
+        connection.execute(statement.format(name=name, table=trigger.table.identifier))
     return dropped
 
 

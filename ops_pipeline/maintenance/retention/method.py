@@ -1,12 +1,20 @@
 """How the expired rows of a table are best found, by the evidence of the catalog and its statistics."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, row
-from ops_pipeline.maintenance import catalog
+from ops_pipeline.maintenance.batches.scans import Scan
+from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
+from ops_pipeline.maintenance.batches.scans.keyset import KeysetScan
+from ops_pipeline.maintenance.batches.scans.time_slices import TimeSliceScan
+from ops_pipeline.maintenance.plan import Method
+from ops_pipeline.maintenance.retention.expired import expired
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.connection import Connection, row
+from ops_pipeline.postgres.relation import Relation
 
 IN_ORDER = 0.95
 """A correlation from which on rows count as lying in the order of their times."""
@@ -17,15 +25,68 @@ FEW_BLOCKS = 0.2
 MANY_ROWS = 200
 """So many rows of one moment make a slice of time too coarse."""
 
-Name = Literal["block ranges", "time slices", "key windows"]
+
+@dataclass(frozen=True, slots=True)
+class RetentionMethod(Method):
+    """A way to find expired rows."""
+
+    @abstractmethod
+    def scan(
+        self, connection: Connection, policy: Retention, table: Relation, cutoff: datetime, total: int
+    ) -> Scan:
+        """The scan that finds the rows before the cutoff in a table of about `total` rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
-    """How the rows are found, and why so."""
+class BlockRanges(RetentionMethod):
+    """All blocks are read that may hold expired rows."""
 
-    name: Name
-    why: str
+    name: str = "block-range scan"
+
+    def scan(
+        self, connection: Connection, policy: Retention, table: Relation, cutoff: datetime, total: int
+    ) -> Scan:
+        heaps = [
+            heap
+            for heap in catalog.heaps(connection, table, policy.column)
+            if heap.lower is None or heap.lower < cutoff
+        ]
+        return BlockRangeScan(heaps, expired(policy, cutoff), rows=total)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSlices(RetentionMethod):
+    """An index finds the rows of one time after the other."""
+
+    name: str = "time-slice scan"
+
+    def scan(
+        self,
+        connection: Connection,
+        policy: Retention,
+        table: Relation,
+        cutoff: datetime,
+        total: int,  # noqa: ARG002 - an index finds only the rows that are deleted, however many there are
+    ) -> Scan:
+        return TimeSliceScan(connection, table, policy.column, expired(policy, cutoff))
+
+
+@dataclass(frozen=True, slots=True)
+class Keyset(RetentionMethod):
+    """An index finds them, and the primary key tells rows of one time apart."""
+
+    name: str = "keyset scan"
+
+    def scan(
+        self,
+        connection: Connection,
+        policy: Retention,
+        table: Relation,
+        cutoff: datetime,
+        total: int,  # noqa: ARG002 - an index finds only the rows that are deleted, however many there are
+    ) -> Scan:
+        key, condition = catalog.primary_key(connection, table), expired(policy, cutoff)
+        return KeysetScan(connection, table, (policy.column, *key), walked=condition, predicate=condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +101,14 @@ class Evidence:
     has_key: bool
 
 
-def choose(connection: Connection, rule: policy.Retention, fraction: float) -> Method:
-    """The method for that rule when `fraction` of its table is to go."""
-    table = catalog.relation(connection, rule.table)
-    values = {"oid": table.oid, "column": rule.column}
-    evidence = Evidence(*row(connection, sql.get("retention/evidence"), values))
-    return judge(evidence, rule.column, fraction)
+def choose(connection: Connection, policy: Retention, table: Relation, fraction: float) -> RetentionMethod:
+    """The method for that policy when `fraction` of its table is to be deleted."""
+    values = {"oid": table.oid, "column": policy.column}
+    evidence = Evidence(*row(connection, sql.get("maintenance/retention/evidence"), values))
+    return judge(evidence, policy.column, fraction)
 
 
-def judge(evidence: Evidence, column: str, fraction: float) -> Method:
+def judge(evidence: Evidence, column: str, fraction: float) -> RetentionMethod:
     """The method that the evidence speaks for.
 
     Measured on 3 million rows with three indexes: ranges of blocks are the fastest wherever most blocks hold
@@ -56,7 +116,7 @@ def judge(evidence: Evidence, column: str, fraction: float) -> Method:
     together.
     """
     if (nothing_better := _no_choice(evidence, column)) is not None:
-        return Method("block ranges", nothing_better)
+        return BlockRanges(why=nothing_better)
     if abs(evidence.correlation or 0.0) >= IN_ORDER:
         why = f"rows lie in the order of {column} and {fraction:.0%} of them go"
         by_index = fraction < LARGE_SHARE
@@ -64,7 +124,7 @@ def judge(evidence: Evidence, column: str, fraction: float) -> Method:
         touched = 1 - (1 - min(fraction, 1.0)) ** evidence.rows_a_block
         why = f"expired rows are spread over {touched:.0%} of the blocks"
         by_index = touched <= FEW_BLOCKS
-    return _by_index(evidence, why) if by_index else Method("block ranges", why)
+    return _by_index(evidence, why) if by_index else BlockRanges(why=why)
 
 
 def _no_choice(evidence: Evidence, column: str) -> str | None:
@@ -77,10 +137,10 @@ def _no_choice(evidence: Evidence, column: str) -> str | None:
     return None
 
 
-def _by_index(evidence: Evidence, why: str) -> Method:
+def _by_index(evidence: Evidence, why: str) -> RetentionMethod:
     if evidence.rows_a_moment <= MANY_ROWS:
-        return Method("time slices", why)
+        return TimeSlices(why=why)
     many = f"about {evidence.rows_a_moment:,.0f} rows share a moment"
     if not evidence.has_key:
-        return Method("block ranges", f"{many} and no primary key tells them apart")
-    return Method("key windows", f"{why}; {many}")
+        return BlockRanges(why=f"{many} and no primary key tells them apart")
+    return Keyset(why=f"{why}; {many}")

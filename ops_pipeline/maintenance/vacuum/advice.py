@@ -13,10 +13,10 @@ from typing import Any, LiteralString
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.catalog import Relation
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.tables import Table
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import Relation
 
 LEAST_PERIOD = timedelta(hours=1)
 """Over a shorter time a burst would be taken for the usual."""
@@ -102,22 +102,22 @@ class Counted:
         return {"at": self.at.isoformat(), "tables": {name: list(each) for name, each in self.tables.items()}}
 
 
-def find(connection: Connection, rule: policy.Vacuum, of: Sequence[Table]) -> tuple[list[Advice], Counted]:
+def find(connection: Connection, rule: Vacuum, of: Sequence[Table]) -> tuple[list[Advice], Counted]:
     """The advice there is now on those tables, and the counters for the next time."""
     oids = [each.oid for each in of if not each.parent and not each.system]
     found = [
         Writes(Relation(*row[:3]), *row[3:])
-        for row in connection.execute(sql.get("vacuum/autovacuum"), {"oids": oids})
+        for row in connection.execute(sql.get("maintenance/vacuum/autovacuum"), {"oids": oids})
     ]
-    now = scalar(connection, sql.get("vacuum/clock"))
+    now = scalar(connection, sql.get("maintenance/vacuum/clock"))
     counted = sorted(found, key=lambda each: each.died, reverse=True)[:MOST_COUNTED]
     kept = {
         str(each.relation): (each.died, each.written, each.visits)
         for each in counted
         if each.died >= LEAST_COUNTED
     }
-    rates = _rates(connection, rule, found, now) if scalar(connection, sql.get("plan/migrated")) else {}
-    if not scalar(connection, sql.get("vacuum/autovacuum_is_on")):
+    rates = _rates(connection, rule, found, now) if scalar(connection, sql.get("postgres/migrated")) else {}
+    if not scalar(connection, sql.get("maintenance/vacuum/autovacuum_is_on")):
         reason = "autovacuum is switched off on this server, for every table"
         return [Advice("all tables", reason, "ALTER SYSTEM SET autovacuum = on")], Counted(now, kept)
     advised = (on(connection, writes, rates.get(writes.relation.oid)) for writes in found)
@@ -129,7 +129,7 @@ def on(connection: Connection, writes: Writes, rate: Rate | None) -> Advice | No
     setting = next(_settings(writes, rate), None)
     if setting is None:
         return None
-    statement = compose.SQL(sql.get("vacuum/advise")).format(
+    statement = compose.SQL(sql.get("maintenance/vacuum/advise")).format(
         table=writes.relation.identifier,
         option=compose.SQL(setting.option),
         value=compose.Literal(setting.value),
@@ -221,12 +221,10 @@ def _share(part: float, whole: float) -> float:
     return max(0.0001, round(part / whole, 4)) if whole else 0.0001
 
 
-def _rates(
-    connection: Connection, rule: policy.Vacuum, found: Sequence[Writes], now: datetime
-) -> dict[int, Rate]:
+def _rates(connection: Connection, rule: Vacuum, found: Sequence[Writes], now: datetime) -> dict[int, Rate]:
     """By table's oid; empty when no earlier run has counted."""
     values = {"policy": rule.name, "before": now - LEAST_PERIOD}
-    before = connection.execute(sql.get("vacuum/counted_before"), values).fetchone()
+    before = connection.execute(sql.get("maintenance/vacuum/counted_before"), values).fetchone()
     if before is None:
         return {}
     at, counted = before
@@ -246,10 +244,10 @@ def _rates(
     return rates
 
 
-def _removed_by_us(connection: Connection, rule: policy.Vacuum, since: datetime) -> dict[str, int]:
+def _removed_by_us(connection: Connection, rule: Vacuum, since: datetime) -> dict[str, int]:
     """Rows that the other policies of the database have removed, by table."""
     values = {"policies": f"{rule.database}/", "vacuum": rule.name, "since": since}
-    rows = connection.execute(sql.get("vacuum/removed_since"), values)
+    rows = connection.execute(sql.get("maintenance/vacuum/removed_since"), values)
     return {table if "." in table else f"public.{table}": removed for table, removed in rows}
 
 

@@ -16,10 +16,10 @@ import psycopg
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.catalog import Relation
-from ops_pipeline.maintenance.vacuum import layout
+from ops_pipeline.maintenance.vacuum import page_layout
 from ops_pipeline.maintenance.vacuum.tables import Table
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import Relation
 
 Source = Literal["statistics", "pgstattuple"]
 
@@ -104,7 +104,7 @@ def find(
     PostgreSQL's own and small ones are left out.
     """
     of = [each for each in tables if not each.parent and not each.system]
-    page = int(scalar(connection, sql.get("vacuum/page")))
+    page = int(scalar(connection, sql.get("maintenance/vacuum/page")))
     guessed = _tables(connection, [each for each in of if each.bytes >= LEAST_BYTES], page)
     btrees = [_corrected(each, corrections or {}) for each in _btrees(connection, of, page, careful)]
     reader = _Reader.of(connection, page)
@@ -120,21 +120,23 @@ def find(
 
 def look_again(connection: Connection, btree: Btree) -> Btree:
     """The B-tree as pgstattuple reads it now, whatever its size; unchanged where that cannot be had."""
-    reader = _Reader.of(connection, int(scalar(connection, sql.get("vacuum/page"))))
+    reader = _Reader.of(connection, int(scalar(connection, sql.get("maintenance/vacuum/page"))))
     return btree if reader is None else reader.btree(btree)
 
 
 def _tables(connection: Connection, of: Sequence[Table], page: int) -> dict[int, Bloat]:
-    rows = connection.execute(sql.get("vacuum/table_columns"), {"oids": [each.oid for each in of]})
+    rows = connection.execute(
+        sql.get("maintenance/vacuum/table_columns"), {"oids": [each.oid for each in of]}
+    )
     columns = {
-        oid: [layout.Column(*column) for _, *column in group]
+        oid: [page_layout.Column(*column) for _, *column in group]
         for oid, group in groupby(rows.fetchall(), key=itemgetter(0))
     }
     found: dict[int, Bloat] = {}
     for each in of:
         if each.rows is None:
             continue
-        needed = layout.table_bytes(each.rows, columns.get(each.oid, []), each.fillfactor, page)
+        needed = page_layout.table_bytes(each.rows, columns.get(each.oid, []), each.fillfactor, page)
         if needed is not None:
             found[each.oid] = Bloat(each.bytes, max(0, each.bytes - needed), "statistics")
     return found
@@ -142,7 +144,7 @@ def _tables(connection: Connection, of: Sequence[Table], page: int) -> dict[int,
 
 def _btrees(connection: Connection, of: Sequence[Table], page: int, careful: bool) -> Iterator[Btree]:
     by_oid = {each.oid: each for each in of}
-    rows = connection.execute(sql.get("vacuum/btrees"), {"oids": list(by_oid)}).fetchall()
+    rows = connection.execute(sql.get("maintenance/vacuum/btrees"), {"oids": list(by_oid)}).fetchall()
     for _, group in groupby(rows, key=itemgetter(0)):
         yield _btree(list(group), by_oid, page, careful)
 
@@ -153,8 +155,8 @@ def _btree(rows: Sequence[tuple[Any, ...]], tables: Mapping[int, Table], page: i
     counted = _entries(of, partial, careful)
     expected = None
     if counted is not None:
-        columns = [layout.Column(*row[9:]) for row in rows]
-        expected = layout.btree_bytes(counted, columns, fillfactor, page, deduplicated=deduplicated)
+        columns = [page_layout.Column(*row[9:]) for row in rows]
+        expected = page_layout.btree_bytes(counted, columns, fillfactor, page, deduplicated=deduplicated)
     live = 1.0 if careful or not of.dead else of.live / (of.live + of.dead)
     return Btree(Relation(oid, schema, name), of.relation, size, fillfactor, expected, exclusion, live)
 
@@ -202,11 +204,11 @@ class _Reader:
 
     @classmethod
     def of(cls, connection: Connection, page: int) -> "_Reader | None":
-        found = connection.execute(sql.get("vacuum/pgstattuple")).fetchone()
+        found = connection.execute(sql.get("maintenance/vacuum/pgstattuple")).fetchone()
         return cls(connection, compose.Identifier(found[0]), page) if found else None
 
     def table(self, table: Table) -> Bloat | None:
-        row = self._ask("vacuum/read_table", table.oid)
+        row = self._ask("maintenance/vacuum/read_table", table.oid)
         if row is None:
             return None
         size, rows, free, dead = row
@@ -216,7 +218,7 @@ class _Reader:
         return Bloat(size, max(0, size - self.page * math.ceil(rows / fits)), "pgstattuple")
 
     def btree(self, btree: Btree) -> Btree:
-        row = self._ask("vacuum/read_btree", btree.index.oid)
+        row = self._ask("maintenance/vacuum/read_btree", btree.index.oid)
         if row is None:
             return btree
         size, pages, density = row

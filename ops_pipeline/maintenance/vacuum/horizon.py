@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import sql
-from ops_pipeline.database import Connection, scalar
+from ops_pipeline.postgres.connection import Connection, scalar
 
 Kind = Literal["transaction", "idle in transaction", "prepared transaction", "replication slot", "standby"]
 
@@ -64,7 +64,7 @@ class Holder:
 
 def now(connection: Connection) -> int:
     """The next transaction id: whatever has died so far has a lower one."""
-    return int(scalar(connection, sql.get("vacuum/next_transaction")))
+    return int(scalar(connection, sql.get("maintenance/vacuum/next_transaction")))
 
 
 def holders(connection: Connection, *, since: int | None = None, system: bool = True) -> list[Holder]:
@@ -73,7 +73,7 @@ def holders(connection: Connection, *, since: int | None = None, system: bool = 
     `since`: only those that reach back before that transaction id, as `now` gave it. Without `system`
     those that hold back nothing but PostgreSQL's own tables are left out.
     """
-    rows = connection.execute(sql.get("vacuum/holders"), {"since": since})
+    rows = connection.execute(sql.get("maintenance/vacuum/holders"), {"since": since})
     return [each for each in (Holder(*row) for row in rows) if system or not each.system_only]
 
 

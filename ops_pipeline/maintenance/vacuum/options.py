@@ -6,16 +6,16 @@ from contextlib import contextmanager
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance.catalog import BUFFER_USAGE_LIMIT_SINCE
-from ops_pipeline.maintenance.vacuum.choose import Choice
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.maintenance.vacuum.priorities import Choice
+from ops_pipeline.postgres.catalog import BUFFER_USAGE_LIMIT_SINCE
+from ops_pipeline.postgres.connection import Connection
 
 DATABASE_STATS_SINCE = 160000
 """From then on VACUUM need not look through all tables of the database for the oldest after each one."""
 
 
-def statement(choice: Choice, rule: policy.Vacuum, version: int, *, skip_locked: bool) -> compose.Composed:
+def statement(choice: Choice, rule: Vacuum, version: int, *, skip_locked: bool) -> compose.Composed:
     """The VACUUM or ANALYZE that a choice comes to, for a server of that version.
 
     TRUNCATE is off unless the policy wants it: giving a table's empty tail back to the disk locks every
@@ -29,7 +29,9 @@ def statement(choice: Choice, rule: policy.Vacuum, version: int, *, skip_locked:
         options.append(compose.SQL("BUFFER_USAGE_LIMIT {}").format(rule.buffer_usage_limit))
     if choice.action != "analyze" and version >= DATABASE_STATS_SINCE:
         options.append(compose.SQL("SKIP_DATABASE_STATS"))
-    text = sql.get("vacuum/analyze" if choice.action == "analyze" else "vacuum/vacuum")
+    text = sql.get(
+        "maintenance/vacuum/analyze" if choice.action == "analyze" else "maintenance/vacuum/vacuum"
+    )
     return compose.SQL(text).format(
         options=compose.SQL(", ").join(options), table=choice.table.relation.identifier
     )
@@ -38,7 +40,7 @@ def statement(choice: Choice, rule: policy.Vacuum, version: int, *, skip_locked:
 def note_oldest(connection: Connection) -> None:
     """Notes the age of the database's oldest table, which `statement` leaves for once at the end."""
     if connection.info.server_version >= DATABASE_STATS_SINCE:
-        connection.execute(sql.get("vacuum/database_stats"))
+        connection.execute(sql.get("maintenance/vacuum/database_stats"))
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def resting(connection: Connection, milliseconds: float) -> Iterator[None]:
             _rest(connection, 0)
 
 
-def _of_vacuum(choice: Choice, rule: policy.Vacuum) -> Iterator[compose.Composable]:
+def _of_vacuum(choice: Choice, rule: Vacuum) -> Iterator[compose.Composable]:
     if choice.action == "freeze":
         yield compose.SQL("FREEZE")
     yield compose.SQL("ANALYZE {}").format(_switch(choice.analyze))
@@ -67,4 +69,4 @@ def _switch(on: bool) -> compose.SQL:
 
 
 def _rest(connection: Connection, milliseconds: float) -> None:
-    connection.execute(sql.get("vacuum/cost_delay"), {"milliseconds": str(milliseconds)})
+    connection.execute(sql.get("maintenance/vacuum/cost_delay"), {"milliseconds": str(milliseconds)})

@@ -10,10 +10,9 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 import sql
-from ops_pipeline import database
-from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.batches.batch import Report
 from ops_pipeline.maintenance.history import Record
-from ops_pipeline.maintenance.sweep import Report
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect, url_of
 
 ASK_SECONDS = 0.5
 REPORT_SECONDS = 5.0
@@ -76,7 +75,7 @@ def watched(connection: Connection, record: Record, report: Report) -> Iterator[
     ended = threading.Event()
     watcher = threading.Thread(
         target=_watch,
-        args=(database.url_of(connection), connection.info.backend_pid, record, report, ended),
+        args=(url_of(connection), connection.info.backend_pid, record, report, ended),
         name="progress of VACUUM",
         daemon=True,
     )
@@ -91,10 +90,10 @@ def watched(connection: Connection, record: Record, report: Report) -> Iterator[
 def of(connection: Connection, pid: int) -> Progress | None:
     """How far the VACUUM or REINDEX of that session has come; None when it runs none at this moment."""
     new = connection.info.server_version >= NEW_NAMES_SINCE
-    statement = sql.get("vacuum/progress_17" if new else "vacuum/progress_15")
+    statement = sql.get("maintenance/vacuum/progress_17" if new else "maintenance/vacuum/progress_15")
     found = (
         connection.execute(statement, {"pid": pid}).fetchone()
-        or connection.execute(sql.get("vacuum/progress_index"), {"pid": pid}).fetchone()
+        or connection.execute(sql.get("maintenance/vacuum/progress_index"), {"pid": pid}).fetchone()
     )
     return Progress(*found) if found else None
 
@@ -126,9 +125,9 @@ def _watch(url: str, pid: int, record: Record, report: Report, ended: threading.
     if ended.wait(ASK_SECONDS):
         return
     try:
-        with database.connect(url, "ops progress of VACUUM") as connection:
+        with connect(url, "ops progress of VACUUM") as connection:
             _ask(connection, pid, record, report, ended)
-    except database.DatabaseUnavailableError as error:
+    except DatabaseUnavailableError as error:
         report(f"{record.policy}: how far VACUUM has come is not shown: {error}")
     except psycopg.Error as error:
         report(f"{record.policy}: how far VACUUM has come is no longer shown: {error}")
@@ -137,7 +136,7 @@ def _watch(url: str, pid: int, record: Record, report: Report, ended: threading.
 def _ask(connection: Connection, pid: int, record: Record, report: Report, ended: threading.Event) -> None:
     estimate = Estimate()
     told = time.monotonic()
-    connection.execute(sql.get("vacuum/without_flush"))
+    connection.execute(sql.get("maintenance/vacuum/without_flush"))
     while not ended.wait(ASK_SECONDS):
         found = of(connection, pid)
         if found is None:
@@ -152,4 +151,4 @@ def _ask(connection: Connection, pid: int, record: Record, report: Report, ended
 def _note(connection: Connection, record: Record, progress: Progress) -> None:
     content = {**asdict(progress), "share": round(progress.share, 4), "told": str(progress)}
     values = {"id": record.id, "progress": Jsonb(content)}
-    connection.execute(sql.get("vacuum/note_progress"), values)
+    connection.execute(sql.get("maintenance/vacuum/note_progress"), values)

@@ -14,15 +14,15 @@ import psycopg
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, connection_was_lost, row, scalar
-from ops_pipeline.maintenance import disk
-from ops_pipeline.maintenance.catalog import Relation
-from ops_pipeline.maintenance.sweep import Run
-from ops_pipeline.maintenance.vacuum import bloat, horizon, leftovers, tables
+from ops_pipeline.maintenance.batches.batch import Run
+from ops_pipeline.maintenance.vacuum import bloat, horizon, invalid_indexes, tables
 from ops_pipeline.maintenance.vacuum.bloat import Btree
-from ops_pipeline.maintenance.vacuum.gain import IndexGain
-from ops_pipeline.maintenance.vacuum.leftovers import Leftover
+from ops_pipeline.maintenance.vacuum.effect import IndexGain
+from ops_pipeline.maintenance.vacuum.invalid_indexes import Leftover
+from ops_pipeline.maintenance.vacuum.policy import Reindex, Vacuum
+from ops_pipeline.postgres import disk
+from ops_pipeline.postgres.connection import Connection, connection_was_lost, row, scalar
+from ops_pipeline.postgres.relation import Relation
 
 PATIENCE = "5min"
 """How long it waits, at each phase's end, for whoever has the table open. That keeps nobody waiting but who
@@ -38,7 +38,7 @@ class PassedOverError(Exception):
     """It was not done; the message says why."""
 
 
-def due(btrees: Sequence[Btree], reindex: policy.Reindex | None) -> list[Btree]:
+def due(btrees: Sequence[Btree], reindex: Reindex | None) -> list[Btree]:
     """Those that the policy wants built anew, the most wasteful first; without `reindex` it wants none."""
     if reindex is None:
         return []
@@ -47,7 +47,7 @@ def due(btrees: Sequence[Btree], reindex: policy.Reindex | None) -> list[Btree]:
         for each in btrees
         if each.bloat
         and each.size >= reindex.min_size
-        and each.bloat.share >= reindex.bloat
+        and each.bloat.share >= reindex.min_bloat
         and not each.exclusion
     ]
     return sorted(found, key=lambda each: each.bloat.wasted if each.bloat else 0, reverse=True)
@@ -58,16 +58,16 @@ def corrections(connection: Connection, policy_name: str) -> Mapping[str, float]
 
     So an index whose statistics mislead is built anew once, and not every night.
     """
-    if not scalar(connection, sql.get("plan/migrated")):
+    if not scalar(connection, sql.get("postgres/migrated")):
         return {}
-    rows = connection.execute(sql.get("vacuum/rebuilt"), {"policy": policy_name})
+    rows = connection.execute(sql.get("maintenance/vacuum/rebuilt"), {"policy": policy_name})
     return {index: float(factor) for index, factor in rows}
 
 
 def room(connection: Connection, btree: Btree) -> tuple[int, int | None]:
     """Bytes of disk that building it anew may take meanwhile, and how many are free, if that can be seen."""
     wasted = btree.bloat.wasted if btree.bloat else 0
-    folder = scalar(connection, sql.get("vacuum/index_folder"), {"oid": btree.index.oid})
+    folder = scalar(connection, sql.get("maintenance/vacuum/index_folder"), {"oid": btree.index.oid})
     return round(ROOM * (btree.size - wasted)), disk.free(connection, folder)
 
 
@@ -76,14 +76,14 @@ class Indexes:
     """The indexes of one run: what was left over, and what is to be built anew."""
 
     run: Run
-    rule: policy.Vacuum
+    rule: Vacuum
     gains: list[IndexGain] = field(default_factory=list)
     left: int = 0
 
     def drop_leftovers(self) -> str | None:
         """Drops what interrupted rebuilds have left on the policy's tables. Returns why it stopped early."""
         of = [each.oid for each in tables.find(self.run.connection, self.rule)]
-        for leftover in leftovers.find(self.run.connection, of):
+        for leftover in invalid_indexes.find(self.run.connection, of):
             if (reason := self.run.asked_to_stop()) is not None:
                 return reason
             self._drop(leftover)
@@ -125,7 +125,7 @@ class Indexes:
         )
 
         def drop() -> int:
-            if (kept := leftovers.drop(self.run.connection, leftover)) is not None:
+            if (kept := invalid_indexes.drop(self.run.connection, leftover)) is not None:
                 raise PassedOverError(kept)
             return 0
 
@@ -153,7 +153,7 @@ class Indexes:
 
     def _reindex(self, btree: Btree) -> int:
         connection = self.run.connection
-        other = connection.execute(sql.get("vacuum/index_builds")).fetchone()
+        other = connection.execute(sql.get("maintenance/vacuum/index_builds")).fetchone()
         if other is not None:
             raise PassedOverError(
                 f"pid {other[0]} is building an index now, and two at once are too much for a server"
@@ -167,7 +167,7 @@ class Indexes:
             f"{free / 1e6:,.0f} MB are free" if free is not None else "how much is free is not seen from here"
         )
         self._report(f"REINDEX of {btree.index} begins; it may need {needed / 1e6:,.0f} MB of disk, {seen}")
-        statement = compose.SQL(sql.get("vacuum/reindex")).format(index=btree.index.identifier)
+        statement = compose.SQL(sql.get("maintenance/vacuum/reindex")).format(index=btree.index.identifier)
         try:
             connection.execute(statement)
         except psycopg.Error as error:
@@ -182,24 +182,26 @@ class Indexes:
         return self._now(btree)[1]
 
     def _now(self, btree: Btree) -> tuple[int, int]:
-        """The index of that name by oid, which is another one once it was built anew, and its bytes."""
-        name = btree.index.identifier.as_string(self.run.connection)
-        oid, size = row(self.run.connection, sql.get("vacuum/index_now"), {"index": name})
-        return int(oid), int(size)
+        """The index of that name by oid, which is another one once it was rebuilt, and its bytes; 0: gone."""
+        values = {"schema": btree.index.schema, "name": btree.index.name}
+        now = self.run.connection.execute(sql.get("maintenance/vacuum/index_now"), values).fetchone()
+        return now or (0, 0)
 
     def _cleaned_up(self, btree: Btree, error: psycopg.Error) -> str:
         """Why it failed, after what it left has been dropped as far as that can be done now."""
         reason = (error.diag.message_primary or str(error)).strip()
         if isinstance(error, psycopg.errors.LockNotAvailable):
             reason = f"it waited {PATIENCE} for {self._waited_for(btree.table)}"
-        for leftover in leftovers.find(self.run.connection, [btree.table.oid]):
+        for leftover in invalid_indexes.find(self.run.connection, [btree.table.oid]):
             if leftover.copy_of == str(btree.index) and leftover.kept_because is None:
                 self._drop(leftover)
         return reason
 
     def _waited_for(self, table: Relation) -> str:
         """Who has the table open, or else who still sees what was before the rebuild began."""
-        found = self.run.connection.execute(sql.get("vacuum/openers"), {"oid": table.oid}).fetchall()
+        found = self.run.connection.execute(
+            sql.get("maintenance/vacuum/openers"), {"oid": table.oid}
+        ).fetchall()
         if found:
             return ", ".join(f"pid {pid} ({' '.join(filter(None, who))})" for pid, *who in found)
         return horizon.named(horizon.holders(self.run.connection)) or "a session that has just ended"
@@ -240,10 +242,10 @@ def _told(gain: IndexGain) -> str:
 @contextmanager
 def _patience(connection: Connection) -> Iterator[None]:
     """Waits longer for locks than the rest of a run does, while the context lasts."""
-    (before,) = row(connection, sql.get("vacuum/lock_timeout"))
-    connection.execute(sql.get("vacuum/set_lock_timeout"), {"duration": PATIENCE})
+    (before,) = row(connection, sql.get("maintenance/vacuum/lock_timeout"))
+    connection.execute(sql.get("maintenance/vacuum/set_lock_timeout"), {"duration": PATIENCE})
     try:
         yield
     finally:
         if not (connection.closed or connection.broken):
-            connection.execute(sql.get("vacuum/set_lock_timeout"), {"duration": before})
+            connection.execute(sql.get("maintenance/vacuum/set_lock_timeout"), {"duration": before})

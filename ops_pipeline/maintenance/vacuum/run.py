@@ -8,16 +8,26 @@ from dataclasses import asdict, dataclass, replace
 import psycopg
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.batches.batch import Report, Run, Stop
 from ops_pipeline.maintenance.history import Record
 from ops_pipeline.maintenance.result import COMPLETED, Work
-from ops_pipeline.maintenance.sweep import Report, Run, Stop
-from ops_pipeline.maintenance.vacuum import advice, bloat, choose, gain, horizon, options, progress, tables
-from ops_pipeline.maintenance.vacuum.choose import Choice
-from ops_pipeline.maintenance.vacuum.gain import Gain, IndexGain, State
+from ops_pipeline.maintenance.vacuum import (
+    advice,
+    bloat,
+    effect,
+    horizon,
+    options,
+    priorities,
+    progress,
+    tables,
+)
+from ops_pipeline.maintenance.vacuum.effect import Gain, IndexGain, State
 from ops_pipeline.maintenance.vacuum.horizon import Holder
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.maintenance.vacuum.priorities import Choice
 from ops_pipeline.maintenance.vacuum.rebuild import Indexes
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.settings import Settings
 
 COUNT_SECONDS = 1.0
 """How often what was done is counted where others see it; each time is a commit."""
@@ -26,7 +36,7 @@ GONE = "42P01"
 """SQLSTATEs of the errors, and of the warnings with which VACUUM passes a table over."""
 
 
-def vacuum(run: Run, rule: policy.Vacuum) -> Work:
+def run_vacuum(run: Run, rule: Vacuum, _: Settings) -> Work:
     """Vacuums what needs it, the most urgent first, and counts the tables it looked at.
 
     A table that is locked is tried again at the end. One that stays locked, that this user may not
@@ -40,7 +50,7 @@ def vacuum(run: Run, rule: policy.Vacuum) -> Work:
     stopped = indexes.drop_leftovers() if indexes else None
     found = tables.find(connection, rule)
     advised, counted = advice.find(connection, rule, found)
-    chosen = choose.choose(found, rule)
+    chosen = priorities.choose(found, rule)
     due = [choice for choice in chosen if choice.action != "skip"]
     run.report(f"{rule.name}: {len(due)} of {len(chosen)} tables need it")
     night = _Night(connection, rule, record, run.report)
@@ -64,7 +74,7 @@ def vacuum(run: Run, rule: policy.Vacuum) -> Work:
 class _Night:
     """One run over the tables that are due."""
 
-    def __init__(self, connection: Connection, rule: policy.Vacuum, record: Record, report: Report) -> None:
+    def __init__(self, connection: Connection, rule: Vacuum, record: Record, report: Report) -> None:
         self._connection = connection
         self._rule = rule
         self._record = record
@@ -101,7 +111,7 @@ class _Night:
             self._connection, [each for each in now if each.oid in self._gains], read=before.read
         )
         self._gains = {
-            oid: gain.with_rebuilt(gain.with_bloat(each, oid, before, after), rebuilt)
+            oid: effect.with_rebuilt(effect.with_bloat(each, oid, before, after), rebuilt)
             for oid, each in self._gains.items()
         }
 
@@ -140,12 +150,12 @@ class _Night:
                 return False
         state = State.listed(choice.table)
         outcome, problem = self._judged(choice, state, LOCKED, ())
-        self._note(choice, gain.between(choice, state, state, outcome, problem, 0.0))
+        self._note(choice, effect.between(choice, state, state, outcome, problem, 0.0))
         return True
 
     def _work_on(self, choice: Choice, *, wait: bool) -> bool:
         began = time.monotonic()
-        before = after = gain.state(self._connection, choice.table.relation)
+        before = after = effect.state(self._connection, choice.table.relation)
         problem, holders = "", list[Holder]()
         # Dead rows that stay though nobody holds on to them any more are taken by a second pass.
         for _ in range(2):
@@ -153,7 +163,7 @@ class _Night:
             problem = self._execute(choice, wait=wait)
             if problem == LOCKED and not wait:
                 return False
-            after = gain.state(self._connection, choice.table.relation)
+            after = effect.state(self._connection, choice.table.relation)
             if problem or after is None or not _kept(choice, after):
                 break
             holders = horizon.holders(self._connection, since=start, system=choice.table.system)
@@ -164,12 +174,12 @@ class _Night:
         else:
             outcome, problem = self._judged(choice, after, problem, holders)
             seconds = time.monotonic() - began
-            self._note(choice, gain.between(choice, before, after, outcome, problem, seconds))
+            self._note(choice, effect.between(choice, before, after, outcome, problem, seconds))
         return True
 
     def _judged(
         self, choice: Choice, after: State, problem: str, holders: Sequence[Holder]
-    ) -> tuple[gain.Outcome, str]:
+    ) -> tuple[effect.Outcome, str]:
         if problem == LOCKED:
             return "passed over", f"locked by {self._locker(choice)}"
         if problem:
@@ -206,7 +216,9 @@ class _Night:
         return "; ".join(warning.message for warning in warnings)
 
     def _locker(self, choice: Choice) -> str:
-        found = self._connection.execute(sql.get("vacuum/lockers"), {"oid": choice.table.oid}).fetchone()
+        found = self._connection.execute(
+            sql.get("maintenance/vacuum/lockers"), {"oid": choice.table.oid}
+        ).fetchone()
         if found is None:
             return "another session"
         pid, user, application = found
@@ -219,7 +231,7 @@ def _kept(choice: Choice, after: State) -> bool:
         return False
     table = choice.table
     share = max(after.age / table.age_limit, after.multixact_age / table.multixact_limit)
-    return after.burdened or (choice.action == "freeze" and share >= choose.AGE_SHARE)
+    return after.burdened or (choice.action == "freeze" and share >= priorities.AGE_SHARE)
 
 
 def _problems(undone: Sequence[Gain], holders: Sequence[Holder]) -> str:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sql
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import catalog
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation, find_relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Table:
     multixact_limit: int
 
     @property
-    def relation(self) -> catalog.Relation:
-        return catalog.Relation(self.oid, self.schema, self.name)
+    def relation(self) -> Relation:
+        return Relation(self.oid, self.schema, self.name)
 
     @property
     def rows(self) -> float | None:
@@ -62,15 +62,15 @@ class Table:
         return f"{self.schema}.{self.name}"
 
 
-def find(connection: Connection, rule: policy.Vacuum) -> list[Table]:
+def find(connection: Connection, rule: Vacuum) -> list[Table]:
     """The policy's tables, partitions one by one. Raises LookupError when a named one does not exist."""
     named = None
     if rule.tables != "all":
-        named = [catalog.relation(connection, table).oid for table in rule.tables]
+        named = [find_relation(connection, table).oid for table in rule.tables]
     return of(connection, named)
 
 
 def of(connection: Connection, oids: list[int] | None) -> list[Table]:
     """Those tables and their partitions; None: all of the database."""
-    connection.execute(sql.get("catalog/flush_statistics"))
-    return [Table(*each) for each in connection.execute(sql.get("vacuum/tables"), {"oids": oids})]
+    connection.execute(sql.get("postgres/flush_statistics"))
+    return [Table(*each) for each in connection.execute(sql.get("maintenance/vacuum/tables"), {"oids": oids})]

@@ -1,16 +1,22 @@
--- The holds on a table that are neither released nor over, and the table's columns. A partition is held by
--- what holds the tables above it, and a table by what holds its partitions.
-SELECT h.id, h.table_schema || '.' || h.table_name, h.predicate, h.reason, h.owner, h.created_at, h.created_by,
+-- The holds that are neither released nor over and that are on a table, by its name or because they were made for it,
+-- and the table's columns. A table is held by what holds those above it, and those below: partitions or children.
+WITH RECURSIVE above (oid) AS (
+  SELECT %(oid)s::oid
+  UNION
+  SELECT i.inhparent FROM pg_inherits i JOIN above ON i.inhrelid = above.oid
+), below (oid) AS (
+  SELECT %(oid)s::oid
+  UNION
+  SELECT i.inhrelid FROM pg_inherits i JOIN below ON i.inhparent = below.oid
+), family AS (
+  SELECT oid FROM above UNION SELECT oid FROM below
+)
+SELECT h.id, ARRAY[h.table_schema, h.table_name], h.predicate, h.reason, h.owner, h.created_at, h.created_by,
        h.ends_at, h.released_at, h.released_by,
+       h.table_oid, h.table_columns, h.named_oid, h.named_columns, h.bound_name,
        ARRAY(SELECT attname::text FROM pg_attribute
              WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped)
-FROM ops.legal_holds h
-JOIN pg_namespace n ON n.nspname = h.table_schema
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
+FROM ops.holds_now h
 WHERE h.released_at IS NULL AND (h.ends_at IS NULL OR h.ends_at > clock_timestamp())
-  AND c.oid IN (
-    SELECT %(oid)s::oid
-    UNION ALL SELECT relid FROM pg_partition_ancestors(%(oid)s)
-    UNION ALL SELECT relid FROM pg_partition_tree(%(oid)s)
-  )
+  AND (h.table_oid IN (SELECT oid FROM family) OR h.named_oid IN (SELECT oid FROM family))
 ORDER BY h.id

@@ -1,5 +1,5 @@
 -- One hold, whatever has become of it.
-SELECT id, table_schema || '.' || table_name, predicate, reason, owner, created_at, created_by, ends_at,
-       released_at, released_by
-FROM ops.legal_holds
+SELECT id, ARRAY[table_schema, table_name], predicate, reason, owner, created_at, created_by, ends_at,
+       released_at, released_by, table_oid, table_columns, named_oid, named_columns, bound_name
+FROM ops.holds_now
 WHERE id = %(id)s

@@ -15,5 +15,5 @@ CROSS JOIN LATERAL (
          substring(pg_get_expr(c.relpartbound, c.oid) FROM $$FROM \('([^']*)'\)$$) AS lower,
          substring(pg_get_expr(c.relpartbound, c.oid) FROM $$TO \('([^']*)'\)$$) AS upper
 ) AS text
-WHERE i.inhparent = %(table)s::regclass AND NOT i.inhdetachpending
+WHERE i.inhparent = %(oid)s AND NOT i.inhdetachpending
 ORDER BY lower NULLS FIRST

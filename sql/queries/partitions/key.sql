@@ -1,10 +1,6 @@
--- Oid, schema, name and partition key of a table: the one column of time it is range-partitioned by, or NULL.
-SELECT c.oid, n.nspname, c.relname,
-       (SELECT a.attname
+-- The partition key of a table: the one column of time it is range-partitioned by, or NULL.
+SELECT (SELECT a.attname
         FROM pg_partitioned_table p
         JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
-        WHERE p.partrelid = c.oid AND p.partstrat = 'r' AND p.partnatts = 1
+        WHERE p.partrelid = %(oid)s AND p.partstrat = 'r' AND p.partnatts = 1
           AND a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype))
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = %(table)s::regclass

@@ -2,13 +2,13 @@
 
 import sys
 
-from ops_pipeline.database import connect
-from ops_pipeline.maintenance import adopt
-from ops_pipeline.maintenance.adopt import copying
-from ops_pipeline.maintenance.windows import Sizes
+from ops_pipeline.partitions.adopt import copy
+from ops_pipeline.partitions.adopt.adopt import adopt_table
+from ops_pipeline.postgres.connection import connect
+from ops_pipeline.throttle.batch_size import Sizes
 
-copying.SIZES = Sizes(200, 200, 200)
-copying.COMPARED_ROWS = 500
-copying.CHANGES_AT_ONCE = 50
+copy.SIZES = Sizes(200, 200, 200)
+copy.COMPARED_ROWS = 500
+copy.CHANGES_AT_ONCE = 50
 with connect(sys.argv[1], "adopting worker") as connection:
-    adopt.adopt(connection, "public", "ledger", column="at")
+    adopt_table(connection, "public", "ledger", column="at")

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from ops_pipeline import database, embedded
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import adopt
-from ops_pipeline.maintenance.partitions import locks
+from ops_pipeline.partitions.adopt.adoption import MIGRATION
+from ops_pipeline.postgres import embedded, locks
+from ops_pipeline.postgres.connection import Connection, connect
+from ops_pipeline.postgres.migrations import migrate
 
 MISSION = """
 CREATE TABLE users (id UUID PRIMARY KEY DEFAULT gen_random_uuid(), name text);
@@ -50,7 +50,7 @@ def plain_template(server: embedded.Server) -> str:
     """An application's database in which nothing is ours but what an adoption needs."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as session:
         session.execute("CREATE DATABASE template_plain")
-    database.migrate(server.url("template_plain"), only=adopt.MIGRATION)
+    migrate(server.url("template_plain"), only=MIGRATION)
     return "template_plain"
 
 
@@ -61,7 +61,7 @@ def plain_url(new_database: Callable[..., str], plain_template: str) -> str:
 
 @pytest.fixture
 def plain(plain_url: str) -> Iterator[Connection]:
-    with database.connect(plain_url, "test") as connection:
+    with connect(plain_url, "test") as connection:
         yield connection
 
 

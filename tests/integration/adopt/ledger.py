@@ -7,7 +7,7 @@ from typing import cast
 
 import psycopg
 
-from ops_pipeline.database import Connection
+from ops_pipeline.postgres.connection import Connection
 from tests.integration.partitions.sessions import Session
 
 LEDGER = """

@@ -9,11 +9,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance import adopt, partitions
-from ops_pipeline.maintenance.adopt import copying
-from ops_pipeline.maintenance.partitions import locks
-from ops_pipeline.maintenance.windows import Sizes
+from ops_pipeline.partitions.adopt import adoption, copy
+from ops_pipeline.partitions.adopt.adopt import Adopted, adopt_table
+from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError
+from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
+from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError
+from ops_pipeline.partitions.partition import existing
+from ops_pipeline.partitions.premake import PREMAKE_DAYS
+from ops_pipeline.postgres import locks
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.postgres.locks import LOCK_TIMEOUT, LockedError
+from ops_pipeline.throttle.batch_size import Sizes
+from tests.named import named
 
 ROWS = "SELECT * FROM audit_logs WHERE event_type <> 'maintenance' ORDER BY id"
 RELATIONS = """
@@ -27,8 +34,8 @@ ORDER BY 1, 2, 3, 4
 Mission = Connection
 
 
-def run(connection: Connection, **more: Any) -> adopt.Adopted:
-    return adopt.adopt(connection, "public", "audit_logs", column="created_at", time_zone="UTC", **more)
+def run(connection: Connection, **more: Any) -> Adopted:
+    return adopt_table(connection, "public", "audit_logs", column="created_at", time_zone="UTC", **more)
 
 
 def when(words: str, act: Callable[[], object]) -> Callable[[str], None]:
@@ -52,8 +59,8 @@ def test_every_row_is_there_with_its_time_read_in_the_zone(mission: Mission) -> 
     assert done.rows == 3001  # the event about the beginning is one of them
     assert scalar(mission, "SELECT count(*) FROM audit_logs_default") == 0
     assert scalar(mission, "SELECT count(*) FROM audit_logs_before_adoption") == 3001
-    ahead = {each.name for each in partitions.existing(mission, "audit_logs")}
-    assert len(ahead) > 4 + partitions.DAYS_AHEAD
+    ahead = {each.name for each in existing(mission, named(mission, "audit_logs"))}
+    assert len(ahead) > 4 + PREMAKE_DAYS
 
 
 def test_names_keys_and_indexes_stand_where_they_stood(mission: Mission) -> None:
@@ -78,7 +85,7 @@ def test_names_keys_and_indexes_stand_where_they_stood(mission: Mission) -> None
 
 def test_start_swap_and_finish_are_audit_events(mission: Mission) -> None:
     run(mission)
-    adopt.finish(mission, "public", "audit_logs")
+    finish_adoption(mission, "public", "audit_logs")
 
     events = mission.execute(
         "SELECT action, details->>'table', created_by FROM audit_logs WHERE event_type = 'maintenance'"
@@ -98,27 +105,27 @@ def test_nothing_of_an_aborted_adoption_is_left(mission: Mission) -> None:
         run(mission, report=when("rows copied", _interrupt))
     assert mission.execute(RELATIONS).fetchall() != before
 
-    assert adopt.abort(mission, "public", "audit_logs").state == "aborted"
+    assert abort_adoption(mission, "public", "audit_logs").state == "aborted"
 
     assert mission.execute(RELATIONS).fetchall() == before
     assert mission.execute(ROWS).fetchall() == rows
-    with pytest.raises(adopt.AdoptionError, match="no adoption"):
-        adopt.abort(mission, "public", "audit_logs")
+    with pytest.raises(AdoptionError, match="no adoption"):
+        abort_adoption(mission, "public", "audit_logs")
     run(mission)
 
 
 def test_what_is_not_at_its_end_is_not_finished_and_what_is_cannot_be_undone(mission: Mission) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(mission, report=when("copying", _interrupt))
-    with pytest.raises(adopt.AdoptionError, match="still being copied"):
-        adopt.finish(mission, "public", "audit_logs")
+    with pytest.raises(AdoptionError, match="still being copied"):
+        finish_adoption(mission, "public", "audit_logs")
 
     run(mission)
-    with pytest.raises(adopt.AdoptionError, match="has been adopted"):
-        adopt.abort(mission, "public", "audit_logs")
+    with pytest.raises(AdoptionError, match="has been adopted"):
+        abort_adoption(mission, "public", "audit_logs")
     assert run(mission).kept == '"public"."audit_logs_before_adoption"'
-    adopt.finish(mission, "public", "audit_logs")
-    with pytest.raises(adopt.AdoptionRefusedError, match="partitioned already"):
+    finish_adoption(mission, "public", "audit_logs")
+    with pytest.raises(AdoptionRefusedError, match="partitioned already"):
         run(mission)
 
 
@@ -127,7 +134,7 @@ def test_a_change_of_any_kind_is_brought_over(
     mission: Mission, plain_url: str, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     """Before and after it was copied; a moved key, a moved time; a session that reads an old snapshot."""
-    monkeypatch.setattr(copying, "SIZES", Sizes(500, 500, 500))
+    monkeypatch.setattr(copy, "SIZES", Sizes(500, 500, 500))
     with psycopg.connect(plain_url) as old_snapshot:
         old_snapshot.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old_snapshot.execute("SELECT count(*) FROM users")
@@ -175,7 +182,7 @@ def test_rows_that_lose_their_time_meanwhile_stop_it_and_it_can_go_on(mission: M
         mission.execute("UPDATE audit_logs SET created_at = NULL WHERE (details->>'n')::int < 5")
 
     for said in ("rows copied", "all the same"):
-        with pytest.raises(adopt.AdoptionError, match=r"4 rows .*in place and whole"):
+        with pytest.raises(AdoptionError, match=r"4 rows .*in place and whole"):
             run(mission, report=when(said, unset))
         assert scalar(mission, "SELECT count(*) FROM audit_logs") == 3001
         mission.execute("UPDATE audit_logs SET created_at = now() WHERE created_at IS NULL")
@@ -198,7 +205,7 @@ def test_a_change_past_the_triggers_is_found_before_the_swap(mission: Mission, c
         mission.execute(change)
         mission.execute("ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER ops_adoption")
 
-    with pytest.raises(adopt.AdoptionError, match=r"differs .*--abort"):
+    with pytest.raises(AdoptionError, match=r"differs .*--abort"):
         run(mission, report=when("rows copied", past))
 
     assert scalar(mission, "SELECT relkind FROM pg_class WHERE oid = 'audit_logs'::regclass") == "r"
@@ -217,7 +224,7 @@ def test_who_holds_the_table_is_named_and_may_go_on(
         def hold() -> None:
             reader.execute("SELECT count(*) FROM audit_logs")
 
-        with pytest.raises(partitions.LockedError, match=r"report.*SELECT count.*Nothing was changed"):
+        with pytest.raises(LockedError, match=r"report.*SELECT count.*Nothing was changed"):
             run(mission, report=when("all the same", hold))
         assert scalar(bystander, "SELECT count(*) FROM audit_logs") == 3001
         bystander.execute("INSERT INTO audit_logs (event_type) VALUES ('while it waits')")
@@ -229,9 +236,9 @@ def test_the_swap_waits_for_no_lock_longer_than_its_timeout(
     mission: Mission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[Any, ...]] = []
-    real = adopt.adoption.advance
+    real = adoption.advance
 
-    def watched(connection: Connection, *values: Any, **more: Any) -> adopt.Adoption:
+    def watched(connection: Connection, *values: Any, **more: Any) -> Adoption:
         seen.append(
             (
                 scalar(connection, "SELECT current_setting('lock_timeout')"),
@@ -244,10 +251,10 @@ def test_the_swap_waits_for_no_lock_longer_than_its_timeout(
         )
         return real(connection, *values, **more)
 
-    monkeypatch.setattr(adopt.adoption, "advance", watched)
+    monkeypatch.setattr(adoption, "advance", watched)
     run(mission)
 
-    assert seen == [(locks.LOCK_TIMEOUT, 1)]
+    assert seen == [(LOCK_TIMEOUT, 1)]
 
 
 OBSTACLES = {
@@ -283,8 +290,8 @@ def test_what_cannot_be_adopted_is_refused_with_what_to_do(plain: Connection, re
     plain.execute(OBSTACLES[reason].format(**PARTS).encode())
     before = plain.execute(RELATIONS).fetchall()
 
-    with pytest.raises(adopt.AdoptionRefusedError) as refused:
-        adopt.adopt(plain, "public", "t", column="created_at")
+    with pytest.raises(AdoptionRefusedError) as refused:
+        adopt_table(plain, "public", "t", column="created_at")
 
     assert len(refused.value.reasons) == 1, refused.value
     assert reason in refused.value.reasons[0]
@@ -298,8 +305,8 @@ def test_who_does_not_own_the_table_is_refused(plain: Connection) -> None:
     try:
         plain.execute("GRANT USAGE ON SCHEMA ops TO stranger; GRANT ALL ON ops.adoptions TO stranger")
         plain.execute("SET ROLE stranger")
-        with pytest.raises(adopt.AdoptionRefusedError) as refused:
-            adopt.adopt(plain, "public", "t", column="created_at")
+        with pytest.raises(AdoptionRefusedError) as refused:
+            adopt_table(plain, "public", "t", column="created_at")
     finally:
         plain.execute("RESET ROLE; DROP OWNED BY stranger; DROP ROLE stranger")
     reasons = " ".join(refused.value.reasons)

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import adopt
-from ops_pipeline.maintenance.adopt import copying
-from ops_pipeline.maintenance.partitions import locks
-from ops_pipeline.maintenance.windows import Sizes
+from ops_pipeline.partitions.adopt import copy
+from ops_pipeline.partitions.adopt.adopt import adopt_table
+from ops_pipeline.postgres import locks
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.throttle.batch_size import Sizes
 from tests.integration.adopt.ledger import Book, fill, read, writing
 from tests.integration.partitions.sessions import working
 
@@ -28,7 +28,7 @@ LEVELS = (
 def test_what_every_session_wrote_is_there_afterwards(
     plain: Connection, plain_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copying, "SIZES", Sizes(200, 200, 200))
+    monkeypatch.setattr(copy, "SIZES", Sizes(200, 200, 200))
     monkeypatch.setattr(locks, "TRIES", 50)
     books: list[Book] = [fill(plain, 5_000)]
     with working(plain_url) as sessions:
@@ -37,7 +37,7 @@ def test_what_every_session_wrote_is_there_afterwards(
             sessions.start(writing(books[-1], owner, level))
         _until_all_have_written(sessions.done)
         before = dict(sessions.done)
-        adopt.adopt(plain, "public", "ledger", column="at")
+        adopt_table(plain, "public", "ledger", column="at")
         at_the_swap = dict(sessions.done)
         _until_all_have_written(sessions.done, beyond=at_the_swap)
 

@@ -12,10 +12,14 @@ import pytest
 from litestar.testing import TestClient
 
 from api.app import create_app, observed
-from ops_pipeline import cli, database, keys
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import partitions
+from ops_pipeline import cli
+from ops_pipeline.access import keys
+from ops_pipeline.partitions.adopt.adopt import adopt_table
+from ops_pipeline.partitions.premake import premake_days
+from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
+from tests.integration.adopt.conftest import MISSION
+from tests.named import named
 
 OWN_INDEXES = """
 SELECT indexname, regexp_replace(indexdef, '.* USING ', '') FROM pg_indexes
@@ -56,6 +60,7 @@ def test_the_missions_own_audit_log_becomes_ours(
     refused = opsctl("migrate")
     assert refused.returncode == 1
     assert "opsctl adopt audit_logs" in refused.stderr
+    assert scalar(mission, "SELECT to_regclass('ops.api_keys')") is None
     assert "Traceback" not in refused.stderr
     oldest = scalar(mission, "SELECT min(created_at) AT TIME ZONE 'UTC' FROM audit_logs")
 
@@ -94,20 +99,66 @@ def test_the_missions_own_audit_log_becomes_ours(
     finished = opsctl("adopt", "audit_logs", "--finish")
     assert finished.returncode == 0, finished.stderr
     assert scalar(mission, "SELECT to_regclass('audit_logs_before_adoption')") is None
-    partitions.ensure_days(mission, "audit_logs", datetime.now(UTC).date(), datetime.now(UTC).date())
+    premake_days(mission, named(mission, "audit_logs"), datetime.now(UTC).date(), datetime.now(UTC).date())
 
 
-def test_an_audit_log_of_another_form_is_refused_by_name(plain: Connection, plain_url: str) -> None:
+STRANGERS = {
+    "CREATE TABLE audit_logs (id bigserial PRIMARY KEY, actor text, payload json, created_at timestamptz)": (
+        "an ordinary table of this application (id bigint, actor text, payload json, created_at timestamp",
+        "id is bigint and not uuid; event_type character varying is missing",
+    ),
+    "CREATE TABLE audit_logs (id uuid, created_at timestamptz, PRIMARY KEY (created_at, id))"
+    " PARTITION BY RANGE (created_at)": (
+        "a partitioned table of this application",
+        "event_type character varying is missing",
+    ),
+    f"{MISSION} ALTER TABLE audit_logs ADD tenant int NOT NULL": (
+        "an ordinary table of this application",
+        "tenant is NOT NULL without a default, so that our events cannot be stored",
+    ),
+    f"{MISSION} ALTER TABLE audit_logs RENAME TO events; CREATE VIEW audit_logs AS TABLE events": (
+        "a view of this application",
+        "it is not a table",
+    ),
+}
+EVERYTHING = """
+SELECT n.nspname, c.relname, c.relkind::text, pg_relation_filenode(c.oid) FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname !~ '^(pg_|information_schema)'
+UNION ALL SELECT nspname, '', '', 0 FROM pg_namespace ORDER BY 1, 2, 3
+"""
+
+
+@pytest.mark.parametrize(("made", "said"), STRANGERS.items())
+def test_an_applications_own_audit_logs_is_left_alone(
+    new_database: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    opsctl: Callable[..., Done],
+    made: str,
+    said: tuple[str, str],
+) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", url := new_database())
+    with psycopg.connect(url, autocommit=True) as application:
+        application.execute(made.encode())
+        before = application.execute(EVERYTHING).fetchall()
+        for words in (["migrate"], ["adopt", "audit_logs"]):
+            refused = opsctl(*words)
+
+            assert refused.returncode == 1
+            assert all(each in refused.stderr for each in said), refused.stderr
+            assert "ALTER TABLE public.audit_logs RENAME TO application_audit_logs" in refused.stderr
+            assert "opsctl adopt" not in refused.stderr
+        assert application.execute(EVERYTHING).fetchall() == before
+
+
+def test_an_adoption_writes_no_event_into_an_applications_own_audit_logs(plain: Connection) -> None:
     plain.execute(
-        "CREATE TABLE audit_logs (id uuid, created_at timestamptz, PRIMARY KEY (created_at, id))"
-        " PARTITION BY RANGE (created_at)"
+        "CREATE TABLE audit_logs (event_type text, action text, details jsonb, status text, created_by text);"
+        "CREATE TABLE things (id int PRIMARY KEY, at timestamptz DEFAULT now())"
     )
-    with pytest.raises(
-        psycopg.errors.RaiseException, match=r"has no .*event_type character varying.*nothing was"
-    ):
-        database.migrate(plain_url)
 
-    assert scalar(plain, "SELECT count(*) FROM pg_inherits") == 0
+    adopt_table(plain, "public", "things", column="at")
+
+    assert scalar(plain, "SELECT count(*) FROM audit_logs") == 0
 
 
 @pytest.mark.parametrize(

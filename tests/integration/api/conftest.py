@@ -7,8 +7,8 @@ from litestar.testing import TestClient
 from litestar.types import ASGIApp
 
 from api.app import create_app, observed
-from ops_pipeline import keys
-from ops_pipeline.database import Connection
+from ops_pipeline.access import keys
+from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.settings import Settings
 
 Client = TestClient[ASGIApp]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from ops_pipeline import embedded
+from ops_pipeline.postgres import embedded
 from tests.integration.api.proxy import Proxy
 
 
@@ -65,7 +65,7 @@ class Outage:
         try:
             yield
         finally:
-            self.proxy.let_through()
+            self.proxy.guard_passed()
 
     @contextmanager
     def refusing(self) -> Iterator[None]:

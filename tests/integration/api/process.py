@@ -24,18 +24,30 @@ class Api:
     log: Path
 
     @classmethod
-    def start(cls, folder: Path, url: str, *, faults: bool = False, **environment: str) -> "Api":
-        """Starts it over that database and returns once it listens."""
+    def start(
+        cls,
+        folder: Path,
+        url: str,
+        *,
+        faults: bool = False,
+        open_files: int | None = None,
+        **environment: str,
+    ) -> "Api":
+        """Starts it over that database, under `ulimit -n open_files`, and returns once it listens."""
         port = free_port()
         log = folder / f"api-{port}.log"
         command = [sys.executable, str(FAULTS)] if faults else [sys.executable, "-m", "api"]
         variables = {"OPS_DATABASE_URL": url, "OPS_API_PORT": str(port), **environment}
         with log.open("w") as output:
             popen = subprocess.Popen(
-                command, cwd=folder, env=os.environ | variables, stderr=output, text=True
+                command if open_files is None else limited(open_files, command),
+                cwd=folder,
+                env=os.environ | variables,
+                stderr=output,
+                text=True,
             )
         api = cls(popen, f"http://127.0.0.1:{port}", log)
-        api.until(lambda: api.status("/health/live") == 200)
+        api.until(lambda: api.status("/health/live") == 200, seconds=120)
         return api
 
     def get(self, path: str, **options: Any) -> httpx.Response:
@@ -59,6 +71,11 @@ class Api:
         """Tells it to stop and returns its exit code."""
         self.popen.send_signal(told)
         return self.popen.wait(timeout=60)
+
+
+def limited(open_files: int, command: list[str]) -> list[str]:
+    """The command under that `ulimit -n`."""
+    return ["sh", "-c", f'ulimit -n {open_files} && exec "$@"', "sh", *command]
 
 
 def free_port() -> int:

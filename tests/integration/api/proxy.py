@@ -19,7 +19,7 @@ class Proxy:
     def swallow(self) -> None:
         self._through.clear()
 
-    def let_through(self) -> None:
+    def guard_passed(self) -> None:
         self._through.set()
 
     def close(self) -> None:

@@ -7,8 +7,9 @@ import time
 
 from litestar import Litestar, get
 
-from api import app, background, server
-from api.health import everything
+from api import app, server
+from api.health import registry
+from api.process import background, protocol
 from ops_pipeline.settings import Settings
 
 
@@ -64,6 +65,10 @@ def with_faults(settings: Settings) -> Litestar:
 
 
 if __name__ == "__main__":
-    everything.SLOWLY = float(os.environ.get("FAULT_SLOWLY", everything.SLOWLY))
+    registry.SLOWLY = float(os.environ.get("FAULT_SLOWLY", registry.SLOWLY))
+    if deadlines := os.environ.get("FAULT_DEADLINES"):
+        for name in ("HEAD_SECONDS", "BODY_SECONDS", "UNREAD_SECONDS", "CLOSING_SECONDS"):
+            setattr(protocol, name, float(deadlines))
+        server.KEEP_ALIVE_SECONDS = int(float(deadlines))  # type: ignore[attr-defined]
     server.create_app = with_faults  # type: ignore[attr-defined]
     server.main()

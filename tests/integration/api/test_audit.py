@@ -10,8 +10,8 @@ import pytest
 from litestar.testing import TestClient
 from litestar.types import ASGIApp
 
-from api.auth import KNOWN_SECONDS
-from ops_pipeline.database import Connection, scalar
+from api.auth.keys import KNOWN_SECONDS
+from ops_pipeline.postgres.connection import Connection, scalar
 
 Client = TestClient[ASGIApp]
 Headers = dict[str, str]

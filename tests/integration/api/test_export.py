@@ -11,7 +11,7 @@ import pytest
 from litestar.testing import TestClient
 from litestar.types import ASGIApp
 
-from ops_pipeline.database import Connection
+from ops_pipeline.postgres.connection import Connection
 from tests.integration.api.serving import serving
 
 Client = TestClient[ASGIApp]

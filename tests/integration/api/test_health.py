@@ -13,13 +13,14 @@ import pytest
 from litestar.testing import TestClient
 
 from api.app import create_app, observed
-from api.health.archive import Aside
+from api.health.archive import PatientDisk
 from api.health.check import Finding
-from ops_pipeline import keys
-from ops_pipeline.database import Connection, connect
-from ops_pipeline.maintenance import partitions
+from ops_pipeline.access import keys
+from ops_pipeline.partitions.premake import premake
+from ops_pipeline.postgres.connection import Connection, connect
 from ops_pipeline.settings import Settings
 from tests.integration.api.conftest import Client, Headers
+from tests.named import named
 
 TIERS = ["/health/live", "/health/ready", "/health/startup", "/health/full", "/health/full/database"]
 ALIASES = {"/livez": "/health/live", "/readyz": "/health/ready", "/healthz": "/health/full"}
@@ -236,7 +237,7 @@ def test_each_policy_is_asked_of_its_own_database_by_its_own_night(
 def test_policies_that_change_are_read_again_and_a_wrong_file_is_told(
     url: str, admin: Headers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.health.everything.SLOWLY", 0.1)
+    monkeypatch.setattr("api.health.registry.SLOWLY", 0.1)
     policies = tmp_path / "policies.yaml"
     with serving(url, policies=policies) as client:
         assert checked(client, admin, "maintenance")[0] == "not_configured"
@@ -264,7 +265,7 @@ def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_need
             "public.audit_logs has no partition for tomorrow; run `opsctl migrate`; "
             "visits has no partition for tomorrow; run the nightly maintenance",
         )
-    partitions.ensure_ahead(connection, "public.audit_logs")
+    premake(connection, named(connection, "public.audit_logs"))
     connection.execute(
         "CREATE TABLE visits_all PARTITION OF visits FOR VALUES FROM ('2020-01-01') TO ('2099-01-01')"
     )
@@ -275,7 +276,7 @@ def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_need
 def test_an_archive_is_well_when_it_takes_a_file_and_keeps_none(
     url: str, admin: Headers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.health.everything.SLOWLY", 0.1)
+    monkeypatch.setattr("api.health.registry.SLOWLY", 0.1)
     folder = tmp_path / "archive"
     folder.mkdir()
     with serving(url, archive_url=str(folder)) as client:
@@ -323,11 +324,11 @@ def test_a_disk_that_hangs_is_asked_by_one_thread_and_holds_nothing_up() -> None
         return Finding("ok", "")
 
     async def ask() -> Finding:
-        aside = Aside()
+        disk = PatientDisk()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await aside.run(look)
-        return await aside.run(look)
+                await disk.run(look)
+        return await disk.run(look)
 
     assert asyncio.run(ask()) == Finding("error", "the last look still waits for the disk")
     assert len(looks) == 1
@@ -338,7 +339,7 @@ def test_requests_that_wait_for_a_connection_are_told_by_what_they_want(
     url: str, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(url) as client:
-        monkeypatch.setattr("api.pool.Pool.waiting", property(lambda _: 2))
+        monkeypatch.setattr("api.db.pool.Pool.waiting", property(lambda _: 2))
         until(lambda: client.get("/health/full/pool").status_code == 503)
         until(lambda: "message" in client.get("/health/full/pool", headers=admin).json())
         told = message(client, admin, "pool")

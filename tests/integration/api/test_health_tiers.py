@@ -18,10 +18,13 @@ import httpx
 import psycopg
 import pytest
 
-from ops_pipeline import database, keys
-from ops_pipeline.maintenance import partitions
+from ops_pipeline.access import keys
+from ops_pipeline.partitions.premake import premake
+from ops_pipeline.postgres.connection import connect
+from ops_pipeline.postgres.migrations import migrate
 from tests.integration.api.outage import Outage
 from tests.integration.api.process import Api
+from tests.named import named
 
 PAGE = Path(__file__).parents[3] / "docs" / "health.md"
 RECOVERY_SECONDS = 5.0
@@ -80,11 +83,11 @@ def tiers(api: Api) -> Answers:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("health")
     with Outage.of_its_own(folder / "postgres") as outage:
-        database.migrate(outage.direct)
-        with database.connect(outage.direct, "test") as connection:
-            partitions.ensure_ahead(connection, "audit_logs")
+        migrate(outage.direct)
+        with connect(outage.direct, "test") as connection:
+            premake(connection, named(connection, "audit_logs"))
             key = keys.create(connection, "auditor", ["audit:read"]).key
-        with database.connect(outage.server.url("dagster"), "test") as dagster:
+        with connect(outage.server.url("dagster"), "test") as dagster:
             dagster.execute(
                 "CREATE TABLE daemon_heartbeats (daemon_type text, timestamp timestamp);"
                 "INSERT INTO daemon_heartbeats VALUES ('SCHEDULER', now() + interval '1 day')"

@@ -15,7 +15,7 @@ from litestar.types import ASGIApp
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from api.app import create_app, observed
-from ops_pipeline.database import Connection, scalar
+from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
 
 Client = TestClient[ASGIApp]
@@ -75,11 +75,14 @@ def test_one_event_may_take_several_lines(client: Client, admin: Headers, connec
     [
         (gzip.compress(b" " * (16 * 1024 * 1024 + 1), mtime=0), "gzip", 413),
         (gzip.compress(lines(A), mtime=0)[:-9], "gzip", 400),
+        (gzip.compress(b"", mtime=0) * 800_000, "gzip", 400),
         (b"no gzip", "gzip", 400),
         (lines(A), "br", 415),
+        (b"[" + b"1," * 200_000 + b"1]", "identity", 413),
+        (lines(A) + b"\n" * 200_000 + lines(A), "identity", 413),
     ],
 )
-def test_what_cannot_be_inflated_is_refused(
+def test_what_cannot_be_read_as_a_whole_is_refused(
     client: Client, admin: Headers, body: bytes, encoding: str, status: int
 ) -> None:
     answer = client.post(STORE, content=body, headers={**admin, "Content-Encoding": encoding})

@@ -1,22 +1,22 @@
-"""The task that writes when keys were last used ends when it is told to, whatever it is doing."""
+"""The task that writes when keys were last used ends when asked to, whatever it is doing."""
 
 import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
-from api import last_use
-from api.last_use import LastUse
-from api.pool import Pool
-from ops_pipeline import keys
-from ops_pipeline.database import Connection, scalar
+from api.auth import last_use
+from api.auth.last_use import LastUse
+from api.db.pool import Pool
+from ops_pipeline.access import keys
+from ops_pipeline.postgres.connection import Connection, scalar
 
 TURNS = 5
 """By then a connection that was given back has long been handed to whoever waited for it."""
 
 
 @pytest.mark.parametrize("turns", range(TURNS))
-def test_it_ends_though_it_is_handed_a_connection_while_it_is_told(
+def test_it_ends_though_it_is_handed_a_connection_while_it_is_asked_to_end(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, turns: int
 ) -> None:
     key = keys.create(connection, "busy", ["audit:read"])
@@ -25,15 +25,15 @@ def test_it_ends_though_it_is_handed_a_connection_while_it_is_told(
     async def leave_while_waiting() -> None:
         pool = Pool(url, lambda *_: None, max_size=1)
         async with pool:
-            noting = LastUse(pool)
-            await noting.__aenter__()
+            recording = LastUse(pool)
+            await recording.__aenter__()
             async with pool.connection():
-                noting.note(key.id)
+                recording.record(key.id)
                 while not pool.waiting:
                     await asyncio.sleep(0)
             for _ in range(turns):
                 await asyncio.sleep(0)
-            leaving = asyncio.create_task(noting.__aexit__())
+            leaving = asyncio.create_task(recording.__aexit__())
             _, late = await asyncio.wait({leaving}, timeout=10)
             assert not late, "it looks again for ever"
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import structlog
 
-from api import logs
-from ops_pipeline.keys import PREFIX
+from api.process import logs
+from ops_pipeline.access.keys import PREFIX
 from tests.integration.api.process import Api
 
 KEY = PREFIX + "k" * 43

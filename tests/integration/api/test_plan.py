@@ -1,19 +1,15 @@
 """GET /api/admin/maintenance/plan: what would be removed now."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from litestar.testing import TestClient
 
-from api import openapi
 from api.app import create_app, observed
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance.plan import Planned, Unplanned
-from ops_pipeline.maintenance.vacuum import bloat, planned
+from api.maintenance import routes
+from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.settings import Settings
 from tests.integration.api.conftest import Client, Headers
 
@@ -52,28 +48,20 @@ def test_every_policy_is_planned_and_one_that_fails_hides_no_other(client: Clien
     assert answer.status_code == 200
     assert answer.json()["count"] == 4
     sessions, nowhere, vacuum, orphans = answer.json()["data"]
-    assert (sessions["policy"], sessions["eligible"], sessions["total"]) == ("app/retention/sessions", 6, 10)
-    assert sessions["exact"]
-    assert len(sessions["stops"]) == 2
-    assert (nowhere["policy"], nowhere["eligible"]) == ("app/retention/nowhere", None)
+    assert sessions["policy"] == "app/retention/sessions"
+    assert (sessions["rows"]["eligible"], sessions["rows"]["total"], sessions["rows"]["exact"]) == (
+        6,
+        10,
+        True,
+    )
+    assert sessions["method"]["name"] == "block-range scan"
+    assert len(sessions["needs_approval"]) == 2
+    assert nowhere.keys() == {"policy", "problem"}
+    assert nowhere["policy"] == "app/retention/nowhere"
     assert 'there is no table "nowhere"' in nowhere["problem"]
-    assert vacuum["policy"] == "app/vacuum"
+    assert (vacuum["policy"], vacuum["rows"]) == ("app/vacuum", None)
+    msgspec.json.decode(answer.content, type=routes.PlanPage)
     assert "does not answer" in orphans["problem"]
-
-
-@pytest.mark.parametrize(
-    ("description", "models"),
-    [
-        (openapi.PlannedPolicy, [Planned, Unplanned]),
-        (openapi.PlannedTable, [planned.PlannedTable]),
-        (openapi.PlannedIndex, [planned.PlannedIndex]),
-        (openapi.Bloat, [bloat.Bloat]),
-    ],
-)
-def test_the_description_has_every_field(description: type[msgspec.Struct], models: list[type[Any]]) -> None:
-    described = {each.name for each in msgspec.structs.fields(description)}
-
-    assert described == {each.name for model in models for each in dataclasses.fields(model)}
 
 
 def test_it_removes_and_writes_nothing(client: Client, admin: Headers, connection: Connection) -> None:

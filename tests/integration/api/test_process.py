@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from ops_pipeline import database, keys
+from ops_pipeline.access import keys
+from ops_pipeline.postgres.connection import Connection, scalar
 
 NOWHERE = "postgresql://ops:hidden@127.0.0.1:1/app"
 BODY = b'{"eventType": "in flight"}'
@@ -74,7 +75,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_in_flight_is_answered_before_the_process_ends(
-    start: Start, url: str, connection: database.Connection, told: signal.Signals
+    start: Start, url: str, connection: Connection, told: signal.Signals
 ) -> None:
     process = start(url)
     process.wait_until(listens=True)
@@ -87,12 +88,12 @@ def test_a_request_in_flight_is_answered_before_the_process_ends(
 
     assert answer.startswith(b"HTTP/1.1 201")
     stored = "SELECT count(*) FROM audit_logs WHERE event_type = 'in flight'"
-    assert database.scalar(connection, stored) == 1
+    assert scalar(connection, stored) == 1
     assert code == 0, log
 
 
 def test_a_request_that_never_ends_is_cut_off_with_exit_code_1(
-    start: Start, url: str, connection: database.Connection
+    start: Start, url: str, connection: Connection
 ) -> None:
     process = start(url, OPS_SHUTDOWN_TIMEOUT_SECONDS="1")
     process.wait_until(listens=True)
@@ -133,7 +134,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(start: Start, url: str) -> Non
 def test_a_wrong_setting_is_told_by_name(start: Start, setting: str, wrong: str) -> None:
     code, log = start(**{"url": NOWHERE, setting: wrong}).ended()
 
-    assert code == 1
+    assert code == 2
     assert setting in log
     assert "Traceback" not in log
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from litestar.testing import TestClient
 from litestar.types import ASGIApp
 
-from ops_pipeline import database
 from ops_pipeline.audit import filters
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import partitions
+from ops_pipeline.partitions.premake import premake_days
+from ops_pipeline.postgres.connection import Connection, connect
+from tests.named import named
 
 Client = TestClient[ASGIApp]
 Headers = dict[str, str]
@@ -81,7 +81,7 @@ def test_an_event_that_was_there_at_the_start_is_met_exactly_once_while_others_a
     stop = threading.Event()
 
     def write() -> None:
-        with database.connect(url, "writer") as writer:
+        with connect(url, "writer") as writer:
             while not stop.is_set():
                 # Before, among and after the events that are there, and at their very moments.
                 writer.execute(
@@ -275,7 +275,7 @@ def test_a_page_may_end_at_either_end_of_the_calendar(
 
 def test_a_page_opens_only_the_days_it_needs(connection: Connection) -> None:
     today = datetime.now(UTC).date()
-    partitions.ensure_days(connection, "public.audit_logs", today - timedelta(days=30), today)
+    premake_days(connection, named(connection, "public.audit_logs"), today - timedelta(days=30), today)
     connection.execute(
         "INSERT INTO audit_logs (event_type, created_at)"
         " SELECT 'made', now() - number * interval '10 min' FROM generate_series(1, 4000) number"

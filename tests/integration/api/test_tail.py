@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ops_pipeline import database
-from ops_pipeline.database import Connection
+from ops_pipeline.postgres.connection import Connection, connect
 from tests.integration.api.serving import serving
 
 Headers = dict[str, str]
@@ -86,7 +85,7 @@ def tail(base: str, admin: Headers) -> Iterator[Tail]:
 def test_an_event_that_a_slow_transaction_commits_late_is_not_missed(
     url: str, tail: Tail, connection: Connection
 ) -> None:
-    with database.connect(url, "slow") as slow, slow.transaction():
+    with connect(url, "slow") as slow, slow.transaction():
         slow.execute(INSERT, ["made", "slow, before", "2026-03-01"])
         stream = tail.open()
         slow.execute(INSERT, ["made", "slow, after", "2026-03-02"])
@@ -102,7 +101,7 @@ def test_a_stream_goes_on_behind_any_event_without_missing_or_repeating_one(
     url: str, tail: Tail, connection: Connection
 ) -> None:
     stream = tail.open()
-    with database.connect(url, "slow") as slow, slow.transaction():
+    with connect(url, "slow") as slow, slow.transaction():
         slow.execute(INSERT, ["made", "slow", "2026-03-01"])
         with connection.transaction():
             for number in range(5):

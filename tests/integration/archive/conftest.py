@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline.database import Connection
+from ops_pipeline.postgres.connection import Connection
 
 EVENTS = """
 CREATE TABLE events (

@@ -8,8 +8,8 @@ import signal
 import sys
 from itertools import count
 
-from ops_pipeline.database import connect
-from ops_pipeline.maintenance.archive.folder import Folder
+from ops_pipeline.postgres.connection import connect
+from ops_pipeline.storage.filesystem import Folder
 from tests.integration.archive.removal import remove
 
 url, folder = sys.argv[1:]

@@ -5,23 +5,27 @@ from pathlib import Path
 
 from psycopg import sql as compose
 
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import catalog
-from ops_pipeline.maintenance.archive import columns, location
-from ops_pipeline.maintenance.archive.archive import Archive
-from ops_pipeline.maintenance.archive.part import Part, Source
-from ops_pipeline.maintenance.archive.worker import Worker
+from ops_pipeline.archive import columns
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.arrow_session import ArrowSession
+from ops_pipeline.archive.files import ArchivedTable, ArchiveFile
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.storage import location
+from tests.named import named
 
 POLICY = "app/retention/events"
 
 
-def source(connection: Connection, table: str = "events", day_column: str | None = "at") -> Source:
+def source(connection: Connection, table: str = "events", day_column: str | None = "at") -> ArchivedTable:
     """What is archived: rows of that table."""
-    relation = catalog.relation(connection, table)
-    return Source(POLICY, 7, relation.schema, relation.name, columns.of(connection, relation.oid), day_column)
+    relation = named(connection, table)
+    return ArchivedTable(
+        POLICY, 7, relation.schema, relation.name, columns.of(connection, relation.oid), day_column,
+        keys=columns.keys(connection, relation.oid),
+    )  # fmt: skip
 
 
-def deletion(given: Source, condition: str = "true") -> compose.Composable:
+def deletion(given: ArchivedTable, condition: str = "true") -> compose.Composable:
     """The DELETE of the rows that the condition takes, answering with them."""
     return compose.SQL("DELETE FROM {} AS doomed WHERE {} RETURNING {}").format(
         compose.Identifier(given.table_schema, given.table_name),
@@ -39,11 +43,11 @@ def remove(
     day_column: str | None = "at",
     condition: str = "true",
     step: Callable[[str], None] = lambda _: None,
-) -> list[Part]:
+) -> list[ArchiveFile]:
     """Deletes and archives; `step` is told what has just been done."""
     given = source(connection, table, day_column)
     archive = Archive(location.storage(str(folder)), connection)
-    with Worker(url, POLICY, "test worker") as worker:
+    with ArrowSession(url, POLICY, "test worker") as worker:
         step("locked")
         archive.reconcile(connection, POLICY, given.table_schema, given.table_name)
         step("reconciled")

@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.archive import worker, writer
-from ops_pipeline.maintenance.archive.archive import Archive
-from ops_pipeline.maintenance.archive.folder import Folder
-from ops_pipeline.maintenance.archive.parquet import Encoder
-from ops_pipeline.maintenance.archive.part import folder as folder_of
-from ops_pipeline.maintenance.archive.storage import StorageError
-from ops_pipeline.maintenance.archive.worker import Worker, WorkerBusyError
-from ops_pipeline.maintenance.archive.writer import ArchiveError
+from ops_pipeline.archive import arrow_session, write
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.arrow_session import ArrowSession, ArrowSessionBusyError
+from ops_pipeline.archive.files import folder as folder_of
+from ops_pipeline.archive.parquet import Encoder
+from ops_pipeline.archive.write import ArchiveError
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.storage.filesystem import Folder
+from ops_pipeline.storage.storage import StorageError
 from tests.integration.archive.removal import POLICY, deletion, remove, source
 
 
@@ -46,6 +46,51 @@ def test_duckdb_reads_the_folder_without_us(url: str, events: Connection, folder
         ("2026-03-04", 240, True),
         ("2026-03-05", 40, True),
     ]
+
+
+def test_an_unfinished_file_is_not_in_what_readers_take(url: str, events: Connection, folder: Path) -> None:
+    seen: dict[str, int] = {}
+
+    def look(done: str) -> None:
+        with duckdb.connect() as reader:
+            found = reader.execute("SELECT count(*) FROM glob(?)", [f"{folder}/**/*.parquet"]).fetchone()
+        seen[done] = found[0] if found else 0
+        if done in {"written", "noted", "committed"}:
+            assert len(list(folder.rglob("*.unfinished"))) == 5, "the files are there, and not yet rows"
+
+    remove(url, events, folder, step=look)
+
+    assert seen == {"locked": 0, "reconciled": 0, "written": 0, "noted": 0, "committed": 0, "published": 5}
+
+
+def test_a_reader_who_looks_for_one_value_reads_little(
+    url: str, connection: Connection, folder: Path
+) -> None:
+    connection.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
+    connection.execute(
+        "CREATE TABLE events (id bigint PRIMARY KEY, at timestamptz NOT NULL, what text, session uuid,"
+        " customer bigint REFERENCES users, fine boolean UNIQUE)"
+    )
+    connection.execute(
+        "INSERT INTO events SELECT n, '2026-03-01', 'event ' || n, gen_random_uuid() "
+        "FROM generate_series(1, 50000) n"
+    )
+
+    remove(url, connection, folder)
+
+    (file,) = folder.rglob("*.parquet")
+    assert [group.num_rows for group in _groups(file)] == [20_000, 20_000, 10_000]
+    for group in _groups(file):
+        columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
+        assert all(column.has_column_index and column.has_offset_index for column in columns.values())
+        assert all(columns[name].statistics.has_min_max for name in ("id", "at", "what", "session"))
+    asked = (
+        "SELECT path_in_schema, bloom_filter_length FROM parquet_metadata(?) WHERE bloom_filter_offset > 0"
+    )
+    with duckdb.connect() as reader:
+        filtered = reader.execute(asked, [f"{file}"]).fetchall()
+    assert {name for name, _ in filtered} == {"id", "session", "customer"}
+    assert max(size for _, size in filtered) < 40_000, "as large as a row group needs, not as a table"
 
 
 def test_each_part_has_a_row_and_a_file_that_say_the_same(url: str, events: Connection, folder: Path) -> None:
@@ -109,14 +154,20 @@ def test_a_table_whose_name_is_a_path_stays_within_the_archive() -> None:
     names = {name: folder_of("public", name) for name in ("..", "../../etc", ".hidden", "a/b", "%2E", "ok")}
 
     assert names == {
-        "..": "%2E.",
-        "../../etc": "%2E.%2F..%2Fetc",
+        "..": "%2E%2E",
+        "../../etc": "%2E%2E%2F%2E%2E%2Fetc",
         ".hidden": "%2Ehidden",
         "a/b": "a%2Fb",
         "%2E": "%252E",
         "ok": "ok",
     }
     assert folder_of("app", "ok") == "app.ok"
+
+
+def test_no_two_tables_share_a_folder() -> None:
+    tables = [("public", "a.b"), ("a", "b"), ("a", "b.c"), ("a.b", "c"), ("public", "a%2Eb")]
+
+    assert len({folder_of(*table) for table in tables}) == len(tables)
 
 
 class FlippedByte(Folder):
@@ -146,7 +197,7 @@ def test_a_faulty_disk_deletes_nothing(
     given = source(events)
     archive = Archive(storage(str(folder)), events)
 
-    with Worker(url, POLICY, "test") as session:
+    with ArrowSession(url, POLICY, "test") as session:
         with (
             pytest.raises(ArchiveError, match=f"{said}.*Nothing has been deleted"),
             session.transaction(),
@@ -197,7 +248,7 @@ def test_many_days_at_once_stay_within_memory(
         [],
     )
     for name in ("ROW_GROUP_BYTES", "PART_BYTES", "OPEN_BYTES", "CLOSING_BYTES"):
-        monkeypatch.setattr(writer, name, getattr(writer, name) // 64)
+        monkeypatch.setattr(write, name, getattr(write, name) // 64)
 
     parts = remove(url, connection, folder)
 
@@ -210,12 +261,17 @@ def test_many_days_at_once_stay_within_memory(
 def test_two_workers_of_one_policy_do_not_meet(
     url: str, events: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "WAIT_FOR_PREDECESSOR", "100ms")
+    monkeypatch.setattr(arrow_session, "WAIT_FOR_PREDECESSOR", "100ms")
 
-    with Worker(url, POLICY, "first"), pytest.raises(WorkerBusyError, match="earlier session"):
-        Worker(url, POLICY, "second")
-    with Worker(url, POLICY, "third"), Worker(url, "app/retention/other", "fourth"):
+    with ArrowSession(url, POLICY, "first"), pytest.raises(ArrowSessionBusyError, match="earlier session"):
+        ArrowSession(url, POLICY, "second")
+    with ArrowSession(url, POLICY, "third"), ArrowSession(url, "app/retention/other", "fourth"):
         pass
+
+
+def _groups(file: Path) -> list[pq.RowGroupMetaData]:
+    metadata = pq.read_metadata(file)
+    return [metadata.row_group(number) for number in range(metadata.num_row_groups)]
 
 
 def _rows(folder: Path) -> list[tuple[object, ...]]:

@@ -13,11 +13,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.archive import location
-from ops_pipeline.maintenance.archive.archive import Archive
-from ops_pipeline.maintenance.archive.worker import CommitUnknownError, Worker
-from ops_pipeline.maintenance.archive.writer import ArchiveError
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
+from ops_pipeline.archive.files import temporary_prefix
+from ops_pipeline.archive.write import ArchiveError
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.storage import location
 from tests.integration.archive.removal import POLICY, deletion, remove, source
 
 NEVER = 10_000
@@ -62,7 +63,7 @@ def test_a_commit_whose_answer_is_lost_is_told_apart_by_the_next_run(
 ) -> None:
     given = source(events)
     archive = Archive(location.storage(str(folder)), events)
-    session = Worker(url, POLICY, "test")
+    session = ArrowSession(url, POLICY, "test")
     with pytest.raises(CommitUnknownError), session.transaction():  # noqa: PT012 - its end is what raises
         with session.query(deletion(given)) as reader:
             parts = archive.write(reader, given)
@@ -70,7 +71,7 @@ def test_a_commit_whose_answer_is_lost_is_told_apart_by_the_next_run(
         events.execute("SELECT pg_terminate_backend(%s)", [session.pid])
     session.close()
 
-    with Worker(url, POLICY, "next"):
+    with ArrowSession(url, POLICY, "next"):
         left = archive.reconcile(events, POLICY, "public", "events")
 
     assert (left.published, left.deleted) == (0, len(parts))
@@ -83,16 +84,16 @@ def test_an_interrupt_right_after_the_commit_deletes_no_file(
 ) -> None:
     given = source(events)
     archive = Archive(location.storage(str(folder)), events)
-    execute = Worker.execute
+    execute = ArrowSession.execute
 
-    def interrupted(self: Worker, statement: str) -> int:
+    def interrupted(self: ArrowSession, statement: str) -> int:
         touched = execute(self, statement)
         if statement == "COMMIT":
             raise KeyboardInterrupt
         return touched
 
-    monkeypatch.setattr(Worker, "execute", interrupted)
-    with Worker(url, POLICY, "test") as session:
+    monkeypatch.setattr(ArrowSession, "execute", interrupted)
+    with ArrowSession(url, POLICY, "test") as session:
         with pytest.raises(KeyboardInterrupt), session.transaction():  # noqa: PT012 - its end is what raises
             with session.query(deletion(given)) as reader:
                 parts = archive.write(reader, given)
@@ -108,7 +109,7 @@ def test_a_storage_that_fails_after_the_commit_loses_nothing(
     url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr("ops_pipeline.maintenance.archive.folder.Path.replace", _no_permission)
+        broken.setattr("ops_pipeline.storage.filesystem.Path.replace", _no_permission)
         with pytest.raises(ArchiveError, match=r"Permission denied.*are safe in the archive"):
             remove(url, events, folder)
     assert scalar(events, "SELECT count(*) FROM events") == 0
@@ -132,8 +133,32 @@ def test_a_committed_file_that_vanished_is_missed_loudly(url: str, events: Conne
     assert scalar(events, "SELECT count(*) FROM events") == 760
 
 
-def test_unfinished_files_of_others_are_left_alone(url: str, events: Connection, folder: Path) -> None:
-    theirs = folder / "events" / "day=2026-03-01" / ".0123456789ab-part-7-1-aaaaaaaa.parquet"
+@pytest.mark.parametrize("ending", [".unfinished", ".parquet"])
+def test_what_a_killed_run_of_an_earlier_version_left_is_cleaned_up(
+    url: str, events: Connection, folder: Path, ending: str
+) -> None:
+    """Unfinished files ended with .parquet once."""
+    prefix = temporary_prefix(str(scalar(events, "SELECT id FROM ops.archive_origin")), POLICY)
+    (part, *_) = remove(url, events, folder, condition="doomed.id <= 240")
+    unpublished = f"{part.path.rpartition('/')[0]}/{prefix}part-7-1-aaaaaaaa{ending}"
+    (folder / part.path).rename(folder / unpublished)
+    events.execute("UPDATE ops.archives SET stored_at = NULL, temporary_path = %s", [unpublished])
+    uncommitted = folder / "events" / "day=2026-03-02" / f"{prefix}part-7-2-bbbbbbbb{ending}"
+    uncommitted.parent.mkdir(parents=True)
+    uncommitted.write_bytes(b"rows that are still in the table")
+
+    remove(url, events, folder)
+
+    assert not uncommitted.exists()
+    assert (folder / part.path).exists()
+    _each_once(events, folder)
+
+
+@pytest.mark.parametrize("ending", [".unfinished", ".parquet"])
+def test_unfinished_files_of_others_are_left_alone(
+    url: str, events: Connection, folder: Path, ending: str
+) -> None:
+    theirs = folder / "events" / "day=2026-03-01" / f".0123456789ab-part-7-1-aaaaaaaa{ending}"
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"another database's, or another policy's, at work")
 

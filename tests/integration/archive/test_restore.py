@@ -10,13 +10,14 @@ import pyarrow as pa
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import holds
-from ops_pipeline.maintenance.archive import location, staging
-from ops_pipeline.maintenance.archive.archive import Archive
-from ops_pipeline.maintenance.archive.restore import Restored, restore
-from ops_pipeline.maintenance.archive.staging import DamagedError
-from ops_pipeline.maintenance.archive.target import RestoreRefusedError
+from ops_pipeline.archive import staging
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.restore import Restored, restore
+from ops_pipeline.archive.staging import DamagedError
+from ops_pipeline.archive.target import RestoreRefusedError
+from ops_pipeline.holds import holds
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.storage import location
 from tests.integration.archive.removal import remove
 
 
@@ -174,7 +175,7 @@ def test_a_damaged_file_restores_nothing(url: str, events: Connection, folder: P
     content[100] ^= 1
     broken.write_bytes(content)
 
-    with pytest.raises(DamagedError, match=f"{broken.name}.*not what was written"):
+    with pytest.raises(DamagedError, match=f"{broken.name}.*does not agree with ops.archives"):
         _restore(events, folder)
 
     assert scalar(events, "SELECT count(*) FROM events") == 0

@@ -8,10 +8,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.archive import bucket, location
-from ops_pipeline.maintenance.archive.storage import Storage, StorageError, StorageUrlError
-from ops_pipeline.maintenance.archive.writer import ArchiveError
+from ops_pipeline.archive.write import ArchiveError
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.storage import location
+from ops_pipeline.storage.storage import Storage, StorageError, StorageUrlError
 from tests.integration.archive.removal import remove
 
 
@@ -75,10 +75,24 @@ def test_rows_go_to_a_bucket(url: str, events: Connection, bucket_url: str) -> N
     assert "secret" not in kept.name
 
 
+def test_an_unfinished_object_is_not_in_what_readers_take(
+    url: str, events: Connection, bucket_url: str
+) -> None:
+    kept = location.storage(bucket_url)
+    seen: dict[str, int] = {}
+
+    def look(done: str) -> None:
+        seen[done] = sum(each.path.endswith(".parquet") for each in kept.files(""))
+
+    remove(url, events, bucket_url, step=look)
+
+    assert (seen["written"], seen["committed"], seen["published"]) == (0, 0, 5)
+
+
 def test_a_bucket_out_of_reach_deletes_nothing(
     url: str, events: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bucket, "ATTEMPTS", 1)
+    monkeypatch.setattr(s3, "ATTEMPTS", 1)
     nowhere = "s3://me:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
 
     with pytest.raises(

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from psycopg import sql as compose
 
-from ops_pipeline import embedded
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance.archive import location
-from ops_pipeline.maintenance.archive.archive import Archive
-from ops_pipeline.maintenance.archive.restore import restore
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.restore import restore
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.storage import location
 from tests.integration.archive.removal import remove
-from tests.integration.archive.things import EVERY_SPECIAL, ROWS, TYPES
+from tests.integration.archive.sample import EVERY_SPECIAL, ROWS, TYPES
 
 
 @pytest.fixture(scope="module")

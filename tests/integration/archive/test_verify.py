@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.archive import location
-from ops_pipeline.maintenance.archive.archive import Archive
-from ops_pipeline.maintenance.archive.verify import Verified, verify
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.verify import Verified, verify
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.storage import location
 from tests.integration.archive.removal import remove
 
 
@@ -40,9 +40,9 @@ def test_each_problem_is_named(url: str, events: Connection, folder: Path) -> No
     assert len(verified.problems) == 5, said
     for path, what in (
         (missing, "is missing from"),
-        (altered, "is not what was written"),
-        (shortened, "is not what was written"),
-        (extra, "is not noted in ops.archives"),
+        (altered, "does not agree with ops.archives: its SHA-256 is another"),
+        (shortened, f"bytes, recorded are {shortened.stat().st_size + 1:,}, its SHA-256 is another"),
+        (extra, "is not recorded in ops.archives"),
         (undescribed.with_name(f"_{undescribed.stem}.json"), "is missing from"),
     ):
         assert any(path.name in line and what in line for line in verified.problems), (path.name, said)
@@ -51,6 +51,22 @@ def test_each_problem_is_named(url: str, events: Connection, folder: Path) -> No
     }
     assert damaged == {each.relative_to(folder).as_posix() for each in (missing, altered, shortened)}
     assert scalar(events, "SELECT status FROM audit_logs WHERE action = 'archive.verified'") == "failure"
+
+
+def test_a_forged_file_with_a_forged_checksum_has_to_have_its_rows_as_well(
+    url: str, events: Connection, folder: Path
+) -> None:
+    (first, *_, last) = sorted(remove(url, events, folder), key=lambda part: part.path)
+    forged = (folder / last.path).read_bytes()
+    (folder / first.path).write_bytes(forged)
+    events.execute(
+        "UPDATE ops.archives SET bytes = %s, sha256 = %s WHERE path = %s",
+        [len(forged), last.sha256, first.path],
+    )
+
+    (problem,) = _verify(events, folder).problems
+
+    assert "does not agree with ops.archives: it has 40 rows, recorded are 240" in problem
 
 
 def test_a_sample_reads_so_many_files(url: str, events: Connection, folder: Path) -> None:

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection
 
-Read = Callable[..., policy.Database]
+Read = Callable[..., Database]
 
 
 def an_hour_later(connection: Connection) -> None:
@@ -19,19 +20,19 @@ def an_hour_later(connection: Connection) -> None:
 
 
 @pytest.fixture
-def patient(orphans: policy.Orphans) -> policy.Orphans:
+def patient(orphans: Orphans) -> Orphans:
     """The same policy with its usual grace of an hour."""
-    return replace(orphans, grace=timedelta(hours=1))
+    return replace(orphans, grace_period=timedelta(hours=1))
 
 
 @pytest.fixture
-def rules(read: Read) -> Callable[[str], list[policy.Orphans]]:
+def rules(read: Read) -> Callable[[str], list[Orphans]]:
     """Orphans policies from text, whose guard lets everything go."""
 
-    def load(text: str) -> list[policy.Orphans]:
+    def load(text: str) -> list[Orphans]:
         database = read(
             "version: 1\ndatabases: {app: {url: x, guard: {max_fraction: 1}, orphans: [" + text + "]}}"
         )
-        return [rule for rule in database.policies if isinstance(rule, policy.Orphans)]
+        return [rule for rule in database.policies if isinstance(rule, Orphans)]
 
     return load

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline import cli, policy
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance.partitions import locks
-from ops_pipeline.maintenance.perform import perform
+from ops_pipeline import cli
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.postgres import locks
+from ops_pipeline.postgres.connection import Connection, connect, scalar
 
 POLICIES = """
 version: 1
@@ -19,9 +20,10 @@ databases:
   app:
     url: ${OPS_DATABASE_URL}
     guard: {max_fraction: 1}
-    orphans: [{table: memories, column: session_id, references: sessions.id, grace: 0 seconds, track: TRACK}]
+    orphans:
+      - {table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds, track: TRACK}
 """
-POLICY = "app/orphans/memories"
+POLICY = "app/orphans/memories.session_id"
 OURS = "SELECT count(*) FROM pg_trigger WHERE tgfoid = 'ops.note_deleted_parents'::regproc"
 Opsctl = Callable[..., tuple[int, str, str]]
 
@@ -105,9 +107,9 @@ def test_triggers_are_installed_listed_and_removed(
 
 
 def test_a_run_installs_no_trigger_and_sweeps(
-    opsctl: Opsctl, application: Connection, orphans: policy.Orphans
+    opsctl: Opsctl, application: Connection, orphans: Orphans
 ) -> None:
-    result = perform(application, replace(orphans, track=True))
+    result = carry_out(application, replace(orphans, track=True))
 
     assert (result.outcome, result.details["source"]) == ("done", "sweep")
     assert f"opsctl track install {POLICY}" in result.details["source_reason"]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.postgres.connection import Connection, scalar
 
 WORKER = Path(__file__).with_name("worker.py")
 KEPT = "SELECT md5(string_agg(m.id::text, ',' ORDER BY m.id)) FROM memories m"
@@ -21,7 +21,7 @@ KEPT = "SELECT md5(string_agg(m.id::text, ',' ORDER BY m.id)) FROM memories m"
     "kills", [pytest.param(3, id="small"), pytest.param(40, id="full", marks=pytest.mark.prove)]
 )
 def test_a_killed_sweep_loses_no_child_of_a_parent(
-    application: Connection, orphans: policy.Orphans, url: str, kills: int
+    application: Connection, orphans: Orphans, url: str, kills: int
 ) -> None:
     application.execute("CREATE INDEX ON memories (session_id)")
     application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions")
@@ -42,7 +42,7 @@ def test_a_killed_sweep_loses_no_child_of_a_parent(
         if not _free(application):
             pytest.fail("the killed worker's session did not end")
 
-    result = perform(application, replace(orphans, guard=replace(orphans.guard, max_fraction=1.0)))
+    result = carry_out(application, replace(orphans, guard=replace(orphans.guard, max_fraction=1.0)))
 
     assert (result.outcome, result.left) == ("done", 0)
     assert scalar(application, KEPT) == live

@@ -6,12 +6,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance import holds
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.orphans import triggers
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.planned import plan_one
+from ops_pipeline.maintenance.orphans.plan import plan_orphans
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.plan import Planning
+from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
 
 FILL = """
@@ -42,7 +43,7 @@ def _archived(folder: Path) -> list[str]:
 @pytest.mark.parametrize(("source", "indexed"), [("sweep", True), ("sweep", False), ("record", True)])
 def test_what_is_archived_is_what_was_deleted_and_what_is_held_stays(
     application: Connection,
-    rules: Callable[[str], list[policy.Orphans]],
+    rules: Callable[[str], list[Orphans]],
     tmp_path: Path,
     small_batches: None,
     source: str,
@@ -50,8 +51,8 @@ def test_what_is_archived_is_what_was_deleted_and_what_is_held_stays(
 ) -> None:
     track = str(source == "record").lower()
     (rule,) = rules(
-        "{table: memories, column: session_id, references: sessions.id, grace: 0 seconds, archive: true,"
-        f" track: {track}}}"
+        "{table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds,"
+        f" archive: true, track: {track}}}"
     )
     settings = Settings().model_copy(update={"archive_url": str(tmp_path / "archive")})
     application.execute(FILL)
@@ -60,12 +61,12 @@ def test_what_is_archived_is_what_was_deleted_and_what_is_held_stays(
     if source == "record":
         application.execute(PARENTS)
         triggers.install(application, rule, by="test")
-        assert perform(application, rule, settings=settings).removed == 0
+        assert carry_out(application, rule, settings=settings).removed == 0
         application.execute("DELETE FROM sessions WHERE note = 'gone'")
     holds.add(application, "memories", "content = evidence", reason="a lawsuit", owner="legal", by="test")
     doomed, before = _ids(application, "content = 'any'"), _ids(application)
 
-    result = perform(application, rule, settings=settings)
+    result = carry_out(application, rule, settings=settings)
 
     assert (result.outcome, result.removed, result.archived, result.left) == ("done", 630, 630, 0)
     assert result.details["source"] == source
@@ -75,16 +76,14 @@ def test_what_is_archived_is_what_was_deleted_and_what_is_held_stays(
     assert set(archived) == doomed == before - _ids(application)
 
 
-def test_a_released_orphan_goes_and_the_plan_tells_both(
-    application: Connection, orphans: policy.Orphans
-) -> None:
+def test_a_released_orphan_goes_and_the_plan_tells_both(application: Connection, orphans: Orphans) -> None:
     application.execute(FILL)
     held = holds.add(application, "memories", "content = evidence", reason="x", owner="legal", by="test")
-    planned = plan_one(application, orphans, limit_seconds=60)
-    assert (planned.eligible, planned.held) == (630, 70)
-    assert perform(application, orphans).removed == 630
+    planned = plan_orphans(Planning(application, 60), orphans)
+    assert (planned.rows.eligible, planned.rows.held) == (630, 70)
+    assert carry_out(application, orphans).removed == 630
 
     holds.release(application, held.id, by="test")
 
-    assert perform(application, orphans).removed == 70
+    assert carry_out(application, orphans).removed == 70
     assert scalar(application, "SELECT count(*) FROM memories") == 6000

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance.orphans import marking, triggers
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.planned import plan_one
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.orphans import mark, triggers
+from ops_pipeline.maintenance.orphans.plan import plan_orphans
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.plan import Planning
+from ops_pipeline.postgres.connection import Connection
 
-Rules = Callable[[str], list[policy.Orphans]]
+Rules = Callable[[str], list[Orphans]]
 Key = tuple[int | None, str | None]
 
 TABLES = """
@@ -68,7 +69,7 @@ def _ids(connection: Connection, table: str) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("indexed", "hashed"), [(True, marking.HASHED_PARENTS), (False, marking.HASHED_PARENTS), (False, 0)]
+    ("indexed", "hashed"), [(True, mark.HASHED_PARENTS), (False, mark.HASHED_PARENTS), (False, 0)]
 )
 @QUIETLY
 @given(rows=ROWS, nulls_go=st.booleans())
@@ -82,24 +83,26 @@ def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_night(
     rows: Rows,
     nulls_go: bool,
 ) -> None:
-    monkeypatch.setattr(marking, "HASHED_PARENTS", hashed)
+    monkeypatch.setattr(mark, "HASHED_PARENTS", hashed)
     rows.write(connection, indexed=indexed)
     of_c, of_b = (
-        "{table: c, column: b, references: B.id, grace: 0 seconds}",
-        "{table: B, columns: [tenant, ref], references: 'a(tenant, Ref)', grace: 0 seconds,"
+        "{table: c, column: b, references: B.id, grace_period: 0 seconds}",
+        "{table: B, columns: [tenant, ref], references: 'a(tenant, Ref)', grace_period: 0 seconds,"
         f" null_is_orphan: {str(nulls_go).lower()}}}",
     )
     b, c = rows.kept(nulls_go=nulls_go)
     night = rules(f"{of_c}, {of_b}")
-    planned = plan_one(connection, night[0], limit_seconds=60)
+    planned = plan_orphans(Planning(connection, 60), night[0])
 
-    results = [perform(connection, rule) for rule in night]
+    results = [carry_out(connection, rule) for rule in night]
 
-    assert [rule.table for rule in night] == ["B", "c"], "the parents come first, however they are written"
+    assert [rule.table.name for rule in night] == ["B", "c"], (
+        "the parents come first, however they are written"
+    )
     assert (_ids(connection, "B"), _ids(connection, "c")) == (b, c)
     assert [result.removed for result in results] == [len(rows.b) - len(b), len(rows.c) - len(c)]
     assert [result.left for result in results] == [0, 0]
-    assert planned.eligible == results[0].removed, "the plan is what was done"
+    assert planned.rows.eligible == results[0].removed, "the plan is what was done"
 
 
 @QUIETLY
@@ -109,10 +112,11 @@ def test_the_record_of_deleted_parents_ends_where_a_sweep_would(
 ) -> None:
     rows.write(connection, indexed=True)
     (rule,) = rules(
-        "{table: B, columns: [tenant, ref], references: 'a(tenant, Ref)', grace: 0 seconds, track: true}"
+        "{table: B, columns: [tenant, ref], references: 'a(tenant, Ref)', grace_period: 0 seconds,"
+        " track: true}"
     )
     triggers.install(connection, rule, by="test")
-    assert perform(connection, rule).details["source"] == "sweep", "a record begins with a sweep"
+    assert carry_out(connection, rule).details["source"] == "sweep", "a record begins with a sweep"
     gone = data.draw(st.sets(st.sampled_from(sorted(rows.a, key=str)))) if rows.a else set()
     moved = data.draw(st.sets(st.sampled_from(sorted(rows.a, key=str)))) - gone if rows.a else set()
     with connection.cursor() as cursor:
@@ -122,7 +126,7 @@ def test_the_record_of_deleted_parents_ends_where_a_sweep_would(
         cursor.executemany(moving, list(moved))
     rows.a -= gone | moved
 
-    result = perform(connection, rule)
+    result = carry_out(connection, rule)
 
     assert result.details["source"] == "record"
     assert _ids(connection, "B") == rows.kept(nulls_go=False)[0]

@@ -6,15 +6,17 @@ from typing import LiteralString
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import catalog
-from ops_pipeline.maintenance.plan import Unplanned, plan
-from ops_pipeline.maintenance.planned import plan_one
+from ops_pipeline.maintenance.kinds import plan
+from ops_pipeline.maintenance.orphans import problems
+from ops_pipeline.maintenance.orphans.plan import plan_orphans
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.plan import DeletePlan, Planning, Unplanned
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection
 
 POLICY = (
     "version: 1\ndatabases: {app: {url: x, orphans:"
-    " [{table: memories, column: session_id, references: parents.ref, grace: 0 seconds}]}}"
+    " [{table: memories, column: session_id, references: parents.ref, grace_period: 0 seconds}]}}"
 )
 
 
@@ -27,21 +29,21 @@ POLICY = (
     ],
 )
 def test_a_reference_that_no_index_leads_with_is_told_with_the_statement_that_mends_it(
-    application: Connection, orphans: policy.Orphans, made: LiteralString
+    application: Connection, orphans: Orphans, made: LiteralString
 ) -> None:
     application.execute(made or "SELECT")
 
-    (advice,) = plan_one(application, orphans, limit_seconds=60).advice
+    (advice,) = plan_orphans(Planning(application, 60), orphans).advice
 
     assert "no index of public.memories leads with session_id" in advice
     statement = advice.rsplit(": ", 1)[1]
     assert statement == 'CREATE INDEX CONCURRENTLY ON "public"."memories" ("session_id")'
     application.execute(compose.SQL(statement))
-    assert plan_one(application, orphans, limit_seconds=60).advice == ()
+    assert plan_orphans(Planning(application, 60), orphans).advice == ()
 
 
 def test_of_a_partitioned_child_each_partition_is_indexed_beside_the_work(
-    application: Connection, read: Callable[..., policy.Database]
+    application: Connection, read: Callable[..., Database]
 ) -> None:
     application.execute(
         "CREATE TABLE notes (day int, session_id uuid) PARTITION BY RANGE (day);"
@@ -54,7 +56,7 @@ def test_of_a_partitioned_child_each_partition_is_indexed_beside_the_work(
         " [{table: notes, column: session_id, references: sessions.id}]}}"
     )
 
-    (planned,) = plan(application, of)
+    (planned,) = plan(application, of.policies)
 
     assert not isinstance(planned, Unplanned)
     (advice,) = planned.advice
@@ -65,33 +67,34 @@ def test_of_a_partitioned_child_each_partition_is_indexed_beside_the_work(
     ]
     for each in statements:
         application.execute(compose.SQL(each))
-    assert next(plan(application, of)).advice == ()  # type: ignore[union-attr]
+    assert next(plan(application, of.policies)).advice == ()  # type: ignore[union-attr]
 
 
 def test_a_parent_without_an_index_is_refused_until_it_has_one(
-    application: Connection, read: Callable[..., policy.Database], monkeypatch: pytest.MonkeyPatch
+    application: Connection, read: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "SMALL_PARENT_BYTES", 8192)
+    monkeypatch.setattr(problems, "SMALL_PARENT_BYTES", 8192)
     application.execute("CREATE INDEX ON memories (session_id)")
     application.execute("CREATE TABLE parents AS SELECT id AS ref FROM sessions")
 
-    (refused,) = plan(application, read(POLICY))
+    (refused,) = plan(application, read(POLICY).policies)
 
     assert isinstance(refused, Unplanned)
     assert "no index of public.parents leads with ref" in refused.problem
     assert 'CREATE INDEX CONCURRENTLY ON "public"."parents" ("ref")' in refused.problem
     application.execute('CREATE INDEX CONCURRENTLY ON "public"."parents" ("ref")')
-    (planned,) = plan(application, read(POLICY))
-    assert (planned.eligible, isinstance(planned, Unplanned)) == (0, False)
+    (planned,) = plan(application, read(POLICY).policies)
+    assert isinstance(planned, DeletePlan)
+    assert planned.rows.eligible == 0
 
 
 def test_a_small_parent_without_an_index_is_read_for_each_window_and_told(
-    application: Connection, read: Callable[..., policy.Database]
+    application: Connection, read: Callable[..., Database]
 ) -> None:
     application.execute("CREATE INDEX ON memories (session_id)")
     application.execute("CREATE TABLE parents AS SELECT id AS ref FROM sessions LIMIT 10")
 
-    (planned,) = plan(application, read(POLICY))
+    (planned,) = plan(application, read(POLICY).policies)
 
     assert not isinstance(planned, Unplanned)
     assert ["no index of public.parents leads with ref" in each for each in planned.advice] == [True]

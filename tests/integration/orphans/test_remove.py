@@ -5,9 +5,10 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection, scalar
 from tests.integration.orphans.conftest import an_hour_later
 
 FILL = """
@@ -23,8 +24,8 @@ def memories(application: Connection) -> Connection:
     return application
 
 
-def test_orphans_go_and_a_null_reference_is_none(memories: Connection, orphans: policy.Orphans) -> None:
-    result = perform(memories, orphans)
+def test_orphans_go_and_a_null_reference_is_none(memories: Connection, orphans: Orphans) -> None:
+    result = carry_out(memories, orphans)
 
     assert (result.outcome, result.removed, result.left, result.examined) == ("done", 500, 0, 6570)
     assert scalar(memories, "SELECT count(*) FROM memories WHERE session_id IS NULL") == 70
@@ -32,38 +33,38 @@ def test_orphans_go_and_a_null_reference_is_none(memories: Connection, orphans: 
 
 
 def test_a_null_among_the_parents_protects_no_orphan(
-    memories: Connection, read: Callable[..., policy.Database]
+    memories: Connection, read: Callable[..., Database]
 ) -> None:
     # The trap of NOT IN: one NULL in the list, and nothing is ever removed.
     memories.execute("CREATE TABLE parents (ref uuid); INSERT INTO parents SELECT id FROM sessions")
     memories.execute("INSERT INTO parents VALUES (NULL)")
     rule = read(
         "version: 1\ndatabases: {app: {url: x, orphans:"
-        " [{table: memories, column: session_id, references: parents.ref, grace: 0 seconds}]}}"
+        " [{table: memories, column: session_id, references: parents.ref, grace_period: 0 seconds}]}}"
     ).policies[0]
 
-    assert perform(memories, rule).removed == 500
+    assert carry_out(memories, rule).removed == 500
 
 
 def test_a_stopped_sweep_goes_on_and_catches_what_came_behind_it(
-    memories: Connection, orphans: policy.Orphans, small_batches: None
+    memories: Connection, orphans: Orphans, small_batches: None
 ) -> None:
     batches = iter(range(1000))
-    first = perform(memories, orphans, stop=lambda: "asked to" if next(batches) == 5 else None)
+    first = carry_out(memories, orphans, stop=lambda: "asked to" if next(batches) == 5 else None)
     assert first.outcome == "stopped"
     memories.execute(
         "INSERT INTO memories VALUES ('00000000-0000-0000-0000-000000000001', gen_random_uuid())"
     )
 
-    rest = perform(memories, orphans)
+    rest = carry_out(memories, orphans)
 
     assert rest.outcome == "done"
     assert first.removed + rest.removed == 501
     assert rest.left == 0
 
 
-def test_a_locked_orphan_keeps_only_itself(memories: Connection, patient: policy.Orphans, url: str) -> None:
-    perform(memories, patient)
+def test_a_locked_orphan_keeps_only_itself(memories: Connection, patient: Orphans, url: str) -> None:
+    carry_out(memories, patient)
     an_hour_later(memories)
     with psycopg.connect(url) as other:
         other.execute(
@@ -71,6 +72,6 @@ def test_a_locked_orphan_keeps_only_itself(memories: Connection, patient: policy
             " (SELECT FROM sessions s WHERE s.id = m.session_id) LIMIT 1 FOR UPDATE"
         )
 
-        result = perform(memories, patient)
+        result = carry_out(memories, patient)
 
     assert (result.outcome, result.removed, result.left) == ("done", 499, 1)

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ops_pipeline.database import Connection
-from ops_pipeline.maintenance import catalog, partitions
-from ops_pipeline.maintenance.partitions import locks
+from ops_pipeline.partitions.premake import premake_days
+from ops_pipeline.postgres import locks
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
+from tests.named import named
 
 DAYS = """
 CREATE TABLE "Day's rows" (
@@ -28,17 +30,15 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def days(connection: Connection) -> Callable[..., catalog.Relation]:
+def days(connection: Connection) -> Callable[..., Relation]:
     """Makes the table with three days of ten rows each from FIRST on."""
 
-    def make(*, default: bool = True, days: int = 3, rows: int = 10) -> catalog.Relation:
+    def make(*, default: bool = True, days: int = 3, rows: int = 10) -> Relation:
         connection.execute(DAYS)
-        relation = catalog.relation(connection, "Day's rows")
+        relation = named(connection, "Day's rows")
         if default:
             connection.execute("""CREATE TABLE elsewhere PARTITION OF "Day's rows" DEFAULT""")
-        partitions.ensure_days(
-            connection, '"Day\'s rows"', FIRST.date(), (FIRST + timedelta(days=days - 1)).date()
-        )
+        premake_days(connection, relation, FIRST.date(), (FIRST + timedelta(days=days - 1)).date())
         connection.execute(
             """INSERT INTO "Day's rows" (created_at, note)
                SELECT %s + make_interval(days => day, secs => row), 'row'

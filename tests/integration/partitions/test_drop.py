@@ -9,21 +9,22 @@ import psycopg
 import pytest
 
 import sql
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance import catalog, partitions
-from ops_pipeline.maintenance.partitions import Partition, detach, drop, expired, pending
-from ops_pipeline.maintenance.partitions.partition import State, state
+from ops_pipeline.partitions import detach, drop, expired, pending
+from ops_pipeline.partitions.partition import Partition, State, state
+from ops_pipeline.postgres import locks
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.postgres.relation import Relation
 from tests.integration.partitions.conftest import FIRST
 
 NAME = '"Day\'s rows"'
 COUNT = f"SELECT count(*) FROM {NAME}"
 REMEMBERED = "SELECT count(*) FROM ops.detached_partitions"
-Days = Callable[..., catalog.Relation]
+Days = Callable[..., Relation]
 CUTOFF = FIRST + timedelta(days=1)
 both = pytest.mark.parametrize("default", [True, False], ids=["default", "no default"])
 
 
-def first_day(connection: Connection, relation: catalog.Relation) -> Partition:
+def first_day(connection: Connection, relation: Relation) -> Partition:
     (partition,) = expired.whole(connection, relation, "created_at", CUTOFF)
     return partition
 
@@ -117,7 +118,7 @@ def test_nobody_queues_behind_us_when_a_long_transaction_is_in_the_way(
     connection: Connection, url: str, days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relation = days()
-    monkeypatch.setattr(partitions.locks, "LONG_SECONDS", -1)
+    monkeypatch.setattr(locks, "LONG_SECONDS", -1)
     asked: list[object] = []
     monkeypatch.setattr(detach, "sql", _Watched(asked))
     with psycopg.connect(url) as other:
@@ -236,9 +237,9 @@ def test_a_day_that_is_held_is_kept(connection: Connection, days: Days, default:
     """Held from the beginning, or since the day was detached."""
     relation = days(default=default)
     partition = first_day(connection, relation)
-    answers = [number >= asked for number in range(1, 4)]
+    answers = ["a hold" if number >= asked else None for number in range(1, 4)]
 
-    kept = drop.remove(connection, relation, partition, is_held=lambda _: answers.pop(0))
+    kept = drop.remove(connection, relation, partition, keeps=lambda _: answers.pop(0))
 
     assert isinstance(kept, drop.Kept)
     assert "hold" in kept.reason

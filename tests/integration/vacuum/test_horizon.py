@@ -12,26 +12,28 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from ops_pipeline import embedded, policy
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.vacuum import horizon
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.postgres.relation import TableName
 from tests.integration.vacuum.conftest import Standby
 
 
 @pytest.fixture
-def items(everything: policy.Vacuum) -> policy.Vacuum:
-    return replace(everything, tables=("items",))
+def items(everything: Vacuum) -> Vacuum:
+    return replace(everything, tables=(TableName.parse("items"),))
 
 
-def test_a_transaction_held_open_is_named(application: Connection, vacuum: policy.Vacuum, url: str) -> None:
+def test_a_transaction_held_open_is_named(application: Connection, vacuum: Vacuum, url: str) -> None:
     with psycopg.connect(url, application_name="a report") as other:
         pid = other.info.backend_pid
         other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         other.execute("SELECT count(*) /* the books */ FROM memories")
         application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
 
-        blocked = perform(application, vacuum)
+        blocked = carry_out(application, vacuum)
 
     assert (blocked.outcome, blocked.left, blocked.dead_tuples_after) == ("stopped", 1, 3000)
     assert f"blocked by idle in transaction pid {pid} (user postgres, a report, " in blocked.stopped_reason
@@ -43,18 +45,18 @@ def test_a_transaction_held_open_is_named(application: Connection, vacuum: polic
     assert holder["remedy"] == f"SELECT pg_terminate_backend({pid})"
     (table,) = [each for each in blocked.details["tables"] if each["table"] == "public.sessions"]
     assert table["outcome"] == "blocked"
-    done = perform(application, vacuum)
+    done = carry_out(application, vacuum)
     assert (done.outcome, done.dead_tuples_after) == ("done", 0)
 
 
 def test_a_transaction_that_began_later_is_not_blamed(
-    application: Connection, vacuum: policy.Vacuum, url: str
+    application: Connection, vacuum: Vacuum, url: str
 ) -> None:
     application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
     with psycopg.connect(url) as other:
         other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1")
 
-        assert perform(application, vacuum).outcome == "done"
+        assert carry_out(application, vacuum).outcome == "done"
 
 
 def test_a_role_without_rights_still_learns_which_session_it_is(application: Connection, url: str) -> None:
@@ -69,11 +71,11 @@ def test_a_role_without_rights_still_learns_which_session_it_is(application: Con
         application.execute("RESET ROLE; DROP ROLE stranger")
 
 
-def test_a_prepared_transaction_is_named(on_primary: Connection, items: policy.Vacuum) -> None:
+def test_a_prepared_transaction_is_named(on_primary: Connection, items: Vacuum) -> None:
     on_primary.execute("BEGIN; INSERT INTO items VALUES (0); PREPARE TRANSACTION 'it''s left'")
     try:
         on_primary.execute("DELETE FROM items")
-        blocked = perform(on_primary, items)
+        blocked = carry_out(on_primary, items)
     finally:
         on_primary.execute("ROLLBACK PREPARED 'it''s left'")
 
@@ -83,7 +85,7 @@ def test_a_prepared_transaction_is_named(on_primary: Connection, items: policy.V
 
 
 def test_a_logical_slot_holds_back_the_system_tables_only(
-    on_primary: Connection, items: policy.Vacuum, primary: embedded.Server
+    on_primary: Connection, items: Vacuum, primary: embedded.Server
 ) -> None:
     on_primary.execute("SELECT pg_create_logical_replication_slot('left_behind', 'pgoutput')")
     try:
@@ -92,33 +94,34 @@ def test_a_logical_slot_holds_back_the_system_tables_only(
             "DO $$ BEGIN FOR n IN 1..200 LOOP"
             " EXECUTE 'CREATE TABLE t' || n || ' (a int); DROP TABLE t' || n; END LOOP; END $$"
         )
-        assert perform(on_primary, items).outcome == "done"
-        blocked = perform(on_primary, replace(items, tables=("pg_catalog.pg_attribute",)))
+        assert carry_out(on_primary, items).outcome == "done"
+        blocked = carry_out(on_primary, replace(items, tables=(TableName.parse("pg_catalog.pg_attribute"),)))
     finally:
         on_primary.execute("SELECT pg_drop_replication_slot('left_behind')")
 
     assert 'blocked by replication slot "left_behind"' in blocked.stopped_reason
-    assert perform(on_primary, replace(items, tables=("pg_catalog.pg_attribute",))).outcome == "done"
+    assert (
+        carry_out(on_primary, replace(items, tables=(TableName.parse("pg_catalog.pg_attribute"),))).outcome
+        == "done"
+    )
 
 
-def test_a_long_query_on_a_standby_is_named(
-    on_primary: Connection, items: policy.Vacuum, standby: Standby
-) -> None:
+def test_a_long_query_on_a_standby_is_named(on_primary: Connection, items: Vacuum, standby: Standby) -> None:
     held = "SELECT backend_xmin IS NOT NULL FROM pg_stat_replication"
     with standby("") as server, _reading(server, on_primary, held):
         on_primary.execute("DELETE FROM items")
-        blocked = perform(on_primary, items)
+        blocked = carry_out(on_primary, items)
 
     assert (blocked.outcome, blocked.dead_tuples_after) == ("stopped", 1000)
     (holder,) = blocked.details["blockers"]
     assert (holder["kind"], holder["name"]) == ("standby", "walreceiver")
     assert f"blocked by standby pid {holder['pid']} (user postgres" in blocked.stopped_reason
     assert holder["remedy"].startswith("end the long query on the standby")
-    assert perform(on_primary, items).outcome == "done"
+    assert carry_out(on_primary, items).outcome == "done"
 
 
 def test_a_standbys_slot_is_named_and_still_is_when_the_standby_is_gone(
-    on_primary: Connection, items: policy.Vacuum, standby: Standby
+    on_primary: Connection, items: Vacuum, standby: Standby
 ) -> None:
     on_primary.execute("SELECT pg_create_physical_replication_slot('standby_1', true)")
     held = "SELECT xmin IS NOT NULL FROM pg_replication_slots WHERE slot_name = 'standby_1'"
@@ -126,10 +129,10 @@ def test_a_standbys_slot_is_named_and_still_is_when_the_standby_is_gone(
         with standby("standby_1") as server:
             with suppress(psycopg.OperationalError), _reading(server, on_primary, held):
                 on_primary.execute("DELETE FROM items")
-                followed = perform(on_primary, items)
+                followed = carry_out(on_primary, items)
                 _kill(server)
             _until(on_primary, "SELECT NOT active FROM pg_replication_slots")
-            left_behind = perform(on_primary, items)
+            left_behind = carry_out(on_primary, items)
     finally:
         on_primary.execute("SELECT pg_drop_replication_slot('standby_1')")
 
@@ -140,7 +143,7 @@ def test_a_standbys_slot_is_named_and_still_is_when_the_standby_is_gone(
     assert first["remedy"].startswith("end the long query on the standby")
     assert second["remedy"].startswith("SELECT pg_drop_replication_slot('standby_1')")
     assert (followed.dead_tuples_after, left_behind.dead_tuples_after) == (1000, 1000)
-    assert perform(on_primary, items).outcome == "done"
+    assert carry_out(on_primary, items).outcome == "done"
 
 
 @contextmanager
@@ -167,13 +170,13 @@ def _until(primary: Connection, question: LiteralString) -> None:
 
 
 def test_a_lock_is_waited_for_at_the_end_and_its_holder_named(
-    application: Connection, vacuum: policy.Vacuum, url: str
+    application: Connection, vacuum: Vacuum, url: str
 ) -> None:
     application.execute("DELETE FROM sessions; SET lock_timeout = '50ms'")
     with connect(url, "somebody") as other, other.transaction():
         pid = other.info.backend_pid
         other.execute("LOCK TABLE sessions IN SHARE MODE")
 
-        result = perform(application, vacuum)
+        result = carry_out(application, vacuum)
 
     assert f"public.sessions: locked by pid {pid} (postgres, somebody)" in result.stopped_reason

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from ops_pipeline import database, policy
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance.perform import perform
+from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.vacuum import progress
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.progress import Estimate, Progress
+from ops_pipeline.postgres.connection import Connection, connect, scalar
 
 KEPT = "SELECT details -> 'progress' FROM ops.maintenance_runs WHERE outcome = 'running'"
 SCANNING = Progress("public.t", "scanning heap", 1000, 0, 0, 0, 1, 0)
 
 
 @pytest.fixture
-def slowly(application: Connection, vacuum: policy.Vacuum, monkeypatch: pytest.MonkeyPatch) -> policy.Vacuum:
+def slowly(application: Connection, vacuum: Vacuum, monkeypatch: pytest.MonkeyPatch) -> Vacuum:
     """A VACUUM of about two seconds that is asked often."""
     application.execute("DELETE FROM sessions; SET vacuum_cost_limit = 20")
     monkeypatch.setattr(progress, "ASK_SECONDS", 0.02)
@@ -27,7 +27,7 @@ def slowly(application: Connection, vacuum: policy.Vacuum, monkeypatch: pytest.M
 
 
 def test_phase_and_share_are_told_and_kept_with_the_run(
-    application: Connection, slowly: policy.Vacuum, url: str
+    application: Connection, slowly: Vacuum, url: str
 ) -> None:
     told: list[str] = []
     kept: list[dict[str, Any]] = []
@@ -38,7 +38,7 @@ def test_phase_and_share_are_told_and_kept_with_the_run(
             if "scanned" in line:
                 kept.append(scalar(reader, KEPT))
 
-        result = perform(application, slowly, report=report)
+        result = carry_out(application, slowly, report=report)
 
     shares = [
         int(match.group(1))
@@ -55,12 +55,12 @@ def test_phase_and_share_are_told_and_kept_with_the_run(
 
 
 def test_without_a_second_connection_the_work_is_done_and_says_so(
-    application: Connection, slowly: policy.Vacuum, monkeypatch: pytest.MonkeyPatch
+    application: Connection, slowly: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "url_of", lambda _: "postgresql://nobody@127.0.0.1:1/nowhere")
+    monkeypatch.setattr(progress, "url_of", lambda _: "postgresql://nobody@127.0.0.1:1/nowhere")
     told: list[str] = []
 
-    assert perform(application, slowly, report=told.append).outcome == "done"
+    assert carry_out(application, slowly, report=told.append).outcome == "done"
     assert any("how far VACUUM has come is not shown" in line for line in told)
 
 

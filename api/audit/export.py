@@ -1,0 +1,118 @@
+"""GET /api/admin/audit-logs/export: every event that matches, streamed as NDJSON or CSV."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from uuid import uuid4
+
+from litestar import get
+from litestar.di import NamedDependency, Provide
+from litestar.params import QueryParameter, SkipValidation
+from litestar.response import Stream
+
+import sql
+from api import openapi
+from api.audit.query import AuditQuery, read_query
+from api.audit.streaming import recorded, started
+from api.db.pool import Pool, Row
+from api.problems import AnyRequest
+from api.services import Injected
+from ops_pipeline.audit.cursor import Cursors
+from ops_pipeline.audit.filters import Question, question
+
+PLACED = ("line", "created_at", "id")
+ROWS_AT_ONCE = 2_000
+LIMITS = {"statement_timeout": "300s", "idle_timeout": "60s"}
+"""For the server to find the next rows, and for the client to take them. An export that is not read would
+keep VACUUM from removing what was deleted since it began."""
+
+Kind = Literal["ndjson", "csv"]
+MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
+HEADER = "id,event_type,user_id,resource_type,resource_id,action,details,ip_address,status,duration_ms,created_at,created_by"  # noqa: E501
+
+
+@get(
+    "/api/admin/audit-logs/export",
+    operation_id="exportAuditEvents",
+    summary="Every event that matches, as NDJSON or CSV",
+    description="Streamed, newest first, as of one moment. An export that fails breaks the connection off "
+    "(its chunked body has no end); to go on where it did, export with `cursors=true` and pass the last "
+    "line's `_cursor` as `after`.",
+    opt={"scope": "audit:export", "parameters": ("format", "after", "cursors")},
+    dependencies={"about": Provide(read_query)},
+    tags=["audit"],
+    security=openapi.KEY,
+    operation_class=openapi.also_as("text/csv"),
+    responses={
+        200: openapi.shown(str, "A line for each event", media_type="application/x-ndjson"),
+        **openapi.behind_key(),
+    },
+)
+async def export(
+    request: AnyRequest,
+    services: Injected,
+    about: SkipValidation[NamedDependency[AuditQuery]],
+    format: Annotated[Kind, QueryParameter()] = "ndjson",  # noqa: A002 - as the client calls it
+    after: Annotated[
+        str | None, QueryParameter(description="The `_cursor` of the last line received")
+    ] = None,
+    cursors: Annotated[bool, QueryParameter(description="Give each line a `_cursor` to go on from")] = False,
+) -> Stream:
+    """The events as a file. It begins when the first of them are there, so what fails before is a problem."""
+    going_on = await services.cursors.going_on(about, "after", after)
+    selection = question(f"export_{format}", going_on.filters, columns=PLACED if cursors else PLACED[:1])
+    exported = _Exported(going_on, format, await services.cursors.get() if cursors else None)
+    given: dict[str, object] = {**about.given, "format": format, "after": after, "export": uuid4().hex}
+    await services.read_trail.record(request, "audit.export.started", given, 0)
+
+    async def record_end() -> None:
+        await services.read_trail.record(request, "audit.export", given, exported.rows)
+
+    body = await started(recorded(_parts(services.export_pool, selection, exported), record_end))
+    name = f"audit-logs-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{format}"
+    return Stream(
+        body,
+        media_type=MEDIA_TYPES[format],
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@dataclass(slots=True)
+class _Exported:
+    """Makes bytes of rows and counts them."""
+
+    about: AuditQuery
+    kind: Kind
+    cursors: Cursors | None
+    rows: int = 0
+
+    def header(self) -> bytes:
+        if self.kind == "ndjson":
+            return b""
+        return f"{HEADER}{',_cursor' if self.cursors else ''}\r\n".encode()
+
+    def part(self, rows: list[Row]) -> bytes:
+        self.rows += len(rows)
+        end = "\n" if self.kind == "ndjson" else "\r\n"
+        cursors = self.cursors
+        lines = [row[0] if cursors is None else self._with_cursor(cursors, row) for row in rows]
+        return "".join([line + end for line in lines]).encode()
+
+    def _with_cursor(self, cursors: Cursors, row: Row) -> str:
+        line, created_at, event_id = row
+        cursor = cursors.write(self.about.position(created_at, event_id), self.about.question)
+        return f'{line[:-1]},"_cursor":"{cursor}"}}' if self.kind == "ndjson" else f"{line},{cursor}"
+
+
+async def _parts(pool: Pool, selection: Question, exported: _Exported) -> AsyncGenerator[bytes, None]:
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute(sql.get("postgres/snapshot"))
+        await connection.execute(sql.get("api/audit/limit_transaction"), LIMITS)
+        async with connection.cursor(name="export") as cursor:
+            await cursor.execute(selection.statement, selection.values)
+            rows = await cursor.fetchmany(ROWS_AT_ONCE)
+            yield exported.header() + exported.part(rows)
+            while len(rows) == ROWS_AT_ONCE:
+                rows = await cursor.fetchmany(ROWS_AT_ONCE)
+                yield exported.part(rows)

@@ -1,0 +1,93 @@
+"""Stores plain posts of one event, the most frequent request, without the framework around them."""
+
+from collections.abc import Iterable
+
+import msgspec
+from litestar import Request
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Receive, ReceiveMessage, Scope, Send
+
+from api.audit.body import MOST_BYTES
+from api.audit.ingest import IDEMPOTENCY_KEY, PATH, SCOPE, checked, store_one
+from api.auth.keys import bearer
+from api.problems import answer_to
+from api.services import Services
+from ops_pipeline.audit.event import AuditEvent, EventError
+
+PARTICULAR = (b"content-encoding", IDEMPOTENCY_KEY.lower().encode())
+
+
+class FastPath:
+    """An application that stores plain posts of one event by itself and hands all else to the framework.
+
+    Plain is a valid event, as JSON on one line and in one piece, with a key that was looked up a moment ago.
+    Nothing is refused here: what may be wrong goes on as it came, and the framework's route, which also
+    describes this one, says why. Its way around takes longer than storing the event. Whether a key or an
+    event is valid, and how it is stored, is the route's own code.
+    """
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._known_keys = services.known_keys
+        self._queue = services.audit_queue
+        self._details_max_bytes = services.settings.audit_details_max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP and scope["path"] == PATH and self._is_plain(scope):
+            message = await receive()
+            if (plain := self._plain_event(message)) is not None:
+                await self._store(*plain, scope, receive, send)
+                return
+            receive = _again(message, receive)
+        await self._app(scope, receive, send)
+
+    def _is_plain(self, scope: HTTPScope) -> bool:
+        key = _plain_key(scope["headers"]) if scope["method"] == "POST" else None
+        caller = self._known_keys.remembered(key) if key is not None else None
+        return caller is not None and caller.may(SCOPE)
+
+    def _plain_event(self, message: ReceiveMessage) -> tuple[bytes, AuditEvent] | None:
+        if message["type"] != "http.request" or message["more_body"] or len(message["body"]) > MOST_BYTES:
+            return None
+        body = message["body"].strip()
+        if not body.startswith(b"{") or b"\n" in body:
+            return None
+        try:
+            return body, checked(body, self._details_max_bytes)
+        except EventError:
+            return None
+
+    async def _store(
+        self, body: bytes, event: AuditEvent, scope: HTTPScope, receive: Receive, send: Send
+    ) -> None:
+        scope["path_template"] = PATH
+        try:
+            answer = msgspec.json.encode(await store_one(self._queue, body, event))
+        except Exception as error:  # answered as the framework would
+            await answer_to(error, Request(scope))(scope, receive, send)
+            return
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": 201, "headers": headers})
+        await send({"type": "http.response.body", "body": answer, "more_body": False})
+
+
+def _plain_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The key of a request with nothing particular about it."""
+    key = None
+    for name, value in headers:
+        if name == b"authorization":
+            if key is not None or (key := bearer(value.decode("latin-1"))) is None:
+                return None
+        elif name in PARTICULAR or (name == b"content-type" and value != b"application/json"):
+            return None
+    return key
+
+
+def _again(message: ReceiveMessage, receive: Receive) -> Receive:
+    """What receives that message first, and then what follows it."""
+    first = [message]
+
+    async def receive_again() -> ReceiveMessage:
+        return first.pop() if first else await receive()
+
+    return receive_again

@@ -1,0 +1,219 @@
+"""POST /api/audit-logs: stores one event, a batch, or a retry of either."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid5
+
+import msgspec
+from litestar import MediaType, Response, post
+
+import sql
+from api import openapi
+from api.audit.body import Json, events_of, inflated
+from api.audit.queue import AuditQueue
+from api.audit.store import Outcome, Refusal, UnavailableError, ValidatedEvent
+from api.auth.keys import Caller
+from api.problems import AnyRequest, FieldProblem, Problem, invalid, unavailable
+from api.services import Injected, Services
+from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent, EventError, decode
+
+MOST_ERRORS = 100
+"""How many reasons are listed when no event of a batch could be stored."""
+
+PATH = "/api/audit-logs"
+SCOPE = "audit:write"
+IDEMPOTENCY_KEY = "Idempotency-Key"
+LLM = "llm_request"
+
+Valid = tuple[int, Json, AuditEvent]
+"""A valid item of a batch: its index, what was sent, and what that says."""
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one item of a batch: its id, or why it was refused."""
+
+    index: int
+    id: UUID | None = None
+    error: FieldProblem | None = None
+
+
+class StoredOne(msgspec.Struct, frozen=True):
+    """One event was stored, or had been before."""
+
+    success: bool
+    id: UUID
+
+
+class StoredBatch(msgspec.Struct, frozen=True):
+    """A batch was stored, but for the items with an error; `success` says whether there are none."""
+
+    success: bool
+    results: list[Result]
+
+
+@post(
+    PATH,
+    operation_id="storeAuditEvents",
+    summary="Store one event, an array of events, or a line for each",
+    description="Answered after the commit. An event with an id is stored once, however often it is sent, "
+    "and so is what comes with an Idempotency-Key. In a batch a bad item is refused by itself.",
+    opt={"scope": SCOPE},
+    status_code=201,
+    tags=["audit"],
+    security=openapi.KEY,
+    operation_class=openapi.TakesEvents,
+    responses={
+        201: openapi.shown(StoredOne | StoredBatch, "Committed", {"success": True, "id": openapi.EVENT_ID}),
+        **openapi.behind_key(413, 415, 422),
+    },
+)
+async def store(request: AnyRequest, services: Injected) -> Response[bytes]:
+    """Stores events and answers with their ids."""
+    body = inflated(await request.body(), request.headers.get("Content-Encoding", "")).strip()
+    batch = await events_of(body, request.headers.get("Content-Type", ""))
+    sent = Sent(request, services, body)
+    answer = await _store_one(sent) if batch is None else await _store_batch(sent, batch)
+    return Response(msgspec.json.encode(answer), media_type=MediaType.JSON)
+
+
+AT_ONCE = 1_000
+"""So many events of a batch are checked before other requests have their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request with its body as it was before it was compressed."""
+
+    request: AnyRequest
+    services: Services
+    body: bytes
+
+
+def checked(item: Json, details_max_bytes: int) -> AuditEvent:
+    """The event that a client has sent. Raises EventError."""
+    event = decode(item, details_max_bytes)
+    if event.event_type == OWN_EVENT_TYPE:
+        # A key that may write events must not be able to make up who has read them.
+        raise EventError("eventType", f"{OWN_EVENT_TYPE} is what this service itself writes; choose another")
+    return event
+
+
+async def store_one(queue: AuditQueue, item: Json, event: AuditEvent) -> StoredOne:
+    """Stores the event that `item` holds; returns once it is committed. Raises Problem 400 or 503."""
+    (outcome,) = await _committed(queue, [_validated(item, event)])
+    if isinstance(outcome, Refusal):
+        raise invalid(outcome.field, outcome.reason)
+    return StoredOne(True, outcome)
+
+
+async def _store_one(sent: Sent) -> StoredOne:
+    try:
+        event = checked(sent.body, sent.services.settings.audit_details_max_bytes)
+    except EventError as error:
+        raise invalid(error.field or "body", error.reason) from error
+    claim = await _claim(sent)
+    if claim is None:
+        return await store_one(sent.services.audit_queue, sent.body, event)
+    event = claim.marked(event, 0)
+    return await store_one(sent.services.audit_queue, msgspec.json.encode(event), event)
+
+
+async def _store_batch(sent: Sent, batch: Sequence[Json]) -> StoredBatch:
+    results: list[Result | None] = []
+    valid: list[Valid] = []
+    for index, item in enumerate(batch):
+        if index % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+        try:
+            valid.append((index, item, checked(item, sent.services.settings.audit_details_max_bytes)))
+            results.append(None)
+        except EventError as error:
+            results.append(Result(index, error=FieldProblem(error.field or "body", error.reason)))
+    array = sent.body if len(valid) == len(batch) and sent.body.startswith(b"[") else None
+    outcomes = iter(await _outcomes(sent, valid, array) if valid else ())
+    answers = [result or _result(index, next(outcomes)) for index, result in enumerate(results)]
+    errors = [answer for answer in answers if answer.error is not None]
+    if errors and len(errors) == len(answers):
+        raise _nothing_stored(errors)
+    return StoredBatch(not errors, answers)
+
+
+async def _outcomes(sent: Sent, valid: list[Valid], array: bytes | None = None) -> list[Outcome]:
+    claim = await _claim(sent)
+    if claim is None:
+        events = [_validated(item, event) for _, item, event in valid]
+    else:
+        array = None
+        marked = [claim.marked(event, index) for index, _, event in valid]
+        events = [_validated(msgspec.json.encode(event), event) for event in marked]
+    return await _committed(sent.services.audit_queue, events, array)
+
+
+def _validated(item: Json, event: AuditEvent) -> ValidatedEvent:
+    return ValidatedEvent(item, event if event.event_type == LLM else None)
+
+
+async def _committed(
+    queue: AuditQueue, events: Sequence[ValidatedEvent], array: bytes | None = None
+) -> list[Outcome]:
+    try:
+        outcomes = await queue.store(events, array)
+    except UnavailableError as error:
+        raise unavailable(str(error)) from error
+    if any(isinstance(outcome, Refusal) and outcome.for_now for outcome in outcomes):
+        raise unavailable("The table takes no event of such a date at present; the others were stored.")
+    return outcomes
+
+
+def _result(index: int, outcome: Outcome) -> Result:
+    if isinstance(outcome, Refusal):
+        return Result(index, error=FieldProblem(outcome.field, outcome.reason))
+    return Result(index, id=outcome)
+
+
+def _nothing_stored(errors: list[Result]) -> Problem:
+    named = [
+        FieldProblem(f"[{result.index}].{result.error.field}", result.error.reason)
+        for result in errors[:MOST_ERRORS]
+        if result.error is not None
+    ]
+    return Problem(400, "No event was stored; each is refused for a reason of its own", named)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An Idempotency-Key that a caller has claimed for one body, and when that was."""
+
+    id: UUID
+    time: datetime
+
+    def marked(self, event: AuditEvent, index: int) -> AuditEvent:
+        """The event with what makes it the same event in every retry."""
+        if event.id is not None:
+            return event
+        # The time is part of it: once the receipt was purged, the key may be used for something new.
+        own = uuid5(self.id, f"{self.time.isoformat()} {index}")
+        return msgspec.structs.replace(event, id=own, created_at=event.created_at or self.time)
+
+
+async def _claim(sent: Sent) -> Claim | None:
+    """Committed before the events are: a retry after a failure meets the claim and goes on from there."""
+    key = sent.request.headers.get(IDEMPOTENCY_KEY)
+    if key is None:
+        return None
+    if not re.fullmatch(r"[\x20-\x7e]{1,255}", key):
+        raise invalid(IDEMPOTENCY_KEY, "must be 1 to 255 printable ASCII characters")
+    caller: Caller = sent.request.state["key"]
+    claim_id = uuid5(caller.id, key)
+    values = {"id": claim_id, "body_sha256": hashlib.sha256(sent.body).digest()}
+    ((same_body, time),) = await sent.services.writer_pool.rows(
+        "insert", sql.get("api/audit/claim_key"), values
+    )
+    if not same_body:
+        reason = "was sent before with another body; a new request needs a new key"
+        raise invalid(IDEMPOTENCY_KEY, reason, 422)
+    return Claim(claim_id, time)

@@ -1,0 +1,215 @@
+"""Collects the events of many clients, so that they are stored in few commits."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Self
+
+import psycopg
+import structlog
+
+from api.audit.purge import ReceiptPurge
+from api.audit.store import (
+    BEFORE_IT_BEGAN,
+    NOT_BEGUN,
+    PARTLY,
+    UNKNOWN,
+    EventStore,
+    Outcome,
+    UnavailableError,
+    ValidatedEvent,
+)
+from api.db.pinned_connection import PinnedConnection
+from api.db.pool import Pool
+from api.process import background
+from ops_pipeline.audit.event import AuditEvent
+
+GROUP_EVENTS = 1000
+"""How many events share a commit, unless one request alone brings more."""
+PART_EVENTS = 5000
+"""A request with more events is stored in parts, so that one statement never takes long."""
+MOST_EVENTS = 200_000
+MOST_BYTES = 64 * 1024 * 1024
+"""What may wait, in events and in bytes of JSON; beyond that a request is asked to come again."""
+ANSWER_SECONDS = 8.0
+"""How long a request waits for its commit before the answer is that the outcome is unknown."""
+MANY_EVENTS = 16
+LONG_SECONDS = 0.25
+"""What has to wait, in events or for so long, before a second writer helps the first. One alone makes fewer
+and larger commits, each of which costs PostgreSQL as much as ten events do."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    events: Sequence[ValidatedEvent]
+    size: int
+    done: asyncio.Future[list[Outcome]]
+    since: float
+    begun: bool = False
+    whole: bytes | None = field(default=None, repr=False)
+
+    def give_up(self) -> None:
+        self.fail(UnavailableError(UNKNOWN if self.begun else NOT_BEGUN))
+
+    def fail(self, error: Exception) -> None:
+        if self.done.done():
+            return
+        if isinstance(error, BEFORE_IT_BEGAN):
+            error = UnavailableError("The database does not answer; nothing was stored. Try again.")
+        elif isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            # With a SQLSTATE the server has refused the statement; without one the outcome is unknown.
+            error = UnavailableError(NOT_BEGUN if error.sqlstate else UNKNOWN)
+        self.done.set_exception(error)
+        self.done.exception()  # a client that has gone does not ask for it
+
+
+class AuditQueue:
+    """Takes what is waiting and hands it to PostgreSQL as one statement; a second task helps when much waits.
+
+    `store` returns once the events are committed. What waits is bounded. `record_llm_request` is called once
+    for each new event of that type, `observe` with the seconds that each kind of statement took.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        observe: Callable[[str, float], None],
+        record_llm_request: Callable[[AuditEvent], None],
+    ) -> None:
+        self._pool = pool
+        self._observe = observe
+        self._store = EventStore(record_llm_request)
+        self._purge = ReceiptPurge()
+        self._waiting: deque[_Part] = deque()
+        self._events = 0
+        self._bytes = 0
+        self._ready = asyncio.Event()
+        self._many = asyncio.Event()
+        self._closing = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            background.start(self._write(), "writer"),
+            background.start(self._help(), "writer that helps"),
+        ]
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Commits what still waits, for as long as a request would wait."""
+        self._closing = True
+        self._ready.set()
+        self._many.set()
+        _, late = await asyncio.wait(self._tasks, timeout=ANSWER_SECONDS)
+        for task in late:
+            task.cancel()
+        if self._waiting:
+            log.error("events not stored", events=self._events, reason="the database did not answer")
+        for part in self._waiting:
+            part.fail(UnavailableError("The process is shutting down; nothing was stored. Try again."))
+
+    async def store(self, events: Sequence[ValidatedEvent], whole: bytes | None = None) -> list[Outcome]:
+        """Stores events and says for each its id, or why it cannot be kept, once that is committed.
+
+        `whole` is the JSON array of exactly these events where there is one already. Raises
+        UnavailableError, and what PostgreSQL says of a schema that is not ours.
+        """
+        if len(events) > PART_EVENTS:
+            return await self._store_in_parts(events)
+        size = sum(len(memoryview(event.json)) for event in events)
+        if self._closing or self._events + len(events) > MOST_EVENTS or self._bytes + size > MOST_BYTES:
+            raise UnavailableError(
+                "Too many events wait for the database, or this process is stopping; these were not stored. "
+                "Try again."
+            )
+        loop = asyncio.get_running_loop()
+        part = _Part(events, size, loop.create_future(), loop.time(), whole=whole)
+        self._waiting.append(part)
+        self._events += len(events)
+        self._bytes += size
+        self._ready.set()
+        if self._events >= MANY_EVENTS:
+            self._many.set()
+        # One timer a request: asyncio.timeout costs several times as much.
+        timer = loop.call_later(ANSWER_SECONDS, part.give_up)
+        try:
+            return await part.done
+        finally:
+            timer.cancel()
+
+    async def _store_in_parts(self, events: Sequence[ValidatedEvent]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for at in range(0, len(events), PART_EVENTS):
+            try:
+                outcomes += await self.store(events[at : at + PART_EVENTS])
+            except UnavailableError as error:
+                raise UnavailableError(PARTLY if at else str(error)) from None
+        return outcomes
+
+    async def _write(self) -> None:
+        database = PinnedConnection(self._pool, self._observe)
+        try:
+            while True:
+                await self._ready.wait()
+                await asyncio.sleep(0)  # what is posted at this very moment comes along
+                if group := self._take():
+                    await self._finish(group, database)
+                elif self._closing:
+                    return
+                else:
+                    self._ready.clear()
+        finally:
+            await database.release()
+
+    async def _help(self) -> None:
+        database = PinnedConnection(self._pool, self._observe)
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LONG_SECONDS):
+                        await self._many.wait()
+                while self._much_waits() and (group := self._take()):
+                    await self._finish(group, database)
+                if self._closing:
+                    return
+                self._many.clear()
+        finally:
+            await database.release()
+
+    def _much_waits(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        waits_long = bool(self._waiting) and now - self._waiting[0].since >= LONG_SECONDS
+        return waits_long or self._events >= MANY_EVENTS
+
+    def _take(self) -> list[_Part]:
+        """What is stored next, without what was given up before it began."""
+        group: list[_Part] = []
+        events = 0
+        while self._waiting and (not group or events + len(self._waiting[0].events) <= GROUP_EVENTS):
+            part = self._waiting.popleft()
+            self._events -= len(part.events)
+            self._bytes -= part.size
+            if not part.done.done():
+                part.begun = True
+                events += len(part.events)
+                group.append(part)
+        return group
+
+    async def _finish(self, group: list[_Part], database: PinnedConnection) -> None:
+        events = [event for part in group for event in part.events]
+        whole = group[0].whole if len(group) == 1 else None
+        try:
+            outcomes = iter(await self._store.store(database, events, whole))
+        except Exception as error:  # each waiting request is answered with it; the task has to go on
+            for part in group:
+                part.fail(error)
+            return
+        for part in group:
+            part_outcomes = [next(outcomes) for _ in part.events]
+            if not part.done.done():
+                part.done.set_result(part_outcomes)
+        await self._purge.run_if_due(database)

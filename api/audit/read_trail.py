@@ -1,0 +1,81 @@
+"""Records who read the audit log: which key, from where, which filters, how many rows."""
+
+import ipaddress
+import json
+from typing import Any
+
+import msgspec
+import psycopg
+import structlog
+
+from api.audit.queue import AuditQueue
+from api.audit.store import Refusal, UnavailableError, ValidatedEvent
+from api.auth.keys import Caller
+from api.problems import AnyRequest, Problem, unavailable
+from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent
+
+log = structlog.get_logger()
+
+
+class ReadTrail:
+    """Stores every read of the audit log in the audit log itself."""
+
+    def __init__(self, queue: AuditQueue) -> None:
+        self._queue = queue
+
+    async def record(self, request: AnyRequest, action: str, filters: dict[str, Any], rows: int) -> None:
+        """Stores that the request's key has read `rows` events; returns once that is committed.
+
+        Call it when the answer is known and before it is sent; reads at the same time share commits with
+        each other and with what is being stored. It fails closed, with Problem 503: an auditor has to be
+        able to trust that no key has read more than the log says, and to be able to stop the writing must
+        not mean to be able to read unrecorded.
+        """
+        event = _event(request, action, filters, rows)
+        try:
+            (outcome,) = await self._queue.store([ValidatedEvent(msgspec.json.encode(event))])
+            if isinstance(outcome, Refusal):  # a character that the database's encoding lacks
+                (outcome,) = await self._queue.store([ValidatedEvent(msgspec.json.encode(_in_ascii(event)))])
+        except (UnavailableError, psycopg.Error) as error:
+            raise _unrecorded(str(error)) from error
+        if isinstance(outcome, Refusal):
+            raise _unrecorded(outcome.reason)
+
+
+def _unrecorded(reason: str) -> Problem:
+    log.error("read refused, it could not be recorded", reason=reason)
+    detail = "Reads of the audit log are recorded in it, and that is not possible now; nothing is shown."
+    return unavailable(detail)
+
+
+def _event(request: AnyRequest, action: str, filters: dict[str, Any], rows: int) -> AuditEvent:
+    key: Caller = request.state["key"]
+    given = {name: _storable(value) for name, value in filters.items() if value is not None}
+    return AuditEvent(
+        event_type=OWN_EVENT_TYPE,
+        action=action,
+        status="success",
+        resource_type="audit_logs",
+        details={"key_id": str(key.id), "filters": given, "rows": rows},
+        ip_address=_address(request),
+        created_by=key.name[:255],
+    )
+
+
+def _in_ascii(event: AuditEvent) -> AuditEvent:
+    """The same with the filters as JSON text in ASCII, which every encoding holds."""
+    details = event.details or {}
+    return msgspec.structs.replace(event, details={**details, "filters": json.dumps(details["filters"])})
+
+
+def _storable(value: object) -> Any:
+    # What a client made up may be long, or hold what PostgreSQL cannot keep.
+    plain = msgspec.to_builtins(value)
+    return plain.replace("\0", "\N{REPLACEMENT CHARACTER}")[:1000] if isinstance(plain, str) else plain
+
+
+def _address(request: AnyRequest) -> str | None:
+    try:
+        return str(ipaddress.ip_address(request.client.host)) if request.client else None
+    except ValueError:  # a socket of the machine itself has a name and no address
+        return None

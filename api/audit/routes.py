@@ -1,0 +1,150 @@
+"""GET /api/admin/audit-logs: pages of events, and one event."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+from uuid import UUID
+
+import msgspec
+import psycopg
+from litestar import MediaType, Response, Router, get
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, QueryParameter, SkipValidation
+
+import sql
+from api import openapi
+from api.audit.page import Page, from_database, page
+from api.audit.query import FILTERS, MOST_ROWS, AuditQuery, read_query, refuse_unknown
+from api.db.pool import STATEMENT_TIMEOUT, Row
+from api.problems import AnyRequest, Problem, invalid, unavailable
+from api.services import Injected, Services
+from ops_pipeline.audit import filters
+from ops_pipeline.audit.store import AuditLog
+
+MOST_OFFSET = 10_000
+COUNT_SECONDS = 2
+
+
+class EventPage(Page, frozen=True, kw_only=True, rename="camel"):
+    """A page of events. With `count=exact` also the `total`, or the reason why there is none."""
+
+    data: list[AuditLog]
+    total: int | msgspec.UnsetType | None = msgspec.UNSET
+    total_reason: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class OneEvent(msgspec.Struct, frozen=True):
+    """One event."""
+
+    success: bool
+    data: AuditLog
+
+
+@get(
+    "/api/admin/audit-logs",
+    operation_id="findAuditEvents",
+    summary="Find events, newest first",
+    description="Follow `next` (or the header `Link`) from page to page: no event that was there at the "
+    "start is skipped or repeated, whatever is stored meanwhile.",
+    opt={"scope": "audit:read", "parameters": ("limit", "offset", "cursor", "count")},
+    dependencies={"question": Provide(read_query)},
+    tags=["audit"],
+    security=openapi.KEY,
+    responses={
+        200: openapi.shown(
+            EventPage,
+            "A page of events",
+            {"success": True, "data": [openapi.KEPT], "count": 1, "next": openapi.NEXT},
+        ),
+        **openapi.behind_key(),
+    },
+)
+async def find(
+    request: AnyRequest,
+    services: Injected,
+    question: SkipValidation[NamedDependency[AuditQuery]],
+    limit: Annotated[int, QueryParameter(ge=1, description="1000 at the most; more is taken as 1000")] = 100,
+    offset: Annotated[
+        int, QueryParameter(ge=0, description="Events to pass over, 10000 at the most; `cursor` has no limit")
+    ] = 0,
+    cursor: Annotated[str | None, QueryParameter(description="Where a page before ended")] = None,
+    count: Annotated[
+        Literal["exact"] | None, QueryParameter(description="Also count all that match, for 2 s at the most")
+    ] = None,
+) -> Response[bytes]:
+    """The events that fit every filter; `next` is the address of the page that follows, if there is one."""
+    limit = min(limit, MOST_ROWS)
+    _check_offset(offset, cursor)
+    going_on = await services.cursors.going_on(question, "cursor", cursor)
+    data, rows, last_time, last_id = "[]", 0, None, None
+    for selection in filters.pages(replace(going_on.filters, limit=limit, offset=offset), datetime.now(UTC)):
+        ((data, rows, last_time, last_id),) = await select(services, selection)
+        if last_id is not None:
+            break
+    following = None
+    if last_time is not None and last_id is not None:
+        place = (await services.cursors.get()).write(going_on.position(last_time, last_id), question.question)
+        query = {name: text for name, text in request.query_params.items() if name in FILTERS}
+        following = f"{request.url.path}?{urlencode({**query, 'limit': limit, 'cursor': place})}"
+    more = await _total(services, question) if count else {}
+    await services.read_trail.record(request, "audit.read", {**question.given}, rows)
+    return page(EventPage, from_database(data), rows, following, **more)
+
+
+@get(
+    "/api/admin/audit-logs/{event_id:uuid}",
+    operation_id="getAuditEvent",
+    summary="One event",
+    opt={"scope": "audit:read"},
+    tags=["audit"],
+    security=openapi.KEY,
+    responses={
+        200: openapi.shown(OneEvent, "The event", {"success": True, "data": openapi.KEPT}),
+        **openapi.behind_key(404),
+    },
+)
+async def one(request: AnyRequest, services: Injected, event_id: FromPath[UUID]) -> Response[bytes]:
+    """The event with that id."""
+    refuse_unknown(request, ())
+    rows = await services.pool.rows("select", sql.get("api/audit/one"), {"id": event_id})
+    await services.read_trail.record(request, "audit.read", {"id": str(event_id)}, len(rows))
+    if not rows:
+        raise Problem(404, f"There is no event with the id {event_id}")
+    answer = OneEvent(success=True, data=from_database(rows[0][0]))
+    return Response(msgspec.json.encode(answer), media_type=MediaType.JSON)
+
+
+async def select(services: Services, selection: filters.Question) -> list[Row]:
+    """The rows selected. Raises Problem 503 when that takes longer than a statement may."""
+    pool = services.page_pool if selection.keep_plan else services.pool
+    try:
+        return await pool.rows("select", selection.statement, selection.values)
+    except psycopg.errors.QueryCanceled as error:
+        advice = "Narrow it: a shorter period, or one filter more"
+        raise unavailable(f"The search took longer than {STATEMENT_TIMEOUT}. {advice}") from error
+
+
+def _check_offset(offset: int, cursor: str | None) -> None:
+    if offset > MOST_OFFSET:
+        reason = f"is above {MOST_OFFSET}; follow `next` instead, which is quick however far it leads"
+        raise invalid("offset", reason)
+    if offset and cursor is not None:
+        raise invalid("offset", "goes with no cursor: the cursor says where the page begins")
+
+
+async def _total(services: Services, question: AuditQuery) -> dict[str, int | str | None]:
+    counting = filters.question("count", question.filters)
+    try:
+        async with services.pool.connection() as connection, connection.transaction():
+            limits = {"statement_timeout": f"{COUNT_SECONDS}s", "idle_timeout": "0"}
+            await connection.execute(sql.get("api/audit/limit_transaction"), limits)
+            cursor = await connection.execute(counting.statement, counting.values, prepare=False)
+            ((total,),) = await cursor.fetchall()
+    except psycopg.errors.QueryCanceled:
+        reason = f"counting took longer than {COUNT_SECONDS} s; narrow the filters to have a total"
+        return {"total": None, "total_reason": reason}
+    return {"total": total}
+
+
+router = Router("/", route_handlers=[find, one])

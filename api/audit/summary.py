@@ -1,0 +1,102 @@
+"""GET /api/admin/audit-logs/summary: how many events there are in each stretch of time."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency, Provide
+from litestar.params import QueryParameter, SkipValidation
+
+from api import openapi
+from api.audit.page import Page, from_database, page
+from api.audit.query import AuditQuery, read_query
+from api.audit.routes import select
+from api.problems import AnyRequest, invalid
+from api.services import Injected
+from ops_pipeline.audit.cursor import EPOCH
+from ops_pipeline.audit.filters import question
+
+By = Literal["eventType", "status", "action"]
+Width = Literal["1m", "5m", "1h", "1d"]
+
+COLUMNS = {"eventType": "event_type", "status": "status", "action": "action"}
+WIDTHS = {
+    "1m": timedelta(minutes=1),
+    "5m": timedelta(minutes=5),
+    "1h": timedelta(hours=1),
+    "1d": timedelta(days=1),
+}
+MOST_BUCKETS = 1_000
+USUAL_BUCKETS = 100
+
+
+class ValueCount(msgspec.Struct, frozen=True):
+    """How many events have that value."""
+
+    value: str | None
+    count: int
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """The events of a stretch of time, named by its beginning."""
+
+    bucket: datetime
+    total: int
+    counts: list[ValueCount]
+
+
+class Summary(Page, frozen=True, kw_only=True):
+    """Events per stretch of time."""
+
+    data: list[Bucket]
+
+
+@get(
+    "/api/admin/audit-logs/summary",
+    operation_id="summariseAuditEvents",
+    summary="Events per stretch of time, by type, status or action",
+    description="Buckets are in UTC and named by their beginning; an empty one is left out. Without "
+    "`startDate` the 100 buckets up to the end are counted.",
+    opt={"scope": "audit:read", "parameters": ("by", "bucket")},
+    dependencies={"about": Provide(read_query)},
+    tags=["audit"],
+    security=openapi.KEY,
+    responses={
+        200: openapi.shown(Summary, "The buckets, the earliest first"),
+        **openapi.behind_key(),
+    },
+)
+async def summarise(
+    request: AnyRequest,
+    services: Injected,
+    about: SkipValidation[NamedDependency[AuditQuery]],
+    by: Annotated[By, QueryParameter(description="What is counted separately in each bucket")] = "eventType",
+    bucket: Annotated[Width, QueryParameter(description="How long each is; 1000 at the most")] = "1h",
+) -> Response[bytes]:
+    """`data` is `[{bucket, total, counts: [{value, count}]}]`, of the 20 most frequent values."""
+    width = WIDTHS[bucket]
+    end = about.filters.end_date or datetime.now(UTC)
+    start = about.filters.start_date or max(EPOCH, end - USUAL_BUCKETS * width)
+    _check(start, end, width)
+    # The answer is about a whole period, so without an end it ends now.
+    within = replace(about.filters, start_date=start, end_date=end)
+    selection = question("summary", within, column=(COLUMNS[by],))
+    selection = replace(selection, values={**selection.values, "width": width})
+    ((data, count),) = await select(services, selection)
+    given = {**about.given, "by": by, "bucket": bucket}
+    await services.read_trail.record(request, "audit.summary", given, count)
+    return page(Summary, from_database(data), count)
+
+
+def _check(start: datetime, end: datetime, width: timedelta) -> None:
+    if start > end:
+        raise invalid("startDate", f"{start.isoformat()} is later than the end, {end.isoformat()}")
+    # A period that begins within a bucket touches one more.
+    buckets = (end - EPOCH) // width - (start - EPOCH) // width + 1
+    if buckets > MOST_BUCKETS:
+        wider = [name for name, wide in WIDTHS.items() if (end - start) // wide + 2 <= MOST_BUCKETS]
+        advice = f"or take bucket={wider[0]}" if wider else "no bucket is long enough for it"
+        reason = f"the period has {buckets} buckets, {MOST_BUCKETS} is the most; shorten it, {advice}"
+        raise invalid("bucket", reason)

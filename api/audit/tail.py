@@ -1,0 +1,186 @@
+"""GET /api/admin/audit-logs/stream: events as they become visible, by server-sent events."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+import psycopg
+import structlog
+from litestar import get
+from litestar.di import NamedDependency, Provide
+from litestar.params import HeaderParameter, SkipValidation
+from litestar.response import Stream
+from psycopg_pool import PoolTimeout
+
+import sql
+from api import openapi
+from api.audit.query import AuditQuery, read_query
+from api.audit.streaming import recorded, started
+from api.db.pool import Pool, Row
+from api.problems import AnyRequest, invalid, unavailable
+from api.services import Injected, Services
+from ops_pipeline.audit.cursor import CursorError, Cursors
+from ops_pipeline.audit.filters import Filters, question
+
+MOST_STREAMS = 50
+POLL_SECONDS = 0.5
+HEARTBEAT_SECONDS = 15.0
+KEPT_SECONDS = 23 * 3600
+"""How long a place can be gone on from: a little less than arrivals are kept."""
+
+log = structlog.get_logger()
+
+
+@get(
+    "/api/admin/audit-logs/stream",
+    operation_id="tailAuditEvents",
+    summary="Events as they are stored (server-sent events)",
+    description="Begins with what is stored from now on. Each event has an `id`; sent back as "
+    "`Last-Event-ID` within 23 hours, the stream goes on behind it, and no event is missed or repeated. A "
+    "comment every 15 seconds keeps the connection alive. It ends with an `end` event on shutdown.",
+    opt={"scope": "audit:read"},
+    dependencies={"about": Provide(read_query)},
+    tags=["audit"],
+    security=openapi.KEY,
+    responses={
+        200: openapi.shown(str, "Events, without end", media_type="text/event-stream"),
+        **openapi.behind_key(),
+    },
+)
+async def tail(
+    request: AnyRequest,
+    services: Injected,
+    about: SkipValidation[NamedDependency[AuditQuery]],
+    last_event_id: Annotated[
+        str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event received")
+    ] = None,
+) -> Stream:
+    """The events that match, in the order in which they became visible."""
+    if services.lifecycle.draining:
+        raise unavailable("The server is shutting down; connect again")
+    if len(services.tails) >= MOST_STREAMS:
+        raise unavailable(f"{MOST_STREAMS} streams are open already; try again when one has ended")
+    cursors = await services.cursors.get()
+    place = _read(cursors, last_event_id) if last_event_id else _behind(await _visible(services.pool))
+    follower = Follower(services.pool, about.filters, place)
+    await services.read_trail.record(request, "audit.tail.started", {**about.given}, 0)
+
+    async def record_end() -> None:
+        await services.read_trail.record(request, "audit.tail", {**about.given}, follower.rows)
+
+    body = await started(recorded(_parts(services, follower, cursors), record_end))
+    return Stream(
+        body,
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A place in the order of arrival: between the two snapshots, behind `place` and `nth`.
+
+    What `seen` sees has been sent; what `visible` sees is being sent; `at` is when that was, in seconds.
+    """
+
+    seen: str
+    visible: str
+    place: int
+    nth: int
+    at: int
+
+
+@dataclass(eq=False, slots=True)
+class Follower:
+    """Finds what has become visible since it last looked, whatever its created_at.
+
+    A transaction that was under way at the last look is not visible in the snapshot remembered from it,
+    and so is found when it commits, however late and behind however many others.
+    """
+
+    pool: Pool
+    filters: Filters
+    place: Place
+    rows: int = 0
+
+    async def look(self) -> AsyncIterator[tuple[Place, str]]:
+        """Each event that became visible, with the place behind it. Raises psycopg.Error, PoolTimeout."""
+        if self.place.seen == self.place.visible:
+            visible = await _visible(self.pool)
+            if visible == self.place.seen:
+                return
+            self.place = Place(self.place.seen, visible, 0, 0, int(time.time()))
+        while arrivals := await self.pool.rows(
+            "select", sql.get("api/audit/arrivals"), msgspec.structs.asdict(self.place)
+        ):
+            events = await self._events(arrivals)
+            for number, (place, nth, _, _) in enumerate(arrivals, 1):
+                self.place = msgspec.structs.replace(self.place, place=place, nth=nth)
+                if number in events:
+                    self.rows += 1
+                    yield self.place, events[number]
+        self.place = _behind(self.place.visible)
+
+    async def _events(self, arrivals: list[Row]) -> dict[int, str]:
+        times = [created_at for _, _, created_at, _ in arrivals]
+        named = {"created_ats": times, "ids": [event_id for _, _, _, event_id in arrivals]}
+        selection = question("events", self.filters)
+        values = {**selection.values, **named, "oldest": min(times), "newest": max(times)}
+        return dict(await self.pool.rows("select", selection.statement, values))
+
+
+async def _parts(services: Services, follower: Follower, cursors: Cursors) -> AsyncGenerator[bytes, None]:
+    services.tails.add(follower)
+    try:
+        yield b"retry: 1000\n\n"
+        async with aclosing(_messages(services, follower, cursors)) as messages:
+            async for message in messages:
+                yield message
+    finally:
+        services.tails.discard(follower)
+
+
+async def _messages(services: Services, follower: Follower, cursors: Cursors) -> AsyncGenerator[bytes, None]:
+    sent_at = time.monotonic()
+    while not services.lifecycle.draining:
+        try:
+            async for place, event in follower.look():
+                yield f"id: {_written(cursors, place)}\nevent: audit\ndata: {event}\n\n".encode()
+                sent_at = time.monotonic()
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            # The place is kept: once the database is back the stream goes on where it was.
+            log.warning("tail waits for the database", error=type(error).__name__)
+        if time.monotonic() - sent_at >= HEARTBEAT_SECONDS:
+            # An id without data moves the client's Last-Event-ID on and shows it nothing.
+            yield f": alive\nid: {_written(cursors, follower.place)}\n\n".encode()
+            sent_at = time.monotonic()
+        await asyncio.sleep(POLL_SECONDS)
+    reason = msgspec.json.encode({"reason": "the server is shutting down; connect again with Last-Event-ID"})
+    yield b"event: end\ndata: %b\n\n" % reason
+
+
+def _behind(visible: str) -> Place:
+    return Place(visible, visible, 0, 0, int(time.time()))
+
+
+async def _visible(pool: Pool) -> str:
+    ((visible,),) = await pool.rows("select", sql.get("api/audit/now_visible"))
+    return str(visible)
+
+
+def _written(cursors: Cursors, place: Place) -> str:
+    return cursors.seal(msgspec.json.encode(place))
+
+
+def _read(cursors: Cursors, text: str) -> Place:
+    try:
+        place = msgspec.json.decode(cursors.unseal(text), type=Place)
+    except (CursorError, msgspec.MsgspecError) as error:
+        raise invalid("Last-Event-ID", "is not an id of this stream; send it as it came") from error
+    if time.time() - place.at > KEPT_SECONDS:
+        reason = "is older than 23 hours; fetch what came since from /api/admin/audit-logs, and omit it"
+        raise invalid("Last-Event-ID", reason)
+    return place

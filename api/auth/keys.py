@@ -1,0 +1,104 @@
+"""Checks the bearer key of a request, and whether it has the scope that the route requires."""
+
+import hmac
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+import sql
+from api.auth.last_use import LastUse
+from api.db.pool import Pool
+from api.problems import Problem
+from ops_pipeline.access import keys
+
+KNOWN_SECONDS = 2.0
+"""How long a key that was looked up is taken as known, and so how long one that was revoked may go on."""
+
+MOST_KNOWN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The key that a request came with; a handler finds it as `request.state["key"]`."""
+
+    id: UUID
+    name: str
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        """Whether the key has that scope; `admin` has all."""
+        return scope in self.scopes or "admin" in self.scopes
+
+
+def bearer(authorization: str) -> str | None:
+    """The key in the header `Authorization`; None when it holds none."""
+    scheme, _, key = authorization.partition(" ")
+    return (key.strip() or None) if scheme.lower() == "bearer" else None
+
+
+class KnownKeys:
+    """Looks keys up, and remembers a valid one for 2 seconds, so that not each request asks the database.
+
+    A key that is not valid is never remembered: one just made works at once.
+    """
+
+    def __init__(self, pool: Pool, last_use: LastUse) -> None:
+        self._pool = pool
+        self._last_use = last_use
+        self._known: dict[bytes, tuple[Caller, float]] = {}
+
+    async def require_scope(
+        self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+    ) -> None:
+        """The guard of every route: where its `opt` names a scope, the request's key must have it."""
+        if (scope := handler.opt.get("scope")) is not None:
+            authorization = connection.headers.get("Authorization", "")
+            connection.state["key"] = await self.authorized(authorization, scope)
+
+    async def authorized(self, authorization: str, scope: str) -> Caller:
+        """Whose key that header holds.
+
+        Raises Problem 401 without a valid key, 403 when the key lacks the scope; each says in
+        `WWW-Authenticate` what is missing (RFC 6750). Raises psycopg.Error or PoolTimeout when the key
+        cannot be looked up.
+        """
+        if (key := bearer(authorization)) is None:
+            raise _refused(401, "A key is required, as the header Authorization: Bearer <key>", "Bearer")
+        if (caller := self.remembered(key) or await self._look_up(keys.hashed(key))) is None:
+            detail = "The key is not valid; it may have expired or been revoked"
+            raise _refused(401, detail, 'Bearer error="invalid_token"')
+        if not caller.may(scope):
+            challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+            raise _refused(403, f"The key lacks the scope {scope}", challenge)
+        return caller
+
+    def remembered(self, key: str) -> Caller | None:
+        """Whose key it is, if that was looked up in the last 2 seconds; the database is not asked."""
+        caller, until = self._known.get(keys.hashed(key), (None, 0.0))
+        if caller is None or time.monotonic() >= until:
+            return None
+        self._last_use.record(caller.id)
+        return caller
+
+    async def _look_up(self, key_hash: bytes) -> Caller | None:
+        self._known.pop(key_hash, None)
+        began = time.monotonic()
+        rows = await self._pool.rows("authenticate", sql.get("api/auth/find"), {"key_hash": key_hash})
+        # PostgreSQL has compared as it does with an index, which ends at the first byte that differs.
+        if not rows or not hmac.compare_digest(rows[0][3], key_hash):
+            return None
+        caller = Caller(rows[0][0], rows[0][1], frozenset(rows[0][2]))
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        # Counted from before the question: what is revoked while it is answered is not kept longer.
+        self._known[key_hash] = caller, began + KNOWN_SECONDS
+        self._last_use.record(caller.id)
+        return caller
+
+
+def _refused(status: int, detail: str, challenge: str) -> Problem:
+    return Problem(status, detail, headers={"WWW-Authenticate": challenge})

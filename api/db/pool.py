@@ -1,0 +1,155 @@
+"""Pools of connections that requests share."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import Any, Self
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool
+
+import sql
+from api.process.deadline import deadline
+from ops_pipeline.postgres.connection import Statement, refuse_unusable
+from ops_pipeline.postgres.session import preparation
+
+Row = tuple[Any, ...]
+AsyncConnection = psycopg.AsyncConnection[Row]
+
+STATEMENT_TIMEOUT = "10s"
+ANSWER_SECONDS = 12.0
+"""A server that has not even said by now that a statement ran out of time is frozen or out of reach."""
+CHECK_SECONDS = 2.0
+"""How long a connection may take to show that it is alive, before another is tried."""
+UNCHECKED_SECONDS = 1.0
+"""For so long after its last use a connection is taken to be alive: a check is a trip to the server."""
+CLOSE_SECONDS = 1.0
+"""How long a connection that is just being made may hold up the way out."""
+WAIT_SECONDS = 5.0
+"""How long a request waits for a connection before the answer is to come again."""
+
+log = structlog.get_logger()
+
+
+class Role(Enum):
+    """What a pool's connections may do, as the migrations grant it; the value is the role's own name."""
+
+    READER = "ops_reader"
+    WRITER = "ops_writer"
+
+    @property
+    def right(self) -> str:
+        """What the role has to be able to do with `audit_logs` to be of any use."""
+        return "SELECT" if self is Role.READER else "INSERT"
+
+
+class Pool:
+    """Runs statements on shared connections and reports how long each took, by its type.
+
+    With a `role` every connection changes into it, so that a mistake in a statement can do no more than
+    the role may. Where the login may not, its connections keep the login's own rights, and the log says so.
+    With `keep_plans` every statement is prepared, and planned once for any values.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        observe: Callable[[str, float], None],
+        role: Role | None = None,
+        *,
+        max_size: int = 10,
+        keep_plans: bool = False,
+    ) -> None:
+        self._url = url
+        self._observe = observe
+        self._role = role
+        self._keep_plans = keep_plans
+        self._told = False
+        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=max_size,
+            timeout=WAIT_SECONDS,
+            # Without a check a connection that died with the server is handed out; without the short
+            # limit the pool is in no hurry to try again once the database is back.
+            check=_check,
+            connection_class=_Connection,
+            reconnect_timeout=10.0,
+            kwargs={"autocommit": True, "connect_timeout": 5},
+            configure=self._prepare,
+            name="api",
+            open=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        # A database that is away is no reason not to start.
+        await self._pool.open(wait=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close(timeout=CLOSE_SECONDS)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for a while. Raises PoolTimeout when none is free in 5 seconds."""
+        async with self._pool.connection() as connection:
+            yield connection
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a connection now."""
+        return self._pool.get_stats().get("requests_waiting", 0)
+
+    async def rows(self, query_type: str, statement: Statement, values: Any = None) -> list[Row]:
+        """What a statement answers with. Raises psycopg.Error, or PoolTimeout when no connection is free."""
+        # Without the pool's context manager, which would also commit what commits by itself.
+        connection = await self._pool.getconn()
+        began = time.perf_counter()
+        try:
+            with deadline(connection, ANSWER_SECONDS):
+                cursor = await connection.execute(statement, values, prepare=self._keep_plans)
+                return await cursor.fetchall() if cursor.description else []
+        finally:
+            connection.used = time.monotonic()
+            self._observe(query_type, time.perf_counter() - began)
+            await self._pool.putconn(connection)
+
+    async def _prepare(self, connection: AsyncConnection) -> None:
+        await asyncio.to_thread(refuse_unusable, self._url, connection.info)
+        with deadline(connection, CHECK_SECONDS):
+            await self._set_up(connection)
+
+    async def _set_up(self, connection: AsyncConnection) -> None:
+        # These delete nothing, and answer with what their role may see: row security stays on.
+        await connection.execute(
+            *preparation("ops api", statement_timeout=STATEMENT_TIMEOUT, row_security="on")
+        )
+        if self._keep_plans:
+            await connection.execute(sql.get("api/db/keep_plans"))
+        if self._role is not None:
+            became = await _become(connection, self._role)
+            if not became and not self._told:
+                self._told = True
+                log.warning("database role not in use", role=self._role.value, user=connection.info.user)
+
+
+class _Connection(psycopg.AsyncConnection[Row]):
+    used = float("-inf")
+
+
+async def _check(connection: _Connection) -> None:
+    if time.monotonic() - connection.used < UNCHECKED_SECONDS:
+        return
+    with deadline(connection, CHECK_SECONDS):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+async def _become(connection: AsyncConnection, role: Role) -> bool:
+    try:
+        cursor = await connection.execute(sql.get("api/db/become"), {"role": role.value, "right": role.right})
+    except psycopg.errors.InsufficientPrivilege:  # a member, but WITH SET FALSE
+        return False
+    return await cursor.fetchone() is not None

@@ -1,0 +1,1 @@
+"""What maintenance did and would do, over HTTP."""

@@ -1,0 +1,112 @@
+"""GET /api/admin/maintenance: the runs there were, and the plan of the next one."""
+
+from datetime import datetime
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from litestar import Response, Router, get
+from litestar.params import QueryParameter
+
+import sql
+from api import openapi
+from api.audit.page import Page, from_database, page
+from api.services import Injected
+from ops_pipeline.maintenance.kinds import KINDS
+from ops_pipeline.maintenance.plan import Unplanned
+
+
+class MaintenanceRun(msgspec.Struct, frozen=True):
+    """What one policy did in one run. Rows that it would still remove are `rows_left`.
+
+    While it runs, `seconds_left` is how long the rest takes at its rate so far. `pauses`: seconds by reason.
+    """
+
+    id: int
+    policy: str
+    started_at: datetime
+    finished_at: datetime | None
+    cutoff: datetime | None
+    rows_examined: int
+    rows_removed: int
+    rows_left: int | None
+    outcome: str
+    stopped_reason: str | None
+    dagster_run_id: str | None
+    method: str | None
+    rows_planned: int | None
+    rows_archived: int
+    bytes_removed: int
+    wal_bytes: int
+    working_seconds: float
+    pauses: dict[str, float]
+    progress_at: datetime | None
+    rows_a_second: float | None
+    seconds_left: float | None
+    details: dict[str, Any]
+
+
+class RunPage(Page, frozen=True, kw_only=True):
+    """The newest runs."""
+
+    data: list[MaintenanceRun]
+
+
+def _planned_policy() -> type[msgspec.Struct]:
+    """One type for the plans of all kinds, or the `problem` why there is none; only `policy` is always there.
+
+    A field that a kind narrows is described as the type that it narrows.
+    """
+    plans = [*(get_type_hints(kind.plan)["return"] for kind in KINDS), Unplanned]
+    types: dict[str, Any] = {}
+    for plan in plans:
+        for model in reversed(plan.__mro__):
+            types = get_type_hints(model) | types
+    fields = [
+        (name, kind | msgspec.UnsetType, msgspec.UNSET) for name, kind in types.items() if name != "policy"
+    ]
+    return msgspec.defstruct("PlannedPolicy", [("policy", str), *fields], frozen=True, kw_only=True)
+
+
+class PlanPage(Page, frozen=True, kw_only=True):
+    """What each policy would do now."""
+
+    data: list[_planned_policy()]  # type: ignore[valid-type]
+
+
+@get(
+    "/runs",
+    operation_id="listMaintenanceRuns",
+    summary="What ran and what it did",
+    opt={"scope": "maintenance:read"},
+    security=openapi.KEY,
+    responses={200: openapi.shown(RunPage, "The newest runs"), **openapi.behind_key()},
+)
+async def runs(
+    services: Injected,
+    policy: Annotated[
+        str | None, QueryParameter(description="Only this policy, as app/retention/sessions")
+    ] = None,
+    limit: Annotated[int, QueryParameter(ge=1, description="At most so many, 1000 at the most")] = 100,
+) -> Response[bytes]:
+    """The newest runs of the policies, the newest first."""
+    values = {"policy": policy, "limit": min(limit, 1000)}
+    ((data, count),) = await services.pool.rows("select", sql.get("api/maintenance/list_runs"), values)
+    return page(RunPage, from_database(data), count)
+
+
+@get(
+    "/plan",
+    operation_id="planMaintenance",
+    summary="What would be removed now, and whether the guard would let it",
+    opt={"scope": "maintenance:read"},
+    security=openapi.KEY,
+    responses={200: openapi.shown(PlanPage, "Every policy"), **openapi.behind_key()},
+)
+async def plan(services: Injected) -> Response[bytes]:
+    """Every policy in the order of a run. Counting takes time: rows of one policy are counted for five
+    seconds, then a sample has to do (`exact` is false)."""
+    plans = await services.plans.now()
+    return page(PlanPage, plans, len(plans))
+
+
+router = Router("/api/admin/maintenance", route_handlers=[runs, plan], tags=["maintenance"])

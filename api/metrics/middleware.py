@@ -1,0 +1,93 @@
+"""Gives every request an id, measures it and logs it, outside of the framework."""
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from uuid import uuid4
+
+import structlog
+from litestar import Request
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
+
+from api.metrics.registry import Metrics
+from api.problems import Problem, answer_to, slug
+from api.process.lifecycle import Lifecycle
+from api.process.protocol import REFUSED
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+QUIET = ("/health", "/metrics")
+SANE = re.compile(r"[\w.-]{1,64}", re.ASCII)
+
+log = structlog.get_logger()
+
+
+class Middleware:
+    """An ASGI application with what it wraps measured and logged.
+
+    It stands outside of the framework, so that what the framework itself refuses is counted too. No label
+    takes a value that a client can make up: an unknown path is `unmatched`, an unknown method `other`.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope["headers"])
+        status, started = 500, False
+
+        async def send_recording(message: Message) -> None:
+            nonlocal status, started
+            if message["type"] == "http.response.start":
+                status, started = message["status"], True
+                closing = [(b"connection", b"close")] if self._lifecycle.draining else []
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *closing]
+            await send(message)
+
+        async def receive_unless_refused() -> ReceiveMessage:
+            message = await receive()
+            if started:
+                return {"type": "http.disconnect"} if REFUSED in scope["state"] else message
+            if REFUSED in scope["state"]:
+                raise scope["state"][REFUSED]
+            if message["type"] == "http.disconnect":
+                raise Problem(499, "The client left before its request was complete. Nothing was stored.")
+            return message
+
+        # Ids come from clients and may repeat.
+        unique = f"{request_id} {id(scope)}"
+        self._lifecycle.in_flight[unique] = (f"{scope['method']} {scope['path']}", time.monotonic())
+        began = time.perf_counter()
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            if REFUSED in scope["state"]:
+                raise scope["state"][REFUSED]
+            await self._app(scope, receive_unless_refused, send_recording)
+        except Problem as problem:
+            await answer_to(problem, Request(scope))(scope, receive, send_recording)
+        finally:
+            del self._lifecycle.in_flight[unique]
+            self._record(scope, status, time.perf_counter() - began)
+            structlog.contextvars.reset_contextvars(**bound)
+
+    def _record(self, scope: HTTPScope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = scope.get("path_template") or "unmatched"
+        self._metrics.record_request(method, route, status, seconds, slug(status) if status >= 400 else None)
+        # What was refused while it was read has a line of its own for many (connections.py).
+        quiet = REFUSED in scope["state"] or (route.startswith(QUIET) and status < 400)
+        write: Callable[..., object] = log.debug if quiet else log.info
+        write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3))
+
+
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, given in headers:
+        if name == b"x-request-id":
+            text = given.decode("latin-1")
+            return text if SANE.fullmatch(text) else uuid4().hex
+    return uuid4().hex

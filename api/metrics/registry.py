@@ -1,0 +1,144 @@
+"""The metrics themselves: of this process, and of the application it looks after."""
+
+import asyncio
+import time
+
+import psycopg
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from psycopg_pool import PoolTimeout
+
+import sql
+from api.db.pool import Pool
+from ops_pipeline.audit.event import AuditEvent
+
+REQUEST_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2000, 5000)
+QUERY_MS = (1, 2, 5, 10, 25, 50, 100, 500, 1000)
+LLM_MS = (100, 250, 500, 1000, 2000, 5000, 10000)
+REFRESH_SECONDS = 15.0
+REFRESH_TIMEOUT = 2.0
+COUNT_UP_TO = 100_000
+"""A table with more rows is not counted for a scrape; its size is the statistics' estimate."""
+MOST_MODELS = 50
+
+log = structlog.get_logger()
+
+
+class _Duration:
+    """One observation for two histograms: in milliseconds as the mission names it, and in seconds as
+    Prometheus' conventions ask for."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        name: str,
+        help_text: str,
+        labels: list[str],
+        buckets_ms: tuple[int, ...],
+    ) -> None:
+        self._ms = Histogram(
+            f"{name}_ms", f"{help_text} in ms", labels, buckets=buckets_ms, registry=registry
+        )
+        self._seconds = Histogram(
+            f"{name}_seconds",
+            f"{help_text} in seconds",
+            labels,
+            buckets=[bucket / 1000 for bucket in buckets_ms],
+            registry=registry,
+        )
+
+        # Finding a labelled child costs more than observing; there are as many as routes and answers.
+        self._labelled: dict[tuple[str, ...], tuple[Histogram, Histogram]] = {}
+
+    def observe(self, seconds: float, *labels: str) -> None:
+        children = self._labelled.get(labels)
+        if children is None:
+            children = self._labelled[labels] = (self._ms.labels(*labels), self._seconds.labels(*labels))
+        in_ms, in_seconds = children
+        in_ms.observe(seconds * 1000)
+        in_seconds.observe(seconds)
+
+
+class Metrics:
+    """What this process counts, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = _Duration(
+            self.registry, "http_request_duration", "Duration of HTTP requests",
+            ["method", "route", "status_code"], REQUEST_MS,
+        )  # fmt: skip
+        self._queries = _Duration(
+            self.registry, "database_query_duration", "Duration of database queries", ["query_type"], QUERY_MS
+        )
+        self._llm = _Duration(
+            self.registry, "llm_request_duration", "Duration of LLM API requests", ["model", "status"], LLM_MS
+        )
+        self._conversations = Gauge(
+            "conversations_total",
+            f"Total number of conversations, an estimate above {COUNT_UP_TO}, NaN without such a table",
+            registry=self.registry,
+        )
+        self._sessions = Gauge(
+            "active_sessions",
+            "Number of sessions that have not expired, NaN when sessions do not say when they do",
+            registry=self.registry,
+        )
+        self._errors = Counter(
+            "errors_total", "Total number of errors", ["error_type", "status_code"], registry=self.registry
+        )
+        self._models: set[str] = set()
+        self._refreshed = float("-inf")
+        self._refreshing = asyncio.Lock()
+
+    def record_request(self, method: str, route: str, status: int, seconds: float, error: str | None) -> None:
+        """A request was answered. `route` is its template; `error` is the kind of problem, if it was one."""
+        self._requests.observe(seconds, method, route, str(status))
+        if error is not None:
+            self._errors.labels(error, str(status)).inc()
+
+    def record_query(self, query_type: str, seconds: float) -> None:
+        """A statement was answered or has failed."""
+        self._queries.observe(seconds, query_type)
+
+    def record_llm_request(self, event: AuditEvent) -> None:
+        """Applications report their LLM calls as audit events of type `llm_request`, with `durationMs`,
+        `status` and the model in `details.model`. Past 50 models the label is `other`."""
+        if event.event_type != "llm_request" or event.duration_ms is None:
+            return
+        model = str((event.details or {}).get("model", "unknown"))[:64]
+        if model not in self._models:
+            if len(self._models) >= MOST_MODELS:
+                model = "other"
+            self._models.add(model)
+        self._llm.observe(event.duration_ms / 1000, model, event.status or "unknown")
+
+    async def refresh(self, pool: Pool) -> None:
+        """Counts the application's rows again when that was more than 15 seconds ago.
+
+        A database that does not answer within 2 seconds makes them NaN, and never fails the scrape.
+        """
+        async with self._refreshing:
+            if time.monotonic() - self._refreshed < REFRESH_SECONDS:
+                return
+            try:
+                async with asyncio.timeout(REFRESH_TIMEOUT):
+                    conversations, sessions = await _count(pool)
+            except (psycopg.Error, PoolTimeout, TimeoutError) as error:
+                log.warning("application metrics unknown", error=type(error).__name__)
+                conversations = sessions = float("nan")
+            self._conversations.set(conversations)
+            self._sessions.set(sessions)
+            self._refreshed = time.monotonic()
+
+
+async def _count(pool: Pool) -> tuple[float, float]:
+    ((estimate, sessions_expire),) = await pool.rows("select", sql.get("api/metrics/tables"))
+    conversations = sessions = float("nan")
+    if estimate is not None and estimate > COUNT_UP_TO:
+        conversations = estimate
+    elif estimate is not None:
+        ((conversations,),) = await pool.rows("select", sql.get("api/metrics/conversations"))
+    if sessions_expire:
+        ((sessions,),) = await pool.rows("select", sql.get("api/metrics/active_sessions"))
+    return conversations, sessions

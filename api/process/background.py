@@ -1,0 +1,22 @@
+"""Tasks that run beside the requests for as long as the process does."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+def start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """A task for that work; the caller keeps it and cancels it in the end.
+
+    Should it fail, the loop's exception handler is called at once. By itself asyncio only does that once the
+    task is no longer referenced; the failure of a task that is kept would never be reported.
+    """
+    task = asyncio.get_running_loop().create_task(work, name=name)
+    task.add_done_callback(_report)
+    return task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        context = {"message": f"task {task.get_name()}", "exception": error, "task": task}
+        task.get_loop().call_exception_handler(context)

@@ -1,0 +1,126 @@
+"""Stops the process step by step: not ready, not listening, requests answered, everything closed."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvicorn
+
+from api.process.lifecycle import Lifecycle
+
+BRIEFLY = 1.0
+"""Seconds for what has been cancelled to clean up after itself."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Drain:
+    """Takes a server down within `seconds` of being asked to, `delay` included.
+
+    Each phase is one line in the log, with the seconds since the beginning.
+    """
+
+    server: uvicorn.Server
+    lifecycle: Lifecycle
+    seconds: float
+    delay: float
+    enforce: Callable[[], None] = lambda: None
+    """Called, in whatever thread, when the way out begins: from then on its end is certain."""
+    succeeded: bool = True
+    _began: float | None = None
+
+    def begin(self, reason: str) -> None:
+        """Turns ready to 503 and, after the delay, stops listening. A second call changes nothing."""
+        if self._began is not None:
+            return
+        self._began = time.monotonic()
+        self.enforce()
+        self.lifecycle.draining = True
+        self._log("draining", reason=reason)
+        asyncio.get_running_loop().call_later(self.delay, self._stop_serving)
+
+    def begin_on_uncaught(self) -> None:
+        """Takes the same way out, with failure at its end, when an exception is not caught."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_loop_exception)
+
+        def in_thread(failed: threading.ExceptHookArgs) -> None:
+            if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+                name = failed.thread.name if failed.thread else "unknown"
+                self.enforce()  # the loop may be stuck
+                loop.call_soon_threadsafe(self._fail, f"thread {name}", failed.exc_value)
+
+        threading.excepthook = in_thread
+
+    async def carry_out(self, sockets: list[socket.socket]) -> None:
+        """Everything after the last new request. Called once, by the server."""
+        for server in self.server.servers:
+            server.close()
+        for listening in sockets:
+            listening.close()
+        self._log("stopped listening", in_flight=len(self.lifecycle.in_flight))
+        for connection in list(self.server.server_state.connections):
+            connection.shutdown()  # one that is idle is closed, one at work gets its answer first
+        if await self._answered():
+            self._log("answered everything in flight")
+        else:
+            await self._cancel_rest()
+        await self._close_everything()
+        self._log("stopped", succeeded=self.succeeded)
+
+    async def _answered(self) -> bool:
+        state = self.server.server_state
+        while state.connections or state.tasks:
+            if self._left() <= 0:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    async def _cancel_rest(self) -> None:
+        self.succeeded = False
+        tasks = set(self.server.server_state.tasks)
+        self._log("time to drain is over, cancelling the rest", busy_with=self.lifecycle.busy_with())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=BRIEFLY)
+
+    async def _close_everything(self) -> None:
+        try:
+            async with asyncio.timeout(max(BRIEFLY, self._left())):
+                await self.server.lifespan.shutdown()
+        except TimeoutError:
+            self.succeeded = False
+            self._log("closing took too long")
+            return
+        if self.server.lifespan.should_exit:
+            self.succeeded = False
+            self._log("closing failed")
+            return
+        self._log("closed pools and checks")
+
+    def _stop_serving(self) -> None:
+        self.server.should_exit = True
+
+    def _on_loop_exception(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._fail(context.get("message", "event loop"), context.get("exception"))
+
+    def _fail(self, where: str, error: BaseException | None) -> None:
+        self.succeeded = False
+        log.error("uncaught", where=where, exc_info=error)
+        self.begin(f"uncaught exception in {where}")
+
+    def _left(self) -> float:
+        return self.seconds - self._elapsed()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began if self._began is not None else 0.0
+
+    def _log(self, phase: str, **details: object) -> None:
+        log.info(phase, seconds=round(self._elapsed(), 3), **details)

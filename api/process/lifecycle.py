@@ -1,0 +1,26 @@
+"""The state of the process: since when it runs, its requests in flight, whether it is stopping."""
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """The one thing that requests, health and shutdown all look at.
+
+    `in_flight` holds the requests that are not answered yet: by id, what they are and since when.
+    """
+
+    started: float = field(default_factory=time.monotonic)
+    draining: bool = False
+    in_flight: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return round(time.monotonic() - self.started, 3)
+
+    def busy_with(self) -> list[str]:
+        """The requests in flight, in words for a log."""
+        now = time.monotonic()
+        return [f"{what} ({now - since:.1f} s)" for what, since in list(self.in_flight.values())]

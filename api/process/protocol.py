@@ -1,0 +1,300 @@
+"""HTTP/1.1 as uvicorn speaks it, with a limit on everything a client can make endless."""
+
+import asyncio
+from typing import Any, Literal, cast
+
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.problems import RETRY_AFTER_SECONDS, Problem
+from api.process.connections import Connections
+
+MOST_UNPARSED = 64 * 1024
+"""Bytes the parser may take without handing anything over: a head, a chunk's extensions, the trailers.
+It keeps what it takes, and copies that with each read."""
+PIECE = 1024
+"""Bytes parsed at once. What stands behind a request that waits for another one is not parsed yet: requests
+are short, and those of one read would keep everybody else waiting."""
+MOST_HEADERS = 256
+"""Each costs the framework time: 64 KiB of the shortest are sixteen thousand."""
+HEAD_SECONDS = 10.0
+"""From a request's first byte, or from the connection itself, to the end of its headers."""
+BODY_SECONDS = 10.0
+LEAST_BODY = 10 * 1024
+"""What has to come of a body in each 10 seconds: 1 KiB a second."""
+KEEP_ALIVE_SECONDS = 5
+UNREAD_SECONDS = 60.0
+"""For so long a client may take nothing of its answer, as long as an export's transaction may wait for it."""
+CLOSING_SECONDS = 10.0
+"""The same for the last bytes before the connection is closed."""
+REFUSED = "refused"
+"""Where a request's `state` holds the Problem it is to be answered with."""
+ALIVE = ("/health/live", "/livez")
+
+
+class _Flow(FlowControl):
+    """Reads no more from a connection while there are bytes of it left to parse."""
+
+    held = False
+
+    def hold(self, held: bool) -> None:
+        before, self.held = self.held, held
+        if held:
+            self.pause_reading()
+        elif before:
+            self.resume_reading()
+
+    def resume_reading(self) -> None:
+        if not self.held:
+            super().resume_reading()
+
+
+Phase = Literal["nothing", "head", "body"]
+"""What of a request is being read."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. What it may not do is answered as the Problem it is, through the application."""
+
+    server_state: Connections
+    flow: _Flow
+    # uvicorn's class has 27 attributes, and CPython finds those of an object with more than 30 more slowly.
+    __slots__ = (
+        "_phase",
+        "_read_last",
+        "_received",
+        "_refused",
+        "_rest",
+        "_running",
+        "_silent",
+        "_since",
+        "_unparsed",
+        "_unsent",
+        "for_probes",
+    )
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: Connections,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.for_probes = False
+        self._phase: Phase = "head"
+        self._since = self.loop.time()
+        self._silent = True
+        self._refused = False
+        self._rest = b""
+        self._unparsed = 0
+        self._received = 0
+        self._unsent = 0
+        self._read_last = self._since
+        self._running: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self.server_state.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server_state.waiting.pop(self, None)
+        if self._running is not None and not self._running.response_complete:
+            # uvicorn tells the request that came last, which may be waiting behind this one.
+            self._running.disconnected = True
+            self._running.message_event.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        self._silent = False
+        self._rest = self._rest + data if self._rest else data
+        self._parse()
+
+    def check(self, now: float) -> None:
+        """Cuts off a client that has taken too long. Called each second."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent == 0 or unsent < self._unsent:
+            self._read_last = now
+        self._unsent = unsent
+        if now - self._read_last >= (CLOSING_SECONDS if self.transport.is_closing() else UNREAD_SECONDS):
+            self.server_state.cut_off["answer_not_read"] += 1
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self._check_request(now)
+
+    def give_way(self) -> None:
+        """Closes a connection without a request at work, for another one."""
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self.server_state.cut_off["gave_way"] += 1
+            self.transport.abort()
+        else:
+            self._refuse("gave_way", _too_many(self.server_state.most))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._phase == "nothing":
+            self._begin_head()
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._phase = "body"
+        self._since, self._received, self._unparsed = self.loop.time(), 0, 0
+        if len(self.headers) > MOST_HEADERS:
+            self._refuse("head_too_large", _too_large(f"{MOST_HEADERS} headers"))
+        elif self.for_probes:
+            self.cycle.keep_alive = False
+            if self.scope["path"] not in ALIVE:
+                self._refuse("too_many_connections", _too_many(self.server_state.most))
+        self.headers = []  # for trailers: the request has its headers, and they may have been read
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        self._received += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unparsed = 0
+        self._phase = "nothing"
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.server_state.waiting[self] = None
+        self._since = self.loop.time()
+        super().on_response_complete()
+        if self._rest and not self.pipeline:
+            self.loop.call_soon(self._parse)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.server_state.waiting[self] = None
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._running is not None and not self._running.response_complete:
+            self.server_state.waiting.pop(self, None)
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self._phase == "nothing":
+            super().timeout_keep_alive_handler()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        self.server_state.waiting.pop(self, None)
+        super()._start_asgi_task(cycle, app)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: a client may ask for it with every request."""
+
+    def _parse(self) -> None:
+        if self.transport.is_closing():
+            return
+        data, position = self._rest, 0
+        if self._phase == "nothing" and not self.pipeline:
+            self._unset_keepalive_if_required()
+            self._begin_head()
+        while position < len(data) and not self.pipeline and not self._refused:
+            begin = position
+            piece = data[begin : begin + min(PIECE, MOST_UNPARSED - self._unparsed)]
+            position += len(piece)
+            self._unparsed += len(piece)
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                # No other protocol is spoken here, so what follows is the next request.
+                position = begin + upgrade.args[0]
+            except httptools.HttpParserError:
+                self._refuse("not_http", Problem(400, "This is not HTTP/1.1. Nothing was stored."))
+            if self._unparsed >= MOST_UNPARSED:
+                self._refuse("head_too_large", _too_large(f"{MOST_UNPARSED} bytes"))
+        self._rest = b"" if self._refused else data[position:]
+        self.flow.hold(bool(self._rest))
+
+    def _begin_head(self) -> None:
+        self._phase = "head"
+        self._since = self.loop.time()
+
+    def _check_request(self, now: float) -> None:
+        waiting_for_us = self.flow.read_paused or (self.cycle and self.cycle.waiting_for_100_continue)
+        if self._refused or self._phase == "nothing":
+            return
+        if waiting_for_us:
+            self._since, self._received = now, 0
+        elif self._phase == "head":
+            if now - self._since >= HEAD_SECONDS:
+                self._refuse("head_too_slow", _too_slow("head", f"was not complete after {HEAD_SECONDS:g} s"))
+        elif now - self._since >= BODY_SECONDS:
+            if self._received < LEAST_BODY or self.cycle.response_complete:
+                few = f"brought {self._received} bytes in {BODY_SECONDS:g} s, and {LEAST_BODY} are the least"
+                self._refuse("body_too_slow", _too_slow("body", few))
+            self._since, self._received = now, 0
+
+    def _refuse(self, why: str, problem: Problem) -> None:
+        if self._refused or self.transport.is_closing():
+            return
+        self._refused = True
+        self.server_state.cut_off[why] += 1
+        if self._phase == "head" and not self._silent:
+            self._answer_half_a_request(problem)
+        elif self._phase == "body" and not self.cycle.response_complete:
+            self.cycle.scope["state"][REFUSED] = problem
+            self.cycle.keep_alive = False
+            self.cycle.message_event.set()
+        else:
+            self.shutdown()  # at once, or after the answer that is being made
+
+    def _answer_half_a_request(self, problem: Problem) -> None:
+        scope = cast(
+            "Any",
+            {
+                "type": "http",
+                "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+                "http_version": "1.1",
+                "method": "UNKNOWN",
+                "scheme": self.scheme,
+                "path": "",
+                "raw_path": b"",
+                "query_string": b"",
+                "root_path": "",
+                "headers": [],
+                "server": self.server,
+                "client": self.client,
+                "state": {REFUSED: problem},
+            },
+        )
+        before = self.cycle
+        self.cycle = RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.pipeline.appendleft((self.cycle, self.app))
+
+
+def _too_large(limit: str) -> Problem:
+    detail = f"The request line and headers exceed {limit}. Nothing was stored; send fewer or shorter ones."
+    return Problem(431, detail)
+
+
+def _too_slow(part: str, how: str) -> Problem:
+    return Problem(408, f"The request's {part} {how}. Nothing was stored; send the request again.")
+
+
+def _too_many(most: int) -> Problem:
+    detail = f"{most} connections are open, and no more are possible. Nothing was stored; try again."
+    return Problem(503, detail, headers={"Retry-After": RETRY_AFTER_SECONDS})

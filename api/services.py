@@ -1,0 +1,105 @@
+"""What the handlers share: connections, the queue of events, metrics and the state of the process."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from litestar import Litestar
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from api.audit.query import SharedCursors
+from api.audit.queue import AuditQueue
+from api.audit.read_trail import ReadTrail
+from api.auth.keys import KnownKeys
+from api.auth.last_use import LastUse
+from api.db.pool import Pool, Role
+from api.health.registry import Watched
+from api.maintenance.plans import Plans
+from api.metrics.registry import Metrics
+from api.process.lifecycle import Lifecycle
+from ops_pipeline.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a request may need, made once for the process; a handler names it `services: Injected`.
+
+    `pools`: each by what its requests do; of them `pool` is for short reads, `page_pool` keeps its plans, and
+    `login_pool` has the login's own rights. `tails`: the open live tails.
+    """
+
+    settings: Settings
+    lifecycle: Lifecycle
+    metrics: Metrics
+    pools: Mapping[str, Pool]
+    pool: Pool
+    page_pool: Pool
+    writer_pool: Pool
+    login_pool: Pool
+    export_pool: Pool
+    cursors: SharedCursors
+    last_use: LastUse
+    known_keys: KnownKeys
+    audit_queue: AuditQueue
+    read_trail: ReadTrail
+    plans: Plans
+    health: Watched
+    tails: set[object] = field(default_factory=set)
+
+    @classmethod
+    def made(cls, settings: Settings) -> "Services":
+        """The services over the database that `settings` name; nothing is connected yet.
+
+        Raises PolicyError when the policies file is wrong.
+        """
+        metrics = Metrics()
+        url = settings.database_url or ""
+        pools = {
+            "reads": Pool(url, metrics.record_query, Role.READER),
+            "reads pages": Pool(url, metrics.record_query, Role.READER, keep_plans=True),
+            "writes": Pool(url, metrics.record_query, Role.WRITER),
+            # An export keeps its connection for as long as the client reads.
+            "exports": Pool(url, metrics.record_query, Role.READER, max_size=4),
+            # The application's tables may be younger than what the migrations let the reader read.
+            "is scraped": Pool(url, metrics.record_query, max_size=2),
+        }
+        last_use = LastUse(pools["writes"])
+        audit_queue = AuditQueue(pools["writes"], metrics.record_query, metrics.record_llm_request)
+        return cls(
+            settings=settings,
+            lifecycle=Lifecycle(),
+            metrics=metrics,
+            pools=pools,
+            pool=pools["reads"],
+            page_pool=pools["reads pages"],
+            writer_pool=pools["writes"],
+            login_pool=pools["is scraped"],
+            export_pool=pools["exports"],
+            cursors=SharedCursors(pools["reads"]),
+            last_use=last_use,
+            known_keys=KnownKeys(pools["reads"], last_use),
+            audit_queue=audit_queue,
+            read_trail=ReadTrail(audit_queue),
+            plans=Plans(settings),
+            health=Watched(settings, pools),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connects, and runs what runs beside the requests, while the context lasts."""
+        async with AsyncExitStack() as stack:
+            for pool in self.pools.values():
+                await stack.enter_async_context(pool)
+            async with self.last_use, self.audit_queue, self.health.watching():
+                yield
+
+
+Injected = SkipValidation[NamedDependency[Services]]
+"""The type of a handler's parameter `services`."""
+
+
+def services_of(app: Litestar) -> Services:
+    """The services that the application was made with."""
+    services: Services = app.state.services
+    return services

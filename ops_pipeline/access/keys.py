@@ -1,0 +1,143 @@
+"""Keys for the HTTP API. Only a key's hash is kept; what the key is, is said once, to who made it."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, get_args
+from uuid import UUID
+
+import sql
+from ops_pipeline.audit import times
+from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent
+from ops_pipeline.audit.person import person
+from ops_pipeline.audit.store import AuditStore
+from ops_pipeline.postgres.connection import Connection, row
+
+PREFIX = "ops_"
+"""What every key begins with, so that one which leaked into a file or a log can be searched for."""
+
+Scope = Literal["audit:read", "audit:export", "audit:write", "maintenance:read", "admin"]
+SCOPES: tuple[str, ...] = get_args(Scope)
+"""What a key may do. `admin` may do everything."""
+
+
+MOST_NAME = 100
+
+
+class KeyRefusedError(Exception):
+    """The key cannot be made or found as asked; the message says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made, with the key itself, which is shown this once."""
+
+    id: UUID
+    name: str
+    scopes: tuple[str, ...]
+    key: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as it is known afterwards."""
+
+    id: UUID
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    def state(self, now: datetime) -> Literal["valid", "expired", "revoked"]:
+        """What has become of it."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "valid"
+
+
+def create(
+    connection: Connection, name: str, scopes: Sequence[str], expires_at: datetime | None = None
+) -> NewKey:
+    """Makes a key with 256 random bits; the audit log says who made it.
+
+    From `expires_at` on it no longer works; without one it works until it is revoked. Raises
+    KeyRefusedError when a scope does not exist, the name is none, or the key would have expired already.
+    """
+    unknown = [scope for scope in scopes if scope not in SCOPES]
+    if unknown or not scopes:
+        wrong = f"there is no scope {unknown[0]!r}" if unknown else "a key needs at least one scope"
+        raise KeyRefusedError(f"scope: {wrong}; there is: {', '.join(SCOPES)}")
+    if not name.strip():
+        raise KeyRefusedError("name: a key needs a name that says whose it is")
+    if len(name) > MOST_NAME:
+        raise KeyRefusedError(f"name: {len(name)} characters are too many; at most {MOST_NAME}")
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise KeyRefusedError(f"expires: {expires_at:%Y-%m-%d %H:%M} UTC has passed already")
+    key = PREFIX + secrets.token_urlsafe(32)
+    granted = sorted(set(scopes))
+    values = {
+        "name": name.strip(),
+        "key_hash": hashed(key),
+        "scopes": granted,
+        "expires_at": expires_at,
+    }
+    with connection.transaction():
+        (key_id,) = row(connection, sql.get("access/create"), values)
+        expiry = expires_at.isoformat() if expires_at else None
+        _record(connection, "key.create", key_id, name=name.strip(), scopes=granted, expires_at=expiry)
+    return NewKey(key_id, name.strip(), tuple(granted), key, expires_at)
+
+
+def expiry(text: str, now: datetime) -> datetime:
+    """The time that `90d`, `12h` or an ISO 8601 date means, a date being its first moment in UTC.
+
+    Raises KeyRefusedError when the text is neither.
+    """
+    try:
+        return times.ahead(text, now)
+    except ValueError as error:
+        raise KeyRefusedError(f"expires: {error}") from None
+
+
+def list_keys(connection: Connection) -> list[Key]:
+    """Every key that was ever made, the newest first."""
+    rows = connection.execute(sql.get("access/list"))
+    return [Key(key_id, name, tuple(scopes), *times) for key_id, name, scopes, *times in rows]
+
+
+def revoke(connection: Connection, key: str) -> int:
+    """Takes back the keys of that id or name, and says how many; the audit log says who did.
+
+    Raises KeyRefusedError when there is none that is still valid.
+    """
+    with connection.transaction():
+        revoked = connection.execute(sql.get("access/revoke"), {"key": key}).fetchall()
+        for key_id, name, scopes in revoked:
+            _record(connection, "key.revoke", key_id, name=name, scopes=scopes)
+    if not revoked:
+        raise KeyRefusedError(f"key: no valid key has the id or name {key!r}; `opsctl keys list` shows them")
+    return len(revoked)
+
+
+def hashed(key: str) -> bytes:
+    """What is kept of a key. A plain SHA-256 will do: 256 random bits cannot be guessed, salted or not."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _record(connection: Connection, action: str, key_id: UUID, **details: object) -> None:
+    given = {name: value for name, value in details.items() if value is not None}
+    event = AuditEvent(
+        event_type=OWN_EVENT_TYPE,
+        action=action,
+        status="success",
+        resource_type="api_key",
+        resource_id=key_id,
+        details=given,
+        created_by=person()[:255],
+    )
+    AuditStore(connection).log(event)

@@ -1,0 +1,154 @@
+"""The archive of one database: rows go in before they are deleted, and count once they are.
+
+The protocol of a removal, whose every step may be the last before a crash:
+
+1. `write`: the rows are files under temporary names, synced, read back and compared.
+2. In the removal's own transaction `insert_statement` notes the files in `ops.archives`.
+3. COMMIT. From here on the files count: the rows are in them and nowhere else.
+4. `publish`: each file gets its lasting name and a manifest file beside it; `stored_at` is set.
+
+`reconcile` finishes what a crash left: a file that `ops.archives` knows is published; one that it does
+not know was never committed, its rows are still in the table, and it is deleted.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import psycopg
+import pyarrow as pa
+
+import sql
+from ops_pipeline.archive import manifest
+from ops_pipeline.archive.files import ArchivedTable, ArchiveFile, folder, manifest_path, temporary_prefix
+from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.write import ArchiveError, write_files
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.storage.storage import Storage, StorageError
+
+PUBLISHING_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What an earlier run had left: parts published now, and files deleted whose rows are in the table."""
+
+    published: int
+    deleted: int
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+class Archive:
+    """Files of removed rows on a storage, and what `ops.archives` of one database says of them."""
+
+    def __init__(self, storage: Storage, connection: Connection, today: Callable[[], date] = _today) -> None:
+        """The connection is in autocommit mode, its database migrated."""
+        self.storage = storage
+        self._connection = connection
+        self.origin = str(scalar(connection, sql.get("archive/origin")))
+        self._today = today
+
+    def write(self, reader: pa.RecordBatchReader, source: ArchivedTable) -> list[ArchiveFile]:
+        """Archives every row that the reader brings, as `columns.select_list` selects them.
+
+        When this returns they are all on the storage and have been compared; nothing of it counts until
+        `insert_statement` is committed. Raises ArchiveError, and then no file is left.
+        """
+        return write_files(self.storage, reader, source, self.origin, self._today())
+
+    def insert_statement(self, parts: Sequence[ArchiveFile]) -> str:
+        """What to carry out in the transaction that removes the rows of these parts."""
+        return manifest.insert_statement(parts)
+
+    def publish(self, connection: Connection, parts: Sequence[ArchiveFile]) -> None:
+        """Gives the files their lasting names. The transaction with `insert_statement` is committed.
+
+        Raises ArchiveError; the rows are safe then, and `reconcile` does what is missing.
+        """
+        self.publish_committed(connection, manifest.by_path(connection, [each.path for each in parts]))
+
+    def discard(self, parts: Sequence[ArchiveFile]) -> list[str]:
+        """Deletes the files of a removal that has been rolled back: the rows are still in their table.
+
+        An interrupt may have come right after the commit; so the database is asked, and a file that it
+        knows stays. Never after CommitUnknownError.
+
+        Answers with what is left: files that could not be deleted, or all when the database could not be
+        asked. Nothing is raised, for something else has gone wrong already; `reconcile` does what is missing.
+        """
+        try:
+            known = {each.path for each in manifest.by_path(self._connection, [each.path for each in parts])}
+        except psycopg.Error:
+            return [each.temporary_path for each in parts]
+        left = []
+        for each in parts:
+            try:
+                if each.path not in known:
+                    self.storage.delete(each.temporary_path)
+            except StorageError:
+                left.append(each.temporary_path)
+        return left
+
+    def reconcile(self, connection: Connection, policy: str, schema: str, table: str) -> Reconciled:
+        """Finishes what earlier runs of the policy left behind.
+
+        The caller has a Worker of the policy, which nobody else can have, and it has not written yet: so
+        no transaction with a file that is found here can still be committed. Raises ArchiveError.
+        """
+        published = manifest.unstored(connection, policy)
+        self.publish_committed(connection, published)
+        prefix = temporary_prefix(self.origin, policy)
+        try:
+            left = [
+                each.path
+                for each in self.storage.files(folder(schema, table))
+                if each.path.rpartition("/")[2].startswith(prefix)
+            ]
+            for path in left:
+                self.storage.delete(path)
+        except StorageError as error:
+            raise ArchiveError(
+                f"{policy}: {error}. Nothing has been deleted from the table; the next run tries again"
+            ) from error
+        return Reconciled(len(published), len(left))
+
+    def publish_committed(self, connection: Connection, parts: Sequence[Archived]) -> None:
+        """As `publish`, for what `ops.archives` says. Whoever reads it there may do this, at any time."""
+        if not parts:
+            return
+        with ThreadPoolExecutor(PUBLISHING_THREADS, "archive-publish") as executor:
+            for part, done in [(each, executor.submit(self._name, each)) for each in parts]:
+                try:
+                    done.result()
+                except StorageError as error:
+                    raise ArchiveError(
+                        f"{part.policy}: {error}. The rows that were removed are safe in the archive, one of "
+                        "their files under its temporary name; the next run goes on from here"
+                    ) from error
+        manifest.note_stored(connection, parts)
+
+    def _name(self, part: Archived) -> None:
+        try:
+            self.storage.rename(part.temporary_path, part.path)
+        except FileNotFoundError:
+            if self.storage.size(part.path) != part.bytes:
+                raise self._lost(part) from None
+        content = manifest.description(part, self.origin)
+        self._replace(manifest_path(part.path), content)
+
+    def _replace(self, path: str, content: bytes) -> None:
+        # A crash may have left one of that name, even half of one.
+        self.storage.delete(path)
+        self.storage.write(path, memoryview(content))
+
+    def _lost(self, part: Archived) -> ArchiveError:
+        return ArchiveError(
+            f"{part.policy}: {self.storage.name}/{part.path} is missing, and so is the file it was to be "
+            f"made of, {part.temporary_path}. Its {part.rows:,} rows of {part.table} were removed at "
+            f"{part.created_at:%Y-%m-%d %H:%M:%S} UTC and are in no other file. Put it back from a copy of "
+            f"the archive; to go on without it, delete row {part.id} of ops.archives"
+        )

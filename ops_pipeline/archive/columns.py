@@ -1,0 +1,157 @@
+"""How a table's columns travel into Arrow and back, without losing a bit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.postgres.connection import Connection
+
+Travels = Literal[
+    "bool", "int16", "int32", "int64", "float", "double", "string", "binary", "date", "timestamp",
+    "timestamptz", "text", "oid",
+]  # fmt: skip
+"""A type of Arrow that holds every value of the column's own. text: cast to text, which every type of
+PostgreSQL can be, and back. oid: a name for something in the catalog, kept as the number that it is."""
+
+NATIVE: dict[int, Travels] = {
+    16: "bool",
+    17: "binary",
+    20: "int64",
+    21: "int16",
+    23: "int32",
+    25: "string",
+    700: "float",
+    701: "double",
+    1042: "string",
+    1043: "string",
+    1082: "date",
+    1114: "timestamp",
+    1184: "timestamptz",
+}
+"""By the type's oid, which is fixed for PostgreSQL's own types (src/include/catalog/pg_type.dat)."""
+
+NAMES_OF_CATALOG = {24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191}
+"""regproc, regclass and their like. Their text depends on the search path."""
+
+IN_RANGE = {
+    "date": "{} > '-infinity' AND {} < 'infinity'",
+    "timestamp": "{} > '-infinity' AND {} < '294247-01-01'",
+    "timestamptz": "{} > '-infinity' AND {} < '294247-01-01 00:00:00+00'",
+}
+"""What Arrow's 64 bits of microseconds since 1970 can hold of PostgreSQL's since 2000, and its 32 bits of
+days: no infinities, and no moment later than January 294247."""
+
+MOST_PAIRS = 50
+"""What one call of jsonb_build_object takes: a function has at most 100 arguments."""
+
+DAY = "day"
+"""The key of the folders; a reader that knows Hive's layout would hide a file's column of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: `name` in the table, `type` as PostgreSQL writes it in full, `field` in the files."""
+
+    name: str
+    type: str
+    travels: Travels
+    field: str
+    generated: bool = False
+
+    @property
+    def temporal(self) -> bool:
+        """Whether it may hold what Arrow cannot."""
+        return self.travels in IN_RANGE
+
+
+def of(connection: Connection, oid: int) -> tuple[Column, ...]:
+    """The columns of that table, in its order. The database has been migrated (`ops.type_name`)."""
+    rows = connection.execute(sql.get("archive/columns"), {"oid": oid}).fetchall()
+    taken = {name.lower() for name, *_ in rows}
+    return tuple(
+        Column(name, type_name, _travels(type_oid), _field(name, taken), generated)
+        for name, type_name, type_oid, generated in rows
+    )
+
+
+def keys(connection: Connection, oid: int) -> tuple[str, ...]:
+    """The names of that table's columns that its unique indexes and foreign keys consist of."""
+    return tuple(name for (name,) in connection.execute(sql.get("archive/key_columns"), {"oid": oid}))
+
+
+def out_of_range_field(columns: Sequence[Column]) -> str | None:
+    """The extra field for what the others cannot hold, as JSON by field; None: nothing can be."""
+    if not any(each.temporal for each in columns):
+        return None
+    return _free("_out_of_range", {each.field.lower() for each in columns})
+
+
+def select_list(columns: Sequence[Column], alias: str) -> compose.Composable:
+    """What to SELECT, or RETURN, of the rows called `alias`, so that they travel exactly.
+
+    The session is one that `Worker` has set up: the text of some types depends on settings.
+    """
+    items = [_item(each, alias) for each in columns]
+    extra = out_of_range_field(columns)
+    if extra is not None:
+        items.append(_out_of_range([each for each in columns if each.temporal], alias, extra))
+    return compose.SQL(", ").join(items)
+
+
+def _travels(type_oid: int) -> Travels:
+    return "oid" if type_oid in NAMES_OF_CATALOG else NATIVE.get(type_oid, "text")
+
+
+def _field(name: str, taken: set[str]) -> str:
+    return _free(name, taken) if name.lower() == DAY else name
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name.lower() in taken:
+        name += "_"
+    return name
+
+
+def _item(column: Column, alias: str) -> compose.Composable:
+    value = compose.Identifier(alias, column.name)
+    item: compose.Composable
+    match column.travels:
+        case "text":
+            item = compose.SQL("{}::text").format(value)
+        case "oid":
+            item = compose.SQL("{}::oid::text").format(value)
+        case "date" | "timestamp" | "timestamptz":
+            item = compose.SQL("CASE WHEN {} THEN {} END").format(_in_range(column, alias), value)
+        case _:
+            item = value
+    return compose.SQL("{} AS {}").format(item, compose.Identifier(column.field))
+
+
+def _in_range(column: Column, alias: str) -> compose.Composable:
+    value = compose.Identifier(alias, column.name)
+    return compose.SQL(IN_RANGE[column.travels]).format(value, value)
+
+
+def _out_of_range(temporal: Sequence[Column], alias: str, extra: str) -> compose.Composable:
+    # The common case is told by the first CASE alone; JSON is built for the rare row only.
+    all_in_range = compose.SQL(" AND ").join(
+        compose.SQL("({}) IS NOT FALSE").format(_in_range(each, alias)) for each in temporal
+    )
+    pairs = [
+        compose.SQL("{}, CASE WHEN {} THEN NULL ELSE {}::text END").format(
+            compose.Literal(each.field), _in_range(each, alias), compose.Identifier(alias, each.name)
+        )
+        for each in temporal
+    ]
+    objects = [
+        compose.SQL("jsonb_build_object({})").format(
+            compose.SQL(", ").join(pairs[start : start + MOST_PAIRS])
+        )
+        for start in range(0, len(pairs), MOST_PAIRS)
+    ]
+    return compose.SQL("CASE WHEN {} THEN NULL ELSE jsonb_strip_nulls({})::text END AS {}").format(
+        all_in_range, compose.SQL(" || ").join(objects), compose.Identifier(extra)
+    )

@@ -1,0 +1,69 @@
+"""Staged rows put into their table, all of them and as they were."""
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.archive.staging import Staged
+from ops_pipeline.archive.target import UNTOUCHED, RestoreRefusedError, Target
+from ops_pipeline.postgres.connection import Connection, row
+
+
+def insert(connection: Connection, staged: Staged, target: Target) -> None:
+    """Puts the rows in, in the caller's transaction, and makes sure that they are what they were.
+
+    Raises RestoreRefusedError, with an example, when some collide with rows that are there, and when the
+    table changes them; psycopg.IntegrityError and psycopg.DataError when the table refuses them.
+    """
+    taken = target.taken(staged.columns)
+    shared = {"target": target.relation.identifier, "staging": staged.identifier}
+    statement = compose.SQL(sql.get("archive/put_back")).format(
+        **shared,
+        columns=_listed([compose.Identifier(each.name) for each in taken]),
+        values=_listed([staged.value(each) for each in taken]),
+        put=_listed([compose.Identifier("put", each.name) for each in taken]),
+    )
+    with connection.transaction():
+        expected, put, same = row(connection, statement)
+        if put != expected or not same:
+            raise psycopg.Rollback  # of this statement alone; what is staged is still there to be looked at
+    if put != expected:
+        raise RestoreRefusedError(_colliding(connection, staged, target, expected, expected - put))
+    if not same:
+        raise RestoreRefusedError(
+            f"A trigger of {target.relation} changes rows on their way in, so they would not be what they "
+            f"were. {UNTOUCHED}"
+        )
+
+
+def _colliding(connection: Connection, staged: Staged, target: Target, rows: int, left_out: int) -> str:
+    by_name = {each.name: each for each in staged.columns}
+    for (key,) in connection.execute(sql.get("archive/unique_keys"), {"oid": target.relation.oid}).fetchall():
+        if not set(key) <= by_name.keys():
+            continue
+        parts = {
+            "staging": staged.identifier,
+            "target": target.relation.identifier,
+            "values": _listed([staged.value(by_name[each]) for each in key]),
+            "there": _listed([compose.Identifier("there", each) for each in key]),
+        }
+        for statement, what in (
+            ("archive/collision", "are in it already"),
+            ("archive/twice", "are there twice"),
+        ):
+            example = connection.execute(compose.SQL(sql.get(statement)).format(**parts)).fetchone()
+            if example is not None:
+                return (
+                    f"{left_out:,} of the {rows:,} rows collide in {target.relation}: their "
+                    f"({', '.join(key)}) {what}, such as {example[0]}. {UNTOUCHED}"
+                )
+    return (
+        f"{target.relation} does not take {left_out:,} of the {rows:,} rows: a constraint or a trigger keeps "
+        f"them out. {UNTOUCHED}"
+    )
+
+
+def _listed(items: Sequence[compose.Composable]) -> compose.Composable:
+    return compose.SQL(", ").join(items)

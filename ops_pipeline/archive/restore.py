@@ -1,0 +1,210 @@
+"""Archived rows put back into a table: every bit as it was, or none of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.archive import manifest, staging
+from ops_pipeline.archive import target as targets
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.arrow_session import ArrowSession
+from ops_pipeline.archive.insert import insert
+from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.staging import Staged
+from ops_pipeline.archive.target import UNTOUCHED, RestoreRefusedError
+from ops_pipeline.audit import trail
+from ops_pipeline.holds import holds
+from ops_pipeline.nearest import nearest
+from ops_pipeline.partitions.partition import partition_key
+from ops_pipeline.partitions.premake import premake_days
+from ops_pipeline.postgres.connection import Connection, url_of
+from ops_pipeline.postgres.relation import PUBLIC, TableName, split_name
+from ops_pipeline.postgres.row_security import hidden
+
+WORKER = "restore"
+"""One restore of a database at a time: this takes the place of a policy's name in the worker's lock."""
+
+REASON = "restored from the archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What came back: `rows` of `table`, of the days from `first` to `last`, are in the table `into`.
+
+    `hold`: the hold that keeps them from the next night; None where they went into another table.
+    `passed_over`: parts whose rows had been restored before.
+    """
+
+    table: str
+    into: str
+    rows: int
+    parts: int
+    first: date | None
+    last: date | None
+    hold: int | None
+    passed_over: int
+
+
+def restore(
+    connection: Connection,
+    archive: Archive,
+    table: str,
+    *,
+    first: date | None,
+    last: date | None,
+    into: str | None = None,
+    by: str,
+) -> Restored:
+    """Puts the rows of the days from `first` to `last` (UTC, both included; None: no bound) back.
+
+    They go into the table they came from, or into `into`, which is created when it does not exist. All in
+    one transaction, with a hold on them, an audit event by `by` and a note in `ops.archives`; only
+    partitions for their days are made before it.
+
+    Raises RestoreRefusedError, staging.DamagedError, ArchiveError, StorageError, WorkerBusyError,
+    holds.HoldRefusedError, partitions.LockedError and psycopg.Error. Nothing is restored then.
+    """
+    archived = _archived_table(connection, table)
+    found = manifest.of_days(connection, archived.schema, archived.name, first, last)
+    archive.publish_committed(connection, [each for each in found if each.stored_at is None])
+    own = archived.qualified
+    there = targets.target(connection, into or own)
+    if there is not None and (problems := hidden(connection, (), [there.relation])):
+        raise RestoreRefusedError(f"{'; '.join(problems)}. Nothing was restored")
+    parts = _still_to_restore(found, own, str(there.relation) if there else str(into))
+    if into is None and any(each.day_column is None for each in parts):
+        raise RestoreRefusedError(
+            f"The rows of {own} were removed as orphans and would be so again the next night: they have no "
+            f"time that a hold could name. {UNTOUCHED}"
+        )
+    with (
+        ArrowSession(url_of(connection), WORKER, "ops restore") as worker,
+        staging.staged(connection, worker, archive.storage, parts) as staged,
+    ):
+        _make_days(connection, into or own, staged)
+        try:
+            return _put_back(connection, staged, own, into, by, passed_over=len(found) - len(parts))
+        except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.UndefinedObject) as error:
+            raise RestoreRefusedError(_not_taken(into or own, error)) from error
+
+
+def _archived_table(connection: Connection, text: str) -> TableName:
+    try:
+        table = TableName.parse(text)
+    except ValueError as error:
+        raise RestoreRefusedError(f"table: {error}") from error
+    tables = [TableName(*row) for row in connection.execute(sql.get("archive/tables"))]
+    if table in tables:
+        return table
+    elsewhere = [there for there in tables if there.name == table.name and table.schema == PUBLIC]
+    if elsewhere and split_name(text) == [table.name]:
+        return elsewhere[0]
+    names = [str(there) for there in tables]
+    raise RestoreRefusedError(
+        f'No rows of a table "{text}" have been archived; {nearest(text, names)}'
+        if names
+        else "The archive of this database has no rows yet, so there is nothing to restore"
+    )
+
+
+def _still_to_restore(found: Sequence[Archived], own: str, into: str) -> list[Archived]:
+    if not found:
+        raise RestoreRefusedError(
+            f"No rows of {own} were archived of these days; `opsctl archive list` shows those there are"
+        )
+    parts = [each for each in found if each.restored_into != into and not _archived_again(each, found, own)]
+    if not parts:
+        raise RestoreRefusedError(
+            f"Nothing was restored: these rows of {own} were restored into {found[-1].restored_into} before, "
+            f"the last on {max(each.restored_at for each in found if each.restored_at):%Y-%m-%d %H:%M} UTC. "
+            "They are there, or have been archived again since"
+        )
+    return parts
+
+
+def _archived_again(part: Archived, found: Sequence[Archived], own: str) -> bool:
+    # Rows that went back into their own table and expired once more are in a newer part of their day.
+    return part.restored_into == own and any(
+        each.day == part.day and part.restored_at is not None and each.created_at > part.restored_at
+        for each in found
+    )
+
+
+def _make_days(connection: Connection, table: str, staged: Sequence[Staged]) -> None:
+    found = targets.target(connection, table)
+    if found is None:
+        return
+    key = partition_key(connection, found.relation)
+    for each in staged:
+        column = next((column for column in each.columns if column.name == key), None)
+        if column is None:
+            continue
+        statement = compose.SQL(sql.get("archive/days_of")).format(
+            moment=each.value(column), staging=each.identifier
+        )
+        for (day,) in connection.execute(statement).fetchall():
+            premake_days(connection, found.relation, day, day)
+
+
+def _put_back(
+    connection: Connection, staged: Sequence[Staged], own: str, into: str | None, by: str, passed_over: int
+) -> Restored:
+    parts = [part for each in staged for part in each.parts]
+    with connection.transaction():
+        connection.execute(sql.get("archive/read_exactly"))
+        target = targets.target(connection, into or own)
+        if target is None and into is None:
+            raise RestoreRefusedError(f"{own} does not exist any more. {UNTOUCHED}")
+        if target is None:
+            target = targets.create(connection, str(into), [each.columns for each in staged])
+        for each in staged:
+            insert(connection, each, target)
+        connection.execute(sql.get("archive/rows_are_restored"))
+        manifest.note_restored(connection, parts, str(target.relation))
+        restored = Restored(
+            table=own,
+            into=str(target.relation),
+            rows=sum(each.rows for each in parts),
+            parts=len(parts),
+            first=min((each.day for each in parts if each.day), default=None),
+            last=max((each.day for each in parts if each.day), default=None),
+            hold=_hold(connection, parts, str(target.relation), by) if str(target.relation) == own else None,
+            passed_over=passed_over,
+        )
+        _account(connection, restored, by)
+    return restored
+
+
+def _hold(connection: Connection, parts: Sequence[Archived], table: str, by: str) -> int:
+    column = parts[-1].day_column or ""
+    days = [each.day for each in parts if each.day is not None]
+    quoted = '"' + column.replace('"', '""') + '"'
+    bounds = []
+    if days and len(days) == len(parts):
+        bounds.append(f"{quoted} >= '{min(days)}'")
+    if days:
+        bounds.append(f"{quoted} <= '{max(days)}T23:59:59.999999'")
+    where = " AND ".join(bounds or [f"{quoted} < '0001-01-02'"])
+    return holds.add(connection, table, where, reason=REASON, owner=by, by=by).id
+
+
+def _account(connection: Connection, restored: Restored, by: str) -> None:
+    details = {
+        "table": restored.table,
+        "into": restored.into,
+        "rows": restored.rows,
+        "files": restored.parts,
+        "first": restored.first.isoformat() if restored.first else None,
+        "last": restored.last.isoformat() if restored.last else None,
+        "hold": restored.hold,
+    }
+    trail.record(connection, "archive.restored", details, by=by)
+
+
+def _not_taken(table: str, error: psycopg.Error) -> str:
+    detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+    return f"{table} does not take these rows: {error.diag.message_primary}{detail}. {UNTOUCHED}"

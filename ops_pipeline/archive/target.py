@@ -1,0 +1,92 @@
+"""The table that restored rows go into, and whether it takes them as they were."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql as compose
+
+from ops_pipeline.archive import columns
+from ops_pipeline.archive.columns import Column
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation, TableName, find_relation
+
+UNTOUCHED = "Nothing was restored; --into a table that does not exist yet takes these rows as they were"
+
+
+class RestoreRefusedError(Exception):
+    """The rows cannot go back as asked; nothing was restored, and the message says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A table that exists."""
+
+    relation: Relation
+    columns: tuple[Column, ...]
+
+    def taken(self, archived: Sequence[Column]) -> tuple[Column, ...]:
+        """The archived columns that are put in: those the table does not generate by itself.
+
+        Raises RestoreRefusedError for a column that is gone or has another type now. One that the table got
+        since takes its default.
+        """
+        now = {each.name: each for each in self.columns}
+        gone = [each.name for each in archived if each.name not in now]
+        if gone:
+            raise RestoreRefusedError(
+                f"{self.relation} has no column {_listed(gone)} any more, and the archived rows do. "
+                f"{UNTOUCHED}"
+            )
+        changed = [
+            f"{each.name} was {each.type} and is {now[each.name].type}"
+            for each in archived
+            if now[each.name].type != each.type
+        ]
+        if changed:
+            raise RestoreRefusedError(f"{self.relation} has changed: {'; '.join(changed)}. {UNTOUCHED}")
+        return tuple(each for each in archived if not now[each.name].generated)
+
+
+def target(connection: Connection, table: str) -> Target | None:
+    """The table of that name; None when there is none. Raises RestoreRefusedError for what is no name."""
+    try:
+        relation = find_relation(connection, TableName.parse(table))
+    except ValueError as error:
+        raise RestoreRefusedError(f"{error}. {UNTOUCHED}") from error
+    except LookupError:
+        return None
+    return Target(relation, columns.of(connection, relation.oid))
+
+
+def create(connection: Connection, table: str, schemas: Sequence[Sequence[Column]]) -> Target:
+    """A new table with every column that the archived rows have, as a plain one.
+
+    Raises RestoreRefusedError where one column has had two types.
+    """
+    wanted: dict[str, Column] = {}
+    for each in [column for schema in schemas for column in schema]:
+        before = wanted.setdefault(each.name, each)
+        if before.type != each.type:
+            raise RestoreRefusedError(
+                f"{each.name} was {before.type} in some of these rows and {each.type} in others, so no table "
+                "takes both. Nothing was restored; restore the days before and after the change separately"
+            )
+    fields = [
+        compose.SQL("{} {}").format(compose.Identifier(each.name), compose.SQL(each.type))
+        for each in wanted.values()
+    ]
+    connection.execute(
+        compose.SQL("CREATE TABLE {} ({})").format(
+            TableName.parse(table).identifier, compose.SQL(", ").join(fields)
+        )
+    )
+    made = target(connection, table)
+    if made is None:
+        raise RestoreRefusedError(
+            f"{table} was created and cannot be found; is its schema in the search path?"
+        )
+    return made
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f'"{each}"' for each in names)

@@ -1,0 +1,128 @@
+"""Whether the archive's files agree with what the database recorded of them.
+
+Who can write to both can change both: this finds damage, and changes made in one of the two alone.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ops_pipeline.archive import manifest
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.columns import DAY
+from ops_pipeline.archive.files import manifest_path
+from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.staging import DamagedError, content
+from ops_pipeline.audit import trail
+from ops_pipeline.postgres.connection import Connection
+
+MOST_NOTED = 20
+"""Problems that the audit event lists; it counts all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found: files read again, their bytes, and a line for each problem. None: all is well."""
+
+    files: int
+    bytes: int
+    problems: tuple[str, ...]
+
+
+def verify(
+    connection: Connection,
+    archive: Archive,
+    *,
+    sample: int | None = None,
+    by: str,
+    report: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Verified:
+    """Reads every file of the archive again and compares it with `ops.archives`: size, SHA-256, row count.
+
+    With `sample`, so many files chosen at random; without, it also looks for files that are not recorded.
+    What is found is kept in `ops.archives` and in the audit log. `report` is told files done and files there
+    are. Raises StorageError, when the storage cannot be reached, ArchiveError and psycopg.Error.
+    """
+    everything = manifest.everything(connection)
+    archive.publish_committed(connection, [each for each in everything if each.stored_at is None])
+    chosen = everything
+    if sample is not None and sample < len(everything):
+        chosen = random.sample(everything, sample)
+    problems = list(_damages(connection, archive, chosen, report))
+    if sample is None:
+        problems += _unknown(archive, everything)
+    return _accounted(connection, chosen, problems, by)
+
+
+def verify_parts(connection: Connection, archive: Archive, parts: Sequence[Archived], *, by: str) -> Verified:
+    """Reads the files of these parts again, as `verify` does. Raises what it raises."""
+    archive.publish_committed(connection, [each for each in parts if each.stored_at is None])
+    problems = list(_damages(connection, archive, parts, lambda _done, _all: None))
+    return _accounted(connection, parts, problems, by)
+
+
+def _damages(
+    connection: Connection, archive: Archive, parts: Sequence[Archived], report: Callable[[int, int], None]
+) -> Iterator[str]:
+    for done, part in enumerate(parts, start=1):
+        try:
+            content(archive.storage, part)
+        except DamagedError as error:
+            manifest.note_verified(connection, part, ok=False)
+            yield f"{error}. {part.rows:,} rows of {part.table} are in it; put it back from a copy"
+        else:
+            manifest.note_verified(connection, part, ok=True)
+        report(done, len(parts))
+
+
+def _unknown(archive: Archive, parts: Sequence[Archived]) -> Iterator[str]:
+    """Files where archived rows lie that are not of this archive, and descriptions that are missing."""
+    missing = {manifest_path(each.path) for each in parts}
+    known = {each.path for each in parts} | missing
+    there = set()
+    for entry in archive.storage.files(""):
+        there.add(entry.path)
+        name = entry.path.rpartition("/")[2]
+        in_a_day = f"/{DAY}=" in entry.path and not name.startswith(".")
+        if in_a_day and entry.path not in known and not _of_another(archive, entry.path):
+            yield (
+                f"{entry.path} in {archive.storage.name} is not recorded in ops.archives: readers of the "
+                "folder take it for archived rows. Find out whose it is, and move it away"
+            )
+    for path in sorted(missing - there):
+        yield f"{path}, which describes the file beside it, is missing from {archive.storage.name}"
+
+
+def _of_another(archive: Archive, path: str) -> bool:
+    """Whether another database, in the same folder, has put the file there."""
+    described = manifest_path(path) if path.endswith(".parquet") else path
+    try:
+        beside = json.loads(archive.storage.read(described))
+    except (FileNotFoundError, ValueError):
+        return False
+    return isinstance(beside, dict) and beside.get("origin") not in {None, archive.origin}
+
+
+def _accounted(
+    connection: Connection, parts: Sequence[Archived], problems: Sequence[str], by: str
+) -> Verified:
+    verified = Verified(len(parts), sum(each.bytes for each in parts), tuple(problems))
+    _account(connection, verified, by)
+    return verified
+
+
+def _account(connection: Connection, verified: Verified, by: str) -> None:
+    details = {
+        "files": verified.files,
+        "bytes": verified.bytes,
+        "problems": len(verified.problems),
+        "first_problems": list(verified.problems[:MOST_NOTED]),
+    }
+    trail.record(
+        connection,
+        "archive.verified",
+        details,
+        by=by,
+        status="failure" if verified.problems else "success",
+    )

@@ -1,0 +1,217 @@
+"""Rows from Arrow into parts that are on storage, read back and compared.
+
+Three things go on at once: this thread reads rows and tells days apart, a second encodes, others store
+and compare. Memory stays bounded: when the open parts together hold `OPEN_BYTES` of rows, the largest
+is closed; while `CLOSING_BYTES` wait to be stored and compared, nothing more is read.
+
+Tables are mostly in the order of time: a day that got no row among the last `IDLE_BYTES` is over and
+closed, so that at the end little is left to do; should it get one after all, that goes into another part.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from hashlib import sha256
+
+import pyarrow as pa
+
+from ops_pipeline.archive import arrow, parquet, split_by_day
+from ops_pipeline.archive.files import ArchivedTable, ArchiveFile, place
+from ops_pipeline.postgres.relation import TableName
+from ops_pipeline.storage.storage import Storage, StorageError
+
+ROW_GROUP_ROWS = 20_000
+"""So few that a reader who looks for one value decodes little beside it."""
+ROW_GROUP_BYTES = 8 * 1024 * 1024
+PART_BYTES = 64 * 1024 * 1024
+OPEN_BYTES = 128 * 1024 * 1024
+CLOSING_BYTES = 96 * 1024 * 1024
+IDLE_BYTES = 8 * 1024 * 1024
+STORING_THREADS = 4
+
+
+class ArchiveError(Exception):
+    """The rows could not be archived. The message says why, and that nothing has been deleted: the files
+    are whole before the removal commits, and the caller now rolls it back."""
+
+
+def write_files(
+    storage: Storage, reader: pa.RecordBatchReader, source: ArchivedTable, origin: str, today: date
+) -> list[ArchiveFile]:
+    """Archives every row the reader brings; when this returns, all of them are on storage under temporary
+    names and have been compared with what the storage holds.
+
+    Raises ArchiveError; whatever is raised, by the reader as well, no file is left but what cannot be
+    deleted, which the next reconciling does.
+    """
+    schema = _schema(reader, source)
+    day_field = next((each.field for each in source.columns if each.name == source.day_column), None)
+    with _Writing(storage, source, origin, schema, day_field) as writing:
+        for batch in reader:
+            rows = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+            pieces = [(today, rows)] if day_field is None else split_by_day.split(rows, day_field)
+            for day, piece in pieces:
+                writing.add(day, piece)
+        return writing.finish()
+
+
+def _schema(reader: pa.RecordBatchReader, source: ArchivedTable) -> pa.Schema:
+    about = {
+        "ops.policy": source.policy,
+        "ops.run": str(source.run_id),
+        "ops.table": TableName(source.table_schema, source.table_name).qualified,
+    }
+    expected = arrow.schema(source.columns, about)
+    for wanted, given in zip(expected, reader.schema, strict=True):
+        if (wanted.name, wanted.type) != (given.name, given.type):
+            raise ArchiveError(
+                f"{about['ops.table']}: the rows come with {given.name} {given.type} "
+                f"where {wanted.name} {wanted.type} was expected. Nothing has been deleted; has the "
+                "table been altered just now? Run the policy again"
+            )
+    return expected
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A part that still takes rows. `groups` are on their way to the encoder, `pending` not yet."""
+
+    day: date | None
+    encoder: parquet.Encoder
+    groups: list[pa.Table] = field(default_factory=list)
+    pending: list[pa.RecordBatch] = field(default_factory=list)
+    pending_rows: int = 0
+    pending_bytes: int = 0
+    bytes: int = 0
+    last_seen: int = 0
+    encoded: list["Future[None]"] = field(default_factory=list)
+
+
+class _Writing:
+    def __init__(
+        self, storage: Storage, source: ArchivedTable, origin: str, schema: pa.Schema, day_field: str | None
+    ) -> None:
+        self._storage = storage
+        self._source = source
+        self._origin = origin
+        self._schema = schema
+        self._day_field = day_field
+        self._looked_up_by = _looked_up_by(source)
+        self._open: dict[date | None, _Open] = {}
+        self._open_bytes = 0
+        self._seen_bytes = 0
+        self._closing: list[tuple[int, Future[ArchiveFile], Future[None]]] = []
+        self._parts: list[ArchiveFile] = []
+        self._temporary: list[str] = []
+        self._encoding = ThreadPoolExecutor(1, "archive-encode")
+        self._storing = ThreadPoolExecutor(STORING_THREADS, "archive-store")
+
+    def __enter__(self) -> "_Writing":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        for executor in (self._encoding, self._storing):
+            executor.shutdown(wait=True, cancel_futures=True)
+        if error is not None:
+            self._discard(error)
+
+    def add(self, day: date | None, rows: pa.RecordBatch) -> None:
+        part = self._open.get(day)
+        if part is None:
+            part = self._open[day] = _Open(day, parquet.Encoder(self._schema, self._looked_up_by))
+        part.pending.append(rows)
+        size = rows.nbytes
+        part.pending_rows += rows.num_rows
+        part.pending_bytes += size
+        part.bytes += size
+        self._open_bytes += size
+        self._seen_bytes += size
+        part.last_seen = self._seen_bytes
+        if part.pending_rows >= ROW_GROUP_ROWS or part.pending_bytes >= ROW_GROUP_BYTES:
+            self._encode(part)
+        if part.bytes >= PART_BYTES:
+            self._close(part)
+        for each in [each for each in self._open.values() if self._seen_bytes - each.last_seen > IDLE_BYTES]:
+            self._close(each)
+        while self._open_bytes > OPEN_BYTES:
+            self._close(max(self._open.values(), key=lambda each: each.bytes))
+
+    def finish(self) -> list[ArchiveFile]:
+        for part in list(self._open.values()):
+            self._close(part)
+        while self._closing:
+            self._settle()
+        return self._parts
+
+    def _encode(self, part: _Open, *, all_of_it: bool = False) -> None:
+        """Row groups of what is pending; of what is too little for one, only when it is large or the last."""
+        pending = pa.Table.from_batches(part.pending, schema=self._schema)
+        while pending.num_rows >= ROW_GROUP_ROWS or pending.nbytes >= ROW_GROUP_BYTES or all_of_it:
+            group, pending = pending.slice(0, ROW_GROUP_ROWS), pending.slice(ROW_GROUP_ROWS)
+            part.groups.append(group)
+            part.encoded.append(self._encoding.submit(part.encoder.add, group))
+            if pending.num_rows == 0:
+                break
+        part.pending, part.pending_rows = pending.to_batches(), pending.num_rows
+        part.pending_bytes = pending.nbytes
+
+    def _close(self, part: _Open) -> None:
+        if part.pending:
+            self._encode(part, all_of_it=True)
+        del self._open[part.day]
+        self._open_bytes -= part.bytes
+        path, temporary = place(self._source, part.day, len(self._temporary) + 1, self._origin)
+        self._temporary.append(temporary)
+        content = self._encoding.submit(_encoded, part)
+        stored = self._storing.submit(self._store, part, content, path, temporary)
+        compared = self._storing.submit(lambda: parquet.check(content.result(), part.groups))
+        self._closing.append((part.bytes, stored, compared))
+        while sum(size for size, *_ in self._closing) > CLOSING_BYTES:
+            self._settle()
+
+    def _settle(self) -> None:
+        _, stored, compared = self._closing.pop(0)
+        try:
+            compared.result()
+            self._parts.append(stored.result())
+        except (StorageError, FileNotFoundError, parquet.NotTheSameError) as error:
+            raise ArchiveError(
+                f"{self._source.policy}: {error}. Nothing has been deleted; when the storage works again, "
+                "the next run goes on from here"
+            ) from error
+
+    def _store(self, part: _Open, content: "Future[pa.Buffer]", path: str, temporary: str) -> ArchiveFile:
+        encoded = memoryview(content.result())
+        digest = sha256(encoded).hexdigest()
+        self._storage.write(temporary, encoded)
+        if sha256(self._storage.read(temporary)).hexdigest() != digest:
+            raise parquet.NotTheSameError(
+                f"{self._storage.name}/{temporary} does not read back as it was written"
+            )
+        table = pa.concat_tables(part.groups)
+        bounds = split_by_day.bounds(table, self._day_field) if self._day_field else (None, None)
+        return ArchiveFile(
+            self._source, part.day, path, temporary, table.num_rows, len(encoded), digest, *bounds
+        )
+
+    def _discard(self, error: BaseException) -> None:
+        for path in self._temporary:
+            try:
+                self._storage.delete(path)
+            except StorageError as left:
+                error.add_note(f"{path} is left behind, unfinished; the next run deletes it ({left})")
+
+
+def _looked_up_by(source: ArchivedTable) -> list[str]:
+    # Times are looked up by ranges, for which bounds serve; Parquet has no Bloom filter of booleans.
+    return [
+        each.field
+        for each in source.columns
+        if (each.type == "uuid" or each.name in source.keys) and not each.temporal and each.travels != "bool"
+    ]
+
+
+def _encoded(part: _Open) -> pa.Buffer:
+    for group in part.encoded:
+        group.result()
+    return part.encoder.close()

@@ -1,0 +1,1 @@
+"""Audit events read from files that other systems deliver."""

@@ -1,0 +1,261 @@
+"""Imports AWS CloudTrail deliveries into the audit log."""
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import psycopg
+
+from ops_pipeline.audit import delivery
+from ops_pipeline.audit.event import AuditEvent, EventError, convert
+from ops_pipeline.audit.redact import redact
+from ops_pipeline.audit.store import AuditStore
+from ops_pipeline.postgres.connection import Connection
+
+BATCH = 1_000
+FIELDS = {
+    "createdAt": "eventTime",
+    "eventType": "eventSource",
+    "action": "eventName",
+    "details": "the record",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What was not stored and why: a record by its number in the file, from 1 on; None: the file itself,
+    or what is left of it after its last complete record."""
+
+    file: str
+    record: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import came to. `read` is always `stored` + `duplicate` + `rejected`.
+
+    Each rejection counts once: one record, or one file that could not be read (to its end), however
+    many records it may have held.
+    """
+
+    read: int
+    stored: int
+    duplicate: int
+    rejected: int
+    rejections: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an import stands after `file`, which is number `done` of `total`; the counts so far."""
+
+    file: str
+    done: int
+    total: int
+    read: int
+    stored: int
+    duplicate: int
+    rejected: int
+
+
+def import_files(
+    connection: Connection, paths: Iterable[Path], *, report_progress: Callable[[Progress], None]
+) -> ImportReport:
+    """Stores the events of these CloudTrail files (.json, .json.gz) and of all those in these folders.
+
+    Importing twice stores nothing twice. What cannot be stored is a rejection in the report and keeps
+    nothing else from being stored, a path that does not exist included. Events are stored in batches
+    of up to 1,000, so an import that was stopped has stored what it had read; start it again. Secrets
+    are redacted (see `redact`); memory does not grow with the number of files.
+    """
+    repository = AuditStore(connection)
+    tally = _Tally()
+    files = [file for path in paths for file in _files(path)]
+    for done, file in enumerate(files, 1):
+        events = _events(file, tally)
+        while batch := list(islice(events, BATCH)):
+            _store(repository, file, batch, tally)
+        report_progress(
+            Progress(
+                str(file), done, len(files), tally.read, tally.stored, tally.duplicate, len(tally.rejections)
+            )
+        )
+    return ImportReport(
+        tally.read, tally.stored, tally.duplicate, len(tally.rejections), tuple(tally.rejections)
+    )
+
+
+def event(record: Any) -> AuditEvent:
+    """The audit event that a CloudTrail record is.
+
+    * `id` is the eventID; what is no UUID is made one, always the same.
+    * `event_type` is the service, `aws.ec2` for ec2.amazonaws.com: with the eventName as `action` a
+      query asks for all that was done to a service, or for one call. (CloudTrail's own eventType is
+      AwsApiCall nearly everywhere, so it would tell nothing apart.)
+    * `status` is `failure` with an errorCode or a failed ConsoleLogin, else `success`.
+    * `created_by` is who called: the ARN, else the user name, the invoking service or the principal.
+    * `resource_type` is that of the first resource, such as AWS::IAM::Role; its ARN is in `details`.
+    * `ip_address` is the sourceIPAddress where it is an address and not a service's name.
+    * `details` is the whole record without its secrets, so what a column cuts off is still there.
+      Characters that PostgreSQL cannot keep (NUL, halves of a surrogate pair) are replaced by U+FFFD.
+
+    Raises EventError when the record has no usable eventTime or is no JSON object.
+    """
+    if not isinstance(record, dict):
+        raise EventError("", "is not a JSON object")
+    details = _storable(redact(record))
+    identity = _part(details, "userIdentity")
+    return convert(
+        {
+            "id": _id(details),
+            "eventType": _service(details)[:50],
+            "action": _text(details, "eventName", 100),
+            "status": "failure" if _failed(details) else "success",
+            "createdAt": _moment(details),
+            "createdBy": next(
+                (
+                    name
+                    for each in ("arn", "userName", "invokedBy", "principalId")
+                    if (name := _text(identity, each, 255))
+                ),
+                None,
+            ),
+            "resourceType": _resource_type(details),
+            "ipAddress": _address(details),
+            "details": details,
+        }
+    )
+
+
+@dataclass(slots=True)
+class _Tally:
+    read: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+
+    def reject(self, file: Path, record: int | None, reason: str) -> None:
+        self.rejections.append(Rejection(str(file), record, reason))
+
+
+def _store(repository: AuditStore, file: Path, batch: list[tuple[int, AuditEvent]], tally: _Tally) -> None:
+    """Stores the batch; where PostgreSQL refuses a value, all but the events that have one."""
+    try:
+        outcome = repository.log_many([each for _, each in batch])
+    except psycopg.DataError as error:
+        if len(batch) == 1:
+            tally.reject(file, batch[0][0], f"PostgreSQL cannot keep it: {error.diag.message_primary}")
+            return
+        half = len(batch) // 2
+        _store(repository, file, batch[:half], tally)
+        _store(repository, file, batch[half:], tally)
+    else:
+        tally.stored += outcome.stored
+        tally.duplicate += outcome.duplicate
+
+
+def _files(path: Path) -> Sequence[Path]:
+    if not path.is_dir():
+        return [path]
+    inside = sorted(each for each in path.rglob("*") if each.name.lower().endswith(delivery.SUFFIXES))
+    # A folder that holds none is named rather than passed over: it is probably the wrong one.
+    return [each for each in inside if each.is_file()] or [path]
+
+
+def _events(file: Path, tally: _Tally) -> Iterator[tuple[int, AuditEvent]]:
+    try:
+        for number, record in enumerate(delivery.records(file), 1):
+            tally.read += 1
+            try:
+                yield number, event(record)
+            except EventError as error:
+                tally.reject(file, number, _reason(error))
+    except delivery.DeliveryError as error:
+        tally.read += 1
+        tally.reject(file, None, str(error))
+
+
+def _reason(error: EventError) -> str:
+    name = FIELDS.get(error.field, error.field)
+    return f"{name} {error.reason}" if name else error.reason
+
+
+def _id(details: dict[str, Any]) -> UUID:
+    given = details.get("eventID")
+    if not given:  # the same record is the same event
+        return uuid5(NAMESPACE_URL, json.dumps(details, sort_keys=True))
+    try:
+        return UUID(str(given))
+    except ValueError:
+        return uuid5(NAMESPACE_URL, json.dumps(given))
+
+
+def _service(details: dict[str, Any]) -> str:
+    source = details.get("eventSource")
+    return f"aws.{source.removesuffix('.amazonaws.com')}" if source and isinstance(source, str) else "aws"
+
+
+def _failed(details: dict[str, Any]) -> bool:
+    # A failed sign-in has an errorMessage and no errorCode.
+    return (
+        bool(details.get("errorCode")) or _part(details, "responseElements").get("ConsoleLogin") == "Failure"
+    )
+
+
+def _moment(details: dict[str, Any]) -> datetime:
+    given = details.get("eventTime")
+    if given is None:
+        raise EventError("createdAt", "is missing")
+    try:
+        moment = datetime.fromisoformat(given)
+    except (TypeError, ValueError):
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        reason = f"is no time in a time zone: {str(given)[:50]!r}; it is written as 2023-07-10T11:45:00Z"
+        raise EventError("createdAt", reason)
+    return moment
+
+
+def _resource_type(details: dict[str, Any]) -> str | None:
+    resources = details.get("resources")
+    first = resources[0] if isinstance(resources, list) and resources else None
+    return _text(first, "type", 50) if isinstance(first, dict) else None
+
+
+def _address(details: dict[str, Any]) -> str | None:
+    given = details.get("sourceIPAddress")
+    try:
+        # An IPv6 address may name a network interface ("fe80::1%eth0"); the column cannot.
+        return str(ipaddress.ip_address(given.partition("%")[0])) if isinstance(given, str) else None
+    except ValueError:
+        return None
+
+
+def _part(details: dict[str, Any], name: str) -> dict[str, Any]:
+    part = details.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _text(part: dict[str, Any], name: str, longest: int) -> str | None:
+    text = part.get(name)
+    return text[:longest] if text and isinstance(text, str) else None
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case dict():
+            return {_storable(name): _storable(held) for name, held in value.items()}
+        case list():
+            return [_storable(each) for each in value]
+        case str():
+            return re.sub(r"[\0\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", value)
+        case _:
+            return value

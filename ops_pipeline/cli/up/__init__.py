@@ -1,0 +1,1 @@
+"""`opsctl up` and `opsctl demo`."""

@@ -1,0 +1,1 @@
+"""Rows that no policy may delete."""

@@ -1,0 +1,115 @@
+"""What a hold was made for, and whether its names still mean that."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ops_pipeline.postgres.condition import Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table. `type_oid` and `modifier` are its type, which `type` says in words."""
+
+    name: str
+    number: int
+    type: str
+    type_oid: int
+    modifier: int
+
+    def __str__(self) -> str:
+        return f"column {self.number} ({self.type})"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The table and columns that a hold was made for (`oid`, `columns`), and those that its names mean now.
+
+    `bound_name`: what the table it was made for is called now; None when it does not exist.
+    """
+
+    oid: int | None
+    columns: dict[str, Column]
+    named_oid: int | None
+    named_columns: dict[str, Column]
+    bound_name: str | None
+
+
+def binding(values: Sequence[Any]) -> Binding:
+    """As `ops.holds_now` says it."""
+    oid, columns, named_oid, named_columns, bound_name = values
+    return Binding(oid, _by_name(columns), named_oid, _by_name(named_columns), bound_name)
+
+
+def problem(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> str | None:
+    """Why it is not known which rows the hold covers, and what to do about it; None when it is."""
+    if bound.oid is not None and bound.oid == bound.named_oid:
+        changed = _changed(predicate, bound)
+        if changed is None:
+            return None
+        reason, commands = f"made for {table}, and {changed}", _by_column(hold_id, predicate, bound)
+    else:
+        reason, commands = _moved(table, bound), _by_table(hold_id, table, bound)
+    advice = f" Say what it covers: {', or '.join(commands)}." if commands else ""
+    return (
+        f"Hold {hold_id} ({predicate}) was {reason}, so which rows it covers is not known. Nothing was "
+        f"deleted.{advice} If it is over: opsctl hold release {hold_id}"
+    )
+
+
+def _moved(table: str, bound: Binding) -> str:
+    made_for = f"the table that is now {bound.bound_name}" if bound.bound_name else "a table that is gone"
+    now = f"there is no {table} now" if bound.named_oid is None else f"{table} is another table now"
+    return f"made for {made_for}, and {now}"
+
+
+def _by_table(hold_id: int, table: str, bound: Binding) -> list[str]:
+    named = [table] if bound.named_oid is not None else []
+    names = [*named, bound.bound_name] if bound.bound_name else named
+    return [f"opsctl hold confirm {hold_id} --table {shlex.quote(name)}" for name in names]
+
+
+def _changed(predicate: Predicate, bound: Binding) -> str | None:
+    """The first of the predicate's columns that is another one now."""
+    for name in dict.fromkeys(condition.column for condition in predicate.conditions):
+        then, now = bound.columns.get(name), bound.named_columns.get(name)
+        if then is not None and now is not None and _same(then, now):
+            continue
+        was = f"was {then} then and " if then and now else ""
+        said = f"its column {name} {was}{f'is {now}' if now else 'does not exist'} now"
+        other = _called_now(name, bound)
+        return (
+            said
+            if other in {None, name} or then is None
+            else f"{said}; column {then.number} is called {other} now"
+        )
+    return None
+
+
+def _by_column(hold_id: int, predicate: Predicate, bound: Binding) -> list[str]:
+    command = f"opsctl hold confirm {hold_id}"
+    names = {condition.column for condition in predicate.conditions}
+    followed = {name: _called_now(name, bound) for name in names}
+    commands = [command] if names <= bound.named_columns.keys() else []
+    if followed != {name: name for name in names} and None not in followed.values():
+        conditions = tuple(
+            replace(condition, column=str(followed[condition.column])) for condition in predicate.conditions
+        )
+        commands.append(f"{command} --where {shlex.quote(str(Predicate(conditions)))}")
+    return commands or [f"{command} --where '…'"]
+
+
+def _called_now(name: str, bound: Binding) -> str | None:
+    """What the column that had that name is called now; None when it is gone."""
+    then = bound.columns.get(name)
+    numbered = {column.number: column.name for column in bound.named_columns.values()}
+    return None if then is None else numbered.get(then.number)
+
+
+def _same(then: Column, now: Column) -> bool:
+    return (then.number, then.type_oid, then.modifier) == (now.number, now.type_oid, now.modifier)
+
+
+def _by_name(columns: Sequence[dict[str, Any]]) -> dict[str, Column]:
+    return {column["name"]: Column(**column) for column in columns}

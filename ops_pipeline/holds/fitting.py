@@ -1,0 +1,59 @@
+"""A predicate held against the table whose rows it is to cover."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import psycopg
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.audit import times
+from ops_pipeline.nearest import nearest
+from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.condition import Condition, Predicate, PredicateError, parse
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
+
+
+def fitting(connection: Connection, relation: Relation, where: str) -> Predicate:
+    """The predicate of that text, its times made absolute. Raises PredicateError where it does not fit."""
+    types = catalog.columns(connection, relation)
+    now = datetime.now(UTC)
+    fitted = []
+    for each in parse(where).conditions:
+        if each.column not in types:
+            problem = f'{relation} has no column "{each.column}"; {nearest(each.column, list(types))}'
+            raise PredicateError(where, each.column_at, problem)
+        of_type = types[each.column]
+        if of_type in catalog.TIME_TYPES:
+            fitted.append(_moment(each, where, now))
+            continue
+        if each.operator != "=":
+            problem = f"{each.column} is {of_type}; {each.operator} is for columns of time or date, = for all"
+            raise PredicateError(where, each.operator_at, problem)
+        _try(connection, relation, each, of_type, where)
+        fitted.append(each)
+    return Predicate(tuple(fitted))
+
+
+def _moment(condition: Condition, where: str, now: datetime) -> Condition:
+    # What is relative to now would cover other rows every night.
+    try:
+        return replace(condition, value=times.read(str(condition.value), now))
+    except ValueError as error:
+        raise PredicateError(where, condition.value_at, str(error)) from None
+
+
+def _try(connection: Connection, relation: Relation, condition: Condition, of_type: str, where: str) -> None:
+    statement = compose.SQL(sql.get("holds/meets")).format(
+        table=relation.identifier, condition=condition.over("doomed")
+    )
+    try:
+        with connection.transaction():
+            connection.execute(statement)
+    except psycopg.errors.UndefinedFunction:
+        problem = f"{condition.column} is {of_type}, which nothing equals; hold the rows by another column"
+        raise PredicateError(where, condition.column_at, problem) from None
+    except psycopg.DataError as error:
+        problem = f"{condition.column} is {of_type}, and {error.diag.message_primary}"
+        raise PredicateError(where, condition.value_at, problem) from None

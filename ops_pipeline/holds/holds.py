@@ -1,0 +1,316 @@
+"""Rows that no policy may remove, whatever their age, until somebody releases them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from shlex import quote
+from typing import Any, Literal
+
+import psycopg
+from psycopg import sql as compose
+from psycopg.types.json import Jsonb
+
+import sql
+from ops_pipeline.audit import trail
+from ops_pipeline.holds.binding import binding, problem
+from ops_pipeline.holds.fitting import fitting
+from ops_pipeline.postgres.advisory_lock import lock_holder
+from ops_pipeline.postgres.condition import Predicate, from_json
+from ops_pipeline.postgres.connection import Connection, row, scalar
+from ops_pipeline.postgres.relation import Relation, TableName, find_relation
+
+LOCK = "ops: holds"
+"""The advisory lock that every removing transaction holds shared, and `add` by itself."""
+WAIT = "30s"
+
+
+class HoldRefusedError(Exception):
+    """The hold cannot be added, found or released as asked; the message says what would be right."""
+
+
+class HoldUnclearError(Exception):
+    """A hold's table or columns are others than it was made for, so which rows it covers is not known.
+
+    No row of the tables in question may be deleted then. The message says how to confirm or release the hold.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Rows of `table` (`schema.name`) that meet `predicate` are kept, for `reason`; ask `owner`.
+
+    `problem`: why it is not known which rows those are, and what to do about it.
+    """
+
+    id: int
+    table: str
+    predicate: Predicate
+    reason: str
+    owner: str
+    created_at: datetime
+    created_by: str
+    ends_at: datetime | None = None
+    released_at: datetime | None = None
+    released_by: str | None = None
+    problem: str | None = None
+
+    def state(self, now: datetime) -> Literal["active", "unclear", "ended", "released"]:
+        """What has become of it. While it is unclear, policies of its tables are refused."""
+        if self.released_at is not None:
+            return "released"
+        if self.ends_at is not None and self.ends_at <= now:
+            return "ended"
+        return "active" if self.problem is None else "unclear"
+
+
+def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
+    """The holds on the table that count now.
+
+    Those of the tables that it is a partition or a child of, and of its own, count as well. A partition that
+    was detached has no tree any more: ask for its former table. A transaction that removes rows asks after it
+    has taken `LOCK` shared; no hold can be added then until it is over.
+
+    Raises HoldUnclearError when the table or a column of a hold is not the one that it was made for.
+    """
+    holds = []
+    for *values, columns in connection.execute(sql.get("holds/active"), {"oid": relation.oid}):
+        hold = _hold(values)
+        if hold.problem is not None:
+            raise HoldUnclearError(hold.problem)
+        lacking = [each.column for each in hold.predicate.conditions if each.column not in columns]
+        if lacking:
+            raise HoldUnclearError(
+                f"Hold {hold.id} on {hold.table} ({hold.predicate}) covers rows of {relation} as well, which "
+                f'has no column "{lacking[0]}" to tell them by. Nothing was deleted. Give {hold.table} a '
+                f"policy of its own in place of {relation}'s. If the hold is over: "
+                f"opsctl hold release {hold.id}"
+            )
+        holds.append(hold)
+    return tuple(holds)
+
+
+def exclusion(holds: Sequence[Hold]) -> compose.Composable:
+    """SQL that is true for the rows of the alias `doomed` that nobody holds, and never NULL."""
+    return unheld(holds, "doomed")
+
+
+def unheld(holds: Sequence[Hold], alias: str) -> compose.Composable:
+    """As `exclusion`, for another alias."""
+    if not holds:
+        return compose.SQL("true")
+    held = [compose.SQL("({})").format(hold.predicate.over(alias)) for hold in holds]
+    return compose.SQL("({}) IS NOT TRUE").format(compose.SQL(" OR ").join(held))
+
+
+def held_rows(
+    connection: Connection,
+    relation: Relation,
+    condition: compose.Composable,
+    holds: Sequence[Hold] | None = None,
+) -> int:
+    """How many of the rows that meet the condition (over the alias `doomed`) somebody holds.
+
+    By `holds`, where given; else by those that are active. Raises as `active` does.
+    """
+    holds = active(connection, relation) if holds is None else holds
+    if not holds:
+        return 0
+    statement = compose.SQL(sql.get("holds/held_rows")).format(
+        table=relation.identifier, condition=condition, exclusion=exclusion(holds)
+    )
+    return int(scalar(connection, statement))
+
+
+def covered(connection: Connection, hold: Hold, *, seconds: float) -> int | None:
+    """How many rows there are now that the hold covers; None when counting takes longer than that, or when
+    not every row of the table may be seen."""
+    statement = compose.SQL(sql.get("holds/held_rows")).format(
+        table=find_relation(connection, TableName.parse(hold.table)).identifier,
+        condition=compose.SQL("true"),
+        exclusion=exclusion([hold]),
+    )
+    try:
+        with connection.transaction():
+            connection.execute(sql.get("postgres/limit"), {"milliseconds": str(round(seconds * 1000))})
+            return int(scalar(connection, statement))
+    except (psycopg.errors.QueryCanceled, psycopg.errors.InsufficientPrivilege):
+        return None
+
+
+def lost(connection: Connection, table: TableName) -> str:
+    """What to do about holds that were made for a table which no longer has that name; empty: nothing."""
+    if not scalar(connection, sql.get("holds/are_bound")):
+        return ""
+    values = {"schema": table.schema, "name": table.name}
+    return "".join(
+        f". Hold {hold_id} was made for it"
+        + (f", which is {now} now: opsctl hold confirm {hold_id} --table {quote(now)}, or" if now else ":")
+        + f" opsctl hold release {hold_id}"
+        for hold_id, now in connection.execute(sql.get("holds/made_for_missing"), values)
+    )
+
+
+def add(
+    connection: Connection,
+    table: str,
+    where: str,
+    *,
+    reason: str,
+    owner: str,
+    by: str,
+    ends_at: datetime | None = None,
+) -> Hold:
+    """Keeps the rows of the table that meet the predicate (see `predicate.parse`), also future ones.
+
+    Waits for the batches under way, up to 30 seconds: once this has returned, or its transaction has been
+    committed, no row that the hold covers can be removed. The audit log says who added it.
+
+    Raises HoldRefusedError, and PredicateError where the predicate is the problem.
+    """
+    relation = _held_table(connection, table)
+    predicate = fitting(connection, relation, where)
+    _check_words(reason, owner, ends_at)
+    values = {
+        **_bound(relation, predicate),
+        "reason": reason.strip(),
+        "owner": owner.strip(),
+        "by": by,
+        "ends_at": ends_at,
+    }
+    with _locked(connection):
+        hold = _one(connection, scalar(connection, sql.get("holds/add"), values))
+        if hold.problem is not None:
+            raise HoldRefusedError(
+                f"{relation} was changed at this moment. Nothing was held; add the hold again"
+            )
+        trail.record(connection, "hold.added", _described(hold), by=by)
+    return hold
+
+
+def release(connection: Connection, hold_id: int, *, by: str) -> Hold:
+    """Lets the rows go again, as far as no other hold covers them. The audit log says who did.
+
+    Raises HoldRefusedError when there is no such hold, or it was released before.
+    """
+    with connection.transaction():
+        if connection.execute(sql.get("holds/release"), {"id": hold_id, "by": by}).fetchone() is None:
+            _unreleased(connection, hold_id)
+        hold = _one(connection, hold_id)
+        trail.record(connection, "hold.released", _described(hold), by=by)
+    return hold
+
+
+def confirm(
+    connection: Connection, hold_id: int, *, by: str, table: str | None = None, where: str | None = None
+) -> Hold:
+    """Binds a hold to that table and predicate (None: those it has), with the columns as they are now.
+
+    Waits as `add` does. The audit log says who confirmed it, and what the hold said before. Raises
+    HoldRefusedError and PredicateError.
+    """
+    before = _unreleased(connection, hold_id)
+    relation = _held_table(connection, table or before.table)
+    predicate = fitting(connection, relation, where or str(before.predicate))
+    with _locked(connection):
+        _unreleased(connection, hold_id)
+        connection.execute(sql.get("holds/bind"), {"id": hold_id, **_bound(relation, predicate)})
+        hold = _one(connection, hold_id)
+        trail.record(connection, "hold.confirmed", {**_described(hold), "before": _described(before)}, by=by)
+    return hold
+
+
+def follow(connection: Connection, holds: Sequence[Hold], relation: Relation) -> None:
+    """Binds the holds to the table that takes the place of theirs, in the transaction that puts it there."""
+    for hold in holds:
+        values = {"id": hold.id, **_bound(relation, hold.predicate)}
+        connection.execute(sql.get("holds/bind"), values)
+
+
+def list_holds(connection: Connection) -> list[Hold]:
+    """Every hold there ever was, the newest first."""
+    return [_hold(each) for each in connection.execute(sql.get("holds/list"))]
+
+
+@contextmanager
+def _locked(connection: Connection) -> Iterator[None]:
+    """A transaction in which no row is being removed."""
+    try:
+        with connection.transaction():
+            connection.execute(sql.get("holds/lock"), {"lock_timeout": WAIT})
+            yield
+    except psycopg.errors.LockNotAvailable:
+        raise HoldRefusedError(
+            f"Rows are being removed by {lock_holder(connection, LOCK)}, in one transaction for more than "
+            f"{WAIT}, and may be those to be held. Nothing was held; try again when that is over"
+        ) from None
+
+
+def _hold(values: Sequence[Any]) -> Hold:
+    hold_id, table, predicate, *others = values[:-5]
+    hold = Hold(hold_id, TableName(*table).qualified, from_json(predicate), *others)
+    if hold.released_at is not None:
+        return hold
+    return replace(hold, problem=problem(hold.id, hold.table, hold.predicate, binding(values[-5:])))
+
+
+def _one(connection: Connection, hold_id: int) -> Hold:
+    return _hold(row(connection, sql.get("holds/one"), {"id": hold_id}))
+
+
+def _unreleased(connection: Connection, hold_id: int) -> Hold:
+    found = connection.execute(sql.get("holds/one"), {"id": hold_id}).fetchone()
+    if found is None:
+        raise HoldRefusedError(f"There is no hold {hold_id}; `opsctl hold list` shows those there are")
+    hold = _hold(found)
+    if hold.released_at is not None:
+        raise HoldRefusedError(
+            f"Hold {hold_id} was released before, on {hold.released_at:%Y-%m-%d %H:%M} UTC by "
+            f"{hold.released_by}; nothing was changed"
+        )
+    return hold
+
+
+def _bound(relation: Relation, predicate: Predicate) -> dict[str, Any]:
+    return {
+        "schema": relation.schema,
+        "table": relation.name,
+        "oid": relation.oid,
+        "predicate": Jsonb(predicate.as_json()),
+        "predicate_text": str(predicate),
+    }
+
+
+def _described(hold: Hold) -> dict[str, Any]:
+    return {
+        "hold": hold.id,
+        "table": hold.table,
+        "where": str(hold.predicate),
+        "reason": hold.reason,
+        "owner": hold.owner,
+        "ends_at": hold.ends_at.isoformat() if hold.ends_at else None,
+    }
+
+
+def _held_table(connection: Connection, table: str) -> Relation:
+    try:
+        relation = find_relation(connection, TableName.parse(table))
+    except (LookupError, ValueError) as error:
+        raise HoldRefusedError(f"table: {error}") from None
+    root = connection.execute(sql.get("holds/root"), {"oid": relation.oid}).fetchone()
+    if root is not None:
+        raise HoldRefusedError(f"table: {relation} is a partition of {root[0]}; hold rows of {root[0]}")
+    return relation
+
+
+def _check_words(reason: str, owner: str, ends_at: datetime | None) -> None:
+    for name, text, what in (
+        ("reason", reason, "say why the rows are held"),
+        ("owner", owner, "say whom to ask before they are released"),
+    ):
+        if not text.strip():
+            raise HoldRefusedError(f"{name}: is empty; {what}")
+        if "\0" in text:
+            raise HoldRefusedError(f"{name}: PostgreSQL cannot keep the NUL character")
+    if ends_at is not None and ends_at <= datetime.now(UTC):
+        raise HoldRefusedError(f"until: {ends_at:%Y-%m-%d %H:%M} UTC has passed already")

@@ -1,0 +1,34 @@
+"""Whether what the archive keeps of a policy's rows can still be read. Needs Arrow."""
+
+from ops_pipeline.archive import manifest
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.verify import verify_parts
+from ops_pipeline.audit import trail
+from ops_pipeline.maintenance.check import CheckResult
+from ops_pipeline.policies.model import DeletingPolicy
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import find_relation
+from ops_pipeline.settings import load
+from ops_pipeline.storage import location
+
+READ_AGAIN = 5
+"""Each file was read back when it was written. This looks whether the storage has kept it since."""
+
+
+def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
+    """Reads the newest files of the policy's table again; fails for any file that was ever found damaged."""
+    table = find_relation(connection, policy.table)
+    files = manifest.of_days(connection, table.schema, table.name, None, None)
+    damaged = [file.path for file in files if file.verified_ok is False]
+    newest = sorted(files, key=lambda file: file.id)[-READ_AGAIN:]
+    archive = Archive(location.storage(load().archive_url), connection)
+    problems = verify_parts(connection, archive, newest, by=trail.SYSTEM).problems if newest else ()
+    wrong = [*problems, *(f"{path} was found damaged before" for path in damaged)]
+    return CheckResult(
+        not wrong,
+        "; ".join(wrong)
+        or f"{len(newest)} of {len(files)} files were read again and agree with what the database recorded "
+        "of them",
+        {"files": len(files), "damaged": len(wrong)},
+        fails_run=bool(wrong),
+    )

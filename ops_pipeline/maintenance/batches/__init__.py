@@ -1,0 +1,1 @@
+"""Rows deleted in batches: a scan finds them, an action deletes them."""

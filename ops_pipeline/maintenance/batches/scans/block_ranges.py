@@ -1,0 +1,61 @@
+"""By ranges of blocks (TIDs): each block is read once, whatever order the rows are in, without an index."""
+
+from collections.abc import Sequence
+
+from psycopg import sql as compose
+
+from ops_pipeline.maintenance.batches.scans import Position, ScanRange, and_
+from ops_pipeline.postgres.catalog import Heap
+from ops_pipeline.throttle.batch_size import Sizes
+
+UNESTIMATED = "coalesce({}, false)"
+"""To estimate a comparison PostgreSQL's planner asks an index of the column for its end, and there, with each
+window, lie more entries of rows that are gone."""
+
+
+class BlockRangeScan:
+    """Walks heaps by blocks, in the order given. A position is [schema, heap, next block].
+
+    `predicate`: the rows that may go, over the alias `doomed`. `rows`: about how many there are in all, to
+    say how far the walk has come. A row that arrives behind the place reached is the next run's.
+    """
+
+    name = "block-range scan"
+    sizes = Sizes(first=256, least=8, most=65_536)  # blocks of 8 KiB: 2 MiB, 64 KiB, 512 MiB
+
+    def __init__(self, heaps: Sequence[Heap], predicate: compose.Composable, *, rows: int) -> None:
+        self._heaps = [heap for heap in heaps if heap.blocks > 0]
+        self._predicate = predicate
+        self._rows_a_block = rows / max(1, sum(heap.blocks for heap in self._heaps))
+
+    def window(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
+        """The next range of blocks."""
+        for heap in self._heaps:
+            first, end = _bounds(heap, after, until)
+            if first < end:
+                return self._range(heap, first, min(first + size, end))
+        return None
+
+    def _range(self, heap: Heap, first: int, end: int) -> ScanRange:
+        within = compose.SQL("doomed.ctid >= {} AND doomed.ctid < {}").format(_tid(first), _tid(end))
+        return ScanRange(
+            heap.relation,
+            and_(within, compose.SQL(UNESTIMATED).format(self._predicate)),
+            [heap.relation.schema, heap.relation.name, end],
+            round((end - first) * self._rows_a_block),
+        )
+
+
+def _bounds(heap: Heap, after: Position | None, until: Position | None) -> tuple[int, int]:
+    """The blocks of the heap that lie between two positions; none when the first is not below the second."""
+    here = [heap.relation.schema, heap.relation.name]
+    first, end = 0, heap.blocks
+    if after is not None and here <= after[:2]:
+        first = after[2] if here == after[:2] else end
+    if until is not None and here >= until[:2]:
+        end = min(end, until[2]) if here == until[:2] else 0
+    return first, end
+
+
+def _tid(block: int) -> compose.Composed:
+    return compose.SQL("{}::tid").format(compose.Literal(f"({block},0)"))

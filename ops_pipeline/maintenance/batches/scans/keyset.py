@@ -1,0 +1,70 @@
+"""By windows over a key, in its order: every row has its own place, however many share a moment."""
+
+from collections.abc import Sequence
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.maintenance.batches.scans import Position, ScanRange, and_, listed, target
+from ops_pipeline.postgres.connection import Connection, row
+from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.throttle.batch_size import Sizes
+
+
+class KeysetScan:
+    """Walks a table along a unique key that an index leads. A position is the key, each part as text.
+
+    `walked` narrows the rows that are walked at all (the window is counted in those); `predicate` says which
+    of them may go. Both are over the alias `doomed`.
+    """
+
+    name = "keyset scan"
+    sizes = Sizes(first=2_000, least=100, most=200_000)  # rows
+
+    def __init__(
+        self,
+        connection: Connection,
+        table: Relation,
+        key: Sequence[str],
+        *,
+        walked: compose.Composable,
+        predicate: compose.Composable,
+    ) -> None:
+        self._connection = connection
+        self._table = table
+        self._key = [target(part) for part in key]
+        self._walked = walked
+        self._predicate = predicate
+
+    def window(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
+        """The next `size` rows in the order of the key."""
+        statement = compose.SQL(sql.get("maintenance/batches/scans/keys")).format(
+            table=self._table.identifier,
+            key=listed(self._key),
+            key_texts=listed(compose.SQL("{}::text").format(part) for part in self._key),
+            condition=and_(self._beyond(after), self._up_to(until), self._walked),
+        )
+        examined, last = row(self._connection, statement, {"size": size})
+        if last is None:
+            return None
+        window = and_(self._beyond(after), self._up_to(last), self._walked, self._predicate)
+        return ScanRange(self._table, window, last, examined)
+
+    def _beyond(self, position: Position | None) -> compose.Composable:
+        if position is None:
+            return compose.SQL("true")
+        key, values = listed(self._key), [compose.Literal(part) for part in position]
+        # The leading part once more and alone: that is what an index on it can use.
+        return and_(
+            compose.SQL("({}) > ({})").format(key, listed(values)),
+            compose.SQL("{} >= {}").format(self._key[0], values[0]),
+        )
+
+    def _up_to(self, position: Position | None) -> compose.Composable:
+        if position is None:
+            return compose.SQL("true")
+        key, values = listed(self._key), [compose.Literal(part) for part in position]
+        return and_(
+            compose.SQL("({}) <= ({})").format(key, listed(values)),
+            compose.SQL("{} <= {}").format(self._key[0], values[0]),
+        )

@@ -1,0 +1,69 @@
+"""What must hold after a run, as questions to the database."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pkgutil import resolve_name
+
+from ops_pipeline.maintenance import history
+from ops_pipeline.policies.model import DeletingPolicy
+from ops_pipeline.postgres.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check found. With `fails_run` the run fails as well, which is what people are told of."""
+
+    passed: bool
+    description: str
+    metadata: Mapping[str, int | float | str] = field(default_factory=dict)
+    fails_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A question to the database, which only reads: an operator may ask it at any time.
+
+    `holds_back`: where it fails, what would overwrite evidence is not done.
+    """
+
+    name: str
+    description: str
+    ask: Callable[[Connection], CheckResult]
+    holds_back: bool = False
+
+
+def guard_passed(policy: DeletingPolicy) -> Check:
+    """Whether the last run of the policy waits for an approval."""
+
+    def ask(connection: Connection) -> CheckResult:
+        last = history.last(connection, policy.name)
+        if last is None or last.outcome != "guarded":
+            return CheckResult(True, "The guard had nothing against the last run")
+        return CheckResult(False, last.stopped_reason, fails_run=True)
+
+    return Check(
+        "guard_passed",
+        "The last run needed no approval. If it did: look at the plan and approve it, or fix the policy.",
+        ask,
+    )
+
+
+def archive_verified(policy: DeletingPolicy) -> Check:
+    """Whether the newest archived files of the policy's table can be read; it holds VACUUM back."""
+
+    def ask(connection: Connection) -> CheckResult:
+        # By name: it needs Arrow, which whoever only lists the checks must not load.
+        newest_files: Callable[[Connection, DeletingPolicy], CheckResult] = resolve_name(
+            "ops_pipeline.maintenance.archive_check:newest_files"
+        )
+        return newest_files(connection, policy)
+
+    return Check(
+        "archive_verified",
+        f"The newest files of {policy.table} in the archive are read again and agree with what the database "
+        "recorded of them (size, SHA-256, row count), and none was found damaged before. Where one is, the "
+        "policies after it wait: until VACUUM has run, what was deleted can still be read from the table's "
+        "pages.",
+        ask,
+        holds_back=True,
+    )

@@ -1,0 +1,1 @@
+"""The limit that stops a run, and the approval that allows it once."""

@@ -1,0 +1,118 @@
+"""Plans that the guard has stopped, and people who let them through, once."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+import sql
+from ops_pipeline.audit import trail
+from ops_pipeline.nearest import nearest
+from ops_pipeline.postgres.connection import Connection, row
+
+
+class ApprovalRefusedError(Exception):
+    """The plan cannot be approved or used; the message says why and what would be right."""
+
+
+class NoSuchPlanError(ApprovalRefusedError):
+    """There is no plan of that id in this database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would have removed and was not let: `eligible` of `total` rows older than `cutoff`.
+
+    `definition`: the rule it was made by. `worker_clock`: the worker's time when it was made. `used_by_run`:
+    the run that the approval let through, since `used_at`.
+    """
+
+    id: str
+    policy: str
+    definition: Mapping[str, Any]
+    cutoff: datetime | None
+    worker_clock: datetime
+    eligible: int
+    total: int
+    fraction: float
+    exact: bool
+    reasons: tuple[str, ...]
+    created_at: datetime
+    approved_at: datetime | None = None
+    approved_by: str | None = None
+    used_at: datetime | None = None
+    used_by_run: int | None = None
+
+
+def waiting(connection: Connection) -> list[Plan]:
+    """The plans that wait for an approval, the newest of each policy."""
+    return [_plan(each) for each in connection.execute(sql.get("maintenance/guard/waiting"))]
+
+
+def approve(connection: Connection, plan_id: str, by: str) -> Plan:
+    """Lets the next run of the policy carry out exactly that plan. The audit log says who did.
+
+    To approve it again before it was used changes nothing. Raises ApprovalRefusedError when there is no such
+    plan, or when it was used up.
+    """
+    with connection.transaction():
+        found = connection.execute(sql.get("maintenance/guard/one"), {"id": plan_id}).fetchone()
+        if found is None:
+            ids = [each.id for each in waiting(connection)]
+            there_is = nearest(plan_id, ids) if ids else "none is waiting"
+            raise NoSuchPlanError(f'There is no plan "{plan_id}"; {there_is}')
+        plan = _plan(found)
+        if plan.used_at is not None:
+            raise ApprovalRefusedError(
+                f"Plan {plan_id} was approved by {plan.approved_by} and used by run {plan.used_by_run} on "
+                f"{plan.used_at:%Y-%m-%d %H:%M} UTC; an approval is good for one run"
+            )
+        if plan.approved_at is not None:
+            return plan
+        approved = _plan(row(connection, sql.get("maintenance/guard/approve"), {"id": plan_id, "by": by}))
+        trail.record(connection, "plan.approved", _described(approved), by=by)
+    return approved
+
+
+def use_up(connection: Connection, plan_id: str, run_id: int) -> None:
+    """Notes that the approval has let a run through that is complete; in that run's last transaction.
+
+    Raises ApprovalRefusedError when it was used before.
+    """
+    values = {"id": plan_id, "run_id": run_id}
+    if connection.execute(sql.get("maintenance/guard/use_up"), values).fetchone() is None:
+        raise ApprovalRefusedError(f"Plan {plan_id} is not approved, or was used by another run")
+
+
+def approved(connection: Connection, policy: str) -> Plan | None:
+    """The plan of that policy that a person has let through and no run has used."""
+    found = connection.execute(sql.get("maintenance/guard/approved"), {"policy": policy}).fetchone()
+    return None if found is None else _plan(found)
+
+
+def store(connection: Connection, values: Mapping[str, Any]) -> Plan:
+    """Keeps a plan that was stopped, under an id of eight characters that nobody has seen before."""
+    told = repr(sorted(values.items())) + secrets.token_hex(8)
+    plan_id = hashlib.sha256(told.encode()).hexdigest()[:8]
+    kept = {**values, "id": plan_id, "definition": Jsonb(values["definition"])}
+    return _plan(row(connection, sql.get("maintenance/guard/store"), kept))
+
+
+def _plan(values: tuple[Any, ...]) -> Plan:
+    plan = Plan(*values)
+    return replace(plan, reasons=tuple(plan.reasons))
+
+
+def _described(plan: Plan) -> dict[str, Any]:
+    return {
+        "plan": plan.id,
+        "policy": plan.policy,
+        "cutoff": plan.cutoff.isoformat() if plan.cutoff else None,
+        "rows": plan.eligible,
+        "of": plan.total,
+        "reasons": list(plan.reasons),
+    }

@@ -1,0 +1,236 @@
+"""Stops a run before it removes anything, where it would remove more than anybody expects."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import sql
+from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.plan import DeletePlan, RowCount
+from ops_pipeline.policies.model import DeletingPolicy
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import TableName
+
+P = TypeVar("P", bound=DeletePlan)
+
+JUMP = timedelta(days=1)
+"""How much further than this machine's clock the server's may have gone since the last run."""
+ESTIMATE = 1.1
+"""A count that is an estimate may be off: by so much more than was approved, it is still the same plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardResult(Generic[P]):
+    """What the guard says to a plan.
+
+    Without `reasons` the run may remove what is `planned`, to its `cutoff` and no further. `approval`: the
+    approved plan that lets it through, to be used up when the run is complete. With `reasons` nothing may go
+    until somebody approves `plan`, which is stored. `details`: for the run's history; the next run's guard
+    compares with them.
+    """
+
+    planned: P
+    reasons: tuple[str, ...] = ()
+    plan: str | None = None
+    approval: str | None = None
+    details: Mapping[str, Any] | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return not self.reasons
+
+    @property
+    def message(self) -> str:
+        """Why nothing was removed, and what to do about it."""
+        return f"{'; '.join(self.reasons)}. Nothing was removed. If this is right: opsctl approve {self.plan}"
+
+
+def judge(
+    connection: Connection,
+    policy: DeletingPolicy,
+    plan: P,
+    *,
+    now: datetime,
+    at_cutoff: Callable[[datetime], P],
+) -> GuardResult[P]:
+    """Whether the run may do what is planned. `now` is what the worker's clock says.
+
+    A plan that needs approval runs by the approval of an earlier one of the same policy, if at that one's
+    cutoff (`at_cutoff` plans it) no more rows would be deleted than were approved. The connection is in
+    autocommit mode and in no transaction.
+    """
+    against = plan.needs_approval
+    if not against:
+        return GuardResult(plan, details=_details(policy, plan.cutoff, now))
+    approved = approvals.approved(connection, policy.name)
+    if approved is not None:
+        again = plan if approved.cutoff is None else at_cutoff(approved.cutoff)
+        objections = tuple(_outgrown(policy, again.rows, approved))
+        if not objections:
+            details = _details(policy, approved.cutoff, approved.worker_clock)
+            return GuardResult(again, approval=approved.id, details=details)
+        against += objections
+    stored = approvals.store(connection, _stored(policy, plan, against, now))
+    return GuardResult(plan, against, plan=stored.id, details={"plan": stored.id})
+
+
+def reasons(
+    connection: Connection,
+    policy: DeletingPolicy,
+    rows: RowCount,
+    cutoff: datetime | None,
+    *,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Why deleting these rows needs approval; approvals are left out of account. Reads only."""
+    before = _before(connection, policy)
+    return (
+        *_too_many(policy, rows),
+        *_jumped(policy, cutoff, now, before),
+        *_changed(policy, rows, before),
+    )
+
+
+def definition(policy: DeletingPolicy) -> dict[str, Any]:
+    """What the rule removes, as JSON: with another definition it is another plan."""
+    others = {"identity", "guard", "throttle", "place", "deleting"}
+    kept = {each.name: getattr(policy, each.name) for each in fields(policy) if each.name not in others}
+    return {"kind": policy.kind} | {name: _as_json(value) for name, value in kept.items()}
+
+
+def _as_json(value: object) -> object:
+    match value:
+        case timedelta():
+            return value.total_seconds()
+        case TableName():
+            return str(value)
+        case tuple():
+            return list(value)
+        case _:
+            return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The last run that went by a plan: its cutoff, what the worker's clock said then, and its rule."""
+
+    cutoff: datetime | None
+    worker_clock: datetime
+    definition: Mapping[str, Any]
+    started_at: datetime
+
+    @property
+    def keep(self) -> timedelta:
+        return timedelta(seconds=self.definition.get("keep", 0))
+
+
+def _before(connection: Connection, policy: DeletingPolicy) -> _Before | None:
+    found = connection.execute(sql.get("maintenance/guard/baseline"), {"policy": policy.name}).fetchone()
+    return None if found is None else _Before(*found)
+
+
+def _too_many(policy: DeletingPolicy, rows: RowCount) -> Iterator[str]:
+    limits, about = policy.guard, "" if rows.exact else "about "
+    if rows.fraction > limits.max_fraction:
+        yield (
+            f"{about}{_percent(rows.fraction)} of {policy.table} would go ({rows.eligible:,} of "
+            f"{rows.total:,} rows), and guard.max_fraction is {_percent(limits.max_fraction)}"
+        )
+    if limits.max_rows is not None and rows.eligible > limits.max_rows:
+        yield (
+            f"{about}{rows.eligible:,} rows of {policy.table} would go, "
+            f"and guard.max_rows is {limits.max_rows:,}"
+        )
+
+
+def _jumped(
+    policy: DeletingPolicy, cutoff: datetime | None, now: datetime, before: _Before | None
+) -> Iterator[str]:
+    keep = policy.max_age()
+    if keep is None or cutoff is None:
+        return
+    server = cutoff + keep
+    if before is None or before.cutoff is None:
+        if server - now > JUMP:
+            yield (
+                f"the database's clock ({_minute(server)}) is {_length(server - now)} ahead "
+                f"of this machine's ({_minute(now)})"
+            )
+        return
+    by_server, by_worker = server - (before.cutoff + before.keep), now - before.worker_clock
+    if by_server - by_worker > JUMP:
+        yield (
+            f"the cutoff has moved {_length(by_server - by_worker)} further than the clock explains: since "
+            f"the run of {_minute(before.started_at)} the database's clock went on by {_length(by_server)} "
+            f"and this machine's by {_length(by_worker)}"
+        )
+
+
+def _changed(policy: DeletingPolicy, rows: RowCount, before: _Before | None) -> Iterator[str]:
+    if before is None or (rows.exact and rows.eligible == 0):
+        return
+    now, since = definition(policy), f"since the run of {_minute(before.started_at)}"
+    keep = policy.max_age()
+    if keep is not None and keep < before.keep:
+        yield f"keep was shortened from {_length(before.keep)} to {_length(keep)} {since}"
+    for name in policy.selects:
+        if now[name] != before.definition.get(name):
+            yield f"{name} was changed from {before.definition.get(name)} to {now[name]} {since}"
+
+
+def _outgrown(policy: DeletingPolicy, rows: RowCount, approved: approvals.Plan) -> Iterator[str]:
+    """Why the approval is not for what is planned."""
+    if definition(policy) != approved.definition:
+        yield f"plan {approved.id} was approved for this policy as it stood then, and the policy was changed"
+        return
+    exact = rows.exact and approved.exact
+    if rows.eligible > approved.eligible * (1 if exact else ESTIMATE):
+        yield (
+            f"plan {approved.id} was approved for {approved.eligible:,} rows, and by now "
+            f"{rows.eligible:,} would go at the same cutoff"
+        )
+
+
+def _details(policy: DeletingPolicy, cutoff: datetime | None, worker_clock: datetime) -> dict[str, Any]:
+    keep = policy.max_age()
+    return {
+        "worker_clock": worker_clock.isoformat(),
+        "cutoff": cutoff.isoformat() if cutoff else None,
+        "definition": definition(policy),
+        **({} if keep is None else {"keep_seconds": keep.total_seconds()}),
+    }
+
+
+def _stored(
+    policy: DeletingPolicy, plan: DeletePlan, against: tuple[str, ...], now: datetime
+) -> dict[str, Any]:
+    return {
+        "policy": policy.name,
+        "definition": definition(policy),
+        "cutoff": plan.cutoff,
+        "worker_clock": now,
+        "eligible": plan.rows.eligible,
+        "total": plan.rows.total,
+        "fraction": plan.rows.fraction,
+        "exact": plan.rows.exact,
+        "reasons": list(against),
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{_plain(share * 100)}%"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _length(time: timedelta) -> str:
+    days = abs(time) >= timedelta(days=1)
+    number = _plain(time / (timedelta(days=1) if days else timedelta(hours=1)))
+    return f"{number} {'day' if days else 'hour'}{'' if number == '1' else 's'}"
+
+
+def _plain(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")

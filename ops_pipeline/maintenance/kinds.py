@@ -1,0 +1,108 @@
+"""The kinds of policies there are, and what is done with policies of any kind."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from ops_pipeline.holds.holds import HoldUnclearError
+from ops_pipeline.maintenance import run
+from ops_pipeline.maintenance.kind import Kind
+from ops_pipeline.maintenance.orphans.kind import ORPHANS
+from ops_pipeline.maintenance.plan import LIMIT_SECONDS, Plan, Planning, Unplanned
+from ops_pipeline.maintenance.result import RefusedError, Result
+from ops_pipeline.maintenance.retention.kind import RETENTION
+from ops_pipeline.maintenance.vacuum.kind import VACUUM
+from ops_pipeline.policies import load as policies_file
+from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.policies.model import Policies, Policy
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
+from ops_pipeline.settings import Settings
+
+KINDS: Sequence[Kind[Any]] = (RETENTION, ORPHANS, VACUUM)
+"""In the order in which a run carries them out."""
+
+
+def load(path: Path) -> Policies:
+    """The policies in that file. Raises PolicyError with every problem found."""
+    return policies_file.load(path, KINDS)
+
+
+def kind_of(policy: Policy) -> Kind[Any]:
+    """The kind that knows how to plan the policy, carry it out and check on it."""
+    return next(kind for kind in KINDS if kind.name == policy.kind)
+
+
+def check(connection: Connection, policies: Sequence[Policy]) -> None:
+    """Holds policies of one database against its tables and columns.
+
+    Raises PolicyError with every problem found; nothing has been changed then.
+    """
+    problems = [problem for policy in policies for problem in kind_of(policy).problems(connection, policy)]
+    if problems:
+        raise PolicyError(problems)
+
+
+def plan(
+    connection: Connection,
+    policies: Sequence[Policy],
+    *,
+    archive_url: str | None = None,
+    limit_seconds: float = LIMIT_SECONDS,
+) -> Iterator[Plan | Unplanned]:
+    """What each of these policies of one database would do if it ran now, in their order. Reads only.
+
+    `archive_url`: OPS_ARCHIVE_URL; without it a policy that archives is refused.
+    """
+    planning = Planning(connection, limit_seconds, archive_url)
+    for policy in policies:
+        kind = kind_of(policy)
+        try:
+            problems = kind.problems(connection, policy)
+            yield Unplanned(policy.name, "\n".join(problems)) if problems else kind.plan(planning, policy)
+        except (RefusedError, HoldUnclearError) as error:
+            yield Unplanned(policy.name, str(error))
+        except psycopg.Error as error:
+            yield Unplanned(policy.name, (error.diag.message_primary or str(error)).strip())
+
+
+def plan_all(
+    policies: Policies, environment: Mapping[str, str], *, limit_seconds: float = LIMIT_SECONDS
+) -> Iterator[Plan | Unplanned]:
+    """What every policy of every database would do now, in the order of the file.
+
+    Each is asked over a connection to its database; one that does not answer leaves its policies unplanned.
+    """
+    for database in policies.databases:
+        try:
+            with connect(database.url(environment), "ops plan") as connection:
+                yield from plan(
+                    connection,
+                    database.policies,
+                    archive_url=environment.get("OPS_ARCHIVE_URL"),
+                    limit_seconds=limit_seconds,
+                )
+        except (DatabaseUnavailableError, PolicyError) as error:
+            yield from (Unplanned(policy.name, str(error)) for policy in database.policies)
+
+
+def carry_out(
+    connection: Connection,
+    policy: Policy,
+    *,
+    settings: Settings | None = None,
+    dagster_run_id: str | None = None,
+    stop: Callable[[], str | None] = run.never,
+    report: Callable[[str], None] = run.silently,
+) -> Result:
+    """Does what the policy says; see `run.run_policy`."""
+    return run.run_policy(
+        connection,
+        kind_of(policy),
+        policy,
+        settings=settings,
+        dagster_run_id=dagster_run_id,
+        stop=stop,
+        report=report,
+    )

@@ -1,0 +1,49 @@
+"""What an orphans policy would delete now. Reads only."""
+
+from psycopg import sql as compose
+
+from ops_pipeline.maintenance import history, references, refusals
+from ops_pipeline.maintenance.guard import guard
+from ops_pipeline.maintenance.orphans import indexes, mark, reference, track
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.plan import DeletePlan, Method, Planning, is_migrated
+from ops_pipeline.maintenance.row_counter import RowCounter
+from ops_pipeline.postgres import catalog
+
+
+def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
+    """What the policy would do if it ran now; everything of one moment.
+
+    An orphan whose parent tonight's retention has yet to delete is counted by the run itself. Raises
+    LookupError when a table does not exist, RefusedError where rows may be hidden, HoldUnclearError, and
+    psycopg.Error.
+    """
+    with planning.snapshot() as connection:
+        refers = reference.of(connection, policy)
+        refusals.refuse_hidden_rows(connection, policy, refers.child, refers.parent)
+        migrated = is_migrated(connection)
+        if migrated:
+            reference.check_holds(connection, refers)
+        unset = compose.SQL("false") if policy.null_is_orphan else refers.refers_to_nobody
+        counter = RowCounter(
+            connection,
+            refers.child,
+            {"unset": unset, "orphaned": refers.orphaned},
+            due=refers.orphaned,
+            unset=unset,
+        )
+        rows = counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
+        search = mark.search(connection, refers)
+        return DeletePlan(
+            policy=policy.name,
+            method=Method(search.children.name, search.why),
+            rows=rows,
+            seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
+            cascades=references.cascades(connection, refers.child),
+            refusals=tuple(refusals.of_plan(planning, policy, counter, rows.eligible, parent=refers.parent)),
+            needs_approval=guard.reasons(connection, policy, rows, None, now=planning.clock())
+            if migrated
+            else (),
+            advice=(*indexes.missing(connection, refers), *track.advice(connection, policy)),
+            dead_tuples=catalog.dead_tuples(connection, refers.child),
+        )

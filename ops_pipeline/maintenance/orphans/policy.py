@@ -1,0 +1,168 @@
+"""An orphans policy: rows of a table whose parent no longer exists are deleted."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from ops_pipeline.policies.file import GuardSection, Section
+from ops_pipeline.policies.identity import Identity
+from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.model import DeletingPolicy, Policy
+from ops_pipeline.policies.values import UNITS, Column, PolicyName, Table, duration
+from ops_pipeline.postgres.relation import PART, TableName, split_name
+
+KIND = "orphans"
+NO_GRACE_PERIOD = re.compile(rf"\s*0\s+({'|'.join(UNITS)})s?\s*")
+SEVERAL_COLUMNS = re.compile(rf"(?P<table>(?:{PART.pattern}|\.)+)\((?P<columns>.+)\)")
+ONE_COLUMN = re.compile(r'\s*("(?:[^"]|"")+"|[^",]+)\s*(?:,|$)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphans(DeletingPolicy):
+    """Rows of `table` whose `columns` name no row of `parent` by its `parent_columns` are deleted.
+
+    None is deleted before it has been without a parent for the `grace_period`. A row with a NULL among its
+    `columns` has no parent to miss, unless `null_is_orphan`. `track`: triggers on the parent record the keys
+    it loses, and only their children are looked at.
+    """
+
+    columns: tuple[str, ...]
+    parent: TableName
+    parent_columns: tuple[str, ...]
+    grace_period: timedelta
+    null_is_orphan: bool
+    track: bool
+
+    kind: ClassVar[str] = KIND
+    selects: ClassVar[tuple[str, ...]] = ("columns", "parent", "parent_columns")
+
+    def reference_columns(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
+    def reference(self) -> str:
+        """The referring columns, for a sentence."""
+        return ", ".join(self.columns)
+
+
+def _grace_period(value: object) -> timedelta:
+    none = isinstance(value, str) and NO_GRACE_PERIOD.fullmatch(value)
+    return timedelta(0) if none else duration(value)
+
+
+def _reference(value: object) -> tuple[TableName, tuple[str, ...]]:
+    try:
+        return _referenced(str(value))
+    except ValueError:
+        raise PydanticCustomError(
+            "references",
+            "{value} is not a reference; write the parent's table and column, for example sessions.id or "
+            "sessions(tenant, id)",
+            {"value": repr(value)},
+        ) from None
+
+
+def _referenced(text: str) -> tuple[TableName, tuple[str, ...]]:
+    several = SEVERAL_COLUMNS.fullmatch(text)
+    if several is None:
+        *table, column = split_name(text)
+        if not 1 <= len(table) <= 2:
+            raise ValueError(text)
+        return TableName(*(["public", *table][-2:])), (column,)
+    columns = [split_name(each.strip()) for each in ONE_COLUMN.findall(several["columns"])]
+    return TableName.parse(several["table"]), tuple(".".join(column) for column in columns)
+
+
+class OrphansSection(Section):
+    """An entry of `orphans`."""
+
+    renamed: ClassVar = {"grace": "grace_period"}
+
+    table: Table
+    column: Column | None = None
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)] | None = None
+    references: Annotated[tuple[TableName, tuple[str, ...]], BeforeValidator(_reference)]
+    name: PolicyName | None = None
+    grace_period: Annotated[timedelta, BeforeValidator(_grace_period)] = timedelta(hours=1)
+    null_is_orphan: bool = False
+    track: bool = False
+    archive: bool = False
+    guard: GuardSection = GuardSection()
+
+    @field_validator("references", mode="after")
+    @classmethod
+    def _name_as_many_columns(
+        cls, references: tuple[TableName, tuple[str, ...]], info: ValidationInfo
+    ) -> tuple[TableName, tuple[str, ...]]:
+        column, columns = info.data.get("column"), info.data.get("columns")
+        if column is not None and columns is not None:
+            raise PydanticCustomError("columns", "write column, or columns for a key of several; not both")
+        if column is None and columns is None:
+            raise PydanticCustomError(
+                "columns", "the column of the table that refers to it is missing: write column, or columns"
+            )
+        given = columns or (column,)
+        _, of_parent = references
+        if len(given) != len(of_parent):
+            raise PydanticCustomError(
+                "columns",
+                "{parent} columns of the parent are named, but {child} of the table; write as many",
+                {"parent": len(of_parent), "child": len(given)},
+            )
+        return references
+
+    @field_validator("track", mode="after")
+    @classmethod
+    def _see_no_nulls(cls, track: bool, info: ValidationInfo) -> bool:
+        if track and info.data.get("null_is_orphan"):
+            raise PydanticCustomError(
+                "track",
+                "a NULL is no deleted parent, so nothing records it; leave track or null_is_orphan out",
+            )
+        return track
+
+
+def read(entry: Entry[OrphansSection]) -> Orphans:
+    """The policy of an entry."""
+    section = entry.section
+    parent, parent_columns = section.references
+    columns = section.columns or (str(section.column),)
+    return Orphans(
+        identity=Identity(entry.database, KIND, section.table, columns, section.name),
+        table=section.table,
+        columns=columns,
+        parent=parent,
+        parent_columns=parent_columns,
+        grace_period=section.grace_period,
+        null_is_orphan=section.null_is_orphan,
+        track=section.track,
+        archive=section.archive,
+        guard=entry.guard_limits(section.guard),
+        throttle=entry.throttle,
+        place=entry.place,
+    )
+
+
+def ordered(policies: Sequence[Orphans]) -> Sequence[Orphans]:
+    """In an order in which each table comes after those it refers to, as far as there is one.
+
+    Where a chain a → b → c loses rows of a, b's follow in the same run, and then c's.
+    """
+    done: list[Orphans] = []
+    waiting = list(policies)
+    while waiting:
+        deleting = {policy.table for policy in waiting}
+        free = [policy for policy in waiting if policy.parent not in deleting - {policy.table}]
+        done += free or waiting[:1]  # tables that refer to each other in a circle: as they stand
+        waiting = [policy for policy in waiting if policy not in done]
+    return done
+
+
+def after(policy: Orphans, earlier: Sequence[Policy]) -> Sequence[Policy]:
+    """The policies before it that delete rows of its parent, and so make orphans."""
+    return [other for other in earlier if isinstance(other, DeletingPolicy) and other.table == policy.parent]

@@ -1,0 +1,51 @@
+"""What of an orphans policy does not fit its tables."""
+
+from psycopg import sql as compose
+
+from ops_pipeline.maintenance.file_check import FileCheck
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
+
+SMALL_PARENT_BYTES = 8 * 1024 * 1024
+"""A parent up to this size is hashed for each batch in no time, so it needs no index."""
+
+
+def problems(connection: Connection, policy: Orphans) -> list[str]:
+    """One line for each thing to fix, in the file or in the database. Raises psycopg.Error."""
+    check = FileCheck(connection, policy.place)
+    child = check.table(policy.table, "table")
+    parent = check.table(policy.parent, "references")
+    if child is None or parent is None:
+        return check.problems
+    key = "column" if len(policy.columns) == 1 else "columns"
+    for column, parent_column in zip(policy.columns, policy.parent_columns, strict=True):
+        child_type = check.column_type(child, column, key)
+        parent_type = check.column_type(parent, parent_column, "references")
+        if child_type and parent_type and child_type != parent_type:
+            check.problem(
+                "references",
+                f"{parent_column} is {parent_type}, but {column} is {child_type}; "
+                "columns of one type are needed",
+            )
+    if not check.problems:
+        _require_index(connection, check, policy, parent)
+    return check.problems
+
+
+def _require_index(connection: Connection, check: FileCheck, policy: Orphans, parent: Relation) -> None:
+    if catalog.index_on(connection, parent, policy.parent_columns) is not None:
+        return
+    if catalog.size(connection, parent) <= SMALL_PARENT_BYTES:
+        return
+    statement = compose.SQL("CREATE INDEX {}ON {} ({})").format(
+        compose.SQL("" if catalog.is_partitioned(connection, parent) else "CONCURRENTLY "),
+        parent.identifier,
+        compose.SQL(", ").join(map(compose.Identifier, policy.parent_columns)),
+    )
+    check.problem(
+        "references",
+        f"no index of {parent} leads with {', '.join(policy.parent_columns)}, so for each batch all of it "
+        f"would be read; create one first: {statement.as_string(connection)}",
+    )

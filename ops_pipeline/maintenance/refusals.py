@@ -1,0 +1,97 @@
+"""What keeps a policy from running. The plan says all of it, and the run refuses for the same reasons."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from psycopg import sql as compose
+
+from ops_pipeline.maintenance import cascades, references
+from ops_pipeline.maintenance.plan import Planning
+from ops_pipeline.maintenance.result import refuse
+from ops_pipeline.maintenance.row_counter import RowCounter
+from ops_pipeline.policies.model import DeletingPolicy
+from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.row_security import hidden
+from ops_pipeline.storage import storage
+
+
+def of_plan(
+    planning: Planning,
+    policy: DeletingPolicy,
+    counter: RowCounter,
+    rows: int,
+    *,
+    parent: Relation | None = None,
+) -> Iterator[str]:
+    """As `of_tables`, and for the rows that deleting those counted would cascade into. Reads only."""
+    yield from of_tables(planning, policy, counter.table, parent)
+    deletion = cascades.Deletion(policy, counter.table, counter.deleted, rows)
+    within = partial(counter.within, planning.limit_seconds)
+    yield from cascades.refusals(planning.connection, deletion, within)
+
+
+def of_tables(
+    planning: Planning, policy: DeletingPolicy, table: Relation, parent: Relation | None = None
+) -> Iterator[str]:
+    """Why the policy may not delete from its table, and what to do about it, a sentence each.
+
+    By settings and catalog alone, without any row. `parent`: the table whose rows decide what is an orphan.
+    """
+    connection = planning.connection
+    yield from storage.problems(planning.archive_url, archive=policy.archive)
+    yield from references.problems(connection, table)
+    yield from _inheritance(connection, table, parent)
+    if policy.archive:
+        yield from cascades.unarchived(connection, table)
+    if parent is not None:
+        yield from _foreign_partitions(connection, table)
+
+
+def refuse_hidden_rows(
+    connection: Connection, policy: DeletingPolicy, table: Relation, *others: Relation
+) -> None:
+    """Raises RefusedError where row security may hide rows that the policy has to see: of its table and each
+    partition, of the others, and of tables that refer to its table.
+
+    Our sessions have row_security off, so PostgreSQL would raise as well; this says what to do about it.
+    """
+    refuse(policy.name, hidden(connection, [table], [*references.referring(connection, table), *others]))
+
+
+def _inheritance(connection: Connection, table: Relation, parent: Relation | None) -> Iterator[str]:
+    if children := catalog.inheritance_children(connection, table):
+        yield (
+            f"{table} has inheritance children ({_named(children)}): their rows would be taken for its own, "
+            "and an archive would lack their columns. Let each have a policy of its own, and none through "
+            f"{table}: {_apart(connection, children)}"
+        )
+    if parent is not None and (children := catalog.inheritance_children(connection, parent)):
+        yield (
+            f"{parent}, which {table} refers to, has inheritance children ({_named(children)}): whether a "
+            "row that is in one of them counts as a parent is not known. Refer to a table without, or take "
+            f"them out of it: {_apart(connection, children)}"
+        )
+
+
+def _foreign_partitions(connection: Connection, table: Relation) -> Iterator[str]:
+    detach = compose.SQL("ALTER TABLE {} DETACH PARTITION {}")
+    for partition in catalog.foreign_partitions(connection, table):
+        yield (
+            f"{partition} is a foreign table, whose rows are not looked for without an index and not "
+            f"deleted. Take it out of {table} first, or leave that table to its own server: "
+            + detach.format(table.identifier, partition.identifier).as_string(connection)
+        )
+
+
+def _named(children: Sequence[tuple[Relation, Relation]]) -> str:
+    return ", ".join(dict.fromkeys(str(child) for child, _ in children))
+
+
+def _apart(connection: Connection, children: Sequence[tuple[Relation, Relation]]) -> str:
+    statement = compose.SQL("ALTER TABLE {} NO INHERIT {}")
+    return "; ".join(
+        statement.format(child.identifier, parent.identifier).as_string(connection)
+        for child, parent in children
+    )

@@ -1,0 +1,35 @@
+"""Retention as a kind of policy."""
+
+from ops_pipeline.maintenance.kind import Kind
+from ops_pipeline.maintenance.retention.checks import checks
+from ops_pipeline.maintenance.retention.plan import plan_retention
+from ops_pipeline.maintenance.retention.policy import KIND, Retention, RetentionSection, ordered, read
+from ops_pipeline.maintenance.retention.problems import problems
+
+
+def _describe(policy: Retention) -> str:
+    keep = f"{policy.keep.days} days" if policy.keep.days else f"{policy.keep}"
+    archived = (
+        " Each row is written to the archive and read back before it is deleted." if policy.archive else ""
+    )
+    return (
+        f"Deletes rows of **{policy.table}** whose `{policy.column}` is older than {keep}, in small "
+        f"batches that give way to the application.{archived} Rows on hold are kept."
+    )
+
+
+RETENTION = Kind(
+    name=KIND,
+    section=RetentionSection,
+    several=True,
+    read=read,
+    ordered=ordered,
+    problems=problems,
+    plan=plan_retention,
+    runs="ops_pipeline.maintenance.retention.run:run_retention",
+    checks=checks,
+    after=lambda _policy, _earlier: (),
+    describe=_describe,
+    tables=lambda policy: (policy.table,),
+    deletes=True,
+)

@@ -1,0 +1,83 @@
+"""What a retention policy would delete now. Reads only."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from psycopg import sql as compose
+
+from ops_pipeline.maintenance import history, references, refusals
+from ops_pipeline.maintenance.batches.scans import target
+from ops_pipeline.maintenance.guard import guard
+from ops_pipeline.maintenance.plan import DeletePlan, Planning, RowCount, is_migrated
+from ops_pipeline.maintenance.retention import method
+from ops_pipeline.maintenance.retention.expired import cutoff as cutoff_now
+from ops_pipeline.maintenance.retention.expired import expired
+from ops_pipeline.maintenance.retention.method import RetentionMethod
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.maintenance.row_counter import RowCounter
+from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation, find_relation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPlan(DeletePlan):
+    """What a retention policy would do at the `cutoff`."""
+
+    method: RetentionMethod
+    cutoff: datetime
+
+
+def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | None = None) -> RetentionPlan:
+    """What the policy would do if it ran now, or at that cutoff; everything of one moment.
+
+    Raises LookupError when the table does not exist, RefusedError where rows of it may be hidden,
+    HoldUnclearError, and psycopg.Error.
+    """
+    with planning.snapshot() as connection:
+        table = find_relation(connection, policy.table)
+        refusals.refuse_hidden_rows(connection, policy, table)
+        before = cutoff or cutoff_now(connection, policy)
+        counter = _counter(connection, policy, table, before)
+        rows = _count(planning, policy, counter, before)
+        migrated = is_migrated(connection)
+        return RetentionPlan(
+            policy=policy.name,
+            method=method.choose(connection, policy, table, rows.fraction),
+            rows=rows,
+            cutoff=before,
+            seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
+            cascades=references.cascades(connection, table),
+            refusals=tuple(refusals.of_plan(planning, policy, counter, rows.eligible)),
+            needs_approval=guard.reasons(connection, policy, rows, before, now=planning.clock())
+            if migrated
+            else (),
+            advice=tuple(
+                f"{partition} is a foreign table: its rows are left alone, neither counted nor deleted"
+                for partition in catalog.foreign_partitions(connection, table)
+            ),
+            dead_tuples=catalog.dead_tuples(connection, table),
+        )
+
+
+def count_expired(planning: Planning, policy: Retention, cutoff: datetime) -> RowCount:
+    """How many rows would be deleted at that cutoff. Raises as `plan_retention` does."""
+    with planning.snapshot() as connection:
+        counter = _counter(connection, policy, find_relation(connection, policy.table), cutoff)
+        return _count(planning, policy, counter, cutoff)
+
+
+def _counter(connection: Connection, policy: Retention, table: Relation, before: datetime) -> RowCounter:
+    condition = expired(policy, before)
+    return RowCounter(
+        connection,
+        table,
+        {"column": target(policy.column), "expired": condition},
+        due=condition,
+        unset=compose.SQL("{} IS NULL").format(target(policy.column)),
+    )
+
+
+def _count(planning: Planning, policy: Retention, counter: RowCounter, before: datetime) -> RowCount:
+    counted = counter.count("maintenance/retention/count", planning.limit_seconds)
+    return counted or replace(counter.estimate(), oldest=counter.oldest(policy.column, before))

@@ -1,0 +1,94 @@
+"""A retention policy: rows of a table that are older than it keeps them are deleted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from ops_pipeline.policies.file import GuardSection, Section
+from ops_pipeline.policies.identity import Identity
+from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.model import DeletingPolicy
+from ops_pipeline.policies.values import Column, Duration, PolicyName, Table, duration
+from ops_pipeline.postgres.relation import TableName
+
+KIND = "retention"
+PREMAKE = timedelta(days=14)
+"""How long before it is needed a partition is created where the policy does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention(DeletingPolicy):
+    """Rows of `table` whose `column` is older than `keep` are deleted.
+
+    `premake`: how long before it is needed the partition of a day is created, where days are partitions.
+    """
+
+    column: str
+    keep: timedelta
+    partition: Literal["day"] | None
+    premake: timedelta
+
+    kind: ClassVar[str] = KIND
+    selects: ClassVar[tuple[str, ...]] = ("column",)
+
+    def partitioned_by_day(self) -> TableName | None:
+        return self.table if self.partition == "day" else None
+
+    def max_age(self) -> timedelta:
+        return self.keep
+
+    def time_column(self) -> str:
+        return self.column
+
+
+def _whole_days(duration: timedelta) -> timedelta:
+    if duration % timedelta(days=1) or duration > timedelta(days=366):
+        raise PydanticCustomError("premake", "write whole days, 366 at most, for example 14 days")
+    return duration
+
+
+class RetentionSection(Section):
+    """An entry of `retention`."""
+
+    renamed: ClassVar = {"ahead": "premake"}
+
+    table: Table
+    column: Column
+    keep: Duration
+    name: PolicyName | None = None
+    partition: Literal["day"] | None = None
+    premake: Annotated[timedelta, BeforeValidator(duration), AfterValidator(_whole_days)] | None = None
+    archive: bool = False
+    guard: GuardSection = GuardSection()
+
+    @model_validator(mode="after")
+    def _premake_partitions(self) -> Self:
+        if self.premake is not None and self.partition is None:
+            raise PydanticCustomError("premake", "premake needs partition: day beside it")
+        return self
+
+
+def read(entry: Entry[RetentionSection]) -> Retention:
+    """The policy of an entry."""
+    section = entry.section
+    return Retention(
+        identity=Identity(entry.database, KIND, section.table, name=section.name),
+        table=section.table,
+        column=section.column,
+        keep=section.keep,
+        partition=section.partition,
+        premake=section.premake or PREMAKE,
+        archive=section.archive,
+        guard=entry.guard_limits(section.guard),
+        throttle=entry.throttle,
+        place=entry.place,
+    )
+
+
+def ordered(policies: Sequence[Retention]) -> Sequence[Retention]:
+    """As the file has them."""
+    return policies

@@ -1,0 +1,24 @@
+"""What of a retention policy does not fit its table."""
+
+from ops_pipeline.maintenance.file_check import FileCheck
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.partitions.partition import partition_key
+from ops_pipeline.postgres.connection import Connection
+
+TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
+
+
+def problems(connection: Connection, policy: Retention) -> list[str]:
+    """One line for each thing to fix in the file. Raises psycopg.Error."""
+    check = FileCheck(connection, policy.place)
+    table = check.table(policy.table, "table")
+    if table is None:
+        return check.problems
+    column_type = check.column_type(table, policy.column, "column")
+    if column_type is not None and column_type not in TIME_TYPES:
+        check.problem("column", f"{policy.column} is {column_type}; a column of time or date is needed")
+    if policy.partition is not None and partition_key(connection, table) != policy.column:
+        check.problem(
+            "partition", f"{table} is not partitioned by range of {policy.column}; leave this key out"
+        )
+    return check.problems

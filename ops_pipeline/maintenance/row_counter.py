@@ -1,0 +1,162 @@
+"""How many rows of one table a policy would delete, counted or estimated."""
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance import references
+from ops_pipeline.maintenance.batches.scans import and_, target
+from ops_pipeline.maintenance.plan import PartitionCount, RowCount, fraction, is_migrated
+from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
+
+SAMPLE_ROWS = 20_000
+SAMPLE_SECONDS = 5.0
+"""How long about so many rows are looked at where all of them could not be counted."""
+HEAP = compose.SQL("doomed.tableoid::bigint")
+EACH_ONCE = compose.SQL("OFFSET 0")
+"""Where it takes a look into other tables, what becomes of a row is asked once and not for each number."""
+OLDEST_SECONDS = 1.0
+"""How long the oldest row is looked for where the rows could not be counted; an index finds it at once."""
+
+
+class RowCounter:
+    """Counts the rows of one table that are `due`, and what keeps some of them. It only reads.
+
+    `fragments` are for the statement that counts; `due` and `unset` are conditions over the alias `doomed`.
+    Raises HoldUnclearError and psycopg.Error.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        table: Relation,
+        fragments: Mapping[str, compose.Composable],
+        *,
+        due: compose.Composable,
+        unset: compose.Composable,
+    ) -> None:
+        self._connection = connection
+        self.table = table
+        self._due = due
+        self._unset = unset
+        self._unheld = holds.exclusion(holds.active(connection, table) if is_migrated(connection) else ())
+        self._unreferenced = references.unreferenced(connection, table)
+        self._fragments = {
+            **fragments,
+            "rows": catalog.local_rows(connection, table),
+            "heap": HEAP if catalog.is_partitioned(connection, table) else compose.Literal(table.oid),
+            "unheld": self._unheld,
+            "unreferenced": self._unreferenced,
+            "each_once": compose.SQL("") if self._unreferenced == references.EVERYTHING else EACH_ONCE,
+        }
+
+    @property
+    def deleted(self) -> compose.Composed:
+        """The rows that would be deleted, as a condition over the alias `doomed`."""
+        return and_(self._due, self._unheld, self._unreferenced)
+
+    def count(self, statement: str, limit_seconds: float) -> RowCount | None:
+        """The rows counted; None when that took too long."""
+        rows = self.within(limit_seconds, compose.SQL(sql.get(statement)).format(**self._fragments))
+        return None if rows is None else self._tally(rows)
+
+    def estimate(self) -> RowCount:
+        """What a sample of the table says. Where not even that can be had, everything may go."""
+        total = catalog.expected_rows(self._connection, self.table)
+        seen = self._sample(total)
+        sampled, goes, held, unset = seen if seen is not None and seen[0] > 0 else (1, 1, 0, 0)
+        share = fraction(goes, sampled)
+        size = sum(size for _, size in self._sizes().values())
+        return RowCount(
+            round(total * share),
+            total,
+            unset=round(total * fraction(unset, sampled)),
+            exact=False,
+            bytes=round(size * share),
+            held=round(total * fraction(held, sampled)),
+        )
+
+    def oldest(self, column: str, before: datetime) -> datetime | None:
+        """The oldest row that is due, if an index tells; else None."""
+        statement = compose.SQL(sql.get("maintenance/oldest")).format(
+            rows=self._fragments["rows"], column=target(column), cutoff=compose.Literal(before)
+        )
+        rows = self.within(OLDEST_SECONDS, statement)
+        moment: datetime | None = rows[0][0] if rows else None
+        return moment if moment is not None and moment.year > 1 else None
+
+    def _tally(self, rows: Iterable[tuple[Any, ...]]) -> RowCount:
+        sizes = self._sizes()
+        totals: dict[int, int] = {}
+        fates: dict[tuple[int, str], int] = {}
+        oldest, newest, oldest_row = None, None, None
+        for heap, fate, count, first, last in rows:
+            totals[heap] = totals.get(heap, 0) + count
+            fates[heap, fate] = count
+            if first is not None and fate == "goes":
+                oldest, newest = min(oldest or first, first), max(newest or last, last)
+            if first is not None:
+                oldest_row = min(oldest_row or first, first)
+        going = {heap: fates.get((heap, "goes"), 0) for heap in totals}
+        eligible, total = sum(going.values()), sum(totals.values())
+        return RowCount(
+            eligible,
+            total,
+            unset=_of(fates, "unset"),
+            oldest=oldest,
+            newest=newest,
+            oldest_row=oldest_row,
+            bytes=round(sum(sizes[heap][1] * fraction(goes, totals[heap]) for heap, goes in going.items())),
+            held=_of(fates, "held"),
+            referenced=_of(fates, "referenced"),
+            partitions=tuple(
+                PartitionCount(sizes[heap][0], goes, totals[heap])
+                for heap, goes in sorted(going.items(), key=lambda each: sizes[each[0]][0])
+                if goes > 0 and heap != self.table.oid
+            ),
+        )
+
+    def within(self, seconds: float, statement: compose.Composed) -> list[tuple[Any, ...]] | None:
+        """What the statement answers; None when that took too long."""
+        began = time.monotonic()
+        try:
+            with self._connection.transaction():
+                limit = {"milliseconds": str(max(1, round(seconds * 1000)))}
+                self._connection.execute(sql.get("postgres/limit"), limit)
+                return self._connection.execute(statement).fetchall()
+        except psycopg.errors.QueryCanceled:
+            # An operator's cancel has the same SQLSTATE; it comes before the time is over.
+            if time.monotonic() - began < seconds:
+                raise
+            return None
+
+    def _sample(self, total: int) -> tuple[int, ...] | None:
+        of_each = compose.SQL("TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(
+            compose.Literal(min(100.0, 100.0 * SAMPLE_ROWS / max(1, total)))
+        )
+        sample = catalog.local_rows(self._connection, self.table, of_each)
+        statement = compose.SQL(sql.get("maintenance/sample")).format(
+            sample=sample,
+            due=self._due,
+            unheld=self._unheld,
+            unreferenced=self._unreferenced,
+            unset=self._unset,
+        )
+        rows = self.within(SAMPLE_SECONDS, statement)
+        return None if rows is None else rows[0]
+
+    def _sizes(self) -> dict[int, tuple[str, int]]:
+        rows = self._connection.execute(sql.get("maintenance/sizes"), {"oid": self.table.oid})
+        return {oid: (name, size) for oid, name, size in rows}
+
+
+def _of(fates: Mapping[tuple[int, str], int], wanted: str) -> int:
+    return sum(count for (_, fate), count in fates.items() if fate == wanted)

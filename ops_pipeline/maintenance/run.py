@@ -1,0 +1,69 @@
+"""Performs one policy: one at a time, recorded, stopped when asked."""
+
+import psycopg
+
+import sql
+from ops_pipeline.maintenance import history
+from ops_pipeline.maintenance.batches.batch import Report, Run, Stop
+from ops_pipeline.maintenance.kind import AnyPolicy, Kind
+from ops_pipeline.maintenance.result import Result
+from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
+from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt
+from ops_pipeline.settings import Settings, load
+from ops_pipeline.throttle.limits import Throttle
+
+
+def never() -> str | None:
+    """A run that nothing stops."""
+    return None
+
+
+def silently(_: str) -> None:
+    """A run that reports to nobody."""
+
+
+def run_policy(
+    connection: Connection,
+    kind: Kind[AnyPolicy],
+    policy: AnyPolicy,
+    *,
+    settings: Settings | None = None,
+    dagster_run_id: str | None = None,
+    stop: Stop = never,
+    report: Report = silently,
+) -> Result:
+    """Does what the policy says and returns what was done; it is in `ops.maintenance_runs` as well.
+
+    One run of a policy at a time: while another holds it, nothing is done and the result says who.
+    Whatever ends the run early, the batches that were committed stay done and the next run goes on
+    from there. `settings` (None: what the environment says) has the time a batch should take, the pause
+    file and where archives go. Raises psycopg.Error when the database fails; an interrupt stops the
+    statement on the server first and passes on.
+    """
+    given = settings or load()
+    lock = f"ops: {policy.name}"
+    with advisory_lock(connection, lock) as taken:
+        if not taken:
+            reason = f"another run is working on it: {lock_holder(connection, lock)}"
+            return history.skip(connection, policy.name, reason, dagster_run_id)
+        connection.execute(sql.get("postgres/compress_wal"))
+        record = history.begin(connection, policy.name, dagster_run_id)
+        throttle = Throttle(policy.throttle, given.pause_file)
+        run = Run(connection, record, throttle, stop, report)
+        try:
+            with cancel_on_interrupt(connection):
+                work = kind.carry_out(run, policy, given)
+        except Exception as error:
+            record.broke_off(connection, "failed", _in_one_line(error), throttle.as_json())
+            raise
+        except BaseException as interrupt:
+            reason = f"interrupted ({type(interrupt).__name__})"
+            record.broke_off(connection, "interrupted", reason, throttle.as_json())
+            raise
+        return record.finish(connection, work, throttle.as_json())
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return f"{error.diag.message_primary} ({error.sqlstate})"
+    return f"{type(error).__name__}: {error}".splitlines()[0]

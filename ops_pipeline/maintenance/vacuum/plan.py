@@ -1,0 +1,153 @@
+"""What VACUUM would do now, table by table. Reads only."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ops_pipeline.maintenance.plan import Cells, Method, Plan, Planning
+from ops_pipeline.maintenance.vacuum import advice, bloat, invalid_indexes, priorities, rebuild, tables
+from ops_pipeline.maintenance.vacuum.bloat import Bloat
+from ops_pipeline.maintenance.vacuum.policy import Reindex, Vacuum
+from ops_pipeline.maintenance.vacuum.tables import Table
+from ops_pipeline.postgres.connection import Connection
+
+BLOATED = 0.2
+"""From this share on a person is told of bloat."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTable:
+    """One table: freeze, vacuum, analyze or skip, and why. `bloat`: of the table without its TOAST table,
+    `index_bloat`: of its B-trees together; None where nothing tells."""
+
+    table: str
+    action: priorities.Action
+    reason: str
+    bloat: Bloat | None = None
+    index_bloat: Bloat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedIndex:
+    """A B-tree past the threshold, or what an interrupted rebuild has left: rebuild, drop or leave it, and
+    why."""
+
+    index: str
+    table: str
+    action: Literal["rebuild", "drop", "leave"]
+    reason: str
+    bloat: Bloat | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VacuumPlan(Plan):
+    """What VACUUM would do with each table, in its order, and which it would leave alone.
+
+    `live_tuples`: the live row versions of all of them. `indexes`: those that are bloated or that an
+    interrupted rebuild left.
+    """
+
+    live_tuples: int
+    planned_tables: tuple[PlannedTable, ...]
+    indexes: tuple[PlannedIndex, ...]
+
+    def explanations(self) -> Iterator[str]:
+        grouped = {"PostgreSQL's own, which need nothing": 0, "empty": 0}
+        for table in self.planned_tables:
+            system = table.table.startswith(("pg_catalog.", "information_schema."))
+            if table.action == "skip" and (system or table.reason == "empty"):
+                grouped["PostgreSQL's own, which need nothing" if system else "empty"] += 1
+            else:
+                yield f"{table.action} {table.table}: {table.reason}{_noteworthy_bloat(table)}"
+        yield from (f"skip {count} tables: {why}" for why, count in grouped.items() if count)
+        yield from (f"{index.action} {index.index}: {index.reason}" for index in self.indexes)
+
+    def tables(self) -> Mapping[str, Sequence[Cells]]:
+        tables: Sequence[Cells] = [
+            {
+                "table": table.table,
+                "action": table.action,
+                "reason": table.reason,
+                "bloat": str(table.bloat or ""),
+                "index_bloat": str(table.index_bloat or ""),
+            }
+            for table in self.planned_tables
+        ]
+        indexes: Sequence[Cells] = [
+            {"index": index.index, "action": index.action, "reason": index.reason} for index in self.indexes
+        ]
+        return {"tables": tables, "indexes": indexes}
+
+
+def plan_vacuum(planning: Planning, policy: Vacuum) -> VacuumPlan:
+    """What the policy would do if it ran now; everything of one moment. Raises psycopg.Error."""
+    with planning.snapshot() as connection:
+        return _plan(connection, policy)
+
+
+def _plan(connection: Connection, rule: Vacuum) -> VacuumPlan:
+    found = tables.find(connection, rule)
+    chosen = priorities.choose(found, rule)
+    advised, _ = advice.find(connection, rule, found)
+    bloated = bloat.find(connection, found, corrections=rebuild.corrections(connection, rule.name))
+    return VacuumPlan(
+        policy=rule.name,
+        method=Method(_method(chosen)),
+        live_tuples=sum(choice.table.live for choice in chosen),
+        dead_tuples=sum(choice.table.dead + choice.table.toast_dead for choice in chosen),
+        planned_tables=tuple(_planned(each, bloated) for each in chosen),
+        indexes=(*_leftovers(connection, found, rule), *_bloated(connection, bloated, rule)),
+        advice=tuple(f"{each.table}: {each.reason}: {each.statement}" for each in advised),
+    )
+
+
+def _planned(choice: priorities.Choice, bloated: bloat.Found) -> PlannedTable:
+    oid = choice.table.oid
+    of_table, of_indexes = bloated.tables.get(oid), bloated.of_indexes(oid)
+    return PlannedTable(str(choice.table), choice.action, choice.reason, of_table, of_indexes)
+
+
+def _noteworthy_bloat(table: PlannedTable) -> str:
+    named = {"": table.bloat, "of its B-trees ": table.index_bloat}
+    return "".join(f"; {which}{bloat}" for which, bloat in named.items() if bloat and bloat.share >= BLOATED)
+
+
+def _leftovers(connection: Connection, found: Sequence[Table], rule: Vacuum) -> Iterator[PlannedIndex]:
+    for each in invalid_indexes.find(connection, [table.oid for table in found]):
+        action: Literal["drop", "leave"] = "leave"
+        if each.kept_because is not None:
+            reason = each.kept_because
+        elif rule.reindex is None:
+            reason = (
+                f"{each.reason}; the policy does not say reindex, so drop it: {each.statement(connection)}"
+            )
+        else:
+            action, reason = "drop", each.reason
+        yield PlannedIndex(str(each.index), str(each.table), action, reason)
+
+
+def _bloated(connection: Connection, found: bloat.Found, rule: Vacuum) -> Iterator[PlannedIndex]:
+    for each in rebuild.due(found.btrees, rule.reindex or USUAL):
+        needed, free = rebuild.room(connection, each)
+        disk = "not seen from here" if free is None else f"{free / 1e6:,.0f} MB are free"
+        reason = f"{each.bloat}; that may need {needed / 1e6:,.0f} MB of disk meanwhile, {disk}"
+        if rule.reindex is None:
+            reason = f"{each.bloat}; the policy does not say reindex"
+        action: Literal["rebuild", "leave"] = "rebuild" if rule.reindex else "leave"
+        yield PlannedIndex(str(each.index), str(each.table), action, reason, each.bloat)
+
+
+USUAL = Reindex(min_bloat=0.5, min_size=100_000_000)
+"""From here on a policy without `reindex` is told of an index."""
+
+
+def _method(chosen: Sequence[priorities.Choice]) -> str:
+    counts = Counter(choice.action for choice in chosen)
+    names: dict[priorities.Action, str] = {
+        "freeze": "VACUUM (FREEZE)",
+        "vacuum": "VACUUM",
+        "analyze": "ANALYZE",
+    }
+    parts = [f"{name} {counts[action]}" for action, name in names.items() if counts[action]]
+    return f"{', '.join(parts) or 'nothing'}; {len(chosen)} tables"

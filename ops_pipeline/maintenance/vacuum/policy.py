@@ -1,0 +1,146 @@
+"""A vacuum policy: VACUUM, ANALYZE and, where asked, REINDEX of a database's tables."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, cast
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from ops_pipeline.policies.file import Section
+from ops_pipeline.policies.identity import Identity
+from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.model import Policy
+from ops_pipeline.policies.values import Table
+from ops_pipeline.postgres.relation import TableName
+
+KIND = "vacuum"
+RENAMED_MODES = {"needed": "auto", "everything": "always"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reindex:
+    """B-trees of at least `min_size` bytes, of which at least `min_bloat` is wasted, are rebuilt."""
+
+    min_bloat: float
+    min_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vacuum(Policy):
+    """VACUUM, with ANALYZE where asked, of the named tables or of all.
+
+    `mode`: the tables that need it, or always every one. `parallel`: workers for indexes, None as the server
+    decides. `buffer_usage_limit`: a size as PostgreSQL reads it, from version 16. `cost_delay`:
+    milliseconds that VACUUM rests for each `vacuum_cost_limit` of work. `reindex`: which indexes are rebuilt
+    after it, None is no index; `throttle` is what that waits for, and VACUUM does not.
+    """
+
+    tables: Literal["all"] | tuple[TableName, ...]
+    mode: Literal["auto", "always"]
+    analyze: bool
+    truncate: bool
+    index_cleanup: Literal["auto", "on", "off"]
+    parallel: int | None
+    buffer_usage_limit: str | None
+    cost_delay: float
+    reindex: Reindex | None
+
+    kind: ClassVar[str] = KIND
+
+
+def _tables(value: object) -> object:
+    if value == "all" or isinstance(value, list):
+        return value
+    raise PydanticCustomError("tables", "write all, or a list of tables: [sessions, memories]")
+
+
+def _mode(value: object) -> object:
+    if isinstance(value, str) and value in RENAMED_MODES:
+        raise PydanticCustomError("mode", "write {mode}", {"mode": RENAMED_MODES[value]})
+    return value
+
+
+def _buffer_size(value: object) -> str:
+    units = {"kB": 1, "MB": 1024, "GB": 1024**2}
+    match = re.fullmatch(r"(\d{1,9}) ?(kB|MB|GB)", value) if isinstance(value, str) else None
+    if match is None or not 128 <= int(match.group(1)) * units[match.group(2)] <= 16 * 1024**2:
+        raise PydanticCustomError(
+            "buffer_size", "write a size between 128 kB and 16 GB, for example 256 MB (units: kB, MB, GB)"
+        )
+    return f"{match.group(1)}{match.group(2)}"
+
+
+def _cost_delay(value: object) -> float:
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?) ?ms", value) if isinstance(value, str) else None
+    if match is None or float(match.group(1)) > 100:
+        raise PydanticCustomError("cost_delay", "write milliseconds between 0 and 100, for example 2 ms")
+    return float(match.group(1))
+
+
+def _bloat(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0.1 <= value <= 0.95:
+        return float(value)
+    raise PydanticCustomError(
+        "bloat", "write the share of an index that is bloat, between 0.1 and 0.95, for example 0.5"
+    )
+
+
+def _index_size(value: object) -> int:
+    units = {"kB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
+    match = re.fullmatch(r"(\d{1,6}) ?(kB|MB|GB|TB)", value) if isinstance(value, str) else None
+    if match is None:
+        raise PydanticCustomError(
+            "index_size", "write a number and a unit, for example 100 MB (units: kB, MB, GB, TB)"
+        )
+    return int(match.group(1)) * units[match.group(2)]
+
+
+class ReindexSection(Section):
+    """Which indexes are rebuilt."""
+
+    renamed: ClassVar = {"bloat": "min_bloat"}
+
+    min_bloat: Annotated[float, BeforeValidator(_bloat)] = 0.5
+    min_size: Annotated[int, BeforeValidator(_index_size), Field(validate_default=True)] = cast(
+        "int", "100 MB"
+    )
+
+
+class VacuumSection(Section):
+    """The entry `vacuum`."""
+
+    tables: Annotated[Literal["all"] | tuple[Table, ...], BeforeValidator(_tables)] = "all"
+    mode: Annotated[Literal["auto", "always"], BeforeValidator(_mode)] = "auto"
+    analyze: bool = True
+    truncate: bool = False
+    index_cleanup: Literal["auto", "on", "off"] = "auto"
+    parallel: Annotated[int, Field(ge=0, le=1024)] | None = None
+    buffer_usage_limit: Annotated[str, BeforeValidator(_buffer_size)] | None = None
+    cost_delay: Annotated[float, BeforeValidator(_cost_delay)] | None = None
+    reindex: ReindexSection | None = None
+
+
+def read(entry: Entry[VacuumSection]) -> Vacuum:
+    """The policy of the entry."""
+    section = entry.section
+    return Vacuum(
+        identity=Identity(entry.database, KIND),
+        tables=section.tables,
+        mode=section.mode,
+        analyze=section.analyze,
+        truncate=section.truncate,
+        index_cleanup=section.index_cleanup,
+        parallel=section.parallel,
+        buffer_usage_limit=section.buffer_usage_limit,
+        cost_delay=section.cost_delay or 0.0,
+        reindex=Reindex(**dict(section.reindex)) if section.reindex is not None else None,
+        throttle=entry.throttle,
+        place=entry.place,
+    )
+
+
+def ordered(policies: Sequence[Vacuum]) -> Sequence[Vacuum]:
+    """There is one a database."""
+    return policies

@@ -1,0 +1,60 @@
+"""A step that is told to stop stops its archiving statement on the server."""
+
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sql
+from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.policies.model import Database, Policy
+from ops_pipeline.postgres.connection import DatabaseUnavailableError
+
+AGAIN_SECONDS = 0.25
+"""A statement may begin in the very moment the one before it is cancelled."""
+
+
+@contextmanager
+def stopping_on_server(databases: MaintenanceResource, maintained: Database, rule: Policy) -> Iterator[None]:
+    """While it lasts, an interrupt cancels what the policy's archiving session has the server do.
+
+    psycopg sees to its own statements. The archiving session's driver waits in C, where Python's signal
+    handlers do not run; but a byte for each signal is written to a socket at once, and another thread
+    reads it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    told, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    ended = threading.Event()
+
+    def watch() -> None:
+        while (signals := told.recv(16)) and not {signal.SIGINT, signal.SIGTERM}.intersection(signals):
+            pass
+        while signals and not ended.is_set():
+            _cancel(databases, maintained, rule)
+            ended.wait(AGAIN_SECONDS)
+
+    watcher = threading.Thread(target=watch, name="stop on the server", daemon=True)
+    before = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        ended.set()
+        wakeup.close()
+        watcher.join()
+        told.close()
+
+
+def _cancel(databases: MaintenanceResource, maintained: Database, rule: Policy) -> None:
+    try:
+        with databases.reach(maintained, f"stop {rule.name}") as connection:
+            connection.execute(
+                sql.get("orchestration/cancel_holder"), {"name": f"ops: worker of {rule.name}"}
+            )
+    except DatabaseUnavailableError:
+        return  # then there is nothing to cancel

@@ -1,0 +1,37 @@
+"""All definitions of a policies file."""
+
+import dagster as dg
+
+from ops_pipeline.orchestration import (
+    archive_partitions,
+    assets,
+    checks,
+    failure_sensor,
+    jobs,
+    lost_runs,
+    run_history,
+    source_assets,
+)
+from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.policies.model import Policies
+
+
+def build_definitions(policies: Policies) -> dg.Definitions:
+    """What Dagster is told: every policy of every database, and the night that carries them out."""
+    maintained = dg.Definitions(
+        assets=[
+            *(spec for database in policies.databases for spec in source_assets.of(database)),
+            *(asset for database in policies.databases for asset in assets.of(database)),
+            *(asset for database in policies.databases for asset in archive_partitions.of(database)),
+        ],
+        asset_checks=[check for database in policies.databases for check in checks.of(database)],
+        resources={"databases": MaintenanceResource()},
+        executor=jobs.EXECUTOR,
+    )
+    return dg.Definitions.merge(
+        maintained,
+        jobs.definitions(policies),
+        run_history.definitions(policies),
+        failure_sensor.definitions(policies),
+        lost_runs.definitions(policies),
+    )

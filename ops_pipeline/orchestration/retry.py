@@ -1,0 +1,69 @@
+"""A policy carried out across lost connections: reconnect, and go on at the saved place."""
+
+import dagster as dg
+import stamina
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
+
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.result import Result
+from ops_pipeline.orchestration import cancellation, orphaned
+from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.policies.model import Database, Policy
+from ops_pipeline.postgres.connection import connection_was_lost
+
+TRIES = 8
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 20.0
+"""About a minute in all, which a restart of the server and most failovers stay below."""
+TRIES_TO_REACH = 5
+"""About ten seconds: a database that this step has never reached is more likely away for longer."""
+
+# By default these notes go to standard output, which belongs to what `opsctl --json` prints.
+set_on_retry_hooks([LoggingOnRetryHook])
+
+
+class _StillHeldError(Exception):
+    """What was lost or killed before this try still holds the policy's lock: it is about to let go."""
+
+
+def carry_out(
+    databases: MaintenanceResource, maintained: Database, rule: Policy, context: dg.AssetExecutionContext
+) -> Result:
+    """Performs the policy. When the connection is lost, connects again with growing pauses and goes on.
+
+    Raises what the last try raised: DatabaseUnavailableError or psycopg.Error.
+    """
+    reached, tries = False, 0
+    again = context.retry_number > 0 or context.run.parent_run_id is not None
+    orphaned.stop_with_parent()
+
+    def passes_by_itself(error: Exception) -> bool:
+        if not reached and tries >= TRIES_TO_REACH:
+            return False
+        return isinstance(error, _StillHeldError) or connection_was_lost(error)
+
+    for attempt in stamina.retry_context(
+        on=passes_by_itself,
+        attempts=TRIES,
+        timeout=None,
+        wait_initial=FIRST_PAUSE_SECONDS,
+        wait_max=LONGEST_PAUSE_SECONDS,
+    ):
+        with attempt:
+            tries = attempt.num
+            if tries > 1:
+                context.log.warning(
+                    f"{maintained.name} does not answer, or the connection was lost. What was committed "
+                    f"stays done; trying again, and going on from there (try {tries} of {TRIES})."
+                )
+            with (
+                databases.connect(maintained, rule, rule.name, context.run.run_id) as connection,
+                cancellation.stopping_on_server(databases, maintained, rule),
+            ):
+                reached = True
+                result = kinds.carry_out(
+                    connection, rule, dagster_run_id=context.run.run_id, report=context.log.info
+                )
+            if result.outcome == "skipped" and (again or tries > 1):
+                raise _StillHeldError(result.stopped_reason)
+    return result

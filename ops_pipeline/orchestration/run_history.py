@@ -1,0 +1,104 @@
+"""Dagster's own house: its runs and events are kept for a time, and `ops.maintenance_runs` outlives them."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from ops_pipeline import settings
+from ops_pipeline.orchestration import run_ownership
+from ops_pipeline.policies.model import Policies
+
+KEY = dg.AssetKey(["dagster", "house"])
+PAGE = 200
+LONGEST_SECONDS = 900.0
+"""A first night with years behind it goes on the next night."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long runs are kept after they were created; None: for ever."""
+
+    ours: timedelta | None
+    others: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many runs are gone, and whether that was all that was due."""
+
+    ours: int
+    others: int
+    complete: bool
+
+
+def definitions(policies: Policies) -> dg.Definitions:
+    """The asset that is part of every nightly job."""
+
+    @dg.asset(
+        key=KEY,
+        group_name="dagster",
+        kinds={"dagster"},
+        owners=["team:operations"],
+        description="Removes old runs and their events from **Dagster's own database**, which would grow for "
+        "ever. What each policy did stays in `ops.maintenance_runs`.",
+    )
+    def house(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        configured = settings.load()
+        keep = Keep(_days(configured.dagster_keep_runs_days), _days(configured.dagster_keep_other_runs_days))
+        pruned = prune(context.instance, policies, keep, report=context.log)
+        return dg.MaterializeResult(
+            metadata={
+                "runs_removed": pruned.ours,
+                "other_runs_removed": pruned.others,
+                "complete": pruned.complete,
+            }
+        )
+
+    return dg.Definitions(assets=[house])
+
+
+def prune(
+    instance: dg.DagsterInstance,
+    policies: Policies,
+    keep: Keep,
+    *,
+    report: dg.DagsterLogManager,
+    now: datetime | None = None,
+) -> Pruned:
+    """Deletes the ended runs that are older than they are kept, with their events and captured output."""
+    now = now or datetime.now(UTC)
+    deadline = time.monotonic() + LONGEST_SECONDS
+    removed = {True: 0, False: 0}
+    # Listed whole before the first goes: a page is found by the run that ended the one before.
+    for run, is_ours in list(_due(instance, policies, keep, now)):
+        if time.monotonic() > deadline:
+            report.warning("More old runs than fit into a quarter of an hour; the next night goes on.")
+            return Pruned(removed[True], removed[False], complete=False)
+        instance.compute_log_manager.delete_logs(prefix=[run, "compute_logs"])
+        instance.delete_run(run)
+        removed[is_ours] += 1
+    return Pruned(removed[True], removed[False], complete=True)
+
+
+def _due(
+    instance: dg.DagsterInstance, policies: Policies, keep: Keep, now: datetime
+) -> Iterator[tuple[str, bool]]:
+    shortest = min((each for each in (keep.ours, keep.others) if each is not None), default=None)
+    if shortest is None:
+        return
+    old = dg.RunsFilter(statuses=run_ownership.ENDED, created_before=now - shortest)
+    cursor: str | None = None
+    while records := instance.get_run_records(old, limit=PAGE, ascending=True, cursor=cursor):
+        for record in records:
+            is_ours = bool(run_ownership.databases_of(policies, record.dagster_run))
+            kept = keep.ours if is_ours else keep.others
+            if kept is not None and record.create_timestamp < now - kept:
+                yield record.dagster_run.run_id, is_ours
+        cursor = records[-1].dagster_run.run_id
+
+
+def _days(number: int) -> timedelta | None:
+    return timedelta(days=number) if number else None

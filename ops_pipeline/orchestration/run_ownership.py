@@ -1,0 +1,33 @@
+"""What our jobs are called, and which of an instance's runs are runs of our policies."""
+
+import dagster as dg
+
+from ops_pipeline.policies.model import Database, Policies
+
+EVERY_DATABASE = "nightly_maintenance"
+"""The job of a whole fleet at once, which `opsctl run` starts; only where there are several databases."""
+
+ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+def job_of(database: Database) -> str:
+    """The database's nightly job; its schedule has the same name."""
+    return f"nightly_{database.name}"
+
+
+def job_of_all(policies: Policies) -> str:
+    """The job that carries every policy of the file out."""
+    return job_of(policies.databases[0]) if len(policies.databases) == 1 else EVERY_DATABASE
+
+
+def databases_of(policies: Policies, run: dg.DagsterRun) -> list[Database]:
+    """The databases that a run works on; none when it is not a run of ours.
+
+    A nightly job says so by its name. What a person starts from the asset graph, and what a backfill
+    starts, says so by its assets.
+    """
+    if run.job_name == EVERY_DATABASE:
+        return list(policies.databases)
+    selected = {key.path[0] for key in run.asset_selection or ()}
+    selected |= {check.asset_key.path[0] for check in run.asset_check_selection or ()}
+    return [each for each in policies.databases if run.job_name == job_of(each) or each.name in selected]

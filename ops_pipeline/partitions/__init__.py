@@ -1,0 +1,5 @@
+"""Tables that are partitioned by time: partitions made before a row needs them, and removed whole.
+
+`ahead` creates, `strays` brings rows home, `pending` completes what was interrupted, `expired` chooses,
+`drop` removes. Each keeps to short locks, and gives up with a reason rather than queue in front of others.
+"""

@@ -1,0 +1,78 @@
+"""`opsctl adopt TABLE`: from the ordinary table to the partitioned one, from wherever it stands."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ops_pipeline.partitions.adopt import adoption as adoptions
+from ops_pipeline.partitions.adopt import copy, prepare
+from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError, Statements
+from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError, candidate
+from ops_pipeline.partitions.adopt.swap import swap
+from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
+from ops_pipeline.postgres.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A table that is partitioned now. `kept`: the name under which the old one is still there."""
+
+    table: str
+    column: str
+    rows: int
+    kept: str
+
+
+def adopt_table(
+    connection: Connection,
+    schema: str,
+    name: str,
+    *,
+    column: str,
+    time_zone: str | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> Adopted:
+    """Turns the table into one that is partitioned by day of `column`; goes on where an earlier call ended.
+
+    The application reads and writes the table all the while; for a moment at the end it waits, at most the
+    lock timeout of `partitions.locks`. The old table is kept, under another name, until `finish`. With
+    `time_zone`, a `timestamp` column becomes `timestamptz`, its times read in that zone.
+
+    Raises AdoptionRefusedError before anything is changed; AdoptionError or LockedError afterwards, the
+    table being in place and whole; psycopg.Error.
+    """
+    lock = f"ops: adopt {schema}.{name}"
+    with advisory_lock(connection, lock) as taken:
+        if not taken:
+            raise AdoptionError(f"{schema}.{name} is being adopted by {lock_holder(connection, lock)}")
+        current = adoptions.find(connection, schema, name)
+        if current is None:
+            current = prepare.begin(connection, candidate(connection, schema, name, column, time_zone))
+            report(f"{current}: the new table is made; preparing its partitions")
+        else:
+            _refuse_other(current, column)
+            report(f"{current}: going on with the adoption that has begun ({current.state})")
+        return _from(connection, current, report)
+
+
+def _from(connection: Connection, current: Adoption, report: Callable[[str], None]) -> Adopted:
+    if current.state == "preparing":
+        current = prepare.complete(connection, current)
+        report(f"{current}: changes are noted from now on; copying")
+    rows = current.copied
+    if current.state == "copying":
+        current = copy.copy(connection, current, report)
+        statements = Statements(connection, current)
+        copy.catch_up(connection, statements)
+        rows = copy.compare(connection, current, report).rows
+        current = swap(connection, current, rows)
+        report(f"{current}: the new table is in place")
+    kept = adoptions.relation(connection, current.old).identifier.as_string(connection)
+    return Adopted(str(current), current.column, rows, kept)
+
+
+def _refuse_other(current: Adoption, column: str) -> None:
+    if current.column != column:
+        raise AdoptionRefusedError(
+            str(current),
+            [f"it is being adopted by {current.column} already; go on with that, or end it with --abort"],
+        )

@@ -1,0 +1,93 @@
+"""The new table takes the old one's place, in one short transaction."""
+
+import sql
+from ops_pipeline.holds import holds
+from ops_pipeline.partitions.adopt import adoption as adoptions
+from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError, Statements, free_name, waiting
+from ops_pipeline.partitions.adopt.copy import apply, catch_up, next_changes
+from ops_pipeline.partitions.create import shortened
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.locks import TableLock, with_short_lock
+from ops_pipeline.postgres.relation import Relation
+
+FEW_CHANGES = 100
+"""What may be left to bring over while everybody waits."""
+MOST_CHANGES = 2_000
+"""With more than that, come in the moment before the lock was had, the swap is given up."""
+ROUNDS = 50
+
+
+def swap(connection: Connection, adoption: Adoption, rows: int) -> Adoption:
+    """Renames both tables, with their indexes and sequences, once the last changes are over and compared.
+
+    Others wait for the table as long as that takes, and for its lock at most the timeout of
+    `partitions.locks`. Raises LockedError or AdoptionError; the old table is in place and whole then.
+    """
+    statements = Statements(connection, adoption)
+    for _ in range(ROUNDS):
+        catch_up(connection, statements)
+        if waiting(connection, statements) <= FEW_CHANGES:
+            break
+    old_name = free_name(
+        connection,
+        adoption.schema,
+        shortened(adoption.name, "_before_adoption"),
+        *(shortened(adoption.name, f"_before_adoption_{number}") for number in range(2, 20)),
+    )
+
+    def work() -> Adoption:
+        connection.execute(sql.get("partitions/adopt/search_path"))
+        connection.execute(statements("lock_both"))
+        if waiting(connection, statements) > MOST_CHANGES:
+            raise AdoptionError(
+                f"{adoption}: changes come faster than they can be brought over. The table is in place and "
+                "whole; run the same command again at a quieter time"
+            )
+        differing = _apply_all(connection, statements)
+        unset = waiting(connection, statements)
+        if differing or unset:
+            raise AdoptionError(
+                f"{adoption}: {differing or unset:,} rows that were changed last are not the same in the "
+                f"new table, where a row without {adoption.column} has no place. The table is in place and "
+                "whole; give such rows a time or remove them, then run the same command again"
+            )
+        held = _clear_holds(connection, adoption)
+        values = {"old": adoption.old, "new": adoption.new, "old_name": old_name}
+        texts = [text for (text,) in connection.execute(sql.get("partitions/adopt/swap"), values)]
+        connection.execute("; ".join(texts).encode())
+        holds.follow(connection, held, Relation(adoption.new, adoption.schema, adoption.name))
+        connection.execute(statements("drop_note"))
+        connection.execute(statements("drop_table", table=adoption.changes))
+        return adoptions.advance(connection, adoption, "swapped", rows=rows, kept=old_name)
+
+    return with_short_lock(
+        connection,
+        TableLock(adoption.old, "AccessExclusiveLock", (adoption.new,)),
+        work,
+        purpose=f"Putting the new table in the place of {adoption}",
+    )
+
+
+def _clear_holds(connection: Connection, adoption: Adoption) -> list[holds.Hold]:
+    """The holds that go on as they are. Whose table or column was another already, or whose times are read in
+    another zone from now on, has to be confirmed."""
+    if not scalar(connection, sql.get("holds/are_bound")):
+        return []
+    own = Relation(adoption.old, adoption.schema, adoption.name)
+    clear = [hold for hold in holds.list_holds(connection) if hold.released_at is None and not hold.problem]
+    converted = adoption.column if adoption.time_zone not in {None, "UTC"} else None
+    return [
+        hold
+        for hold in clear
+        if hold.table == str(own) and converted not in {each.column for each in hold.predicate.conditions}
+    ]
+
+
+def _apply_all(connection: Connection, statements: Statements) -> int:
+    differing = 0
+    while places := next_changes(connection, statements):
+        applied = apply(connection, statements, places)
+        differing += applied.differing
+        if applied.done < len(places):  # rows without a time stay noted
+            break
+    return differing

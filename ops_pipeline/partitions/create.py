@@ -1,0 +1,61 @@
+"""A new partition: made as a table of its own, and attached."""
+
+from collections.abc import Callable
+from datetime import time, timedelta
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.partitions.gaps import Range
+from ops_pipeline.partitions.partition import Partitioned
+from ops_pipeline.postgres.connection import Connection, row
+
+LONGEST_NAME = 63
+"""Bytes of an identifier; PostgreSQL cuts off what is longer."""
+NAMES_TRIED = 1000
+
+
+def attach_new(
+    connection: Connection,
+    table: Partitioned,
+    times: Range,
+    fill: Callable[[compose.Identifier], object] = lambda _: None,
+    named: str | None = None,
+) -> None:
+    """Creates the partition of that range of times, in whatever transaction the connection is in.
+
+    It looks like its table, belongs to its table's owner, and its name begins with its table's, or with
+    `named`. `fill` may put rows into it before it is attached.
+
+    Raises psycopg.Error, CheckViolation where the default partition holds rows of that range.
+    """
+    name = _free_name(connection, table, times, named or table.name)
+    parts: dict[str, compose.Composable] = {
+        "table": table.identifier,
+        "partition": compose.Identifier(table.schema, name),
+        "lower": compose.Literal(times.lower.isoformat()),
+        "upper": compose.Literal(times.upper.isoformat()),
+    }
+    connection.execute(compose.SQL(sql.get("partitions/create")).format(**parts))
+    owner, is_other = row(connection, sql.get("partitions/owner"), {"table": table.oid})
+    if is_other:
+        parts["owner"] = compose.Identifier(owner)
+        connection.execute(compose.SQL(sql.get("partitions/own")).format(**parts))
+    fill(compose.Identifier(table.schema, name))
+    connection.execute(compose.SQL(sql.get("partitions/attach")).format(**parts))
+
+
+def _free_name(connection: Connection, table: Partitioned, times: Range, start: str) -> str:
+    suffix = f"_{times.lower:%Y%m%d}"
+    if times.lower.timetz().replace(tzinfo=None) != time() or times.upper - times.lower < timedelta(days=1):
+        suffix += f"_{times.lower:%H%M%S}"
+    names = [shortened(start, suffix)]
+    names += [shortened(start, f"{suffix}_{number}") for number in range(2, NAMES_TRIED)]
+    (name,) = row(connection, sql.get("partitions/free_name"), {"names": names, "schema": table.schema})
+    return str(name)
+
+
+def shortened(name: str, suffix: str) -> str:
+    """The name with the suffix, its end given up where both are longer than an identifier may be."""
+    room = LONGEST_NAME - len(suffix)
+    return name.encode()[:room].decode(errors="ignore") + suffix

@@ -1,0 +1,137 @@
+"""Rows that the default partition took because their own partition was missing."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.partitions.create import attach_new
+from ops_pipeline.partitions.gaps import Range, gaps, midnight
+from ops_pipeline.partitions.partition import Partition, Partitioned, existing, partitioned
+from ops_pipeline.postgres.advisory_lock import advisory_lock
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.locks import TableLock, with_short_lock
+from ops_pipeline.postgres.relation import Relation
+
+BATCH_ROWS = 10_000
+"""Rows that move in one transaction. Everybody waits for that transaction, so it is a small one; a day
+that has more strays gets several partitions, each of about so many of them."""
+
+
+class DefaultRowsRemainError(Exception):
+    """Rows in the default partition cannot be moved; they are safe there. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtHome:
+    """Rows that moved, and partitions that were created for them."""
+
+    rows: int
+    partitions: int
+
+
+def move_all(connection: Connection, table: Relation, cutoff: datetime, days_ahead: int) -> BroughtHome:
+    """Moves the rows in the default partition whose day (UTC) is still kept into partitions of their own.
+
+    From the day of `cutoff` to `days_ahead` days from now: what is older is removed where it is, and what
+    is further ahead may be a wrong clock and waits for its day. Raises NotPartitionedError,
+    DefaultRowsRemainError or LockedError; what was moved until then stays moved.
+    """
+    found = partitioned(connection, table)
+    last = datetime.now(UTC).date() + timedelta(days=days_ahead)
+    start, end = midnight(cutoff.astimezone(UTC).date()), midnight(last + timedelta(days=1))
+    rows = made = 0
+    with advisory_lock(connection, f"ops: partitions of {found}", wait=True):
+        present = existing(connection, table)
+        default = own_default(present)
+        while default is not None and start < end:
+            stray = first(connection, found, default, Range(start, end))
+            if stray is None:
+                break
+            day = stray.astimezone(UTC).date()
+            gap = next(each for each in gaps(present, day, day) if each.lower <= stray < each.upper)
+            home = move_to_partitions(connection, found, default, gap)
+            rows, made, start = rows + home.rows, made + home.partitions, gap.upper
+    return BroughtHome(rows, made)
+
+
+def own_default(present: list[Partition]) -> Partition | None:
+    """The default partition of these, if rows can be moved out of it: a foreign table is left alone."""
+    return next((each for each in present if each.is_default and each.kind != "f"), None)
+
+
+def first(connection: Connection, table: Partitioned, default: Partition, times: Range) -> datetime | None:
+    """The time of the earliest row in that range that the default partition holds."""
+    statement = _composed("partitions/first_stray", table, default)
+    found = connection.execute(statement, {"lower": times.lower, "upper": times.upper}).fetchone()
+    return None if found is None else found[0]
+
+
+def move_to_partitions(
+    connection: Connection, table: Partitioned, default: Partition, times: Range
+) -> BroughtHome:
+    """Covers that range of times with partitions of its own, with the rows of the default partition in them.
+
+    Nobody else is in the table while a batch moves, so nobody sees a row twice or not at all, and no write
+    meets a row that has just gone. Each batch is a transaction: an end at any moment leaves every row in
+    one place. Raises DefaultRowsRemainError or LockedError.
+    """
+    reason = connection.execute(
+        sql.get("partitions/immovable"), {"table": table.oid, "default": default.oid}
+    ).fetchone()
+    if reason is not None:
+        raise DefaultRowsRemainError(
+            f"{default} holds rows from {times} that cannot be moved into a partition of their own: "
+            f"{reason[0]}. They are safe where they are, and are still removed when they expire"
+        )
+    rows = partitions = 0
+    lower = times.lower
+    while lower < times.upper:
+        part = Range(lower, _cut(connection, table, default, Range(lower, times.upper)))
+        rows += _move(connection, table, default, part)
+        partitions += 1
+        lower = part.upper
+    return BroughtHome(rows, partitions)
+
+
+def _cut(connection: Connection, table: Partitioned, default: Partition, times: Range) -> datetime:
+    statement = _composed("partitions/cut", table, default)
+    values = {"lower": times.lower, "upper": times.upper, "rows": BATCH_ROWS}
+    cut: datetime | None = scalar(connection, statement, values)
+    return times.upper if cut is None else cut
+
+
+def _move(connection: Connection, table: Partitioned, default: Partition, times: Range) -> int:
+    moved = 0
+
+    def fill(partition: compose.Identifier) -> None:
+        nonlocal moved
+        names = connection.execute(sql.get("partitions/columns"), {"table": table.oid}).fetchall()
+        statement = compose.SQL(sql.get("partitions/move_rows")).format(
+            default=default.identifier,
+            partition=partition,
+            column=compose.Identifier(table.column),
+            columns=compose.SQL(", ").join(compose.Identifier(name) for (name,) in names),
+        )
+        values = {"lower": times.lower, "upper": times.upper}
+        moved = connection.execute(statement, values).rowcount
+
+    def work() -> None:
+        lock = compose.SQL(sql.get("partitions/lock_out"))
+        connection.execute(lock.format(table=table.identifier, default=default.identifier))
+        attach_new(connection, table, times, fill)
+
+    with_short_lock(
+        connection,
+        TableLock(table.oid, "AccessExclusiveLock", (default.oid,)),
+        work,
+        purpose=f"Moving rows of {table} from {times} out of {default}",
+    )
+    return moved
+
+
+def _composed(statement: str, table: Partitioned, default: Partition) -> compose.Composed:
+    return compose.SQL(sql.get(statement)).format(
+        default=default.identifier, column=compose.Identifier(table.column)
+    )

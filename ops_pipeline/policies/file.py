@@ -1,0 +1,185 @@
+"""The form of `policies.yaml`, and errors that point at the line and key."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+from ops_pipeline.nearest import nearest
+from ops_pipeline.policies.values import Cron, Duration, Fraction, TimeZone
+
+Keys = tuple[str | int, ...]
+Form = TypeVar("Form", bound="FileSection")
+
+
+class PolicyError(Exception):
+    """The policies are wrong. `problems` holds one line for each thing to fix."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as it was read, with its line numbers."""
+
+    path: Path
+    root: Any
+
+    def line(self, keys: Keys) -> int:
+        """The line (from 1) of that key, or of the nearest one above it that exists."""
+        node, line = self.root, 1
+        for key in keys:
+            if not isinstance(node, CommentedMap | CommentedSeq) or key not in (node.lc.data or ()):
+                break
+            line = node.lc.data[key][0] + 1
+            node = node[key]
+        return int(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the file something stands."""
+
+    source: Source
+    keys: Keys = ()
+
+    def __truediv__(self, key: str | int) -> "Place":
+        return Place(self.source, (*self.keys, key))
+
+    @property
+    def line(self) -> int:
+        """The line (from 1) where it stands."""
+        return self.source.line(self.keys)
+
+    def problem(self, key: str | int, message: str) -> str:
+        """`policies.yaml:9: databases.app.retention[0].column: <message>`"""
+        keys = (*self.keys, key)
+        return f"{self.source.path}:{self.source.line(keys)}: {_dotted(keys)}: {message}"
+
+
+def _dotted(keys: Keys) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+
+
+class Section(BaseModel):
+    """A mapping in the file. A key it does not know is an error that names the nearest one it does.
+
+    `renamed`: keys of earlier versions, each with the key that took its place.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    renamed: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_key(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise PydanticCustomError(
+                "section",
+                "keys and values are needed here: {keys}",
+                {"keys": ", ".join(cls.model_fields)},
+            )
+        for key in value:
+            if key not in cls.model_fields:
+                advice = nearest(str(key), list(cls.model_fields))
+                message = f"write {cls.renamed[key]}" if key in cls.renamed else f"unknown key; {advice}"
+                raise PydanticCustomError("unknown_key", "{message}", {"key": key, "message": message})
+        return value
+
+
+class ScheduleSection(Section):
+    """When the nightly run starts."""
+
+    cron: Cron = "0 2 * * *"
+    timezone: TimeZone = "UTC"
+
+
+class GuardSection(Section):
+    """What a run may delete without approval."""
+
+    max_fraction: Fraction = 0.5
+    max_rows: Annotated[int, Field(ge=0)] | None = None
+
+
+class ThrottleSection(Section):
+    """What makes maintenance pause."""
+
+    replica_lag: Duration | None = timedelta(seconds=60)
+    lock_queue: Annotated[int, Field(ge=0)] | None = 8
+    active_sessions: Annotated[int, Field(ge=1)] | None = None
+    wal_rate: ByteSize | None = None
+
+
+class DatabaseSection(Section):
+    """A database; each kind of policy adds a key of its own (`load`)."""
+
+    url: str
+    schedule: ScheduleSection | None = None
+    guard: GuardSection = GuardSection()
+    throttle: ThrottleSection = ThrottleSection()
+
+
+class FileSection(Section):
+    """The whole file."""
+
+    version: Literal[1]
+    schedule: ScheduleSection = ScheduleSection()
+    databases: Mapping[str, DatabaseSection]
+
+
+def read(path: Path, form: type[Form]) -> tuple[Form, Source]:
+    """The file's content, checked against the form, and where each part stands.
+
+    Raises PolicyError with every problem found.
+    """
+    try:
+        root = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PolicyError(
+            [f"{path}: cannot be read ({error.strerror}); OPS_POLICIES names the file with the policies"]
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PolicyError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = (error.problem or "is not YAML").strip().splitlines()[0]
+        raise PolicyError([f"{path}:{line}: {problem}"]) from error
+    source = Source(path, root)
+    try:
+        return form.model_validate(root), source
+    except ValidationError as error:
+        # A list of tables is also tried as the word "all"; that it is not the word is no news.
+        problems = [details for details in error.errors() if "literal['all']" not in details["loc"]]
+        raise PolicyError([_problem(source, details) for details in problems]) from None
+
+
+def _problem(source: Source, details: Any) -> str:
+    keys = tuple(key for key in details["loc"] if not re.match(r"tuple\[|\[key\]", str(key)))
+    context = details.get("ctx", {})
+    if details["type"] == "unknown_key":
+        keys = (*keys, context["key"])
+    return f"{source.path}:{source.line(keys)}: {_dotted(keys) or 'the file'}: {_message(details)}"
+
+
+def _message(details: Any) -> str:
+    match details["type"]:
+        case "missing":
+            return "is missing"
+        case (
+            "string_pattern_mismatch"
+        ):  # a database's name: every other value says itself what would be right
+            return f"{details['input']!r} is not a name; write lower-case letters, digits and underscores"
+        case "literal_error":
+            return f"write {details['ctx']['expected']}, not {details['input']!r}"
+        case _:
+            return str(details["msg"])

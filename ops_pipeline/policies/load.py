@@ -1,0 +1,142 @@
+"""`policies.yaml` into typed policies. A wrong file is one clear error, before anything runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import create_model
+
+from ops_pipeline.policies.file import (
+    DatabaseSection,
+    FileSection,
+    GuardSection,
+    Place,
+    PolicyError,
+    ScheduleSection,
+    Section,
+    read,
+)
+from ops_pipeline.policies.model import (
+    Database,
+    DeletingPolicy,
+    GuardLimits,
+    Policies,
+    Policy,
+    Schedule,
+    ThrottleLimits,
+)
+from ops_pipeline.policies.values import DatabaseName
+
+Form = TypeVar("Form", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[Form]):
+    """An entry of the file that becomes a policy, with what its database says for all of them."""
+
+    database: str
+    section: Form
+    guard: GuardSection
+    throttle: ThrottleLimits
+    place: Place
+
+    def guard_limits(self, own: GuardSection) -> GuardLimits:
+        """The entry's own limits; where it says nothing, the database's."""
+        return GuardLimits(**(self.guard.model_dump(exclude_unset=True) | own.model_dump(exclude_unset=True)))
+
+
+class KindSchema(Protocol):
+    """What the file says of a kind of policy, under the key of its `name`.
+
+    `section`: the keys of an entry. `several`: a list of entries, or a single one.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def section(self) -> type[Section]: ...
+    @property
+    def several(self) -> bool: ...
+
+    def read(self, entry: Entry[Any]) -> Policy:
+        """The policy of an entry."""
+
+    def ordered(self, policies: Sequence[Any]) -> Sequence[Policy]:
+        """The policies of this kind of one database, in the order in which a run carries them out."""
+
+
+def load(path: Path, kinds: Sequence[KindSchema]) -> Policies:
+    """The policies in that file.
+
+    Raises PolicyError with every problem found, each by file, line, key, and what would be right.
+    """
+    content, source = read(path, _form(kinds))
+    return Policies(
+        tuple(
+            _database(name, section, content.schedule, kinds, Place(source, ("databases", name)))
+            for name, section in content.databases.items()
+        )
+    )
+
+
+def _form(kinds: Sequence[KindSchema]) -> type[FileSection]:
+    fields: dict[str, Any] = {
+        kind.name: (tuple.__class_getitem__((kind.section, ...)), ())
+        if kind.several
+        else (kind.section | None, None)
+        for kind in kinds
+    }
+    database: Any = create_model("DatabaseForm", __base__=DatabaseSection, **fields)
+    return create_model("FileForm", __base__=FileSection, databases=(dict[DatabaseName, database], ...))
+
+
+def _database(
+    name: str,
+    section: DatabaseSection,
+    schedule: ScheduleSection,
+    kinds: Sequence[KindSchema],
+    place: Place,
+) -> Database:
+    policies: list[Policy] = []
+    for kind in kinds:
+        policies += kind.ordered([kind.read(entry) for entry in _entries(name, section, kind, place)])
+    _refuse_repeats(policies)
+    policies = _knowing_each_other(policies)
+    own = section.schedule or schedule
+    return Database(name, section.url, Schedule(own.cron, own.timezone), tuple(policies), place)
+
+
+def _knowing_each_other(policies: Sequence[Policy]) -> list[Policy]:
+    deleting = tuple((policy.table, policy.name) for policy in policies if isinstance(policy, DeletingPolicy))
+    return [
+        replace(policy, deleting=deleting) if isinstance(policy, DeletingPolicy) else policy
+        for policy in policies
+    ]
+
+
+def _entries(name: str, section: DatabaseSection, kind: KindSchema, place: Place) -> list[Entry[Any]]:
+    throttle = ThrottleLimits(**dict(section.throttle))
+    content, place = getattr(section, kind.name), place / kind.name
+    if kind.several:
+        return [
+            Entry(name, entry, section.guard, throttle, place / index) for index, entry in enumerate(content)
+        ]
+    return [] if content is None else [Entry(name, content, section.guard, throttle, place)]
+
+
+def _refuse_repeats(policies: Sequence[Policy]) -> None:
+    problems: list[str] = []
+    seen: dict[str, Policy] = {}
+    for policy in policies:
+        first = seen.setdefault(policy.name, policy)
+        if first is not policy:
+            problems.append(
+                policy.place.problem(
+                    "table",
+                    f"{policy.name} is there twice, first in line {first.place.line}; remove one of them, or "
+                    "tell them apart by a name: of their own",
+                )
+            )
+    if problems:
+        raise PolicyError(problems)

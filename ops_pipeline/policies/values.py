@@ -1,0 +1,90 @@
+"""The values in `policies.yaml`: what each may be, and an error that says what would be right."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+from pydantic import BeforeValidator, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from ops_pipeline.postgres.relation import TableName, split_name
+
+UNITS = {"second": "seconds", "minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}
+
+
+def duration(value: object) -> timedelta:
+    """`30 days`: a number and a unit, from a second to 100 years. Raises PydanticCustomError."""
+    match = re.fullmatch(r"\s*(\d{1,9})\s+([a-z]+?)s?\s*", value) if isinstance(value, str) else None
+    if match is None or match.group(2) not in UNITS:
+        raise PydanticCustomError(
+            "duration",
+            '{value} is not a duration; write a number and a unit, for example "30 days" '
+            "(seconds, minutes, hours, days or weeks)",
+            {"value": repr(value)},
+        )
+    duration = timedelta(**{UNITS[match.group(2)]: int(match.group(1))})
+    if not timedelta(0) < duration <= timedelta(days=36_500):
+        raise PydanticCustomError("duration", "the duration must be between 1 second and 100 years")
+    return duration
+
+
+def _cron(value: object) -> str:
+    try:
+        CronSim(str(value), datetime.now(UTC))
+    except CronSimError as error:
+        raise PydanticCustomError(
+            "cron",
+            'five cron fields are needed, for example "0 2 * * *" for every night at 02:00 ({problem})',
+            {"problem": str(error)},
+        ) from None
+    return str(value)
+
+
+def _timezone(value: object) -> str:
+    try:
+        return ZoneInfo(str(value)).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise PydanticCustomError(
+            "timezone",
+            "{value} is not a time zone; write UTC or a name such as Europe/Berlin",
+            {"value": repr(value)},
+        ) from None
+
+
+def _fraction(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise PydanticCustomError(
+        "fraction", "write a share between 0 and 1, for example 0.5; 1 allows everything"
+    )
+
+
+def _table(value: object) -> TableName:
+    try:
+        return TableName.parse(str(value))
+    except ValueError:
+        raise PydanticCustomError(
+            "table", "{value} is not a table; write a table's name, or schema.table", {"value": repr(value)}
+        ) from None
+
+
+def _column(value: object) -> str:
+    try:
+        (column,) = split_name(str(value))
+    except ValueError:
+        raise PydanticCustomError(
+            "column", "{value} is not a column; write a column's name", {"value": repr(value)}
+        ) from None
+    return column
+
+
+Table = Annotated[TableName, BeforeValidator(_table)]
+Column = Annotated[str, BeforeValidator(_column)]
+DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+PolicyName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+Cron = Annotated[str, BeforeValidator(_cron)]
+TimeZone = Annotated[str, BeforeValidator(_timezone)]
+Fraction = Annotated[float, BeforeValidator(_fraction)]

@@ -1,0 +1,1 @@
+"""What we know of PostgreSQL itself; it has no opinion on policies."""

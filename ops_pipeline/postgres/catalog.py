@@ -1,0 +1,139 @@
+"""What the database says about the tables that policies name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.postgres.connection import Connection, row, scalar
+from ops_pipeline.postgres.relation import Relation
+
+BUFFER_USAGE_LIMIT_SINCE = 160000
+"""The version of the server, as it numbers itself, that lets VACUUM have more or less of its cache."""
+
+
+TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class Heap:
+    """A table's own storage, or a leaf partition's. `lower`: no row in it is older than that."""
+
+    relation: Relation
+    blocks: int
+    lower: datetime | None
+
+
+def primary_key(connection: Connection, table: Relation) -> tuple[str, ...]:
+    """The columns of the table's primary key; empty when it has none."""
+    rows = connection.execute(sql.get("postgres/primary_key"), {"oid": table.oid})
+    return tuple(name for (name,) in rows)
+
+
+def columns(connection: Connection, table: Relation) -> dict[str, str]:
+    """The table's columns in their order, each with its type."""
+    return dict(connection.execute(sql.get("postgres/columns"), {"oid": table.oid}).fetchall())
+
+
+def array_types(
+    connection: Connection, table: Relation, columns: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """For each named column the type, by schema and name, that holds an array of its values."""
+    values = {"oid": table.oid, "columns": list(columns)}
+    return tuple(
+        (schema, name) for schema, name in connection.execute(sql.get("postgres/array_types"), values)
+    )
+
+
+def index_on(connection: Connection, table: Relation, columns: Sequence[str]) -> tuple[str, ...] | None:
+    """The columns in the order of a sorted, whole, valid index that begins with just those; None: no such."""
+    values = {"oid": table.oid, "columns": list(columns)}
+    found = connection.execute(sql.get("postgres/index_on"), values).fetchone()
+    return None if found is None else tuple(found[0])
+
+
+def is_partitioned(connection: Connection, table: Relation) -> bool:
+    """Whether the table's rows are in partitions."""
+    return bool(scalar(connection, sql.get("postgres/is_partitioned"), {"oid": table.oid}))
+
+
+def foreign_partitions(connection: Connection, table: Relation) -> list[Relation]:
+    """The foreign tables among its partitions, whose rows are elsewhere and are left alone."""
+    return [leaf for leaf, is_foreign in _leaf_tables(connection, table) if is_foreign]
+
+
+def local_rows(
+    connection: Connection, table: Relation, sample: compose.Composable | None = None
+) -> compose.Composable:
+    """What FROM takes for the table's rows under the alias `doomed`, those of foreign partitions left out.
+
+    Without foreign partitions it is the table itself. `sample`: a TABLESAMPLE clause.
+    """
+    clause = compose.SQL(" {}").format(sample) if sample else compose.SQL("")
+    leaves = _leaf_tables(connection, table)
+    if not any(is_foreign for _, is_foreign in leaves):
+        return compose.SQL("{} AS doomed{}").format(table.identifier, clause)
+    names = [compose.Identifier(name) for name in columns(connection, table)]
+    listed = compose.SQL(", ").join([compose.SQL("tableoid"), compose.SQL("ctid"), *names])
+    # A predicate on tableoid would still have the foreign ones scanned.
+    parts = [compose.SQL("SELECT {} FROM {} WHERE false").format(listed, table.identifier)]
+    parts += [
+        compose.SQL("SELECT {} FROM {}{}").format(listed, leaf.identifier, clause)
+        for leaf, is_foreign in leaves
+        if not is_foreign
+    ]
+    return compose.SQL("({}) AS doomed").format(compose.SQL(" UNION ALL ").join(parts))
+
+
+def _leaf_tables(connection: Connection, table: Relation) -> list[tuple[Relation, bool]]:
+    rows = connection.execute(sql.get("postgres/leaf_tables"), {"oid": table.oid})
+    return [(Relation(oid, schema, name), is_foreign) for oid, schema, name, is_foreign in rows]
+
+
+def inheritance_children(connection: Connection, table: Relation) -> list[tuple[Relation, Relation]]:
+    """The tables that inherit from it, at whatever remove, each with whom from; partitions are none."""
+    rows = connection.execute(sql.get("postgres/inheritance_children"), {"oid": table.oid})
+    return [(Relation(*row[:3]), Relation(*row[3:])) for row in rows]
+
+
+def size(connection: Connection, table: Relation) -> int:
+    """The table's own bytes, indexes left out."""
+    return int(scalar(connection, sql.get("postgres/size"), {"oid": table.oid}))
+
+
+def heaps(connection: Connection, table: Relation, column: str) -> list[Heap]:
+    """Where the table's rows are, in the order of their names."""
+    rows = connection.execute(sql.get("postgres/leaves"), {"oid": table.oid, "column": column})
+    return [Heap(Relation(oid, schema, name), blocks, lower) for oid, schema, name, blocks, lower in rows]
+
+
+def dead_tuples(connection: Connection, table: Relation) -> int:
+    """Dead row versions that wait for VACUUM, this session's own last statements included."""
+    return _tuples(connection, table)[0]
+
+
+def expected_rows(connection: Connection, table: Relation) -> int:
+    """How many rows PostgreSQL expects the table to have, by its statistics and size."""
+    statement = compose.SQL(sql.get("postgres/expected_rows")).format(table=table.identifier)
+    (plan,) = scalar(connection, statement)
+    return int(plan["Plan"]["Plan Rows"])
+
+
+def live_tuples(connection: Connection, table: Relation) -> int:
+    """Live rows, as the statistics know them."""
+    return _tuples(connection, table)[1]
+
+
+def observed(connection: Connection, table: Relation) -> tuple[int, int, int]:
+    """Live rows, dead rows and bytes of the table with all its partitions, by the server's statistics."""
+    connection.execute(sql.get("postgres/flush_statistics"))
+    live, dead, size = row(connection, sql.get("postgres/observed"), {"oid": table.oid})
+    return live, dead, size
+
+
+def _tuples(connection: Connection, table: Relation) -> tuple[int, int]:
+    connection.execute(sql.get("postgres/flush_statistics"))
+    dead, live = row(connection, sql.get("postgres/tuples"), {"oid": table.oid})
+    return dead, live

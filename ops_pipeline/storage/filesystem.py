@@ -1,0 +1,93 @@
+"""A folder of this machine, or one that is mounted."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ops_pipeline.storage.storage import Entry, StorageError
+
+
+class Folder:
+    """Files below a folder, each synced with the folders above it before it counts."""
+
+    def __init__(self, root: str) -> None:
+        self._root = Path(root).absolute()
+        self.name = str(self._root)
+
+    def write(self, path: str, content: memoryview) -> None:
+        target = self._root / path
+        with _told("write", target):
+            _make(target.parent)
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                left = content
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            _sync(target.parent)
+
+    def read(self, path: str) -> bytes:
+        source = self._root / path
+        with _told("read", source), source.open("rb", buffering=0) as file:
+            # Synced pages may be dropped, and then the bytes come from the disk and not from memory.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            return file.readall()
+
+    def rename(self, source: str, target: str) -> None:
+        with _told("rename", self._root / source):
+            _make((self._root / target).parent)
+            (self._root / source).replace(self._root / target)
+            _sync((self._root / target).parent)
+
+    def delete(self, path: str) -> None:
+        with _told("delete", self._root / path):
+            (self._root / path).unlink(missing_ok=True)
+
+    def size(self, path: str) -> int | None:
+        with _told("look at", self._root / path):
+            try:
+                return (self._root / path).stat().st_size
+            except FileNotFoundError:
+                return None
+
+    def files(self, folder: str) -> Iterator[Entry]:
+        with _told("list", self._root / folder):
+            for parent, _, names in os.walk(self._root / folder, onerror=_raise):
+                for name in names:
+                    file = Path(parent, name)
+                    yield Entry(file.relative_to(self._root).as_posix(), file.stat().st_size)
+
+
+def _make(folder: Path) -> None:
+    """Creates the folder and those above it, each lasting."""
+    if folder.is_dir():
+        return
+    _make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+@contextmanager
+def _told(what: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot {what} {path}: {error.strerror or error}") from error

@@ -1,0 +1,23 @@
+"""Which storage OPS_ARCHIVE_URL means."""
+
+from ops_pipeline.storage.filesystem import Folder
+from ops_pipeline.storage.s3 import Bucket
+from ops_pipeline.storage.storage import UNSET, Storage, StorageUrlError
+
+
+def storage(url: str | None) -> Storage:
+    """The storage behind the URL: a folder's path, file:///path, or
+    s3://[key:secret@]bucket[/prefix][?endpoint_override=host:port&scheme=http&region=…].
+
+    Nothing is reached yet. Raises StorageUrlError, for None as well.
+    """
+    if url is None:
+        raise StorageUrlError(UNSET)
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme == "file":
+        return Folder(rest if separator else url)
+    if scheme == "s3":
+        return Bucket.of(url)
+    raise StorageUrlError(
+        f"OPS_ARCHIVE_URL: {scheme}:// is not known; a folder's path or s3://bucket/prefix is needed"
+    )

@@ -1,0 +1,1 @@
+"""How hard maintenance may work now."""

@@ -1,0 +1,47 @@
+"""How large the next batch is: as large as fits into the time a batch should take."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large a batch may be, in the unit of its scan."""
+
+    first: int
+    least: int
+    most: int
+
+
+@dataclass(slots=True)
+class BatchSize:
+    """Fits the size of the next window to how long the last one took.
+
+    `target_seconds`: long enough to be worth a commit, short enough for anyone who waits behind its locks,
+    and for whoever asks us to stop.
+    """
+
+    sizes: Sizes
+    target_seconds: float
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        self.size = self.sizes.first
+
+    @property
+    def limit_seconds(self) -> float:
+        """When a batch is given up and tried again at half its size."""
+        return max(10.0, 50 * self.target_seconds)
+
+    @property
+    def at_its_least(self) -> bool:
+        """Whether no smaller window can be tried."""
+        return self.size <= self.sizes.least
+
+    def fit(self, seconds: float) -> None:
+        """Notes how long a batch of the present size took. At most doubles or halves it."""
+        factor = min(2.0, max(0.5, self.target_seconds / max(seconds, 1e-6)))
+        self.size = max(self.sizes.least, min(self.sizes.most, round(self.size * factor)))
+
+    def halve(self) -> None:
+        """The batch was too large, or in somebody's way."""
+        self.size = max(self.sizes.least, self.size // 2)

@@ -1,0 +1,112 @@
+"""The database's other users come first: between batches, we wait while it is they who need it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sql
+from ops_pipeline.policies.model import ThrottleLimits
+from ops_pipeline.postgres.connection import Connection, row
+
+LOOK_EVERY_SECONDS = 0.25
+"""Looking costs a millisecond; between shorter batches it is left out."""
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+PATIENCE_SECONDS = 3600.0
+"""After so long without a break in the load the run ends as `stopped`; the next one goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the server is busy with besides us. `wal_bytes`: all it has ever written."""
+
+    replica_lag_seconds: float
+    lock_queue: int
+    active_sessions: int
+    wal_bytes: int
+
+
+@dataclass(slots=True)
+class Pause:
+    """How often and how long one reason made us wait."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Throttle:
+    """Lets a run go on only while the database is within the policy's limits.
+
+    `pauses` counts every pause by its reason: replica_lag, lock_queue, active_sessions, wal_rate,
+    pause_file.
+    """
+
+    limits: ThrottleLimits
+    pause_file: Path
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    pauses: dict[str, Pause] = field(default_factory=dict)
+    _looked: float = float("-inf")
+    _wal: tuple[float, int] | None = None
+
+    def wait(self, connection: Connection, stop: Callable[[], str | None]) -> str | None:
+        """Returns None once the run may go on, or why it should end. Sleeps in between."""
+        if self.clock() - self._looked < LOOK_EVERY_SECONDS:
+            return None
+        began, pause = self.clock(), FIRST_PAUSE_SECONDS
+        while (reason := self._reason(connection)) is not None:
+            if (stopped := stop()) is not None:
+                return stopped
+            if self.clock() - began > PATIENCE_SECONDS:
+                return f"paused for an hour because of {reason}; the next run goes on from here"
+            self._pause(reason, pause)
+            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+        self._looked = self.clock()
+        return None
+
+    @property
+    def paused_seconds(self) -> float:
+        """All pauses together."""
+        return sum(each.seconds for each in self.pauses.values())
+
+    def as_json(self) -> Mapping[str, Mapping[str, float]]:
+        """The pauses as history keeps them."""
+        return {
+            reason: {"count": each.count, "seconds": round(each.seconds, 3)}
+            for reason, each in self.pauses.items()
+        }
+
+    def _pause(self, reason: str, seconds: float) -> None:
+        began = self.clock()
+        self.sleep(seconds)
+        noted = self.pauses.setdefault(reason, Pause())
+        noted.count += 1
+        noted.seconds += self.clock() - began
+
+    def _reason(self, connection: Connection) -> str | None:
+        if self.pause_file.exists():
+            return "pause_file"
+        load = Load(*row(connection, sql.get("throttle/load")))
+        limits = self.limits
+        if limits.replica_lag is not None and load.replica_lag_seconds > limits.replica_lag.total_seconds():
+            return "replica_lag"
+        if limits.lock_queue is not None and load.lock_queue > limits.lock_queue:
+            return "lock_queue"
+        if limits.active_sessions is not None and load.active_sessions > limits.active_sessions:
+            return "active_sessions"
+        return "wal_rate" if self._beyond_budget(load.wal_bytes) else None
+
+    def _beyond_budget(self, wal_bytes: int) -> bool:
+        """Whether more WAL has come since the last look than the budget of that time allows."""
+        if self.limits.wal_rate is None:
+            return False
+        if self._wal is None:
+            self._wal = (self.clock(), wal_bytes)
+            return False
+        since, before = self._wal
+        if wal_bytes - before > self.limits.wal_rate * (self.clock() - since):
+            return True
+        self._wal = (self.clock(), wal_bytes)
+        return False

@@ -1,7 +1,0 @@
--- Every table a policy could name, to suggest one when the name is wrong.
-SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND n.nspname NOT IN ('ops', 'pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
-ORDER BY 1

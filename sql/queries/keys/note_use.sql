@@ -1,5 +1,0 @@
--- Says when keys were last used. A later time, which another process has noted, stays.
-UPDATE ops.api_keys AS kept
-SET last_used_at = greatest(kept.last_used_at, used.at)
-FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) AS used (id, at)
-WHERE kept.id = used.id

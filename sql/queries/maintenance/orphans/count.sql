@@ -1,0 +1,25 @@
+-- What becomes of each row, by partition: it refers to nobody (unset), to a row that exists (young), is held,
+-- is referred to itself by a row that stays (referenced), or goes. Those that are no orphans are counted as
+-- the rest, because the missing parents are found fastest by one join.
+WITH fates AS (
+  SELECT doomed.tableoid::bigint AS heap,
+         CASE WHEN NOT ({unheld}) THEN 'held'
+              WHEN NOT ({unreferenced}) THEN 'referenced'
+              ELSE 'goes' END AS fate,
+         count(*) AS rows
+  FROM {rows}
+  WHERE {orphaned}
+  GROUP BY 1, 2
+), counted AS (
+  SELECT doomed.tableoid::bigint AS heap, count(*) AS rows,
+         count(*) FILTER (WHERE {unset}) AS unset
+  FROM {rows}
+  GROUP BY 1
+)
+SELECT heap, fate, rows, NULL, NULL FROM fates
+UNION ALL
+SELECT heap, 'unset', unset, NULL, NULL FROM counted WHERE unset > 0
+UNION ALL
+SELECT heap, 'young', counted.rows - unset - coalesce(sum(fates.rows), 0)::bigint, NULL, NULL
+FROM counted LEFT JOIN fates USING (heap)
+GROUP BY heap, counted.rows, unset

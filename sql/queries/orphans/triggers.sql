@@ -1,8 +1,0 @@
--- Our triggers of a policy, those left out that PostgreSQL itself has made from one on a partitioned table.
-SELECT t.tgname, n.nspname, c.relname
-FROM pg_trigger t
-JOIN pg_class c ON c.oid = t.tgrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE t.tgfoid = 'ops.note_deleted_parents'::regproc AND t.tgparentid = 0
-  AND encode(t.tgargs, 'escape') LIKE %(policy)s || '\\000%%'
-ORDER BY n.nspname, c.relname, t.tgname

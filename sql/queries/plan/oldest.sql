@@ -1,4 +1,0 @@
--- The oldest row that has a moment, as far as Python's calendar reaches.
-SELECT greatest(min({column})::timestamptz, '0001-01-02 00:00Z')
-FROM {table} AS doomed
-WHERE {column} > '-infinity' AND {column} < {cutoff}

@@ -1,0 +1,2 @@
+-- The process of the server that carries this statement out.
+SELECT pg_backend_pid()

@@ -1,0 +1,121 @@
+"""Every answer is as the API's own description says, and has nothing in it that the description lacks."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from litestar.testing import TestClient
+
+from api.app import create_app, observed
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.settings import Settings
+from tests.integration.api.conftest import Client, Headers
+
+EVENT: dict[str, Any] = {
+    "eventType": "file.opened", "resourceType": "file", "action": "open", "status": "success",
+    "details": {"a": [1, None]}, "ipAddress": "192.0.2.7", "durationMs": 3, "createdBy": "files",
+}  # fmt: skip
+AUDIT = "/api/admin/audit-logs"
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    retention:
+      - {table: sessions, column: created_at, keep: 30 days}
+      - {table: nowhere, column: created_at, keep: 30 days}
+    vacuum: {tables: [sessions]}
+"""
+RUN = """
+INSERT INTO ops.maintenance_runs (policy, finished_at, cutoff, rows_left, outcome, stopped_reason, method,
+                                  rows_planned, working_seconds, pauses, progress_at, details)
+VALUES ('app/retention/sessions', now(), now(), 3, 'stopped', 'window', 'keyset scan', 10, 1.5,
+        '{"replica lag": 0.5}', now(), '{"a": 1}'),
+       ('app/retention/sessions', NULL, NULL, NULL, 'running', NULL, NULL, NULL, 0, '{}', NULL, '{}')
+"""
+
+
+@pytest.fixture
+def client(url: str, tmp_path: Path, connection: Connection) -> Iterator[Client]:
+    connection.execute("CREATE TABLE sessions AS SELECT now() - interval '40 days' AS created_at")
+    connection.execute("ANALYZE sessions")
+    connection.execute(RUN)
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(POLICIES)
+    app = create_app(Settings(database_url=url, policies=policies))
+    with TestClient(observed(app), raise_server_exceptions=False) as made:
+        yield made
+
+
+@pytest.mark.parametrize("body", [EVENT, [EVENT], [EVENT, {}], [{}], {}])
+def test_what_is_posted_is_answered_as_described(client: Client, admin: Headers, body: Any) -> None:
+    answer = client.post("/api/audit-logs", json=body, headers=admin)
+
+    _check("post", "/api/audit-logs", answer.status_code, answer.headers["content-type"], answer.content)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/health+json"])
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        (AUDIT, ""),
+        (AUDIT, "?limit=1"),
+        (AUDIT, "?count=exact"),
+        (AUDIT, "?limit=0"),
+        (f"{AUDIT}/{{event_id}}", ""),
+        (f"{AUDIT}/summary", ""),
+        ("/api/admin/maintenance/runs", ""),
+        ("/api/admin/maintenance/plan", ""),
+        ("/health/live", ""),
+        ("/health/ready", ""),
+        ("/health/ready", "?verbose"),
+        ("/health/startup", ""),
+        ("/health/full", ""),
+        ("/health/full", "?verbose"),
+        ("/health/full", "?exclude=nothing"),
+        ("/health/full/{name}", ""),
+    ],
+)
+def test_what_is_asked_is_answered_as_described(
+    client: Client, admin: Headers, path: str, query: str, accept: str
+) -> None:
+    stored = client.post("/api/audit-logs", json=EVENT, headers=admin).json()
+    client.post("/api/audit-logs", json=EVENT, headers=admin)
+    address = path.format(event_id=stored["id"], name="database")
+
+    answer = client.get(address + query, headers={**admin, "Accept": accept})
+
+    assert answer.status_code in ({400} if query in {"?limit=0", "?exclude=nothing"} else {200, 503})
+    _check("get", path, answer.status_code, answer.headers["content-type"], answer.content)
+
+
+def test_a_member_that_is_not_described_is_noticed() -> None:
+    page: dict[str, Any] = {"success": True, "count": 0, "next": None, "data": []}
+    _check("get", AUDIT, 200, "application/json", json.dumps(page).encode())
+
+    with pytest.raises(jsonschema_rs.ValidationError):
+        _check("get", AUDIT, 200, "application/json", json.dumps({**page, "more": 1}).encode())
+
+
+def _check(method: str, path: str, status: int, media_type: str, content: bytes) -> None:
+    """Raises ValidationError where the answer is not as described, KeyError where nothing describes it."""
+    document = create_app(
+        Settings(database_url="postgresql://ops@127.0.0.1:1/none")
+    ).openapi_schema.to_schema()
+    described = document["paths"][path][method]["responses"][str(status)]["content"]
+    schema = described[media_type.partition(";")[0]]["schema"]
+    closed = _closed({**schema, "components": document["components"]})
+    jsonschema_rs.validate(closed, json.loads(content))
+
+
+def _closed(schema: Any) -> Any:
+    """The same schema, which takes no member that it does not name."""
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(item) for name, item in schema.items()}
+    return {"additionalProperties": False, **closed} if isinstance(closed.get("properties"), dict) else closed

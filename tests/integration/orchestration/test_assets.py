@@ -1,0 +1,186 @@
+"""Materializing an asset carries its policy out; its check looks for itself."""
+
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+
+from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.vacuum.kind import VACUUM
+from ops_pipeline.orchestration import assets, metadata
+from ops_pipeline.policies.model import Schedule
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from tests.integration.orchestration.conftest import POLICIES, Materialize
+
+
+def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]:
+    materializations = (
+        event.step_materialization_data.materialization for event in result.get_asset_materialization_events()
+    )
+    return {
+        each.asset_key.to_user_string(): {name: value.value for name, value in each.metadata.items()}
+        for each in materializations
+    }
+
+
+def test_a_night_leaves_nothing_and_says_what_it_did(materialize: Materialize) -> None:
+    result = materialize()
+
+    assert result.success
+    metadata = _metadata(result)
+    assert metadata["app/retention/sessions"]["rows_removed"] == 30
+    assert metadata["app/retention/sessions"]["rows_left"] == 0
+    assert metadata["app/orphans/memories.session_id"]["rows_removed"] == 30
+    assert metadata["app/vacuum"]["dead_tuples_before"] == 60
+    assert metadata["app/vacuum"]["dead_tuples_after"] == 0
+    for of_asset in (each for name, each in metadata.items() if name.startswith("app/")):
+        assert {"rows_removed", "rows_left", "seconds", "dead_tuples_before", "dead_tuples_after"} <= set(
+            of_asset
+        )
+    assert "oldest_row_left" in metadata["app/retention/sessions"]
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    assert {(each.asset_key.path[1], each.check_name) for each in result.get_asset_check_evaluations()} == {
+        ("retention", "no_expired_rows"),
+        ("retention", "guard_passed"),
+        ("orphans", "no_orphaned_rows"),
+        ("orphans", "guard_passed"),
+        ("vacuum", "dead_rows_removed"),
+        ("vacuum", "xid_age"),
+    }
+    gains = metadata["app/vacuum"]["gains"]
+    assert isinstance(gains, dg.TableMetadataValue)
+    gained = [(each.data["table"], each.data["dead_before"]) for each in gains.records]
+    assert sorted(gained) == [("public.memories", 30), ("public.sessions", 30)]
+
+
+def test_the_history_names_the_dagster_run(materialize: Materialize, connection: Connection) -> None:
+    result = materialize()
+
+    runs = "SELECT DISTINCT dagster_run_id FROM ops.maintenance_runs"
+    assert connection.execute(runs).fetchall() == [(result.run_id,)]
+
+
+def test_a_policy_that_does_not_fit_its_database_fails_alone(
+    materialize: Materialize, connection: Connection
+) -> None:
+    wrong = POLICIES.replace("column: session_id", "column: sesion_id")
+
+    result = materialize(wrong, raise_on_error=False)
+
+    assert not result.success
+    assert scalar(connection, "SELECT count(*) FROM memories") == 60
+    assert set(_metadata(result)) >= {"app/retention/sessions", "app/vacuum"}
+    failure = result.get_step_failure_events()[0].step_failure_data.error
+    assert 'did you mean "session_id"?' in str(failure)
+
+
+def test_what_another_run_holds_is_not_run_twice(
+    materialize: Materialize, connection: Connection, url: str
+) -> None:
+    with connect(url, "the other run") as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended('ops: app/retention/sessions', 0))")
+
+        result = materialize(raise_on_error=False)
+
+    assert not result.success
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+    assert "the other run (pid" in str(result.get_step_failure_events()[0].step_failure_data)
+
+
+DRY = {"resources": {"databases": {"config": {"dry_run": True}}}}
+
+
+def test_a_dry_run_observes_and_changes_nothing(materialize: Materialize, connection: Connection) -> None:
+    result = materialize(run_config=DRY)
+
+    assert result.success
+    materialized = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert {key.to_user_string() for key in materialized if key} == {"dagster/house"}
+    observed = {
+        event.asset_key.to_user_string(): event.asset_observation_data.asset_observation.metadata
+        for event in result.get_asset_observation_events()
+        if event.asset_key
+    }
+    assert set(observed) == {"app/retention/sessions", "app/orphans/memories.session_id", "app/vacuum"}
+    assert observed["app/retention/sessions"]["rows_eligible"].value == 30
+    assert observed["app/retention/sessions"]["rows_total"].value == 60
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+    assert scalar(connection, "SELECT count(*) FROM ops.maintenance_runs") == 0
+
+
+def test_the_rows_and_size_of_the_tables_are_noted(materialize: Materialize) -> None:
+    observed = {
+        event.asset_key.to_user_string(): event.asset_observation_data.asset_observation.metadata
+        for event in materialize().get_asset_observation_events()
+        if event.asset_key
+    }
+
+    assert {"app/tables/sessions", "app/tables/memories"} == set(observed)
+    assert observed["app/tables/memories"]["dagster/row_count"].value == 30
+    assert observed["app/tables/memories"]["bytes"].value not in {None, 0}
+
+
+def test_an_approval_without_a_name_is_refused(materialize: Materialize, connection: Connection) -> None:
+    nobody = {"resources": {"databases": {"config": {"approve": ["3fa1b2c4"]}}}}
+
+    result = materialize(run_config=nobody, raise_on_error=False)
+
+    assert not result.success
+    assert "write your name" in str(result.get_step_failure_events()[0].step_failure_data.error)
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+
+
+@pytest.mark.parametrize(
+    ("cron", "hours"),
+    [("0 2 * * *", 26), ("0 * * * *", 3), ("0 2 * * 1-5", 74), ("0 2 1 * *", 31 * 24 + 2)],
+)
+def test_a_policy_is_late_two_hours_after_the_longest_time_between_nights(cron: str, hours: int) -> None:
+    assert assets.late_after(Schedule(cron, "UTC")) == timedelta(hours=hours)
+
+
+def test_what_the_guard_stops_is_late_and_told_and_stops_nothing_else(
+    materialize: Materialize, connection: Connection
+) -> None:
+    careful = POLICIES + "    guard: {max_fraction: 0.1}\n"
+
+    result = materialize(careful, raise_on_error=False)
+
+    assert not result.success
+    (failed,) = result.get_step_failure_events()
+    assert failed.step_key == "app__retention__sessions_checks"
+    assert "opsctl approve" in str(failed.step_failure_data.error)
+    done = {
+        each.asset_key.to_user_string()
+        for each in result.get_asset_materialization_events()
+        if each.asset_key
+    }
+    assert done == {"app/orphans/memories.session_id", "app/vacuum", "dagster/house"}
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+
+
+def test_a_plan_is_approved_from_the_launchpad(materialize: Materialize, connection: Connection) -> None:
+    careful = POLICIES + "    guard: {max_fraction: 0.1}\n"
+    materialize(careful, raise_on_error=False)
+    plan = scalar(connection, "SELECT id FROM ops.plans")
+    approved = {"approve": [plan], "approved_by": "ada"}
+
+    materialize(careful, raise_on_error=False, run_config={"resources": {"databases": {"config": approved}}})
+
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 30
+    said = "SELECT created_by FROM audit_logs WHERE action = 'plan.approved'"
+    assert connection.execute(said).fetchall() == [("ada",)]
+
+
+def test_vacuums_indexes_and_advice_are_tables_of_the_metadata() -> None:
+    advised = {"table": "public.sessions", "reason": "too slow", "statement": "ALTER TABLE …"}
+    rebuilt = {"index": "public.sessions_pkey", "action": "rebuild", "expected": None, "bytes_after": 8192}
+    result = Result("app/vacuum", "done", "completed", examined=1, removed=0, left=0, seconds=1.0,
+                    details={"advice": [advised], "indexes": [rebuilt], "tables": []})  # fmt: skip
+
+    shown_to = metadata.metadata(VACUUM, result)
+
+    advice, indexes = shown_to["advice"], shown_to["indexes"]
+    assert isinstance(advice, dg.TableMetadataValue)
+    assert isinstance(indexes, dg.TableMetadataValue)
+    assert [each.data for each in advice.records] == [advised]
+    assert [each.data for each in indexes.records] == [rebuilt | {"expected": ""}]

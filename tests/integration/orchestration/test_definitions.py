@@ -1,0 +1,120 @@
+"""What Dagster is told about the shipped policies."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.orchestration import order
+from ops_pipeline.orchestration.definitions import build_definitions
+from tests.integration.orchestration import snapshot
+
+AWKWARD = """
+version: 1
+databases:
+  app:
+    url: x
+    retention:
+      - {table: vacuum, column: at, keep: 1 day}
+      - {table: sessions, column: at, keep: 1 day}
+      - {table: sessions_checks, column: at, keep: 1 day}
+      - {table: billing.invoices, column: at, keep: 1 day, partition: day, archive: true}
+      - {table: billing_invoices, column: at, keep: 1 day, partition: day, archive: true}
+      - {table: billing_invoices, column: ended_at, keep: 1 day, name: ended}
+      - {table: billing__invoices, column: at, keep: 1 day}
+      - {table: a/b c, column: at, keep: 1 day}
+      - {table: '"a.b"', column: at, keep: 1 day}
+      - {table: größe, column: at, keep: 1 day}
+    orphans:
+      - {table: memories, column: session_id, references: sessions.id}
+      - {table: memories, column: user_id, references: users.id}
+    vacuum: {tables: all}
+"""
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return snapshot.shipped()
+
+
+def test_a_change_of_the_graph_is_seen_in_review(definitions: dg.Definitions) -> None:
+    now = snapshot.as_text(snapshot.describe(definitions))
+
+    assert now == snapshot.FILE.read_text(encoding="utf-8"), (
+        f"The definitions have changed. If that is meant: {snapshot.COMMAND}, and review the file's diff."
+    )
+
+
+def test_every_policy_is_an_asset_after_its_tables_and_no_step_skips_another(
+    definitions: dg.Definitions,
+) -> None:
+    graph = definitions.resolve_asset_graph()
+
+    before = {
+        node.key.to_user_string(): {parent.to_user_string() for parent in node.parent_keys}
+        for node in graph.asset_nodes
+        if node.key.path[:2] in (["app", "retention"], ["app", "orphans"], ["app", "vacuum"])
+    }
+    assert before == {
+        "app/retention/sessions": {"app/tables/sessions"},
+        "app/retention/audit_logs": {"app/tables/audit_logs"},
+        "app/orphans/memories.session_id": {"app/tables/memories", "app/tables/sessions"},
+        "app/vacuum": set(),
+    }
+
+
+def test_retention_comes_before_orphans_and_vacuum_last() -> None:
+    (database,) = kinds.load(snapshot.REPOSITORY / "policies.yaml").databases
+    *retention, orphans, vacuum = database.policies
+
+    assert not order.before(retention[0], database.policies)
+    assert order.before(orphans, database.policies) == [retention[0]], "whose rows are its parents"
+    assert list(order.before(vacuum, database.policies)) == [*retention, orphans]
+    priorities = [
+        int(order.priority(rule, database.policies)["dagster/priority"]) for rule in database.policies
+    ]
+    assert priorities == sorted(priorities, reverse=True)
+
+
+def test_any_table_and_column_makes_a_graph_that_loads(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(AWKWARD)
+
+    built = build_definitions(kinds.load(file))
+
+    dg.Definitions.validate_loadable(built)
+    graph = built.resolve_asset_graph()
+    policies = {key for key in graph.materializable_asset_keys if key.path[0] == "app"}
+    assert len(policies) == 13 + 2 * 3, "every policy, and two archives' days: archived, verified, restored"
+
+
+def test_the_night_is_at_two_and_on_by_default(definitions: dg.Definitions) -> None:
+    schedule = definitions.resolve_schedule_def("nightly_app")
+
+    assert schedule.cron_schedule == "0 2 * * *"
+    assert schedule.execution_timezone == "UTC"
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert schedule.job_name == "nightly_app"
+
+
+@pytest.mark.parametrize("cron", ["0 2 * * *", "30 2 * * *", "0 3 * * *"])
+@pytest.mark.parametrize("day", [datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 10, 24, tzinfo=UTC)])
+def test_the_nights_on_which_clocks_change_run_once_each(cron: str, day: datetime) -> None:
+    """Berlin has no 02:30 on 2026-03-29, and two of them on 2026-10-25."""
+    ticks = schedule_execution_time_iterator(day.timestamp(), cron, "Europe/Berlin")
+
+    days = [next(ticks).date() for _ in range(4)]
+
+    assert [(each - days[0]).days for each in days] == [0, 1, 2, 3]
+
+
+def test_the_entry_point_loads_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(snapshot.REPOSITORY)
+    monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
+
+    from ops_pipeline.definitions import defs  # noqa: PLC0415 - it reads the environment when imported
+
+    dg.Definitions.validate_loadable(defs)

@@ -1,0 +1,243 @@
+"""A failed run reaches people, once, whatever is away for a while."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ops_pipeline.orchestration import failure, failure_sensor, webhook
+from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.policies.model import Policies
+from ops_pipeline.postgres.connection import Connection, connect
+from tests.integration.orchestration.conftest import Materialize
+
+EVENTS = (
+    "SELECT action, status, created_by, details ->> 'headline', resource_id::text FROM audit_logs"
+    " WHERE action = 'run.failed' ORDER BY created_at"
+)
+
+
+@dataclass
+class Receiver:
+    """An HTTP server that answers with these codes, then 200, and keeps what it accepted."""
+
+    url: str = ""
+    answers: list[int] = field(default_factory=list)
+    got: list[Any] = field(default_factory=list)
+    asked: int = 0
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    made = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            made.asked += 1
+            code = made.answers.pop(0) if made.answers else 200
+            if code == 200:
+                made.got.append(json.loads(body))
+            self.send_response(code)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    made.url = f"http://127.0.0.1:{server.server_port}/hook"
+    monkeypatch.setenv("OPS_WEBHOOK_URL", made.url)
+    monkeypatch.setattr(webhook, "FIRST_PAUSE_SECONDS", 0.01)
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def failed_run(materialize: Materialize, application: Connection) -> str:
+    application.execute("CREATE TABLE child (session_id uuid REFERENCES sessions)")
+    application.execute("INSERT INTO child SELECT id FROM sessions")
+    return materialize(raise_on_error=False).run_id
+
+
+def _tell(
+    instance: dg.DagsterInstance, policies: Policies, told: failure_sensor.Progress | None = None
+) -> str:
+    return failure_sensor.report(
+        instance, MaintenanceResource(), policies, told or failure_sensor.Progress(0)
+    )
+
+
+def test_a_failed_run_is_an_audit_event_by_system(
+    failed_run: str, instance: dg.DagsterInstance, policies: Policies, application: Connection
+) -> None:
+    assert _tell(instance, policies) == f"Told: {failed_run}"
+
+    headline = "Maintenance of app failed: app/retention/sessions"
+    assert application.execute(EVENTS).fetchall() == [
+        ("run.failed", "failure", "system", headline, failed_run)
+    ]
+
+
+def test_a_receiver_that_fails_twice_gets_it_once(
+    failed_run: str, instance: dg.DagsterInstance, policies: Policies, receiver: Receiver
+) -> None:
+    receiver.answers = [500, 429]
+    told = failure_sensor.Progress(0)
+
+    _tell(instance, policies, told)
+    _tell(instance, policies, told)
+
+    assert receiver.asked == 3
+    (message,) = receiver.got
+    assert message["run_id"] == failed_run
+    assert message["databases"] == ["app"]
+    assert message["run_url"] == f"http://127.0.0.1:3000/runs/{failed_run}"
+    (failed,) = message["failed"]
+    assert failed["step"] == "app/retention/sessions"
+    assert "refers to public.sessions" in failed["reason"]
+    assert "stays done" in message["safe"]
+    assert "opsctl run" in message["do"]
+
+
+def test_a_receiver_that_stays_away_is_tried_in_the_next_tick_and_the_event_is_stored_once(
+    failed_run: str,
+    instance: dg.DagsterInstance,
+    policies: Policies,
+    receiver: Receiver,
+    application: Connection,
+) -> None:
+    receiver.answers = [503] * webhook.TRIES
+    told = failure_sensor.Progress(0)
+
+    assert "will be told again: OPS_WEBHOOK_URL does not answer" in _tell(instance, policies, told)
+    assert len(application.execute(EVENTS).fetchall()) == 1, "one way does not wait for the other"
+    assert _tell(instance, policies, told) == f"Told: {failed_run}"
+
+    assert len(receiver.got) == 1
+    assert len(application.execute(EVENTS).fetchall()) == 1
+
+
+def test_a_database_that_is_away_keeps_no_message_from_people(
+    failed_run: str,
+    instance: dg.DagsterInstance,
+    policies: Policies,
+    receiver: Receiver,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = failure_sensor.Progress(0)
+    with monkeypatch.context() as away:
+        away.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
+        assert "the audit log does not take it" in _tell(instance, policies, told)
+
+    _tell(instance, policies, told)
+
+    assert len(receiver.got) == 1
+    with connect(url, "test") as connection:
+        assert len(connection.execute(EVENTS).fetchall()) == 1
+
+
+def test_what_is_refused_is_not_tried_again(
+    failed_run: str, instance: dg.DagsterInstance, policies: Policies, receiver: Receiver
+) -> None:
+    receiver.answers = [404]
+    told = failure_sensor.Progress(0)
+
+    assert "will be told again: 127.0.0.1 refuses what is posted" in _tell(instance, policies, told)
+    assert _tell(instance, policies, told) == f"Told: {failed_run}"
+
+    assert receiver.asked == 1
+
+
+def test_after_a_day_it_is_given_up(
+    failed_run: str,
+    instance: dg.DagsterInstance,
+    policies: Policies,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(failure_sensor, "GIVE_UP_AFTER", timedelta(0))
+    receiver.answers = [503] * webhook.TRIES
+    told = failure_sensor.Progress(0)
+
+    assert _tell(instance, policies, told).startswith("Told:")
+    assert _tell(instance, policies, told) == "No run has failed"
+
+
+def test_a_run_that_is_started_again_by_itself_bothers_nobody(
+    failed_run: str,
+    instance: dg.DagsterInstance,
+    policies: Policies,
+    receiver: Receiver,
+    application: Connection,
+) -> None:
+    instance.add_run_tags(failed_run, {failure.WILL_RETRY: "true"})
+
+    _tell(instance, policies)
+
+    assert receiver.asked == 0
+    assert len(application.execute(EVENTS).fetchall()) == 1
+
+
+def test_a_run_that_succeeds_is_no_news(
+    materialize: Materialize, instance: dg.DagsterInstance, policies: Policies, receiver: Receiver
+) -> None:
+    materialize()
+
+    assert _tell(instance, policies) == "No run has failed"
+    assert receiver.asked == 0
+
+
+def test_slack_gets_its_own_shape(
+    failed_run: str,
+    instance: dg.DagsterInstance,
+    policies: Policies,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPS_WEBHOOK_FORMAT", "slack")
+
+    _tell(instance, policies)
+
+    (message,) = receiver.got
+    assert message["text"] == "Maintenance of app failed: app/retention/sessions"
+    texts = [block["text"]["text"] for block in message["blocks"]]
+    assert all(block["text"]["type"] == "mrkdwn" for block in message["blocks"])
+    assert any("What is safe" in text for text in texts)
+    assert any(f"/runs/{failed_run}|" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/x", "slack"),
+        ("https://example.org/hooks.slack.com", "json"),
+        ("https://alerts.example.org/in", "json"),
+    ],
+)
+def test_the_host_says_the_shape(url: str, expected: str) -> None:
+    assert webhook.format_of(url) == expected
+
+
+def test_the_sensor_starts_with_what_fails_from_now_on(
+    failed_run: str, instance: dg.DagsterInstance, policies: Policies, receiver: Receiver
+) -> None:
+    sensor = failure_sensor.definitions(policies).sensors
+    assert sensor
+    (failed_runs,) = sensor
+    assert isinstance(failed_runs, dg.SensorDefinition)
+    with dg.build_sensor_context(
+        instance=instance, resources={"databases": MaintenanceResource()}
+    ) as context:
+        failed_runs(context)
+        failed_runs(context)
+
+    assert receiver.asked == 0

@@ -1,0 +1,86 @@
+"""A connection that is lost in the middle is made again, and the policy goes on where it was."""
+
+import dagster as dg
+import psycopg
+import pytest
+
+from ops_pipeline.orchestration import retry
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connection_was_lost, scalar
+from tests.integration.orchestration.conftest import Materialize
+
+# A sequence counts on whatever becomes of the transaction.
+LOSE_THE_CONNECTION_TWICE = """
+CREATE SEQUENCE deletes;
+CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF nextval('deletes') <= 2 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER lose AFTER DELETE ON sessions FOR EACH STATEMENT EXECUTE FUNCTION lose();
+"""
+HISTORY = "SELECT outcome, rows_removed FROM ops.maintenance_runs WHERE policy = %s ORDER BY id"
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.05)
+
+
+def test_a_lost_connection_is_made_again_and_the_run_goes_on(
+    materialize: Materialize, application: Connection
+) -> None:
+    application.execute(LOSE_THE_CONNECTION_TWICE)
+
+    result = materialize()
+
+    assert result.success
+    assert scalar(application, "SELECT count(*) FROM sessions") == 30
+    runs = application.execute(HISTORY, ["app/retention/sessions"]).fetchall()
+    assert runs == [("interrupted", 0), ("interrupted", 0), ("done", 30)]
+
+
+def test_a_database_that_stays_away_fails_with_its_name(
+    materialize: Materialize, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
+
+    result = materialize(raise_on_error=False)
+
+    assert not result.success
+    failure = result.get_step_failure_events()[0].step_failure_data.error
+    assert "app: Database 'app' at 127.0.0.1:1 does not answer" in str(failure)
+
+
+def test_what_fails_for_a_reason_of_its_own_is_tried_once(
+    materialize: Materialize, application: Connection
+) -> None:
+    application.execute("CREATE TABLE child (session_id uuid REFERENCES sessions)")
+    application.execute("INSERT INTO child SELECT id FROM sessions")
+
+    result = materialize(raise_on_error=False)
+
+    assert not result.success
+    assert len(application.execute(HISTORY, ["app/retention/sessions"]).fetchall()) == 1
+    assert not [
+        event for event in result.all_events if event.event_type is dg.DagsterEventType.STEP_RESTARTED
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (psycopg.OperationalError("consuming input failed"), True),
+        (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.ConnectionFailure(), True),
+        (psycopg.InterfaceError("the connection is closed"), True),
+        (DatabaseUnavailableError("away"), True),
+        (psycopg.errors.LockNotAvailable(), False),
+        (psycopg.errors.DiskFull(), False),
+        (psycopg.errors.QueryCanceled(), False),
+        (psycopg.errors.ForeignKeyViolation(), False),
+        (ValueError(), False),
+    ],
+)
+def test_only_a_session_that_is_gone_counts_as_lost(error: Exception, lost: bool) -> None:
+    assert connection_was_lost(error) is lost

@@ -1,0 +1,87 @@
+"""One policy's trouble is its own: the others and VACUUM run, and the run as a whole has failed."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ops_pipeline.postgres.connection import Connection, scalar
+from tests.integration.orchestration.conftest import Materialize
+
+TABLES = """
+CREATE TABLE visits (id int, at timestamptz);
+CREATE TABLE refuses (id int, at timestamptz);
+INSERT INTO visits SELECT n, now() - n * interval '1 day' FROM generate_series(1, 10) n;
+INSERT INTO refuses TABLE visits;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'this trigger refuses'; END $$;
+CREATE TRIGGER refuse BEFORE DELETE ON refuses FOR EACH ROW EXECUTE FUNCTION refuse();
+INSERT INTO memories (session_id) VALUES (gen_random_uuid());
+"""
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    guard: {max_fraction: 1}
+    retention:
+      - {table: missing, column: at, keep: 5 days}
+      - {table: refuses, column: at, keep: 5 days}
+      - {table: sessions, column: created_at, keep: 30 days, archive: true, guard: {max_fraction: 0.1}}
+      - {table: visits, column: at, keep: 5 days, archive: true}
+    orphans:
+      - {table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds}
+      - {table: absent, column: id, references: sessions.id, grace_period: 0 seconds}
+    vacuum: {tables: [sessions, memories]}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _tables(application: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    application.execute(TABLES)
+    monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
+
+
+def _done(result: dg.ExecuteInProcessResult) -> set[str]:
+    events = result.get_asset_materialization_events()
+    return {event.asset_key.to_user_string() for event in events if event.asset_key}
+
+
+def test_the_others_and_vacuum_run_when_policies_need_approval_lack_a_table_or_fail(
+    materialize: Materialize, application: Connection
+) -> None:
+    result = materialize(POLICIES, raise_on_error=False)
+
+    assert not result.success
+    failed = {
+        event.step_key: str(event.step_failure_data.error) for event in result.get_step_failure_events()
+    }
+    assert 'there is no table "missing"' in failed["app__retention__missing"]
+    assert 'there is no table "absent"' in failed["app__orphans__absent"]
+    assert "this trigger refuses" in failed["app__retention__refuses"]
+    assert "opsctl approve" in failed["app__retention__sessions_checks"]
+    assert len(failed) == 4
+    assert _done(result) == {"app/retention/visits", "app/orphans/memories", "app/vacuum", "dagster/house"}
+    assert scalar(application, "SELECT count(*) FROM memories") == 60
+    assert scalar(application, "SELECT count(*) FROM visits") == 4
+    order = "SELECT policy FROM ops.maintenance_runs ORDER BY started_at DESC LIMIT 2"
+    assert application.execute(order).fetchall() == [("app/vacuum",), ("app/orphans/memories",)]
+
+
+def test_a_failed_archive_check_holds_back_those_after_it(
+    materialize: Materialize, application: Connection, tmp_path: Path
+) -> None:
+    materialize(POLICIES, raise_on_error=False)
+    application.execute("INSERT INTO memories (session_id) VALUES (gen_random_uuid())")
+    for file in (tmp_path / "archive").rglob("part-*.parquet"):
+        file.write_bytes(b"")
+
+    result = materialize(POLICIES, raise_on_error=False)
+
+    assert _done(result) == {"app/retention/visits", "dagster/house"}
+    failed = {
+        event.step_key: str(event.step_failure_data.error) for event in result.get_step_failure_events()
+    }
+    assert "app__retention__visits_archive_verified" in failed
+    for step in ("app__vacuum", "app__orphans__memories"):
+        assert "waits: the check archive_verified of app/retention/visits failed" in failed[step]
+    assert scalar(application, "SELECT count(*) FROM memories") == 61

@@ -1,0 +1,50 @@
+"""The weekly sweep holds the record of deleted parents against the table, and a difference is a red check."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.orphans import triggers
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.postgres.connection import Connection
+from tests.integration.orchestration.conftest import POLICIES, Materialize
+
+TRACKED = POLICIES.replace("grace_period: 0 seconds}", "grace_period: 0 seconds, track: true, archive: true}")
+
+
+def _checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {
+        each.check_name: each
+        for each in result.get_asset_check_evaluations()
+        if each.asset_key.path[1] == "orphans"
+    }
+
+
+def test_a_missing_parent_that_nothing_recorded_is_a_red_check(
+    materialize: Materialize, application: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
+    application.execute("CREATE INDEX ON memories (session_id)")
+    (tmp_path / "policies.yaml").write_text(TRACKED)
+    rules = kinds.load(tmp_path / "policies.yaml").databases[0].policies
+    (rule,) = (each for each in rules if isinstance(each, Orphans))
+    triggers.install(application, rule, by="test")
+    first = materialize(TRACKED)
+    assert {name: each.passed for name, each in _checks(first).items()} == {
+        "no_orphaned_rows": True,
+        "record_is_complete": True,
+        "guard_passed": True,
+        "archive_verified": True,
+    }
+    assert _checks(first)["archive_verified"].metadata["files"].value == 1
+    application.execute("UPDATE ops.orphan_tracks SET swept_at = swept_at - interval '8 days'")
+    application.execute("INSERT INTO memories (session_id) VALUES (gen_random_uuid())")
+
+    result = materialize(TRACKED)
+
+    check = _checks(result)["record_is_complete"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert check.metadata["unrecorded"].value == 1
+    assert _checks(result)["no_orphaned_rows"].passed, "the orphan itself is gone"

@@ -1,0 +1,223 @@
+"""A child that is committed before its parent is never removed."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.orphans import grace_period
+from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from tests.integration.orphans.conftest import an_hour_later
+
+ORPHAN = "00000000-0000-0000-0000-00000000000a"
+
+
+@pytest.fixture
+def memories(application: Connection) -> Connection:
+    application.execute("CREATE INDEX ON memories (session_id)")
+    application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions")
+    application.execute("INSERT INTO memories (session_id) VALUES (%s)", [ORPHAN])
+    return application
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grace_period, "PATIENCE", timedelta(seconds=0.3))
+
+
+def _orphans(connection: Connection) -> int:
+    return int(scalar(connection, "SELECT count(*) FROM memories WHERE session_id = %s", [ORPHAN]))
+
+
+def test_an_orphan_goes_only_after_the_grace(memories: Connection, patient: Orphans) -> None:
+    first = carry_out(memories, patient)
+    again = carry_out(memories, patient)
+    assert (first.outcome, first.removed, first.left, first.details["in_grace"]) == ("done", 0, 0, 1)
+    assert "grace of 1:00:00 is over at" in first.details["waits_for"]
+    assert (again.removed, again.details["in_grace"]) == (0, 1), (
+        "what was seen an hour ago counts, and nothing else"
+    )
+    an_hour_later(memories)
+
+    result = carry_out(memories, patient)
+
+    assert (result.removed, result.left, result.details["in_grace"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_parent_that_comes_within_the_grace_keeps_its_children(
+    memories: Connection, patient: Orphans, indexed: bool
+) -> None:
+    if not indexed:
+        memories.execute("DROP INDEX memories_session_id_idx")
+    carry_out(memories, patient)
+    memories.execute("INSERT INTO sessions (id) VALUES (%s)", [ORPHAN])
+    an_hour_later(memories)
+
+    assert (carry_out(memories, patient).removed, _orphans(memories)) == (0, 1)
+
+
+def test_a_young_child_of_a_long_missing_parent_has_a_grace_of_its_own(
+    memories: Connection, patient: Orphans
+) -> None:
+    carry_out(memories, patient)
+    an_hour_later(memories)
+    memories.execute("INSERT INTO memories (session_id) VALUES (%s)", [ORPHAN])
+
+    assert (carry_out(memories, patient).removed, _orphans(memories)) == (1, 1)
+
+
+def test_an_orphan_that_was_changed_since_it_was_seen_goes_once_that_is_long_ago(
+    memories: Connection, patient: Orphans
+) -> None:
+    carry_out(memories, patient)
+    memories.execute("UPDATE memories SET content = 'elsewhere' WHERE session_id = %s", [ORPHAN])
+    an_hour_later(memories)
+    assert carry_out(memories, patient).removed == 0, "it was changed within the grace"
+
+    carry_out(memories, patient)
+    memories.execute("UPDATE memories SET content = 'again' WHERE session_id = %s", [ORPHAN])
+    carry_out(memories, patient)  # takes note that the change is over
+    an_hour_later(memories)
+    result = carry_out(memories, patient)
+
+    assert (result.removed, result.left, _orphans(memories)) == (1, 0, 0)
+
+
+def test_a_row_that_has_taken_the_place_of_an_orphan_stays(memories: Connection, patient: Orphans) -> None:
+    where = "SELECT ctid::text FROM memories WHERE session_id = %s"
+    carry_out(memories, patient)
+    place = scalar(memories, where, [ORPHAN])
+    memories.execute("DELETE FROM memories WHERE session_id = %s", [ORPHAN])
+    memories.execute("VACUUM (INDEX_CLEANUP ON) memories")
+    another = "00000000-0000-0000-0000-00000000000b"
+    memories.execute("INSERT INTO memories (session_id) VALUES (%s)", [another])
+    assert scalar(memories, where, [another]) == place
+    carry_out(memories, patient)  # takes note that it was written
+    an_hour_later(memories)
+
+    result = carry_out(memories, patient)
+
+    assert (result.removed, result.details["in_grace"]) == (0, 1), "nobody had seen it without its parent"
+    assert scalar(memories, where, [another]) == place
+
+
+def test_a_child_that_finds_a_parent_while_we_wait_for_its_lock_stays(
+    memories: Connection, patient: Orphans, url: str
+) -> None:
+    # PostgreSQL looks again at a row that was changed under a DELETE, but not for its parent.
+    carry_out(memories, patient)
+    an_hour_later(memories)
+    with connect(url, "application") as other:
+        other.execute("BEGIN")
+        other.execute(
+            "UPDATE memories SET session_id = (SELECT id FROM sessions LIMIT 1) WHERE session_id = %s",
+            [ORPHAN],
+        )
+        threading.Timer(0.03, other.execute, ["COMMIT"]).start()
+        result = carry_out(memories, patient)
+        while other.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            time.sleep(0.01)
+
+    assert result.removed == 0
+    assert scalar(memories, "SELECT count(*) FROM memories") == 6001
+
+
+def test_a_transaction_that_was_at_work_is_waited_for_and_named(
+    memories: Connection, orphans: Orphans, url: str, impatient: None
+) -> None:
+    with connect(url, "importer") as other:
+        other.execute("BEGIN")
+        other.execute("SELECT 1")
+
+        held_up = carry_out(memories, orphans)
+
+        assert (held_up.removed, held_up.left, _orphans(memories)) == (0, 1, 1)
+        assert f"importer (pid {other.info.backend_pid})" in held_up.details["waits_for"]
+        other.execute("INSERT INTO sessions (id) VALUES (%s)", [ORPHAN])
+        other.execute("COMMIT")
+
+    assert (carry_out(memories, orphans).removed, _orphans(memories)) == (0, 1)
+
+
+def test_numbers_of_transactions_that_went_round_are_told_apart(connection: Connection) -> None:
+    older = "SELECT ((age(%s::text::xid8::xid)::bigint - age(%s::text::xid)) & 4294967295) >= 1073741824"
+    for horizon, written, expected in (
+        (1000, 999, True),
+        (1000, 1000, False),
+        (1000, 1_000_000, False),
+        (2**32 + 10, 2**32 - 5, True),  # before the last round
+        (2**32 - 5, 2**32 + 10, False),  # just after it
+        (2**33 + 500, 2, True),  # frozen for good
+        (2**31, 2**31 + 2**29, False),
+    ):
+        row = connection.execute(older, [str(horizon), str(written % 2**32)]).fetchone()
+        assert row == (expected,), (horizon, written)
+
+
+@pytest.fixture
+def writer(url: str, memories: Connection) -> Iterator[Callable[[], int]]:
+    """Commits children and, in other transactions a little later, their parents."""
+    stop, written = threading.Event(), [0]
+
+    def write() -> None:
+        with connect(url, "children") as children, connect(url, "parents") as parents:
+            while not stop.is_set():
+                (key,) = children.execute("SELECT gen_random_uuid()").fetchone() or ()
+                if written[0] % 2:
+                    parents.execute("BEGIN")
+                    parents.execute("INSERT INTO sessions (id) VALUES (%s)", [key])
+                children.execute("INSERT INTO memories (session_id, content) VALUES (%s, 'live')", [key])
+                stop.wait(0.02)
+                if written[0] % 2:
+                    parents.execute("COMMIT")
+                else:
+                    parents.execute("INSERT INTO sessions (id) VALUES (%s)", [key])
+                written[0] += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+
+    def ended() -> int:
+        stop.set()
+        thread.join()
+        return written[0]
+
+    yield ended
+    ended()
+
+
+def _sweep_beside(connection: Connection, rule: Orphans, seconds: float) -> int:
+    removed, until = 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        connection.execute(
+            "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 50)"
+        )
+        removed += carry_out(connection, rule).removed
+    return removed
+
+
+@pytest.mark.parametrize(
+    "seconds", [pytest.param(4, id="small"), pytest.param(180, id="full", marks=pytest.mark.prove)]
+)
+def test_no_live_child_is_lost_to_sweeps_beside_a_writer_of_children_first(
+    memories: Connection,
+    orphans: Orphans,
+    writer: Callable[[], int],
+    small_batches: None,
+    seconds: float,
+) -> None:
+    rule = replace(orphans, grace_period=timedelta(seconds=1))
+
+    removed = _sweep_beside(memories, rule, seconds)
+
+    written = writer()
+    assert written > 20
+    assert removed > 50
+    assert scalar(memories, "SELECT count(*) FROM memories WHERE content = 'live'") == written

@@ -1,0 +1,111 @@
+"""Without OPS_ARCHIVE_URL a policy that archives is refused, and nothing of it is removed; others go on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ops_pipeline import cli
+from ops_pipeline.maintenance.kinds import carry_out, plan
+from ops_pipeline.maintenance.plan import DeletePlan
+from ops_pipeline.maintenance.result import RefusedError
+from ops_pipeline.policies.model import Database, Policy
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.settings import Settings
+from ops_pipeline.storage import location
+from ops_pipeline.storage.storage import StorageUrlError
+
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    retention:
+      - {table: sessions, column: created_at, keep: 30 days, archive: true}
+      - {table: visits, column: at, keep: 30 days, guard: {max_fraction: 1}}
+    orphans:
+      - {table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds, archive: true}
+"""
+FILL = """
+INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 10);
+CREATE TABLE visits (at timestamptz);
+INSERT INTO visits SELECT now() - interval '40 days' FROM generate_series(1, 10);
+"""
+
+
+@pytest.fixture
+def policies(
+    application: Connection,
+    read: Callable[..., Database],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Policy]:
+    """The policies by their names; the working folder has nothing but their file."""
+    monkeypatch.chdir(tmp_path)
+    application.execute(FILL)
+    return {rule.name: rule for rule in read(POLICIES).policies}
+
+
+@pytest.mark.parametrize("name", ["app/retention/sessions", "app/orphans/memories"])
+def test_a_run_is_refused_before_anything_is_removed(
+    application: Connection, policies: dict[str, Policy], tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(
+        RefusedError, match=r"needs OPS_ARCHIVE_URL.*export OPS_ARCHIVE_URL=.*Nothing was rem"
+    ):
+        carry_out(application, policies[name], settings=Settings())
+
+    assert scalar(application, "SELECT count(*) FROM sessions") == 6000
+    assert scalar(application, "SELECT count(*) FROM memories") == 10
+    assert not (tmp_path / ".local").exists()
+
+
+def test_other_policies_go_on(application: Connection, policies: dict[str, Policy]) -> None:
+    result = carry_out(application, policies["app/retention/visits"], settings=Settings())
+
+    assert (result.outcome, result.removed) == ("done", 10)
+
+
+def test_the_plan_says_so_of_these_alone(
+    application: Connection, read: Callable[..., Database], policies: dict[str, Policy]
+) -> None:
+    without = _problems(application, read(POLICIES), None)
+    with_one = _problems(application, read(POLICIES), "/srv/archive")
+
+    assert [name for name, problems in without.items() if "OPS_ARCHIVE_URL" in "".join(problems)] == [
+        "app/retention/sessions",
+        "app/orphans/memories",
+    ]
+    assert set(with_one.values()) == {()}
+
+
+def test_opsctl_plan_shows_it_and_exits_1(
+    url: str, policies: dict[str, Policy], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", url)
+
+    refused = _opsctl("plan")
+    monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
+    planned = _opsctl("plan")
+
+    assert (refused.exit_code, planned.exit_code) == (1, 0)
+    assert "app/retention/sessions: refused: `archive: true` needs OPS_ARCHIVE_URL" in refused.output
+    assert "app/retention/visits: refused" not in refused.output
+    assert "refused" not in planned.output
+
+
+def test_no_command_looks_for_an_archive_in_the_working_folder() -> None:
+    with pytest.raises(StorageUrlError, match=r"OPS_ARCHIVE_URL, which is not set.*s3://bucket/prefix"):
+        location.storage(None)
+
+
+def _problems(
+    connection: Connection, database: Database, archive_url: str | None
+) -> dict[str, tuple[str, ...]]:
+    made = plan(connection, database.policies, archive_url=archive_url)
+    return {each.policy: each.refusals for each in made if isinstance(each, DeletePlan)}
+
+
+def _opsctl(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, list(arguments))

@@ -1,0 +1,307 @@
+"""A policy whose deletes would cascade into rows that another policy keeps, or into too many, is refused."""
+
+from collections.abc import Callable
+
+import pytest
+from psycopg import sql as compose
+
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance.guard import guard
+from ops_pipeline.maintenance.kinds import carry_out, plan
+from ops_pipeline.maintenance.plan import DeletePlan
+from ops_pipeline.maintenance.result import RefusedError
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection, scalar
+
+Read = Callable[[str], Database]
+
+ACCOUNTS = """
+CREATE TABLE accounts (id int PRIMARY KEY, created_at timestamptz NOT NULL);
+INSERT INTO accounts SELECT n, now() - CASE WHEN n <= 100 THEN '40 days'::interval ELSE '1 day' END
+FROM generate_series(1, 300) AS n;
+"""
+
+
+def referring(table: str, column: str, to: str, action: str = "CASCADE", more: str = "") -> str:
+    return (
+        f"CREATE TABLE {table} (id int PRIMARY KEY, {column} int REFERENCES {to} ON DELETE {action}, "
+        f"created_at timestamptz NOT NULL DEFAULT now(){more}); CREATE INDEX ON {table} ({column});"
+    )
+
+
+INVOICES = "".join(
+    [
+        referring("invoices", "account_id", "accounts"),
+        "INSERT INTO invoices SELECT n, 1 + n % 300 FROM generate_series(0, 2999) AS n;",
+    ]
+)
+RULES = """
+version: 1
+databases:
+  app:
+    url: x
+    retention:
+      - {{table: accounts, column: created_at, keep: 30 days{accounts}}}
+{others}
+"""
+KEPT = "      - {table: invoices, column: created_at, keep: 3650 days, archive: true}"
+
+
+def rules(read: Read, others: str = "", accounts: str = "") -> Database:
+    return read(RULES.format(accounts=accounts, others=others))
+
+
+def refused(connection: Connection, database: Database, number: int = 0) -> str:
+    """Why the policy is refused, which plan and run have to say alike."""
+    planned = list(plan(connection, database.policies))[number]
+    assert isinstance(planned, DeletePlan), planned
+    with pytest.raises(RefusedError) as error:
+        carry_out(connection, database.policies[number])
+    assert planned.refusals
+    assert all(problem in str(error.value) for problem in planned.refusals)
+    assert "Nothing was deleted" in str(error.value)
+    return str(error.value)
+
+
+def removed(connection: Connection, database: Database, number: int = 0) -> int:
+    """How many rows the policy deletes, the plan having had nothing against it."""
+    planned = list(plan(connection, database.policies))[number]
+    assert isinstance(planned, DeletePlan), planned
+    assert planned.refusals == ()
+    return carry_out(connection, database.policies[number]).removed
+
+
+def given(connection: Connection, *statements: str) -> None:
+    for statement in statements:
+        connection.execute(statement.encode())
+
+
+def count(connection: Connection, table: str) -> int:
+    return int(scalar(connection, compose.SQL("SELECT count(*) FROM {}").format(compose.Identifier(table))))
+
+
+def test_rows_of_a_table_with_a_policy_of_its_own_are_not_deleted_along(
+    connection: Connection, read: Read
+) -> None:
+    given(connection, ACCOUNTS, INVOICES)
+
+    said = refused(connection, rules(read, KEPT))
+
+    for part in (
+        "100 rows of public.accounts",
+        "1,000 rows of public.invoices",
+        "invoices_account_id_fkey",
+        "app/retention/invoices",
+        'ALTER TABLE "public"."invoices" DROP CONSTRAINT "invoices_account_id_fkey", '
+        'ADD CONSTRAINT "invoices_account_id_fkey" FOREIGN KEY (account_id) REFERENCES accounts(id)',
+    ):
+        assert part in said
+    assert (count(connection, "accounts"), count(connection, "invoices")) == (300, 3000)
+    connection.execute(said[said.index("ALTER TABLE") :].split(";")[0].encode())
+    assert removed(connection, rules(read, KEPT)) == 0, "an account is kept as long as it has invoices"
+    connection.execute("DELETE FROM invoices WHERE account_id <= 50")
+    assert removed(connection, rules(read, KEPT)) == 50
+
+
+def test_what_takes_no_row_along_is_not_refused(connection: Connection, read: Read) -> None:
+    given(connection, ACCOUNTS, INVOICES, "DELETE FROM invoices WHERE account_id <= 100")
+
+    assert removed(connection, rules(read, KEPT)) == 100
+    assert count(connection, "invoices") == 2000
+
+
+@pytest.mark.parametrize("action", ["SET NULL", "SET DEFAULT"])
+def test_a_reference_that_is_cleared_is_no_deletion(connection: Connection, read: Read, action: str) -> None:
+    given(connection, ACCOUNTS, INVOICES.replace("CASCADE", action))
+
+    assert removed(connection, rules(read, KEPT)) == 100
+    assert count(connection, "invoices") == 3000
+
+
+def test_a_cascade_over_several_tables_and_partitions_is_followed(connection: Connection, read: Read) -> None:
+    given(
+        connection,
+        ACCOUNTS,
+        referring("projects", "account_id", "accounts"),
+        "CREATE TABLE documents (id int, project_id int REFERENCES projects ON DELETE CASCADE,"
+        " created_at timestamptz NOT NULL DEFAULT now()) PARTITION BY RANGE (id);"
+        "CREATE INDEX ON documents (project_id);"
+        "CREATE TABLE documents_1 PARTITION OF documents FOR VALUES FROM (0) TO (50);"
+        "CREATE TABLE documents_2 PARTITION OF documents DEFAULT;"
+        "INSERT INTO projects SELECT n, n FROM generate_series(90, 130) AS n;"
+        "INSERT INTO documents SELECT n, n FROM generate_series(90, 130) AS n",
+    )
+    own = "      - {table: documents, column: created_at, keep: 3650 days}"
+
+    said = refused(connection, rules(read, own))
+
+    assert "11 rows of public.documents" in said
+    assert "projects_account_id_fkey, then documents_project_id_fkey" in said
+    connection.execute("DELETE FROM documents WHERE id <= 100")
+    assert removed(connection, rules(read, own)) == 100
+
+
+def test_a_key_of_one_partition_reaches_the_policy_of_the_whole_table(
+    connection: Connection, read: Read
+) -> None:
+    given(
+        connection,
+        ACCOUNTS,
+        "CREATE TABLE invoices (id int, account_id int, created_at timestamptz NOT NULL)"
+        " PARTITION BY RANGE (id);"
+        "CREATE TABLE invoices_1 PARTITION OF invoices FOR VALUES FROM (0) TO (50);"
+        "CREATE TABLE invoices_2 PARTITION OF invoices DEFAULT;"
+        "ALTER TABLE invoices_1 ADD FOREIGN KEY (account_id) REFERENCES accounts ON DELETE CASCADE;"
+        "CREATE INDEX ON invoices_1 (account_id);"
+        "INSERT INTO invoices SELECT n, n, now() FROM generate_series(1, 100) AS n",
+    )
+
+    said = refused(connection, rules(read, KEPT))
+
+    assert "49 rows of public.invoices_1" in said
+    assert "app/retention/invoices" in said
+
+
+def test_an_orphans_policy_is_a_policy_of_its_own_and_is_refused_alike(
+    connection: Connection, read: Read
+) -> None:
+    given(
+        connection,
+        ACCOUNTS,
+        "CREATE TABLE carts (id int PRIMARY KEY, account_id int);"
+        "INSERT INTO carts SELECT n, 1000 + n FROM generate_series(1, 40) AS n;"
+        "INSERT INTO carts SELECT 1000 + n, n FROM generate_series(1, 300) AS n;",
+        referring("items", "cart_id", "carts"),
+        "INSERT INTO items SELECT n, 1 + n % 40 FROM generate_series(1, 80) AS n;",
+    )
+    carts = (
+        "    orphans:\n      - {table: carts, column: account_id, references: accounts.id, "
+        "grace_period: 0 seconds"
+    )
+    items = "}\n      - {table: items, column: id, references: accounts.id}"
+
+    said = refused(connection, rules(read, carts + items), number=1)
+
+    assert "40 rows of public.carts" in said
+    assert "80 rows of public.items" in said
+    assert "app/orphans/items" in said
+    assert count(connection, "carts") == 340
+    alone = rules(read, carts + ", guard: {max_fraction: 0.9}}")
+    assert "more than 72 rows of public.items" in refused(connection, alone, number=1)
+    assert "cannot be archived" in refused(connection, rules(read, carts + ", archive: true}"), number=1)
+    connection.execute("INSERT INTO items SELECT n, 1001 FROM generate_series(1000, 1999) AS n")
+    assert removed(connection, alone, number=1) == 40
+    assert count(connection, "items") == 1000
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ("max_fraction: 0.3", "more than 900 rows of public.invoices"),
+        ("max_rows: 1099", "more than 999 rows of public.invoices"),
+        ("max_rows: 1100", None),
+        ("max_fraction: 0.34", None),
+    ],
+)
+def test_the_guard_counts_what_is_deleted_along(
+    connection: Connection, read: Read, limits: str, said: str | None
+) -> None:
+    given(connection, ACCOUNTS, INVOICES)
+    database = rules(read, accounts=f", guard: {{{limits}}}")
+
+    if said is None:
+        assert removed(connection, database) == 100
+        assert count(connection, "invoices") == 2000
+        return
+    message = refused(connection, database)
+    assert said in message
+    assert limits.partition(":")[0] in message
+    assert count(connection, "accounts") == 300
+
+
+def test_two_ways_to_a_table_count_its_rows_once(connection: Connection, read: Read) -> None:
+    given(
+        connection,
+        ACCOUNTS,
+        referring("projects", "account_id", "accounts"),
+        referring("teams", "account_id", "accounts"),
+        referring("seats", "project_id", "projects", more=", team_id int REFERENCES teams ON DELETE CASCADE"),
+        "CREATE INDEX ON seats (team_id);"
+        "INSERT INTO projects SELECT n, n FROM generate_series(1, 300) AS n;"
+        "INSERT INTO teams SELECT n, n FROM generate_series(1, 300) AS n;"
+        "INSERT INTO seats (id, project_id, team_id) SELECT n, n, n FROM generate_series(1, 300) AS n",
+    )
+
+    assert "max_rows" in refused(connection, rules(read, accounts=", guard: {max_rows: 399}"))
+    assert removed(connection, rules(read, accounts=", guard: {max_rows: 400}")) == 100
+    assert [count(connection, each) for each in ("projects", "teams", "seats")] == [200] * 3
+
+
+def test_a_tree_does_not_take_its_younger_branches_along(connection: Connection, read: Read) -> None:
+    given(
+        connection,
+        ACCOUNTS,
+        "ALTER TABLE accounts ADD up int REFERENCES accounts ON DELETE CASCADE;"
+        "CREATE INDEX ON accounts (up); UPDATE accounts SET up = 1 WHERE id IN (2, 3)",
+    )
+    assert removed(connection, rules(read)) == 100, "all that hangs on an expired row is expired"
+    connection.execute(
+        "INSERT INTO accounts SELECT n, now() - interval '40 days' FROM generate_series(1, 100) AS n;"
+        "UPDATE accounts SET up = 1 WHERE id IN (101, 102)"
+    )
+
+    said = refused(connection, rules(read))
+
+    assert "2 rows of public.accounts that this policy keeps" in said
+    assert "accounts_up_fkey" in said
+
+
+def test_a_circle_that_reaches_further_rows_is_refused(connection: Connection, read: Read) -> None:
+    given(
+        connection,
+        ACCOUNTS,
+        referring(
+            "comments", "account_id", "accounts", more=", up int REFERENCES comments ON DELETE CASCADE"
+        ),
+        "CREATE INDEX ON comments (up);"
+        "INSERT INTO comments (id, account_id, up)"
+        " SELECT n, n, nullif(n, 10) - 1 FROM generate_series(10, 60) AS n;"
+        "INSERT INTO comments (id, account_id) SELECT n, n FROM generate_series(200, 300) AS n",
+    )
+    database = rules(read)
+    planned = next(iter(plan(connection, database.policies)))
+    assert isinstance(planned, DeletePlan)
+    assert planned.refusals == (), "each answer has the account of its comment"
+    connection.execute("INSERT INTO comments (id, account_id, up) VALUES (1, 200, 60)")
+
+    said = refused(connection, database)
+
+    assert "1 row of public.comments" in said
+    assert "comments_up_fkey" in said
+    assert count(connection, "comments") == 153
+
+
+def test_an_archive_does_not_miss_what_is_deleted_along(connection: Connection, read: Read) -> None:
+    given(connection, ACCOUNTS, INVOICES)
+
+    said = refused(connection, rules(read, accounts=", archive: true"))
+
+    assert "public.invoices" in said
+    assert "cannot be archived" in said
+
+
+def test_what_a_hold_keeps_takes_no_row_along(connection: Connection, read: Read) -> None:
+    given(connection, ACCOUNTS, INVOICES, "DELETE FROM invoices WHERE account_id NOT IN (7, 200)")
+    assert "10 rows of public.invoices" in refused(connection, rules(read, KEPT))
+    holds.add(connection, "accounts", "id = 7", reason="x", owner="y", by="z")
+
+    assert removed(connection, rules(read, KEPT)) == 99
+
+
+def test_the_other_policies_are_no_part_of_an_approval(connection: Connection, read: Read) -> None:
+    alone, beside = rules(read).policies[0], rules(read, KEPT).policies[0]
+
+    assert isinstance(alone, Retention)
+    assert isinstance(beside, Retention)
+    assert guard.definition(alone) == guard.definition(beside)

@@ -1,0 +1,31 @@
+"""A run that nobody carries on any more does not stay "running"."""
+
+from ops_pipeline.maintenance import history, reap
+from ops_pipeline.postgres.advisory_lock import advisory_lock
+from ops_pipeline.postgres.connection import Connection, connect
+
+OUTCOMES = "SELECT policy, outcome, finished_at IS NOT NULL FROM ops.maintenance_runs ORDER BY policy"
+
+
+def test_a_run_whose_lock_nobody_holds_is_interrupted_and_a_living_one_is_left(
+    connection: Connection, url: str
+) -> None:
+    with connect(url, "the living run") as living, advisory_lock(living, "ops: app/vacuum"):
+        history.begin(living, "app/vacuum", None)
+        history.begin(connection, "app/retention/sessions", None)
+
+        dead = reap.interrupt_dead(connection)
+
+    assert dead == ["app/retention/sessions"]
+    assert connection.execute(OUTCOMES).fetchall() == [
+        ("app/retention/sessions", "interrupted", True),
+        ("app/vacuum", "running", False),
+    ]
+
+
+def test_a_run_that_has_ended_keeps_its_outcome(connection: Connection) -> None:
+    record = history.begin(connection, "app/vacuum", None)
+    record.broke_off(connection, "failed", "no space left on device")
+
+    assert reap.interrupt_dead(connection) == []
+    assert connection.execute(OUTCOMES).fetchall() == [("app/vacuum", "failed", True)]

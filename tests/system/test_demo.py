@@ -1,0 +1,171 @@
+"""`make demo`, `make demo` again, `make up`: what a new user does first."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import connect
+from tests.system.conftest import PROGRAMS, Opsctl
+
+RUNS = "{runsOrError(limit: 10) {... on Runs {results {runId status jobName}}}}"
+ASSET = """{assetOrError(assetKey: {path: ["app", "retention", "sessions"]}) {... on Asset {
+  assetMaterializations(limit: 10) {runId metadataEntries {label ... on IntMetadataEntry {intValue}}}}}}"""
+SCHEDULE = """{scheduleOrError(scheduleSelector: {repositoryName: "__repository__",
+  repositoryLocationName: "ops_pipeline", scheduleName: "nightly_app"}) {... on Schedule {
+  cronSchedule scheduleState {status} futureTicks(limit: 1) {results {timestamp}}}}}"""
+
+
+@pytest.fixture(scope="module")
+def first_night(folder: Path) -> dict[str, Any]:
+    """What the first `opsctl demo` of a folder said."""
+    command = [str(PROGRAMS / "opsctl"), "demo", "--scale", "0.02", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def test_the_demo_removes_what_is_due_and_leaves_nothing(first_night: dict[str, Any]) -> None:
+    assert first_night["status"] == "SUCCESS"
+    policies = {each["policy"]: each for each in first_night["policies"]}
+    assert list(policies) == [
+        "app/retention/sessions",
+        "app/retention/audit_logs",
+        "app/orphans/memories.session_id",
+        "app/vacuum",
+    ]
+    for name in list(policies)[:3]:
+        assert policies[name]["removed"] > 0
+        assert policies[name]["left"] == 0
+    assert all(each["outcome"] == "done" for each in policies.values())
+
+
+def test_a_second_demo_removes_nothing(first_night: dict[str, Any], opsctl: Opsctl) -> None:
+    again = opsctl("demo", "--scale", "0.02", "--json")
+
+    assert again.returncode == 0, again.stderr
+    said = json.loads(again.stdout)
+    assert [each["removed"] for each in said["policies"]] == [0, 0, 0, 0]
+    assert said["run_id"] != first_night["run_id"]
+
+
+def test_the_plan_then_finds_nothing(first_night: dict[str, Any], opsctl: Opsctl) -> None:
+    planned = json.loads(opsctl("--embedded", "plan", "--json").stdout)["policies"]
+
+    assert {each["policy"]: each["rows"] and each["rows"]["eligible"] for each in planned} == {
+        "app/retention/sessions": 0,
+        "app/retention/audit_logs": 0,
+        "app/orphans/memories.session_id": 0,
+        "app/vacuum": None,
+    }
+
+
+def test_a_run_that_fails_exits_1_and_says_why(
+    first_night: dict[str, Any], folder: Path, opsctl: Opsctl
+) -> None:
+    with (
+        embedded.running(folder / ".local" / "postgres") as server,
+        connect(server.url("app"), "the other run") as other,
+    ):
+        other.execute("SELECT pg_advisory_lock(hashtextextended('ops: app/retention/sessions', 0))")
+        failed = opsctl("--embedded", "run")
+
+    assert failed.returncode == 1
+    assert "FAILURE" in failed.stdout
+    assert "app/retention/sessions skipped: another run is working on it: the other run" in failed.stderr
+    assert "Nothing was changed." in failed.stderr
+
+
+@pytest.fixture
+def up(folder: Path, free_port: Callable[[], int]) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """`opsctl up`, with the addresses of Dagster and of the API."""
+    dagster, api = free_port(), free_port()
+    environment = os.environ | {"OPS_DAGSTER_PORT": str(dagster), "OPS_API_PORT": str(api)}
+    with (folder / "up.log").open("w") as log:
+        process = subprocess.Popen(
+            [str(PROGRAMS / "opsctl"), "up"],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        yield process, f"http://127.0.0.1:{dagster}", f"http://127.0.0.1:{api}"
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def test_up_shows_the_run_and_the_schedule_and_leaves_no_process(
+    first_night: dict[str, Any], folder: Path, up: tuple[subprocess.Popen[str], str, str]
+) -> None:
+    process, dagster, api = up
+    _wait_until_it_answers(process, f"{dagster}/server_info")
+    _wait_until_it_answers(process, f"{api}/health/ready")
+
+    runs = _ask(dagster, RUNS)["runsOrError"]["results"]
+    assert {"runId": first_night["run_id"], "status": "SUCCESS", "jobName": "nightly_app"} in runs
+    materializations = _ask(dagster, ASSET)["assetOrError"]["assetMaterializations"]
+    shown = [
+        {entry["label"]: entry.get("intValue") for entry in each["metadataEntries"]}
+        for each in materializations
+    ]
+    # The demo's nights together: the guard stops the first, and the approved one removes.
+    assert sum(each["rows_removed"] for each in shown) == first_night["policies"][0]["removed"]
+    assert all(each["rows_left"] == 0 for each in shown)
+    schedule = _ask(dagster, SCHEDULE)["scheduleOrError"]
+    assert schedule["scheduleState"]["status"] == "RUNNING"
+    assert schedule["cronSchedule"] == "0 2 * * *"
+    assert schedule["futureTicks"]["results"]
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=60) == 0
+    assert "Everything has stopped." in (folder / "up.log").read_text()
+    assert _processes_of(folder) == []
+
+
+def _wait_until_it_answers(process: subprocess.Popen[str], address: str) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "it has ended"
+        try:
+            if httpx.get(address, timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"{address} does not answer")
+
+
+def _ask(dagster: str, query: str) -> dict[str, Any]:
+    answer = httpx.post(f"{dagster}/graphql", json={"query": query}, timeout=30).json()
+    assert "errors" not in answer, answer
+    data: dict[str, Any] = answer["data"]
+    return data
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """The command lines of processes that work in that folder or on something in it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            works_there = (process / "cwd").readlink().is_relative_to(folder)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # it has ended meanwhile, or is another user's
+        if works_there or str(folder) in command:
+            found.append(command)
+    return found

@@ -1,0 +1,148 @@
+"""A hold and an approval, as a person and as a script give them in a terminal."""
+
+import getpass
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline import cli
+from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.postgres.connection import Connection, scalar
+
+Run = Callable[..., "Ended"]
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    retention: [{table: sessions, column: created_at, keep: 30 days}]
+  other:
+    url: postgresql://nobody@127.0.0.1:1/other
+    retention: [{table: things, column: created_at, keep: 30 days}]
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def opsctl(
+    url: str,
+    connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Run]:
+    """Runs `opsctl`, in this process, over a database with ten sessions, nine of them expired."""
+    connection.execute(
+        "CREATE TABLE sessions (id int PRIMARY KEY, created_at timestamptz);"
+        "INSERT INTO sessions SELECT n, now() - n * interval '20 days' FROM generate_series(1, 10) AS n"
+    )
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPS_DATABASE_URL", url)
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["opsctl", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    yield run
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
+
+
+def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
+    said = ("--reason", "case 12", "--owner", "legal", "--until", "90d")
+    wrong = opsctl("hold", "add", "--table", "sessions", "--where", "idd = 4", *said)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert 'where: character 1: public.sessions has no column "idd"; did you mean "id"?' in wrong.stderr
+
+    added = opsctl(
+        "hold", "add", "--table", "sessions", "--where", "id = 4", *said, "--until", "90d", "--json"
+    )
+    assert added.returncode == 0, added.stderr
+    hold = json.loads(added.stdout)
+    assert (hold["where"], hold["rows"], hold["state"]) == ("id = 4", 1, "active")
+    assert hold["created_by"] == getpass.getuser()
+
+    planned = opsctl("plan", "--json")
+    assert planned.returncode == 1, "the other database does not answer"
+    here, there = json.loads(planned.stdout)["policies"]
+    assert (here["rows"]["eligible"], here["rows"]["held"], here["rows"]["total"]) == (8, 1, 10)
+    assert here["needs_approval"] == [
+        "80% of sessions would go (8 of 10 rows), and guard.max_fraction is 50%"
+    ]
+    assert there["policy"] == "other/retention/things"
+    assert "rows" not in there
+    assert "does not answer" in there["problem"]
+    assert "other/retention/things cannot be planned: " in planned.stderr
+
+    assert "case 12" in opsctl("hold", "list").stdout
+    released = opsctl("hold", "release", str(hold["id"]), "--by", "ann", "--json")
+    assert json.loads(released.stdout)["released_by"] == "ann"
+    again = opsctl("hold", "release", str(hold["id"]), "--database", "app")
+    assert again.returncode == 2
+    assert "was released before" in again.stderr
+
+
+def test_a_hold_whose_table_is_another_is_listed_so_and_confirmed(
+    opsctl: Run, connection: Connection
+) -> None:
+    added = opsctl(
+        "hold", "add", "--table", "sessions", "--where", "id = 4", "--reason", "x", "--owner", "y", "--json"
+    )
+    hold_id = str(json.loads(added.stdout)["id"])
+    connection.execute("ALTER TABLE sessions RENAME TO old; CREATE TABLE sessions AS SELECT * FROM old")
+
+    planned = opsctl("plan", "--json")
+    command = f"opsctl hold confirm {hold_id} --table public.old"
+    assert command in json.loads(planned.stdout)["policies"][0]["problem"]
+    assert command in opsctl("hold", "list").stdout
+    (listed,) = json.loads(opsctl("hold", "list", "--json").stdout)["holds"]
+    assert (listed["state"], command in listed["problem"]) == ("unclear", True)
+
+    confirmed = opsctl(*command.split()[1:], "--by", "ann", "--json")
+    assert confirmed.returncode == 0, confirmed.stderr
+    assert json.loads(confirmed.stdout)["table"] == "public.old"
+    shown = opsctl("hold", "confirm", hold_id, "--table", "sessions")
+    assert "on public.sessions where id = 4" in shown.stdout
+    assert "covers 1 row now" in shown.stdout
+
+
+def test_a_plan_is_shown_and_approved(opsctl: Run, connection: Connection) -> None:
+    kept = {
+        "policy": "app/retention/sessions", "definition": {}, "cutoff": "2026-01-01",
+        "worker_clock": "2026-02-01", "eligible": 9, "total": 10, "fraction": 0.9, "exact": True,
+        "reasons": ["too many"],
+    }  # fmt: skip
+    plan = approvals.store(connection, kept)
+
+    shown = opsctl("approve", "--database", "app")
+    assert plan.id in shown.stdout
+    assert "too many" in shown.stdout
+
+    approved = opsctl("approve", plan.id, "--by", "ann", "--database", "app", "--json")
+    assert approved.returncode == 0, approved.stderr
+    assert json.loads(approved.stdout)["approved_by"] == "ann"
+    assert scalar(connection, "SELECT approved_by FROM ops.plans") == "ann"
+    assert json.loads(opsctl("approve", "--database", "app", "--json").stdout) == {"plans": []}
+    unknown = opsctl("approve", "00000000", "--database", "app")
+    assert unknown.returncode == 2
+    assert 'There is no plan "00000000"' in unknown.stderr
+    misnamed = opsctl("approve", "--database", "ap")
+    assert misnamed.returncode == 2
+    assert 'did you mean "app"?' in misnamed.stderr

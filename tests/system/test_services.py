@@ -1,0 +1,268 @@
+"""The real webserver, daemon and code server: what operators do to runs, and what befalls them."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.postgres.embedded import Server
+from tests.integration.orchestration.conftest import FILL
+from tests.integration.orchestration.events import TODAY, fill_events
+from tests.system.services import LOCATION, Services
+
+REPOSITORY = Path(__file__).parents[2]
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: {app}
+    retention: [{{table: sessions, column: created_at, keep: 30 days}}]
+  archived:
+    url: {archived}
+    retention: [{{table: events, column: at, keep: 10 days, partition: day, archive: true}}]
+    guard: {{max_fraction: 1.0}}
+  often:
+    url: {often}
+    schedule: {{cron: "* * * * *"}}
+    retention: [{{table: sessions, column: created_at, keep: 30 days}}]
+"""
+# Each DELETE takes its time, so that a run can be caught at it.
+SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN PERFORM pg_sleep(300); RETURN NULL; END $$;
+CREATE TRIGGER slow BEFORE DELETE ON sessions FOR EACH STATEMENT EXECUTE FUNCTION slow();
+"""
+SLEEPING = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()
+"""
+OUTCOMES = "SELECT outcome FROM ops.maintenance_runs WHERE policy = 'app/retention/sessions' ORDER BY id"
+
+TERMINATE = "mutation ($id: String!) {terminateRun(runId: $id, terminatePolicy: SAFE_TERMINATE) {__typename}}"
+SCHEDULE = """
+query ($selector: ScheduleSelector!) {scheduleOrError(scheduleSelector: $selector) {... on Schedule {
+  scheduleState {id status ticks(limit: 5) {status timestamp runIds}}
+  futureTicks(limit: 1) {results {timestamp}}}}}
+"""
+BACKFILL = """
+mutation ($backfill: LaunchBackfillParams!) {launchPartitionBackfill(backfillParams: $backfill) {
+  __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}}}
+"""
+BACKFILL_STATUS = """
+query ($id: String!) {partitionBackfillOrError(backfillId: $id) {... on PartitionBackfill {
+  status runs(limit: 20) {runId status}}}}
+"""
+PARTITIONS = """
+query ($key: AssetKeyInput!) {assetNodeOrError(assetKey: $key) {... on AssetNode {
+  partitionStats {numMaterialized numFailed}}}}
+"""
+STOP_SCHEDULE = """mutation ($id: String!) {stopRunningSchedule(id: $id) {__typename}}"""
+
+
+@pytest.fixture(scope="module")
+def urls(server: Server, template: str) -> dict[str, str]:
+    names = {
+        "app": "services_app",
+        "often": "services_often",
+        "archived": "services_archived",
+        "dagster": "services_dagster",
+    }
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        for name in names.values():
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return {each: server.url(name) for each, name in names.items()}
+
+
+@pytest.fixture(scope="module")
+def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """One start for all tests of this file."""
+    folder = tmp_path_factory.mktemp("services")
+    (folder / "workspace.yaml").write_bytes((REPOSITORY / "workspace.yaml").read_bytes())
+    (folder / "policies.yaml").write_text(POLICIES.format(**urls))
+    for name in ("app", "often"):
+        with connect(urls[name], "test") as connection:
+            connection.execute(FILL)
+    with connect(urls["archived"], "test") as connection:
+        fill_events(connection, days=21)
+    running = Services.start(
+        folder,
+        {
+            "OPS_DATABASE_URL": urls["app"],
+            "OPS_DAGSTER_DATABASE_URL": urls["dagster"],
+            "OPS_DAGSTER_PORT": str(_free_port()),
+            "OPS_API_PORT": str(_free_port()),
+            "OPS_ARCHIVE_URL": str(folder / "archive"),
+        },
+    )
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def app(urls: dict[str, str]) -> Iterator[Connection]:
+    """The database `app`, filled anew, with a DELETE that takes five minutes."""
+    with connect(urls["app"], "test") as connection:
+        connection.execute("DROP TABLE sessions, memories; DROP FUNCTION IF EXISTS slow")
+        connection.execute("TRUNCATE ops.maintenance_runs, ops.maintenance_cursors")
+        connection.execute(FILL)
+        connection.execute(SLOW)
+        yield connection
+
+
+def _caught(services: Services, app: Connection, run_id: str) -> None:
+    services.wait_for(lambda: scalar(app, SLEEPING) == 1, 180)
+    assert services.run(run_id)["status"] == "STARTED"
+
+
+def test_a_schedule_ticks_and_shows_its_next_tick(services: Services, urls: dict[str, str]) -> None:
+    selector = LOCATION | {"scheduleName": "nightly_often"}
+
+    def ticked() -> Any:
+        shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
+        return next((tick for tick in shown["scheduleState"]["ticks"] if tick["status"] == "SUCCESS"), None)
+
+    tick = services.wait_for(ticked, 240)
+
+    shown = services.ask(SCHEDULE, selector=selector)["scheduleOrError"]
+    services.ask(STOP_SCHEDULE, id=shown["scheduleState"]["id"])
+    assert shown["scheduleState"]["status"] == "RUNNING"
+    assert shown["futureTicks"]["results"][0]["timestamp"] > tick["timestamp"]
+    (run_id,) = tick["runIds"]
+    assert services.ended(run_id) == "SUCCESS"
+    with connect(urls["often"], "test") as connection:
+        assert scalar(connection, "SELECT count(*) FROM sessions") == 30
+    nightly = services.ask(SCHEDULE, selector=LOCATION | {"scheduleName": "nightly_app"})["scheduleOrError"]
+    assert nightly["scheduleState"]["status"] == "RUNNING"
+
+
+def test_terminate_stops_the_statement_on_the_server_and_the_run_in_the_queue_goes_on(
+    services: Services, app: Connection
+) -> None:
+    first = services.launch()
+    _caught(services, app, first)
+    second = services.launch()
+    services.wait_for(lambda: _is_held_back(services, second), 180)
+    began = time.monotonic()
+
+    services.ask(TERMINATE, id=first)
+    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 30)
+    seconds = time.monotonic() - began
+
+    app.execute("DROP TRIGGER slow ON sessions")
+    print(f"the statement had ended {seconds:.2f} s after Terminate")  # noqa: T201 - for docs/proofs.md
+    assert services.ended(first) == "CANCELED"
+    assert services.ended(second) == "SUCCESS"
+    assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
+    assert scalar(app, "SELECT count(*) FROM sessions") == 30
+
+
+def test_a_killed_run_is_started_again_by_itself(services: Services, app: Connection) -> None:
+    run_id = services.launch()
+    _caught(services, app, run_id)
+    worker = _pid(services, run_id, "parent process")
+
+    os.kill(worker, signal.SIGKILL)
+    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 120)
+    app.execute("DROP TRIGGER slow ON sessions")
+
+    assert services.ended(run_id) == "FAILURE"
+    retry = services.wait_for(lambda: _retry_of(services, run_id), 180)
+    assert services.ended(retry) == "SUCCESS"
+    assert scalar(app, "SELECT count(*) FROM sessions") == 30
+    assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
+
+
+@pytest.mark.prove
+def test_a_killed_step_is_started_again_within_its_run(services: Services, app: Connection) -> None:
+    run_id = services.launch()
+    _caught(services, app, run_id)
+
+    os.kill(_pid(services, run_id, "app__retention__sessions"), signal.SIGKILL)
+    services.wait_for(lambda: scalar(app, SLEEPING) == 0, 120)
+    app.execute("DROP TRIGGER slow ON sessions")
+
+    assert services.ended(run_id) == "SUCCESS"
+    assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
+
+
+@pytest.mark.prove
+def test_a_run_of_a_machine_that_is_gone_is_ended_and_started_again(
+    services: Services, app: Connection
+) -> None:
+    """Every process is killed at once, as by a power failure; then the services are started again."""
+    run_id = services.launch()
+    _caught(services, app, run_id)
+
+    services.kill_everything()
+    services.wait_for_database(lambda: scalar(app, SLEEPING) == 0, 30)
+    app.execute("DROP TRIGGER slow ON sessions")
+    services.start_again()
+
+    assert services.run(run_id)["status"] == "STARTED", "Dagster alone would call it that for half a day"
+    assert services.ended(run_id, 400) == "FAILURE"
+    retry = services.wait_for(lambda: _retry_of(services, run_id), 180)
+    assert services.ended(retry) == "SUCCESS"
+    assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
+
+
+def test_ten_days_are_archived_by_a_backfill(services: Services, urls: dict[str, str]) -> None:
+    days = [f"{TODAY - timedelta(days=number)}" for number in range(20, 10, -1)]
+    asset = {"path": ["archived", "archive", "events_archived"]}
+
+    launched = services.ask(BACKFILL, backfill={"assetSelection": [asset], "partitionNames": days})
+
+    backfill = launched["launchPartitionBackfill"]["backfillId"]
+
+    def ended() -> Any:
+        shown = services.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
+        return shown if shown["status"] not in {"REQUESTED", "CANCELING"} else None
+
+    shown = services.wait_for(ended, 300)
+    assert shown["status"] == "COMPLETED_SUCCESS"
+    assert [each["status"] for each in shown["runs"]] == ["SUCCESS"], "a month is one run"
+    stats = services.ask(PARTITIONS, key=asset)["assetNodeOrError"]["partitionStats"]
+    assert stats == {"numMaterialized": 10, "numFailed": 0}
+    with connect(urls["archived"], "test") as connection:
+        assert scalar(connection, "SELECT count(DISTINCT day) FROM ops.archives") >= 10
+        assert scalar(connection, "SELECT count(*) FROM events WHERE at < current_date - 10") == 0
+
+
+def _pid(services: Services, run_id: str, of: str) -> int:
+    """The process of a run, or of a step of it, as its events tell."""
+
+    def find() -> int | None:
+        for event in services.events(run_id):
+            if of in event["message"] or (
+                event["stepKey"] == of and event["eventType"] == "STEP_WORKER_STARTED"
+            ):
+                for entry in event.get("metadataEntries", ()):
+                    if entry["label"] == "pid":
+                        return int(entry.get("intValue") or entry["text"])
+        return None
+
+    return services.wait_for(find, 30)
+
+
+def _retry_of(services: Services, run_id: str) -> str | None:
+    runs = services.ask("{runsOrError(limit: 50) {... on Runs {results {runId parentRunId}}}}")
+    return next(
+        (each["runId"] for each in runs["runsOrError"]["results"] if each["parentRunId"] == run_id), None
+    )
+
+
+def _is_held_back(services: Services, run_id: str) -> bool:
+    said = (services.folder / ".local" / "log" / "dagster.log").read_text()
+    return f"Run {run_id} is blocked by global concurrency limits" in said
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,71 @@
+"""A hold's predicate is read as it was meant; a wrong one is pointed at, to the character."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops_pipeline.postgres.condition import Condition, Predicate, PredicateError, from_json, parse
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+OPERATOR = st.sampled_from(["=", ">=", ">", "<=", "<"])
+CONDITION = st.builds(Condition, TEXT.filter(bool), OPERATOR, st.one_of(TEXT, st.datetimes()))
+
+
+@pytest.mark.parametrize(
+    ("text", "conditions"),
+    [
+        ("tenant_id = 7", [("tenant_id", "=", "7")]),
+        ("tenant_id=7", [("tenant_id", "=", "7")]),
+        (" a = 1  and  b = x-y ", [("a", "=", "1"), ("b", "=", "x-y")]),
+        ("note = 'it''s AND that'", [("note", "=", "it's AND that")]),
+        ("note = ''", [("note", "=", "")]),
+        ("note = 'null'", [("note", "=", "null")]),
+        ('"and" = 1 AND "a ""b""" = 2', [("and", "=", "1"), ('a "b"', "=", "2")]),
+        ("at >= 2026-01-01 AND at < -7d", [("at", ">=", "2026-01-01"), ("at", "<", "-7d")]),
+        ("at > '2026-01-01 12:00' AND at <= now", [("at", ">", "2026-01-01 12:00"), ("at", "<=", "now")]),
+    ],
+)
+def test_what_is_right_is_read(text: str, conditions: list[tuple[str, str, str]]) -> None:
+    assert [(each.column, each.operator, each.value) for each in parse(text).conditions] == conditions
+
+
+@pytest.mark.parametrize(
+    ("text", "character", "advice"),
+    [
+        ("", 1, "a column is needed, as in tenant_id = 7"),
+        ("= 7", 1, "a column is needed"),
+        ("a.b = 7", 2, "=, or for a time >=, >, <= or <, is needed"),
+        ("a <> 7", 4, "a value is needed"),
+        ("a != 7", 3, "=, or for a time"),
+        ("a IN (7)", 3, "=, or for a time"),
+        ("a = ", 5, "a value is needed"),
+        ("a = AND b = 1", 4, "a value is needed before AND"),
+        ('a = "x"', 5, "a value is needed, bare or in single quotes"),
+        ("a = 'x", 5, "this quote is never closed"),
+        ("a = NULL", 5, "nothing equals NULL"),
+        ("a = (SELECT 1)", 5, "a value is needed"),
+        ("a = 1; DROP TABLE x", 6, "AND or the end is needed"),
+        ("a = 1 OR b = 2", 7, "for one or the other add two holds"),
+        ("a = two words", 9, "put a value with spaces in single quotes"),
+        ("a = 1 AND", 10, "a column is needed"),
+        ("a = 1 AND AND b = 2", 11, "a column is needed"),
+        ("a = 'x\0'", 7, "NUL"),
+    ],
+)
+def test_what_is_wrong_is_pointed_at(text: str, character: int, advice: str) -> None:
+    with pytest.raises(PredicateError) as caught:
+        parse(text)
+
+    said, line, mark = str(caught.value).split("\n")
+    assert said.startswith(f"where: character {character}: ")
+    assert advice in said
+    assert len(mark) == len("  ") + character
+    assert len(line) == len("  ") + len(text)
+
+
+@given(conditions=st.lists(CONDITION, min_size=1, max_size=4))
+def test_what_is_written_is_what_is_read(conditions: list[Condition]) -> None:
+    predicate = Predicate(tuple(conditions))
+
+    assert from_json(predicate.as_json()) == predicate
+    assert str(parse(str(predicate))) == str(predicate)
