@@ -17,9 +17,9 @@ def finalize(connection: Connection, relation: Relation) -> list[str]:
     own; one that was on its way to its drop is in `drop.leftovers`. Raises LockedError.
     """
     pending = _pending(connection, relation)
-    for oid, schema, name in pending:
+    for partition in pending:
         statement = compose.SQL(sql.get("partitions/finalize")).format(
-            table=relation.identifier, partition=compose.Identifier(schema, name)
+            table=relation.identifier, partition=partition.identifier
         )
 
         def complete(statement: compose.Composed = statement) -> psycopg.Cursor[tuple[object, ...]]:
@@ -27,17 +27,18 @@ def finalize(connection: Connection, relation: Relation) -> list[str]:
 
         with_short_lock(
             connection,
-            TableLock(relation.oid, "ShareUpdateExclusiveLock", (oid,)),
+            TableLock(relation.oid, "ShareUpdateExclusiveLock", (partition.oid,)),
             complete,
-            purpose=f"Completing the detach of {schema}.{name} from {relation}",
+            purpose=f"Completing the detach of {partition} from {relation}",
         )
-    return [f"{schema}.{name}" for _, schema, name in pending]
+    return [str(partition) for partition in pending]
 
 
 def interrupted(connection: Connection, relation: Relation) -> list[str]:
     """The table's partitions whose detach stands half way. Reads only."""
-    return [f"{schema}.{name}" for _, schema, name in _pending(connection, relation)]
+    return [str(partition) for partition in _pending(connection, relation)]
 
 
-def _pending(connection: Connection, relation: Relation) -> list[tuple[int, str, str]]:
-    return connection.execute(sql.get("partitions/pending"), {"table": relation.oid}).fetchall()
+def _pending(connection: Connection, relation: Relation) -> list[Relation]:
+    found = connection.execute(sql.get("partitions/pending"), {"table": relation.oid})
+    return [Relation(*row) for row in found]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from ops_pipeline.postgres.relation import TableName, quoted
 
-PLAIN = re.compile(r"(?!.*_checks$)[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*")
-"""Words that can be told apart again once two underscores join them; `_checks` is the step of the checks."""
+PLAIN = re.compile(r"(?!.*_checks$|[0-9a-f]{8}$)[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*")
+"""Words that can be told apart again once two underscores join them; `_checks` is the step of the checks,
+and eight hexadecimal digits are what `plain` adds."""
 ASSET_KEY_PART = re.compile(r"(?!.*__[0-9a-f]{8}$)[A-Za-z0-9_.]+")
 """What Dagster can make names of its own from; and nothing that `plain` would have written."""
 
@@ -42,8 +43,13 @@ class Identity:
 
     @property
     def op_name(self) -> str:
-        """The name of the policy's step: letters, digits and underscores, which is all that Dagster takes."""
-        return "__".join(map(plain, self._parts))
+        """The name of the policy's step: `app__orphans__memories__session_id`.
+
+        Dagster takes letters, digits and underscores only.
+        """
+        table = () if self.table is None else (str(self.table),)
+        name = () if self.name is None else (f":{self.name}",)
+        return "__".join(map(plain, (self.database, self.kind, *table, *self.columns, *name)))
 
     @property
     def subject(self) -> str:

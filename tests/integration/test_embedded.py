@@ -17,7 +17,7 @@ from ops_pipeline.postgres import embedded
 USER = """
 import sys, time
 from pathlib import Path
-from ops_pipeline import embedded
+from ops_pipeline.postgres import embedded
 with embedded.running(Path(sys.argv[1])) as server:
     print(server.url("app"), flush=True)
     time.sleep(60)

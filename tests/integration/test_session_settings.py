@@ -24,7 +24,7 @@ from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.orphans import triggers
 from ops_pipeline.maintenance.orphans.policy import Orphans
-from ops_pipeline.maintenance.plan import DeletePlan
+from ops_pipeline.maintenance.plan import Unplanned
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.policies.model import Database
@@ -121,7 +121,7 @@ def test_policies_plan_run_archive_and_restore(awkward: str, read: Read, tmp_pat
     before = _binary(awkward)
     with connect(awkward, "test") as session:
         triggers.install(session, orphans, by="ada")
-        assert [each for each in plan(session, of.policies) if not isinstance(each, DeletePlan)] == []
+        assert [each for each in plan(session, of.policies) if isinstance(each, Unplanned)] == []
 
         removed = carry_out(session, retention, settings=given)
         assert (removed.outcome, removed.removed, removed.archived) == ("done", 200, 200)

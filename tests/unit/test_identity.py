@@ -73,6 +73,7 @@ def test_usual_names_are_read_as_they_are() -> None:
 
     assert _retention("sessions").label == "app/retention/sessions"
     assert _retention("sessions").op_name == "app__retention__sessions"
+    assert Identity("app", "orphans", memories, ("ref",)).op_name == "app__orphans__memories__ref"
     assert Identity("app", "orphans", memories, ("tenant", "ref")).label == "app/orphans/memories.tenant,ref"
     assert Identity("app", "retention", memories, name="short").label == "app/retention/memories:short"
     assert Identity("app", "vacuum").label == "app/vacuum"

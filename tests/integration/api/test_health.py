@@ -192,7 +192,7 @@ def test_the_drafts_form_tells_what_failed_and_where_to_read_on(
     (found,) = answer["checks"]["archive:responseTime"]
     assert found["status"] == "warn"
     assert found["observedUnit"] == "ms"
-    assert found["output"].endswith("is no folder")
+    assert found["output"].endswith("is not a folder")
     assert found["links"] == {"about": "docs/runbook.md#archive"}
 
 
@@ -262,7 +262,7 @@ def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_need
     with serving(url, policies=policies) as client:
         assert checked(client, admin, "partitions") == (
             "error",
-            "public.audit_logs has no partition for tomorrow; run `opsctl migrate`; "
+            "audit_logs has no partition for tomorrow; run `opsctl migrate`; "
             "visits has no partition for tomorrow; run the nightly maintenance",
         )
     premake(connection, named(connection, "public.audit_logs"))

@@ -11,6 +11,7 @@ from pyarrow import fs
 from ops_pipeline.archive.write import ArchiveError
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.storage import location
+from ops_pipeline.storage import s3 as s3_storage
 from ops_pipeline.storage.storage import Storage, StorageError, StorageUrlError
 from tests.integration.archive.removal import remove
 
@@ -92,7 +93,7 @@ def test_an_unfinished_object_is_not_in_what_readers_take(
 def test_a_bucket_out_of_reach_deletes_nothing(
     url: str, events: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3, "ATTEMPTS", 1)
+    monkeypatch.setattr(s3_storage, "ATTEMPTS", 1)
     nowhere = "s3://me:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
 
     with pytest.raises(

@@ -56,15 +56,15 @@ def test_the_others_and_vacuum_run_when_policies_need_approval_lack_a_table_or_f
         event.step_key: str(event.step_failure_data.error) for event in result.get_step_failure_events()
     }
     assert 'there is no table "missing"' in failed["app__retention__missing"]
-    assert 'there is no table "absent"' in failed["app__orphans__absent"]
+    assert 'there is no table "absent"' in failed["app__orphans__absent__id"]
     assert "this trigger refuses" in failed["app__retention__refuses"]
     assert "opsctl approve" in failed["app__retention__sessions_checks"]
     assert len(failed) == 4
-    assert _done(result) == {"app/retention/visits", "app/orphans/memories", "app/vacuum", "dagster/house"}
+    assert _done(result) == {"app/retention/visits", "app/orphans/memories.session_id", "app/vacuum", "dagster/house"}
     assert scalar(application, "SELECT count(*) FROM memories") == 60
     assert scalar(application, "SELECT count(*) FROM visits") == 4
     order = "SELECT policy FROM ops.maintenance_runs ORDER BY started_at DESC LIMIT 2"
-    assert application.execute(order).fetchall() == [("app/vacuum",), ("app/orphans/memories",)]
+    assert application.execute(order).fetchall() == [("app/vacuum",), ("app/orphans/memories.session_id",)]
 
 
 def test_a_failed_archive_check_holds_back_those_after_it(
@@ -82,6 +82,6 @@ def test_a_failed_archive_check_holds_back_those_after_it(
         event.step_key: str(event.step_failure_data.error) for event in result.get_step_failure_events()
     }
     assert "app__retention__visits_archive_verified" in failed
-    for step in ("app__vacuum", "app__orphans__memories"):
+    for step in ("app__vacuum", "app__orphans__memories__session_id"):
         assert "waits: the check archive_verified of app/retention/visits failed" in failed[step]
     assert scalar(application, "SELECT count(*) FROM memories") == 61
