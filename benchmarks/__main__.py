@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import beside, ingest, orphans, query, retention, vacuum
+from benchmarks import compare, ingest, orphans, query, retention, vacuum
 from benchmarks.filled import filled
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.migrations import migrate
@@ -21,7 +21,7 @@ PARTS = ["ingest", "pages", "export", "retention", "orphans", "vacuum"]
 def main() -> None:
     """Runs the parts that were asked for and prints their table."""
     asked = _arguments()
-    lines: list[beside.Line] = []
+    lines: list[compare.Line] = []
     with _folder(asked.folder) as folder, embedded.running(folder / "postgres") as server:
         if "ingest" in asked.parts:
             url = server.url("app")
@@ -39,7 +39,7 @@ def main() -> None:
             lines += orphans.measure(server, folder, asked.children, rounds=asked.rounds)
         if "vacuum" in asked.parts:
             lines += vacuum.measure(server, folder, asked.each)
-    beside.write(lines)
+    compare.write(lines)
 
 
 def _arguments() -> argparse.Namespace:

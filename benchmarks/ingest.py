@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from benchmarks import beside
-from benchmarks.beside import Api, Line
+from benchmarks import compare
+from benchmarks.compare import Api, Line
 from ops_pipeline.access import keys
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.postgres.connection import Connection, connect, scalar
@@ -32,7 +32,7 @@ def measure(folder: Path, url: str, rows: int, *, seconds: int, rounds: int) -> 
     with connect(url, "bench") as connection:
         premake(connection, named(connection, "public.audit_logs"))
         key = keys.create(connection, "bench", ["audit:write"]).key
-        with beside.serving(folder, url) as api:
+        with compare.serving(folder, url) as api:
             return [
                 *_bulk(connection, url, api, key, rows, rounds),
                 _singles(folder, connection, url, api, key, seconds, rounds),
@@ -65,10 +65,10 @@ def _bulk(connection: Connection, url: str, api: Api, key: str, rows: int, round
             assert stored == rows, f"{name}: {stored} of {rows} rows"  # noqa: S101
     size = f"{rows:,} rows, batches of {BATCH:,}"
     return [
-        beside.line(post_ndjson, copy_by_one, rates, "rows/s", size, "0.5"),
-        beside.line(post_array, copy_by_one, rates, "rows/s", size, "0.5"),
-        beside.line(post_ndjson, copy_by_two, rates, "rows/s", size, ""),
-        beside.line(post_array, copy_by_two, rates, "rows/s", size, ""),
+        compare.line(post_ndjson, copy_by_one, rates, "rows/s", size, "0.5"),
+        compare.line(post_array, copy_by_one, rates, "rows/s", size, "0.5"),
+        compare.line(post_ndjson, copy_by_two, rates, "rows/s", size, ""),
+        compare.line(post_array, copy_by_two, rates, "rows/s", size, ""),
     ]
 
 
@@ -79,12 +79,12 @@ def _singles(
     rates: dict[str, list[float]] = {inserts: [], posts: []}
     for _ in range(rounds):
         _empty(connection)
-        load = beside.pgbench(folder, url, HERE / "insert_event.sql", CLIENTS, seconds)
+        load = compare.pgbench(folder, url, HERE / "insert_event.sql", CLIENTS, seconds)
         rates[inserts].append(load.rate)
         _empty(connection)
-        load = beside.wrk("post_event.lua", f"{api.address}/api/audit-logs", key, CLIENTS, seconds)
+        load = compare.wrk("post_event.lua", f"{api.address}/api/audit-logs", key, CLIENTS, seconds)
         rates[posts].append(load.rate)
-    return beside.line(posts, inserts, rates, "events/s", f"{seconds} s", "0.5")
+    return compare.line(posts, inserts, rates, "events/s", f"{seconds} s", "0.5")
 
 
 def _event(number: int) -> dict[str, object]:

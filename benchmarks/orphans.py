@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql as compose
 
-from benchmarks import bystander
-from benchmarks.beside import Line, line
-from benchmarks.bystander import Bystander
+from benchmarks import background_load
+from benchmarks.background_load import BackgroundLoad
+from benchmarks.compare import Line, line
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.orphans import mark, triggers
@@ -74,7 +74,7 @@ def measure_sweep(server: embedded.Server, children: int, rounds: int) -> list[L
 def measure_bystander(server: embedded.Server, folder: Path, children: int, rounds: int) -> list[Line]:
     """What 99 in 100 of another application's transactions take: undisturbed, and beside each way."""
     base = _filled(server, children)
-    script = (HERE / "bystander.sql").read_text().replace(":children", str(children))
+    script = (HERE / "background_load.sql").read_text().replace(":children", str(children))
     ways: dict[str, Callable[[str], object]] = {
         UNDISTURBED: lambda _: time.sleep(20),
         OURS: _ours,
@@ -89,9 +89,9 @@ def measure_bystander(server: embedded.Server, folder: Path, children: int, roun
             with _copy(server, base) as url:
                 os.sync()  # what the copy has left to the disk would be in everybody's way
                 time.sleep(REST_SECONDS)
-                with Bystander(folder, url, script, BYSTANDERS_A_SECOND).at_work() as took:
+                with BackgroundLoad(folder, url, script, BYSTANDERS_A_SECOND).at_work() as took:
                     way(url)
-                p99[name].append(bystander.p99(took))
+                p99[name].append(background_load.p99(took))
     size = f"{children:,} children, {BYSTANDERS_A_SECOND} transactions a second, ms at p99"
     calm, *disturbed = ((name, statistics.median(each)) for name, each in p99.items())
     return [

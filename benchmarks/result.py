@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Removal:
     """So many rows removed. `seconds` and `wal` bytes: of the removing itself, where they are not all."""
 
     rows: int

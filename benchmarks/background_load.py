@@ -29,7 +29,7 @@ def prepare(url: str) -> None:
         connection.execute("VACUUM ANALYZE accounts")
 
 
-class Bystander:
+class BackgroundLoad:
     """Two sessions that want so many transactions a second between them, of what `text` says."""
 
     def __init__(self, folder: Path, url: str, text: str = SCRIPT, rate: int = RATE) -> None:
@@ -46,7 +46,7 @@ class Bystander:
         """
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
-        script = self._folder / "bystander.sql"
+        script = self._folder / "background_load.sql"
         script.write_text(self._text)
         command = [
             str(tool("pgbench")), "-n", "-M", "prepared", "-c", "2", "-j", "1", "-R", str(self._rate),
