@@ -29,7 +29,7 @@ from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.condition import PredicateError
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 from ops_pipeline.postgres.locks import LockedError
-from ops_pipeline.postgres.migrations import AuditLogsTakenError
+from ops_pipeline.postgres.migrations import TakenError
 from ops_pipeline.storage.storage import StorageError, StorageUrlError
 
 app = typer.Typer(
@@ -61,7 +61,7 @@ WRONG_INPUT = (
 FAILED = (
     embedded.EmbeddedServerError,
     DatabaseUnavailableError,
-    AuditLogsTakenError,
+    TakenError,
     sample.DemoRefusedError,
     AdoptionError,
     LockedError,

@@ -162,6 +162,6 @@ def _migrate(name: str, url: str) -> Migrated:
         applied = migrations.migrate(url)
         with connect(url, "opsctl migrate") as connection:
             created = premake(connection, find_relation(connection, AUDIT_LOGS))
-    except (DatabaseUnavailableError, migrations.AuditLogsTakenError, psycopg.Error) as error:
+    except (DatabaseUnavailableError, migrations.TakenError, psycopg.Error) as error:
         return Migrated(name, failed=str(error))
     return Migrated(name, tuple(applied), created)

@@ -10,14 +10,22 @@ from yoyo.migrations import default_migration_table
 
 import sql
 from ops_pipeline.postgres.advisory_lock import advisory_lock
-from ops_pipeline.postgres.connection import Connection, connect
+from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.session import preparation
 
 MIGRATIONS = sql.FOLDER / "migrations"
 
 
-class AuditLogsTakenError(Exception):
-    """The application has an `audit_logs` that is not ours. Nothing was changed."""
+class TakenError(Exception):
+    """The application has something under a name that we need. Nothing was changed."""
+
+
+class AuditLogsTakenError(TakenError):
+    """It has an `audit_logs` that is not ours."""
+
+
+class SchemaTakenError(TakenError):
+    """It has a schema `ops` that is not ours."""
 
 
 def migrate(url: str, *, only: str | None = None) -> list[str]:
@@ -25,13 +33,13 @@ def migrate(url: str, *, only: str | None = None) -> list[str]:
 
     Forward only, each in its own transaction, one migrator at a time: a second one waits. The lock
     is PostgreSQL's, not the row yoyo would leave behind when a migration is killed. `only`: that
-    migration alone, which has to be one that depends on none. Raises AuditLogsTakenError before anything
-    is created.
+    migration alone, which has to be one that depends on none. Raises TakenError before anything is created.
     """
     with (
         connect(url, "ops migrate", lock_timeout="60s") as connection,
         advisory_lock(connection, "ops: migrate", wait=True),
     ):
+        check_schema(connection)
         if only is None:
             check_audit_logs(connection)
         connection.execute(sql.get("postgres/create_schema"))
@@ -71,6 +79,32 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
             "Nothing was created or changed. Make it one that is partitioned by day, while it is in use: "
             "opsctl adopt audit_logs. Then run opsctl migrate"
         )
+
+
+def check_schema(connection: Connection) -> None:
+    """Raises SchemaTakenError when the schema `ops` is there and something else than ours is in it.
+
+    An empty one, which somebody has made for us, passes. Reads only.
+    """
+    found = connection.execute(sql.get("postgres/schema_ops")).fetchone()
+    if found is None or not found[0]:
+        return
+    if scalar(connection, sql.get("postgres/counts_migrations")):
+        applied = {name for (name,) in connection.execute(sql.get("postgres/applied_migrations"))}
+        if applied & {migration.id for migration in yoyo.read_migrations(str(MIGRATIONS))}:
+            return
+    objects, owner = found
+    raise SchemaTakenError(
+        f"the schema ops is this application's (owner {owner}): it has {_some(objects)}, and Ops Pipeline "
+        "keeps its own tables in a schema of that name. Nothing was created or changed. Give it another "
+        "name, in the application as well: ALTER SCHEMA ops RENAME TO application_ops; then run opsctl "
+        "migrate. If it has to keep the name, Ops Pipeline cannot look after this database"
+    )
+
+
+def _some(objects: list[str], most: int = 5) -> str:
+    more = f" and {len(objects) - most} more" if len(objects) > most else ""
+    return ", ".join(objects[:most]) + more
 
 
 class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no types

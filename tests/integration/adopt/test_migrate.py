@@ -17,6 +17,7 @@ from ops_pipeline.access import keys
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.premake import premake_days
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.migrations import SchemaTakenError, migrate
 from ops_pipeline.settings import Settings
 from tests.integration.adopt.conftest import MISSION
 from tests.named import named
@@ -180,3 +181,24 @@ def test_a_wrong_command_is_told_so(
     assert said in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
     assert scalar(mission, "SELECT count(*) FROM audit_logs") == 3000
+
+
+def test_an_applications_own_schema_ops_is_left_alone_and_said(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    counted = "SELECT count(*) FROM pg_class WHERE relnamespace::regnamespace::text IN ('ops', 'public')"
+    with psycopg.connect(url, autocommit=True) as application:
+        # Its migrations are counted by the same library, in the same schema.
+        application.execute(
+            "CREATE SCHEMA ops; CREATE TABLE ops.holds (id int); CREATE TYPE ops.mood AS ENUM ('good');"
+            "CREATE TABLE ops._yoyo_migration (migration_hash text, migration_id text);"
+            "INSERT INTO ops._yoyo_migration VALUES ('1', '0001_of_its_own')"
+        )
+        before = scalar(application, counted)
+
+        with pytest.raises(SchemaTakenError, match=r"it has holds, type mood, .*ALTER SCHEMA ops RENAME TO"):
+            migrate(url)
+
+        assert scalar(application, counted) == before
+        application.execute("DROP SCHEMA ops CASCADE; CREATE SCHEMA ops")
+    assert len(migrate(url)) > 10
+    assert migrate(url) == []

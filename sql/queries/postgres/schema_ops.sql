@@ -1,0 +1,16 @@
+-- What is in schema ops, as PostgreSQL would write it, but for the tables in which our migrations are counted.
+SELECT ARRAY(
+  SELECT format('%I', relname)
+  FROM pg_class
+  WHERE relnamespace = n.oid AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    AND relname NOT IN ('_yoyo_migration', '_yoyo_log', '_yoyo_version', 'yoyo_lock')
+  UNION
+  SELECT format('%I()', proname) FROM pg_proc WHERE pronamespace = n.oid
+  UNION
+  SELECT format('type %I', typname)
+  FROM pg_type
+  WHERE typnamespace = n.oid AND typelem = 0 AND typrelid = 0
+  ORDER BY 1
+), pg_get_userbyid(n.nspowner)
+FROM pg_namespace n
+WHERE n.nspname = 'ops'
