@@ -13,7 +13,7 @@ up: $(READY) ## database, Dagster and API together, until Ctrl-C
 	@exec $(BIN)/opsctl up
 
 test: $(READY) ## the whole test suite against a real PostgreSQL
-	$(BIN)/pytest -m "not prove" --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m "not prove" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 prove: $(READY) ## the proofs at full size: kills under load, fuzzing
 	$(BIN)/pytest -m prove
