@@ -67,7 +67,7 @@ def _asset(database: Database, rule: Policy) -> dg.AssetsDefinition:
             for observed in source_assets.observe(connection, database, named):
                 context.log_event(observed)
             if rule in archive_partitions.archived_by_day(database):
-                archive_partitions.tell(context.instance, connection, rule)
+                archive_partitions.report_archived_days(context.instance, connection, rule)
 
     return carry_out
 

@@ -22,7 +22,11 @@ def build_definitions(policies: Policies) -> dg.Definitions:
         assets=[
             *(spec for database in policies.databases for spec in source_assets.of(database)),
             *(asset for database in policies.databases for asset in assets.of(database)),
-            *(asset for database in policies.databases for asset in archive_partitions.of(database)),
+            *(
+                asset
+                for database in policies.databases
+                for asset in archive_partitions.archive_assets(database)
+            ),
         ],
         asset_checks=[check for database in policies.databases for check in checks.of(database)],
         resources={"databases": MaintenanceResource()},

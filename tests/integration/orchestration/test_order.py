@@ -60,7 +60,12 @@ def test_the_others_and_vacuum_run_when_policies_need_approval_lack_a_table_or_f
     assert "this trigger refuses" in failed["app__retention__refuses"]
     assert "opsctl approve" in failed["app__retention__sessions_checks"]
     assert len(failed) == 4
-    assert _done(result) == {"app/retention/visits", "app/orphans/memories.session_id", "app/vacuum", "dagster/house"}
+    assert _done(result) == {
+        "app/retention/visits",
+        "app/orphans/memories.session_id",
+        "app/vacuum",
+        "dagster/house",
+    }
     assert scalar(application, "SELECT count(*) FROM memories") == 60
     assert scalar(application, "SELECT count(*) FROM visits") == 4
     order = "SELECT policy FROM ops.maintenance_runs ORDER BY started_at DESC LIMIT 2"
