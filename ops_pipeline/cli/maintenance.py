@@ -113,7 +113,7 @@ def run(resolved: settings.Settings, policies: Policies, console: Console) -> Ni
     names = [rule.name for _, rule in policies]
     urls = [each.url(settings.environment(resolved)) for each in policies.databases]
     with tables.watching(console, urls):
-        ended = launch.run_night(resolved)
+        ended = launch.run_nightly_job(resolved)
     results = {
         result.policy: result
         for _, connection in _each(resolved, policies, "opsctl run", [])

@@ -14,7 +14,7 @@ from ops_pipeline.policies.model import Policies
 KEY = dg.AssetKey(["dagster", "house"])
 PAGE = 200
 LONGEST_SECONDS = 900.0
-"""A first night with years behind it goes on the next night."""
+"""A first run with years behind it goes on in the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def prune(
     now = now or datetime.now(UTC)
     deadline = time.monotonic() + LONGEST_SECONDS
     removed = {True: 0, False: 0}
-    # Listed whole before the first goes: a page is found by the run that ended the one before.
+    # Listed whole before the first is deleted: a page is found by the run that ended the one before.
     for run, is_ours in list(_due(instance, policies, keep, now)):
         if time.monotonic() > deadline:
             report.warning("More old runs than fit into a quarter of an hour; the next night goes on.")
@@ -86,7 +86,7 @@ def prune(
 def _due(
     instance: dg.DagsterInstance, policies: Policies, keep: Keep, now: datetime
 ) -> Iterator[tuple[str, bool]]:
-    shortest = min((each for each in (keep.ours, keep.others) if each is not None), default=None)
+    shortest = min((age for age in (keep.ours, keep.others) if age is not None), default=None)
     if shortest is None:
         return
     old = dg.RunsFilter(statuses=run_ownership.ENDED, created_before=now - shortest)

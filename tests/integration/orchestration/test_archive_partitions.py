@@ -40,7 +40,7 @@ def events(connection: Connection, url: str, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def rule(tmp_path: Path) -> Retention:
+def policy(tmp_path: Path) -> Retention:
     file = tmp_path / "policies.yaml"
     file.write_text(POLICIES)
     (found, _) = kinds.load(file).databases[0].policies
@@ -49,8 +49,8 @@ def rule(tmp_path: Path) -> Retention:
 
 
 @pytest.fixture
-def definitions(rule: Retention) -> dg.Definitions:
-    return build_definitions(kinds.load(rule.place.source.path))
+def definitions(policy: Retention) -> dg.Definitions:
+    return build_definitions(kinds.load(policy.place.source.path))
 
 
 @pytest.fixture
@@ -84,12 +84,12 @@ def _days(instance: dg.DagsterInstance, asset: dg.AssetKey) -> set[str]:
 
 
 def test_the_night_tells_of_each_day_it_has_archived(
-    night: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    night: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
     result = night()
 
     assert result.success
-    assert _days(instance, key(rule)) == {f"{day}" for day in EXPIRED}
+    assert _days(instance, key(policy)) == {f"{day}" for day in EXPIRED}
     assert scalar(events, "SELECT count(*) FROM events WHERE at < current_date - 10") == 0
     checks = {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
     assert checks["archive_verified"]
@@ -98,30 +98,30 @@ def test_the_night_tells_of_each_day_it_has_archived(
 
 
 def test_the_grid_outlives_the_runs_that_filled_it(
-    night: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    night: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
     instance.delete_run(night().run_id)
 
-    assert _days(instance, key(rule)) == {f"{day}" for day in EXPIRED}
+    assert _days(instance, key(policy)) == {f"{day}" for day in EXPIRED}
 
 
 def test_a_range_of_days_is_archived_without_waiting_for_the_night(
-    range_of_days: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    range_of_days: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
-    assert range_of_days(key(rule), EXPIRED[0], EXPIRED[-1]).success
+    assert range_of_days(key(policy), EXPIRED[0], EXPIRED[-1]).success
 
-    assert _days(instance, key(rule)) == {f"{day}" for day in EXPIRED}
+    assert _days(instance, key(policy)) == {f"{day}" for day in EXPIRED}
 
 
 def test_a_day_that_is_kept_is_refused_and_left_alone(
-    range_of_days: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    range_of_days: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
-    result = range_of_days(key(rule), EXPIRED[-1], KEPT)
+    result = range_of_days(key(policy), EXPIRED[-1], KEPT)
 
     assert not result.success
     failure = str(result.get_step_failure_events()[0].step_failure_data.error)
     assert f"{KEPT} is kept until {KEPT + timedelta(days=11)} and was left alone" in failure
-    assert _days(instance, key(rule)) == {f"{EXPIRED[-1]}"}
+    assert _days(instance, key(policy)) == {f"{EXPIRED[-1]}"}
     assert scalar(events, "SELECT count(*) FROM events WHERE at >= %s", [KEPT]) == 6 * 20
 
 
@@ -130,11 +130,11 @@ def test_a_range_is_verified_and_damage_is_told(
     range_of_days: Run,
     events: Connection,
     instance: dg.DagsterInstance,
-    rule: Retention,
+    policy: Retention,
     tmp_path: Path,
 ) -> None:
     night()
-    verified = key(rule, "verified")
+    verified = key(policy, "verified")
     assert range_of_days(verified, EXPIRED[0], EXPIRED[2]).success
     assert _days(instance, verified) == {f"{day}" for day in EXPIRED[:3]}
 
@@ -168,10 +168,10 @@ def test_a_damaged_archive_keeps_vacuum_from_the_pages(
 
 
 def test_a_range_is_restored_and_held(
-    night: Run, range_of_days: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    night: Run, range_of_days: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
     night()
-    restored = key(rule, "restored")
+    restored = key(policy, "restored")
 
     result = range_of_days(restored, EXPIRED[1], EXPIRED[3])
 

@@ -74,7 +74,7 @@ def test_retention_comes_before_orphans_and_vacuum_last() -> None:
     assert order.before(orphans, database.policies) == [retention[0]], "whose rows are its parents"
     assert list(order.before(vacuum, database.policies)) == [*retention, orphans]
     priorities = [
-        int(order.priority(rule, database.policies)["dagster/priority"]) for rule in database.policies
+        int(order.priority(policy, database.policies)["dagster/priority"]) for policy in database.policies
     ]
     assert priorities == sorted(priorities, reverse=True)
 

@@ -29,8 +29,8 @@ def test_a_missing_parent_that_nothing_recorded_is_a_red_check(
     application.execute("CREATE INDEX ON memories (session_id)")
     (tmp_path / "policies.yaml").write_text(TRACKED)
     rules = kinds.load(tmp_path / "policies.yaml").databases[0].policies
-    (rule,) = (each for each in rules if isinstance(each, Orphans))
-    triggers.install(application, rule, by="test")
+    (policy,) = (each for each in rules if isinstance(each, Orphans))
+    triggers.install(application, policy, by="test")
     first = materialize(TRACKED)
     assert {name: each.passed for name, each in _checks(first).items()} == {
         "no_orphaned_rows": True,
