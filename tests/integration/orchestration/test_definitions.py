@@ -108,7 +108,7 @@ def test_the_nights_on_which_clocks_change_run_once_each(cron: str, day: datetim
 
     days = [next(ticks).date() for _ in range(4)]
 
-    assert [(each - days[0]).days for each in days] == [0, 1, 2, 3]
+    assert [(day - days[0]).days for day in days] == [0, 1, 2, 3]
 
 
 def test_the_entry_point_loads_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
