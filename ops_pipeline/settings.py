@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     """Dagster's own storage. Unset: the database `dagster` on the same server."""
 
     policies: Path = Path("policies.yaml")
-    """The file with the rules."""
+    """The file with the policies."""
 
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     """How long the JSON of an event's `details` may be, as it was sent to the API."""
 
     webhook_url: Annotated[str | None, Secret] = None
-    """Where failed runs are told, as an HTTP POST. Unset: in the audit log alone."""
+    """Where failed runs are reported, as an HTTP POST. Unset: in the audit log alone."""
 
     webhook_format: Literal["json", "slack"] | None = None
     """What the receiver expects. Unset: Slack's shape for hooks.slack.com, JSON for anybody else."""

@@ -1,8 +1,9 @@
-"""`opsctl`: maintenance from a terminal or a script. A group of commands a file."""
+"""`opsctl`: maintenance from a terminal or a script. A command, or a group of commands, a file."""
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import psycopg
@@ -14,10 +15,10 @@ from ops_pipeline.archive.arrow_session import ArrowSessionBusyError
 from ops_pipeline.archive.staging import DamagedError
 from ops_pipeline.archive.target import RestoreRefusedError
 from ops_pipeline.archive.write import ArchiveError
-from ops_pipeline.cli import adopt, approve, archive, hold, imports, keys, night, track
+from ops_pipeline.cli import adopt, approve, archive, hold, imports, keys, migrate, plan, run, track, up
 from ops_pipeline.cli.output import complain
-from ops_pipeline.cli.up import commands
-from ops_pipeline.cli.up import demo as sample
+from ops_pipeline.cli.up import demo
+from ops_pipeline.cli.up.sample_application import DemoRefusedError
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError
@@ -37,15 +38,26 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(night.app)
-app.add_typer(commands.app)
-app.add_typer(adopt.app)
-app.add_typer(imports.app, name="import")
-app.add_typer(keys.app, name="keys")
-app.add_typer(hold.app, name="hold")
-app.add_typer(archive.app, name="archive")
-app.add_typer(approve.app)
-app.add_typer(track.app, name="track")
+COMMANDS: tuple[Callable[..., None], ...] = (
+    plan.plan,
+    run.run,
+    approve.approve,
+    migrate.migrate,
+    adopt.adopt,
+    up.up,
+    demo.demo,
+)
+GROUPS = {
+    "archive": archive.app,
+    "hold": hold.app,
+    "import": imports.app,
+    "keys": keys.app,
+    "track": track.app,
+}
+for command in COMMANDS:
+    app.command()(command)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 WRONG_INPUT = (
     settings.SettingsError,
@@ -62,7 +74,7 @@ FAILED = (
     embedded.EmbeddedServerError,
     DatabaseUnavailableError,
     TakenError,
-    sample.DemoRefusedError,
+    DemoRefusedError,
     AdoptionError,
     LockedError,
     ArchiveError,
@@ -100,8 +112,8 @@ def main() -> None:
     """The program: exit 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     # A `kill` cleans up as Ctrl-C does. A script's background job starts with SIGINT ignored, and so
     # would every process below it, which Dagster takes as leave to ignore SIGTERM too.
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         app()
     except WRONG_INPUT as error:

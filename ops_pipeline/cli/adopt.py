@@ -7,7 +7,7 @@ import typer
 from ops_pipeline import settings
 from ops_pipeline.audit.store import AUDIT_LOGS
 from ops_pipeline.cli.context import url_of
-from ops_pipeline.cli.output import Json, console, notes, print_json
+from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.adopt.adoption import MIGRATION
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
@@ -16,10 +16,7 @@ from ops_pipeline.postgres.connection import cancel_on_interrupt, connect
 from ops_pipeline.postgres.migrations import check_audit_logs, migrate
 from ops_pipeline.postgres.relation import TableName
 
-app = typer.Typer()
 
-
-@app.command()
 def adopt(
     table: Annotated[str, typer.Argument(help="The table's name, or schema.table.")],
     column: Annotated[
@@ -47,13 +44,13 @@ def adopt(
     if finish and abort:
         raise typer.BadParameter("--finish and --abort exclude each other")
     try:
-        named = TableName.parse(table)
+        wanted = TableName.parse(table)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    schema, name = named.schema, named.name
-    zone = time_zone or ("UTC" if named == AUDIT_LOGS else None)
+    schema, name = wanted.schema, wanted.name
+    zone = time_zone or ("UTC" if wanted == AUDIT_LOGS else None)
     with embedded.resolved(settings.load()) as resolved:
-        if named == AUDIT_LOGS and not (finish or abort):
+        if wanted == AUDIT_LOGS and not (finish or abort):
             with connect(url_of(resolved), "opsctl adopt") as connection:
                 check_audit_logs(connection, adopting=True)
         migrate(url_of(resolved), only=MIGRATION)
@@ -64,19 +61,13 @@ def adopt(
             if finish or abort:
                 end = finish_adoption if finish else abort_adoption
                 ended = end(connection, schema, name)
-                _say(as_json, {"table": str(ended), "state": ended.state}, f"{ended}: {ended.state}.")
+                content = {"table": str(ended), "state": ended.state}
+                answer(content, f"{ended}: {ended.state}.", as_json=as_json)
                 return
-            done = adopt_table(connection, schema, name, column=column, time_zone=zone, report=notes.print)
-    _say(
-        as_json,
-        {"table": done.table, "state": "swapped", "rows": done.rows, "kept": done.kept},
-        f"{done.table} is partitioned by day of {done.column}: {done.rows:,} rows. What it was before is "
-        f"kept as {done.kept}; drop that with: opsctl adopt {table} --finish",
+            adopted = adopt_table(connection, schema, name, column=column, time_zone=zone, report=notes.print)
+    answer(
+        {"table": adopted.table, "state": "swapped", "rows": adopted.rows, "kept": adopted.kept},
+        f"{adopted.table} is partitioned by day of {adopted.column}: {adopted.rows:,} rows. What it was "
+        f"before is kept as {adopted.kept}; drop that with: opsctl adopt {table} --finish",
+        as_json=as_json,
     )
-
-
-def _say(as_json: bool, content: dict[str, object], sentence: str) -> None:
-    if as_json:
-        print_json(content)
-    else:
-        console.print(sentence, markup=False, highlight=False)

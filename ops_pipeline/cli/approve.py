@@ -8,17 +8,14 @@ from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected_to
 from ops_pipeline.cli.hold import By
-from ops_pipeline.cli.output import Json, complain, console, print_json
+from ops_pipeline.cli.output import Json, answer, complain
 from ops_pipeline.maintenance.guard import approvals
-
-app = typer.Typer()
 
 Database = Annotated[
     str | None, typer.Option("--database", help="As policies.yaml calls it; all of them unless said.")
 ]
 
 
-@app.command()
 def approve(
     plan: Annotated[str | None, typer.Argument(help="The plan's id. Without one: those that wait.")] = None,
     by: By = None,
@@ -30,14 +27,13 @@ def approve(
         _show_waiting(chosen, as_json=as_json)
         return
     approved = _approve(plan, by or person(), chosen)
-    if as_json:
-        print_json(approved)
-        return
     older = f" older than {approved.cutoff:%Y-%m-%d %H:%M} UTC" if approved.cutoff else ""
-    console.print(
-        f"Approved: the next complete run of {approved.policy} may remove {approved.eligible:,} rows{older}."
+    answer(
+        approved,
+        f"Approved: the next complete run of {approved.policy} may remove {approved.eligible:,} rows{older}.",
+        "It is good for this plan alone, and once. Run it now: opsctl run",
+        as_json=as_json,
     )
-    console.print("It is good for this plan alone, and once. Run it now: opsctl run")
 
 
 def _approve(plan: str, by: str, chosen: str | None) -> approvals.Plan:
@@ -53,18 +49,14 @@ def _approve(plan: str, by: str, chosen: str | None) -> approvals.Plan:
 
 
 def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
-    found: list[approvals.Plan] = []
+    plans: list[approvals.Plan] = []
     away: list[str] = []
     with connected_to(chosen, "opsctl approve", away) as connections:
         for _, connection in connections:
-            found += approvals.waiting(connection)
-    if as_json:
-        print_json({"plans": found})
-    elif found:
-        console.print(tables.plans_table(found))
-    else:
-        console.print("No plan waits for an approval.")
-    for each in away:
-        complain(each)
+            plans += approvals.waiting(connection)
+    shown = tables.plans_table(plans) if plans else "No plan waits for an approval."
+    answer({"plans": plans}, shown, as_json=as_json)
+    for problem in away:
+        complain(problem)
     if away:
         raise typer.Exit(1)

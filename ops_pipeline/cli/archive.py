@@ -13,19 +13,20 @@ from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.manifest import Archived
 from ops_pipeline.archive.restore import Restored, restore
-from ops_pipeline.archive.verify import Verified, verify
+from ops_pipeline.archive.verify import verify
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
-from ops_pipeline.cli.context import connected_to
+from ops_pipeline.cli.context import connected_to_one
 from ops_pipeline.cli.hold import By, Database
-from ops_pipeline.cli.output import Json, complain, console, notes, print_json
-from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError
+from ops_pipeline.cli.output import Json, answer, complain, notes
+from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName
 from ops_pipeline.storage import location
 
 app = typer.Typer(help="Rows that were removed and kept.", no_args_is_help=True)
 
 DAY = ["%Y-%m-%d"]
+AGREE = "All of them agree with what the database recorded: size, SHA-256 and row count."
 
 
 @app.command("list")
@@ -38,14 +39,16 @@ def list_archives(
 ) -> None:
     """Show the files of archived rows, by table and day. Every time and day is in UTC."""
     with _connected(chosen) as (connection, _):
-        found = manifest.everything(connection)
-    wanted = [each for each in found if table in {None, each.table_name, each.table}]
-    if as_json:
-        print_json({"archives": [_shown(each) for each in wanted]})
-    else:
-        console.print(tables.archives_table(wanted))
-        rows, size = sum(each.rows for each in wanted), sum(each.bytes for each in wanted)
-        console.print(f"{rows:,} rows in {len(wanted):,} files, {size:,} bytes")
+        files = [
+            file for file in manifest.everything(connection) if table in {None, file.table_name, file.table}
+        ]
+    rows, size = sum(file.rows for file in files), sum(file.bytes for file in files)
+    answer(
+        {"archives": list(map(_as_json, files))},
+        tables.archives_table(files),
+        f"{rows:,} rows in {len(files):,} files, {size:,} bytes",
+        as_json=as_json,
+    )
 
 
 @app.command("verify")
@@ -64,10 +67,15 @@ def verify_archives(
     """
     with _connected(chosen) as (connection, archive), _progress() as report:
         verified = verify(connection, archive, sample=sample, by=by or person(), report=report)
-    if as_json:
-        print_json(verified)
-    else:
-        _tell(verified)
+    answer(
+        verified,
+        f"{verified.files:,} files, {verified.bytes:,} bytes read again",
+        *([] if verified.problems else [AGREE]),
+        as_json=as_json,
+    )
+    if not as_json:
+        for problem in verified.problems:
+            complain(problem)
     raise typer.Exit(1 if verified.problems else 0)
 
 
@@ -99,21 +107,16 @@ def restore_rows(
             first=first.date() if first else None, last=last.date() if last else None,
             into=into, by=by or person(),
         )  # fmt: skip
-    if as_json:
-        print_json(restored)
-    else:
-        _say(restored)
+    answer(restored, *_sentences(restored), as_json=as_json)
 
 
 @contextmanager
 def _connected(chosen: str | None) -> Iterator[tuple[Connection, Archive]]:
-    away: list[str] = []
-    with connected_to(chosen, "opsctl archive", away, most=1) as connections:
-        storage = location.storage(settings.load().archive_url)
-        for _, connection in connections:
-            yield connection, Archive(storage, connection)
-    if away:
-        raise DatabaseUnavailableError("\n".join(away))
+    loaded = settings.load()
+    settings.require_database(loaded)
+    storage = location.storage(loaded.archive_url)
+    with connected_to_one(chosen, "opsctl archive") as connection:
+        yield connection, Archive(storage, connection)
 
 
 @contextmanager
@@ -122,30 +125,16 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, every: status.update(f"{done:,} of {every:,} files read again")
 
 
-def _shown(part: Archived) -> dict[str, Any]:
-    shown = dataclasses.asdict(part)
+def _as_json(file: Archived) -> dict[str, Any]:
+    shown = dataclasses.asdict(file)
     del shown["columns"], shown["temporary_path"], shown["table_schema"], shown["table_name"]
-    return {"table": str(TableName(part.table_schema, part.table_name)), **shown, "state": part.state}
+    return {"table": str(TableName(file.table_schema, file.table_name)), **shown, "state": file.state}
 
 
-def _tell(verified: Verified) -> None:
-    console.print(f"{verified.files:,} files, {verified.bytes:,} bytes read again")
-    for problem in verified.problems:
-        complain(problem)
-    if not verified.problems:
-        console.print("All of them agree with what the database recorded: size, SHA-256 and row count.")
-
-
-def _say(restored: Restored) -> None:
+def _sentences(restored: Restored) -> Iterator[str]:
     days = "" if restored.first is None else f" of {restored.first} to {restored.last}"
-    console.print(
-        f"{restored.rows:,} rows{days} are in {restored.into} again, as the files have them.", markup=False
-    )
+    yield f"{restored.rows:,} rows{days} are in {restored.into} again, as the files have them."
     if restored.passed_over:
-        console.print(
-            f"{restored.passed_over:,} files were passed over: their rows had been restored before."
-        )
+        yield f"{restored.passed_over:,} files were passed over: their rows had been restored before."
     if restored.hold is not None:
-        console.print(
-            f"Hold {restored.hold} keeps them. To let them go again: opsctl hold release {restored.hold}"
-        )
+        yield f"Hold {restored.hold} keeps them. To let them go again: opsctl hold release {restored.hold}"

@@ -1,10 +1,9 @@
 """What a command works on: settings, policies, a connection."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ops_pipeline import settings
-from ops_pipeline.cli import maintenance
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.nearest import nearest
 from ops_pipeline.policies.file import PolicyError
@@ -24,11 +23,30 @@ def opened_policies(
     Raises SettingsError, PolicyError, EmbeddedServerError or DatabaseUnavailableError.
     """
     loaded = settings.load()
-    policies = kinds.load(loaded.policies)  # a wrong file is told before anything is started
+    policies = kinds.load(loaded.policies)  # a wrong file is reported before anything is started
     with embedded.resolved(loaded, or_embedded=or_embedded) as resolved:
         if check:
-            maintenance.check(resolved, policies)
+            check_policies(resolved, policies)
         yield resolved, policies
+
+
+def check_policies(resolved: settings.Settings, policies: Policies) -> None:
+    """Holds every policy against its database. Raises PolicyError with all problems of all of them.
+
+    One of several databases that does not answer is left to its own steps, which name it. Raises
+    DatabaseUnavailableError when none answers.
+    """
+    problems: list[str] = []
+    away: list[str] = []
+    for database, connection in connections(resolved, policies.databases, "opsctl check", away):
+        try:
+            kinds.check(connection, database.policies)
+        except PolicyError as error:
+            problems += error.problems
+    if problems:
+        raise PolicyError(problems)
+    if away and len(away) == len(policies.databases):
+        raise DatabaseUnavailableError("\n".join(away))
 
 
 @contextmanager
@@ -38,6 +56,20 @@ def connected(name: str) -> Iterator[Connection]:
         migrate(url_of(resolved))
         with connect(url_of(resolved), name) as connection:
             yield connection
+
+
+@contextmanager
+def connected_to_one(wanted: str | None, name: str) -> Iterator[Connection]:
+    """A connection to that migrated database of the policies, or to their first.
+
+    Raises PolicyError when the policies name no such database, and DatabaseUnavailableError.
+    """
+    away: list[str] = []
+    with connected_to(wanted, name, away, most=1) as databases:
+        for _, connection in databases:
+            yield connection
+    if away:
+        raise DatabaseUnavailableError("\n".join(away))
 
 
 @contextmanager
@@ -51,31 +83,43 @@ def connected_to(
     """
     loaded = settings.load()
     policies = kinds.load(loaded.policies)
-    names = [each.name for each in policies.databases]
+    names = [database.name for database in policies.databases]
     if wanted is not None and wanted not in names:
         raise PolicyError([f'--database: the policies name no "{wanted}"; {nearest(wanted, names)}'])
-    chosen = [each for each in policies.databases if wanted in (None, each.name)][:most]
+    chosen = [database for database in policies.databases if wanted in (None, database.name)][:most]
     if not chosen:
         raise PolicyError([f"{loaded.policies}: databases: there is none"])
     with embedded.resolved(loaded) as resolved:
-        yield _connections(chosen, settings.environment(resolved), name, away)
+        yield connections(resolved, chosen, name, away, migrated=True)
 
 
-def _connections(
-    chosen: list[Database], environment: Mapping[str, str], name: str, away: list[str]
+def connections(
+    resolved: settings.Settings,
+    databases: Sequence[Database],
+    name: str,
+    away: list[str],
+    *,
+    migrated: bool = False,
 ) -> Iterator[tuple[Database, Connection]]:
-    for each in chosen:
-        url = each.url(environment)
+    """Each database with a connection, `migrated` before if so asked. `away` gets what does not answer."""
+    for database in databases:
+        url = database.url(settings.environment(resolved))
         try:
-            migrate(url)
+            if migrated:
+                migrate(url)
             connection = connect(url, name)
         except DatabaseUnavailableError as error:
-            away.append(f"{each.name}: {error}")
+            away.append(f"{database.name}: {error}")
             continue
         with connection:
-            yield each, connection
+            yield database, connection
 
 
 def url_of(resolved: settings.Settings) -> str:
     """Where the database is that `OPS_DATABASE_URL` names."""
     return str(resolved.database_url)  # `embedded.resolved` has filled it in
+
+
+def opsctl() -> str:
+    """How a person calls `opsctl` for the same database."""
+    return ".venv/bin/opsctl" if settings.load().database_url else ".venv/bin/opsctl --embedded"

@@ -1,7 +1,5 @@
 """`opsctl hold`: rows that no policy may remove."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -10,10 +8,9 @@ import typer
 from ops_pipeline.audit import times
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
-from ops_pipeline.cli.context import connected_to
-from ops_pipeline.cli.output import Json, console, print_json
+from ops_pipeline.cli.context import connected_to_one
+from ops_pipeline.cli.output import Json, answer
 from ops_pipeline.holds import holds
-from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError
 
 app = typer.Typer(help="Rows that no policy may remove.", no_args_is_help=True)
 
@@ -45,32 +42,27 @@ def add_hold(
     as_json: Json = False,
 ) -> None:
     """Hold rows, those there are and those to come. Once this returns, no policy can remove them."""
-    with _connected(chosen) as connection:
+    with connected_to_one(chosen, "opsctl hold") as connection:
         hold = holds.add(
             connection, table, where,
             reason=reason, owner=owner, by=by or person(), ends_at=_end(until),
         )  # fmt: skip
         rows = holds.covered(connection, hold, seconds=COUNT_SECONDS)
-    if as_json:
-        print_json({**_shown(hold), "rows": rows})
-        return
     end = f"until {hold.ends_at:%Y-%m-%d %H:%M} UTC" if hold.ends_at else "until it is released"
-    console.print(f"Hold {hold.id} on {hold.table} where {hold.predicate}, {end}.", markup=False)
-    console.print(_coverage(rows))
+    _answer(hold, rows, f"Hold {hold.id} on {hold.table} where {hold.predicate}, {end}.", as_json=as_json)
 
 
 @app.command("list")
 def list_holds(chosen: Database = None, as_json: Json = False) -> None:
     """Show every hold there ever was, the newest first."""
-    with _connected(chosen) as connection:
-        found = holds.list_holds(connection)
-    if as_json:
-        print_json({"holds": [_shown(each) for each in found]})
-    else:
-        console.print(tables.holds_table(found))
-        for hold in found:
-            if hold.state(datetime.now(UTC)) == "unclear":
-                console.print(hold.problem, markup=False)
+    with connected_to_one(chosen, "opsctl hold") as connection:
+        all_holds = holds.list_holds(connection)
+    problems = [
+        hold.problem for hold in all_holds if hold.problem and hold.state(datetime.now(UTC)) == "unclear"
+    ]
+    answer(
+        {"holds": list(map(_as_json, all_holds))}, tables.holds_table(all_holds), *problems, as_json=as_json
+    )
 
 
 @app.command("confirm")
@@ -87,14 +79,10 @@ def confirm_hold(
     as_json: Json = False,
 ) -> None:
     """Say which rows a hold covers, where its table or column is not the one it was made for."""
-    with _connected(chosen) as connection:
+    with connected_to_one(chosen, "opsctl hold") as connection:
         hold = holds.confirm(connection, hold_id, by=by or person(), table=table, where=where)
         rows = holds.covered(connection, hold, seconds=COUNT_SECONDS)
-    if as_json:
-        print_json({**_shown(hold), "rows": rows})
-        return
-    console.print(f"Confirmed hold {hold.id} on {hold.table} where {hold.predicate}.", markup=False)
-    console.print(_coverage(rows))
+    _answer(hold, rows, f"Confirmed hold {hold.id} on {hold.table} where {hold.predicate}.", as_json=as_json)
 
 
 @app.command("release")
@@ -105,22 +93,14 @@ def release_hold(
     as_json: Json = False,
 ) -> None:
     """Let the rows of a hold go again, as far as no other hold covers them."""
-    with _connected(chosen) as connection:
+    with connected_to_one(chosen, "opsctl hold") as connection:
         hold = holds.release(connection, hold_id, by=by or person())
-    if as_json:
-        print_json(_shown(hold))
-    else:
-        console.print(f"Released hold {hold.id} on {hold.table} where {hold.predicate}.", markup=False)
+    released = f"Released hold {hold.id} on {hold.table} where {hold.predicate}."
+    answer(_as_json(hold), released, as_json=as_json)
 
 
-@contextmanager
-def _connected(chosen: str | None) -> Iterator[Connection]:
-    away: list[str] = []
-    with connected_to(chosen, "opsctl hold", away, most=1) as connections:
-        for _, connection in connections:
-            yield connection
-    if away:
-        raise DatabaseUnavailableError("\n".join(away))
+def _answer(hold: holds.Hold, rows: int | None, sentence: str, *, as_json: bool) -> None:
+    answer({**_as_json(hold), "rows": rows}, sentence, _coverage(rows), as_json=as_json)
 
 
 def _end(until: str | None) -> datetime | None:
@@ -138,7 +118,7 @@ def _coverage(rows: int | None) -> str:
     return f"It covers {rows:,} row{'' if rows == 1 else 's'} now."
 
 
-def _shown(hold: holds.Hold) -> dict[str, Any]:
+def _as_json(hold: holds.Hold) -> dict[str, Any]:
     return {
         "id": hold.id,
         "table": hold.table,

@@ -1,23 +1,22 @@
 """`opsctl import`: audit events from elsewhere."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ops_pipeline import settings
 from ops_pipeline.audit.importers import cloudtrail
-from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import url_of
-from ops_pipeline.cli.output import Json, console, notes, print_json
+from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect
 from ops_pipeline.postgres.migrations import migrate
 
 app = typer.Typer(help="Bring audit events in from elsewhere.", no_args_is_help=True)
-
-CLOUDTRAIL = Path("../shared/data/cloudtrail")
-"""Where a checkout may have real events beside it."""
 
 
 @app.command("cloudtrail")
@@ -29,10 +28,7 @@ def import_cloudtrail(
     with embedded.resolved(settings.load()) as resolved:
         migrate(url_of(resolved))
         report = import_deliveries(resolved, paths)
-    if as_json:
-        print_json(report)
-    else:
-        tables.show_import(console, report)
+    answer(report, *_sentences(report), as_json=as_json)
     raise typer.Exit(1 if report.rejected else 0)
 
 
@@ -40,6 +36,39 @@ def import_deliveries(resolved: settings.Settings, paths: list[Path]) -> cloudtr
     """Stores those deliveries, with a bar on standard error."""
     with (
         connect(url_of(resolved), "opsctl import") as connection,
-        tables.import_progress(notes) as progress,
+        _progress() as progress,
     ):
         return cloudtrail.import_files(connection, paths, report_progress=progress)
+
+
+def _sentences(report: cloudtrail.ImportReport) -> Iterator[str]:
+    yield (
+        f"read {report.read:,}   stored {report.stored:,}   duplicate {report.duplicate:,}   "
+        f"rejected {report.rejected:,}"
+    )
+    for rejection in report.rejections:
+        record = "" if rejection.record is None else f", record {rejection.record}"
+        yield f"rejected {rejection.file}{record}: {rejection.reason}"
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[cloudtrail.Progress], None]]:
+    """A bar over the files of an import, and what has come of them so far."""
+    columns = (
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("files   {task.fields[stored]:,} stored   {task.fields[duplicate]:,} duplicate"),
+    )
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
+        task = bar.add_task("import", total=None, stored=0, duplicate=0)
+
+        def show(progress: cloudtrail.Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.done,
+                total=progress.total,
+                stored=progress.stored,
+                duplicate=progress.duplicate,
+            )
+
+        yield show

@@ -8,7 +8,7 @@ import typer
 from ops_pipeline.access import keys
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected
-from ops_pipeline.cli.output import Json, console, print_json
+from ops_pipeline.cli.output import Json, answer
 
 app = typer.Typer(help="Keys for the HTTP API.", no_args_is_help=True)
 
@@ -25,24 +25,18 @@ def create_key(
     """Make a key. It is shown now and never again: only its hash is kept."""
     expires_at = keys.expiry(expires, datetime.now(UTC)) if expires else None
     with connected("opsctl keys") as connection:
-        made = keys.create(connection, name, scope, expires_at)
-    if as_json:
-        print_json(made)
-    else:
-        until = f", until {made.expires_at:%Y-%m-%d %H:%M %Z}" if made.expires_at else ""
-        console.print(f"Key of {made.name}, scopes {', '.join(made.scopes)}{until}. Shown this once:")
-        typer.echo(made.key)
+        created = keys.create(connection, name, scope, expires_at)
+    until = f", until {created.expires_at:%Y-%m-%d %H:%M %Z}" if created.expires_at else ""
+    sentence = f"Key of {created.name}, scopes {', '.join(created.scopes)}{until}. Shown this once:"
+    answer(created, sentence, created.key, as_json=as_json)
 
 
 @app.command("list")
 def list_keys(as_json: Json = False) -> None:
     """Show the keys there are, without the keys themselves."""
     with connected("opsctl keys") as connection:
-        found = keys.list_keys(connection)
-    if as_json:
-        print_json({"keys": found})
-    else:
-        console.print(tables.keys_table(found))
+        all_keys = keys.list_keys(connection)
+    answer({"keys": all_keys}, tables.keys_table(all_keys), as_json=as_json)
 
 
 @app.command("revoke")
@@ -52,7 +46,4 @@ def revoke_key(
     """Take a key back. It stops working within two seconds."""
     with connected("opsctl keys") as connection:
         revoked = keys.revoke(connection, key)
-    if as_json:
-        print_json({"revoked": revoked})
-    else:
-        console.print(f"Revoked {revoked} key{'' if revoked == 1 else 's'}.")
+    answer({"revoked": revoked}, f"Revoked {revoked} key{'' if revoked == 1 else 's'}.", as_json=as_json)

@@ -4,18 +4,31 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-
-from ops_pipeline.cli import tables
+from rich.console import Console, RenderableType
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for scripts.")]
 
-console = tables.console()
-notes = tables.console(stderr=True)
+UNWATCHED_WIDTH = 160
+"""Columns of a table that goes into a file or a pipe."""
 
 
-def print_json(content: Any) -> None:
-    """The one object on standard output."""
-    typer.echo(msgspec.json.encode(content).decode())
+def _console(*, stderr: bool) -> Console:
+    """A console that breaks no line by itself, so that what is piped can be searched."""
+    at_a_terminal = Console(stderr=stderr).is_terminal
+    return Console(stderr=stderr, soft_wrap=True, width=None if at_a_terminal else UNWATCHED_WIDTH)
+
+
+console = _console(stderr=False)
+notes = _console(stderr=True)
+
+
+def answer(content: Any, *lines: RenderableType, as_json: bool) -> None:
+    """The content as the one object on standard output, or else those lines and tables, as they are."""
+    if as_json:
+        typer.echo(msgspec.json.encode(content).decode())
+        return
+    for line in lines:
+        console.print(line, markup=False, emoji=False)
 
 
 def complain(message: object) -> None:

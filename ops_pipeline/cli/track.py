@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from ops_pipeline import settings
 from ops_pipeline.audit.person import person
+from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import opened_policies
-from ops_pipeline.cli.output import Json, console, print_json
+from ops_pipeline.cli.output import Json, answer
 from ops_pipeline.maintenance.orphans import track as record
 from ops_pipeline.maintenance.orphans import triggers
 from ops_pipeline.maintenance.orphans.policy import Orphans
@@ -27,64 +27,55 @@ Policy = Annotated[str, typer.Argument(help="A policy by its name, such as app/o
 @app.command()
 def install(name: Policy, as_json: Json = False) -> None:
     """Put the triggers of a policy on its parent and each of its partitions, or put right what is there."""
-    with _policy(name) as (connection, rule):
-        _show(triggers.install(connection, rule, by=person()), as_json=as_json, done="installed")
+    with _opened_policy(name) as (connection, policy):
+        _show(triggers.install(connection, policy, by=person()), as_json=as_json, done="installed")
 
 
 @app.command()
 def remove(name: Policy, as_json: Json = False) -> None:
     """Drop the triggers of a policy and forget what they recorded; the next run sweeps the whole table."""
-    with _policy(name) as (connection, rule):
-        _show(triggers.remove(connection, rule.name, by=person()), as_json=as_json, done="removed")
+    with _opened_policy(name) as (connection, policy):
+        _show(triggers.remove(connection, policy.name, by=person()), as_json=as_json, done="removed")
 
 
 @app.command("list")
 def list_tracks(as_json: Json = False) -> None:
     """Show the triggers of every orphans policy, and the tables where one is missing or off."""
-    found: list[Trigger] = []
+    installed: list[Trigger] = []
     missing: dict[str, tuple[str, ...]] = {}
     with opened_policies() as (resolved, policies):
-        for each, rule in policies.of_type(Orphans):
-            with connect(each.url(settings.environment(resolved)), "opsctl track") as connection:
-                found += triggers.triggers(connection, rule.name)
-                missing[rule.name] = record.unguarded(connection, rule) if rule.track else ()
-    if as_json:
-        print_json({"triggers": list(map(_as_json, found)), "missing": missing})
-        return
-    console.print(_table(found))
-    for name, tables in missing.items():
-        if tables:
-            console.print(f"{name}: missing or off on {', '.join(tables)}: opsctl track install {name}")
+        for database, policy in policies.of_type(Orphans):
+            with connect(database.url(settings.environment(resolved)), "opsctl track") as connection:
+                installed += triggers.triggers(connection, policy.name)
+                missing[policy.name] = record.unguarded(connection, policy) if policy.track else ()
+    sentences = [
+        f"{name}: missing or off on {', '.join(names)}: opsctl track install {name}"
+        for name, names in missing.items()
+        if names
+    ]
+    content = {"triggers": list(map(_as_json, installed)), "missing": missing}
+    answer(content, tables.triggers_table(installed), *sentences, as_json=as_json)
 
 
 @contextmanager
-def _policy(name: str) -> Iterator[tuple[Connection, Orphans]]:
+def _opened_policy(name: str) -> Iterator[tuple[Connection, Orphans]]:
     with opened_policies() as (resolved, policies):
-        rules = {rule.name: (of, rule) for of, rule in policies.of_type(Orphans)}
-        if name not in rules:
+        by_name = {policy.name: (database, policy) for database, policy in policies.of_type(Orphans)}
+        if name not in by_name:
             raise TrackRefusedError(
-                f'There is no orphans policy "{name}"; {nearest(name, list(rules))}. Nothing was changed'
+                f'There is no orphans policy "{name}"; {nearest(name, list(by_name))}. Nothing was changed'
             )
-        of, rule = rules[name]
-        url = of.url(settings.environment(resolved))
+        database, policy = by_name[name]
+        url = database.url(settings.environment(resolved))
         migrate(url)
         with connect(url, "opsctl track") as connection:
-            yield connection, rule
+            yield connection, policy
 
 
-def _show(found: list[Trigger], *, as_json: bool, done: str) -> None:
-    if as_json:
-        print_json({"triggers": list(map(_as_json, found))})
-        return
-    console.print(_table(found))
-    console.print(f"Triggers {done}: {len(found)}. The next run sweeps the whole table once.")
-
-
-def _table(found: list[Trigger]) -> Table:
-    table = Table("policy", "table", "trigger", box=None, pad_edge=False, header_style="bold")
-    for each in found:
-        table.add_row(each.policy, str(each.table), each.name)
-    return table
+def _show(installed: list[Trigger], *, as_json: bool, done: str) -> None:
+    sentence = f"Triggers {done}: {len(installed)}. The next run sweeps the whole table once."
+    content = {"triggers": list(map(_as_json, installed))}
+    answer(content, tables.triggers_table(installed), sentence, as_json=as_json)
 
 
 def _as_json(trigger: Trigger) -> dict[str, str]:

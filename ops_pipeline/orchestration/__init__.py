@@ -1,1 +1,1 @@
-"""The night as Dagster sees it: assets, checks, a job, a schedule. Nothing else imports Dagster."""
+"""The nightly run as Dagster sees it: assets, checks, a job, a schedule. Nothing else imports Dagster."""

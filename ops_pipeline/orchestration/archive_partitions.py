@@ -1,11 +1,11 @@
 """The days of an archived table as Dagster partitions: which are in the archive, and backfills over them.
 
-The nightly run needs none of this: it archives whatever is due, and then tells Dagster of each day that is
-complete. People start backfills over a range of days to archive, verify or restore it.
+The nightly run archives what has expired and reports each complete day. People start backfills over days.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
@@ -34,19 +34,19 @@ from ops_pipeline.storage import location
 # Dagster is pinned to a release, so that a beta of it changes only when we do.
 warnings.filterwarnings("ignore", "Parameter `backfill_policy`", category=BetaWarning)
 
-A_MONTH = 31
-"""How many days a run of a backfill takes; a year is a dozen runs, one after the other."""
-LAUNCHPAD = "launchpad"
-"""Who acts where nobody has said who: the open-source Dagster UI knows no users."""
+A_DAY = timedelta(days=1)
+BY_MONTH = dg.BackfillPolicy.multi_run(31)
+"""The days a run of a backfill takes; a year is a dozen runs, one after the other."""
+State = Literal["archived", "verified", "restored"]
 
 
-class Verification(dg.Config):
-    """What an operator may write in the launchpad."""
+class VerifyOptions(dg.Config):
+    """What an operator may write in the launchpad, whose open-source UI knows no users."""
 
-    by: str = Field(default=LAUNCHPAD, description="Who asks for it; the audit log keeps it.")
+    by: str = Field(default="launchpad", description="Who asks for it; the audit log keeps it.")
 
 
-class Restoration(dg.Config):
+class RestoreOptions(VerifyOptions):
     """What an operator may write in the launchpad."""
 
     into: str = Field(
@@ -54,7 +54,6 @@ class Restoration(dg.Config):
         description="Another table to restore into, made when it does not exist. Empty: the table the rows "
         "came from, where a hold keeps them from the next night.",
     )
-    by: str = Field(default=LAUNCHPAD, description="Who asks for it; the audit log keeps it.")
 
 
 def archived_by_day(database: Database) -> list[Retention]:
@@ -66,118 +65,83 @@ def archived_by_day(database: Database) -> list[Retention]:
     ]
 
 
-def key(rule: Retention, of: Literal["archived", "verified", "restored"] = "archived") -> dg.AssetKey:
+def key(policy: Retention, state: State = "archived") -> dg.AssetKey:
     """`app/archive/audit_logs_archived`; its last part is all that the graph has room for."""
-    return dg.AssetKey([rule.database, "archive", f"{plain(rule.identity.subject)}_{of}"])
+    return dg.AssetKey([policy.database, "archive", f"{plain(policy.identity.subject)}_{state}"])
 
 
-def of(database: Database) -> list[dg.AssetsDefinition]:
+def archive_assets(database: Database) -> list[dg.AssetsDefinition]:
     """For each table that is archived by day: its days in the archive, verified, and restored."""
     return [
-        asset
-        for rule in archived_by_day(database)
-        for asset in (_archived(database, rule), _verified(database, rule), _restored(database, rule))
+        asset(database, policy)
+        for policy in archived_by_day(database)
+        for asset in (_archived, _verified, _restored)
     ]
 
 
-def tell(instance: dg.DagsterInstance, connection: Connection, rule: Retention) -> int:
-    """Tells Dagster of each day that is archived whole and that it does not know of; says how many.
+def report_archived_days(instance: dg.DagsterInstance, connection: Connection, policy: Retention) -> None:
+    """Reports each archived day that Dagster does not know of, once none of its rows is left in the table.
 
-    What it is told belongs to no run, so it stays when old runs are removed. A day counts as whole when rows
-    of it are in the archive and none is left in the table.
+    A report belongs to no run, so it stays when old runs are removed.
     """
-    asset = key(rule)
-    known = set(instance.get_materialized_partitions(asset))
-    cutoff = expired.cutoff(connection, rule)
-    told = 0
-    for day, parts in _by_day(_parts(connection, rule, None, None)).items():
-        news = f"{day}" not in known and day >= _first_day(rule) and _is_over(day, cutoff)
-        if news and not _rows_left(connection, rule, day):
-            instance.report_runless_asset_event(_materialization(asset, day, parts))
-            told += 1
-    return told
+    known = set(instance.get_materialized_partitions(key(policy)))
+    for day, files in _files_by_day(connection, policy).items():
+        is_new = f"{day}" not in known and day >= _first_day(policy)
+        if is_new and not _why_not_archived(connection, policy, day):
+            instance.report_runless_asset_event(_materialization(key(policy), day, files))
 
 
-def _partitions(rule: Retention) -> dg.DailyPartitionsDefinition:
-    return dg.DailyPartitionsDefinition(
-        start_date=datetime.combine(_first_day(rule), datetime.min.time(), UTC)
-    )
-
-
-def _first_day(rule: Retention) -> date:
-    """A New Year's day at least a year before the oldest row that is kept. It moves once a year, because a
-    backfill under way does not bear that its partitions change."""
-    return date((datetime.now(UTC) - rule.keep).year - 1, 1, 1)
-
-
-def _archived(database: Database, rule: Retention) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(rule),
-        deps=[dg.AssetKey(rule.identity.path)],
-        group_name=database.name,
-        kinds={"parquet", "archive"},
-        owners=["team:operations"],
-        pool=database.name,
-        dagster_type=metadata.NOTHING,
-        partitions_def=_partitions(rule),
-        backfill_policy=dg.BackfillPolicy.multi_run(A_MONTH),
-        description=f"The days of **{rule.table}** that have left the table and are in the archive, as "
-        "Parquet that was read back before the rows went. The night fills it in by itself; a backfill does "
-        "not wait for the night. Days that the policy still keeps are refused.",
-        metadata={"runbook": dg.MetadataValue.path("docs/runbook.md#archive")},
+def _archived(database: Database, policy: Retention) -> dg.AssetsDefinition:
+    @_asset(
+        policy,
+        "archived",
+        f"The days of **{policy.table}** that have left the table and are in the archive, as Parquet that "
+        "was read back before the rows went. The night fills it in by itself; a backfill does not wait for "
+        "the night. Days that the policy still keeps are refused.",
     )
     def archive_days(
         context: dg.AssetExecutionContext, databases: MaintenanceResource
     ) -> Iterator[dg.Output[None]]:
         try:
-            result = retry.carry_out(databases, database, rule, context)
+            result = retry.carry_out(databases, database, policy, context)
         except Exception as error:
-            raise dg.Failure(f"{rule.name} failed: {error}", allow_retries=False) from error
+            raise dg.Failure(f"{policy.name} failed: {error}", allow_retries=False) from error
         refused: list[str] = []
-        with databases.connect(database, rule, f"days of {rule.table}", context.run.run_id) as connection:
-            for day in _days(context):
-                if why := _why_not_archived(connection, rule, day):
-                    refused.append(why)
+        with databases.connect(database, policy, f"days of {policy.table}", context.run.run_id) as connection:
+            for day, files in _files_by_day(connection, policy, context).items():
+                if reason := _why_not_archived(connection, policy, day):
+                    refused.append(reason)
                 else:
-                    parts = _parts(connection, rule, day, day)
-                    context.log_event(_materialization(key(rule), day, parts))
+                    context.log_event(_materialization(key(policy), day, files))
         if refused:
-            raise dg.Failure(
-                f"{result.outcome}: {result.stopped_reason}. {'; '.join(refused)}. Other days are archived",
-                allow_retries=False,
+            reason = (
+                f"{result.outcome}: {result.stopped_reason}. {'; '.join(refused)}. Other days are archived"
             )
+            raise dg.Failure(reason, allow_retries=False)
         yield metadata.not_materialized()
 
     return archive_days
 
 
-def _verified(database: Database, rule: Retention) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(rule, "verified"),
-        deps=[key(rule)],
-        group_name=database.name,
-        kinds={"parquet", "archive"},
-        owners=["team:operations"],
-        dagster_type=metadata.NOTHING,
-        partitions_def=_partitions(rule),
-        backfill_policy=dg.BackfillPolicy.multi_run(A_MONTH),
-        description=f"The archived days of **{rule.table}** whose files were read again and agree with "
+def _verified(database: Database, policy: Retention) -> dg.AssetsDefinition:
+    @_asset(
+        policy,
+        "verified",
+        f"The archived days of **{policy.table}** whose files were read again and agree with "
         "what the database recorded of them: size, SHA-256 and row count. Start it over any range of days; "
         "it only reads.",
-        metadata={"runbook": dg.MetadataValue.path("docs/runbook.md#archive")},
     )
     def verify_days(
-        context: dg.AssetExecutionContext, config: Verification, databases: MaintenanceResource
+        context: dg.AssetExecutionContext, config: VerifyOptions, databases: MaintenanceResource
     ) -> Iterator[dg.Output[None]]:
         problems: list[str] = []
-        with databases.connect(database, rule, f"verify {rule.table}", context.run.run_id) as connection:
-            archive = _archive(connection)
-            for day in _days(context):
-                parts = _parts(connection, rule, day, day)
-                found = verify_parts(connection, archive, parts, by=config.by).problems
-                problems += found if parts else [f"nothing of {day} is in the archive"]
-                if parts and not found:
-                    context.log_event(_materialization(key(rule, "verified"), day, parts))
+        with databases.connect(database, policy, f"verify {policy.table}", context.run.run_id) as connection:
+            archive = Archive(location.storage(settings.load().archive_url), connection)
+            for day, files in _files_by_day(connection, policy, context).items():
+                damages = verify_parts(connection, archive, files, by=config.by).problems
+                problems += damages if files else [f"nothing of {day} is in the archive"]
+                if files and not damages:
+                    context.log_event(_materialization(key(policy, "verified"), day, files))
         if problems:
             raise dg.Failure("; ".join(problems), allow_retries=False)
         yield metadata.not_materialized()
@@ -185,95 +149,101 @@ def _verified(database: Database, rule: Retention) -> dg.AssetsDefinition:
     return verify_days
 
 
-def _restored(database: Database, rule: Retention) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(rule, "restored"),
-        deps=[key(rule)],
-        group_name=database.name,
-        kinds={"postgres", "archive"},
-        owners=["team:operations"],
-        pool=database.name,
-        dagster_type=metadata.NOTHING,
-        partitions_def=_partitions(rule),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        description=f"The days of **{rule.table}** that were brought back from the archive, every bit "
+def _restored(database: Database, policy: Retention) -> dg.AssetsDefinition:
+    @_asset(
+        policy,
+        "restored",
+        f"The days of **{policy.table}** that were brought back from the archive, every bit "
         "as the files have it. Start it over a range of days: all of them come back, or none. A hold keeps "
         "them from the next night.",
-        metadata={"runbook": dg.MetadataValue.path("docs/runbook.md#archive")},
     )
     def restore_days(
-        context: dg.AssetExecutionContext, config: Restoration, databases: MaintenanceResource
+        context: dg.AssetExecutionContext, config: RestoreOptions, databases: MaintenanceResource
     ) -> Iterator[dg.Output[None]]:
         days = _days(context)
-        with databases.connect(database, rule, f"restore {rule.table}", context.run.run_id) as connection:
-            table = find_relation(connection, rule.table)
+        with databases.connect(database, policy, f"restore {policy.table}", context.run.run_id) as connection:
             try:
+                archive = Archive(location.storage(settings.load().archive_url), connection)
                 restored = restore(
-                    connection, _archive(connection), str(table),
+                    connection, archive, str(find_relation(connection, policy.table)),
                     first=days[0], last=days[-1], into=config.into or None, by=config.by,
                 )  # fmt: skip
             except Exception as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             context.log.info(f"{restored.rows:,} rows are in {restored.into} again")
-            for day, parts in _by_day(_parts(connection, rule, days[0], days[-1])).items():
-                context.log_event(_materialization(key(rule, "restored"), day, parts))
+            for day, files in _files_by_day(connection, policy, context).items():
+                if files:
+                    context.log_event(_materialization(key(policy, "restored"), day, files))
         yield metadata.not_materialized()
 
     return restore_days
 
 
-def _days(context: dg.AssetExecutionContext) -> list[date]:
-    return sorted(date.fromisoformat(each) for each in context.partition_keys)
-
-
-def _archive(connection: Connection) -> Archive:
-    return Archive(location.storage(settings.load().archive_url), connection)
-
-
-def _parts(connection: Connection, rule: Retention, first: date | None, last: date | None) -> list[Archived]:
-    table = find_relation(connection, rule.table)
-    found = manifest.of_days(connection, table.schema, table.name, first, last)
-    return [each for each in found if each.day is not None]
-
-
-def _by_day(parts: Sequence[Archived]) -> dict[date, list[Archived]]:
-    days: dict[date, list[Archived]] = {}
-    for each in parts:
-        if each.day is not None:
-            days.setdefault(each.day, []).append(each)
-    return days
-
-
-def _rows_left(connection: Connection, rule: Retention, day: date) -> bool:
-    start = datetime.combine(day, datetime.min.time(), UTC)
-    statement = compose.SQL(sql.get("orchestration/has_rows_between")).format(
-        table=find_relation(connection, rule.table).identifier, column=compose.Identifier(rule.column)
+def _asset(
+    policy: Retention, state: State, description: str
+) -> Callable[[Callable[..., Iterator[dg.Output[None]]]], dg.AssetsDefinition]:
+    return dg.asset(
+        key=key(policy, state),
+        deps=[dg.AssetKey(policy.identity.path) if state == "archived" else key(policy)],
+        group_name=policy.database,
+        kinds={"postgres" if state == "restored" else "parquet", "archive"},
+        owners=["team:operations"],
+        pool=None if state == "verified" else policy.database,  # to verify only reads
+        dagster_type=metadata.NOTHING,
+        partitions_def=dg.DailyPartitionsDefinition(start_date=_start(_first_day(policy))),
+        backfill_policy=dg.BackfillPolicy.single_run() if state == "restored" else BY_MONTH,
+        description=description,
+        metadata={"runbook": dg.MetadataValue.path("docs/runbook.md#archive")},
     )
-    values = {"lower": start, "upper": start + timedelta(days=1)}
-    return bool(scalar(connection, statement, values))
 
 
-def _why_not_archived(connection: Connection, rule: Retention, day: date) -> str | None:
-    if not _is_over(day, expired.cutoff(connection, rule)):
-        return f"{day} is kept until {day + timedelta(days=1) + rule.keep} and was left alone"
-    if _rows_left(connection, rule, day):
+def _days(context: dg.AssetExecutionContext) -> list[date]:
+    return sorted(map(date.fromisoformat, context.partition_keys))
+
+
+def _files_by_day(
+    connection: Connection, policy: Retention, context: dg.AssetExecutionContext | None = None
+) -> Mapping[date, Sequence[Archived]]:
+    """The archive's files of each day of that run, or without one of every day that is archived."""
+    days = _days(context) if context else []
+    files: defaultdict[date | None, list[Archived]] = defaultdict(list)
+    table = find_relation(connection, policy.table)
+    between = min(days, default=None), max(days, default=None)
+    for file in manifest.of_days(connection, table.schema, table.name, *between):
+        files[file.day].append(file)
+    return {day: files[day] for day in days or files if day is not None}
+
+
+def _why_not_archived(connection: Connection, policy: Retention, day: date) -> str | None:
+    if _start(day + A_DAY) > expired.cutoff(connection, policy):
+        return f"{day} is kept until {day + A_DAY + policy.keep} and was left alone"
+    statement = compose.SQL(sql.get("orchestration/has_rows_between")).format(
+        table=find_relation(connection, policy.table).identifier, column=compose.Identifier(policy.column)
+    )
+    if scalar(connection, statement, {"lower": _start(day), "upper": _start(day + A_DAY)}):
         return f"{day} still has rows, on hold or yet to be approved"
     return None
 
 
-def _is_over(day: date, cutoff: datetime) -> bool:
-    """Whether every moment of the day is older than the policy keeps."""
-    return datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=1) <= cutoff
+def _first_day(policy: Retention) -> date:
+    """A New Year's day at least a year before the oldest row that is kept. It moves once a year, because a
+    backfill under way does not bear that its partitions change."""
+    return date((datetime.now(UTC) - policy.keep).year - 1, 1, 1)
 
 
-def _materialization(asset: dg.AssetKey, day: date, parts: Sequence[Archived]) -> dg.AssetMaterialization:
+def _start(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+def _materialization(asset: dg.AssetKey, day: date, files: Sequence[Archived]) -> dg.AssetMaterialization:
+    rows = sum(file.rows for file in files)
     return dg.AssetMaterialization(
         asset,
         partition=f"{day}",
-        description=f"{sum(each.rows for each in parts):,} rows in {len(parts)} files",
+        description=f"{rows:,} rows in {len(files)} files",
         metadata={
-            "dagster/partition_row_count": sum(each.rows for each in parts),
-            "bytes": sum(each.bytes for each in parts),
-            "files": dg.MetadataValue.json([each.path for each in parts]),
+            "dagster/partition_row_count": rows,
+            "bytes": sum(file.bytes for file in files),
+            "files": dg.MetadataValue.json([file.path for file in files]),
         },
     )

@@ -17,59 +17,59 @@ from ops_pipeline.policies.model import Database, Policy, Schedule
 AFTER_A_KILL = dg.RetryPolicy(max_retries=1, delay=5)
 """For a step whose process was killed. What fails for a reason of its own says so and is not tried again."""
 LATE_AFTER = timedelta(hours=2)
-"""How long a night may take before what it has not done is late; the API's health check takes the same."""
+"""How long a run may take before what it has not done is late; the API's health check takes the same."""
 
 
-def key(rule: Policy) -> dg.AssetKey:
+def key(policy: Policy) -> dg.AssetKey:
     """`app/retention/sessions`, as the policy is named everywhere."""
-    return dg.AssetKey(rule.identity.path)
+    return dg.AssetKey(policy.identity.path)
 
 
-def of(database: Database) -> list[dg.AssetsDefinition]:
+def policy_assets(database: Database) -> list[dg.AssetsDefinition]:
     """The database's policies as assets. Which comes after which is in `order`."""
     return [_asset(database, policy) for policy in database.policies]
 
 
-def _asset(database: Database, rule: Policy) -> dg.AssetsDefinition:
-    kind = kind_of(rule)
-    named = kind.tables(rule)
+def _asset(database: Database, policy: Policy) -> dg.AssetsDefinition:
+    kind = kind_of(policy)
+    tables = kind.tables(policy)
 
     @dg.multi_asset(
-        name=rule.identity.op_name,
+        name=policy.identity.op_name,
         outs={
             metadata.OUTPUT: dg.AssetOut(
-                key=key(rule),
+                key=key(policy),
                 group_name=database.name,
-                kinds={"postgres", rule.kind},
+                kinds={"postgres", policy.kind},
                 owners=["team:operations"],
                 dagster_type=metadata.NOTHING,
-                description=kind.describe(rule),
-                metadata={"runbook": dg.MetadataValue.path(f"docs/runbook.md#{rule.kind}")},
+                description=kind.describe(policy),
+                metadata={"runbook": dg.MetadataValue.path(f"docs/runbook.md#{policy.kind}")},
                 freshness_policy=dg.FreshnessPolicy.time_window(fail_window=late_after(database.schedule)),
             )
         },
-        ins=_nothing_from([source_assets.key(database, table) for table in named]),
+        ins=_nothing_from([source_assets.key(database, table) for table in tables]),
         pool=database.name,
-        op_tags=order.priority(rule, database.policies),
+        op_tags=order.priority(policy, database.policies),
         retry_policy=AFTER_A_KILL,
     )
-    def carry_out(
+    def policy_asset(
         context: dg.AssetExecutionContext, databases: MaintenanceResource
     ) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
         if databases.dry_run:
-            context.log_event(_planned(databases, database, rule, context))
+            context.log_event(_dry_run(databases, database, policy, context))
             yield metadata.not_materialized()
             return
-        order.wait(context, rule, database.policies)
-        result = _result(databases, database, rule, context)
-        yield from _told(context, rule, result)
+        order.wait(context, policy, database.policies)
+        result = _carry_out(databases, database, policy, context)
+        yield from _report(context, policy, result)
         with databases.reach(database, "observe") as connection:
-            for observed in source_assets.observe(connection, database, named):
+            for observed in source_assets.observe(connection, database, tables):
                 context.log_event(observed)
-            if rule in archive_partitions.archived_by_day(database):
-                archive_partitions.tell(context.instance, connection, rule)
+            if policy in archive_partitions.archived_by_day(database):
+                archive_partitions.report_archived_days(context.instance, connection, policy)
 
-    return carry_out
+    return policy_asset
 
 
 def _nothing_from(assets: Sequence[dg.AssetKey]) -> dict[str, dg.AssetIn]:
@@ -80,58 +80,58 @@ def _nothing_from(assets: Sequence[dg.AssetKey]) -> dict[str, dg.AssetIn]:
     }
 
 
-def _result(
-    databases: MaintenanceResource, database: Database, rule: Policy, context: dg.AssetExecutionContext
+def _carry_out(
+    databases: MaintenanceResource, database: Database, policy: Policy, context: dg.AssetExecutionContext
 ) -> Result:
     try:
-        databases.approve_for(database, rule)
-        result = retry.carry_out(databases, database, rule, context)
+        databases.approve_for(database, policy)
+        result = retry.carry_out(databases, database, policy, context)
     except RefusedError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     except Exception as error:
         raise dg.Failure(
-            f"{rule.name} failed: {error}. What was committed before stays done.", allow_retries=False
+            f"{policy.name} failed: {error}. What was committed before stays done.", allow_retries=False
         ) from error
     if result.outcome == "skipped":
         raise dg.Failure(
-            f"{rule.name} was not carried out: {result.stopped_reason}. Nothing was changed. "
+            f"{policy.name} was not carried out: {result.stopped_reason}. Nothing was changed. "
             "Wait for that run to end, then run this again.",
             allow_retries=False,
         )
     return result
 
 
-def _told(
-    context: dg.AssetExecutionContext, rule: Policy, result: Result
+def _report(
+    context: dg.AssetExecutionContext, policy: Policy, result: Result
 ) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
     """A materialization of what is done; of what is not, an observation, so that the asset becomes late."""
     if result.outcome == "done":
-        yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(rule), result))
+        yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(policy), result))
         return
-    context.log.warning(f"{rule.name} {result.outcome}: {result.stopped_reason}")
-    context.log_event(dg.AssetObservation(key(rule), metadata=metadata.metadata(kind_of(rule), result)))
+    context.log.warning(f"{policy.name} {result.outcome}: {result.stopped_reason}")
+    context.log_event(dg.AssetObservation(key(policy), metadata=metadata.metadata(kind_of(policy), result)))
     yield metadata.not_materialized()
 
 
-def _planned(
-    databases: MaintenanceResource, database: Database, rule: Policy, context: dg.AssetExecutionContext
+def _dry_run(
+    databases: MaintenanceResource, database: Database, policy: Policy, context: dg.AssetExecutionContext
 ) -> dg.AssetObservation:
     try:
-        with databases.connect(database, rule, f"plan {rule.name}", context.run.run_id) as connection:
-            planned = databases.plan(connection, rule)
+        with databases.connect(database, policy, f"plan {policy.name}", context.run.run_id) as connection:
+            planned = databases.plan(connection, policy)
     except Exception as error:
-        raise dg.Failure(f"{rule.name} cannot be planned: {error}", allow_retries=False) from error
+        raise dg.Failure(f"{policy.name} cannot be planned: {error}", allow_retries=False) from error
     context.log.info(metadata.in_words(planned))
     return dg.AssetObservation(
-        key(rule), description="Dry run: nothing was removed", metadata=metadata.plan(planned)
+        key(policy), description="Dry run: nothing was removed", metadata=metadata.plan(planned)
     )
 
 
 def late_after(schedule: Schedule) -> timedelta:
-    """How old the last complete run of a policy may be: the longest time between two nights, and two hours.
+    """How old the last complete run of a policy may be: the longest time between two runs, and two hours.
 
     Seen over the coming month, so that a schedule for weekdays alone is not late every Monday.
     """
     now = datetime.now(UTC).astimezone(ZoneInfo(schedule.timezone))
-    nights = [moment.astimezone(UTC) for moment in islice(CronSim(schedule.cron, now), 32)]
-    return max(later - earlier for earlier, later in pairwise(nights)) + LATE_AFTER
+    starts = [start.astimezone(UTC) for start in islice(CronSim(schedule.cron, now), 32)]
+    return max(later - earlier for earlier, later in pairwise(starts)) + LATE_AFTER

@@ -1,5 +1,8 @@
-"""A step that is told to stop stops its archiving statement on the server."""
+"""A step stops when it is told to, with what the server does for it, and when its run has been killed."""
 
+import functools
+import multiprocessing
+import os
 import signal
 import socket
 import threading
@@ -15,8 +18,27 @@ AGAIN_SECONDS = 0.25
 """A statement may begin in the very moment the one before it is cancelled."""
 
 
+@functools.cache
+def stop_with_parent() -> None:
+    """From now on this step's process is told to stop when the process of its run has ended.
+
+    Otherwise it would work on, holding its policy's lock, while Dagster starts the run again.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="watch the run", daemon=True).start()
+
+
 @contextmanager
-def stopping_on_server(databases: MaintenanceResource, maintained: Database, rule: Policy) -> Iterator[None]:
+def stopping_on_server(
+    databases: MaintenanceResource, maintained: Database, policy: Policy
+) -> Iterator[None]:
     """While it lasts, an interrupt cancels what the policy's archiving session has the server do.
 
     psycopg sees to its own statements. The archiving session's driver waits in C, where Python's signal
@@ -26,15 +48,15 @@ def stopping_on_server(databases: MaintenanceResource, maintained: Database, rul
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    told, wakeup = socket.socketpair()
+    signalled, wakeup = socket.socketpair()
     wakeup.setblocking(False)
     ended = threading.Event()
 
     def watch() -> None:
-        while (signals := told.recv(16)) and not {signal.SIGINT, signal.SIGTERM}.intersection(signals):
+        while (signals := signalled.recv(16)) and not {signal.SIGINT, signal.SIGTERM}.intersection(signals):
             pass
         while signals and not ended.is_set():
-            _cancel(databases, maintained, rule)
+            _cancel(databases, maintained, policy)
             ended.wait(AGAIN_SECONDS)
 
     watcher = threading.Thread(target=watch, name="stop on the server", daemon=True)
@@ -47,14 +69,14 @@ def stopping_on_server(databases: MaintenanceResource, maintained: Database, rul
         ended.set()
         wakeup.close()
         watcher.join()
-        told.close()
+        signalled.close()
 
 
-def _cancel(databases: MaintenanceResource, maintained: Database, rule: Policy) -> None:
+def _cancel(databases: MaintenanceResource, maintained: Database, policy: Policy) -> None:
     try:
-        with databases.reach(maintained, f"stop {rule.name}") as connection:
+        with databases.reach(maintained, f"stop {policy.name}") as connection:
             connection.execute(
-                sql.get("orchestration/cancel_holder"), {"name": f"ops: worker of {rule.name}"}
+                sql.get("orchestration/cancel_holder"), {"name": f"ops: worker of {policy.name}"}
             )
     except DatabaseUnavailableError:
         return  # then there is nothing to cancel

@@ -11,7 +11,7 @@ from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, Policy
 
 
-def of(database: Database) -> list[dg.AssetChecksDefinition]:
+def policy_checks(database: Database) -> list[dg.AssetChecksDefinition]:
     """The checks of a database's policies, those of one policy in one step.
 
     A check that holds back the policies after it has a step of its own.
@@ -41,21 +41,21 @@ def _definition(
         op_tags=order.CHECKS_PRIORITY,
         can_subset=True,
     )
-    def ask(
+    def ask_checks(
         context: dg.AssetCheckExecutionContext, databases: MaintenanceResource
     ) -> Iterator[dg.AssetCheckResult]:
-        wanted = {selected.name for selected in context.selected_asset_check_keys}
+        chosen = {selected.name for selected in context.selected_asset_check_keys}
         failures: list[str] = []
         with databases.connect(database, policy, f"check {policy.name}", context.run.run_id) as connection:
             for check in checks:
-                if check.name in wanted:
+                if check.name in chosen:
                     result = check.ask(connection)
                     failures += [result.description] if result.fails_run else []
                     yield _as_dagster(asset, check, result)
         if failures and not databases.dry_run:
             raise dg.Failure("; ".join(failures), allow_retries=False)
 
-    return ask
+    return ask_checks
 
 
 def _as_dagster(asset: dg.AssetKey, check: Check, result: CheckResult) -> dg.AssetCheckResult:

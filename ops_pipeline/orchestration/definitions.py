@@ -17,14 +17,18 @@ from ops_pipeline.policies.model import Policies
 
 
 def build_definitions(policies: Policies) -> dg.Definitions:
-    """What Dagster is told: every policy of every database, and the night that carries them out."""
+    """Every policy of every database, and the jobs that carry them out."""
     maintained = dg.Definitions(
         assets=[
-            *(spec for database in policies.databases for spec in source_assets.of(database)),
-            *(asset for database in policies.databases for asset in assets.of(database)),
-            *(asset for database in policies.databases for asset in archive_partitions.of(database)),
+            *(spec for database in policies.databases for spec in source_assets.table_assets(database)),
+            *(asset for database in policies.databases for asset in assets.policy_assets(database)),
+            *(
+                asset
+                for database in policies.databases
+                for asset in archive_partitions.archive_assets(database)
+            ),
         ],
-        asset_checks=[check for database in policies.databases for check in checks.of(database)],
+        asset_checks=[check for database in policies.databases for check in checks.policy_checks(database)],
         resources={"databases": MaintenanceResource()},
         executor=jobs.EXECUTOR,
     )

@@ -51,8 +51,8 @@ class Failure:
     @property
     def headline(self) -> str:
         """One line."""
-        what = ", ".join(each.step for each in self.steps) or self.job
-        return f"Maintenance of {', '.join(self.databases)} failed: {what}"
+        failed_steps = ", ".join(failed.step for failed in self.steps) or self.job
+        return f"Maintenance of {', '.join(self.databases)} failed: {failed_steps}"
 
     @property
     def do(self) -> str:
@@ -60,7 +60,7 @@ class Failure:
         return DO_WAIT if self.will_retry else DO
 
     def audit_event(self) -> AuditEvent:
-        """The same run makes the same event, so that it is stored once however often it is told."""
+        """The same run makes the same event, so that it is stored once however often it is reported."""
         return AuditEvent(
             id=uuid5(NAMESPACE_URL, f"dagster-run-failure:{self.run_id}"),
             event_type=trail.EVENT_TYPE,
@@ -83,7 +83,7 @@ class Failure:
             "run_url": self.url,
             "job": self.job,
             "databases": list(self.databases),
-            "failed": [{"step": each.step, "reason": each.reason} for each in self.steps],
+            "failed": [{"step": failed.step, "reason": failed.reason} for failed in self.steps],
             "failed_at": self.failed_at.isoformat(),
             "will_retry": self.will_retry,
             "safe": SAFE,
@@ -91,7 +91,7 @@ class Failure:
         }
 
 
-def of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunRecord) -> Failure | None:
+def failure_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunRecord) -> Failure | None:
     """The failure of that run; None when it is not a run of ours."""
     configured = settings.load()
     run = record.dagster_run
@@ -102,7 +102,7 @@ def of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunRecord) -
     return Failure(
         run_id=run.run_id,
         job=run.job_name,
-        databases=tuple(each.name for each in databases),
+        databases=tuple(database.name for database in databases),
         steps=tuple(_steps(instance, run.run_id)),
         failed_at=datetime.fromtimestamp(ended, UTC),
         seconds=max(0.0, ended - (record.start_time or ended)),
@@ -114,7 +114,7 @@ def of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunRecord) -
 def _steps(instance: dg.DagsterInstance, run_id: str) -> list[FailedStep]:
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     steps: list[FailedStep] = []
-    of_the_run = ""
+    run_reason = ""
     for record in instance.get_records_for_run(run_id, of_type=kinds).records:
         event = record.event_log_entry.dagster_event
         if event is None:
@@ -122,8 +122,8 @@ def _steps(instance: dg.DagsterInstance, run_id: str) -> list[FailedStep]:
         if event.is_step_failure:
             steps.append(FailedStep(_policy(event), reason(event.step_failure_data.error)))
         else:
-            of_the_run = event.message or "the run ended without a word"
-    return steps or [FailedStep("the run", of_the_run[:LONGEST_REASON])]
+            run_reason = event.message or "the run ended without a word"
+    return steps or [FailedStep("the run", run_reason[:LONGEST_REASON])]
 
 
 def _policy(event: dg.DagsterEvent) -> str:

@@ -19,14 +19,14 @@ from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
 
 GIVE_UP_AFTER = timedelta(days=1)
 TICK_SECONDS = 30.0
-"""Dagster ends a tick after a minute. What is not told by then is told in the next one."""
+"""Dagster ends a tick after a minute. What is not reported by then is reported in the next one."""
 
 
 class Progress(msgspec.Struct):
-    """How far the telling is: all up to the event `after`, and of the next run what is done."""
+    """How far the reports are: all up to the event `after`, and of the next run those that are done."""
 
     after: int
-    noted: str = ""
+    recorded: str = ""
     posted: str = ""
 
 
@@ -34,7 +34,7 @@ def definitions(policies: Policies) -> dg.Definitions:
     """A sensor that looks every half minute for runs that have failed since.
 
     Dagster's own run status sensors pass on to the next run when they fail. This one stays at a run until
-    it is told, for a day at the most, so a receiver that is away for a while misses nothing.
+    it is reported, for a day at the most, so a receiver that is away for a while misses nothing.
     """
 
     @dg.sensor(
@@ -45,63 +45,63 @@ def definitions(policies: Policies) -> dg.Definitions:
     )
     def failed_runs(context: dg.SensorEvaluationContext, databases: MaintenanceResource) -> dg.SkipReason:
         if context.cursor is None:
-            told, summary = Progress(_newest(context.instance)), "Runs that fail from now on are told"
+            progress, summary = Progress(_newest(context.instance)), "Runs that fail from now on are told"
         else:
-            told = msgspec.json.decode(context.cursor, type=Progress)
-            summary = report(context.instance, databases, policies, told)
-        context.update_cursor(msgspec.json.encode(told).decode())
+            progress = msgspec.json.decode(context.cursor, type=Progress)
+            summary = report(context.instance, databases, policies, progress)
+        context.update_cursor(msgspec.json.encode(progress).decode())
         return dg.SkipReason(summary)
 
     return dg.Definitions(sensors=[failed_runs])
 
 
 def report(
-    instance: dg.DagsterInstance, databases: MaintenanceResource, policies: Policies, told: Progress
+    instance: dg.DagsterInstance, databases: MaintenanceResource, policies: Policies, progress: Progress
 ) -> str:
-    """Tells of the failed runs that `told` has not, notes there how far it came, and says so in words."""
+    """Reports the failed runs that `progress` has not, keeps there how far it came, and says so in words."""
     done: list[str] = []
     deadline = time.monotonic() + TICK_SECONDS
     after = dg.RunStatusChangeRecordsFilter(
-        event_type=dg.DagsterEventType.RUN_FAILURE, after_storage_id=told.after
+        event_type=dg.DagsterEventType.RUN_FAILURE, after_storage_id=progress.after
     )
     for event in instance.fetch_run_status_changes(after, limit=20, ascending=True).records:
         if time.monotonic() > deadline:
             break
         record = instance.get_run_record_by_id(event.event_log_entry.run_id)
-        failed = failure.of(instance, policies, record) if record else None
+        failed = failure.failure_of(instance, policies, record) if record else None
         if record is not None and failed is not None:
-            _note_the_dead(databases, policies, record.dagster_run)
-            problems = _tell_one(failed, told)
+            _record_interrupted(databases, policies, record.dagster_run)
+            problems = _report_one(failed, progress)
             if problems and datetime.now(UTC) - failed.failed_at < GIVE_UP_AFTER:
                 return f"{failed.run_id} will be told again: {'; '.join(problems)}"
             done.append("; ".join([failed.run_id, *problems]))
-        told.after = event.storage_id
+        progress.after = event.storage_id
     return f"Told: {', '.join(done)}" if done else "No run has failed"
 
 
-def _tell_one(failed: failure.Failure, told: Progress) -> list[str]:
-    """Does what is yet to be done of both ways of telling; says what did not work."""
+def _report_one(failed: failure.Failure, progress: Progress) -> list[str]:
+    """Records the failure and posts it, as far as that is yet to be done; says what did not work."""
     configured = settings.load()
     problems: list[str] = []
-    if told.noted != failed.run_id:
+    if progress.recorded != failed.run_id:
         try:
-            _note(failed, configured)
-            told.noted = failed.run_id
+            _record(failed, configured)
+            progress.recorded = failed.run_id
         except (DatabaseUnavailableError, psycopg.Error) as error:
             problems.append(f"the audit log does not take it ({error})")
-    if told.posted != failed.run_id and configured.webhook_url is not None and not failed.will_retry:
+    if progress.posted != failed.run_id and configured.webhook_url is not None and not failed.will_retry:
         try:
             webhook.post(configured.webhook_url, failed, configured.webhook_format)
-            told.posted = failed.run_id
+            progress.posted = failed.run_id
         except httpx.HTTPError as error:
             problems.append(f"OPS_WEBHOOK_URL does not answer ({error})")
         except webhook.RefusedError as error:
-            told.posted = failed.run_id
+            progress.posted = failed.run_id
             problems.append(str(error))
     return problems
 
 
-def _note(failed: failure.Failure, configured: settings.Settings) -> None:
+def _record(failed: failure.Failure, configured: settings.Settings) -> None:
     with (
         embedded.resolved(configured) as resolved,
         connect(str(resolved.database_url), "ops alerts") as connection,
@@ -109,13 +109,13 @@ def _note(failed: failure.Failure, configured: settings.Settings) -> None:
         AuditStore(connection).log(failed.audit_event())
 
 
-def _note_the_dead(databases: MaintenanceResource, policies: Policies, run: dg.DagsterRun) -> None:
-    for each in run_ownership.databases_of(policies, run):
+def _record_interrupted(databases: MaintenanceResource, policies: Policies, run: dg.DagsterRun) -> None:
+    for database in run_ownership.databases_of(policies, run):
         try:
-            with databases.reach(each, "alerts") as connection:
+            with databases.reach(database, "alerts") as connection:
                 reap.interrupt_dead(connection)
         except DatabaseUnavailableError:
-            continue  # which may be why the run failed; the policy's next run notes it
+            continue  # which may be why the run failed; the policy's next run records it
 
 
 def _newest(instance: dg.DagsterInstance) -> int:

@@ -1,4 +1,4 @@
-"""Dagster's own house: its home folder, its configuration and its database."""
+"""What Dagster itself needs: its home folder, its configuration and its database."""
 
 import os
 import shutil

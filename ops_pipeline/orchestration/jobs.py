@@ -20,16 +20,16 @@ EXECUTOR = dg.multiprocess_executor.configured(
 
 def definitions(policies: Policies) -> dg.Definitions:
     """A job and a schedule for each database; schedules are on from the start so that nobody forgets them."""
-    nights = [_night(database) for database in policies.databases]
+    nightly = [_nightly(database) for database in policies.databases]
     if len(policies.databases) > 1:
-        nights.append(_every_database(policies))
-    return dg.Definitions.merge(*nights)
+        nightly.append(_every_database(policies))
+    return dg.Definitions.merge(*nightly)
 
 
-def _night(database: Database) -> dg.Definitions:
+def _nightly(database: Database) -> dg.Definitions:
     job = dg.define_asset_job(
         job_of(database),
-        selection=_of_a_night(database) | dg.AssetSelection.assets(run_history.KEY),
+        selection=_policies_of(database) | dg.AssetSelection.assets(run_history.KEY),
         description=f"A night of {database.name}: retention, then orphans, then VACUUM; and whether "
         "anything is left.",
         executor_def=EXECUTOR,
@@ -45,15 +45,15 @@ def _night(database: Database) -> dg.Definitions:
     return dg.Definitions(jobs=[job], schedules=[schedule])
 
 
-def _of_a_night(database: Database) -> dg.AssetSelection:
-    """The policies, not the days of their archives: those are for people, and told by the policies."""
-    return dg.AssetSelection.assets(*(rule.identity.path for rule in database.policies))
+def _policies_of(database: Database) -> dg.AssetSelection:
+    """The policies, not the days of their archives: those are for people, and reported by the policies."""
+    return dg.AssetSelection.assets(*(policy.identity.path for policy in database.policies))
 
 
 def _every_database(policies: Policies) -> dg.Definitions:
     job = dg.define_asset_job(
         EVERY_DATABASE,
-        selection=functools.reduce(operator.or_, map(_of_a_night, policies.databases))
+        selection=functools.reduce(operator.or_, map(_policies_of, policies.databases))
         | dg.AssetSelection.assets(run_history.KEY),
         description="The night of every database in one run, by hand. One that fails keeps none of the rest.",
         executor_def=EXECUTOR,

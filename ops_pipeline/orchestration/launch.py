@@ -13,7 +13,7 @@ from ops_pipeline.orchestration.definitions import build_definitions
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class EndedRun:
     """A Dagster run that has ended, and what its failed steps said."""
 
     id: str
@@ -31,7 +31,7 @@ def nightly_job() -> dg.JobDefinition:
     return build_definitions(policies).resolve_job_def(run_ownership.job_of_all(policies))
 
 
-def run_night(resolved: settings.Settings) -> Run:
+def run_nightly_job(resolved: settings.Settings) -> EndedRun:
     """Carries every policy out as one Dagster run and returns when it has ended.
 
     The run is in Dagster's history like a scheduled one. `resolved` comes from `embedded.resolved`.
@@ -50,4 +50,4 @@ def run_night(resolved: settings.Settings) -> Run:
             f"{event.step_key}: {failure.reason(event.step_failure_data.error)}"
             for event in result.get_step_failure_events()
         )
-        return Run(result.run_id, run.status.value if run else "unknown", failures)
+        return EndedRun(result.run_id, run.status.value if run else "unknown", failures)

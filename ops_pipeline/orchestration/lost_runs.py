@@ -51,15 +51,15 @@ def end_if_lost(
     if not concerned or datetime.now(UTC) - last_word < SILENT_FOR:
         return False
     interrupted: list[str] = []
-    for each in concerned:
+    for database in concerned:
         try:
-            with databases.reach(each, "lost runs") as connection:
+            with databases.reach(database, "lost runs") as connection:
                 if lock_is_held(connection, run_lock(run.run_id)):
                     return False
                 interrupted += reap.interrupt_dead(connection)
         except DatabaseUnavailableError:
             return False
-    where = ", ".join(each.name for each in concerned)
+    where = ", ".join(database.name for database in concerned)
     instance.report_run_failed(
         run,
         f"Nobody carries this run on: no session holds its lock in {where}, and its last word was at "
@@ -71,5 +71,4 @@ def end_if_lost(
 
 def _last_word(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime:
     newest = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
-    moment = newest[0].timestamp if newest else 0.0
-    return datetime.fromtimestamp(moment, UTC)
+    return datetime.fromtimestamp(newest[0].timestamp if newest else 0.0, UTC)

@@ -1,9 +1,11 @@
 """What the UI shows of a policy, of its plan, and of what it did."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 import dagster as dg
+from dagster._core.definitions.metadata import normalize_metadata_value
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from ops_pipeline.maintenance.kind import Kind
@@ -22,37 +24,74 @@ OUTPUT = "result"
 
 
 def metadata(kind: Kind[Any], result: Result) -> Metadata:
-    """What a run did. Numbers are plotted by the UI over the nights."""
-    shown: dict[str, dg.MetadataValue] = {
-        "rows_removed": dg.MetadataValue.int(result.removed),
-        "rows_examined": dg.MetadataValue.int(result.examined),
-        "seconds": dg.MetadataValue.float(round(result.seconds, 3)),
-        "dead_tuples_before": dg.MetadataValue.int(result.dead_tuples_before),
-        "dead_tuples_after": dg.MetadataValue.int(result.dead_tuples_after),
-        "stopped_reason": dg.MetadataValue.text(result.stopped_reason),
-        "outcome": dg.MetadataValue.text(result.outcome),
-        "seconds_paused": dg.MetadataValue.float(round(result.pausing, 3)),
-        "wal_bytes": dg.MetadataValue.int(result.wal_bytes),
-    }
-    if result.left is not None:
-        shown["rows_left"] = dg.MetadataValue.int(result.left)
-    if result.archived:
-        shown["rows_archived"] = dg.MetadataValue.int(result.archived)
-        shown["archive_bytes"] = dg.MetadataValue.int(result.bytes)
-    if result.oldest is not None:
-        shown["oldest_row_left"] = dg.MetadataValue.timestamp(result.oldest)
-    if result.method:
-        shown["method"] = dg.MetadataValue.text(result.method)
-    if "plan" in result.details:
-        shown["approve"] = dg.MetadataValue.text(str(result.details["plan"]))
-    return {**shown, **_tables(kind, result)}
-
-
-def _tables(kind: Kind[Any], result: Result) -> Metadata:
+    """What a run did. Numbers are plotted by the UI over the runs."""
     return {
-        title: dg.MetadataValue.table([dg.TableRecord(_in_cells(row)) for row in result.details[key]])
-        for title, key in kind.detail_tables.items()
-        if result.details.get(key)
+        **_shown(
+            rows_removed=result.removed,
+            rows_examined=result.examined,
+            seconds=round(result.seconds, 3),
+            dead_tuples_before=result.dead_tuples_before,
+            dead_tuples_after=result.dead_tuples_after,
+            stopped_reason=result.stopped_reason,
+            outcome=result.outcome,
+            seconds_paused=round(result.pausing, 3),
+            wal_bytes=result.wal_bytes,
+            rows_left=result.left,
+            rows_archived=result.archived or None,
+            archive_bytes=result.bytes if result.archived else None,
+            oldest_row_left=result.oldest,
+            method=result.method or None,
+            approve=str(result.details["plan"]) if "plan" in result.details else None,
+        ),
+        **_tables({title: result.details.get(key) for title, key in kind.detail_tables.items()}),
+    }
+
+
+def plan(planned: Plan | Unplanned) -> Metadata:
+    """What a run would do."""
+    if isinstance(planned, Unplanned):
+        return _shown(problem=planned.problem)
+    return {
+        **_shown(method=planned.method.name, dead_tuples=planned.dead_tuples),
+        **(_rows(planned.rows) if planned.rows else {}),
+        **_tables(planned.tables()),
+        **_shown(
+            advice="\n".join(planned.advice) or None,
+            refused="; ".join(planned.refusals) or None,
+            needs_approval="; ".join(planned.needs_approval) or None,
+        ),
+    }
+
+
+def _rows(rows: RowCount) -> Metadata:
+    return _shown(
+        rows_eligible=rows.eligible,
+        rows_total=rows.total,
+        fraction=round(rows.fraction, 6),
+        rows_on_hold=rows.held,
+        counted=rows.exact,
+        oldest_eligible=rows.oldest,
+        newest_eligible=rows.newest,
+    )
+
+
+def _shown(**values: bool | float | str | datetime | None) -> Metadata:
+    """The values as Dagster wants them, without those that are None."""
+    return {
+        name: dg.MetadataValue.timestamp(value)
+        if isinstance(value, datetime)
+        else normalize_metadata_value(value)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _tables(tables: Mapping[str, Sequence[Mapping[str, object]] | None]) -> Metadata:
+    """The tables by their titles, without those that are empty."""
+    return {
+        title: dg.MetadataValue.table([dg.TableRecord(_in_cells(row)) for row in rows])
+        for title, rows in tables.items()
+        if rows
     }
 
 
@@ -60,43 +99,6 @@ def _in_cells(row: Mapping[str, object]) -> dict[str, str | int | float | bool]:
     return {
         name: "" if value is None else cast("str | int | float | bool", value) for name, value in row.items()
     }
-
-
-def plan(planned: Plan | Unplanned) -> Metadata:
-    """What a run would do."""
-    if isinstance(planned, Unplanned):
-        return {"problem": dg.MetadataValue.text(planned.problem)}
-    shown: dict[str, dg.MetadataValue] = {
-        "method": dg.MetadataValue.text(planned.method.name),
-        "dead_tuples": dg.MetadataValue.int(planned.dead_tuples),
-    }
-    if planned.rows is not None:
-        shown |= _rows(planned.rows)
-    for title, rows in planned.tables().items():
-        if rows:
-            shown[title] = dg.MetadataValue.table([dg.TableRecord(_in_cells(row)) for row in rows])
-    if planned.advice:
-        shown["advice"] = dg.MetadataValue.text("\n".join(planned.advice))
-    if planned.refusals:
-        shown["refused"] = dg.MetadataValue.text("; ".join(planned.refusals))
-    if planned.needs_approval:
-        shown["needs_approval"] = dg.MetadataValue.text("; ".join(planned.needs_approval))
-    return shown
-
-
-def _rows(rows: RowCount) -> Metadata:
-    shown: dict[str, dg.MetadataValue] = {
-        "rows_eligible": dg.MetadataValue.int(rows.eligible),
-        "rows_total": dg.MetadataValue.int(rows.total),
-        "fraction": dg.MetadataValue.float(round(rows.fraction, 6)),
-        "rows_on_hold": dg.MetadataValue.int(rows.held),
-        "counted": dg.MetadataValue.bool(rows.exact),
-    }
-    if rows.oldest is not None:
-        shown["oldest_eligible"] = dg.MetadataValue.timestamp(rows.oldest)
-    if rows.newest is not None:
-        shown["newest_eligible"] = dg.MetadataValue.timestamp(rows.newest)
-    return shown
 
 
 def in_words(planned: Plan | Unplanned) -> str:

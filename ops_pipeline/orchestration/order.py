@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from ops_pipeline.maintenance.kinds import kind_of
-from ops_pipeline.orchestration import orphaned
+from ops_pipeline.orchestration import cancellation
 from ops_pipeline.policies.model import Policy
 
 LOOK_EVERY_SECONDS = 0.5
@@ -51,7 +51,7 @@ def wait(context: dg.AssetExecutionContext, policy: Policy, policies: Sequence[P
 
     Raises dg.Failure when the archive check of one of them has failed.
     """
-    orphaned.stop_with_parent()
+    cancellation.stop_with_parent()
     chosen = _steps_of_run(context)
     earlier = before(policy, policies)
     _until_ended(context, chosen & set(map(step, earlier)))
@@ -67,7 +67,7 @@ def wait(context: dg.AssetExecutionContext, policy: Policy, policies: Sequence[P
     _until_ended(context, chosen & checks.keys())
     failed = checks.keys() & _ended(context, {dg.DagsterEventType.STEP_FAILURE})
     if failed:
-        names = ", ".join(sorted(checks[each] for each in failed))
+        names = ", ".join(sorted(checks[name] for name in failed))
         raise dg.Failure(
             f"{policy.name} waits: the check {names} failed. Nothing was changed; until "
             "VACUUM has run, what was archived last can still be read from the table's pages. Put the files "

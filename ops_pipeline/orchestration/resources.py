@@ -54,7 +54,7 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
         (planned,) = kinds.plan(connection, [policy], archive_url=settings.load().archive_url)
         return planned
 
-    def approve_for(self, maintained: Database, rule: Policy) -> None:
+    def approve_for(self, maintained: Database, policy: Policy) -> None:
         """Approves the plans of that policy that the run was given. Plans of other policies are left alone.
 
         Raises ApprovalRefusedError, also when nobody says who approves; then nothing has been removed.
@@ -66,7 +66,7 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
                 "approved_by is missing: write your name beside approve; the audit log keeps it"
             )
         with self.reach(maintained, "approve") as connection:
-            waiting = {each.id for each in approvals.waiting(connection) if each.policy == rule.name}
+            waiting = {plan.id for plan in approvals.waiting(connection) if plan.policy == policy.name}
             for plan_id in waiting.intersection(self.approve):
                 approvals.approve(connection, plan_id, self.approved_by)
 

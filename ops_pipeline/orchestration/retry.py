@@ -6,7 +6,7 @@ from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.result import Result
-from ops_pipeline.orchestration import cancellation, orphaned
+from ops_pipeline.orchestration import cancellation
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres.connection import connection_was_lost
@@ -27,7 +27,7 @@ class _StillHeldError(Exception):
 
 
 def carry_out(
-    databases: MaintenanceResource, maintained: Database, rule: Policy, context: dg.AssetExecutionContext
+    databases: MaintenanceResource, maintained: Database, policy: Policy, context: dg.AssetExecutionContext
 ) -> Result:
     """Performs the policy. When the connection is lost, connects again with growing pauses and goes on.
 
@@ -35,7 +35,7 @@ def carry_out(
     """
     reached, tries = False, 0
     again = context.retry_number > 0 or context.run.parent_run_id is not None
-    orphaned.stop_with_parent()
+    cancellation.stop_with_parent()
 
     def passes_by_itself(error: Exception) -> bool:
         if not reached and tries >= TRIES_TO_REACH:
@@ -57,12 +57,12 @@ def carry_out(
                     f"stays done; trying again, and going on from there (try {tries} of {TRIES})."
                 )
             with (
-                databases.connect(maintained, rule, rule.name, context.run.run_id) as connection,
-                cancellation.stopping_on_server(databases, maintained, rule),
+                databases.connect(maintained, policy, policy.name, context.run.run_id) as connection,
+                cancellation.stopping_on_server(databases, maintained, policy),
             ):
                 reached = True
                 result = kinds.carry_out(
-                    connection, rule, dagster_run_id=context.run.run_id, report=context.log.info
+                    connection, policy, dagster_run_id=context.run.run_id, report=context.log.info
                 )
             if result.outcome == "skipped" and (again or tries > 1):
                 raise _StillHeldError(result.stopped_reason)

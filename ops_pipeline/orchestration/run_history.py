@@ -1,4 +1,4 @@
-"""Dagster's own house: its runs and events are kept for a time, and `ops.maintenance_runs` outlives them."""
+"""Dagster's run history is kept for a time; what policies did, in `ops.maintenance_runs`, outlives it."""
 
 import time
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from ops_pipeline import settings
 from ops_pipeline.orchestration import run_ownership
 from ops_pipeline.policies.model import Policies
 
-KEY = dg.AssetKey(["dagster", "house"])
+KEY = dg.AssetKey(["dagster", "run_history_cleanup"])
 PAGE = 200
 LONGEST_SECONDS = 900.0
-"""A first night with years behind it goes on the next night."""
+"""A first run with years behind it goes on in the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def definitions(policies: Policies) -> dg.Definitions:
         description="Removes old runs and their events from **Dagster's own database**, which would grow for "
         "ever. What each policy did stays in `ops.maintenance_runs`.",
     )
-    def house(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def run_history_cleanup(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         configured = settings.load()
         keep = Keep(_days(configured.dagster_keep_runs_days), _days(configured.dagster_keep_other_runs_days))
         pruned = prune(context.instance, policies, keep, report=context.log)
@@ -57,7 +57,7 @@ def definitions(policies: Policies) -> dg.Definitions:
             }
         )
 
-    return dg.Definitions(assets=[house])
+    return dg.Definitions(assets=[run_history_cleanup])
 
 
 def prune(
@@ -72,7 +72,7 @@ def prune(
     now = now or datetime.now(UTC)
     deadline = time.monotonic() + LONGEST_SECONDS
     removed = {True: 0, False: 0}
-    # Listed whole before the first goes: a page is found by the run that ended the one before.
+    # Listed whole before the first is deleted: a page is found by the run that ended the one before.
     for run, is_ours in list(_due(instance, policies, keep, now)):
         if time.monotonic() > deadline:
             report.warning("More old runs than fit into a quarter of an hour; the next night goes on.")
@@ -86,7 +86,7 @@ def prune(
 def _due(
     instance: dg.DagsterInstance, policies: Policies, keep: Keep, now: datetime
 ) -> Iterator[tuple[str, bool]]:
-    shortest = min((each for each in (keep.ours, keep.others) if each is not None), default=None)
+    shortest = min((age for age in (keep.ours, keep.others) if age is not None), default=None)
     if shortest is None:
         return
     old = dg.RunsFilter(statuses=run_ownership.ENDED, created_before=now - shortest)

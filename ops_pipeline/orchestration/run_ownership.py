@@ -30,4 +30,8 @@ def databases_of(policies: Policies, run: dg.DagsterRun) -> list[Database]:
         return list(policies.databases)
     selected = {key.path[0] for key in run.asset_selection or ()}
     selected |= {check.asset_key.path[0] for check in run.asset_check_selection or ()}
-    return [each for each in policies.databases if run.job_name == job_of(each) or each.name in selected]
+    return [
+        database
+        for database in policies.databases
+        if run.job_name == job_of(database) or database.name in selected
+    ]

@@ -1,4 +1,4 @@
-"""The application's tables as Dagster sees them: where a night begins, with their rows and sizes."""
+"""The application's tables as Dagster sees them: where a run begins, with their rows and sizes."""
 
 from collections.abc import Iterable, Iterator
 
@@ -17,9 +17,9 @@ def key(database: Database, table: TableName) -> dg.AssetKey:
     return dg.AssetKey([database.name, "tables", asset_key_part(str(table))])
 
 
-def of(database: Database) -> list[dg.AssetSpec]:
+def table_assets(database: Database) -> list[dg.AssetSpec]:
     """A source node for every table that a policy of the database names."""
-    named = sorted({table for rule in database.policies for table in kind_of(rule).tables(rule)})
+    tables = sorted({table for policy in database.policies for table in kind_of(policy).tables(policy)})
     return [
         dg.AssetSpec(
             key(database, table),
@@ -30,7 +30,7 @@ def of(database: Database) -> list[dg.AssetSpec]:
             "the policies that name it are done.",
             metadata={"dagster/table_name": f"{database.name}.{table}"},
         )
-        for table in named
+        for table in tables
     ]
 
 

@@ -50,7 +50,7 @@ def format_of(url: str) -> Format:
 
 def slack(failure: Failure) -> Mapping[str, Any]:
     """An incoming webhook's message (Slack's Block Kit); `text` is what a notification shows."""
-    failed = "\n".join(f"• *{_plain(each.step)}*: {_plain(each.reason)}" for each in failure.steps)
+    failed = "\n".join(f"• *{_plain(step.step)}*: {_plain(step.reason)}" for step in failure.steps)
     sections = [
         f"*{_plain(failure.headline)}*\n{failed}",
         f"*What is safe*\n{_plain(SAFE)}",

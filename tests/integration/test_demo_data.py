@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline.cli.up import demo
+from ops_pipeline.cli.up import sample_application
 from ops_pipeline.partitions.partition import existing
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection, connect, row, scalar
@@ -29,8 +29,8 @@ def kill(message: str) -> None:
         raise KeyboardInterrupt
 
 
-def fill(url: str, *, seed: int = 1, as_of: datetime = AS_OF) -> demo.Filled:
-    return demo.fill(url, seed=seed, scale=SCALE, as_of=as_of, report=unwatched)
+def fill(url: str, *, seed: int = 1, as_of: datetime = AS_OF) -> sample_application.Filled:
+    return sample_application.fill(url, seed=seed, scale=SCALE, as_of=as_of, report=unwatched)
 
 
 def content(url: str) -> dict[str, str]:
@@ -67,7 +67,7 @@ def test_rows_are_the_same_in_pieces_of_any_size(
 ) -> None:
     whole, pieces = new_database(), new_database()
     fill(whole)
-    monkeypatch.setattr(demo, "ROWS_A_STATEMENT", 777)
+    monkeypatch.setattr(sample_application, "ROWS_A_STATEMENT", 777)
     fill(pieces)
 
     assert content(whole) == content(pieces)
@@ -103,7 +103,7 @@ def test_memories_are_attached_orphaned_and_free(filled: Connection) -> None:
 def test_some_rows_are_written_after_newer_ones(new_database: Callable[[], str]) -> None:
     url = new_database()
     with pytest.raises(KeyboardInterrupt):
-        demo.fill(url, scale=SCALE, as_of=AS_OF, report=kill)
+        sample_application.fill(url, scale=SCALE, as_of=AS_OF, report=kill)
     add_place = "ALTER TABLE {} ADD COLUMN place bigserial"
     behind = "SELECT max(created_at) OVER (ORDER BY place) - created_at AS behind FROM {}"
     with connect(url, "test") as session:
@@ -174,7 +174,7 @@ def test_no_day_has_a_row_around_the_hour_of_maintenance(filled: Connection, tab
 def test_without_a_time_the_present_is_meant(new_database: Callable[[], str]) -> None:
     url = new_database()
     before = datetime.now(UTC)
-    demo.fill(url, scale=SCALE, report=unwatched)
+    sample_application.fill(url, scale=SCALE, report=unwatched)
 
     with connect(url, "test") as session:
         newest = scalar(session, "SELECT max(created_at) FROM sessions")
@@ -193,7 +193,7 @@ def test_a_second_fill_changes_nothing_and_says_so(new_database: Callable[[], st
     before = content(url)
     messages: list[str] = []
 
-    again = demo.fill(url, seed=9, scale=0.5, report=messages.append)
+    again = sample_application.fill(url, seed=9, scale=0.5, report=messages.append)
 
     assert created.created
     assert not again.created
@@ -205,7 +205,7 @@ def test_a_second_fill_changes_nothing_and_says_so(new_database: Callable[[], st
 def test_a_killed_fill_is_started_over(new_database: Callable[[], str]) -> None:
     killed, undisturbed = new_database(), new_database()
     with pytest.raises(KeyboardInterrupt):
-        demo.fill(killed, scale=SCALE, as_of=AS_OF, report=kill)
+        sample_application.fill(killed, scale=SCALE, as_of=AS_OF, report=kill)
     assert set(content(killed).values()) == {"nothing"}
 
     assert fill(killed).created
@@ -221,7 +221,7 @@ def test_somebody_elses_table_is_refused_and_untouched(new_database: Callable[[]
         session.execute(compose.SQL("CREATE TABLE {} (precious text)").format(name))
         session.execute(compose.SQL("INSERT INTO {} VALUES ('ours')").format(name))
 
-        with pytest.raises(demo.DemoRefusedError, match=rf"{table}.*empty database"):
+        with pytest.raises(sample_application.DemoRefusedError, match=rf"{table}.*empty database"):
             fill(url)
 
         tables = session.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
@@ -231,7 +231,7 @@ def test_somebody_elses_table_is_refused_and_untouched(new_database: Callable[[]
 
 def test_a_wrong_size_or_time_is_named(new_database: Callable[[], str]) -> None:
     with pytest.raises(ValueError, match=r"scale: 0 .*positive"):
-        demo.fill(new_database(), scale=0, report=unwatched)
+        sample_application.fill(new_database(), scale=0, report=unwatched)
     with pytest.raises(ValueError, match=r"as_of: .*time zone"):
         fill(new_database(), as_of=AS_OF.replace(tzinfo=None))
 

@@ -6,7 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from ops_pipeline.cli import tables
+from ops_pipeline.cli import run
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.postgres.connection import Connection
@@ -29,7 +29,7 @@ def test_a_run_shows_its_share_its_rate_and_the_time_left(
         return None
 
     console = Console(file=screen, force_terminal=True, width=160, color_system=None)
-    with tables.watching(console, [url]):
+    with run.watching(console, [url]):
         result = carry_out(application, retention, stop=stop)
 
     assert result.outcome == "done"
@@ -40,8 +40,8 @@ def test_a_run_shows_its_share_its_rate_and_the_time_left(
 def test_what_goes_into_a_pipe_has_no_bar(url: str) -> None:
     screen = StringIO()
 
-    with tables.watching(Console(file=screen), [url]):
-        time.sleep(2 * tables.REFRESH_SECONDS)
+    with run.watching(Console(file=screen), [url]):
+        time.sleep(2 / run.REFRESHES_A_SECOND)
 
     assert screen.getvalue() == ""
 

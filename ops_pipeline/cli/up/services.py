@@ -26,7 +26,7 @@ class Service:
     command: list[str]
 
 
-def of(settings: Settings) -> list[Service]:
+def services_of(settings: Settings) -> list[Service]:
     """What `opsctl up` keeps running besides the database."""
     dagster = [
         str(PROGRAMS / "dagster"), "dev", "--workspace", "workspace.yaml",
@@ -48,18 +48,18 @@ def run(
     Each gets SIGTERM then and `stop_within` seconds, and what is left of it after that SIGKILL. What
     they print goes to `log_folder`.
     """
-    told_to_stop = threading.Event()
+    stopped = threading.Event()
 
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        told_to_stop.set()
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopped.set()
 
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     log_folder.mkdir(parents=True, exist_ok=True)
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for service in services:
             running[service.name] = _start(service, environment, log_folder)
-        while not told_to_stop.wait(0.2):
+        while not stopped.wait(0.2):
             for name, process in running.items():
                 if process.poll() is not None:
                     report(f"{name} has ended with {process.returncode}; see {log_folder / name}.log")
@@ -67,8 +67,8 @@ def run(
         return True
     finally:
         _stop(running, stop_within)
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _start(service: Service, environment: Mapping[str, str], log_folder: Path) -> subprocess.Popen[bytes]:

@@ -46,7 +46,7 @@ def opsctl(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     monkeypatch.setenv("OPS_ARCHIVE_URL", str(folder))
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["opsctl", "archive", *arguments])
@@ -56,18 +56,18 @@ def opsctl(
         return int(ended.value.code or 0), out, err
 
     yield run
-    for each, handler in handlers.items():
-        signal.signal(each, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def test_from_the_list_to_the_rows(opsctl: Opsctl, events: Connection, folder: Path) -> None:
     _, out, _ = opsctl("list", "--json")
     listed = json.loads(out)["archives"]
-    assert [(each["table"], each["day"], each["rows"], each["state"]) for each in listed[:2]] == [
+    assert [(file["table"], file["day"], file["rows"], file["state"]) for file in listed[:2]] == [
         ("events", "2026-03-01", 240, "stored"),
         ("events", "2026-03-02", 240, "stored"),
     ]
-    assert all((folder / each["path"]).stat().st_size == each["bytes"] for each in listed)
+    assert all((folder / file["path"]).stat().st_size == file["bytes"] for file in listed)
 
     code, out, _ = opsctl("verify", "--json")
     assert (code, json.loads(out)["problems"]) == (0, [])

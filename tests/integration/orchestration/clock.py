@@ -19,4 +19,4 @@ def shift(how_far: timedelta) -> None:
     """From now on a run of this process takes the time to be so much later."""
     global by  # noqa: PLW0603 - there is one clock
     by = how_far
-    run.datetime = Moved  # type: ignore[attr-defined]
+    run.datetime = Moved  # type: ignore[attr-defined]  # a name that the module imports, not one it offers

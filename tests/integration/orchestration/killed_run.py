@@ -18,8 +18,8 @@ def die(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-Archive.publish = die  # type: ignore[method-assign, assignment]
+Archive.publish = die  # type: ignore[method-assign, assignment]  # it never returns
 clock.shift(timedelta(seconds=float(sys.argv[2])))
-rule = kinds.load(Path(sys.argv[1])).databases[0].policies[0]
-with connect(os.environ["OPS_DATABASE_URL"], "killed night") as connection:
-    carry_out(connection, rule)
+policy = kinds.load(Path(sys.argv[1])).databases[0].policies[0]
+with connect(os.environ["OPS_DATABASE_URL"], "killed run") as connection:
+    carry_out(connection, policy)

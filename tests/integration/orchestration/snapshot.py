@@ -38,21 +38,21 @@ def describe(definitions: dg.Definitions) -> dict[str, Any]:
             if not job.name.startswith("__")
         },
         "schedules": {
-            each.name: {
-                "cron": each.cron_schedule,
-                "timezone": each.execution_timezone,
-                "job": each.job_name,
-                "on from the start": each.default_status is dg.DefaultScheduleStatus.RUNNING,
+            schedule.name: {
+                "cron": schedule.cron_schedule,
+                "timezone": schedule.execution_timezone,
+                "job": schedule.job_name,
+                "on from the start": schedule.default_status is dg.DefaultScheduleStatus.RUNNING,
             }
-            for each in repository.schedule_defs
+            for schedule in repository.schedule_defs
         },
         "sensors": {
-            each.name: {
-                "every seconds": each.minimum_interval_seconds,
-                "on from the start": each.default_status is dg.DefaultSensorStatus.RUNNING,
-                "description": each.description,
+            sensor.name: {
+                "every seconds": sensor.minimum_interval_seconds,
+                "on from the start": sensor.default_status is dg.DefaultSensorStatus.RUNNING,
+                "description": sensor.description,
             }
-            for each in repository.sensor_defs
+            for sensor in repository.sensor_defs
         },
     }
 

@@ -32,7 +32,7 @@ Run = Callable[..., dg.ExecuteInProcessResult]
 
 @pytest.fixture
 def events(connection: Connection, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connection:
-    """Twenty events on each of the last 16 days; those of five whole days have expired."""
+    """Twenty events on check of the last 16 days; those of five whole days have expired."""
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
     fill_events(connection, days=16)
@@ -40,21 +40,21 @@ def events(connection: Connection, url: str, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def rule(tmp_path: Path) -> Retention:
+def policy(tmp_path: Path) -> Retention:
     file = tmp_path / "policies.yaml"
     file.write_text(POLICIES)
-    (found, _) = kinds.load(file).databases[0].policies
-    assert isinstance(found, Retention)
-    return found
+    (retention, _) = kinds.load(file).databases[0].policies
+    assert isinstance(retention, Retention)
+    return retention
 
 
 @pytest.fixture
-def definitions(rule: Retention) -> dg.Definitions:
-    return build_definitions(kinds.load(rule.place.source.path))
+def definitions(policy: Retention) -> dg.Definitions:
+    return build_definitions(kinds.load(policy.place.source.path))
 
 
 @pytest.fixture
-def night(definitions: dg.Definitions, instance: dg.DagsterInstance) -> Run:
+def nightly_run(definitions: dg.Definitions, instance: dg.DagsterInstance) -> Run:
     def run(**how: Any) -> dg.ExecuteInProcessResult:
         return definitions.resolve_job_def("nightly_app").execute_in_process(instance=instance, **how)
 
@@ -84,57 +84,57 @@ def _days(instance: dg.DagsterInstance, asset: dg.AssetKey) -> set[str]:
 
 
 def test_the_night_tells_of_each_day_it_has_archived(
-    night: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    nightly_run: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
-    result = night()
+    result = nightly_run()
 
     assert result.success
-    assert _days(instance, key(rule)) == {f"{day}" for day in EXPIRED}
+    assert _days(instance, key(policy)) == {f"{day}" for day in EXPIRED}
     assert scalar(events, "SELECT count(*) FROM events WHERE at < current_date - 10") == 0
-    checks = {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+    checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert checks["archive_verified"]
     assert checks["partitions_premade"]
     assert checks["no_detach_pending"]
 
 
 def test_the_grid_outlives_the_runs_that_filled_it(
-    night: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    nightly_run: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
-    instance.delete_run(night().run_id)
+    instance.delete_run(nightly_run().run_id)
 
-    assert _days(instance, key(rule)) == {f"{day}" for day in EXPIRED}
+    assert _days(instance, key(policy)) == {f"{day}" for day in EXPIRED}
 
 
 def test_a_range_of_days_is_archived_without_waiting_for_the_night(
-    range_of_days: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    range_of_days: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
-    assert range_of_days(key(rule), EXPIRED[0], EXPIRED[-1]).success
+    assert range_of_days(key(policy), EXPIRED[0], EXPIRED[-1]).success
 
-    assert _days(instance, key(rule)) == {f"{day}" for day in EXPIRED}
+    assert _days(instance, key(policy)) == {f"{day}" for day in EXPIRED}
 
 
 def test_a_day_that_is_kept_is_refused_and_left_alone(
-    range_of_days: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    range_of_days: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
-    result = range_of_days(key(rule), EXPIRED[-1], KEPT)
+    result = range_of_days(key(policy), EXPIRED[-1], KEPT)
 
     assert not result.success
     failure = str(result.get_step_failure_events()[0].step_failure_data.error)
     assert f"{KEPT} is kept until {KEPT + timedelta(days=11)} and was left alone" in failure
-    assert _days(instance, key(rule)) == {f"{EXPIRED[-1]}"}
+    assert _days(instance, key(policy)) == {f"{EXPIRED[-1]}"}
     assert scalar(events, "SELECT count(*) FROM events WHERE at >= %s", [KEPT]) == 6 * 20
 
 
 def test_a_range_is_verified_and_damage_is_told(
-    night: Run,
+    nightly_run: Run,
     range_of_days: Run,
     events: Connection,
     instance: dg.DagsterInstance,
-    rule: Retention,
+    policy: Retention,
     tmp_path: Path,
 ) -> None:
-    night()
-    verified = key(rule, "verified")
+    nightly_run()
+    verified = key(policy, "verified")
     assert range_of_days(verified, EXPIRED[0], EXPIRED[2]).success
     assert _days(instance, verified) == {f"{day}" for day in EXPIRED[:3]}
 
@@ -147,16 +147,16 @@ def test_a_range_is_verified_and_damage_is_told(
 
 
 def test_a_damaged_archive_keeps_vacuum_from_the_pages(
-    night: Run, events: Connection, tmp_path: Path
+    nightly_run: Run, events: Connection, tmp_path: Path
 ) -> None:
-    night()
+    nightly_run()
     for file in (tmp_path / "archive").rglob("part-*.parquet"):
         file.write_bytes(b"")
 
-    result = night(raise_on_error=False)
+    result = nightly_run(raise_on_error=False)
 
     assert not result.success
-    checks = {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+    checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert not checks["archive_verified"]
     done = {
         event.asset_key.to_user_string()
@@ -168,17 +168,17 @@ def test_a_damaged_archive_keeps_vacuum_from_the_pages(
 
 
 def test_a_range_is_restored_and_held(
-    night: Run, range_of_days: Run, events: Connection, instance: dg.DagsterInstance, rule: Retention
+    nightly_run: Run, range_of_days: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
-    night()
-    restored = key(rule, "restored")
+    nightly_run()
+    restored = key(policy, "restored")
 
     result = range_of_days(restored, EXPIRED[1], EXPIRED[3])
 
     assert result.success
     assert _days(instance, restored) == {f"{day}" for day in EXPIRED[1:4]}
     assert scalar(events, "SELECT count(*) FROM events WHERE at < current_date - 10") == 60
-    assert night().success
+    assert nightly_run().success
     assert scalar(events, "SELECT count(*) FROM events WHERE at < current_date - 10") == 60, (
         "a hold keeps them"
     )

@@ -18,8 +18,10 @@ def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]
         event.step_materialization_data.materialization for event in result.get_asset_materialization_events()
     )
     return {
-        each.asset_key.to_user_string(): {name: value.value for name, value in each.metadata.items()}
-        for each in materializations
+        materialization.asset_key.to_user_string(): {
+            name: value.value for name, value in materialization.metadata.items()
+        }
+        for materialization in materializations
     }
 
 
@@ -33,13 +35,13 @@ def test_a_night_leaves_nothing_and_says_what_it_did(materialize: Materialize) -
     assert metadata["app/orphans/memories.session_id"]["rows_removed"] == 30
     assert metadata["app/vacuum"]["dead_tuples_before"] == 60
     assert metadata["app/vacuum"]["dead_tuples_after"] == 0
-    for of_asset in (each for name, each in metadata.items() if name.startswith("app/")):
-        assert {"rows_removed", "rows_left", "seconds", "dead_tuples_before", "dead_tuples_after"} <= set(
-            of_asset
-        )
+    always = {"rows_removed", "rows_left", "seconds", "dead_tuples_before", "dead_tuples_after"}
+    assert all(always <= set(values) for name, values in metadata.items() if name.startswith("app/"))
     assert "oldest_row_left" in metadata["app/retention/sessions"]
     assert all(check.passed for check in result.get_asset_check_evaluations())
-    assert {(each.asset_key.path[1], each.check_name) for each in result.get_asset_check_evaluations()} == {
+    assert {
+        (check.asset_key.path[1], check.check_name) for check in result.get_asset_check_evaluations()
+    } == {
         ("retention", "no_expired_rows"),
         ("retention", "guard_passed"),
         ("orphans", "no_orphaned_rows"),
@@ -49,7 +51,7 @@ def test_a_night_leaves_nothing_and_says_what_it_did(materialize: Materialize) -
     }
     gains = metadata["app/vacuum"]["gains"]
     assert isinstance(gains, dg.TableMetadataValue)
-    gained = [(each.data["table"], each.data["dead_before"]) for each in gains.records]
+    gained = [(record.data["table"], record.data["dead_before"]) for record in gains.records]
     assert sorted(gained) == [("public.memories", 30), ("public.sessions", 30)]
 
 
@@ -95,7 +97,7 @@ def test_a_dry_run_observes_and_changes_nothing(materialize: Materialize, connec
 
     assert result.success
     materialized = {event.asset_key for event in result.get_asset_materialization_events()}
-    assert {key.to_user_string() for key in materialized if key} == {"dagster/house"}
+    assert {key.to_user_string() for key in materialized if key} == {"dagster/run_history_cleanup"}
     observed = {
         event.asset_key.to_user_string(): event.asset_observation_data.asset_observation.metadata
         for event in result.get_asset_observation_events()
@@ -150,11 +152,11 @@ def test_what_the_guard_stops_is_late_and_told_and_stops_nothing_else(
     assert failed.step_key == "app__retention__sessions_checks"
     assert "opsctl approve" in str(failed.step_failure_data.error)
     done = {
-        each.asset_key.to_user_string()
-        for each in result.get_asset_materialization_events()
-        if each.asset_key
+        materialization.asset_key.to_user_string()
+        for materialization in result.get_asset_materialization_events()
+        if materialization.asset_key
     }
-    assert done == {"app/orphans/memories.session_id", "app/vacuum", "dagster/house"}
+    assert done == {"app/orphans/memories.session_id", "app/vacuum", "dagster/run_history_cleanup"}
     assert scalar(connection, "SELECT count(*) FROM sessions") == 60
 
 
@@ -182,5 +184,5 @@ def test_vacuums_indexes_and_advice_are_tables_of_the_metadata() -> None:
     advice, indexes = shown_to["advice"], shown_to["indexes"]
     assert isinstance(advice, dg.TableMetadataValue)
     assert isinstance(indexes, dg.TableMetadataValue)
-    assert [each.data for each in advice.records] == [advised]
-    assert [each.data for each in indexes.records] == [rebuilt | {"expected": ""}]
+    assert [record.data for record in advice.records] == [advised]
+    assert [record.data for record in indexes.records] == [rebuilt | {"expected": ""}]

@@ -37,17 +37,17 @@ def test_an_interrupt_stops_the_archiving_statement_on_the_server(
     environment = os.environ | {"OPS_DATABASE_URL": url, "OPS_ARCHIVE_URL": str(tmp_path / "archive")}
     command = [sys.executable, "-m", "tests.integration.orchestration.interrupted_run", str(file)]
     repository = Path(__file__).parents[3]
-    night = subprocess.Popen(command, env=environment, cwd=repository, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment, cwd=repository, stderr=subprocess.DEVNULL)
     try:
         _wait_until(application, SLEEPING, 1)
         began = time.monotonic()
-        night.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         _wait_until(application, SLEEPING, 0)
         seconds = time.monotonic() - began
         _wait_until(application, INTERRUPTED, 1)
     finally:
-        night.kill()
-        night.wait()
+        process.kill()
+        process.wait()
 
     print(f"the archiving statement had ended {seconds:.2f} s after the interrupt")  # noqa: T201 - for docs/proofs.md
     assert seconds < 30, "it did not end by itself"

@@ -74,7 +74,7 @@ def test_retention_comes_before_orphans_and_vacuum_last() -> None:
     assert order.before(orphans, database.policies) == [retention[0]], "whose rows are its parents"
     assert list(order.before(vacuum, database.policies)) == [*retention, orphans]
     priorities = [
-        int(order.priority(rule, database.policies)["dagster/priority"]) for rule in database.policies
+        int(order.priority(policy, database.policies)["dagster/priority"]) for policy in database.policies
     ]
     assert priorities == sorted(priorities, reverse=True)
 
@@ -108,7 +108,7 @@ def test_the_nights_on_which_clocks_change_run_once_each(cron: str, day: datetim
 
     days = [next(ticks).date() for _ in range(4)]
 
-    assert [(each - days[0]).days for each in days] == [0, 1, 2, 3]
+    assert [(day - days[0]).days for day in days] == [0, 1, 2, 3]
 
 
 def test_the_entry_point_loads_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,18 +67,18 @@ def failed_run(materialize: Materialize, application: Connection) -> str:
     return materialize(raise_on_error=False).run_id
 
 
-def _tell(
-    instance: dg.DagsterInstance, policies: Policies, told: failure_sensor.Progress | None = None
+def _report(
+    instance: dg.DagsterInstance, policies: Policies, progress: failure_sensor.Progress | None = None
 ) -> str:
     return failure_sensor.report(
-        instance, MaintenanceResource(), policies, told or failure_sensor.Progress(0)
+        instance, MaintenanceResource(), policies, progress or failure_sensor.Progress(0)
     )
 
 
 def test_a_failed_run_is_an_audit_event_by_system(
     failed_run: str, instance: dg.DagsterInstance, policies: Policies, application: Connection
 ) -> None:
-    assert _tell(instance, policies) == f"Told: {failed_run}"
+    assert _report(instance, policies) == f"Told: {failed_run}"
 
     headline = "Maintenance of app failed: app/retention/sessions"
     assert application.execute(EVENTS).fetchall() == [
@@ -90,10 +90,10 @@ def test_a_receiver_that_fails_twice_gets_it_once(
     failed_run: str, instance: dg.DagsterInstance, policies: Policies, receiver: Receiver
 ) -> None:
     receiver.answers = [500, 429]
-    told = failure_sensor.Progress(0)
+    progress = failure_sensor.Progress(0)
 
-    _tell(instance, policies, told)
-    _tell(instance, policies, told)
+    _report(instance, policies, progress)
+    _report(instance, policies, progress)
 
     assert receiver.asked == 3
     (message,) = receiver.got
@@ -115,11 +115,11 @@ def test_a_receiver_that_stays_away_is_tried_in_the_next_tick_and_the_event_is_s
     application: Connection,
 ) -> None:
     receiver.answers = [503] * webhook.TRIES
-    told = failure_sensor.Progress(0)
+    progress = failure_sensor.Progress(0)
 
-    assert "will be told again: OPS_WEBHOOK_URL does not answer" in _tell(instance, policies, told)
+    assert "will be told again: OPS_WEBHOOK_URL does not answer" in _report(instance, policies, progress)
     assert len(application.execute(EVENTS).fetchall()) == 1, "one way does not wait for the other"
-    assert _tell(instance, policies, told) == f"Told: {failed_run}"
+    assert _report(instance, policies, progress) == f"Told: {failed_run}"
 
     assert len(receiver.got) == 1
     assert len(application.execute(EVENTS).fetchall()) == 1
@@ -133,12 +133,12 @@ def test_a_database_that_is_away_keeps_no_message_from_people(
     url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = failure_sensor.Progress(0)
+    progress = failure_sensor.Progress(0)
     with monkeypatch.context() as away:
         away.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
-        assert "the audit log does not take it" in _tell(instance, policies, told)
+        assert "the audit log does not take it" in _report(instance, policies, progress)
 
-    _tell(instance, policies, told)
+    _report(instance, policies, progress)
 
     assert len(receiver.got) == 1
     with connect(url, "test") as connection:
@@ -149,10 +149,10 @@ def test_what_is_refused_is_not_tried_again(
     failed_run: str, instance: dg.DagsterInstance, policies: Policies, receiver: Receiver
 ) -> None:
     receiver.answers = [404]
-    told = failure_sensor.Progress(0)
+    progress = failure_sensor.Progress(0)
 
-    assert "will be told again: 127.0.0.1 refuses what is posted" in _tell(instance, policies, told)
-    assert _tell(instance, policies, told) == f"Told: {failed_run}"
+    assert "will be told again: 127.0.0.1 refuses what is posted" in _report(instance, policies, progress)
+    assert _report(instance, policies, progress) == f"Told: {failed_run}"
 
     assert receiver.asked == 1
 
@@ -166,10 +166,10 @@ def test_after_a_day_it_is_given_up(
 ) -> None:
     monkeypatch.setattr(failure_sensor, "GIVE_UP_AFTER", timedelta(0))
     receiver.answers = [503] * webhook.TRIES
-    told = failure_sensor.Progress(0)
+    progress = failure_sensor.Progress(0)
 
-    assert _tell(instance, policies, told).startswith("Told:")
-    assert _tell(instance, policies, told) == "No run has failed"
+    assert _report(instance, policies, progress).startswith("Told:")
+    assert _report(instance, policies, progress) == "No run has failed"
 
 
 def test_a_run_that_is_started_again_by_itself_bothers_nobody(
@@ -181,7 +181,7 @@ def test_a_run_that_is_started_again_by_itself_bothers_nobody(
 ) -> None:
     instance.add_run_tags(failed_run, {failure.WILL_RETRY: "true"})
 
-    _tell(instance, policies)
+    _report(instance, policies)
 
     assert receiver.asked == 0
     assert len(application.execute(EVENTS).fetchall()) == 1
@@ -192,7 +192,7 @@ def test_a_run_that_succeeds_is_no_news(
 ) -> None:
     materialize()
 
-    assert _tell(instance, policies) == "No run has failed"
+    assert _report(instance, policies) == "No run has failed"
     assert receiver.asked == 0
 
 
@@ -205,7 +205,7 @@ def test_slack_gets_its_own_shape(
 ) -> None:
     monkeypatch.setenv("OPS_WEBHOOK_FORMAT", "slack")
 
-    _tell(instance, policies)
+    _report(instance, policies)
 
     (message,) = receiver.got
     assert message["text"] == "Maintenance of app failed: app/retention/sessions"

@@ -77,4 +77,4 @@ def test_the_second_location_that_a_workspace_shows_is_one_that_dagster_takes(
 
     origins = WorkspaceFileTarget(paths=[str(file)]).create_origins()
 
-    assert [each.location_name for each in origins] == ["ops_pipeline", "billing"]
+    assert [origin.location_name for origin in origins] == ["ops_pipeline", "billing"]

@@ -166,9 +166,9 @@ def test_after_many_nights_each_day_is_archived_once_and_nothing_expired_is_left
     ids = [row for path in paths for row in pq.read_table(tmp_path / "archive" / path)["id"].to_pylist()]
     kept = [row for (row,) in connection.execute("SELECT id FROM events")]
     assert sorted(ids + kept) == list(range(A_DAY * (nights + 10))), "each row is in one place"
-    (rule,) = policies.databases[0].policies
-    assert isinstance(rule, Retention)
-    shown = set(instance.get_materialized_partitions(key(rule)))
+    (policy,) = policies.databases[0].policies
+    assert isinstance(policy, Retention)
+    shown = set(instance.get_materialized_partitions(key(policy)))
     assert shown == {f"{TODAY - timedelta(days=back)}" for back in range(6, nights + 10)}
 
 

@@ -30,9 +30,9 @@ def run(
 
 
 def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
-    found = instance.get_run_by_id(run.run_id)
-    assert found
-    return found.status
+    stored = instance.get_run_by_id(run.run_id)
+    assert stored
+    return stored.status
 
 
 def test_a_run_without_a_sign_of_life_is_ended_and_its_policies_are_interrupted(
@@ -45,7 +45,7 @@ def test_a_run_without_a_sign_of_life_is_ended_and_its_policies_are_interrupted(
     assert _status(instance, run) is dg.DagsterRunStatus.FAILURE
     outcomes = application.execute("SELECT outcome FROM ops.maintenance_runs").fetchall()
     assert outcomes == [("interrupted",)]
-    said = [each.message for each in instance.all_logs(run.run_id) if each.is_dagster_event]
+    said = [event.message for event in instance.all_logs(run.run_id) if event.is_dagster_event]
     assert any("no session holds its lock in app" in message for message in said)
 
 

@@ -60,12 +60,16 @@ def test_the_others_and_vacuum_run_when_policies_need_approval_lack_a_table_or_f
     assert "this trigger refuses" in failed["app__retention__refuses"]
     assert "opsctl approve" in failed["app__retention__sessions_checks"]
     assert len(failed) == 4
-    orphans = "app/orphans/memories.session_id"
-    assert _done(result) == {"app/retention/visits", orphans, "app/vacuum", "dagster/house"}
+    assert _done(result) == {
+        "app/retention/visits",
+        "app/orphans/memories.session_id",
+        "app/vacuum",
+        "dagster/run_history_cleanup",
+    }
     assert scalar(application, "SELECT count(*) FROM memories") == 60
     assert scalar(application, "SELECT count(*) FROM visits") == 4
     order = "SELECT policy FROM ops.maintenance_runs ORDER BY started_at DESC LIMIT 2"
-    assert application.execute(order).fetchall() == [("app/vacuum",), (orphans,)]
+    assert application.execute(order).fetchall() == [("app/vacuum",), ("app/orphans/memories.session_id",)]
 
 
 def test_a_failed_archive_check_holds_back_vacuum_and_no_other_policy(
@@ -78,7 +82,11 @@ def test_a_failed_archive_check_holds_back_vacuum_and_no_other_policy(
 
     result = materialize(POLICIES, raise_on_error=False)
 
-    assert _done(result) == {"app/retention/visits", "app/orphans/memories.session_id", "dagster/house"}
+    assert _done(result) == {
+        "app/retention/visits",
+        "app/orphans/memories.session_id",
+        "dagster/run_history_cleanup",
+    }
     failed = {
         event.step_key: str(event.step_failure_data.error) for event in result.get_step_failure_events()
     }

@@ -16,9 +16,9 @@ TRACKED = POLICIES.replace("grace_period: 0 seconds}", "grace_period: 0 seconds,
 
 def _checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
     return {
-        each.check_name: each
-        for each in result.get_asset_check_evaluations()
-        if each.asset_key.path[1] == "orphans"
+        check.check_name: check
+        for check in result.get_asset_check_evaluations()
+        if check.asset_key.path[1] == "orphans"
     }
 
 
@@ -28,11 +28,11 @@ def test_a_missing_parent_that_nothing_recorded_is_a_red_check(
     monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
     application.execute("CREATE INDEX ON memories (session_id)")
     (tmp_path / "policies.yaml").write_text(TRACKED)
-    rules = kinds.load(tmp_path / "policies.yaml").databases[0].policies
-    (rule,) = (each for each in rules if isinstance(each, Orphans))
-    triggers.install(application, rule, by="test")
+    policies = kinds.load(tmp_path / "policies.yaml").databases[0].policies
+    (policy,) = (policy for policy in policies if isinstance(policy, Orphans))
+    triggers.install(application, policy, by="test")
     first = materialize(TRACKED)
-    assert {name: each.passed for name, each in _checks(first).items()} == {
+    assert {name: check.passed for name, check in _checks(first).items()} == {
         "no_orphaned_rows": True,
         "record_is_complete": True,
         "guard_passed": True,

@@ -110,7 +110,9 @@ def test_none_of_both_keeps_everything(
     ) == run_history.Pruned(0, 0, True)
 
 
-def test_the_night_keeps_house(materialize: Materialize) -> None:
+def test_the_nightly_run_cleans_up_the_run_history(materialize: Materialize) -> None:
     events = materialize().get_asset_materialization_events()
 
-    assert "dagster/house" in {event.asset_key.to_user_string() for event in events if event.asset_key}
+    assert "dagster/run_history_cleanup" in {
+        event.asset_key.to_user_string() for event in events if event.asset_key
+    }

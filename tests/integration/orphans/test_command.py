@@ -42,7 +42,7 @@ def opsctl(
     (tmp_path / "policies.yaml").write_text(POLICIES.replace("TRACK", "true"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPS_DATABASE_URL", url)
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["opsctl", *arguments])
@@ -52,8 +52,8 @@ def opsctl(
         return int(ended.value.code or 0), out, err
 
     yield run
-    for each, handler in handlers.items():
-        signal.signal(each, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _advice(opsctl: Opsctl) -> str:
@@ -79,13 +79,15 @@ def test_triggers_are_installed_listed_and_removed(
     code, out, err = opsctl("track", "install", POLICY, "--json")
     assert (code, err) == (0, "")
     made = json.loads(out)["triggers"]
-    assert [each["table"] for each in made] == ["public.sessions"] * 3
+    assert [trigger["table"] for trigger in made] == ["public.sessions"] * 3
     assert scalar(application, OURS) == 3
     assert opsctl("track", "install", POLICY)[0] == 0, "again puts right what is there"
     assert scalar(application, OURS) == 3
 
     listed = json.loads(opsctl("track", "list", "--json")[1])
-    assert sorted(each["name"] for each in listed["triggers"]) == sorted(each["name"] for each in made)
+    assert sorted(trigger["name"] for trigger in listed["triggers"]) == sorted(
+        trigger["name"] for trigger in made
+    )
     assert listed["missing"] == {POLICY: []}
     assert "opsctl track list" in _advice(opsctl)
 

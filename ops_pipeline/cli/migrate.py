@@ -1,0 +1,72 @@
+"""`opsctl migrate`: our own tables, in every database of the policies."""
+
+from dataclasses import dataclass
+
+import psycopg
+import typer
+
+from ops_pipeline import settings
+from ops_pipeline.audit.store import AUDIT_LOGS
+from ops_pipeline.cli.output import Json, answer, complain
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.partitions.premake import premake
+from ops_pipeline.policies.model import Policies
+from ops_pipeline.postgres import embedded, migrations
+from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
+from ops_pipeline.postgres.relation import find_relation
+
+
+def migrate(as_json: Json = False) -> None:
+    """Create or update our tables in every database of the policies: audit_logs and the schema ops.
+
+    The application's tables stay as they are.
+    """
+    loaded = settings.load()
+    policies = kinds.load(loaded.policies) if loaded.policies.exists() else None
+    with embedded.resolved(loaded) as resolved:
+        results = migrate_all(resolved, policies)
+    migrated = [result for result in results if result.failed is None]
+    lines = [line for result in migrated for line in _lines(result)]
+    answer({"databases": results}, *lines, as_json=as_json)
+    raise typer.Exit(0 if len(migrated) == len(results) else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What a database needed: the migrations that were applied, and day partitions made ahead."""
+
+    database: str
+    applied: tuple[str, ...] = ()
+    partitions_created: int = 0
+    failed: str | None = None
+
+
+def migrate_all(resolved: settings.Settings, policies: Policies | None) -> list[Migrated]:
+    """Migrates the database of `OPS_DATABASE_URL` and every one of the policies, each by itself.
+
+    One that fails keeps none of the others; what it said is in its result, and on standard error.
+    """
+    databases = policies.databases if policies else ()
+    urls = {database.url(settings.environment(resolved)): database.name for database in databases}
+    if resolved.database_url is not None:
+        urls.setdefault(resolved.database_url, "OPS_DATABASE_URL")
+    return [_migrate(name, url) for url, name in urls.items()]
+
+
+def _migrate(name: str, url: str) -> Migrated:
+    try:
+        applied = migrations.migrate(url)
+        with connect(url, "opsctl migrate") as connection:
+            created = premake(connection, find_relation(connection, AUDIT_LOGS))
+    except (DatabaseUnavailableError, migrations.TakenError, psycopg.Error) as error:
+        complain(f"{name} was not migrated: {error}")
+        return Migrated(name, failed=str(error))
+    return Migrated(name, tuple(applied), created)
+
+
+def _lines(migrated: Migrated) -> list[str]:
+    applied = ", ".join(migrated.applied) or "nothing, the schema is up to date"
+    return [
+        f"{migrated.database}: applied {applied}",
+        f"{migrated.database}: day partitions of audit_logs created ahead: {migrated.partitions_created}",
+    ]

@@ -1,0 +1,28 @@
+"""`opsctl plan`: what a run would do now."""
+
+from collections import defaultdict
+
+import typer
+
+from ops_pipeline import settings
+from ops_pipeline.cli import tables
+from ops_pipeline.cli.context import opened_policies
+from ops_pipeline.cli.output import Json, answer, complain
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.plan import Plan, Unplanned
+
+
+def plan(as_json: Json = False) -> None:
+    """Count what each policy would remove now, and ask the guard. Removes nothing."""
+    with opened_policies(check=False) as (resolved, policies):
+        plans = list(kinds.plan_all(policies, settings.environment(resolved)))
+    answer({"policies": plans}, tables.plan_table(plans), *tables.plan_notes(plans), as_json=as_json)
+    # A database that is away is one problem of all its policies.
+    unplanned: defaultdict[str, list[str]] = defaultdict(list)
+    for policy_plan in plans:
+        if isinstance(policy_plan, Unplanned):
+            unplanned[policy_plan.problem].append(policy_plan.policy)
+    for problem, names in unplanned.items():
+        complain(f"{', '.join(names)} cannot be planned: {problem}")
+    refused = any(isinstance(policy_plan, Plan) and policy_plan.refusals for policy_plan in plans)
+    raise typer.Exit(1 if unplanned or refused else 0)

@@ -1,0 +1,152 @@
+"""A sample application with 120 days behind it, for an empty database."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sql
+from ops_pipeline.audit.store import AUDIT_LOGS
+from ops_pipeline.partitions.premake import premake_days
+from ops_pipeline.postgres.advisory_lock import advisory_lock
+from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt, connect, row
+from ops_pipeline.postgres.migrations import migrate
+from ops_pipeline.postgres.relation import find_relation
+
+DAYS = 120
+ROWS_A_STATEMENT = 60_000
+LOCK = "ops: demo"
+
+Report = Callable[[str], None]
+
+
+class DemoRefusedError(Exception):
+    """The database already has a table of that name which the demo did not make; it was left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What the demo's tables were filled with, by this call or, when not `created`, by an earlier one."""
+
+    created: bool
+    sessions: int
+    memories: int
+    audit_events: int
+    seconds: float
+
+
+def fill(
+    url: str, *, seed: int = 1, scale: float = 1.0, as_of: datetime | None = None, report: Report
+) -> Filled:
+    """Creates the sample application's tables, migrates, and fills them up to `as_of` (unset: now).
+
+    `scale` 1.0 is 50,000 sessions, 60,000 conversations, 250,000 memories and 300,000 audit events of
+    2,000 users. The same seed, scale and as_of make the same rows, ids included. All rows come in one
+    transaction: a fill that was killed leaves empty tables and is started over by the next call; after
+    a complete one a further call changes nothing, whatever it asks for.
+
+    Raises DemoRefusedError when one of the tables exists and is somebody else's, and ValueError when
+    `scale` is not positive or `as_of` has no time zone.
+    """
+    if not scale > 0:
+        raise ValueError(f"scale: {scale} makes no rows; write a positive number such as 0.1 or 1.0")
+    if as_of is not None and as_of.tzinfo is None:
+        raise ValueError("as_of: has no time zone; add one, for example +00:00")
+    started = time.monotonic()
+    with (
+        connect(url, "ops demo", lock_timeout="60s") as connection,
+        cancel_on_interrupt(connection),
+        advisory_lock(connection, LOCK, wait=True),
+    ):
+        _create_tables(connection)
+        migrate(url)
+        connection.execute(sql.demo("fills_table"))
+        if (earlier := _earlier(connection, report)) is not None:
+            return earlier
+        until = as_of or datetime.now(UTC)
+        _create_partitions(connection, until)
+        rows = _fill_all(connection, seed, scale, until, report)
+        connection.execute(sql.demo("analyze"))
+    seconds = time.monotonic() - started
+    report(f"The sample application is filled ({seconds:.1f} s)")
+    return Filled(True, rows.sessions, rows.memories, rows.audit_events, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    users: int
+    sessions: int
+    conversations: int
+    memories: int
+    bursts: int
+
+    @property
+    def audit_events(self) -> int:
+        return self.bursts * EVENTS_A_BURST
+
+
+EVENTS_A_BURST = 6
+
+
+def _create_tables(connection: Connection) -> None:
+    with connection.transaction():
+        marks: dict[str, bool] = dict(connection.execute(sql.demo("table_marks")).fetchall())
+        for table, ours in marks.items():
+            if not ours:
+                raise DemoRefusedError(
+                    f"Table {table} already exists and is not the demo's; nothing was changed. "
+                    "The demo only fills an empty database: create one and name it in OPS_DATABASE_URL."
+                )
+        if not marks:
+            connection.execute(sql.demo("tables"))
+
+
+def _earlier(connection: Connection, report: Report) -> Filled | None:
+    fill = connection.execute(sql.demo("last_fill")).fetchone()
+    if fill is None:
+        return None
+    sessions, memories, audit_events, seed, scale, as_of = fill
+    report(
+        f"The sample application is already filled (seed {seed}, scale {scale:g}, up to "
+        f"{as_of:%Y-%m-%d %H:%M} UTC); nothing was changed"
+    )
+    return Filled(False, sessions, memories, audit_events, 0.0)
+
+
+def _create_partitions(connection: Connection, as_of: datetime) -> None:
+    last = as_of.astimezone(UTC).date()
+    premake_days(connection, find_relation(connection, AUDIT_LOGS), last - timedelta(days=DAYS), last)
+
+
+def _fill_all(connection: Connection, seed: int, scale: float, as_of: datetime, report: Report) -> _Rows:
+    with connection.transaction():
+        connection.execute(sql.demo("prepare"))
+        given = {"seed": seed, "scale": scale, "as_of": as_of}
+        rows = _Rows(*row(connection, sql.demo("start"), given))
+        connection.execute(sql.demo("hours"))
+        connection.execute(sql.demo("kinds"))
+        steps = (
+            ("users", rows.users, 1),
+            ("sessions", rows.sessions, 1),
+            ("conversations", rows.conversations, 1),
+            ("memories", rows.memories, 1),
+            ("audit_logs", rows.bursts, EVENTS_A_BURST),
+        )
+        for table, numbers, rows_each in steps:
+            _fill_table(connection, table, numbers, rows_each, report)
+        counts = {
+            "sessions": rows.sessions,
+            "memories": rows.memories,
+            "audit_events": rows.audit_events,
+        }
+        connection.execute(sql.demo("note_fill"), given | counts)
+    return rows
+
+
+def _fill_table(connection: Connection, table: str, numbers: int, rows_each: int, report: Report) -> None:
+    # In pieces: the server remembers every row of a statement until its foreign keys are checked.
+    piece = ROWS_A_STATEMENT // rows_each
+    for first in range(1, numbers + 1, piece):
+        last = min(first + piece - 1, numbers)
+        connection.execute(sql.demo(f"fill_{table}"), {"from_number": first, "to_number": last})
+        report(f"{table}: {last * rows_each:,} of {numbers * rows_each:,} rows")
