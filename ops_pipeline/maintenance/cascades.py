@@ -25,7 +25,7 @@ Within = Callable[[compose.Composed], list[tuple[Any, ...]] | None]
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The rows of `table` that the policy deletes: those that meet `condition`, over the alias `doomed`."""
+    """The rows of `table` that the policy deletes: those that meet `condition`, over the alias `target`."""
 
     policy: DeletingPolicy
     table: Relation
@@ -123,7 +123,7 @@ class _Refusals:
 
     def _of_own(self, table: Relation, steps: Sequence[_Step], reached: compose.Composable) -> Iterator[str]:
         kept = compose.SQL(
-            "{} AND NOT EXISTS (SELECT FROM {} AS doomed WHERE (doomed.tableoid, doomed.ctid) = "
+            "{} AND NOT EXISTS (SELECT FROM {} AS target WHERE (target.tableoid, target.ctid) = "
             "(reached_0.tableoid, reached_0.ctid) AND {})"
         ).format(reached, self._deletion.table.identifier, self._deletion.condition)
         rows = self._count(table, kept, COUNTED)
@@ -210,7 +210,7 @@ class _Refusals:
         return compose.SQL("({})").format(compose.SQL(" OR ").join(ways))
 
     def _referring(self, step: _Step, alias: str, depth: int) -> compose.Composable:
-        parent = f"reached_{depth + 1}" if step.source in self._reach.tables else "doomed"
+        parent = f"reached_{depth + 1}" if step.source in self._reach.tables else "target"
         return compose.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND {})").format(
             step.key.parent.identifier,
             compose.Identifier(parent),

@@ -60,13 +60,13 @@ def referring(connection: Connection, relation: Relation) -> tuple[Relation, ...
 
 
 def unreferenced(connection: Connection, relation: Relation) -> compose.Composable:
-    """SQL that is true for the rows of the alias `doomed` that may go as far as others refer to them.
+    """SQL that is true for the rows of the alias `target` that may go as far as others refer to them.
 
     A row stays that a NO ACTION or RESTRICT key refers to, so that its batch does not fail for it, and one
     whose going would remove or change a row that somebody holds. Never NULL. To be asked in the removing
     transaction, as the holds are. Raises HoldUnclearError.
     """
-    return _unreferenced(connection, relation, "doomed", (relation.oid,))
+    return _unreferenced(connection, relation, "target", (relation.oid,))
 
 
 def _unreferenced(

@@ -20,7 +20,7 @@ from ops_pipeline.postgres.relation import Relation
 SAMPLE_ROWS = 20_000
 SAMPLE_SECONDS = 5.0
 """How long about so many rows are looked at where all of them could not be counted."""
-HEAP = compose.SQL("doomed.tableoid::bigint")
+HEAP = compose.SQL("target.tableoid::bigint")
 EACH_ONCE = compose.SQL("OFFSET 0")
 """Where it takes a look into other tables, what becomes of a row is asked once and not for each number."""
 OLDEST_SECONDS = 1.0
@@ -30,7 +30,7 @@ OLDEST_SECONDS = 1.0
 class RowCounter:
     """Counts the rows of one table that are `due`, and what keeps some of them. It only reads.
 
-    `fragments` are for the statement that counts; `due` and `unset` are conditions over the alias `doomed`.
+    `fragments` are for the statement that counts; `due` and `unset` are conditions over the alias `target`.
     Raises HoldUnclearError and psycopg.Error.
     """
 
@@ -60,7 +60,7 @@ class RowCounter:
 
     @property
     def deleted(self) -> compose.Composed:
-        """The rows that would be deleted, as a condition over the alias `doomed`."""
+        """The rows that would be deleted, as a condition over the alias `target`."""
         return and_(self._due, self._unheld, self._unreferenced)
 
     def count(self, statement: str, limit_seconds: float) -> RowCount | None:

@@ -21,7 +21,7 @@ PARENTS = "CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents SELECT
 def free(connection: Connection, table: str = "parents") -> list[int]:
     """The rows that may go, after they have gone: what refers to them has let them."""
     condition = references.unreferenced(connection, named(connection, table))
-    statement = compose.SQL("DELETE FROM {} AS doomed WHERE {} RETURNING id").format(
+    statement = compose.SQL("DELETE FROM {} AS target WHERE {} RETURNING id").format(
         compose.Identifier(table), condition
     )
     return sorted(each for (each,) in connection.execute(statement))
@@ -174,7 +174,7 @@ def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection
     connection.execute("SET lock_timeout = '1s'")
     condition = references.unreferenced(connection, relation)
     rows = connection.execute(
-        compose.SQL("DELETE FROM parents AS doomed WHERE {} RETURNING part").format(condition)
+        compose.SQL("DELETE FROM parents AS target WHERE {} RETURNING part").format(condition)
     )
     assert rows.fetchall() == [(1,)]
 

@@ -66,7 +66,7 @@ def _windows(
 def _ids(connection: Connection, windows: list[ScanRange]) -> list[int]:
     found: list[int] = []
     for window in windows:
-        statement = compose.SQL("SELECT id FROM {} AS doomed WHERE {}").format(
+        statement = compose.SQL("SELECT id FROM {} AS target WHERE {}").format(
             window.heap.identifier, window.condition
         )
         found += [number for (number,) in connection.execute(statement)]
@@ -104,7 +104,7 @@ def test_slices_read_nothing_that_is_kept(connection: Connection) -> None:
     connection.execute("VACUUM ANALYZE events")
     (window, *_) = _windows(_slices(connection), 50)
 
-    statement = compose.SQL("EXPLAIN SELECT FROM {} AS doomed WHERE {}").format(
+    statement = compose.SQL("EXPLAIN SELECT FROM {} AS target WHERE {}").format(
         window.heap.identifier, window.condition
     )
     plan = "\n".join(line for (line,) in connection.execute(statement))

@@ -35,7 +35,7 @@ class Reference:
 
     @property
     def refers(self) -> compose.Composed:
-        """The row (alias `doomed`) refers to somebody."""
+        """The row (alias `target`) refers to somebody."""
         return and_(*(compose.SQL("{} IS NOT NULL").format(target(each)) for each in self.columns))
 
     @property
@@ -162,7 +162,7 @@ def unattended(connection: Connection, reference: Reference) -> int:
 
 
 def rows(connection: Connection, reference: Reference, condition: compose.Composable) -> int:
-    """How many children meet the condition, which is over the alias `doomed`."""
+    """How many children meet the condition, which is over the alias `target`."""
     statement = compose.SQL(sql.get("maintenance/orphans/rows")).format(
         child=reference.child.identifier, condition=condition
     )

@@ -43,7 +43,7 @@ class MarkedOrphans:
     """Walks the orphans that a sweep has marked, straight to where they lie, in the order of their blocks.
 
     A position is [the last row of ops.missing_parents]. `which` of them, over the alias `missing`; `goes`:
-    which of their children, over the alias `doomed`. What lies there by now goes only if it still misses one
+    which of their children, over the alias `target`. What lies there by now goes only if it still misses one
     of the parents listed.
     """
 
@@ -92,7 +92,7 @@ class MissingParents:
     """Walks the listed missing parents; a window is the children of some of them, found by index.
 
     A position is [the last row of ops.missing_parents]. `which` parents, over the alias `missing`; `goes`:
-    which of their children, over the alias `doomed`.
+    which of their children, over the alias `target`.
     """
 
     name = "missing parents"

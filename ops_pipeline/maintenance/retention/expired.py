@@ -19,7 +19,7 @@ def cutoff(connection: Connection, rule: Retention) -> datetime:
 
 
 def expired(rule: Retention, before: datetime) -> compose.Composed:
-    """The rows that are too old, as a condition over the alias `doomed`.
+    """The rows that are too old, as a condition over the alias `target`.
 
     A row whose time is NULL has none, and neither has one whose time is -infinity: it stays.
     """

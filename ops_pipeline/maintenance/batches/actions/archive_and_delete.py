@@ -65,7 +65,7 @@ class ArchiveAndDelete:
         """Archives a detached partition that nobody can change. It counts once `insert_statement` is
         committed with the partition's drop. Raises ArchiveError; no file is left then."""
         whole = compose.SQL(sql.get("maintenance/batches/actions/copy")).format(
-            columns=columns.select_list(self.source.columns, "doomed"), heap=partition.identifier
+            columns=columns.select_list(self.source.columns, "target"), heap=partition.identifier
         )
         with self.worker.query(whole) as reader:
             return self.archive.write(reader, self.source)
@@ -79,7 +79,7 @@ class ArchiveAndDelete:
         return compose.SQL(sql.get(name)).format(
             heap=window.heap.identifier,
             condition=actions.deletable(self.connection, self.table, window),
-            columns=columns.select_list(self.source.columns, "doomed"),
+            columns=columns.select_list(self.source.columns, "target"),
         )
 
     def _limit(self, terms: BatchLimits) -> str:

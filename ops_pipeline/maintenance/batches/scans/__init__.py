@@ -17,7 +17,7 @@ Position = list[Any]
 class ScanRange:
     """The next piece of a table.
 
-    `condition` is SQL over the alias `doomed` of `heap`, values written in: the rows of the piece that may
+    `condition` is SQL over the alias `target` of `heap`, values written in: the rows of the piece that may
     go. `position` is where the piece ends. `examined`: about how many rows it holds, kept ones included.
     """
 
@@ -45,7 +45,7 @@ def and_(*conditions: compose.Composable) -> compose.Composed:
 
 def target(column: str) -> compose.Identifier:
     """A column of the row that may go."""
-    return compose.Identifier("doomed", column)
+    return compose.Identifier("target", column)
 
 
 def listed(parts: Iterable[compose.Composable]) -> compose.Composed:

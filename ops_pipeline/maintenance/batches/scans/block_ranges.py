@@ -16,7 +16,7 @@ window, lie more entries of rows that are gone."""
 class BlockRangeScan:
     """Walks heaps by blocks, in the order given. A position is [schema, heap, next block].
 
-    `predicate`: the rows that may go, over the alias `doomed`. `rows`: about how many there are in all, to
+    `predicate`: the rows that may go, over the alias `target`. `rows`: about how many there are in all, to
     say how far the walk has come. A row that arrives behind the place reached is the next run's.
     """
 
@@ -37,7 +37,7 @@ class BlockRangeScan:
         return None
 
     def _range(self, heap: Heap, first: int, end: int) -> ScanRange:
-        within = compose.SQL("doomed.ctid >= {} AND doomed.ctid < {}").format(_tid(first), _tid(end))
+        within = compose.SQL("target.ctid >= {} AND target.ctid < {}").format(_tid(first), _tid(end))
         return ScanRange(
             heap.relation,
             and_(within, compose.SQL(UNESTIMATED).format(self._predicate)),

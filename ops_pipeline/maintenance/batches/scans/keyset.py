@@ -15,7 +15,7 @@ class KeysetScan:
     """Walks a table along a unique key that an index leads. A position is the key, each part as text.
 
     `walked` narrows the rows that are walked at all (the window is counted in those); `predicate` says which
-    of them may go. Both are over the alias `doomed`.
+    of them may go. Both are over the alias `target`.
     """
 
     name = "keyset scan"

@@ -13,7 +13,7 @@ class TimeSliceScan:
     """Walks an ordinary table from its oldest row on. A position is [time, as text].
 
     A slice ends with the last row of its last moment, so rows of one moment are never parted. `predicate`:
-    the rows that may go, over the alias `doomed`; it must bound the column from above.
+    the rows that may go, over the alias `target`; it must bound the column from above.
     """
 
     name = "time-slice scan"

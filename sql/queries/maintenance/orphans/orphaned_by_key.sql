@@ -2,8 +2,8 @@
 -- of parents.
 SELECT {keys}, place
 FROM (
-  SELECT {keys_of_row}, array_agg(doomed.ctid) AS places
-  FROM {heap} AS doomed
+  SELECT {keys_of_row}, array_agg(target.ctid) AS places
+  FROM {heap} AS target
   WHERE {window}
   GROUP BY {grouped}
 ) AS key

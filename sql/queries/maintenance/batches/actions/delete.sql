@@ -1,2 +1,2 @@
 -- Removes the rows of a window that may go and nobody holds.
-DELETE FROM {heap} AS doomed WHERE {condition}
+DELETE FROM {heap} AS target WHERE {condition}

@@ -1,7 +1,7 @@
 -- The next window in the order of a key: how many rows, and the key of its last, each part as text.
 WITH windowed AS MATERIALIZED (
   SELECT ARRAY[{key_texts}] AS key, row_number() OVER (ORDER BY {key}) AS place
-  FROM {table} AS doomed
+  FROM {table} AS target
   WHERE {condition}
   ORDER BY {key}
   LIMIT %(size)s
