@@ -40,7 +40,7 @@ def approve(
     console.print("It is good for this plan alone, and once. Run it now: opsctl run")
 
 
-def _approve(plan: str, by: str, chosen: str | None) -> approvals.Plan:
+def _approve(plan: str, by: str, chosen: str | None) -> approvals.StoredPlan:
     missing: list[str] = []
     away: list[str] = []
     with connected_to(chosen, "opsctl approve", away) as connections:
@@ -53,7 +53,7 @@ def _approve(plan: str, by: str, chosen: str | None) -> approvals.Plan:
 
 
 def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
-    found: list[approvals.Plan] = []
+    found: list[approvals.StoredPlan] = []
     away: list[str] = []
     with connected_to(chosen, "opsctl approve", away) as connections:
         for _, connection in connections:

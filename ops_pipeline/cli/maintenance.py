@@ -12,7 +12,7 @@ from ops_pipeline.cli import tables
 from ops_pipeline.maintenance import history, kinds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.plan import Plan, Unplanned
-from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database, Policies
@@ -28,7 +28,7 @@ class Night:
     run_id: str
     status: str
     succeeded: bool
-    policies: tuple[Result, ...]
+    policies: tuple[RunResult, ...]
     failures: tuple[str, ...]
 
     @property
@@ -37,9 +37,9 @@ class Night:
         return all(each.left == 0 for each in self.policies if "/vacuum" not in each.policy)
 
     @property
-    def guarded(self) -> tuple[Result, ...]:
+    def guarded(self) -> tuple[RunResult, ...]:
         """The policies whose plan a person has to approve before anything goes."""
-        return tuple(each for each in self.policies if each.outcome == "guarded")
+        return tuple(each for each in self.policies if each.outcome == "needs_approval")
 
     def after(self, earlier: "Night") -> "Night":
         """This night, with what an earlier one of the same policies had removed counted in."""
@@ -139,9 +139,9 @@ def environment(resolved: settings.Settings) -> dict[str, str]:
     return instance.prepare(resolved)
 
 
-def _not_run(name: str) -> Result:
+def _not_run(name: str) -> RunResult:
     reason = "it could not begin; the failure of its step says why"
-    return Result(name, "skipped", reason, examined=0, removed=0, left=None, seconds=0)
+    return RunResult(name, "skipped", reason, examined=0, removed=0, left=None, seconds=0)
 
 
 def _each(

@@ -22,7 +22,7 @@ from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
-from ops_pipeline.maintenance.result import COMPLETED, Result
+from ops_pipeline.maintenance.result import COMPLETED, RunResult
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
 
 REFRESH_SECONDS = 0.25
@@ -69,7 +69,7 @@ def plan_notes(planned: Sequence[Plan | Unplanned]) -> list[str]:
     return [f"{plan.policy}: {note}" for plan in planned if isinstance(plan, Plan) for note in plan.notes()]
 
 
-def results_table(results: Sequence[Result]) -> Table:
+def results_table(results: Sequence[RunResult]) -> Table:
     """What was done, a policy a row; of one at work, how far it has come."""
     table = _table(
         "Policy", "removed:>", "archived:>", "left:>", "looked at:>", "dead rows:>", "seconds:>", "outcome"
@@ -84,7 +84,7 @@ def results_table(results: Sequence[Result]) -> Table:
     return table
 
 
-def _outcome(result: Result) -> RenderableType:
+def _outcome(result: RunResult) -> RenderableType:
     if result.outcome == "running" and (vacuum := result.details.get("progress")):
         return f"[cyan]{escape(str(vacuum['told']))}[/]"
     if result.outcome != "running" or not result.planned:
@@ -98,7 +98,7 @@ def _outcome(result: Result) -> RenderableType:
     return progress
 
 
-def reasons(results: Sequence[Result]) -> list[str]:
+def reasons(results: Sequence[RunResult]) -> list[str]:
     """Why each policy that did not get to its end stopped, a line each."""
     return [
         f"{each.policy} {each.outcome}: {each.stopped_reason}"
@@ -150,7 +150,7 @@ def archives_table(found: Sequence[Archived]) -> Table:
     return table
 
 
-def plans_table(found: Sequence[approvals.Plan]) -> Table:
+def plans_table(found: Sequence[approvals.StoredPlan]) -> Table:
     """The plans that wait for somebody to approve them."""
     table = _table("plan", "policy", "would remove:>", "of:>", "share:>", "older than", "stopped", "why")
     for plan in found:
@@ -227,8 +227,8 @@ def watching(console: Console, urls: Sequence[str]) -> Iterator[None]:
             watcher.join()
 
 
-def _since(urls: Sequence[str], moment: datetime) -> list[Result]:
-    results: list[Result] = []
+def _since(urls: Sequence[str], moment: datetime) -> list[RunResult]:
+    results: list[RunResult] = []
     for url in urls:
         with connect(url, "opsctl watch", statement_timeout="2s") as connection:
             results += history.results(connection, since=moment)

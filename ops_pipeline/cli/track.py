@@ -47,7 +47,7 @@ def list_tracks(as_json: Json = False) -> None:
         for each, rule in policies.of_type(Orphans):
             with connect(each.url(settings.environment(resolved)), "opsctl track") as connection:
                 found += triggers.triggers(connection, rule.name)
-                missing[rule.name] = record.unguarded(connection, rule) if rule.track else ()
+                missing[rule.name] = record.tables_without_triggers(connection, rule) if rule.track else ()
     if as_json:
         print_json({"triggers": list(map(_as_json, found)), "missing": missing})
         return

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any, Generic, TypeVar
 
-from ops_pipeline.maintenance.batches.batch import Run
-from ops_pipeline.maintenance.check import Check
+from ops_pipeline.maintenance.batches.batch import PolicyRun
+from ops_pipeline.maintenance.check import PolicyCheck
 from ops_pipeline.maintenance.plan import Plan, Planning
 from ops_pipeline.maintenance.result import Work
 from ops_pipeline.policies.file import Section
-from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import Policy
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName
@@ -39,19 +39,19 @@ class Kind(Generic[AnyPolicy]):
     name: str
     section: type[Section]
     several: bool
-    read: Callable[[Entry[Any]], AnyPolicy]
+    read: Callable[[PolicyEntry[Any]], AnyPolicy]
     ordered: Callable[[Sequence[AnyPolicy]], Sequence[AnyPolicy]]
     problems: Callable[[Connection, AnyPolicy], Sequence[str]]
     plan: Callable[[Planning, AnyPolicy], Plan]
     runs: str
-    checks: Callable[[AnyPolicy], Iterable[Check]]
+    checks: Callable[[AnyPolicy], Iterable[PolicyCheck]]
     after: Callable[[AnyPolicy, Sequence[Policy]], Sequence[Policy]]
     describe: Callable[[AnyPolicy], str]
     tables: Callable[[AnyPolicy], tuple[TableName, ...]]
     deletes: bool
     detail_tables: Mapping[str, str] = field(default_factory=dict)
 
-    def carry_out(self, run: Run, policy: AnyPolicy, settings: Settings) -> Work:
+    def carry_out(self, run: PolicyRun, policy: AnyPolicy, settings: Settings) -> Work:
         """Does what the policy says. Raises RefusedError before anything is done, and psycopg.Error."""
-        function: Callable[[Run, AnyPolicy, Settings], Work] = resolve_name(self.runs)
+        function: Callable[[PolicyRun, AnyPolicy, Settings], Work] = resolve_name(self.runs)
         return function(run, policy, settings)

@@ -88,7 +88,7 @@ def tell(instance: dg.DagsterInstance, connection: Connection, rule: Retention) 
     """
     asset = key(rule)
     known = set(instance.get_materialized_partitions(asset))
-    cutoff = expired.cutoff(connection, rule)
+    cutoff = expired.cutoff_now(connection, rule)
     told = 0
     for day, parts in _by_day(_parts(connection, rule, None, None)).items():
         news = f"{day}" not in known and day >= _first_day(rule) and _is_over(day, cutoff)
@@ -254,7 +254,7 @@ def _rows_left(connection: Connection, rule: Retention, day: date) -> bool:
 
 
 def _why_not_archived(connection: Connection, rule: Retention, day: date) -> str | None:
-    if not _is_over(day, expired.cutoff(connection, rule)):
+    if not _is_over(day, expired.cutoff_now(connection, rule)):
         return f"{day} is kept until {day + timedelta(days=1) + rule.keep} and was left alone"
     if _rows_left(connection, rule, day):
         return f"{day} still has rows, on hold or yet to be approved"

@@ -8,7 +8,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
-from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.result import RunResult
 
 Metadata = Mapping[str, dg.MetadataValue]
 
@@ -21,7 +21,7 @@ OUTPUT = "result"
 """The name of a policy's only output, whatever the policy is called."""
 
 
-def metadata(kind: Kind[Any], result: Result) -> Metadata:
+def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
     """What a run did. Numbers are plotted by the UI over the nights."""
     shown: dict[str, dg.MetadataValue] = {
         "rows_removed": dg.MetadataValue.int(result.removed),
@@ -48,7 +48,7 @@ def metadata(kind: Kind[Any], result: Result) -> Metadata:
     return {**shown, **_tables(kind, result)}
 
 
-def _tables(kind: Kind[Any], result: Result) -> Metadata:
+def _tables(kind: Kind[Any], result: RunResult) -> Metadata:
     return {
         title: dg.MetadataValue.table([dg.TableRecord(_in_cells(row)) for row in result.details[key]])
         for title, key in kind.detail_tables.items()

@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class ServerLoad:
     """What the server is busy with besides us. `wal_bytes`: all it has ever written."""
 
     replica_lag_seconds: float
@@ -88,7 +88,7 @@ class Throttle:
     def _reason(self, connection: Connection) -> str | None:
         if self.pause_file.exists():
             return "pause_file"
-        load = Load(*row(connection, sql.get("throttle/load")))
+        load = ServerLoad(*row(connection, sql.get("throttle/load")))
         limits = self.limits
         if limits.replica_lag is not None and load.replica_lag_seconds > limits.replica_lag.total_seconds():
             return "replica_lag"

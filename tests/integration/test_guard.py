@@ -231,7 +231,7 @@ def test_a_shortened_policy_is_asked_about_and_a_longer_one_not(
     assert judged(application, limited(shorter, max_fraction=1.0)).reasons == ()
 
 
-def test_orphans_are_guarded_by_share_and_by_a_changed_reference(
+def test_orphans_need_approval_by_share_and_by_a_changed_reference(
     application: Connection, orphans: Orphans
 ) -> None:
     application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions LIMIT 10")

@@ -13,6 +13,7 @@ from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.orphans import triggers
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.plan import DeletePlan
+from ops_pipeline.maintenance.plan import Method
 from ops_pipeline.maintenance.retention import method
 from ops_pipeline.partitions import missing
 from ops_pipeline.partitions.adopt.adopt import adopt_table
@@ -225,6 +226,6 @@ def test_a_key_with_a_percent_sign_is_walked(
         "INSERT INTO codes SELECT 'x' || n || '%', now() FROM generate_series(1, 1500) AS n; ANALYZE codes"
     )
     rule = read(f"{HEAD}    retention: [{{table: codes, column: at, keep: 30 days}}]\n").policies[0]
-    monkeypatch.setattr(method, "judge", lambda *_: method.Keyset(why="the test says so"))
+    monkeypatch.setattr(method, "judge", lambda *_: Method("keyset scan", "the test says so"))
 
     assert carry_out(connection, rule).removed == 1000

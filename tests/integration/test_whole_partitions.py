@@ -140,7 +140,7 @@ def test_a_foreign_partition_is_left_alone_and_named(
     assert scalar(foreign, "SELECT to_regclass('events_2018') IS NOT NULL")
     rule = database.policies[0]
     assert isinstance(rule, Retention)
-    assert expired.left(foreign, rule, datetime.now(UTC) - timedelta(days=1)) == 0
+    assert expired.backlog(foreign, rule, datetime.now(UTC) - timedelta(days=1)) == 0
 
 
 def test_orphans_in_a_table_with_a_foreign_partition_are_refused(foreign: Connection, read: Read) -> None:

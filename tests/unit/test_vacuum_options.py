@@ -36,7 +36,7 @@ def _rule(folder: Path, text: str) -> Vacuum:
 
 
 def _told(
-    rule: Vacuum, version: int, action: priorities.Action = "vacuum", *, skip_locked: bool = True
+    rule: Vacuum, version: int, action: priorities.VacuumAction = "vacuum", *, skip_locked: bool = True
 ) -> str:
     choice = priorities.Choice(SESSIONS, action, "a reason", analyze=action != "freeze")
     text = options.statement(choice, rule, version, skip_locked=skip_locked).as_string(None)

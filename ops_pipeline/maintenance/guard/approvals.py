@@ -24,11 +24,11 @@ class NoSuchPlanError(ApprovalRefusedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StoredPlan:
     """What a run would have removed and was not let: `eligible` of `total` rows older than `cutoff`.
 
-    `definition`: the rule it was made by. `worker_clock`: the worker's time when it was made. `used_by_run`:
-    the run that the approval let through, since `used_at`.
+    `definition`: the policy it was made by. `worker_clock`: the worker's time when it was made.
+    `used_by_run`: the run that the approval let through, since `used_at`.
     """
 
     id: str
@@ -48,12 +48,12 @@ class Plan:
     used_by_run: int | None = None
 
 
-def waiting(connection: Connection) -> list[Plan]:
+def waiting(connection: Connection) -> list[StoredPlan]:
     """The plans that wait for an approval, the newest of each policy."""
     return [_plan(each) for each in connection.execute(sql.get("maintenance/guard/waiting"))]
 
 
-def approve(connection: Connection, plan_id: str, by: str) -> Plan:
+def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
     """Lets the next run of the policy carry out exactly that plan. The audit log says who did.
 
     To approve it again before it was used changes nothing. Raises ApprovalRefusedError when there is no such
@@ -88,13 +88,13 @@ def use_up(connection: Connection, plan_id: str, run_id: int) -> None:
         raise ApprovalRefusedError(f"Plan {plan_id} is not approved, or was used by another run")
 
 
-def approved(connection: Connection, policy: str) -> Plan | None:
+def approved(connection: Connection, policy: str) -> StoredPlan | None:
     """The plan of that policy that a person has let through and no run has used."""
     found = connection.execute(sql.get("maintenance/guard/approved"), {"policy": policy}).fetchone()
     return None if found is None else _plan(found)
 
 
-def store(connection: Connection, values: Mapping[str, Any]) -> Plan:
+def store(connection: Connection, values: Mapping[str, Any]) -> StoredPlan:
     """Keeps a plan that was stopped, under an id of eight characters that nobody has seen before."""
     told = repr(sorted(values.items())) + secrets.token_hex(8)
     plan_id = hashlib.sha256(told.encode()).hexdigest()[:8]
@@ -102,12 +102,12 @@ def store(connection: Connection, values: Mapping[str, Any]) -> Plan:
     return _plan(row(connection, sql.get("maintenance/guard/store"), kept))
 
 
-def _plan(values: tuple[Any, ...]) -> Plan:
-    plan = Plan(*values)
+def _plan(values: tuple[Any, ...]) -> StoredPlan:
+    plan = StoredPlan(*values)
     return replace(plan, reasons=tuple(plan.reasons))
 
 
-def _described(plan: Plan) -> dict[str, Any]:
+def _described(plan: StoredPlan) -> dict[str, Any]:
     return {
         "plan": plan.id,
         "policy": plan.policy,

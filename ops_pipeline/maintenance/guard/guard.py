@@ -93,7 +93,7 @@ def reasons(
 
 
 def definition(policy: DeletingPolicy) -> dict[str, Any]:
-    """What the rule removes, as JSON: with another definition it is another plan."""
+    """What the policy removes, as JSON: with another definition it is another plan."""
     others = {"identity", "guard", "throttle", "place", "deleting"}
     kept = {each.name: getattr(policy, each.name) for each in fields(policy) if each.name not in others}
     return {"kind": policy.kind} | {name: _as_json(value) for name, value in kept.items()}
@@ -113,7 +113,7 @@ def _as_json(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """The last run that went by a plan: its cutoff, what the worker's clock said then, and its rule."""
+    """The last run that went by a plan: its cutoff, what the worker's clock said then, and its policy."""
 
     cutoff: datetime | None
     worker_clock: datetime
@@ -179,7 +179,7 @@ def _changed(policy: DeletingPolicy, rows: RowCount, before: _Before | None) -> 
             yield f"{name} was changed from {before.definition.get(name)} to {now[name]} {since}"
 
 
-def _outgrown(policy: DeletingPolicy, rows: RowCount, approved: approvals.Plan) -> Iterator[str]:
+def _outgrown(policy: DeletingPolicy, rows: RowCount, approved: approvals.StoredPlan) -> Iterator[str]:
     """Why the approval is not for what is planned."""
     if definition(policy) != approved.definition:
         yield f"plan {approved.id} was approved for this policy as it stood then, and the policy was changed"

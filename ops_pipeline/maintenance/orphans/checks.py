@@ -3,39 +3,39 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ops_pipeline.maintenance.check import Check, CheckResult, archive_verified, guard_passed
-from ops_pipeline.maintenance.orphans import reference, track
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks
+from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.orphans.reference import count_children, find_reference
 from ops_pipeline.postgres.connection import Connection
 
 
-def checks(policy: Orphans) -> Iterator[Check]:
+def checks(policy: Orphans) -> Iterator[PolicyCheck]:
     """The checks of that policy."""
-    ask = _Orphans(policy)
-    yield Check(
+    questions = _Questions(policy)
+    yield PolicyCheck(
         "no_orphaned_rows",
         f"Every {policy.reference} in {policy.table} names a row of {policy.parent}, or is in its grace "
         "period.",
-        ask.no_orphaned_rows,
+        questions.no_orphaned_rows,
     )
     if policy.track:
-        yield Check(
+        yield PolicyCheck(
             "record_is_complete",
             f"The last sweep found no missing row of {policy.parent} that its triggers had not recorded.",
-            ask.record_is_complete,
+            questions.record_is_complete,
         )
-    yield guard_passed(policy)
-    if policy.archive:
-        yield archive_verified(policy)
+    yield from deleting_checks(policy)
 
 
 @dataclass(frozen=True, slots=True)
-class _Orphans:
+class _Questions:
     policy: Orphans
 
     def no_orphaned_rows(self, connection: Connection) -> CheckResult:
         policy = self.policy
-        rows = reference.unattended(connection, reference.of(connection, policy))
+        reference = find_reference(connection, policy)
+        rows = count_children(connection, reference, reference.unmarked)
         return CheckResult(
             rows == 0,
             f"{rows:,} rows of {policy.table} have a {policy.reference} that {policy.parent} lacks and are "

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ops_pipeline.maintenance.check import Check, CheckResult, archive_verified, guard_passed
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.partitions import missing, pending
@@ -14,38 +14,36 @@ DAYS_REQUIRED = 3
 """A weekend's worth: fewer partitions leave no time to fix what keeps them from being made."""
 
 
-def checks(policy: Retention) -> Iterator[Check]:
+def checks(policy: Retention) -> Iterator[PolicyCheck]:
     """The checks of that policy."""
-    ask, table = _Retention(policy), policy.table
-    yield Check(
+    questions, table = _Questions(policy), policy.table
+    yield PolicyCheck(
         "no_expired_rows",
         f"{table} has no row that the last run should have deleted.",
-        ask.no_expired_rows,
+        questions.no_expired_rows,
     )
-    yield guard_passed(policy)
+    yield from deleting_checks(policy)
     if policy.partition == "day":
-        yield Check(
+        yield PolicyCheck(
             "partitions_premade",
             f"Partitions of {table} exist for the next {DAYS_REQUIRED} days. Rows of a day without one go to "
             "the default partition, or are refused.",
-            ask.partitions_premade,
+            questions.partitions_premade,
         )
-        yield Check(
+        yield PolicyCheck(
             "no_detach_pending",
             f"No detach of a partition of {table} was interrupted half way; the next run would complete it.",
-            ask.no_detach_pending,
+            questions.no_detach_pending,
         )
-    if policy.archive:
-        yield archive_verified(policy)
 
 
 @dataclass(frozen=True, slots=True)
-class _Retention:
+class _Questions:
     policy: Retention
 
     def no_expired_rows(self, connection: Connection) -> CheckResult:
-        cutoff = expired.due(connection, self.policy)
-        rows = expired.left(connection, self.policy, cutoff)
+        cutoff = expired.last_cutoff(connection, self.policy)
+        rows = expired.backlog(connection, self.policy, cutoff)
         return CheckResult(
             rows == 0,
             f"{rows:,} rows of {self.policy.table} are older than {cutoff:%Y-%m-%d %H:%M} UTC",

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from ops_pipeline.policies.file import GuardSection, Section
 from ops_pipeline.policies.identity import Identity
-from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.policies.values import Column, Duration, PolicyName, Table, duration
 from ops_pipeline.postgres.relation import TableName
@@ -72,7 +72,7 @@ class RetentionSection(Section):
         return self
 
 
-def read(entry: Entry[RetentionSection]) -> Retention:
+def read(entry: PolicyEntry[RetentionSection]) -> Retention:
     """The policy of an entry."""
     section = entry.section
     return Retention(

@@ -102,7 +102,7 @@ class Counted:
         return {"at": self.at.isoformat(), "tables": {name: list(each) for name, each in self.tables.items()}}
 
 
-def find(connection: Connection, rule: Vacuum, of: Sequence[Table]) -> tuple[list[Advice], Counted]:
+def find(connection: Connection, policy: Vacuum, of: Sequence[Table]) -> tuple[list[Advice], Counted]:
     """The advice there is now on those tables, and the counters for the next time."""
     oids = [each.oid for each in of if not each.parent and not each.system]
     found = [
@@ -116,7 +116,7 @@ def find(connection: Connection, rule: Vacuum, of: Sequence[Table]) -> tuple[lis
         for each in counted
         if each.died >= LEAST_COUNTED
     }
-    rates = _rates(connection, rule, found, now) if scalar(connection, sql.get("postgres/migrated")) else {}
+    rates = _rates(connection, policy, found, now) if scalar(connection, sql.get("postgres/migrated")) else {}
     if not scalar(connection, sql.get("maintenance/vacuum/autovacuum_is_on")):
         reason = "autovacuum is switched off on this server, for every table"
         return [Advice("all tables", reason, "ALTER SYSTEM SET autovacuum = on")], Counted(now, kept)
@@ -221,14 +221,14 @@ def _share(part: float, whole: float) -> float:
     return max(0.0001, round(part / whole, 4)) if whole else 0.0001
 
 
-def _rates(connection: Connection, rule: Vacuum, found: Sequence[Writes], now: datetime) -> dict[int, Rate]:
+def _rates(connection: Connection, policy: Vacuum, found: Sequence[Writes], now: datetime) -> dict[int, Rate]:
     """By table's oid; empty when no earlier run has counted."""
-    values = {"policy": rule.name, "before": now - LEAST_PERIOD}
+    values = {"policy": policy.name, "before": now - LEAST_PERIOD}
     before = connection.execute(sql.get("maintenance/vacuum/counted_before"), values).fetchone()
     if before is None:
         return {}
     at, counted = before
-    ours = _removed_by_us(connection, rule, at)
+    ours = _removed_by_us(connection, policy, at)
     rates: dict[int, Rate] = {}
     for each in found:
         died, written, visits = counted.get(str(each.relation), (0, 0, 0))
@@ -244,9 +244,9 @@ def _rates(connection: Connection, rule: Vacuum, found: Sequence[Writes], now: d
     return rates
 
 
-def _removed_by_us(connection: Connection, rule: Vacuum, since: datetime) -> dict[str, int]:
+def _removed_by_us(connection: Connection, policy: Vacuum, since: datetime) -> dict[str, int]:
     """Rows that the other policies of the database have removed, by table."""
-    values = {"policies": f"{rule.database}/", "vacuum": rule.name, "since": since}
+    values = {"policies": f"{policy.database}/", "vacuum": policy.name, "since": since}
     rows = connection.execute(sql.get("maintenance/vacuum/removed_since"), values)
     return {table if "." in table else f"public.{table}": removed for table, removed in rows}
 

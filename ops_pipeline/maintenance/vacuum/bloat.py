@@ -21,7 +21,7 @@ from ops_pipeline.maintenance.vacuum.tables import Table
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 
-Source = Literal["statistics", "pgstattuple"]
+BloatSource = Literal["statistics", "pgstattuple"]
 
 LEAST_BYTES = 128 * 1024
 """Of smaller ones it is not worth knowing."""
@@ -38,7 +38,7 @@ class Bloat:
 
     size: int
     wasted: int
-    by: Source
+    by: BloatSource
 
     @property
     def share(self) -> float:
@@ -67,7 +67,7 @@ class Btree:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BloatReport:
     """The bloat of tables by their oid, where it can be told, and all their B-trees."""
 
     tables: dict[int, Bloat]
@@ -78,7 +78,7 @@ class Found:
         told = [each.bloat for each in self.btrees if each.table.oid == table and each.bloat]
         if not told:
             return None
-        by: Source = "pgstattuple" if all(each.by == "pgstattuple" for each in told) else "statistics"
+        by: BloatSource = "pgstattuple" if all(each.by == "pgstattuple" for each in told) else "statistics"
         return Bloat(sum(each.size for each in told), sum(each.wasted for each in told), by)
 
     @property
@@ -95,7 +95,7 @@ def find(
     corrections: Mapping[str, float] | None = None,
     read: Collection[int] | None = None,
     careful: bool = False,
-) -> Found:
+) -> BloatReport:
     """The bloat of those tables, without their TOAST tables, and of their B-trees.
 
     `corrections`: by how much an index that was built anew was larger than expected. `read`: what
@@ -107,20 +107,20 @@ def find(
     page = int(scalar(connection, sql.get("maintenance/vacuum/page")))
     guessed = _tables(connection, [each for each in of if each.bytes >= LEAST_BYTES], page)
     btrees = [_corrected(each, corrections or {}) for each in _btrees(connection, of, page, careful)]
-    reader = _Reader.of(connection, page)
+    reader = _PageReader.of(connection, page)
     if reader is None:
-        return Found(guessed, tuple(btrees))
+        return BloatReport(guessed, tuple(btrees))
     chosen = set(_most_bloated(of, guessed, btrees) if read is None else read)
     for table in of:
         if table.oid in chosen and (bloat := reader.table(table)) is not None:
             guessed[table.oid] = bloat
     seen = tuple(reader.btree(each) if each.index.oid in chosen else each for each in btrees)
-    return Found(guessed, seen)
+    return BloatReport(guessed, seen)
 
 
 def look_again(connection: Connection, btree: Btree) -> Btree:
     """The B-tree as pgstattuple reads it now, whatever its size; unchanged where that cannot be had."""
-    reader = _Reader.of(connection, int(scalar(connection, sql.get("maintenance/vacuum/page"))))
+    reader = _PageReader.of(connection, int(scalar(connection, sql.get("maintenance/vacuum/page"))))
     return btree if reader is None else reader.btree(btree)
 
 
@@ -129,7 +129,7 @@ def _tables(connection: Connection, of: Sequence[Table], page: int) -> dict[int,
         sql.get("maintenance/vacuum/table_columns"), {"oids": [each.oid for each in of]}
     )
     columns = {
-        oid: [page_layout.Column(*column) for _, *column in group]
+        oid: [page_layout.ColumnStatistics(*column) for _, *column in group]
         for oid, group in groupby(rows.fetchall(), key=itemgetter(0))
     }
     found: dict[int, Bloat] = {}
@@ -155,7 +155,7 @@ def _btree(rows: Sequence[tuple[Any, ...]], tables: Mapping[int, Table], page: i
     counted = _entries(of, partial, careful)
     expected = None
     if counted is not None:
-        columns = [page_layout.Column(*row[9:]) for row in rows]
+        columns = [page_layout.ColumnStatistics(*row[9:]) for row in rows]
         expected = page_layout.btree_bytes(counted, columns, fillfactor, page, deduplicated=deduplicated)
     live = 1.0 if careful or not of.dead else of.live / (of.live + of.dead)
     return Btree(Relation(oid, schema, name), of.relation, size, fillfactor, expected, exclusion, live)
@@ -195,7 +195,7 @@ def _most_bloated(of: Sequence[Table], tables: Mapping[int, Bloat], btrees: Sequ
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _PageReader:
     """Reads with pgstattuple, whose functions are in that schema."""
 
     connection: Connection
@@ -203,7 +203,7 @@ class _Reader:
     page: int
 
     @classmethod
-    def of(cls, connection: Connection, page: int) -> "_Reader | None":
+    def of(cls, connection: Connection, page: int) -> "_PageReader | None":
         found = connection.execute(sql.get("maintenance/vacuum/pgstattuple")).fetchone()
         return cls(connection, compose.Identifier(found[0]), page) if found else None
 

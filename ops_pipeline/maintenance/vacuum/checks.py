@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ops_pipeline.maintenance import history
-from ops_pipeline.maintenance.check import Check, CheckResult
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck
 from ops_pipeline.maintenance.vacuum import horizon, priorities, tables
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.tables import Table
@@ -14,16 +14,16 @@ FAR_TOO_OLD = 1_000_000_000
 """Transactions. PostgreSQL takes no writes any more at about twice that."""
 
 
-def checks(policy: Vacuum) -> Iterator[Check]:
+def checks(policy: Vacuum) -> Iterator[PolicyCheck]:
     """The checks of that policy."""
     ask = _Vacuum(policy)
-    yield Check(
+    yield PolicyCheck(
         "dead_rows_removed",
         "The last run could remove the dead rows it was there for. Where it could not, the session that "
         "holds on to them or has locked the table is named.",
         ask.dead_rows_removed,
     )
-    yield Check(
+    yield PolicyCheck(
         "xid_age",
         "No table is so old that autovacuum must come to it at once. VACUUM freezes each at half that age; "
         f"one that gets there all the same is kept old by a session. At {FAR_TOO_OLD:,} the run fails: "
@@ -68,9 +68,9 @@ class Burden:
     reason: str
 
 
-def dead_rows(connection: Connection, rule: Vacuum) -> Burden:
+def dead_rows(connection: Connection, policy: Vacuum) -> Burden:
     """What the last run of the policy left uncleaned, as far as nobody has cleaned it since."""
-    last = history.last(connection, rule.name)
+    last = history.last(connection, policy.name)
     undone = {
         each["table"]
         for each in (last.details.get("tables", ()) if last else ())
@@ -78,7 +78,7 @@ def dead_rows(connection: Connection, rule: Vacuum) -> Burden:
     }
     if last is None or not undone:
         return Burden((), 0, "")
-    still = [each for each in tables.find(connection, rule) if str(each) in undone and _burdened(each)]
+    still = [each for each in tables.find(connection, policy) if str(each) in undone and _burdened(each)]
     holders = horizon.holders(connection) if still else []
     now = f"; now held back by {horizon.named(holders)}" if holders else ""
     return Burden(
@@ -88,9 +88,9 @@ def dead_rows(connection: Connection, rule: Vacuum) -> Burden:
     )
 
 
-def oldest(connection: Connection, rule: Vacuum) -> Table | None:
+def oldest(connection: Connection, policy: Vacuum) -> Table | None:
     """The policy's table that has gone furthest on its way to autovacuum's emergency."""
-    found: Sequence[Table] = [each for each in tables.find(connection, rule) if not each.parent]
+    found: Sequence[Table] = [each for each in tables.find(connection, policy) if not each.parent]
     return max(found, key=lambda each: each.age_share, default=None)
 
 

@@ -10,11 +10,11 @@ from ops_pipeline.maintenance.vacuum.tables import Table
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
-Outcome = Literal["done", "blocked", "passed over"]
+TableOutcome = Literal["done", "blocked", "passed over"]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class TableState:
     """A table at one moment; `bytes` with its TOAST table, ages in transactions and multixacts."""
 
     live: int
@@ -27,7 +27,7 @@ class State:
     multixact_age: int
 
     @classmethod
-    def listed(cls, table: Table) -> "State":
+    def listed(cls, table: Table) -> "TableState":
         """The table as it was when it was listed, for one that is locked too much to be asked again."""
         return cls(
             table.live, table.dead, table.toast_live, table.toast_dead, table.bytes, 0, table.age,
@@ -59,7 +59,7 @@ class IndexGain:
     table: str
     action: Literal["rebuild", "drop"]
     reason: str
-    outcome: Outcome
+    outcome: TableOutcome
     seconds: float
     bytes_before: int
     bytes_after: int
@@ -76,9 +76,9 @@ class Gain:
     """
 
     table: str
-    action: priorities.Action
+    action: priorities.VacuumAction
     reason: str
-    outcome: Outcome
+    outcome: TableOutcome
     seconds: float
     dead_before: int
     dead_after: int
@@ -94,22 +94,27 @@ class Gain:
     bloat_after: int | None = None
     index_bloat_before: int | None = None
     index_bloat_after: int | None = None
-    bloat_by: bloat.Source | None = None
+    bloat_by: bloat.BloatSource | None = None
     problem: str = ""
 
 
-def state(connection: Connection, table: Relation) -> State | None:
+def state(connection: Connection, table: Relation) -> TableState | None:
     """How the table stands, this session's own last statements included; None when it is gone.
 
     Raises psycopg.errors.LockNotAvailable when another session lets nobody near it.
     """
     connection.execute(sql.get("postgres/flush_statistics"))
     found = connection.execute(sql.get("maintenance/vacuum/state"), {"oid": table.oid}).fetchone()
-    return State(*found) if found else None
+    return TableState(*found) if found else None
 
 
 def between(
-    choice: priorities.Choice, before: State, after: State, outcome: Outcome, problem: str, seconds: float
+    choice: priorities.Choice,
+    before: TableState,
+    after: TableState,
+    outcome: TableOutcome,
+    problem: str,
+    seconds: float,
 ) -> Gain:
     """What lies between two states of the table of that choice."""
     return Gain(
@@ -139,12 +144,12 @@ def with_rebuilt(each: Gain, rebuilt: Sequence[IndexGain]) -> Gain:
     return replace(each, index_bytes_after=each.index_bytes_after - smaller)
 
 
-def with_bloat(each: Gain, oid: int, before: bloat.Found, after: bloat.Found) -> Gain:
+def with_bloat(each: Gain, oid: int, before: bloat.BloatReport, after: bloat.BloatReport) -> Gain:
     """The gain of the table of that oid, with the bloat that was found before and after."""
     tables = before.tables.get(oid), after.tables.get(oid)
     indexes = before.of_indexes(oid), after.of_indexes(oid)
     told = [found.by for found in (*tables, *indexes) if found]
-    by: bloat.Source = "pgstattuple" if all(found == "pgstattuple" for found in told) else "statistics"
+    by: bloat.BloatSource = "pgstattuple" if all(found == "pgstattuple" for found in told) else "statistics"
     return replace(
         each,
         bloat_before=tables[0].wasted if tables[0] else None,

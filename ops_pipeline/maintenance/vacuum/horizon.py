@@ -13,7 +13,9 @@ from typing import Literal
 import sql
 from ops_pipeline.postgres.connection import Connection, scalar
 
-Kind = Literal["transaction", "idle in transaction", "prepared transaction", "replication slot", "standby"]
+HolderKind = Literal[
+    "transaction", "idle in transaction", "prepared transaction", "replication slot", "standby"
+]
 
 NAMED = 3
 """How many a message names."""
@@ -28,7 +30,7 @@ class Holder:
     slot's own name. `system_only`: it holds back PostgreSQL's own tables and no others.
     """
 
-    kind: Kind
+    kind: HolderKind
     name: str
     pid: int | None
     user: str | None

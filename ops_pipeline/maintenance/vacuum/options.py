@@ -15,7 +15,7 @@ DATABASE_STATS_SINCE = 160000
 """From then on VACUUM need not look through all tables of the database for the oldest after each one."""
 
 
-def statement(choice: Choice, rule: Vacuum, version: int, *, skip_locked: bool) -> compose.Composed:
+def statement(choice: Choice, policy: Vacuum, version: int, *, skip_locked: bool) -> compose.Composed:
     """The VACUUM or ANALYZE that a choice comes to, for a server of that version.
 
     TRUNCATE is off unless the policy wants it: giving a table's empty tail back to the disk locks every
@@ -23,10 +23,10 @@ def statement(choice: Choice, rule: Vacuum, version: int, *, skip_locked: bool) 
     """
     options: list[compose.Composable] = []
     if choice.action != "analyze":
-        options += _of_vacuum(choice, rule)
+        options += _of_vacuum(choice, policy)
     options.append(compose.SQL("SKIP_LOCKED {}").format(_switch(skip_locked)))
-    if rule.buffer_usage_limit is not None and version >= BUFFER_USAGE_LIMIT_SINCE:
-        options.append(compose.SQL("BUFFER_USAGE_LIMIT {}").format(rule.buffer_usage_limit))
+    if policy.buffer_usage_limit is not None and version >= BUFFER_USAGE_LIMIT_SINCE:
+        options.append(compose.SQL("BUFFER_USAGE_LIMIT {}").format(policy.buffer_usage_limit))
     if choice.action != "analyze" and version >= DATABASE_STATS_SINCE:
         options.append(compose.SQL("SKIP_DATABASE_STATS"))
     text = sql.get(
@@ -54,14 +54,14 @@ def resting(connection: Connection, milliseconds: float) -> Iterator[None]:
             _rest(connection, 0)
 
 
-def _of_vacuum(choice: Choice, rule: Vacuum) -> Iterator[compose.Composable]:
+def _of_vacuum(choice: Choice, policy: Vacuum) -> Iterator[compose.Composable]:
     if choice.action == "freeze":
         yield compose.SQL("FREEZE")
     yield compose.SQL("ANALYZE {}").format(_switch(choice.analyze))
-    yield compose.SQL("TRUNCATE {}").format(_switch(rule.truncate))
-    yield compose.SQL("INDEX_CLEANUP {}").format(compose.SQL(rule.index_cleanup))
-    if rule.parallel is not None:
-        yield compose.SQL("PARALLEL {}").format(rule.parallel)
+    yield compose.SQL("TRUNCATE {}").format(_switch(policy.truncate))
+    yield compose.SQL("INDEX_CLEANUP {}").format(compose.SQL(policy.index_cleanup))
+    if policy.parallel is not None:
+        yield compose.SQL("PARALLEL {}").format(policy.parallel)
 
 
 def _switch(on: bool) -> compose.SQL:

@@ -22,7 +22,7 @@ class PlannedTable:
     `index_bloat`: of its B-trees together; None where nothing tells."""
 
     table: str
-    action: priorities.Action
+    action: priorities.VacuumAction
     reason: str
     bloat: Bloat | None = None
     index_bloat: Bloat | None = None
@@ -86,23 +86,23 @@ def plan_vacuum(planning: Planning, policy: Vacuum) -> VacuumPlan:
         return _plan(connection, policy)
 
 
-def _plan(connection: Connection, rule: Vacuum) -> VacuumPlan:
-    found = tables.find(connection, rule)
-    chosen = priorities.choose(found, rule)
-    advised, _ = advice.find(connection, rule, found)
-    bloated = bloat.find(connection, found, corrections=rebuild.corrections(connection, rule.name))
+def _plan(connection: Connection, policy: Vacuum) -> VacuumPlan:
+    found = tables.find(connection, policy)
+    chosen = priorities.choose(found, policy)
+    advised, _ = advice.find(connection, policy, found)
+    bloated = bloat.find(connection, found, corrections=rebuild.corrections(connection, policy.name))
     return VacuumPlan(
-        policy=rule.name,
+        policy=policy.name,
         method=Method(_method(chosen)),
         live_tuples=sum(choice.table.live for choice in chosen),
         dead_tuples=sum(choice.table.dead + choice.table.toast_dead for choice in chosen),
         planned_tables=tuple(_planned(each, bloated) for each in chosen),
-        indexes=(*_leftovers(connection, found, rule), *_bloated(connection, bloated, rule)),
+        indexes=(*_leftovers(connection, found, policy), *_bloated(connection, bloated, policy)),
         advice=tuple(f"{each.table}: {each.reason}: {each.statement}" for each in advised),
     )
 
 
-def _planned(choice: priorities.Choice, bloated: bloat.Found) -> PlannedTable:
+def _planned(choice: priorities.Choice, bloated: bloat.BloatReport) -> PlannedTable:
     oid = choice.table.oid
     of_table, of_indexes = bloated.tables.get(oid), bloated.of_indexes(oid)
     return PlannedTable(str(choice.table), choice.action, choice.reason, of_table, of_indexes)
@@ -113,12 +113,12 @@ def _noteworthy_bloat(table: PlannedTable) -> str:
     return "".join(f"; {which}{bloat}" for which, bloat in named.items() if bloat and bloat.share >= BLOATED)
 
 
-def _leftovers(connection: Connection, found: Sequence[Table], rule: Vacuum) -> Iterator[PlannedIndex]:
+def _leftovers(connection: Connection, found: Sequence[Table], policy: Vacuum) -> Iterator[PlannedIndex]:
     for each in invalid_indexes.find(connection, [table.oid for table in found]):
         action: Literal["drop", "leave"] = "leave"
         if each.kept_because is not None:
             reason = each.kept_because
-        elif rule.reindex is None:
+        elif policy.reindex is None:
             reason = (
                 f"{each.reason}; the policy does not say reindex, so drop it: {each.statement(connection)}"
             )
@@ -127,14 +127,14 @@ def _leftovers(connection: Connection, found: Sequence[Table], rule: Vacuum) -> 
         yield PlannedIndex(str(each.index), str(each.table), action, reason)
 
 
-def _bloated(connection: Connection, found: bloat.Found, rule: Vacuum) -> Iterator[PlannedIndex]:
-    for each in rebuild.due(found.btrees, rule.reindex or USUAL):
+def _bloated(connection: Connection, found: bloat.BloatReport, policy: Vacuum) -> Iterator[PlannedIndex]:
+    for each in rebuild.due(found.btrees, policy.reindex or USUAL):
         needed, free = rebuild.room(connection, each)
         disk = "not seen from here" if free is None else f"{free / 1e6:,.0f} MB are free"
         reason = f"{each.bloat}; that may need {needed / 1e6:,.0f} MB of disk meanwhile, {disk}"
-        if rule.reindex is None:
+        if policy.reindex is None:
             reason = f"{each.bloat}; the policy does not say reindex"
-        action: Literal["rebuild", "leave"] = "rebuild" if rule.reindex else "leave"
+        action: Literal["rebuild", "leave"] = "rebuild" if policy.reindex else "leave"
         yield PlannedIndex(str(each.index), str(each.table), action, reason, each.bloat)
 
 
@@ -144,7 +144,7 @@ USUAL = Reindex(min_bloat=0.5, min_size=100_000_000)
 
 def _method(chosen: Sequence[priorities.Choice]) -> str:
     counts = Counter(choice.action for choice in chosen)
-    names: dict[priorities.Action, str] = {
+    names: dict[priorities.VacuumAction, str] = {
         "freeze": "VACUUM (FREEZE)",
         "vacuum": "VACUUM",
         "analyze": "ANALYZE",

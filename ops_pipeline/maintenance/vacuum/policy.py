@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from ops_pipeline.policies.file import Section
 from ops_pipeline.policies.identity import Identity
-from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import Policy
 from ops_pipeline.policies.values import Table
 from ops_pipeline.postgres.relation import TableName
@@ -122,7 +122,7 @@ class VacuumSection(Section):
     reindex: ReindexSection | None = None
 
 
-def read(entry: Entry[VacuumSection]) -> Vacuum:
+def read(entry: PolicyEntry[VacuumSection]) -> Vacuum:
     """The policy of the entry."""
     section = entry.section
     return Vacuum(

@@ -21,7 +21,7 @@ NEW_NAMES_SINCE = 170000
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class VacuumProgress:
     """A VACUUM, or a REINDEX after it, under way. Blocks are of the table's heap; indexes are None before
     PostgreSQL 17. Of a REINDEX blocks are rows in the phases that count rows.
 
@@ -87,7 +87,7 @@ def watched(connection: Connection, record: Record, report: Report) -> Iterator[
         watcher.join()
 
 
-def of(connection: Connection, pid: int) -> Progress | None:
+def of(connection: Connection, pid: int) -> VacuumProgress | None:
     """How far the VACUUM or REINDEX of that session has come; None when it runs none at this moment."""
     new = connection.info.server_version >= NEW_NAMES_SINCE
     statement = sql.get("maintenance/vacuum/progress_17" if new else "maintenance/vacuum/progress_15")
@@ -95,10 +95,10 @@ def of(connection: Connection, pid: int) -> Progress | None:
         connection.execute(statement, {"pid": pid}).fetchone()
         or connection.execute(sql.get("maintenance/vacuum/progress_index"), {"pid": pid}).fetchone()
     )
-    return Progress(*found) if found else None
+    return VacuumProgress(*found) if found else None
 
 
-class Estimate:
+class PhaseEstimate:
     """Tells the time left of a phase from how fast it has gone since it was first seen."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -106,7 +106,7 @@ class Estimate:
         self._phase = ("", "", 0)
         self._began = (0.0, 0.0)
 
-    def of(self, progress: Progress) -> Progress:
+    def of(self, progress: VacuumProgress) -> VacuumProgress:
         """The progress with its time left, from the second look at a phase on."""
         share, now = progress.phase_share, self._clock()
         if share is None:
@@ -134,7 +134,7 @@ def _watch(url: str, pid: int, record: Record, report: Report, ended: threading.
 
 
 def _ask(connection: Connection, pid: int, record: Record, report: Report, ended: threading.Event) -> None:
-    estimate = Estimate()
+    estimate = PhaseEstimate()
     told = time.monotonic()
     connection.execute(sql.get("maintenance/vacuum/without_flush"))
     while not ended.wait(ASK_SECONDS):
@@ -148,7 +148,7 @@ def _ask(connection: Connection, pid: int, record: Record, report: Report, ended
             report(f"{record.policy}: {progress}")
 
 
-def _note(connection: Connection, record: Record, progress: Progress) -> None:
+def _note(connection: Connection, record: Record, progress: VacuumProgress) -> None:
     content = {**asdict(progress), "share": round(progress.share, 4), "told": str(progress)}
     values = {"id": record.id, "progress": Jsonb(content)}
     connection.execute(sql.get("maintenance/vacuum/note_progress"), values)

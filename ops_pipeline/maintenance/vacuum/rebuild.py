@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.maintenance.batches.batch import Run
+from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.vacuum import bloat, horizon, invalid_indexes, tables
 from ops_pipeline.maintenance.vacuum.bloat import Btree
 from ops_pipeline.maintenance.vacuum.effect import IndexGain
@@ -30,7 +30,7 @@ wants to change the table's shape, and what has been built so far would be lost.
 ROOM = 2.2
 """Times the size of the new index that may be needed: the index, and its rows sorted on disk."""
 
-Work = Callable[[], int]
+IndexWork = Callable[[], int]
 """Does it, and answers with the bytes that are left of the index."""
 
 
@@ -75,14 +75,14 @@ def room(connection: Connection, btree: Btree) -> tuple[int, int | None]:
 class Indexes:
     """The indexes of one run: what was left over, and what is to be built anew."""
 
-    run: Run
-    rule: Vacuum
+    run: PolicyRun
+    policy: Vacuum
     gains: list[IndexGain] = field(default_factory=list)
     left: int = 0
 
     def drop_leftovers(self) -> str | None:
         """Drops what interrupted rebuilds have left on the policy's tables. Returns why it stopped early."""
-        of = [each.oid for each in tables.find(self.run.connection, self.rule)]
+        of = [each.oid for each in tables.find(self.run.connection, self.policy)]
         for leftover in invalid_indexes.find(self.run.connection, of):
             if (reason := self.run.asked_to_stop()) is not None:
                 return reason
@@ -94,11 +94,11 @@ class Indexes:
         connection = self.run.connection
         found = bloat.find(
             connection,
-            tables.find(connection, self.rule),
-            corrections=corrections(connection, self.rule.name),
+            tables.find(connection, self.policy),
+            corrections=corrections(connection, self.policy.name),
             careful=True,
         )
-        waiting = due(found.btrees, self.rule.reindex)
+        waiting = due(found.btrees, self.policy.reindex)
         self.left += len(waiting)
         for btree in waiting:
             if (reason := self.run.asked_to_stop()) is not None:
@@ -135,7 +135,7 @@ class Indexes:
         """Builds it anew, if it still is past the threshold once pgstattuple has read it."""
         connection = self.run.connection
         btree = bloat.look_again(connection, listed)
-        if btree.bloat is None or not due([btree], self.rule.reindex):
+        if btree.bloat is None or not due([btree], self.policy.reindex):
             self._report(f"{btree.index} is left alone: {btree.bloat or 'nothing is known of it any more'}")
             return
         done = IndexGain(
@@ -206,7 +206,7 @@ class Indexes:
             return ", ".join(f"pid {pid} ({' '.join(filter(None, who))})" for pid, *who in found)
         return horizon.named(horizon.holders(self.run.connection)) or "a session that has just ended"
 
-    def _do(self, done: IndexGain, table: Relation, work: Work) -> None:
+    def _do(self, done: IndexGain, table: Relation, work: IndexWork) -> None:
         """Does it and notes what came of it."""
         began = time.monotonic()
         with _patience(self.run.connection):
@@ -223,7 +223,7 @@ class Indexes:
         self._report(_told(gain))
 
     def _report(self, line: str) -> None:
-        self.run.report(f"{self.rule.name}: {line}")
+        self.run.report(f"{self.policy.name}: {line}")
 
 
 def _passed_over(gain: IndexGain, problem: str) -> IndexGain:

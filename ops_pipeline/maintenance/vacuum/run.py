@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import psycopg
 
 import sql
-from ops_pipeline.maintenance.batches.batch import Report, Run, Stop
+from ops_pipeline.maintenance.batches.batch import PolicyRun, Report, Stop
 from ops_pipeline.maintenance.history import Record
 from ops_pipeline.maintenance.result import COMPLETED, Work
 from ops_pipeline.maintenance.vacuum import (
@@ -21,7 +21,7 @@ from ops_pipeline.maintenance.vacuum import (
     progress,
     tables,
 )
-from ops_pipeline.maintenance.vacuum.effect import Gain, IndexGain, State
+from ops_pipeline.maintenance.vacuum.effect import Gain, IndexGain, TableState
 from ops_pipeline.maintenance.vacuum.horizon import Holder
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.priorities import Choice
@@ -36,7 +36,7 @@ GONE = "42P01"
 """SQLSTATEs of the errors, and of the warnings with which VACUUM passes a table over."""
 
 
-def run_vacuum(run: Run, rule: Vacuum, _: Settings) -> Work:
+def run_vacuum(run: PolicyRun, policy: Vacuum, _: Settings) -> Work:
     """Vacuums what needs it, the most urgent first, and counts the tables it looked at.
 
     A table that is locked is tried again at the end. One that stays locked, that this user may not
@@ -46,18 +46,18 @@ def run_vacuum(run: Run, rule: Vacuum, _: Settings) -> Work:
     back, and advice on autovacuum.
     """
     connection, record = run.connection, run.record
-    indexes = Indexes(run, rule) if rule.reindex is not None else None
+    indexes = Indexes(run, policy) if policy.reindex is not None else None
     stopped = indexes.drop_leftovers() if indexes else None
-    found = tables.find(connection, rule)
-    advised, counted = advice.find(connection, rule, found)
-    chosen = priorities.choose(found, rule)
+    found = tables.find(connection, policy)
+    advised, counted = advice.find(connection, policy, found)
+    chosen = priorities.choose(found, policy)
     due = [choice for choice in chosen if choice.action != "skip"]
-    run.report(f"{rule.name}: {len(due)} of {len(chosen)} tables need it")
-    night = _Night(connection, rule, record, run.report)
+    run.report(f"{policy.name}: {len(due)} of {len(chosen)} tables need it")
+    night = _VacuumRun(connection, policy, record, run.report)
     night.count(len(chosen) - len(due))
     bloated = bloat.find(connection, [choice.table for choice in due])
     with progress.watched(connection, record, run.report):
-        with options.resting(connection, rule.cost_delay):
+        with options.resting(connection, policy.cost_delay):
             stopped = stopped or night.through(due, run.stop)
             options.note_oldest(connection)
         night.count()
@@ -66,17 +66,17 @@ def run_vacuum(run: Run, rule: Vacuum, _: Settings) -> Work:
     night.compare(bloated, due, indexes.gains if indexes else ())
     work = night.work(chosen, stopped, indexes)
     for each in advised:
-        run.report(f"{rule.name}: {each.table}: {each.reason}. You might run: {each.statement}")
+        run.report(f"{policy.name}: {each.table}: {each.reason}. You might run: {each.statement}")
     told = {"advice": [asdict(each) for each in advised], "counted": counted.as_json()}
     return replace(work, details={**work.details, **told})
 
 
-class _Night:
+class _VacuumRun:
     """One run over the tables that are due."""
 
-    def __init__(self, connection: Connection, rule: Vacuum, record: Record, report: Report) -> None:
+    def __init__(self, connection: Connection, policy: Vacuum, record: Record, report: Report) -> None:
         self._connection = connection
-        self._rule = rule
+        self._policy = policy
         self._record = record
         self._report = report
         self._gains: dict[int, Gain] = {}
@@ -104,7 +104,7 @@ class _Night:
         self._record.add(self._connection, examined=self._looked_at + more, removed=0)
         self._looked_at, self._counted = 0, time.monotonic()
 
-    def compare(self, before: bloat.Found, due: Sequence[Choice], rebuilt: Sequence[IndexGain]) -> None:
+    def compare(self, before: bloat.BloatReport, due: Sequence[Choice], rebuilt: Sequence[IndexGain]) -> None:
         """Looks for bloat again, in the same way, and adds what was found to the gains."""
         now = tables.of(self._connection, [choice.table.oid for choice in due]) if self._gains else []
         after = bloat.find(
@@ -148,7 +148,7 @@ class _Night:
         except psycopg.errors.LockNotAvailable:  # by one who lets nobody even ask for its size
             if not wait:
                 return False
-        state = State.listed(choice.table)
+        state = TableState.listed(choice.table)
         outcome, problem = self._judged(choice, state, LOCKED, ())
         self._note(choice, effect.between(choice, state, state, outcome, problem, 0.0))
         return True
@@ -178,8 +178,8 @@ class _Night:
         return True
 
     def _judged(
-        self, choice: Choice, after: State, problem: str, holders: Sequence[Holder]
-    ) -> tuple[effect.Outcome, str]:
+        self, choice: Choice, after: TableState, problem: str, holders: Sequence[Holder]
+    ) -> tuple[effect.TableOutcome, str]:
         if problem == LOCKED:
             return "passed over", f"locked by {self._locker(choice)}"
         if problem:
@@ -198,14 +198,16 @@ class _Night:
         self._looked_at += 1
         if time.monotonic() - self._counted >= COUNT_SECONDS:
             self.count()
-        self._report(f"{self._rule.name}: {_told(each)}")
+        self._report(f"{self._policy.name}: {_told(each)}")
 
     def _execute(self, choice: Choice, *, wait: bool) -> str:
         """Runs it. Returns nothing, a SQLSTATE of the two above, or what PostgreSQL warned of."""
         version = self._connection.info.server_version
         with _warnings(self._connection) as warnings:
             try:
-                self._connection.execute(options.statement(choice, self._rule, version, skip_locked=not wait))
+                self._connection.execute(
+                    options.statement(choice, self._policy, version, skip_locked=not wait)
+                )
             except psycopg.errors.LockNotAvailable:
                 return LOCKED
             except psycopg.errors.UndefinedTable:
@@ -225,7 +227,7 @@ class _Night:
         return f"pid {pid} ({', '.join(each for each in (user, application) if each)})"
 
 
-def _kept(choice: Choice, after: State) -> bool:
+def _kept(choice: Choice, after: TableState) -> bool:
     """Whether what it was done for is still there."""
     if choice.action == "analyze":
         return False

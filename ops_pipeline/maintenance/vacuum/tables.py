@@ -62,11 +62,11 @@ class Table:
         return f"{self.schema}.{self.name}"
 
 
-def find(connection: Connection, rule: Vacuum) -> list[Table]:
+def find(connection: Connection, policy: Vacuum) -> list[Table]:
     """The policy's tables, partitions one by one. Raises LookupError when a named one does not exist."""
     named = None
-    if rule.tables != "all":
-        named = [find_relation(connection, table).oid for table in rule.tables]
+    if policy.tables != "all":
+        named = [find_relation(connection, table).oid for table in policy.tables]
     return of(connection, named)
 
 
