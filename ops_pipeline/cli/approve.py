@@ -57,7 +57,7 @@ def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
     away: list[str] = []
     with connected_to(chosen, "opsctl approve", away) as connections:
         for _, connection in connections:
-            found += approvals.waiting(connection)
+            found += approvals.pending(connection)
     if as_json:
         print_json({"plans": found})
     elif found:

@@ -86,7 +86,7 @@ def results_table(results: Sequence[RunResult]) -> Table:
 
 def _outcome(result: RunResult) -> RenderableType:
     if result.outcome == "running" and (vacuum := result.details.get("progress")):
-        return f"[cyan]{escape(str(vacuum['told']))}[/]"
+        return f"[cyan]{escape(str(vacuum['text']))}[/]"
     if result.outcome != "running" or not result.planned:
         colour = COLOURS.get(result.outcome, "red")
         return f"[{colour}]{result.outcome}[/]"

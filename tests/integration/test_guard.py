@@ -72,7 +72,7 @@ def test_half_of_a_table_may_go_and_one_row_more_may_not(
         f"Nothing was removed. If this is right: opsctl approve {verdict.plan}"
     )
     assert scalar(application, "SELECT count(*) FROM sessions") == 6001
-    (plan,) = approvals.waiting(application)
+    (plan,) = approvals.pending(application)
     assert (plan.id, plan.policy, plan.eligible, plan.total) == (verdict.plan, retention.name, 3001, 6001)
     assert plan.cutoff == verdict.planned.cutoff
     assert plan.definition == guard.definition(retention)
@@ -262,7 +262,7 @@ def test_approving_is_audited_and_only_once(application: Connection, retention: 
 
     assert first == second
     assert first.approved_by == "ann"
-    assert approvals.waiting(application) == []
+    assert approvals.pending(application) == []
     (event,) = application.execute(
         "SELECT action, created_by, details ->> 'plan', details ->> 'policy', (details -> 'rows')::int"
         " FROM audit_logs WHERE event_type = 'maintenance'"
@@ -283,12 +283,12 @@ def test_a_plan_that_is_not_there_is_told_with_those_that_are(
 def test_a_complete_run_makes_earlier_plans_pointless(application: Connection, retention: Retention) -> None:
     rule = limited(retention, max_rows=100)
     first, second = judged(application, rule), judged(application, rule)
-    assert [each.id for each in approvals.waiting(application)] == [second.plan], "the newest of each policy"
+    assert [each.id for each in approvals.pending(application)] == [second.plan], "the newest of each policy"
     approvals.approve(application, str(first.plan), "ann")
     ran(application, rule, judged(application, retention))
 
-    assert approvals.waiting(application) == []
-    assert approvals.approved(application, rule.name) is None
+    assert approvals.pending(application) == []
+    assert approvals.approved_plan(application, rule.name) is None
 
 
 def test_an_estimate_that_was_approved_may_be_off_by_a_tenth(

@@ -12,8 +12,7 @@ from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.orphans import triggers
 from ops_pipeline.maintenance.orphans.policy import Orphans
-from ops_pipeline.maintenance.plan import DeletePlan
-from ops_pipeline.maintenance.plan import Method
+from ops_pipeline.maintenance.plan import DeletePlan, Method
 from ops_pipeline.maintenance.retention import method
 from ops_pipeline.partitions import missing
 from ops_pipeline.partitions.adopt.adopt import adopt_table

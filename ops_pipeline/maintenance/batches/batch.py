@@ -17,12 +17,12 @@ from ops_pipeline.throttle.batch_size import BatchSize
 from ops_pipeline.throttle.limits import Throttle
 
 FIRST_WAIT_SECONDS = 0.05
-"""How long a batch waits for somebody's lock before it passes over what is locked."""
+"""How long a batch waits for another session's lock before it passes over what is locked."""
 SECOND_WAIT_SECONDS = 1.0
 """How long the second visit waits; it comes when everything else is done."""
 
 BLOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-"""Somebody else's lock was in the way; the batch is rolled back and may be tried again."""
+"""Another session's lock was in the way; the batch is rolled back and may be tried again."""
 
 REPORT_SECONDS = 2.0
 """How often a person is told how the work goes."""

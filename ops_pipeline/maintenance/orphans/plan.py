@@ -17,7 +17,7 @@ from ops_pipeline.postgres import catalog
 def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
     """What the policy would do if it ran now; everything of one moment.
 
-    An orphan whose parent tonight's retention has yet to delete is counted by the run itself. Raises
+    An orphan whose parent this run's retention has yet to delete is counted by the run itself. Raises
     LookupError when a table does not exist, RefusedError where rows may be hidden, HoldUnclearError, and
     psycopg.Error.
     """
@@ -44,7 +44,7 @@ def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
             cascades=references.cascades(connection, reference.child),
             refusals=tuple(
-                refusals.of_plan(planning, policy, counter, rows.eligible, parent=reference.parent)
+                refusals.plan_refusals(planning, policy, counter, rows.eligible, parent=reference.parent)
             ),
             needs_approval=guard.reasons(connection, policy, rows, None, now=planning.clock())
             if migrated

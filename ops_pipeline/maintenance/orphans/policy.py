@@ -74,7 +74,7 @@ def _referenced(text: str) -> tuple[TableName, tuple[str, ...]]:
         if not 1 <= len(table) <= 2:
             raise ValueError(text)
         return TableName(*(["public", *table][-2:])), (column,)
-    columns = [split_name(each.strip()) for each in ONE_COLUMN.findall(several["columns"])]
+    columns = [split_name(column.strip()) for column in ONE_COLUMN.findall(several["columns"])]
     return TableName.parse(several["table"]), tuple(".".join(column) for column in columns)
 
 

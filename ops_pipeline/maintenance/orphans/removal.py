@@ -16,6 +16,7 @@ from ops_pipeline.maintenance.batches.actions import Action, archive_and_delete
 from ops_pipeline.maintenance.batches.actions.delete import Delete
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.batches.scans import Scan, and_, listed
+from ops_pipeline.maintenance.cascades import COUNT_EXACTLY_BYTES
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.orphans import grace_period, track
 from ops_pipeline.maintenance.orphans.grace_period import GraceStatus, grace_status
@@ -38,10 +39,6 @@ MANY_CHILDREN = 100_000
 """From so many children of one row of missing parents on they are looked for block by block."""
 COUNTED_AT_ONCE = 20
 """Recorded rows, of up to a thousand keys each, whose children one statement counts."""
-COUNT_EXACTLY_BYTES = 64 * 1024 * 1024
-"""Up to this size a table's rows are counted for the guard; beyond it the statistics are close enough."""
-
-EVERYTHING = compose.SQL("true")
 
 
 @dataclass(slots=True)
@@ -75,7 +72,7 @@ class OrphanRemoval:
 
     def completed(self) -> Work:
         """The end of a run that was not stopped. What is due and waits for a transaction is left as well."""
-        waiting = self._orphans(grace_status(self._connection, self.policy), EVERYTHING)
+        waiting = self._orphans(grace_status(self._connection, self.policy), references.EVERYTHING)
         return Work(COMPLETED, self.left + waiting, approval=self.approval)
 
     def in_grace(self) -> int:
@@ -114,7 +111,7 @@ class OrphanRemoval:
         child = self.reference.child
         total = catalog.live_tuples(self._connection, child)
         if total < due or catalog.size(self._connection, child) <= COUNT_EXACTLY_BYTES:
-            total = count_children(self._connection, self.reference, EVERYTHING)
+            total = count_children(self._connection, self.reference, references.EVERYTHING)
         total = max(due, total)
         rows = RowCount(due, total)
         return DeletePlan(

@@ -54,7 +54,7 @@ def _refusals(planning: Planning, policy: Orphans, reference: Reference) -> Sequ
     """As the plan has them; a count of all orphans, which is dear, only where their deletion may cascade."""
     if references.cascades(planning.connection, reference.child):
         return plan_orphans(planning, policy).refusals
-    return tuple(refusals.of_tables(planning, policy, reference.child, reference.parent))
+    return tuple(refusals.table_refusals(planning, policy, reference.child, reference.parent))
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """The ways through a child table: in search of orphans, and to those that were found."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from psycopg import sql as compose
@@ -40,6 +41,7 @@ class ChildrenBesideAll(Children):
         self.sizes = Sizes(first, least, self.sizes.most)
 
 
+@dataclass
 class MissingParents:
     """Scans the listed missing parents; a range is the children of some of them, found by index.
 
@@ -50,17 +52,10 @@ class MissingParents:
     name = "missing parents"
     sizes = Sizes(first=4_000, least=100, most=200_000)  # children
 
-    def __init__(
-        self,
-        connection: Connection,
-        reference: Reference,
-        which: compose.Composable,
-        goes: compose.Composable,
-    ) -> None:
-        self._connection = connection
-        self._reference = reference
-        self._which = which
-        self._goes = goes
+    connection: Connection
+    reference: Reference
+    which: compose.Composable
+    goes: compose.Composable
 
     def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
         """The children, about `size`, of the next missing parents."""
@@ -68,15 +63,15 @@ class MissingParents:
         last = self._next("maintenance/orphans/next_missing", first, until, size)[0]
         if last is None:
             return None
-        still = and_(_numbered(first, last), self._which, self._reference.key_missing)
-        condition = and_(self._reference.refers_to(still), self._goes)
-        return ScanRange(self._reference.child, condition, [last], examined=0)
+        still = and_(_numbered(first, last), self.which, self.reference.key_missing)
+        condition = and_(self.reference.refers_to(still), self.goes)
+        return ScanRange(self.reference.child, condition, [last], examined=0)
 
     def _next(self, statement: str, first: int, until: Position | None, size: int) -> tuple[Any, ...]:
         values = {
-            "policy": self._reference.policy, "after": first, "until": (until or [2**62])[0], "size": size
+            "policy": self.reference.policy, "after": first, "until": (until or [2**62])[0], "size": size
         }  # fmt: skip
-        return row(self._connection, compose.SQL(sql.get(statement)).format(listed=self._which), values)
+        return row(self.connection, compose.SQL(sql.get(statement)).format(listed=self.which), values)
 
 
 class MarkedOrphans(MissingParents):
@@ -87,16 +82,10 @@ class MarkedOrphans(MissingParents):
 
     name = "marked orphans"
 
-    def __init__(
-        self,
-        connection: Connection,
-        reference: Reference,
-        which: compose.Composable,
-        goes: compose.Composable,
-    ) -> None:
-        super().__init__(connection, reference, which, goes)
-        heaps = catalog.heaps(connection, reference.child, reference.columns[0])
-        self._heaps = {heap.relation.oid: heap.relation for heap in heaps}
+    @cached_property
+    def _heaps(self) -> dict[int, Relation]:
+        heaps = catalog.heaps(self.connection, self.reference.child, self.reference.columns[0])
+        return {heap.relation.oid: heap.relation for heap in heaps}
 
     def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
         """The next marked orphans, about `size`, of one heap. A heap that is gone is passed over."""
@@ -110,13 +99,13 @@ class MarkedOrphans(MissingParents):
             first = last
 
     def _between(self, heap: Relation, first: int, last: int) -> ScanRange:
-        these = and_(_numbered(first, last), self._which)
+        these = and_(_numbered(first, last), self.which)
         places = compose.SQL(sql.get("maintenance/orphans/at_places")).format(
-            policy=compose.Literal(self._reference.policy), listed=these
+            policy=compose.Literal(self.reference.policy), listed=these
         )
         # Each parent is looked up once for all its children.
-        missed = _children_of(self._reference, and_(these, self._reference.key_missing))
-        return ScanRange(heap, and_(places, missed, self._goes), [last], examined=0)
+        missed = _children_of(self.reference, and_(these, self.reference.key_missing))
+        return ScanRange(heap, and_(places, missed, self.goes), [last], examined=0)
 
 
 class MissingParentsByBlocks(BlockRangeScan):

@@ -45,7 +45,7 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
             cutoff=cutoff,
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
             cascades=references.cascades(connection, table),
-            refusals=tuple(refusals.of_plan(planning, policy, counter, rows.eligible)),
+            refusals=tuple(refusals.plan_refusals(planning, policy, counter, rows.eligible)),
             needs_approval=guard.reasons(connection, policy, rows, cutoff, now=planning.clock())
             if migrated
             else (),

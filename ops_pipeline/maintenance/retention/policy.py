@@ -1,6 +1,5 @@
 """A retention policy: rows of a table that are older than it keeps them are deleted."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, Self
@@ -87,8 +86,3 @@ def read(entry: PolicyEntry[RetentionSection]) -> Retention:
         throttle=entry.throttle,
         place=entry.place,
     )
-
-
-def ordered(policies: Sequence[Retention]) -> Sequence[Retention]:
-    """As the file has them."""
-    return policies

@@ -1,7 +1,8 @@
-"""What VACUUM is told, as far as the server's version knows it."""
+"""The options of VACUUM, as far as the server's version knows it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from psycopg import sql as compose
 
@@ -9,7 +10,7 @@ import sql
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.priorities import Choice
 from ops_pipeline.postgres.catalog import BUFFER_USAGE_LIMIT_SINCE
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.connection import Connection, scalar
 
 DATABASE_STATS_SINCE = 160000
 """From then on VACUUM need not look through all tables of the database for the oldest after each one."""
@@ -29,29 +30,31 @@ def statement(choice: Choice, policy: Vacuum, version: int, *, skip_locked: bool
         options.append(compose.SQL("BUFFER_USAGE_LIMIT {}").format(policy.buffer_usage_limit))
     if choice.action != "analyze" and version >= DATABASE_STATS_SINCE:
         options.append(compose.SQL("SKIP_DATABASE_STATS"))
-    text = sql.get(
-        "maintenance/vacuum/analyze" if choice.action == "analyze" else "maintenance/vacuum/vacuum"
-    )
-    return compose.SQL(text).format(
+    command = "analyze" if choice.action == "analyze" else "vacuum"
+    return compose.SQL(sql.get(f"maintenance/vacuum/{command}")).format(
         options=compose.SQL(", ").join(options), table=choice.table.relation.identifier
     )
 
 
-def note_oldest(connection: Connection) -> None:
-    """Notes the age of the database's oldest table, which `statement` leaves for once at the end."""
+def record_oldest(connection: Connection) -> None:
+    """Records the age of the database's oldest table, which `statement` leaves for once at the end."""
     if connection.info.server_version >= DATABASE_STATS_SINCE:
         connection.execute(sql.get("maintenance/vacuum/database_stats"))
 
 
 @contextmanager
-def resting(connection: Connection, milliseconds: float) -> Iterator[None]:
-    """Lets VACUUM rest in between, as autovacuum does, while the context lasts; 0 is never."""
-    _rest(connection, milliseconds)
+def with_setting(
+    connection: Connection, name: Literal["vacuum_cost_delay", "lock_timeout"], value: str
+) -> Iterator[None]:
+    """Gives the session's setting that value while the context lasts."""
+    before = scalar(connection, sql.get("maintenance/vacuum/setting"), {"name": name})
+    change = sql.get("maintenance/vacuum/change_setting")
+    connection.execute(change, {"name": name, "value": value})
     try:
         yield
     finally:
         if not (connection.closed or connection.broken):
-            _rest(connection, 0)
+            connection.execute(change, {"name": name, "value": before})
 
 
 def _of_vacuum(choice: Choice, policy: Vacuum) -> Iterator[compose.Composable]:
@@ -66,7 +69,3 @@ def _of_vacuum(choice: Choice, policy: Vacuum) -> Iterator[compose.Composable]:
 
 def _switch(on: bool) -> compose.SQL:
     return compose.SQL("true" if on else "false")
-
-
-def _rest(connection: Connection, milliseconds: float) -> None:
-    connection.execute(sql.get("maintenance/vacuum/cost_delay"), {"milliseconds": str(milliseconds)})

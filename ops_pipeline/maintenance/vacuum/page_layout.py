@@ -101,7 +101,7 @@ def _keys(rows: float, nulls: float, columns: Sequence[ColumnStatistics], entry:
     """Bytes of the entries when those of equal keys are one. Of keys of several columns as many are assumed
     as there can be."""
     values = (column.distinct if column.distinct >= 0 else -column.distinct * rows for column in columns)
-    distinct = min(math.prod(max(1.0, each) for each in values), rows - nulls)
+    distinct = min(math.prod(max(1.0, value) for value in values), rows - nulls)
     return distinct * _key((rows - nulls) / distinct, entry, page) if distinct >= 1 else 0.0
 
 

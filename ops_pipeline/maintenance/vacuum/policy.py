@@ -1,7 +1,6 @@
 """A vacuum policy: VACUUM, ANALYZE and, where asked, REINDEX of a database's tables."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, cast
 
@@ -139,8 +138,3 @@ def read(entry: PolicyEntry[VacuumSection]) -> Vacuum:
         throttle=entry.throttle,
         place=entry.place,
     )
-
-
-def ordered(policies: Sequence[Vacuum]) -> Sequence[Vacuum]:
-    """There is one a database."""
-    return policies

@@ -181,7 +181,7 @@ def test_an_orphan_that_a_sweep_and_the_record_have_seen_is_counted_once(
 
     stopped = carry_out(connection, rule)
 
-    (waiting,) = approvals.waiting(connection)
+    (waiting,) = approvals.pending(connection)
     assert (planned.rows.eligible, planned.rows.total) == (29, 101)
     assert (waiting.eligible, waiting.total, waiting.exact) == (29, 101, True)
     assert (marked.details["source"], marked.details["in_grace"]) == ("sweep", 29)

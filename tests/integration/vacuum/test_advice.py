@@ -101,7 +101,7 @@ def test_a_table_whose_autovacuum_is_off_is_told_once_it_would_have_come(
 def test_each_advice_is_a_statement_that_runs_and_changes_that_option(
     odd: Connection, writes: Writes, rate: Rate, option: str, because: str
 ) -> None:
-    advised = advice.on(odd, writes, rate)
+    advised = advice.advise_table(odd, writes, rate)
 
     assert advised is not None
     assert because in advised.reason
@@ -121,7 +121,7 @@ def test_each_advice_is_a_statement_that_runs_and_changes_that_option(
     ],
 )
 def test_settings_that_keep_up_are_left_alone(odd: Connection, writes: Writes, rate: Rate | None) -> None:
-    assert advice.on(odd, writes, rate) is None
+    assert advice.advise_table(odd, writes, rate) is None
 
 
 def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, rule: Vacuum) -> None:

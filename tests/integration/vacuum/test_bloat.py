@@ -62,7 +62,7 @@ def bloated(connection: Connection, request: pytest.FixtureRequest) -> Connectio
 
 
 def _found(connection: Connection) -> bloat.BloatReport:
-    return bloat.find(connection, tables.of(connection, None))
+    return bloat.find_bloat(connection, tables.find_tables(connection, None))
 
 
 @pytest.mark.parametrize("bloated", [100, 70], indirect=True)

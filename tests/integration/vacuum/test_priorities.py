@@ -132,7 +132,7 @@ def test_lost_statistics_are_made_again(quiet: Connection, everything: Vacuum) -
 def test_a_role_leaves_to_others_what_it_may_not_vacuum(quiet: Connection, everything: Vacuum) -> None:
     quiet.execute("SET ROLE pg_monitor")
 
-    chosen = priorities.choose(tables.find(quiet, replace(everything, mode="always")), everything)
+    chosen = priorities.choose(tables.policy_tables(quiet, replace(everything, mode="always")), everything)
 
     reasons = {str(each.table): each.reason for each in chosen if each.action == "skip"}
     assert "may not vacuum" in reasons["pg_catalog.pg_class"]

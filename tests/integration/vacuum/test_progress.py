@@ -73,15 +73,15 @@ def clock() -> Callable[[], float]:
 def test_the_time_left_follows_from_the_speed_so_far(clock: Callable[[], float]) -> None:
     estimate = PhaseEstimate(clock)
 
-    assert estimate.of(SCANNING).seconds_left is None
-    assert estimate.of(replace(SCANNING, scanned=250)).seconds_left == 30
-    assert estimate.of(replace(SCANNING, scanned=500)).seconds_left == 20
+    assert estimate.with_time_left(SCANNING).seconds_left is None
+    assert estimate.with_time_left(replace(SCANNING, scanned=250)).seconds_left == 30
+    assert estimate.with_time_left(replace(SCANNING, scanned=500)).seconds_left == 20
 
 
 def test_a_new_phase_is_estimated_anew(clock: Callable[[], float]) -> None:
     estimate = PhaseEstimate(clock)
-    estimate.of(SCANNING)
+    estimate.with_time_left(SCANNING)
     vacuuming = replace(SCANNING, phase="vacuuming heap", scanned=1000)
 
-    assert estimate.of(vacuuming).seconds_left is None
-    assert estimate.of(replace(vacuuming, vacuumed=500)).seconds_left == 10
+    assert estimate.with_time_left(vacuuming).seconds_left is None
+    assert estimate.with_time_left(replace(vacuuming, vacuumed=500)).seconds_left == 10

@@ -1,5 +1,6 @@
 """By slices of time, along an index on the column: what is kept is never read."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from psycopg import sql as compose
@@ -11,6 +12,7 @@ from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.throttle.batch_size import Sizes
 
 
+@dataclass
 class TimeSliceScan:
     """Scans an ordinary table from its oldest row on. A position is [time, as text].
 
@@ -21,31 +23,28 @@ class TimeSliceScan:
     name = "time-slice scan"
     sizes = Sizes(first=2_000, least=100, most=500_000)  # rows
 
-    def __init__(
-        self, connection: Connection, table: Relation, column: str, predicate: compose.Composable
-    ) -> None:
-        self._connection = connection
-        self._table = table
-        self._column = column
-        self._predicate = predicate
+    connection: Connection
+    table: Relation
+    column: str
+    predicate: compose.Composable
 
     def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
         """The next slice of about `size` rows."""
         later = self._compared(">", after)
         statement = compose.SQL(sql.get("maintenance/batches/scans/slice")).format(
-            table=self._table.identifier,
-            column=target(self._column),
-            condition=and_(later, self._compared("<=", until), self._predicate),
+            table=self.table.identifier,
+            column=target(self.column),
+            condition=and_(later, self._compared("<=", until), self.predicate),
         )
-        examined, end = row(self._connection, statement, {"size": size})
+        examined, end = row(self.connection, statement, {"size": size})
         if end is None:
             return None
-        condition = and_(later, self._compared("<=", [end]), self._predicate)
-        return ScanRange(self._table, condition, [end], examined)
+        condition = and_(later, self._compared("<=", [end]), self.predicate)
+        return ScanRange(self.table, condition, [end], examined)
 
     def _compared(self, operator: Literal[">", "<="], position: Position | None) -> compose.Composable:
         if position is None:
             return compose.SQL("true")
         return compose.SQL("{} {} {}").format(
-            target(self._column), compose.SQL(operator), compose.Literal(position[0])
+            target(self.column), compose.SQL(operator), compose.Literal(position[0])
         )

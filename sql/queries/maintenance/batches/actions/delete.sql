@@ -1,2 +1,2 @@
--- Removes the rows of a range that may go and nobody holds.
+-- Removes the rows of a range that may be deleted.
 DELETE FROM {heap} AS target WHERE {condition}
