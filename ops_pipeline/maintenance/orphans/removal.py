@@ -1,7 +1,6 @@
 """The children removed whose grace is over."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -12,8 +11,7 @@ from psycopg.types.json import Jsonb
 import sql
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import references
-from ops_pipeline.maintenance.batches.actions import Action, archive_and_delete
-from ops_pipeline.maintenance.batches.actions.delete import Delete
+from ops_pipeline.maintenance.batches.actions.archive_and_delete import deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.batches.scans import Scan, and_, listed
 from ops_pipeline.maintenance.cascades import COUNT_EXACTLY_BYTES
@@ -96,7 +94,8 @@ class OrphanRemoval:
             return Work(guarded.message, due, plan=guarded.plan)
         self.approval = guarded.approval or self.approval
         self._removed = 0
-        with self._action(guarded.planned) as (action, seconds):
+        child = self.reference.child
+        with deleting(self.run, self.policy, child, guarded.planned, self.settings) as (action, seconds):
             for scan in self._scans(grace, older, nulls):
                 batch_size = BatchSize(scan.sizes, seconds)
                 batches = Batches(replace(self.run, planned=due), scan, action, batch_size)
@@ -128,16 +127,6 @@ class OrphanRemoval:
             "details": Jsonb(dict(guarded.details or {})),
         }
         self._connection.execute(sql.get("maintenance/orphans/save_planned"), values)
-
-    @contextmanager
-    def _action(self, planned: DeletePlan) -> Iterator[tuple[Action, float]]:
-        """What removes the children, and how many seconds a batch of it should take."""
-        child = self.reference.child
-        if self.policy.archive:
-            with archive_and_delete.opened(self.run, self.policy, child, planned, self.settings) as action:
-                yield action, self.settings.archive_batch_target_seconds
-        else:
-            yield Delete(self._connection, self.run.record, child), self.settings.batch_target_seconds
 
     def _scans(self, grace: GraceStatus, older: compose.Composed, nulls: int) -> Iterator[Scan]:
         """The scans for what may go, each of which is through before the next is asked for."""

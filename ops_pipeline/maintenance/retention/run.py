@@ -1,14 +1,11 @@
 """A retention policy carried out."""
 
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ops_pipeline.maintenance import refusals
-from ops_pipeline.maintenance.batches.actions import Action, archive_and_delete
-from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
-from ops_pipeline.maintenance.batches.actions.delete import Delete
+from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete, deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.guard.guard import GuardResult
@@ -83,13 +80,9 @@ def _delete(
     run: PolicyRun, policy: Retention, table: Relation, plan: RetentionPlan, settings: Settings
 ) -> str:
     """Whole partitions first, then rows; says why it ended."""
-    with ExitStack() as stack:
-        archive: ArchiveAndDelete | None = None
-        if policy.archive:
-            archive = stack.enter_context(archive_and_delete.opened(run, policy, table, plan, settings))
+    with deleting(run, policy, table, plan, settings) as (action, seconds):
+        archive = action if isinstance(action, ArchiveAndDelete) else None
         if (reason := whole_partitions.remove(run, table, policy.column, plan, archive)) is not None:
             return reason
         scan = scan_by(plan.method, run.connection, policy, table, plan.cutoff, plan.rows.total)
-        action: Action = archive or Delete(run.connection, run.record, table, plan.rows.row_bytes)
-        seconds = settings.archive_batch_target_seconds if archive else settings.batch_target_seconds
         return Batches(run, scan, action, BatchSize(scan.sizes, seconds)).work_through()

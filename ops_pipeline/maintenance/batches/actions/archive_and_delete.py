@@ -13,7 +13,8 @@ from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
 from ops_pipeline.archive.files import ArchivedTable, ArchiveFile, total_rows
 from ops_pipeline.maintenance.batches import actions
-from ops_pipeline.maintenance.batches.actions import BatchLimits
+from ops_pipeline.maintenance.batches.actions import Action, BatchLimits
+from ops_pipeline.maintenance.batches.actions.delete import Delete
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.batches.scans import ScanRange
 from ops_pipeline.maintenance.history import Batch, Record, Statement
@@ -104,18 +105,23 @@ class ArchiveAndDelete:
 
 
 @contextmanager
-def opened(
+def deleting(
     run: PolicyRun,
     policy: DeletingPolicy,
     table: Relation,
     plan: DeletePlan,
     settings: Settings,
-) -> Iterator[ArchiveAndDelete]:
-    """What removes the policy's rows into the archive, with what an earlier run left there put right.
+) -> Iterator[tuple[Action, float]]:
+    """What deletes the policy's rows, and how many seconds a batch of it should take.
+
+    Where the policy archives, what an earlier run left in the archive is put right first.
 
     Expired rows are filed under the day of their time; orphans have none, and go under the day they leave.
     Raises DatabaseUnavailableError, WorkerBusyError, StorageUrlError or ArchiveError; nothing was removed.
     """
+    if not policy.archive:
+        yield Delete(run.connection, run.record, table, plan.rows.row_bytes), settings.batch_target_seconds
+        return
     storage = location.storage(settings.archive_url)
     with ArrowSession(url_of(run.connection), policy.name, f"ops {policy.name} archive") as worker:
         archive = Archive(storage, run.connection)
@@ -131,6 +137,7 @@ def opened(
             day_column=policy.time_column(), cutoff=plan.cutoff,
             keys=(*columns.keys(run.connection, table.oid), *policy.reference_columns()),
         )  # fmt: skip
-        yield ArchiveAndDelete(
+        action = ArchiveAndDelete(
             run.connection, worker, archive, run.record, table, source, plan.rows.row_bytes
         )
+        yield action, settings.archive_batch_target_seconds
