@@ -28,6 +28,6 @@ def die_with_statements(*values: Any) -> Any:
 
 actions.progress_statements = die_with_statements  # type: ignore[assignment]  # the break is put there
 BlockRangeScan.sizes = Sizes(8, 8, 8)
-rule = kinds.load(policies).databases[0].policies[0]
+policy = kinds.load(policies).databases[0].policies[0]
 with connect(url, "worker") as connection:
-    carry_out(connection, rule)
+    carry_out(connection, policy)

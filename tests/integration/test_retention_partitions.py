@@ -66,12 +66,12 @@ def carry_out(visits: Connection, read: Callable[..., Database], tmp_path: Path)
     """Carries the policy out with these further keys; the archive is a folder of its own."""
 
     def carry(keys: str = "", **named: Any) -> RunResult:
-        rule = read(
+        policy = read(
             "version: 1\ndatabases: {app: {url: x, guard: {max_fraction: 1}, retention:"
             f" [{{table: visits, column: at, keep: 10 days{keys}}}]}}}}"
         ).policies[0]
         settings = Settings(archive_url=str(tmp_path / "archive"))
-        return kinds.carry_out(visits, rule, settings=settings, **named)
+        return kinds.carry_out(visits, policy, settings=settings, **named)
 
     return carry
 
