@@ -112,11 +112,11 @@ def measure_record(server: embedded.Server, children: int, rounds: int) -> list[
     for rows in (children, children // 10):
         base = _filled(server, rows)
         with _copy(server, base) as url, connect(url, "bench") as connection:
-            rule = _rule(track=True)
-            triggers.install(connection, rule, by="bench")
-            carry_out(connection, rule, settings=Settings())
+            policy = _rule(track=True)
+            triggers.install(connection, policy, by="bench")
+            carry_out(connection, policy, settings=Settings())
             connection.execute("VACUUM (ANALYZE) children")
-            seconds[rows] = [_tracked(connection, rule, number) for number in range(rounds)]
+            seconds[rows] = [_tracked(connection, policy, number) for number in range(rounds)]
     many, few = (statistics.median(each) for each in seconds.values())
     return [
         Line(
@@ -129,13 +129,13 @@ def measure_record(server: embedded.Server, children: int, rounds: int) -> list[
     ]
 
 
-def _tracked(connection: Connection, rule: Orphans, number: int) -> float:
+def _tracked(connection: Connection, policy: Orphans, number: int) -> float:
     connection.execute(
         "DELETE FROM parents WHERE id IN (SELECT id FROM parents ORDER BY id OFFSET %s LIMIT %s)",
         [number * 5_000, DELETED_PARENTS],
     )
     began = time.perf_counter()
-    result = carry_out(connection, rule, settings=Settings())
+    result = carry_out(connection, policy, settings=Settings())
     took = time.perf_counter() - began
     if result.details["source"] != "record" or result.left or result.removed < DELETED_PARENTS:
         sys.exit(f"not by the record, or not all of it: {result}")
@@ -177,9 +177,9 @@ def _rule(*, track: bool = False) -> Orphans:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(text)
         file.flush()
-        rule = kinds.load(Path(file.name)).databases[0].policies[0]
-    assert isinstance(rule, Orphans)  # noqa: S101 - for mypy
-    return rule
+        policy = kinds.load(Path(file.name)).databases[0].policies[0]
+    assert isinstance(policy, Orphans)  # noqa: S101 - for mypy
+    return policy
 
 
 def _filled(server: embedded.Server, children: int) -> str:

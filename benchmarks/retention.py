@@ -116,10 +116,10 @@ def ours(url: str, folder: Path, *, archive: bool = False) -> Removal:
     """The nightly run of the policy, as Dagster would carry it out."""
     file = folder / "policies.yaml"
     file.write_text(POLICIES.format(archive="true" if archive else "false"))
-    rule = kinds.load(file).databases[0].policies[0]
+    policy = kinds.load(file).databases[0].policies[0]
     settings = Settings(archive_url=str(folder / "archive"), pause_file=folder / "none")
     with connect(url, "ops app/retention/visits", lock_timeout="500ms") as connection:
-        result = carry_out(connection, rule, settings=settings)
+        result = carry_out(connection, policy, settings=settings)
     if result.outcome != "done" or result.left:
         sys.exit(f"the run ended as {result.outcome}: {result.stopped_reason}")
     return Removal(result.removed, result.working, result.wal_bytes)

@@ -44,12 +44,12 @@ def measure(server: embedded.Server, folder: Path, rows: int) -> list[compare.Li
     """Both, taking turns; the medians beside each other."""
     file = folder / "vacuum.yaml"
     file.write_text(POLICY)
-    rule = kinds.load(file).databases[0].policies[0]
+    policy = kinds.load(file).databases[0].policies[0]
     urls = [_filled(server, name, rows) for name in ("vacuum_ours", "vacuum_theirs")]
 
     def ours(url: str) -> None:
         with connect(url, "bench", lock_timeout="500ms") as connection:
-            result = carry_out(connection, rule)
+            result = carry_out(connection, policy)
         if result.outcome != "done":
             sys.exit(f"it was not done: {result.stopped_reason}")
 

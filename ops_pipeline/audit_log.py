@@ -9,7 +9,7 @@ from psycopg.pq import TransactionStatus
 from ops_pipeline.audit.store import AUDIT_LOGS, AsyncAuditStore, AsyncConnection, AuditStore
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.retention.policy import KIND, PREMAKE, Retention
-from ops_pipeline.policies.file import Place, Source
+from ops_pipeline.policies.file import Place, PolicyFile
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.model import GuardLimits, ThrottleLimits
 from ops_pipeline.postgres.connection import Connection, connect, url_of
@@ -58,7 +58,7 @@ def _policy(retention_days: int) -> Retention:
         archive=False,
         guard=GuardLimits(max_fraction=1.0),
         throttle=UNTHROTTLED,
-        place=Place(Source(Path("cleanup_old_logs"), {})),
+        place=Place(PolicyFile(Path("cleanup_old_logs"), {})),
     )
 
 

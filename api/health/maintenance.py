@@ -116,8 +116,8 @@ def last_night(schedule: Schedule, now: datetime) -> datetime:
 def _late(
     due: datetime, name: str, done: datetime | None, left: int | None, outcome: str | None, reason: str | None
 ) -> str | None:
-    """What is wrong with a policy. Only a run that came to its own end counts: a guarded or skipped one,
-    or one of an outcome that is not known here yet, has not kept the promise."""
+    """What is wrong with a policy. Only a run that came to its own end counts: one that needs approval or was
+    skipped, or one of an outcome that is not known here yet, has not kept the promise."""
     newest = f"; its newest run is {outcome} ({reason})" if outcome not in {None, "done"} else ""
     if done is None:
         return f"{name} has never run to its end{newest}"

@@ -36,7 +36,7 @@ def approve(
     )
 
 
-def _approve(plan: str, by: str, chosen: str | None) -> approvals.Plan:
+def _approve(plan: str, by: str, chosen: str | None) -> approvals.StoredPlan:
     missing: list[str] = []
     away: list[str] = []
     with connected_to(chosen, "opsctl approve", away) as connections:
@@ -49,11 +49,11 @@ def _approve(plan: str, by: str, chosen: str | None) -> approvals.Plan:
 
 
 def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
-    plans: list[approvals.Plan] = []
+    plans: list[approvals.StoredPlan] = []
     away: list[str] = []
     with connected_to(chosen, "opsctl approve", away) as connections:
         for _, connection in connections:
-            plans += approvals.waiting(connection)
+            plans += approvals.pending(connection)
     shown = tables.plans_table(plans) if plans else "No plan waits for an approval."
     answer({"plans": plans}, shown, as_json=as_json)
     for problem in away:

@@ -16,7 +16,7 @@ from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import check_policies, connections, opened_policies
 from ops_pipeline.cli.output import Json, answer, complain, console, notes
 from ops_pipeline.maintenance import history
-from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
@@ -41,7 +41,7 @@ class RunReport:
     run_id: str
     status: str
     succeeded: bool
-    policies: tuple[Result, ...]
+    policies: tuple[RunResult, ...]
     failures: tuple[str, ...]
 
     @property
@@ -50,9 +50,9 @@ class RunReport:
         return all(result.left == 0 for result in self.policies if "/vacuum" not in result.policy)
 
     @property
-    def needs_approval(self) -> tuple[Result, ...]:
+    def needs_approval(self) -> tuple[RunResult, ...]:
         """The policies whose plan a person has to approve before anything is removed."""
-        return tuple(result for result in self.policies if result.outcome == "guarded")
+        return tuple(result for result in self.policies if result.outcome == "needs_approval")
 
     def after(self, earlier: "RunReport") -> "RunReport":
         """This run, with what an earlier one of the same policies had removed counted in."""
@@ -85,9 +85,9 @@ def run_policies(resolved: settings.Settings, policies: Policies, console: Conso
     return RunReport(ended.id, ended.status, ended.succeeded, complete, ended.failures)
 
 
-def _not_run(name: str) -> Result:
+def _not_run(name: str) -> RunResult:
     reason = "it could not begin; the failure of its step says why"
-    return Result(name, "skipped", reason, examined=0, removed=0, left=None, seconds=0)
+    return RunResult(name, "skipped", reason, examined=0, removed=0, left=None, seconds=0)
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def watching(console: Console, urls: Sequence[str]) -> Iterator[None]:
         yield
         return
     started = datetime.now(UTC)
-    results: list[Result] = []
+    results: list[RunResult] = []
 
     def progress() -> Table:
         with suppress(DatabaseUnavailableError, psycopg.Error):  # the run itself reports the database
@@ -110,8 +110,8 @@ def watching(console: Console, urls: Sequence[str]) -> Iterator[None]:
         yield
 
 
-def _results_since(urls: Sequence[str], started: datetime) -> list[Result]:
-    results: list[Result] = []
+def _results_since(urls: Sequence[str], started: datetime) -> list[RunResult]:
+    results: list[RunResult] = []
     for url in urls:
         with connect(url, "opsctl watch", statement_timeout="2s") as connection:
             results += history.results(connection, since=started)

@@ -15,7 +15,7 @@ from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.orphans.triggers import Trigger
 from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
-from ops_pipeline.maintenance.result import COMPLETED, Result
+from ops_pipeline.maintenance.result import COMPLETED, RunResult
 
 COLOURS = {"done": "green", "running": "cyan"}
 
@@ -52,7 +52,7 @@ def plan_notes(plans: Sequence[Plan | Unplanned]) -> list[str]:
     return [f"{plan.policy}: {note}" for plan in plans if isinstance(plan, Plan) for note in plan.notes()]
 
 
-def results_table(results: Sequence[Result]) -> Table:
+def results_table(results: Sequence[RunResult]) -> Table:
     """What was done, a policy a row; of one at work, how far it has come."""
     table = _table(
         "Policy", "removed:>", "archived:>", "left:>", "looked at:>", "dead rows:>", "seconds:>", "outcome"
@@ -67,9 +67,9 @@ def results_table(results: Sequence[Result]) -> Table:
     return table
 
 
-def _outcome(result: Result) -> RenderableType:
+def _outcome(result: RunResult) -> RenderableType:
     if result.outcome == "running" and (vacuum := result.details.get("progress")):
-        return f"[cyan]{escape(str(vacuum['told']))}[/]"
+        return f"[cyan]{escape(str(vacuum['text']))}[/]"
     if result.outcome != "running" or not result.planned:
         colour = COLOURS.get(result.outcome, "red")
         return f"[{colour}]{result.outcome}[/]"
@@ -81,7 +81,7 @@ def _outcome(result: Result) -> RenderableType:
     return progress
 
 
-def reasons(results: Sequence[Result]) -> list[str]:
+def reasons(results: Sequence[RunResult]) -> list[str]:
     """Why each policy that did not get to its end stopped, a line each."""
     return [
         f"{result.policy} {result.outcome}: {result.stopped_reason}"
@@ -133,7 +133,7 @@ def archives_table(files: Sequence[Archived]) -> Table:
     return table
 
 
-def plans_table(plans: Sequence[approvals.Plan]) -> Table:
+def plans_table(plans: Sequence[approvals.StoredPlan]) -> Table:
     """The plans that wait for an approval."""
     table = _table("plan", "policy", "would remove:>", "of:>", "share:>", "older than", "stopped", "why")
     for plan in plans:

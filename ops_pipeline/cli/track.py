@@ -47,7 +47,9 @@ def list_tracks(as_json: Json = False) -> None:
         for database, policy in policies.of_type(Orphans):
             with connect(database.url(settings.environment(resolved)), "opsctl track") as connection:
                 installed += triggers.triggers(connection, policy.name)
-                missing[policy.name] = record.unguarded(connection, policy) if policy.track else ()
+                missing[policy.name] = (
+                    record.tables_without_triggers(connection, policy) if policy.track else ()
+                )
     sentences = [
         f"{name}: missing or off on {', '.join(names)}: opsctl track install {name}"
         for name, names in missing.items()

@@ -46,7 +46,7 @@ def _moment(condition: Condition, where: str, now: datetime) -> Condition:
 
 def _try(connection: Connection, relation: Relation, condition: Condition, of_type: str, where: str) -> None:
     statement = compose.SQL(sql.get("holds/meets")).format(
-        table=relation.identifier, condition=condition.over("doomed")
+        table=relation.identifier, condition=condition.over("target")
     )
     try:
         with connection.transaction():

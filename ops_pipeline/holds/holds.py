@@ -91,8 +91,8 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
 
 
 def exclusion(holds: Sequence[Hold]) -> compose.Composable:
-    """SQL that is true for the rows of the alias `doomed` that nobody holds, and never NULL."""
-    return unheld(holds, "doomed")
+    """SQL that is true for the rows of the alias `target` that nobody holds, and never NULL."""
+    return unheld(holds, "target")
 
 
 def unheld(holds: Sequence[Hold], alias: str) -> compose.Composable:
@@ -109,7 +109,7 @@ def held_rows(
     condition: compose.Composable,
     holds: Sequence[Hold] | None = None,
 ) -> int:
-    """How many of the rows that meet the condition (over the alias `doomed`) somebody holds.
+    """How many of the rows that meet the condition (over the alias `target`) somebody holds.
 
     By `holds`, where given; else by those that are active. Raises as `active` does.
     """

@@ -23,12 +23,12 @@ def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     newest = sorted(files, key=lambda file: file.id)[-READ_AGAIN:]
     archive = Archive(location.storage(load().archive_url), connection)
     problems = verify_parts(connection, archive, newest, by=trail.SYSTEM).problems if newest else ()
-    wrong = [*problems, *(f"{path} was found damaged before" for path in damaged)]
+    problems = (*problems, *(f"{path} was found damaged before" for path in damaged))
     return CheckResult(
-        not wrong,
-        "; ".join(wrong)
+        not problems,
+        "; ".join(problems)
         or f"{len(newest)} of {len(files)} files were read again and agree with what the database recorded "
         "of them",
-        {"files": len(files), "damaged": len(wrong)},
-        fails_run=bool(wrong),
+        {"files": len(files), "damaged": len(problems)},
+        fails_run=bool(problems),
     )

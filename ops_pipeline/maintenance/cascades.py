@@ -25,7 +25,7 @@ Within = Callable[[compose.Composed], list[tuple[Any, ...]] | None]
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The rows of `table` that the policy deletes: those that meet `condition`, over the alias `doomed`."""
+    """The rows of `table` that the policy deletes: those that meet `condition`, over the alias `target`."""
 
     policy: DeletingPolicy
     table: Relation
@@ -90,84 +90,89 @@ class _Reach:
         return f"{self.way(before[0])}, then {step.key.name}" if before else step.key.name
 
 
+@dataclass(slots=True)
 class _Refusals:
-    def __init__(self, connection: Connection, deletion: Deletion, within: Within, reach: _Reach) -> None:
-        self._connection = connection
-        self._deletion = deletion
-        self._within = within
-        self._reach = reach
-        self._guard = deletion.policy.guard
-        self._policies = self._policies_by_root()
-        self._cascaded = 0
+    """Why the deletion is refused. `cascaded`: rows counted so far, of tables without a policy."""
+
+    connection: Connection
+    deletion: Deletion
+    within: Within
+    reach: _Reach
+    cascaded: int = 0
 
     def all(self) -> Iterator[str]:
-        for table, steps in self._reach.tables.items():
-            if self._root(table) == self._root(self._deletion.table):
+        policies = self._policies_by_root()
+        for table, steps in self.reach.tables.items():
+            if self._root(table) == self._root(self.deletion.table):
                 yield from self._of_own(table, steps, self._reached(table, "reached_0", 0))
-            elif (owner := self._policies.get(self._root(table))) is not None:
+            elif (owner := policies.get(self._root(table))) is not None:
                 yield from self._of_another_policy(table, steps, owner)
             else:
                 yield from self._beyond_the_guard(table, steps)
-        for step in self._reach.circles:
+        for step in self.reach.circles:
             yield from self._of_circle(step)
 
     def _of_another_policy(self, table: Relation, steps: Sequence[_Step], owner: str) -> Iterator[str]:
-        rows = self._count(table, self._reached(table, "reached_0", 0), COUNTED)
-        if rows is None:
-            yield self._uncounted(table, steps, f"{table} has a policy of its own ({owner})")
-        elif rows:
-            yield (
-                f"{self._would(rows, COUNTED, table, steps)}, and {table} has a policy of its own ({owner}), "
-                f"which would not see them. {self._way_out(steps)}"
-            )
+        why = f"{table} has a policy of its own ({owner})"
+        reached = self._reached(table, "reached_0", 0)
+        yield from self._any(table, steps, reached, why, more=f", and {why}, which would not see them")
 
     def _of_own(self, table: Relation, steps: Sequence[_Step], reached: compose.Composable) -> Iterator[str]:
         kept = compose.SQL(
-            "{} AND NOT EXISTS (SELECT FROM {} AS doomed WHERE (doomed.tableoid, doomed.ctid) = "
+            "{} AND NOT EXISTS (SELECT FROM {} AS target WHERE (target.tableoid, target.ctid) = "
             "(reached_0.tableoid, reached_0.ctid) AND {})"
-        ).format(reached, self._deletion.table.identifier, self._deletion.condition)
-        rows = self._count(table, kept, COUNTED)
-        if rows is None:
-            yield self._uncounted(table, steps, "they may be rows that this policy keeps")
-        elif rows:
-            would = self._would(rows, COUNTED, table, steps, " that this policy keeps")
-            yield f"{would}. {self._way_out(steps)}"
+        ).format(reached, self.deletion.table.identifier, self.deletion.condition)
+        why = "they may be rows that this policy keeps"
+        yield from self._any(table, steps, kept, why, which=" that this policy keeps")
 
     def _of_circle(self, step: _Step) -> Iterator[str]:
         """What a second lap reaches, and with it perhaps a third: its rows are not counted but refused."""
         child = step.key.child
         lap = self._referring(step, "reached_0", 0)
-        if self._root(child) == self._root(self._deletion.table):
+        if self._root(child) == self._root(self.deletion.table):
             yield from self._of_own(child, [step], lap)
             return
         further = compose.SQL("{} AND NOT ({})").format(lap, self._reached(child, "reached_0", 0))
-        rows = self._count(child, further, COUNTED)
+        why = "its cascades go in a circle"
+        yield from self._any(child, [step], further, why, more=" in a circle, whose end is not known")
+
+    def _any(
+        self,
+        table: Relation,
+        steps: Sequence[_Step],
+        condition: compose.Composable,
+        why_uncounted: str,
+        *,
+        which: str = "",
+        more: str = "",
+    ) -> Iterator[str]:
+        """Where a single row that meets the condition is too many."""
+        rows = self._count(table, condition, COUNTED)
         if rows is None:
-            yield self._uncounted(child, [step], "its cascades go in a circle")
+            yield self._uncounted(table, steps, why_uncounted)
         elif rows:
-            yield (
-                f"{self._would(rows, COUNTED, child, [step])} in a circle, whose end is not known. "
-                f"{self._way_out([step])}"
-            )
+            yield f"{self._would(rows, COUNTED, table, steps, which)}{more}. {self._way_out(steps)}"
 
     def _beyond_the_guard(self, table: Relation, steps: Sequence[_Step]) -> Iterator[str]:
-        if self._guard.max_rows is None and self._guard.max_fraction >= 1:
+        guard = self.deletion.policy.guard
+        if guard.max_rows is None and guard.max_fraction >= 1:
             return
         total = self._total(table)
-        share = int(total * self._guard.max_fraction)
-        all_rows = self._guard.max_rows
-        budget = total if all_rows is None else max(0, all_rows - self._deletion.rows - self._cascaded)
+        share = int(total * guard.max_fraction)
+        budget = (
+            total if guard.max_rows is None else max(0, guard.max_rows - self.deletion.rows - self.cascaded)
+        )
         rows = self._count(table, self._reached(table, "reached_0", 0), min(share, budget) + 1)
         if rows is None:
             yield self._uncounted(table, steps, f"{table} has {total:,} rows")
             return
-        self._cascaded += rows
+        self.cascaded += rows
         if rows <= min(share, budget):
             return
         limit = (
-            f"guard.max_fraction is {self._guard.max_fraction:g} of the {total:,} rows of {table}"
+            f"guard.max_fraction is {guard.max_fraction:g} of the {total:,} rows of {table}"
             if share <= budget
-            else f"guard.max_rows is {all_rows:,} with them"
+            else f"guard.max_rows is {guard.max_rows:,} with them"
         )
         yield (
             f"{self._would(rows - 1, rows - 1, table, steps)}, and {limit}. If this is right, raise that "
@@ -177,7 +182,7 @@ class _Refusals:
     def _would(self, rows: int, most: int, table: Relation, steps: Sequence[_Step], which: str = "") -> str:
         more = "more than " if rows >= most else ""
         return (
-            f"deleting {_rows(self._deletion.rows)} of {self._deletion.table} would also delete "
+            f"deleting {_rows(self.deletion.rows)} of {self.deletion.table} would also delete "
             f"{more}{_rows(rows)} of {table}{which} by ON DELETE CASCADE ({self._named(steps)})"
         )
 
@@ -188,14 +193,14 @@ class _Refusals:
         )
 
     def _named(self, steps: Sequence[_Step]) -> str:
-        return "; ".join(self._reach.way(step) for step in steps)
+        return "; ".join(self.reach.way(step) for step in steps)
 
     def _way_out(self, steps: Sequence[_Step]) -> str:
         """The keys without their CASCADE: then a row is kept as long as others refer to it."""
         statements = (
             compose.SQL("ALTER TABLE {0} DROP CONSTRAINT {1}, ADD CONSTRAINT {1} ")
             .format(step.key.child.identifier, compose.Identifier(step.key.name))
-            .as_string(self._connection)
+            .as_string(self.connection)
             + step.key.uncascaded
             for step in steps
         )
@@ -203,14 +208,14 @@ class _Refusals:
 
     def _reached(self, table: Relation, alias: str, depth: int) -> compose.Composable:
         """SQL that is true for the rows of the alias that are deleted, or deleted along."""
-        steps = self._reach.tables.get(table)
+        steps = self.reach.tables.get(table)
         if steps is None:
-            return self._deletion.condition
+            return self.deletion.condition
         ways = [compose.SQL("({})").format(self._referring(step, alias, depth)) for step in steps]
         return compose.SQL("({})").format(compose.SQL(" OR ").join(ways))
 
     def _referring(self, step: _Step, alias: str, depth: int) -> compose.Composable:
-        parent = f"reached_{depth + 1}" if step.source in self._reach.tables else "doomed"
+        parent = f"reached_{depth + 1}" if step.source in self.reach.tables else "target"
         return compose.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND {})").format(
             step.key.parent.identifier,
             compose.Identifier(parent),
@@ -225,30 +230,30 @@ class _Refusals:
             condition=condition,
             most=compose.Literal(most),
         )
-        rows = self._within(statement)
+        rows = self.within(statement)
         return None if rows is None else int(rows[0][0])
 
     def _total(self, table: Relation) -> int:
-        if catalog.size(self._connection, table) > COUNT_EXACTLY_BYTES:
-            return catalog.expected_rows(self._connection, table)
+        if catalog.size(self.connection, table) > COUNT_EXACTLY_BYTES:
+            return catalog.expected_rows(self.connection, table)
         statement = compose.SQL(sql.get("maintenance/orphans/rows")).format(
             child=table.identifier, condition=compose.SQL("true")
         )
-        rows = self._within(statement)
-        return catalog.expected_rows(self._connection, table) if rows is None else int(rows[0][0])
+        rows = self.within(statement)
+        return catalog.expected_rows(self.connection, table) if rows is None else int(rows[0][0])
 
     def _policies_by_root(self) -> dict[int, str]:
-        found: dict[int, str] = {}
-        for table, name in self._deletion.policy.deleting:
+        policies: dict[int, str] = {}
+        for table, name in self.deletion.policy.deleting:
             try:
-                relation = find_relation(self._connection, table)
+                relation = find_relation(self.connection, table)
             except LookupError:
                 continue  # its own policy says so
-            found.setdefault(self._root(relation), name)
-        return found
+            policies.setdefault(self._root(relation), name)
+        return policies
 
     def _root(self, table: Relation) -> int:
-        return int(scalar(self._connection, sql.get("maintenance/root"), {"oid": table.oid}))
+        return int(scalar(self.connection, sql.get("maintenance/root"), {"oid": table.oid}))
 
 
 def _rows(number: int) -> str:

@@ -1,7 +1,8 @@
 """What must hold after a run, as questions to the database."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pkgutil import resolve_name
 
 from ops_pipeline.maintenance import history
@@ -20,7 +21,7 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class PolicyCheck:
     """A question to the database, which only reads: an operator may ask it at any time.
 
     `holds_back`: where it fails, what would overwrite evidence is not done.
@@ -32,38 +33,35 @@ class Check:
     holds_back: bool = False
 
 
-def guard_passed(policy: DeletingPolicy) -> Check:
-    """Whether the last run of the policy waits for an approval."""
-
-    def ask(connection: Connection) -> CheckResult:
-        last = history.last(connection, policy.name)
-        if last is None or last.outcome != "guarded":
-            return CheckResult(True, "The guard had nothing against the last run")
-        return CheckResult(False, last.stopped_reason, fails_run=True)
-
-    return Check(
+def deleting_checks(policy: DeletingPolicy) -> Iterator[PolicyCheck]:
+    """What must hold after a run of any policy that deletes rows."""
+    yield PolicyCheck(
         "guard_passed",
         "The last run needed no approval. If it did: look at the plan and approve it, or fix the policy.",
-        ask,
+        partial(_guard_passed, policy=policy),
     )
-
-
-def archive_verified(policy: DeletingPolicy) -> Check:
-    """Whether the newest archived files of the policy's table can be read; it holds VACUUM back."""
-
-    def ask(connection: Connection) -> CheckResult:
-        # By name: it needs Arrow, which whoever only lists the checks must not load.
-        newest_files: Callable[[Connection, DeletingPolicy], CheckResult] = resolve_name(
-            "ops_pipeline.maintenance.archive_check:newest_files"
+    if policy.archive:
+        yield PolicyCheck(
+            "archive_verified",
+            f"The newest files of {policy.table} in the archive are read again and agree with what the "
+            "database recorded of them (size, SHA-256, row count), and none was found damaged before. Where "
+            "one is, the policies after it wait: until VACUUM has run, what was deleted can still be read "
+            "from the table's pages.",
+            partial(_archive_verified, policy=policy),
+            holds_back=True,
         )
-        return newest_files(connection, policy)
 
-    return Check(
-        "archive_verified",
-        f"The newest files of {policy.table} in the archive are read again and agree with what the database "
-        "recorded of them (size, SHA-256, row count), and none was found damaged before. Where one is, the "
-        "policies after it wait: until VACUUM has run, what was deleted can still be read from the table's "
-        "pages.",
-        ask,
-        holds_back=True,
+
+def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult:
+    last_run = history.last(connection, policy.name)
+    if last_run is None or last_run.outcome != "needs_approval":
+        return CheckResult(True, "The guard had nothing against the last run")
+    return CheckResult(False, last_run.stopped_reason, fails_run=True)
+
+
+def _archive_verified(connection: Connection, policy: DeletingPolicy) -> CheckResult:
+    # By name: it needs Arrow, which whoever only lists the checks must not load.
+    newest_files: Callable[[Connection, DeletingPolicy], CheckResult] = resolve_name(
+        "ops_pipeline.maintenance.archive_check:newest_files"
     )
+    return newest_files(connection, policy)

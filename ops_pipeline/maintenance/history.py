@@ -1,7 +1,7 @@
 """`ops.maintenance_runs`: every run of every policy, for as long as anybody may ask."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -11,12 +11,13 @@ from psycopg.types.json import Jsonb
 import sql
 from ops_pipeline.audit import trail
 from ops_pipeline.maintenance.guard import approvals
-from ops_pipeline.maintenance.result import Outcome, Result, Work
-from ops_pipeline.postgres.connection import Connection, row
+from ops_pipeline.maintenance.result import Outcome, RunResult, Work
+from ops_pipeline.postgres.connection import Connection, row, scalar
 
 Pauses = Mapping[str, Mapping[str, float]]
 NO_PAUSES: Pauses = {}
-Note = tuple[LiteralString, Mapping[str, Any]]
+NO_DETAILS: Mapping[str, object] = {}
+Statement = tuple[LiteralString, Mapping[str, Any]]
 """A statement and its values."""
 
 
@@ -38,23 +39,15 @@ class Record:
     id: int
     policy: str
 
-    def note(self, batch: Batch) -> Note:
+    def batch_statement(self, batch: Batch) -> Statement:
         """The statement that adds a batch to the run; it belongs into the batch's own transaction."""
-        values = {
-            "id": self.id,
-            "examined": batch.examined,
-            "removed": batch.removed,
-            "archived": batch.archived,
-            "bytes": batch.bytes,
-            "wal": batch.wal,
-        }
-        return sql.get("maintenance/progress"), values
+        return sql.get("maintenance/progress"), {"id": self.id, **asdict(batch)}
 
     def add(self, connection: Connection, examined: int, removed: int) -> None:
         """Adds a batch, in whatever transaction the connection is in."""
-        connection.execute(*self.note(Batch(examined, removed)))
+        connection.execute(*self.batch_statement(Batch(examined, removed)))
 
-    def note_plan(
+    def save_plan(
         self,
         connection: Connection,
         *,
@@ -71,14 +64,14 @@ class Record:
             "method": method,
             "details": Jsonb(dict(details)),
         }
-        connection.execute(sql.get("maintenance/note_plan"), values)
+        connection.execute(sql.get("maintenance/save_plan"), values)
 
-    def note_pauses(self, connection: Connection, pauses: Pauses) -> None:
+    def save_pauses(self, connection: Connection, pauses: Pauses) -> None:
         """Keeps how often and how long the run has paused so far."""
         values = {"id": self.id, "pauses": Jsonb(dict(pauses))}
-        connection.execute(sql.get("maintenance/note_pauses"), values)
+        connection.execute(sql.get("maintenance/save_pauses"), values)
 
-    def finish(self, connection: Connection, work: Work, pauses: Pauses) -> Result:
+    def finish(self, connection: Connection, work: Work, pauses: Pauses) -> RunResult:
         """The run ended by itself. What it removed is accounted for in the audit log as well.
 
         A complete run uses up the approval that let it through.
@@ -92,32 +85,28 @@ class Record:
             **work.details,
         }
         with connection.transaction():
-            self._close(connection, work.outcome, work.stopped_reason, work.left, details, pauses)
             if work.approval is not None and work.outcome == "done":
                 approvals.use_up(connection, work.approval, self.id)
-            result = self._result(connection)
-            account_for(connection, result)
-        return result
+            return self._close(connection, work.outcome, work.stopped_reason, pauses, work.left, details)
 
-    def broke_off(
+    def end_early(
         self, connection: Connection, outcome: Outcome, reason: str, pauses: Pauses = NO_PAUSES
     ) -> None:
-        """The run was ended from outside. Without a connection the next run of the policy notes it."""
+        """The run was ended from outside. Without a connection the next run of the policy records it."""
         if connection.closed or connection.broken:
             return
         with connection.transaction():
-            self._close(connection, outcome, reason, None, {}, pauses)
-            account_for(connection, self._result(connection))
+            self._close(connection, outcome, reason, pauses)
 
     def _close(
         self,
         connection: Connection,
         outcome: Outcome,
         reason: str,
-        left: int | None,
-        details: Mapping[str, object],
         pauses: Pauses,
-    ) -> None:
+        left: int | None = None,
+        details: Mapping[str, object] = NO_DETAILS,
+    ) -> RunResult:
         values = {
             "id": self.id,
             "outcome": outcome,
@@ -127,14 +116,11 @@ class Record:
             "details": Jsonb(dict(details)),
         }
         connection.execute(sql.get("maintenance/finish"), values)
-
-    def _result(self, connection: Connection) -> Result:
-        (result,) = results(connection, run_id=self.id)
-        return result
+        return account_for(connection, self.id)
 
 
 def begin(connection: Connection, policy: str, dagster_run_id: str | None) -> Record:
-    """Notes that a policy's run begins. The caller holds the policy's lock.
+    """Records that a policy's run begins. The caller holds the policy's lock.
 
     A run before it that died without a word is closed, and what it had removed accounted for.
     """
@@ -142,17 +128,28 @@ def begin(connection: Connection, policy: str, dagster_run_id: str | None) -> Re
     with connection.transaction():
         record_id, died = row(connection, sql.get("maintenance/begin"), values)
         for dead_id in died:
-            (result,) = results(connection, run_id=int(dead_id))
-            account_for(connection, result)
+            account_for(connection, int(dead_id))
     return Record(record_id, policy)
 
 
-def skip(connection: Connection, policy: str, reason: str, dagster_run_id: str | None) -> Result:
-    """Notes that a policy's run did not begin, and why."""
+def interrupt_dead(connection: Connection) -> list[str]:
+    """Marks the runs whose worker is gone as interrupted, and says of which policies they were.
+
+    A policy's advisory lock is the proof of life: it ends with its session. Nothing they committed is undone:
+    the next run of the policy goes on from their last batch. What they had removed is accounted for in the
+    audit log.
+    """
+    with connection.transaction():
+        dead = connection.execute(sql.get("maintenance/interrupt_dead")).fetchall()
+        for run_id, _ in dead:
+            account_for(connection, run_id)
+    return [policy for _, policy in dead]
+
+
+def skip(connection: Connection, policy: str, reason: str, dagster_run_id: str | None) -> RunResult:
+    """Records that a policy's run did not begin, and why."""
     values = {"policy": policy, "stopped_reason": reason, "dagster_run_id": dagster_run_id}
-    (run_id,) = row(connection, sql.get("maintenance/skip"), values)
-    (result,) = results(connection, run_id=run_id)
-    return result
+    return _result(connection, scalar(connection, sql.get("maintenance/skip"), values))
 
 
 def results(
@@ -161,29 +158,30 @@ def results(
     run_id: int | None = None,
     dagster_run_id: str | None = None,
     since: datetime | None = None,
-) -> list[Result]:
+) -> list[RunResult]:
     """What each policy did, or has done so far, in that run, that Dagster run, or since that moment."""
     values = {"id": run_id, "dagster_run_id": dagster_run_id, "moment": since}
-    with connection.cursor(row_factory=kwargs_row(Result)) as cursor:
+    with connection.cursor(row_factory=kwargs_row(RunResult)) as cursor:
         return cursor.execute(sql.get("maintenance/results"), values).fetchall()
 
 
-def last(connection: Connection, policy: str) -> Result | None:
+def last(connection: Connection, policy: str) -> RunResult | None:
     """The policy's last run, those left out that found another one at work."""
-    found = connection.execute(sql.get("maintenance/last"), {"policy": policy}).fetchone()
-    return None if found is None else results(connection, run_id=found[0])[0]
+    last_run = connection.execute(sql.get("maintenance/last"), {"policy": policy}).fetchone()
+    return _result(connection, last_run[0]) if last_run else None
 
 
 def seconds_for(connection: Connection, policy: str, rows: int) -> float | None:
     """How long so many rows take at the rate of the policy's last run; None when there was none."""
-    found = connection.execute(sql.get("maintenance/rate"), {"policy": policy}).fetchone()
-    return rows / float(found[0]) if found is not None else None
+    rate = connection.execute(sql.get("maintenance/rate"), {"policy": policy}).fetchone()
+    return rows / float(rate[0]) if rate else None
 
 
-def account_for(connection: Connection, result: Result) -> None:
-    """Stores what a run removed as an audit event, in whatever transaction the connection is in."""
+def account_for(connection: Connection, run_id: int) -> RunResult:
+    """Stores what a run removed, if anything, as an audit event, in the connection's transaction."""
+    result = _result(connection, run_id)
     if result.removed == 0:
-        return
+        return result
     details = {
         "policy": result.policy,
         "run": result.run_id,
@@ -195,3 +193,9 @@ def account_for(connection: Connection, result: Result) -> None:
     }
     action = "rows.archived_and_removed" if result.archived else "rows.removed"
     trail.record(connection, action, details)
+    return result
+
+
+def _result(connection: Connection, run_id: int) -> RunResult:
+    (result,) = results(connection, run_id=run_id)
+    return result

@@ -11,7 +11,7 @@ from ops_pipeline.maintenance import run
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.orphans.kind import ORPHANS
 from ops_pipeline.maintenance.plan import LIMIT_SECONDS, Plan, Planning, Unplanned
-from ops_pipeline.maintenance.result import RefusedError, Result
+from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.maintenance.retention.kind import RETENTION
 from ops_pipeline.maintenance.vacuum.kind import VACUUM
 from ops_pipeline.policies import load as policies_file
@@ -95,7 +95,7 @@ def carry_out(
     dagster_run_id: str | None = None,
     stop: Callable[[], str | None] = run.never,
     report: Callable[[str], None] = run.silently,
-) -> Result:
+) -> RunResult:
     """Does what the policy says; see `run.run_policy`."""
     return run.run_policy(
         connection,

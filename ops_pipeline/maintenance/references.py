@@ -1,4 +1,4 @@
-"""Foreign keys that refer to the rows which are to go: what they keep, take along, and need."""
+"""Foreign keys that refer to the rows to be deleted: what they keep, cascade into, and need."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class ForeignKey:
     uncascaded: str
 
 
-def problems(connection: Connection, relation: Relation) -> tuple[str, ...]:
+def missing_indexes(connection: Connection, relation: Relation) -> tuple[str, ...]:
     """The indexes without which each removed row would read a whole table, and how to make them.
 
     PostgreSQL looks for the referring rows of every row that goes, whatever it then does with them.
@@ -42,42 +42,42 @@ def problems(connection: Connection, relation: Relation) -> tuple[str, ...]:
     return tuple(
         f"{key.child}.{', '.join(key.columns)} refers to {parent} ({key.name}) without an index, so every "
         f"row removed would read all of {key.child}. Create it first: {_create_index(connection, key)}"
-        for parent, key in _taken_along(connection, relation)
+        for parent, key in _looked_up(connection, relation)
         if not key.indexed
     )
 
 
 def cascades(connection: Connection, relation: Relation) -> tuple[str, ...]:
     """The tables whose rows go along by ON DELETE CASCADE, at whatever remove."""
-    keys = _taken_along(connection, relation)
+    keys = _looked_up(connection, relation)
     return tuple(dict.fromkeys(str(key.child) for _, key in keys if key.on_delete == "c"))
 
 
 def referring(connection: Connection, relation: Relation) -> tuple[Relation, ...]:
     """The tables that refer to the relation, and through cascades to what goes along with its rows."""
-    keys = _taken_along(connection, relation)
+    keys = _looked_up(connection, relation)
     return tuple({key.child.oid: key.child for _, key in keys}.values())
 
 
 def unreferenced(connection: Connection, relation: Relation) -> compose.Composable:
-    """SQL that is true for the rows of the alias `doomed` that may go as far as others refer to them.
+    """SQL that is true for the rows of the alias `target` that may go as far as others refer to them.
 
     A row stays that a NO ACTION or RESTRICT key refers to, so that its batch does not fail for it, and one
     whose going would remove or change a row that somebody holds. Never NULL. To be asked in the removing
     transaction, as the holds are. Raises HoldUnclearError.
     """
-    return _unreferenced(connection, relation, "doomed", (relation.oid,))
+    return _unreferenced(connection, relation, "target", (relation.oid,))
 
 
 def _unreferenced(
     connection: Connection, relation: Relation, alias: str, path: tuple[int, ...]
 ) -> compose.Composable:
-    keepers = []
-    for key in foreign_keys(connection, relation):
-        child = f"referring_{len(path)}"
-        keeps = _keeps(connection, key, child, path)
-        if keeps is not None:
-            keepers.append(_exists(key, alias, child, keeps))
+    child = f"referring_{len(path)}"
+    keepers = [
+        _exists(key, alias, child, keeps)
+        for key in foreign_keys(connection, relation)
+        if (keeps := _keeps(connection, key, child, path)) is not None
+    ]
     if not keepers:
         return EVERYTHING
     return compose.SQL("NOT ({})").format(compose.SQL(" OR ").join(keepers))
@@ -117,7 +117,7 @@ def refers(key: ForeignKey, child: str, parent: str) -> compose.Composed:
     )
 
 
-def _taken_along(connection: Connection, relation: Relation) -> Iterator[tuple[Relation, ForeignKey]]:
+def _looked_up(connection: Connection, relation: Relation) -> Iterator[tuple[Relation, ForeignKey]]:
     """Every key that is looked up when a row goes, with the table it refers to; through cascades as well."""
     seen, parents = {relation.oid}, [relation]
     while parents:

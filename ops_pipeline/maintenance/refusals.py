@@ -17,7 +17,7 @@ from ops_pipeline.postgres.row_security import hidden
 from ops_pipeline.storage import storage
 
 
-def of_plan(
+def plan_refusals(
     planning: Planning,
     policy: DeletingPolicy,
     counter: RowCounter,
@@ -25,14 +25,14 @@ def of_plan(
     *,
     parent: Relation | None = None,
 ) -> Iterator[str]:
-    """As `of_tables`, and for the rows that deleting those counted would cascade into. Reads only."""
-    yield from of_tables(planning, policy, counter.table, parent)
+    """As `table_refusals`, and for the rows that deleting those counted would cascade into. Reads only."""
+    yield from table_refusals(planning, policy, counter.table, parent)
     deletion = cascades.Deletion(policy, counter.table, counter.deleted, rows)
     within = partial(counter.within, planning.limit_seconds)
     yield from cascades.refusals(planning.connection, deletion, within)
 
 
-def of_tables(
+def table_refusals(
     planning: Planning, policy: DeletingPolicy, table: Relation, parent: Relation | None = None
 ) -> Iterator[str]:
     """Why the policy may not delete from its table, and what to do about it, a sentence each.
@@ -41,7 +41,7 @@ def of_tables(
     """
     connection = planning.connection
     yield from storage.problems(planning.archive_url, archive=policy.archive)
-    yield from references.problems(connection, table)
+    yield from references.missing_indexes(connection, table)
     yield from _inheritance(connection, table, parent)
     if policy.archive:
         yield from cascades.unarchived(connection, table)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-Outcome = Literal["running", "done", "stopped", "guarded", "interrupted", "failed", "skipped"]
+Outcome = Literal["running", "done", "stopped", "needs_approval", "interrupted", "failed", "skipped"]
 """done: everything that was due is gone. stopped: ended early on purpose, the next run goes on.
-guarded: nothing was removed, a person has to approve the plan first. skipped: another run holds the
+needs_approval: nothing was removed, a person has to approve the plan first. skipped: another run holds the
 policy. interrupted and failed are kept in the history and raised."""
 
 COMPLETED = "completed"
@@ -43,12 +43,12 @@ class Work:
     @property
     def outcome(self) -> Outcome:
         if self.plan is not None:
-            return "guarded"
+            return "needs_approval"
         return "done" if self.stopped_reason == COMPLETED else "stopped"
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RunResult:
     """One policy's run.
 
     `examined`, `removed`, `archived`: rows looked at (about), removed, and put into the archive first.

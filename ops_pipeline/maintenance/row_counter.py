@@ -20,7 +20,7 @@ from ops_pipeline.postgres.relation import Relation
 SAMPLE_ROWS = 20_000
 SAMPLE_SECONDS = 5.0
 """How long about so many rows are looked at where all of them could not be counted."""
-HEAP = compose.SQL("doomed.tableoid::bigint")
+HEAP = compose.SQL("target.tableoid::bigint")
 EACH_ONCE = compose.SQL("OFFSET 0")
 """Where it takes a look into other tables, what becomes of a row is asked once and not for each number."""
 OLDEST_SECONDS = 1.0
@@ -30,7 +30,7 @@ OLDEST_SECONDS = 1.0
 class RowCounter:
     """Counts the rows of one table that are `due`, and what keeps some of them. It only reads.
 
-    `fragments` are for the statement that counts; `due` and `unset` are conditions over the alias `doomed`.
+    `fragments` are for the statement that counts; `due` and `unset` are conditions over the alias `target`.
     Raises HoldUnclearError and psycopg.Error.
     """
 
@@ -60,7 +60,7 @@ class RowCounter:
 
     @property
     def deleted(self) -> compose.Composed:
-        """The rows that would be deleted, as a condition over the alias `doomed`."""
+        """The rows that would be deleted, as a condition over the alias `target`."""
         return and_(self._due, self._unheld, self._unreferenced)
 
     def count(self, statement: str, limit_seconds: float) -> RowCount | None:
@@ -71,9 +71,9 @@ class RowCounter:
     def estimate(self) -> RowCount:
         """What a sample of the table says. Where not even that can be had, everything may go."""
         total = catalog.expected_rows(self._connection, self.table)
-        seen = self._sample(total)
-        sampled, goes, held, unset = seen if seen is not None and seen[0] > 0 else (1, 1, 0, 0)
-        share = fraction(goes, sampled)
+        sample = self._sample(total)
+        sampled, deleted, held, unset = sample if sample is not None and sample[0] > 0 else (1, 1, 0, 0)
+        share = fraction(deleted, sampled)
         size = sum(size for _, size in self._sizes().values())
         return RowCount(
             round(total * share),
@@ -101,27 +101,28 @@ class RowCounter:
         for heap, fate, count, first, last in rows:
             totals[heap] = totals.get(heap, 0) + count
             fates[heap, fate] = count
-            if first is not None and fate == "goes":
+            if first is not None and fate == "deleted":
                 oldest, newest = min(oldest or first, first), max(newest or last, last)
             if first is not None:
                 oldest_row = min(oldest_row or first, first)
-        going = {heap: fates.get((heap, "goes"), 0) for heap in totals}
-        eligible, total = sum(going.values()), sum(totals.values())
+        deleted = {heap: fates.get((heap, "deleted"), 0) for heap in totals}
+        size = sum(sizes[heap][1] * fraction(rows, totals[heap]) for heap, rows in deleted.items())
+        partitions = [
+            PartitionCount(sizes[heap][0], rows, totals[heap])
+            for heap, rows in deleted.items()
+            if rows > 0 and heap != self.table.oid
+        ]
         return RowCount(
-            eligible,
-            total,
-            unset=_of(fates, "unset"),
+            sum(deleted.values()),
+            sum(totals.values()),
+            unset=_sum_of(fates, "unset"),
             oldest=oldest,
             newest=newest,
             oldest_row=oldest_row,
-            bytes=round(sum(sizes[heap][1] * fraction(goes, totals[heap]) for heap, goes in going.items())),
-            held=_of(fates, "held"),
-            referenced=_of(fates, "referenced"),
-            partitions=tuple(
-                PartitionCount(sizes[heap][0], goes, totals[heap])
-                for heap, goes in sorted(going.items(), key=lambda each: sizes[each[0]][0])
-                if goes > 0 and heap != self.table.oid
-            ),
+            bytes=round(size),
+            held=_sum_of(fates, "held"),
+            referenced=_sum_of(fates, "referenced"),
+            partitions=tuple(sorted(partitions, key=lambda partition: partition.table)),
         )
 
     def within(self, seconds: float, statement: compose.Composed) -> list[tuple[Any, ...]] | None:
@@ -139,10 +140,10 @@ class RowCounter:
             return None
 
     def _sample(self, total: int) -> tuple[int, ...] | None:
-        of_each = compose.SQL("TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(
+        clause = compose.SQL("TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(
             compose.Literal(min(100.0, 100.0 * SAMPLE_ROWS / max(1, total)))
         )
-        sample = catalog.local_rows(self._connection, self.table, of_each)
+        sample = catalog.local_rows(self._connection, self.table, clause)
         statement = compose.SQL(sql.get("maintenance/sample")).format(
             sample=sample,
             due=self._due,
@@ -158,5 +159,5 @@ class RowCounter:
         return {oid: (name, size) for oid, name, size in rows}
 
 
-def _of(fates: Mapping[tuple[int, str], int], wanted: str) -> int:
+def _sum_of(fates: Mapping[tuple[int, str], int], wanted: str) -> int:
     return sum(count for (_, fate), count in fates.items() if fate == wanted)

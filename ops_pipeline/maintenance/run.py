@@ -4,9 +4,9 @@ import psycopg
 
 import sql
 from ops_pipeline.maintenance import history
-from ops_pipeline.maintenance.batches.batch import Report, Run, Stop
+from ops_pipeline.maintenance.batches.batch import PolicyRun, Report, Stop
 from ops_pipeline.maintenance.kind import AnyPolicy, Kind
-from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
 from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt
 from ops_pipeline.settings import Settings, load
@@ -31,7 +31,7 @@ def run_policy(
     dagster_run_id: str | None = None,
     stop: Stop = never,
     report: Report = silently,
-) -> Result:
+) -> RunResult:
     """Does what the policy says and returns what was done; it is in `ops.maintenance_runs` as well.
 
     One run of a policy at a time: while another holds it, nothing is done and the result says who.
@@ -49,16 +49,16 @@ def run_policy(
         connection.execute(sql.get("postgres/compress_wal"))
         record = history.begin(connection, policy.name, dagster_run_id)
         throttle = Throttle(policy.throttle, given.pause_file)
-        run = Run(connection, record, throttle, stop, report)
+        run = PolicyRun(connection, record, throttle, stop, report)
         try:
             with cancel_on_interrupt(connection):
                 work = kind.carry_out(run, policy, given)
         except Exception as error:
-            record.broke_off(connection, "failed", _in_one_line(error), throttle.as_json())
+            record.end_early(connection, "failed", _in_one_line(error), throttle.as_json())
             raise
         except BaseException as interrupt:
             reason = f"interrupted ({type(interrupt).__name__})"
-            record.broke_off(connection, "interrupted", reason, throttle.as_json())
+            record.end_early(connection, "interrupted", reason, throttle.as_json())
             raise
         return record.finish(connection, work, throttle.as_json())
 

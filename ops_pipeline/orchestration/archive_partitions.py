@@ -215,7 +215,7 @@ def _files_by_day(
 
 
 def _why_not_archived(connection: Connection, policy: Retention, day: date) -> str | None:
-    if _start(day + A_DAY) > expired.cutoff(connection, policy):
+    if _start(day + A_DAY) > expired.cutoff_now(connection, policy):
         return f"{day} is kept until {day + A_DAY + policy.keep} and was left alone"
     statement = compose.SQL(sql.get("orchestration/has_rows_between")).format(
         table=find_relation(connection, policy.table).identifier, column=compose.Identifier(policy.column)

@@ -9,7 +9,7 @@ import dagster as dg
 from cronsim import CronSim
 
 from ops_pipeline.maintenance.kinds import kind_of
-from ops_pipeline.maintenance.result import RefusedError, Result
+from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.orchestration import archive_partitions, metadata, order, retry, source_assets
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, Policy, Schedule
@@ -82,7 +82,7 @@ def _nothing_from(assets: Sequence[dg.AssetKey]) -> dict[str, dg.AssetIn]:
 
 def _carry_out(
     databases: MaintenanceResource, database: Database, policy: Policy, context: dg.AssetExecutionContext
-) -> Result:
+) -> RunResult:
     try:
         databases.approve_for(database, policy)
         result = retry.carry_out(databases, database, policy, context)
@@ -102,7 +102,7 @@ def _carry_out(
 
 
 def _report(
-    context: dg.AssetExecutionContext, policy: Policy, result: Result
+    context: dg.AssetExecutionContext, policy: Policy, result: RunResult
 ) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
     """A materialization of what is done; of what is not, an observation, so that the asset becomes late."""
     if result.outcome == "done":

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from ops_pipeline.maintenance.check import Check, CheckResult
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck
 from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.orchestration import assets, order
 from ops_pipeline.orchestration.resources import MaintenanceResource
@@ -23,7 +23,7 @@ def policy_checks(database: Database) -> list[dg.AssetChecksDefinition]:
     ]
 
 
-def _steps(policy: Policy) -> Iterator[tuple[str, list[Check]]]:
+def _steps(policy: Policy) -> Iterator[tuple[str, list[PolicyCheck]]]:
     checks = list(kind_of(policy).checks(policy))
     if together := [check for check in checks if not check.holds_back]:
         yield f"{order.step(policy)}_checks", together
@@ -31,7 +31,7 @@ def _steps(policy: Policy) -> Iterator[tuple[str, list[Check]]]:
 
 
 def _definition(
-    database: Database, policy: Policy, name: str, checks: Sequence[Check]
+    database: Database, policy: Policy, name: str, checks: Sequence[PolicyCheck]
 ) -> dg.AssetChecksDefinition:
     asset = assets.key(policy)
 
@@ -58,7 +58,7 @@ def _definition(
     return ask_checks
 
 
-def _as_dagster(asset: dg.AssetKey, check: Check, result: CheckResult) -> dg.AssetCheckResult:
+def _as_dagster(asset: dg.AssetKey, check: PolicyCheck, result: CheckResult) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=check.name,

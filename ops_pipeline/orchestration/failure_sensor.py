@@ -10,7 +10,7 @@ import psycopg
 
 from ops_pipeline import settings
 from ops_pipeline.audit.store import AuditStore
-from ops_pipeline.maintenance import reap
+from ops_pipeline.maintenance import history
 from ops_pipeline.orchestration import failure, run_ownership, webhook
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Policies
@@ -113,7 +113,7 @@ def _record_interrupted(databases: MaintenanceResource, policies: Policies, run:
     for database in run_ownership.databases_of(policies, run):
         try:
             with databases.reach(database, "alerts") as connection:
-                reap.interrupt_dead(connection)
+                history.interrupt_dead(connection)
         except DatabaseUnavailableError:
             continue  # which may be why the run failed; the policy's next run records it
 

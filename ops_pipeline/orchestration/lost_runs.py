@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ops_pipeline.maintenance import reap
+from ops_pipeline.maintenance import history
 from ops_pipeline.orchestration import run_ownership
 from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
 from ops_pipeline.policies.model import Policies
@@ -56,7 +56,7 @@ def end_if_lost(
             with databases.reach(database, "lost runs") as connection:
                 if lock_is_held(connection, run_lock(run.run_id)):
                     return False
-                interrupted += reap.interrupt_dead(connection)
+                interrupted += history.interrupt_dead(connection)
         except DatabaseUnavailableError:
             return False
     where = ", ".join(database.name for database in concerned)

@@ -10,7 +10,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
-from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.result import RunResult
 
 Metadata = Mapping[str, dg.MetadataValue]
 
@@ -23,7 +23,7 @@ OUTPUT = "result"
 """The name of a policy's only output, whatever the policy is called."""
 
 
-def metadata(kind: Kind[Any], result: Result) -> Metadata:
+def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
     """What a run did. Numbers are plotted by the UI over the runs."""
     return {
         **_shown(

@@ -66,7 +66,7 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
                 "approved_by is missing: write your name beside approve; the audit log keeps it"
             )
         with self.reach(maintained, "approve") as connection:
-            waiting = {plan.id for plan in approvals.waiting(connection) if plan.policy == policy.name}
+            waiting = {plan.id for plan in approvals.pending(connection) if plan.policy == policy.name}
             for plan_id in waiting.intersection(self.approve):
                 approvals.approve(connection, plan_id, self.approved_by)
 

@@ -5,7 +5,7 @@ import stamina
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from ops_pipeline.maintenance import kinds
-from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.orchestration import cancellation
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, Policy
@@ -28,7 +28,7 @@ class _StillHeldError(Exception):
 
 def carry_out(
     databases: MaintenanceResource, maintained: Database, policy: Policy, context: dg.AssetExecutionContext
-) -> Result:
+) -> RunResult:
     """Performs the policy. When the connection is lost, connects again with growing pauses and goes on.
 
     Raises what the last try raised: DatabaseUnavailableError or psycopg.Error.

@@ -29,7 +29,7 @@ class PolicyError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PolicyFile:
     """A file as it was read, with its line numbers."""
 
     path: Path
@@ -50,7 +50,7 @@ class Source:
 class Place:
     """Where in the file something stands."""
 
-    source: Source
+    source: PolicyFile
     keys: Keys = ()
 
     def __truediv__(self, key: str | int) -> "Place":
@@ -137,7 +137,7 @@ class FileSection(Section):
     databases: Mapping[str, DatabaseSection]
 
 
-def read(path: Path, form: type[Form]) -> tuple[Form, Source]:
+def read(path: Path, form: type[Form]) -> tuple[Form, PolicyFile]:
     """The file's content, checked against the form, and where each part stands.
 
     Raises PolicyError with every problem found.
@@ -154,7 +154,7 @@ def read(path: Path, form: type[Form]) -> tuple[Form, Source]:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "is not YAML").strip().splitlines()[0]
         raise PolicyError([f"{path}:{line}: {problem}"]) from error
-    source = Source(path, root)
+    source = PolicyFile(path, root)
     try:
         return form.model_validate(root), source
     except ValidationError as error:
@@ -163,7 +163,7 @@ def read(path: Path, form: type[Form]) -> tuple[Form, Source]:
         raise PolicyError([_problem(source, details) for details in problems]) from None
 
 
-def _problem(source: Source, details: Any) -> str:
+def _problem(source: PolicyFile, details: Any) -> str:
     keys = tuple(key for key in details["loc"] if not re.match(r"tuple\[|\[key\]", str(key)))
     context = details.get("ctx", {})
     if details["type"] == "unknown_key":

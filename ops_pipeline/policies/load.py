@@ -32,7 +32,7 @@ Form = TypeVar("Form", bound=Section)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[Form]):
+class PolicyEntry(Generic[Form]):
     """An entry of the file that becomes a policy, with what its database says for all of them."""
 
     database: str
@@ -59,7 +59,7 @@ class KindSchema(Protocol):
     @property
     def several(self) -> bool: ...
 
-    def read(self, entry: Entry[Any]) -> Policy:
+    def read(self, entry: PolicyEntry[Any]) -> Policy:
         """The policy of an entry."""
 
     def ordered(self, policies: Sequence[Any]) -> Sequence[Policy]:
@@ -115,14 +115,15 @@ def _knowing_each_other(policies: Sequence[Policy]) -> list[Policy]:
     ]
 
 
-def _entries(name: str, section: DatabaseSection, kind: KindSchema, place: Place) -> list[Entry[Any]]:
+def _entries(name: str, section: DatabaseSection, kind: KindSchema, place: Place) -> list[PolicyEntry[Any]]:
     throttle = ThrottleLimits(**dict(section.throttle))
     content, place = getattr(section, kind.name), place / kind.name
     if kind.several:
         return [
-            Entry(name, entry, section.guard, throttle, place / index) for index, entry in enumerate(content)
+            PolicyEntry(name, entry, section.guard, throttle, place / index)
+            for index, entry in enumerate(content)
         ]
-    return [] if content is None else [Entry(name, content, section.guard, throttle, place)]
+    return [] if content is None else [PolicyEntry(name, content, section.guard, throttle, place)]
 
 
 def _refuse_repeats(policies: Sequence[Policy]) -> None:

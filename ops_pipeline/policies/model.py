@@ -35,7 +35,7 @@ class GuardLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One rule of the file. `place`: where it stands there, for messages."""
+    """One policy of the file. `place`: where it stands there, for messages."""
 
     identity: Identity
     throttle: ThrottleLimits

@@ -67,14 +67,14 @@ def foreign_partitions(connection: Connection, table: Relation) -> list[Relation
 def local_rows(
     connection: Connection, table: Relation, sample: compose.Composable | None = None
 ) -> compose.Composable:
-    """What FROM takes for the table's rows under the alias `doomed`, those of foreign partitions left out.
+    """What FROM takes for the table's rows under the alias `target`, those of foreign partitions left out.
 
     Without foreign partitions it is the table itself. `sample`: a TABLESAMPLE clause.
     """
     clause = compose.SQL(" {}").format(sample) if sample else compose.SQL("")
     leaves = _leaf_tables(connection, table)
     if not any(is_foreign for _, is_foreign in leaves):
-        return compose.SQL("{} AS doomed{}").format(table.identifier, clause)
+        return compose.SQL("{} AS target{}").format(table.identifier, clause)
     names = [compose.Identifier(name) for name in columns(connection, table)]
     listed = compose.SQL(", ").join([compose.SQL("tableoid"), compose.SQL("ctid"), *names])
     # A predicate on tableoid would still have the foreign ones scanned.
@@ -84,7 +84,7 @@ def local_rows(
         for leaf, is_foreign in leaves
         if not is_foreign
     ]
-    return compose.SQL("({}) AS doomed").format(compose.SQL(" UNION ALL ").join(parts))
+    return compose.SQL("({}) AS target").format(compose.SQL(" UNION ALL ").join(parts))
 
 
 def _leaf_tables(connection: Connection, table: Relation) -> list[tuple[Relation, bool]]:

@@ -14,7 +14,7 @@ class Sizes:
 
 @dataclass(slots=True)
 class BatchSize:
-    """Fits the size of the next window to how long the last one took.
+    """Fits the size of the next batch to how long the last one took.
 
     `target_seconds`: long enough to be worth a commit, short enough for anyone who waits behind its locks,
     and for whoever asks us to stop.
@@ -34,14 +34,14 @@ class BatchSize:
 
     @property
     def at_its_least(self) -> bool:
-        """Whether no smaller window can be tried."""
+        """Whether no smaller batch can be tried."""
         return self.size <= self.sizes.least
 
     def fit(self, seconds: float) -> None:
-        """Notes how long a batch of the present size took. At most doubles or halves it."""
+        """Learns how long a batch of the present size took. At most doubles or halves it."""
         factor = min(2.0, max(0.5, self.target_seconds / max(seconds, 1e-6)))
         self.size = max(self.sizes.least, min(self.sizes.most, round(self.size * factor)))
 
     def halve(self) -> None:
-        """The batch was too large, or in somebody's way."""
+        """The batch was too large, or in another session's way."""
         self.size = max(self.sizes.least, self.size // 2)

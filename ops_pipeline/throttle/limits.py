@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class ServerLoad:
     """What the server is busy with besides us. `wal_bytes`: all it has ever written."""
 
     replica_lag_seconds: float
@@ -69,26 +69,26 @@ class Throttle:
     @property
     def paused_seconds(self) -> float:
         """All pauses together."""
-        return sum(each.seconds for each in self.pauses.values())
+        return sum(pause.seconds for pause in self.pauses.values())
 
     def as_json(self) -> Mapping[str, Mapping[str, float]]:
         """The pauses as history keeps them."""
         return {
-            reason: {"count": each.count, "seconds": round(each.seconds, 3)}
-            for reason, each in self.pauses.items()
+            reason: {"count": pause.count, "seconds": round(pause.seconds, 3)}
+            for reason, pause in self.pauses.items()
         }
 
     def _pause(self, reason: str, seconds: float) -> None:
         began = self.clock()
         self.sleep(seconds)
-        noted = self.pauses.setdefault(reason, Pause())
-        noted.count += 1
-        noted.seconds += self.clock() - began
+        pause = self.pauses.setdefault(reason, Pause())
+        pause.count += 1
+        pause.seconds += self.clock() - began
 
     def _reason(self, connection: Connection) -> str | None:
         if self.pause_file.exists():
             return "pause_file"
-        load = Load(*row(connection, sql.get("throttle/load")))
+        load = ServerLoad(*row(connection, sql.get("throttle/load")))
         limits = self.limits
         if limits.replica_lag is not None and load.replica_lag_seconds > limits.replica_lag.total_seconds():
             return "replica_lag"

@@ -80,20 +80,20 @@ def read(tmp_path: Path) -> Callable[..., Database]:
 
 @pytest.fixture
 def retention(read: Callable[..., Database]) -> Retention:
-    rule = read().policies[0]
-    assert isinstance(rule, Retention)
-    return rule
+    policy = read().policies[0]
+    assert isinstance(policy, Retention)
+    return policy
 
 
 @pytest.fixture
 def orphans(read: Callable[..., Database]) -> Orphans:
-    rule = read().policies[1]
-    assert isinstance(rule, Orphans)
-    return rule
+    policy = read().policies[1]
+    assert isinstance(policy, Orphans)
+    return policy
 
 
 @pytest.fixture
 def vacuum(read: Callable[..., Database]) -> Vacuum:
-    rule = read().policies[2]
-    assert isinstance(rule, Vacuum)
-    return rule
+    policy = read().policies[2]
+    assert isinstance(policy, Vacuum)
+    return policy

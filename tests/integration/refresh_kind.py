@@ -6,14 +6,14 @@ from typing import ClassVar
 
 from psycopg import sql as compose
 
-from ops_pipeline.maintenance.batches.batch import Run
-from ops_pipeline.maintenance.check import Check, CheckResult
+from ops_pipeline.maintenance.batches.batch import PolicyRun
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.plan import Method, Plan, Planning
 from ops_pipeline.maintenance.result import COMPLETED, Work
 from ops_pipeline.policies.file import Section
 from ops_pipeline.policies.identity import Identity
-from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import Policy
 from ops_pipeline.policies.values import Table
 from ops_pipeline.postgres.connection import Connection
@@ -41,7 +41,7 @@ class RefreshSection(Section):
     view: Table
 
 
-def read(entry: Entry[RefreshSection]) -> Refresh:
+def read(entry: PolicyEntry[RefreshSection]) -> Refresh:
     view = entry.section.view
     identity = Identity(entry.database, Refresh.kind, view)
     return Refresh(identity=identity, view=view, throttle=entry.throttle, place=entry.place)
@@ -59,17 +59,17 @@ def plan(planning: Planning, policy: Refresh) -> Plan:
         return Plan(policy=policy.name, method=Method("REFRESH MATERIALIZED VIEW", why))
 
 
-def run(run: Run, policy: Refresh, settings: Settings) -> Work:
+def run(run: PolicyRun, policy: Refresh, settings: Settings) -> Work:
     statement = compose.SQL("REFRESH MATERIALIZED VIEW {}").format(policy.view.identifier)
     run.connection.execute(statement)
     return Work(COMPLETED, 0)
 
 
-def checks(policy: Refresh) -> Iterator[Check]:
+def checks(policy: Refresh) -> Iterator[PolicyCheck]:
     def is_populated(connection: Connection) -> CheckResult:
         return CheckResult(bool(_populated(connection, policy)), f"{policy.view} was looked at")
 
-    yield Check("view_populated", f"{policy.view} can be queried.", is_populated)
+    yield PolicyCheck("view_populated", f"{policy.view} can be queried.", is_populated)
 
 
 REFRESH = Kind(

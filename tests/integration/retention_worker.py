@@ -15,19 +15,19 @@ from ops_pipeline.throttle.batch_size import Sizes
 
 url, policies, after_batches = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 batches = 0
-notes = actions.records
+statements = actions.progress_statements
 
 
-def notes_and_die(*values: Any) -> Any:
+def die_with_statements(*values: Any) -> Any:
     global batches  # noqa: PLW0603 - the process is the test's whole world
     batches += 1
     if batches > after_batches:
         os.kill(os.getpid(), signal.SIGKILL)  # the batch is done and not committed
-    return notes(*values)
+    return statements(*values)
 
 
-actions.records = notes_and_die  # type: ignore[assignment]
+actions.progress_statements = die_with_statements  # type: ignore[assignment]  # the break is put there
 BlockRangeScan.sizes = Sizes(8, 8, 8)
-rule = kinds.load(policies).databases[0].policies[0]
+policy = kinds.load(policies).databases[0].policies[0]
 with connect(url, "worker") as connection:
-    carry_out(connection, rule)
+    carry_out(connection, policy)

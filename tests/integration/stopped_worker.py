@@ -14,6 +14,6 @@ for each in (signal.SIGINT, signal.SIGTERM):
     signal.signal(each, signal.default_int_handler)
 BlockRangeScan.sizes = Sizes(8, 8, 8)
 url, policies = sys.argv[1], Path(sys.argv[2])
-rule = kinds.load(policies).databases[0].policies[0]
+policy = kinds.load(policies).databases[0].policies[0]
 with connect(url, "worker") as connection:
-    carry_out(connection, rule)
+    carry_out(connection, policy)

@@ -1,6 +1,6 @@
 """A run that nobody carries on any more does not stay "running"."""
 
-from ops_pipeline.maintenance import history, reap
+from ops_pipeline.maintenance import history
 from ops_pipeline.postgres.advisory_lock import advisory_lock
 from ops_pipeline.postgres.connection import Connection, connect
 
@@ -14,7 +14,7 @@ def test_a_run_whose_lock_nobody_holds_is_interrupted_and_a_living_one_is_left(
         history.begin(living, "app/vacuum", None)
         history.begin(connection, "app/retention/sessions", None)
 
-        dead = reap.interrupt_dead(connection)
+        dead = history.interrupt_dead(connection)
 
     assert dead == ["app/retention/sessions"]
     assert connection.execute(OUTCOMES).fetchall() == [
@@ -25,7 +25,7 @@ def test_a_run_whose_lock_nobody_holds_is_interrupted_and_a_living_one_is_left(
 
 def test_a_run_that_has_ended_keeps_its_outcome(connection: Connection) -> None:
     record = history.begin(connection, "app/vacuum", None)
-    record.broke_off(connection, "failed", "no space left on device")
+    record.end_early(connection, "failed", "no space left on device")
 
-    assert reap.interrupt_dead(connection) == []
+    assert history.interrupt_dead(connection) == []
     assert connection.execute(OUTCOMES).fetchall() == [("app/vacuum", "failed", True)]

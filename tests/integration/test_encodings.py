@@ -92,9 +92,9 @@ def test_archived_rows_with_names_in_latin1_come_back(
             """
         )
         before = session.execute(rows).fetchall()
-        (rule,) = read(POLICIES).policies
+        (policy,) = read(POLICIES).policies
 
-        removed = carry_out(session, rule, settings=given)
+        removed = carry_out(session, policy, settings=given)
         archive = Archive(location.storage(str(given.archive_url)), session)
         verified = verify(session, archive, by="ada")
         assert scalar(session, 'SELECT count(*) FROM "größen"') == 0

@@ -40,22 +40,22 @@ def judged(connection: Connection, policy: Retention | Orphans, now: datetime | 
     )
 
 
-def ran(connection: Connection, rule: DeletingPolicy, verdict: Judged, outcome: str = "done") -> int:
+def ran(connection: Connection, policy: DeletingPolicy, guarded: Judged, outcome: str = "done") -> int:
     """The run that the guard let through has ended, and removed nothing."""
-    assert verdict.allowed
+    assert guarded.allowed
     run_id: int = scalar(
         connection,
         "INSERT INTO ops.maintenance_runs (policy, cutoff, outcome, finished_at, details)"
         " VALUES (%s, %s, %s, now(), %s) RETURNING id",
-        [rule.name, verdict.planned.cutoff, outcome, Jsonb(verdict.details)],
+        [policy.name, guarded.planned.cutoff, outcome, Jsonb(guarded.details)],
     )
-    if verdict.approval is not None and outcome == "done":
-        approvals.use_up(connection, verdict.approval, run_id)
+    if guarded.approval is not None and outcome == "done":
+        approvals.use_up(connection, guarded.approval, run_id)
     return run_id
 
 
-def limited(rule: Retention, **limits: float | int | None) -> Retention:
-    return replace(rule, guard=GuardLimits(**limits))  # type: ignore[arg-type]
+def limited(policy: Retention, **limits: float | int | None) -> Retention:
+    return replace(policy, guard=GuardLimits(**limits))  # type: ignore[arg-type]
 
 
 def test_half_of_a_table_may_go_and_one_row_more_may_not(
@@ -64,17 +64,17 @@ def test_half_of_a_table_may_go_and_one_row_more_may_not(
     assert judged(application, retention).allowed, "3,000 of 6,000 are half"
     application.execute(MORE, [1])
 
-    verdict = judged(application, retention)
+    guarded = judged(application, retention)
 
-    assert not verdict.allowed
-    assert verdict.message == (
+    assert not guarded.allowed
+    assert guarded.message == (
         "50.01% of sessions would go (3,001 of 6,001 rows), and guard.max_fraction is 50%. "
-        f"Nothing was removed. If this is right: opsctl approve {verdict.plan}"
+        f"Nothing was removed. If this is right: opsctl approve {guarded.plan}"
     )
     assert scalar(application, "SELECT count(*) FROM sessions") == 6001
-    (plan,) = approvals.waiting(application)
-    assert (plan.id, plan.policy, plan.eligible, plan.total) == (verdict.plan, retention.name, 3001, 6001)
-    assert plan.cutoff == verdict.planned.cutoff
+    (plan,) = approvals.pending(application)
+    assert (plan.id, plan.policy, plan.eligible, plan.total) == (guarded.plan, retention.name, 3001, 6001)
+    assert plan.cutoff == guarded.planned.cutoff
     assert plan.definition == guard.definition(retention)
 
 
@@ -93,10 +93,10 @@ def test_the_limits_are_what_the_policy_says(
     max_fraction: float,
     max_rows: int | None,
 ) -> None:
-    rule = limited(retention, max_fraction=max_fraction, max_rows=max_rows)
+    policy = limited(retention, max_fraction=max_fraction, max_rows=max_rows)
     eligible = round(total * share)
 
-    against = guard.reasons(connection, rule, RowCount(eligible, total), None, now=datetime.now(UTC))
+    against = guard.reasons(connection, policy, RowCount(eligible, total), None, now=datetime.now(UTC))
 
     too_many = max_rows is not None and eligible > max_rows
     assert len(against) == (eligible > max_fraction * total) + too_many
@@ -105,52 +105,52 @@ def test_the_limits_are_what_the_policy_says(
 def test_an_approved_plan_goes_through_once_and_no_further(
     application: Connection, retention: Retention
 ) -> None:
-    rule = limited(retention, max_rows=100)
-    stopped = judged(application, rule)
+    policy = limited(retention, max_rows=100)
+    stopped = judged(application, policy)
     assert stopped.plan is not None
     approvals.approve(application, stopped.plan, "ann")
     application.execute("INSERT INTO sessions (created_at) SELECT now() - interval '30 days'")
 
-    through = judged(application, rule)
+    through = judged(application, policy)
 
     assert through.allowed
     assert (through.approval, through.planned.rows.eligible) == (stopped.plan, 3000)
     assert through.planned.cutoff == stopped.planned.cutoff, "what has expired since stays for the next run"
-    run_id = ran(application, rule, through)
+    run_id = ran(application, policy, through)
     with pytest.raises(approvals.ApprovalRefusedError, match=f"approved by ann and used by run {run_id} on"):
         approvals.approve(application, stopped.plan, "ann")
     with pytest.raises(approvals.ApprovalRefusedError, match="used by another run"):
         approvals.use_up(application, stopped.plan, run_id + 1)
-    again = judged(application, rule)
+    again = judged(application, policy)
     assert not again.allowed
     assert again.plan != stopped.plan
 
 
 def test_an_interrupted_run_goes_on_with_its_approval(application: Connection, retention: Retention) -> None:
-    rule = limited(retention, max_rows=100)
-    plan_id = judged(application, rule).plan
+    policy = limited(retention, max_rows=100)
+    plan_id = judged(application, policy).plan
     assert plan_id is not None
     approvals.approve(application, plan_id, "ann")
     for outcome in ("interrupted", "stopped", "failed"):
-        ran(application, rule, judged(application, rule), outcome)
+        ran(application, policy, judged(application, policy), outcome)
         application.execute("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions ORDER BY 1 LIMIT 500)")
 
-    assert judged(application, rule).approval == plan_id
+    assert judged(application, policy).approval == plan_id
 
 
 def test_more_rows_than_were_approved_are_another_plan(application: Connection, retention: Retention) -> None:
-    rule = limited(retention, max_rows=100)
-    first = judged(application, rule).plan
+    policy = limited(retention, max_rows=100)
+    first = judged(application, policy).plan
     assert first is not None
     approvals.approve(application, first, "ann")
     application.execute(MORE, [1])
 
-    second = judged(application, rule)
+    second = judged(application, policy)
 
     assert second.plan not in (None, first)
     assert f"plan {first} was approved for 3,000 rows, and by now 3,001 would go" in second.message
     approvals.approve(application, str(second.plan), "ann")
-    assert judged(application, rule).approval == second.plan
+    assert judged(application, policy).approval == second.plan
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_an_approval_is_for_the_policy_as_it_stood(
     application.execute(
         "ALTER TABLE sessions ADD updated_at timestamptz; UPDATE sessions SET updated_at = created_at"
     )
-    rule = limited(retention, max_rows=100)
-    first = judged(application, rule).plan
+    policy = limited(retention, max_rows=100)
+    first = judged(application, policy).plan
     assert first is not None
     approvals.approve(application, first, "ann")
 
-    second = judged(application, replace(rule, **change))  # type: ignore[arg-type]
+    second = judged(application, replace(policy, **change))  # type: ignore[arg-type]
 
     assert not second.allowed
     assert f"plan {first} was approved for this policy as it stood then" in second.message
@@ -205,15 +205,15 @@ def test_the_night_after_an_approved_run_is_an_ordinary_one(
     application: Connection, retention: Retention
 ) -> None:
     """The approved cutoff is days old when the run comes; that is no jump in the night that follows."""
-    rule = limited(retention, max_rows=100)
+    policy = limited(retention, max_rows=100)
     then = datetime.now(UTC) - 5 * DAY
-    plan_at = partial(plan_retention, Planning(application, 10, clock=lambda: then), rule)
-    stopped = guard.judge(application, rule, plan_at(then - rule.keep), now=then, at_cutoff=plan_at)
+    plan_at = partial(plan_retention, Planning(application, 10, clock=lambda: then), policy)
+    stopped = guard.judge(application, policy, plan_at(then - policy.keep), now=then, at_cutoff=plan_at)
     approvals.approve(application, str(stopped.plan), "ann")
-    ran(application, rule, judged(application, rule))
+    ran(application, policy, judged(application, policy))
     application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
 
-    assert judged(application, rule).reasons == ()
+    assert judged(application, policy).reasons == ()
 
 
 def test_a_shortened_policy_is_asked_about_and_a_longer_one_not(
@@ -231,7 +231,7 @@ def test_a_shortened_policy_is_asked_about_and_a_longer_one_not(
     assert judged(application, limited(shorter, max_fraction=1.0)).reasons == ()
 
 
-def test_orphans_are_guarded_by_share_and_by_a_changed_reference(
+def test_orphans_need_approval_by_share_and_by_a_changed_reference(
     application: Connection, orphans: Orphans
 ) -> None:
     application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions LIMIT 10")
@@ -262,7 +262,7 @@ def test_approving_is_audited_and_only_once(application: Connection, retention: 
 
     assert first == second
     assert first.approved_by == "ann"
-    assert approvals.waiting(application) == []
+    assert approvals.pending(application) == []
     (event,) = application.execute(
         "SELECT action, created_by, details ->> 'plan', details ->> 'policy', (details -> 'rows')::int"
         " FROM audit_logs WHERE event_type = 'maintenance'"
@@ -281,50 +281,50 @@ def test_a_plan_that_is_not_there_is_told_with_those_that_are(
 
 
 def test_a_complete_run_makes_earlier_plans_pointless(application: Connection, retention: Retention) -> None:
-    rule = limited(retention, max_rows=100)
-    first, second = judged(application, rule), judged(application, rule)
-    assert [each.id for each in approvals.waiting(application)] == [second.plan], "the newest of each policy"
+    policy = limited(retention, max_rows=100)
+    first, second = judged(application, policy), judged(application, policy)
+    assert [each.id for each in approvals.pending(application)] == [second.plan], "the newest of each policy"
     approvals.approve(application, str(first.plan), "ann")
-    ran(application, rule, judged(application, retention))
+    ran(application, policy, judged(application, retention))
 
-    assert approvals.waiting(application) == []
-    assert approvals.approved(application, rule.name) is None
+    assert approvals.pending(application) == []
+    assert approvals.approved_plan(application, policy.name) is None
 
 
 def test_an_estimate_that_was_approved_may_be_off_by_a_tenth(
     application: Connection, retention: Retention
 ) -> None:
     application.execute("ANALYZE sessions")
-    rule = limited(retention, max_rows=100)
-    plan_at = partial(plan_retention, Planning(application, 10), rule)
+    policy = limited(retention, max_rows=100)
+    plan_at = partial(plan_retention, Planning(application, 10), policy)
     counted = plan_at()
     rows = replace(counted.rows, exact=False)
-    against = guard.reasons(application, rule, rows, counted.cutoff, now=datetime.now(UTC))
+    against = guard.reasons(application, policy, rows, counted.cutoff, now=datetime.now(UTC))
     estimated = replace(counted, rows=rows, needs_approval=against)
-    stopped = guard.judge(application, rule, estimated, now=datetime.now(UTC), at_cutoff=plan_at)
+    stopped = guard.judge(application, policy, estimated, now=datetime.now(UTC), at_cutoff=plan_at)
     assert "about 3,000 rows of sessions would go" in stopped.message
     approvals.approve(application, str(stopped.plan), "ann")
 
     application.execute(MORE, [300])
-    assert judged(application, rule).approval == stopped.plan
+    assert judged(application, policy).approval == stopped.plan
     application.execute(MORE, [1])
-    assert not judged(application, rule).allowed
+    assert not judged(application, policy).allowed
 
 
 @pytest.fixture
 def guards(read: Callable[..., Database]) -> Callable[[str, str], GuardLimits]:
     def make(of_database: str, of_rule: str) -> GuardLimits:
-        rule = read(
+        policy = read(
             f"version: 1\ndatabases: {{app: {{url: x, guard: {of_database}, retention:"
             f" [{{table: a, column: b, keep: 1 day, guard: {of_rule}}}]}}}}"
         ).policies[0]
-        assert isinstance(rule, Retention)
-        return rule.guard
+        assert isinstance(policy, Retention)
+        return policy.guard
 
     return make
 
 
-def test_a_rule_has_its_databases_guard_but_for_what_it_says_itself(
+def test_a_policy_has_its_databases_guard_but_for_what_it_says_itself(
     guards: Callable[[str, str], GuardLimits],
 ) -> None:
     assert guards("{}", "{}") == GuardLimits(0.5, None)

@@ -108,12 +108,12 @@ def test_what_is_held_stays_and_what_is_not_goes(
     for each in wanted:
         _add(connection, each)
     # Half a day away from every row's time, so that no row is on the border.
-    rule = replace(retention, keep=timedelta(days=keep) - timedelta(hours=12), guard=EVERYTHING)
+    policy = replace(retention, keep=timedelta(days=keep) - timedelta(hours=12), guard=EVERYTHING)
     due = {number for number, row in enumerate(rows) if row.days is not None and row.days >= keep}
     held = {number for number in due if any(each.covers(number, rows[number]) for each in wanted)}
 
-    plan = plan_retention(Planning(connection, 10), rule)
-    result = carry_out(connection, rule)
+    plan = plan_retention(Planning(connection, 10), policy)
+    result = carry_out(connection, policy)
 
     left = {number for (number,) in connection.execute("SELECT id FROM sessions")}
     assert left == set(range(len(rows))) - (due - held)

@@ -53,7 +53,7 @@ def hold(things: Connection) -> Callable[..., holds.Hold]:
 def free(connection: Connection, table: str = "things") -> list[int]:
     """The rows that a policy could remove."""
     active = holds.active(connection, named(connection, table))
-    statement = compose.SQL("SELECT id FROM {} AS doomed WHERE {} ORDER BY id").format(
+    statement = compose.SQL("SELECT id FROM {} AS target WHERE {} ORDER BY id").format(
         compose.Identifier(table), holds.exclusion(active)
     )
     return [each for (each,) in connection.execute(statement)]

@@ -131,15 +131,15 @@ def test_a_locked_row_of_one_partition_costs_no_row_of_another(
         "INSERT INTO facts SELECT n, n FROM generate_series(1, 200) AS n"
     )
     database = orphans(read, "facts", "parents.id", ", track: true")
-    rule = database.policies[0]
-    assert isinstance(rule, Orphans)
-    triggers.install(connection, rule, by="test")
-    carry_out(connection, rule)
+    policy = database.policies[0]
+    assert isinstance(policy, Orphans)
+    triggers.install(connection, policy, by="test")
+    carry_out(connection, policy)
     connection.execute("DELETE FROM parents WHERE id <= 100")
     settings = Settings(archive_url=str(tmp_path))
     with connect(url, "another session") as other, other.transaction():
         other.execute("SELECT FROM facts WHERE id = 7 FOR UPDATE")
-        result = carry_out(connection, replace(rule, archive=archive), settings=settings)
+        result = carry_out(connection, replace(policy, archive=archive), settings=settings)
 
     assert result.details["source"] == "record"
     assert result.removed == 99

@@ -12,7 +12,7 @@ from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.orphans import triggers
 from ops_pipeline.maintenance.orphans.policy import Orphans
-from ops_pipeline.maintenance.plan import DeletePlan
+from ops_pipeline.maintenance.plan import DeletePlan, Method
 from ops_pipeline.maintenance.retention import method
 from ops_pipeline.partitions import missing
 from ops_pipeline.partitions.adopt.adopt import adopt_table
@@ -77,12 +77,12 @@ def test_retention_keeps_to_its_table(
     others = {each: rows(connection, each) for each in (name.lower(), name.strip('"%')) if each != name}
     partitions_of_others = {each: len(existing(connection, table_of(connection, each))) for each in others}
     database = retention(read, name, more)
-    (rule,) = database.policies
+    (policy,) = database.policies
     (planned,) = plan(connection, database.policies)
     assert isinstance(planned, DeletePlan), planned
     settings = Settings(archive_url=str(tmp_path))
 
-    result = carry_out(connection, rule, settings=settings)
+    result = carry_out(connection, policy, settings=settings)
 
     assert (result.removed, result.left, planned.rows.eligible) == (31, 0, 31)
     assert rows(connection, name) == 30
@@ -143,22 +143,22 @@ def test_orphans_keep_to_their_table(connection: Connection, read: Read, name: s
     keys = f"table: '{quoted(name)}', column: '{quoted(f'{name}_id')}', references: '{parent}.id'"
     keys += ", grace_period: 0 seconds"
     database = read(f"{HEAD}    orphans:\n      - {{{keys}, track: {str(track).lower()}}}\n")
-    (rule,) = database.policies
-    assert isinstance(rule, Orphans)
+    (policy,) = database.policies
+    assert isinstance(policy, Orphans)
     if track:
-        triggers.install(connection, rule, by="ada")
-        carry_out(connection, rule)
+        triggers.install(connection, policy, by="ada")
+        carry_out(connection, policy)
     run(connection, "DELETE FROM {parents} WHERE at <= 10", parents=f"of_{name}")
 
-    result = carry_out(connection, rule)
+    result = carry_out(connection, policy)
 
     assert result.removed == 10
     assert rows(connection, name) == 90
     assert name == name.lower() or rows(connection, name.lower()) == 100
     if track:
         assert result.details["source"] == "record"
-        assert len(triggers.remove(connection, rule.name, by="ada")) > 2
-        assert triggers.triggers(connection, rule.name) == []
+        assert len(triggers.remove(connection, policy.name, by="ada")) > 2
+        assert triggers.triggers(connection, policy.name) == []
 
 
 @pytest.mark.parametrize("name", [*NAMES, "my table", "a.b"])
@@ -188,9 +188,9 @@ def test_the_triggers_of_a_policy_with_a_similar_name_are_left_alone(
     )
     keys = "column: person, references: people.id, track: true"
     database = read(f"{HEAD}    orphans: [{{table: user_notes, {keys}}}, {{table: user1notes, {keys}}}]\n")
-    for rule in database.policies:
-        assert isinstance(rule, Orphans)
-        assert len(triggers.install(connection, rule, by="ada")) == 3
+    for policy in database.policies:
+        assert isinstance(policy, Orphans)
+        assert len(triggers.install(connection, policy, by="ada")) == 3
 
     assert len(triggers.remove(connection, "app/orphans/user_notes.person", by="ada")) == 3
 
@@ -210,13 +210,13 @@ def test_a_dot_in_a_name_is_never_taken_for_a_schema(connection: Connection, rea
         "INSERT INTO {dotted} VALUES ('2020-01-01'); INSERT INTO a.b VALUES ('2020-01-01'), (now())",
         dotted="a.b",
     )
-    rule = read(f"{HEAD}    retention: [{{table: a.b, column: at, keep: 30 days}}]\n").policies[0]
+    policy = read(f"{HEAD}    retention: [{{table: a.b, column: at, keep: 30 days}}]\n").policies[0]
 
-    assert carry_out(connection, rule).removed == 1
+    assert carry_out(connection, policy).removed == 1
     assert (rows(connection, "a.b"), rows(connection, "a", "b")) == (1, 1)
 
 
-def test_a_key_with_a_percent_sign_is_walked(
+def test_a_key_with_a_percent_sign_is_scanned(
     connection: Connection, read: Read, monkeypatch: pytest.MonkeyPatch, small_batches: None
 ) -> None:
     connection.execute(
@@ -224,7 +224,7 @@ def test_a_key_with_a_percent_sign_is_walked(
         "INSERT INTO codes SELECT n || '%', '2020-01-01' FROM generate_series(1, 1000) AS n;"
         "INSERT INTO codes SELECT 'x' || n || '%', now() FROM generate_series(1, 1500) AS n; ANALYZE codes"
     )
-    rule = read(f"{HEAD}    retention: [{{table: codes, column: at, keep: 30 days}}]\n").policies[0]
-    monkeypatch.setattr(method, "judge", lambda *_: method.Keyset(why="the test says so"))
+    policy = read(f"{HEAD}    retention: [{{table: codes, column: at, keep: 30 days}}]\n").policies[0]
+    monkeypatch.setattr(method, "judge", lambda *_: Method("keyset scan", "the test says so"))
 
-    assert carry_out(connection, rule).removed == 1000
+    assert carry_out(connection, policy).removed == 1000

@@ -22,8 +22,8 @@ from ops_pipeline.postgres.relation import Relation, TableName
 EVERYTHING = GuardLimits(max_fraction=1.0)
 
 
-def planned(connection: Connection, rule: Policy, seconds: float = 10) -> DeletePlan:
-    made = kind_of(rule).plan(Planning(connection, seconds), rule)
+def planned(connection: Connection, policy: Policy, seconds: float = 10) -> DeletePlan:
+    made = kind_of(policy).plan(Planning(connection, seconds), policy)
     assert isinstance(made, DeletePlan)
     return made
 
@@ -57,11 +57,11 @@ def test_it_counts_what_goes_and_what_is_kept(application: Connection, retention
 
 
 def test_it_says_how_long_at_the_rate_of_the_last_run(application: Connection, retention: Retention) -> None:
-    rule = replace(retention, keep=timedelta(days=45))
-    removed = carry_out(application, rule)
+    policy = replace(retention, keep=timedelta(days=45))
+    removed = carry_out(application, policy)
     rate = removed.removed / removed.working
 
-    plan = planned(application, replace(rule, keep=timedelta(days=30)))
+    plan = planned(application, replace(policy, keep=timedelta(days=30)))
 
     assert plan.rows.eligible == 1500
     assert plan.seconds == pytest.approx(1500 / rate, rel=1e-6)

@@ -21,7 +21,7 @@ PARENTS = "CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents SELECT
 def free(connection: Connection, table: str = "parents") -> list[int]:
     """The rows that may go, after they have gone: what refers to them has let them."""
     condition = references.unreferenced(connection, named(connection, table))
-    statement = compose.SQL("DELETE FROM {} AS doomed WHERE {} RETURNING id").format(
+    statement = compose.SQL("DELETE FROM {} AS target WHERE {} RETURNING id").format(
         compose.Identifier(table), condition
     )
     return sorted(each for (each,) in connection.execute(statement))
@@ -97,7 +97,7 @@ def test_a_circle_of_cascades_ends(connection: Connection) -> None:
     relation = named(connection, "parents")
 
     assert references.cascades(connection, relation) == ("public.b", "public.parents")
-    assert len(references.problems(connection, relation)) == 2
+    assert len(references.missing_indexes(connection, relation)) == 2
     holds.add(connection, "b", "id = 1", reason="x", owner="y", by="z")
     assert free(connection) == [2]
 
@@ -139,7 +139,7 @@ def test_a_missing_index_is_named_with_the_statement_that_makes_it(connection: C
     )
     relation = named(connection, "parents")
 
-    (problem,) = references.problems(connection, relation)
+    (problem,) = references.missing_indexes(connection, relation)
 
     assert problem == (
         "public.children.parent_id refers to public.parents (fk) without an index, so every row removed "
@@ -149,9 +149,9 @@ def test_a_missing_index_is_named_with_the_statement_that_makes_it(connection: C
     for statement, enough in INDEXES.items():
         with connection.transaction(force_rollback=True):
             connection.execute(statement)
-            assert (references.problems(connection, relation) == ()) == enough, statement
+            assert (references.missing_indexes(connection, relation) == ()) == enough, statement
     connection.execute(problem.split("first: ")[1])
-    assert references.problems(connection, relation) == ()
+    assert references.missing_indexes(connection, relation) == ()
 
 
 def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection) -> None:
@@ -164,17 +164,17 @@ def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection
         "INSERT INTO children VALUES (2, 1)"
     )
     relation = named(connection, "parents")
-    assert len(references.problems(connection, relation)) == 1
+    assert len(references.missing_indexes(connection, relation)) == 1
     connection.execute("CREATE INDEX ON c1 (a, b)")
-    (problem,) = references.problems(connection, relation)
+    (problem,) = references.missing_indexes(connection, relation)
     assert problem.endswith('CREATE INDEX ON "public"."children" ("b", "a")')
     connection.execute("CREATE INDEX ON c2 (b, a)")
-    assert references.problems(connection, relation) == (), "an index on each partition is as good"
+    assert references.missing_indexes(connection, relation) == (), "an index on each partition is as good"
 
     connection.execute("SET lock_timeout = '1s'")
     condition = references.unreferenced(connection, relation)
     rows = connection.execute(
-        compose.SQL("DELETE FROM parents AS doomed WHERE {} RETURNING part").format(condition)
+        compose.SQL("DELETE FROM parents AS target WHERE {} RETURNING part").format(condition)
     )
     assert rows.fetchall() == [(1,)]
 

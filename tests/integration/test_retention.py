@@ -133,9 +133,9 @@ def test_what_was_removed_is_accounted_for_in_the_audit_log(
     )
 
 
-def test_a_place_saved_by_another_walk_is_not_taken(application: Connection, retention: Retention) -> None:
+def test_a_position_saved_by_another_scan_is_not_taken(application: Connection, retention: Retention) -> None:
     application.execute(
-        "INSERT INTO ops.maintenance_cursors (policy, walk, position)"
+        "INSERT INTO ops.maintenance_cursors (policy, scan, position)"
         """ VALUES ('app/retention/sessions', 'time slices', '["2026-01-01"]')"""
     )
 
@@ -224,14 +224,14 @@ def test_the_outcome_is_what_the_plan_said(
     assert scalar(connection, "SELECT count(*) FROM sessions") == len(ages) - expected
 
 
-def test_a_run_that_is_guarded_removes_nothing_until_its_plan_is_approved_once(
+def test_a_run_that_needs_approval_removes_nothing_until_its_plan_is_approved_once(
     application: Connection, retention: Retention, small_batches: None
 ) -> None:
     shorter = replace(retention, keep=timedelta(days=10))
 
     stopped = carry_out(application, shorter)
 
-    assert (stopped.outcome, stopped.removed, stopped.left) == ("guarded", 0, 5000)
+    assert (stopped.outcome, stopped.removed, stopped.left) == ("needs_approval", 0, 5000)
     plan_id = stopped.details["plan"]
     assert stopped.stopped_reason.endswith(f"opsctl approve {plan_id}")
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000

@@ -11,7 +11,7 @@ import pytest
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
-from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
@@ -48,7 +48,7 @@ FROM generate_series(0, 20) day, generate_series(0, 59) n
 """
 SQUARE = "SELECT array_agg((id, at, page)::text ORDER BY id) FROM visits"
 
-Carry = Callable[..., Result]
+Carry = Callable[..., RunResult]
 
 
 @pytest.fixture(params=["partitioned", "ordinary"])
@@ -62,16 +62,16 @@ def visits(request: pytest.FixtureRequest, connection: Connection) -> Connection
 
 
 @pytest.fixture
-def carry_out(visits: Connection, read: Callable[..., Database], tmp_path: Path) -> Callable[..., Result]:
+def carry_out(visits: Connection, read: Callable[..., Database], tmp_path: Path) -> Callable[..., RunResult]:
     """Carries the policy out with these further keys; the archive is a folder of its own."""
 
-    def carry(keys: str = "", **named: Any) -> Result:
-        rule = read(
+    def carry(keys: str = "", **named: Any) -> RunResult:
+        policy = read(
             "version: 1\ndatabases: {app: {url: x, guard: {max_fraction: 1}, retention:"
             f" [{{table: visits, column: at, keep: 10 days{keys}}}]}}}}"
         ).policies[0]
         settings = Settings(archive_url=str(tmp_path / "archive"))
-        return kinds.carry_out(visits, rule, settings=settings, **named)
+        return kinds.carry_out(visits, policy, settings=settings, **named)
 
     return carry
 

@@ -64,11 +64,11 @@ def _refusals(url: str, of: Database) -> tuple[dict[str, str], dict[str, str]]:
             each.policy: each.problem for each in plan(connection, of.policies) if isinstance(each, Unplanned)
         }
         run = {}
-        for rule in of.policies:
+        for policy in of.policies:
             try:
-                carry_out(connection, rule)
+                carry_out(connection, policy)
             except RefusedError as error:
-                run[rule.name] = str(error)
+                run[policy.name] = str(error)
     return planned, run
 
 

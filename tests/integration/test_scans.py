@@ -1,4 +1,4 @@
-"""Every walk meets every row that may go once, in pieces, whatever the rows are like."""
+"""Every scan meets every row that may go once, in pieces, whatever the rows are like."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 CUTOFF = START + timedelta(hours=10)
 GOES = compose.SQL("{} < {}").format(target("at"), compose.Literal(CUTOFF))
 
-MakeWalk = Callable[[Connection], Scan]
+MakeScan = Callable[[Connection], Scan]
 
 
 def _blocks(connection: Connection) -> Scan:
@@ -35,10 +35,10 @@ def _slices(connection: Connection) -> Scan:
 
 def _keys(connection: Connection) -> Scan:
     table = named(connection, "events")
-    return KeysetScan(connection, table, ("at", "id", "kind"), walked=GOES, predicate=GOES)
+    return KeysetScan(connection, table, ("at", "id", "kind"), scanned=GOES, predicate=GOES)
 
 
-WALKS = [_blocks, _slices, _keys]
+SCANS = [_blocks, _slices, _keys]
 
 
 def _fill(connection: Connection, hours: list[int], seed: int = 1) -> None:
@@ -55,57 +55,57 @@ def _fill(connection: Connection, hours: list[int], seed: int = 1) -> None:
         cursor.executemany("INSERT INTO events VALUES (%s, %s, %s, repeat('x', 500))", rows)
 
 
-def _windows(
-    walk: Scan, size: int, after: Position | None = None, until: Position | None = None
+def _ranges(
+    scan: Scan, size: int, after: Position | None = None, until: Position | None = None
 ) -> Iterator[ScanRange]:
-    while (window := walk.window(after, until, size)) is not None:
-        yield window
-        after = window.position
+    while (scan_range := scan.next_range(after, until, size)) is not None:
+        yield scan_range
+        after = scan_range.position
 
 
-def _ids(connection: Connection, windows: list[ScanRange]) -> list[int]:
-    found: list[int] = []
-    for window in windows:
-        statement = compose.SQL("SELECT id FROM {} AS doomed WHERE {}").format(
-            window.heap.identifier, window.condition
+def _ids(connection: Connection, ranges: list[ScanRange]) -> list[int]:
+    ids: list[int] = []
+    for scan_range in ranges:
+        statement = compose.SQL("SELECT id FROM {} AS target WHERE {}").format(
+            scan_range.heap.identifier, scan_range.condition
         )
-        found += [number for (number,) in connection.execute(statement)]
-    return found
+        ids += [number for (number,) in connection.execute(statement)]
+    return ids
 
 
-@pytest.mark.parametrize("make", WALKS)
+@pytest.mark.parametrize("make", SCANS)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hours=st.lists(st.integers(0, 20), max_size=120), size=st.integers(1, 40), cut=st.integers(0, 10))
-def test_a_walk_meets_each_row_that_goes_once(
-    connection: Connection, make: MakeWalk, hours: list[int], size: int, cut: int
+def test_a_scan_meets_each_row_that_goes_once(
+    connection: Connection, make: MakeScan, hours: list[int], size: int, cut: int
 ) -> None:
     _fill(connection, hours)
-    walk = make(connection)
+    scan = make(connection)
 
-    whole = list(_windows(walk, size))
+    whole = list(_ranges(scan, size))
 
     expired = sorted(number for number, hour in enumerate(hours) if hour < 10)
     assert sorted(_ids(connection, whole)) == expired
     if whole:
         stopped = whole[min(cut, len(whole) - 1)].position
-        rest = [*_windows(walk, size, after=stopped), *_windows(walk, size, until=stopped)]
-        assert sorted(_ids(connection, rest)) == expired, "a walk that stopped goes on, then does the rest"
+        rest = [*_ranges(scan, size, after=stopped), *_ranges(scan, size, until=stopped)]
+        assert sorted(_ids(connection, rest)) == expired, "a scan that stopped goes on, then does the rest"
 
 
 def test_rows_of_one_moment_are_parted_by_their_key_only(connection: Connection) -> None:
     _fill(connection, [3] * 50)
 
-    assert len(list(_windows(_slices(connection), 10))) == 1
-    assert len(list(_windows(_keys(connection), 10))) == 5
+    assert len(list(_ranges(_slices(connection), 10))) == 1
+    assert len(list(_ranges(_keys(connection), 10))) == 5
 
 
 def test_slices_read_nothing_that_is_kept(connection: Connection) -> None:
     _fill(connection, [hour for hour in range(10) for _ in range(20)] + [15] * 3000)
     connection.execute("VACUUM ANALYZE events")
-    (window, *_) = _windows(_slices(connection), 50)
+    (scan_range, *_) = _ranges(_slices(connection), 50)
 
-    statement = compose.SQL("EXPLAIN SELECT FROM {} AS doomed WHERE {}").format(
-        window.heap.identifier, window.condition
+    statement = compose.SQL("EXPLAIN SELECT FROM {} AS target WHERE {}").format(
+        scan_range.heap.identifier, scan_range.condition
     )
     plan = "\n".join(line for (line,) in connection.execute(statement))
 

@@ -138,9 +138,9 @@ def test_a_foreign_partition_is_left_alone_and_named(
     assert scalar(foreign, kept) == [90]
     assert scalar(foreign, "SELECT count(*) FROM events WHERE created_at IS NULL") == 1
     assert scalar(foreign, "SELECT to_regclass('events_2018') IS NOT NULL")
-    rule = database.policies[0]
-    assert isinstance(rule, Retention)
-    assert expired.left(foreign, rule, datetime.now(UTC) - timedelta(days=1)) == 0
+    policy = database.policies[0]
+    assert isinstance(policy, Retention)
+    assert expired.backlog(foreign, policy, datetime.now(UTC) - timedelta(days=1)) == 0
 
 
 def test_orphans_in_a_table_with_a_foreign_partition_are_refused(foreign: Connection, read: Read) -> None:

@@ -12,10 +12,10 @@ from ops_pipeline.throttle.batch_size import Sizes
 
 url, policies, archive = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 BlockRangeScan.sizes = Sizes(16, 16, 64)  # many batches even in a small table
-rule = kinds.load(policies).databases[0].policies[0]
+policy = kinds.load(policies).databases[0].policies[0]
 settings = Settings(archive_url=archive, archive_batch_target_seconds=0.02)
 with connect(url, "ops worker", lock_timeout="500ms") as connection:
     sys.stdout.write("begins\n")
     sys.stdout.flush()
-    result = carry_out(connection, rule, settings=settings)
+    result = carry_out(connection, policy, settings=settings)
     sys.stdout.write(f"{result.outcome} {result.removed} {result.left}\n")

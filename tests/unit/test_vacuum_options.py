@@ -23,7 +23,7 @@ SESSIONS = Table(
 
 
 @pytest.fixture
-def rule(tmp_path: Path) -> Vacuum:
+def policy(tmp_path: Path) -> Vacuum:
     return _rule(tmp_path, "{tables: all}")
 
 
@@ -36,58 +36,58 @@ def _rule(folder: Path, text: str) -> Vacuum:
 
 
 def _told(
-    rule: Vacuum, version: int, action: priorities.Action = "vacuum", *, skip_locked: bool = True
+    policy: Vacuum, version: int, action: priorities.VacuumAction = "vacuum", *, skip_locked: bool = True
 ) -> str:
     choice = priorities.Choice(SESSIONS, action, "a reason", analyze=action != "freeze")
-    text = options.statement(choice, rule, version, skip_locked=skip_locked).as_string(None)
+    text = options.statement(choice, policy, version, skip_locked=skip_locked).as_string(None)
     return text.splitlines()[-1]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_truncate_is_off_and_locked_tables_are_passed_over_in_every_version(
-    rule: Vacuum, version: int
+    policy: Vacuum, version: int
 ) -> None:
-    assert _told(rule, version).startswith(
+    assert _told(policy, version).startswith(
         "VACUUM (ANALYZE true, TRUNCATE false, INDEX_CLEANUP auto, SKIP_LOCKED true"
     )
-    assert "SKIP_LOCKED false" in _told(rule, version, skip_locked=False)
+    assert "SKIP_LOCKED false" in _told(policy, version, skip_locked=False)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_the_policy_says_is_passed_on(tmp_path: Path, version: int) -> None:
-    rule = _rule(tmp_path, "{truncate: true, index_cleanup: 'off', parallel: 0}")
+    policy = _rule(tmp_path, "{truncate: true, index_cleanup: 'off', parallel: 0}")
 
-    assert _told(rule, version, "freeze").startswith(
+    assert _told(policy, version, "freeze").startswith(
         "VACUUM (FREEZE, ANALYZE false, TRUNCATE true, INDEX_CLEANUP off, PARALLEL 0, SKIP_LOCKED true"
     )
 
 
 @pytest.mark.parametrize(("version", "known"), [(each, each >= 160000) for each in VERSIONS])
 def test_words_that_came_with_16_are_used_from_16_on(tmp_path: Path, version: int, known: bool) -> None:
-    rule = _rule(tmp_path, "{buffer_usage_limit: 64 MB}")
+    policy = _rule(tmp_path, "{buffer_usage_limit: 64 MB}")
 
-    assert ("BUFFER_USAGE_LIMIT '64MB'" in _told(rule, version)) is known
-    assert ("BUFFER_USAGE_LIMIT '64MB'" in _told(rule, version, "analyze")) is known
-    assert ("SKIP_DATABASE_STATS" in _told(rule, version)) is known
+    assert ("BUFFER_USAGE_LIMIT '64MB'" in _told(policy, version)) is known
+    assert ("BUFFER_USAGE_LIMIT '64MB'" in _told(policy, version, "analyze")) is known
+    assert ("SKIP_DATABASE_STATS" in _told(policy, version)) is known
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_analyze_is_told_no_option_that_only_vacuum_knows(rule: Vacuum, version: int) -> None:
-    everything = replace(rule, parallel=2, truncate=True)
+def test_analyze_is_told_no_option_that_only_vacuum_knows(policy: Vacuum, version: int) -> None:
+    everything = replace(policy, parallel=2, truncate=True)
 
     assert _told(everything, version, "analyze") == 'ANALYZE (SKIP_LOCKED true) "public"."sessions"'
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_servers_own_number_of_workers_is_left_alone(rule: Vacuum, version: int) -> None:
-    assert "PARALLEL" not in _told(rule, version)
+def test_the_servers_own_number_of_workers_is_left_alone(policy: Vacuum, version: int) -> None:
+    assert "PARALLEL" not in _told(policy, version)
 
 
 def test_the_missions_plain_vacuum_analyze_is_one_setting(tmp_path: Path) -> None:
-    rule = _rule(tmp_path, "{mode: always}")
+    policy = _rule(tmp_path, "{mode: always}")
     fresh = replace(SESSIONS, dead=0, changed=0)
 
-    (choice,) = priorities.choose([fresh], rule)
+    (choice,) = priorities.choose([fresh], policy)
 
     assert (choice.action, choice.analyze) == ("vacuum", True)
-    assert priorities.choose([fresh], replace(rule, mode="auto"))[0].action == "skip"
+    assert priorities.choose([fresh], replace(policy, mode="auto"))[0].action == "skip"

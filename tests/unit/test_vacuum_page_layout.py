@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_pipeline.maintenance.vacuum import page_layout
-from ops_pipeline.maintenance.vacuum.page_layout import Column
+from ops_pipeline.maintenance.vacuum.page_layout import ColumnStatistics
 
 PAGE = 8192
-NUMBER = Column(length=4, alignment=4, width=4.0)
-TEXT = Column(length=-1, alignment=4, width=33.0)
+NUMBER = ColumnStatistics(length=4, alignment=4, width=4.0)
+TEXT = ColumnStatistics(length=-1, alignment=4, width=33.0)
 COLUMNS = st.lists(
     st.builds(
-        Column,
+        ColumnStatistics,
         length=st.sampled_from([1, 2, 4, 8, 16, -1]),
         alignment=st.sampled_from([1, 2, 4, 8]),
         width=st.floats(1, 1500),
@@ -36,14 +36,14 @@ def test_nothing_takes_next_to_nothing() -> None:
 
 
 def test_a_column_that_was_never_analyzed_leaves_it_open() -> None:
-    unknown = Column(length=-1, alignment=4, width=None)
+    unknown = ColumnStatistics(length=-1, alignment=4, width=None)
 
     assert page_layout.table_bytes(1000, [NUMBER, unknown], 100, PAGE) is None
     assert page_layout.btree_bytes(1000, [unknown], 90, PAGE, deduplicated=True) is None
 
 
 def test_equal_keys_are_kept_once() -> None:
-    few = Column(length=-1, alignment=4, width=33.0, distinct=10)
+    few = ColumnStatistics(length=-1, alignment=4, width=33.0, distinct=10)
 
     alike = page_layout.btree_bytes(1_000_000, [few], 90, PAGE, deduplicated=True)
     single = page_layout.btree_bytes(1_000_000, [few], 90, PAGE, deduplicated=False)
@@ -54,7 +54,7 @@ def test_equal_keys_are_kept_once() -> None:
 
 
 def test_the_widest_keys_make_a_tree_that_ends() -> None:
-    widest = Column(length=-1, alignment=4, width=5_000.0, distinct=-1.0)
+    widest = ColumnStatistics(length=-1, alignment=4, width=5_000.0, distinct=-1.0)
 
     size = page_layout.btree_bytes(1_000_000, [widest], 90, PAGE, deduplicated=False)
 
@@ -65,7 +65,7 @@ def test_the_widest_keys_make_a_tree_that_ends() -> None:
 @pytest.mark.parametrize("fillfactor", [50, 100])
 @given(columns=COLUMNS, rows=st.integers(0, 10**7), more=st.integers(0, 10**6), deduplicated=st.booleans())
 def test_more_rows_never_take_less(
-    fillfactor: int, columns: list[Column], rows: int, more: int, deduplicated: bool
+    fillfactor: int, columns: list[ColumnStatistics], rows: int, more: int, deduplicated: bool
 ) -> None:
     def both(count: int) -> tuple[int, int]:
         table = page_layout.table_bytes(count, columns, fillfactor, PAGE)

@@ -1,4 +1,4 @@
-"""A table swept window by window: a transaction each, its place kept, its size fitted to a time."""
+"""A table swept batch by batch: a transaction each, its position kept, its size fitted to a time."""
 
 import time
 from collections.abc import Callable
@@ -17,12 +17,15 @@ from ops_pipeline.throttle.batch_size import BatchSize
 from ops_pipeline.throttle.limits import Throttle
 
 FIRST_WAIT_SECONDS = 0.05
-"""How long a batch waits for somebody's lock before it passes over what is locked."""
+"""How long a batch waits for another session's lock before it passes over what is locked."""
 SECOND_WAIT_SECONDS = 1.0
 """How long the second visit waits; it comes when everything else is done."""
 
 BLOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-"""Somebody else's lock was in the way; the batch is rolled back and may be tried again."""
+"""Another session's lock was in the way; the batch is rolled back and may be tried again."""
+
+REPORT_SECONDS = 2.0
+"""How often a person is told how the work goes."""
 
 Stop = Callable[[], str | None]
 """Asked before each batch: None to go on, or the reason to stop."""
@@ -32,7 +35,7 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PolicyRun:
     """A policy's run, as those see it who do its work.
 
     `planned`: about how many rows are to go, for telling how much time is left.
@@ -53,23 +56,23 @@ class Run:
         paused = self.throttle.paused_seconds
         reason = self.throttle.wait(self.connection, self.stop)
         if self.throttle.paused_seconds > paused:
-            self.record.note_pauses(self.connection, self.throttle.as_json())
+            self.record.save_pauses(self.connection, self.throttle.as_json())
         return reason
 
 
 @dataclass(slots=True)
 class Batches:
-    """One walk through a table, removing what may go. `work_through` does all of it.
+    """One scan of a table, removing what may go. `work_through` does all of it.
 
-    `deed`: what is done to the rows, for the report. `once`: what lies behind the place kept was done for
-    good, and is not looked at again by a sweep that goes on.
+    `verb`: what is done to the rows, for the report. `once`: what lies behind the saved position was
+    done for good, and is not scanned again by a run that goes on.
     """
 
-    run: Run
-    walk: Scan
-    remover: Action
-    pace: BatchSize
-    deed: str = "removed"
+    run: PolicyRun
+    scan: Scan
+    action: Action
+    batch_size: BatchSize
+    verb: str = "removed"
     once: bool = False
     removed: int = 0
     _locked: list[ScanRange] = field(default_factory=list)
@@ -77,11 +80,11 @@ class Batches:
     _reported: float = field(default_factory=time.monotonic)
 
     def work_through(self) -> str:
-        """Walks the whole table and says why it ended: COMPLETED, or the reason to stop.
+        """Scans the whole table and says why it ended: COMPLETED, or the reason to stop.
 
-        A sweep that stopped before its end, for whatever reason, goes on where it stopped and then does
+        A scan that stopped before its end, for whatever reason, goes on where it stopped and then does
         the part before that. Position and counts are saved in each batch's own transaction, so a crash
-        loses at most the batch at work, which PostgreSQL rolls back. Where rows were locked, the window is
+        loses at most the batch at work, which PostgreSQL rolls back. Where rows were locked, the range is
         done without them and visited once more at the end.
         """
         for after, until in self._laps():
@@ -89,74 +92,78 @@ class Batches:
             while True:
                 if (reason := self.run.asked_to_stop()) is not None:
                     return reason
-                window = self.walk.window(position, until, self.pace.size)
-                if window is None:
+                scan_range = self.scan.next_range(position, until, self.batch_size.size)
+                if scan_range is None:
                     break
-                if not self._remove(window):
-                    continue  # the same place again, in a smaller piece
-                position = window.position
-        for window in self._locked:
+                if self._remove(scan_range):  # else the same position again, in a smaller batch
+                    position = scan_range.position
+        for scan_range in self._locked:
             if (reason := self.run.asked_to_stop()) is not None:
                 return reason
-            self._visit_again(window)
+            self._visit_again(scan_range)
         self.run.connection.execute(
             sql.get("maintenance/batches/clear_position"), {"policy": self.run.record.policy}
         )
         return COMPLETED
 
     def _laps(self) -> list[tuple[Position | None, Position | None]]:
-        values = {"policy": self.run.record.policy, "walk": self.walk.name}
-        saved = self.run.connection.execute(sql.get("maintenance/batches/load_position"), values).fetchone()
-        if saved is None:
+        position = saved_position(self.run, self.scan)
+        if position is None:
             return [(None, None)]
-        return [(saved[0], None)] if self.once else [(saved[0], None), (None, saved[0])]
+        return [(position, None)] if self.once else [(position, None), (None, position)]
 
-    def _remove(self, window: ScanRange) -> bool:
-        """Removes the window; False when it took too long and nothing was done."""
+    def _remove(self, scan_range: ScanRange) -> bool:
+        """Removes the range; False when it took too long and nothing was done."""
         began = time.monotonic()
         try:
-            self.removed += self.remover.remove(window, self._terms())
+            self.removed += self.action.remove(scan_range, self._limits())
         except BLOCKED:
-            self._locked.append(window)
-            self._remove_what_is_free(window)
+            self._locked.append(scan_range)
+            self._remove_what_is_free(scan_range)
         except psycopg.errors.QueryCanceled:
             # An operator's cancel has the same SQLSTATE; it comes before the time is over.
-            if self.pace.at_its_least or time.monotonic() - began < self.pace.limit_seconds:
+            if self.batch_size.at_its_least or time.monotonic() - began < self.batch_size.limit_seconds:
                 raise
-            self.pace.halve()
+            self.batch_size.halve()
             return False
-        self.pace.fit(time.monotonic() - began)
-        self._tell()
+        self.batch_size.fit(time.monotonic() - began)
+        self._report_progress()
         return True
 
-    def _remove_what_is_free(self, window: ScanRange) -> None:
+    def _remove_what_is_free(self, scan_range: ScanRange) -> None:
         # PostgreSQL passes over locked rows three to five times more slowly: only where there are any.
         with suppress(*BLOCKED):  # by a lock on the table, or on a row that a cascade would take
-            self.removed += self.remover.remove(window, self._terms(skip_locked=True))
+            self.removed += self.action.remove(scan_range, self._limits(skip_locked=True))
 
-    def _visit_again(self, window: ScanRange) -> None:
-        terms = BatchLimits(SECOND_WAIT_SECONDS, self.pace.limit_seconds)
+    def _visit_again(self, scan_range: ScanRange) -> None:
+        limits = BatchLimits(SECOND_WAIT_SECONDS, self.batch_size.limit_seconds)
         try:
-            self.removed += self.remover.remove(window, terms)
+            self.removed += self.action.remove(scan_range, limits)
         except BLOCKED:
             self.run.report(
-                f"{self.run.record.policy}: rows of {window.heap} are still locked by others; "
+                f"{self.run.record.policy}: rows of {scan_range.heap} are still locked by others; "
                 "they are kept, and the next run tries again"
             )
 
-    def _terms(self, *, skip_locked: bool = False) -> BatchLimits:
-        limit = self.pace.limit_seconds
-        return BatchLimits(FIRST_WAIT_SECONDS, limit, skip_locked=skip_locked, walk=self.walk.name)
+    def _limits(self, *, skip_locked: bool = False) -> BatchLimits:
+        return BatchLimits(FIRST_WAIT_SECONDS, self.batch_size.limit_seconds, skip_locked, self.scan.name)
 
-    def _tell(self, every: float = 2.0) -> None:
+    def _report_progress(self) -> None:
         now = time.monotonic()
-        if now - self._reported < every:
+        if now - self._reported < REPORT_SECONDS:
             return
         self._reported = now
         rate = self.removed / max(now - self._began, 1e-6)
         left = max(0, self.run.planned - self.removed)
         time_left = f", about {left / rate:,.0f} s left" if rate and self.run.planned else ""
         self.run.report(
-            f"{self.run.record.policy}: {self.removed:,} rows {self.deed} so far, "
+            f"{self.run.record.policy}: {self.removed:,} rows {self.verb} so far, "
             f"{rate:,.0f} a second{time_left}"
         )
+
+
+def saved_position(run: PolicyRun, scan: Scan) -> Position | None:
+    """Where an earlier run of the policy stopped before the end of that scan; None where none did."""
+    values = {"policy": run.record.policy, "scan": scan.name}
+    saved = run.connection.execute(sql.get("maintenance/batches/load_position"), values).fetchone()
+    return saved[0] if saved else None

@@ -1,6 +1,5 @@
-"""Plans that the guard has stopped, and people who let them through, once."""
+"""Plans that the guard has stopped, and people who approve them, once."""
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,11 +23,11 @@ class NoSuchPlanError(ApprovalRefusedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StoredPlan:
     """What a run would have removed and was not let: `eligible` of `total` rows older than `cutoff`.
 
-    `definition`: the rule it was made by. `worker_clock`: the worker's time when it was made. `used_by_run`:
-    the run that the approval let through, since `used_at`.
+    `definition`: the policy it was made by. `worker_clock`: the worker's time when it was made.
+    `used_by_run`: the run that the approval let through, since `used_at`.
     """
 
     id: str
@@ -48,24 +47,24 @@ class Plan:
     used_by_run: int | None = None
 
 
-def waiting(connection: Connection) -> list[Plan]:
+def pending(connection: Connection) -> list[StoredPlan]:
     """The plans that wait for an approval, the newest of each policy."""
-    return [_plan(each) for each in connection.execute(sql.get("maintenance/guard/waiting"))]
+    return [_plan(row) for row in connection.execute(sql.get("maintenance/guard/pending"))]
 
 
-def approve(connection: Connection, plan_id: str, by: str) -> Plan:
+def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
     """Lets the next run of the policy carry out exactly that plan. The audit log says who did.
 
     To approve it again before it was used changes nothing. Raises ApprovalRefusedError when there is no such
     plan, or when it was used up.
     """
     with connection.transaction():
-        found = connection.execute(sql.get("maintenance/guard/one"), {"id": plan_id}).fetchone()
-        if found is None:
-            ids = [each.id for each in waiting(connection)]
+        stored = connection.execute(sql.get("maintenance/guard/one"), {"id": plan_id}).fetchone()
+        if stored is None:
+            ids = [plan.id for plan in pending(connection)]
             there_is = nearest(plan_id, ids) if ids else "none is waiting"
             raise NoSuchPlanError(f'There is no plan "{plan_id}"; {there_is}')
-        plan = _plan(found)
+        plan = _plan(stored)
         if plan.used_at is not None:
             raise ApprovalRefusedError(
                 f"Plan {plan_id} was approved by {plan.approved_by} and used by run {plan.used_by_run} on "
@@ -73,13 +72,13 @@ def approve(connection: Connection, plan_id: str, by: str) -> Plan:
             )
         if plan.approved_at is not None:
             return plan
-        approved = _plan(row(connection, sql.get("maintenance/guard/approve"), {"id": plan_id, "by": by}))
-        trail.record(connection, "plan.approved", _described(approved), by=by)
-    return approved
+        plan = _plan(row(connection, sql.get("maintenance/guard/approve"), {"id": plan_id, "by": by}))
+        trail.record(connection, "plan.approved", _described(plan), by=by)
+    return plan
 
 
 def use_up(connection: Connection, plan_id: str, run_id: int) -> None:
-    """Notes that the approval has let a run through that is complete; in that run's last transaction.
+    """Records that the approval has let a run through that is complete; in that run's last transaction.
 
     Raises ApprovalRefusedError when it was used before.
     """
@@ -88,26 +87,24 @@ def use_up(connection: Connection, plan_id: str, run_id: int) -> None:
         raise ApprovalRefusedError(f"Plan {plan_id} is not approved, or was used by another run")
 
 
-def approved(connection: Connection, policy: str) -> Plan | None:
+def approved_plan(connection: Connection, policy: str) -> StoredPlan | None:
     """The plan of that policy that a person has let through and no run has used."""
-    found = connection.execute(sql.get("maintenance/guard/approved"), {"policy": policy}).fetchone()
-    return None if found is None else _plan(found)
+    stored = connection.execute(sql.get("maintenance/guard/approved"), {"policy": policy}).fetchone()
+    return None if stored is None else _plan(stored)
 
 
-def store(connection: Connection, values: Mapping[str, Any]) -> Plan:
-    """Keeps a plan that was stopped, under an id of eight characters that nobody has seen before."""
-    told = repr(sorted(values.items())) + secrets.token_hex(8)
-    plan_id = hashlib.sha256(told.encode()).hexdigest()[:8]
-    kept = {**values, "id": plan_id, "definition": Jsonb(values["definition"])}
-    return _plan(row(connection, sql.get("maintenance/guard/store"), kept))
+def store(connection: Connection, values: Mapping[str, Any]) -> StoredPlan:
+    """Keeps a plan that was stopped, under a random id of eight hexadecimal digits."""
+    values = {**values, "id": secrets.token_hex(4), "definition": Jsonb(values["definition"])}
+    return _plan(row(connection, sql.get("maintenance/guard/store"), values))
 
 
-def _plan(values: tuple[Any, ...]) -> Plan:
-    plan = Plan(*values)
+def _plan(values: tuple[Any, ...]) -> StoredPlan:
+    plan = StoredPlan(*values)
     return replace(plan, reasons=tuple(plan.reasons))
 
 
-def _described(plan: Plan) -> dict[str, Any]:
+def _described(plan: StoredPlan) -> dict[str, Any]:
     return {
         "plan": plan.id,
         "policy": plan.policy,

@@ -60,19 +60,19 @@ def judge(
     cutoff (`at_cutoff` plans it) no more rows would be deleted than were approved. The connection is in
     autocommit mode and in no transaction.
     """
-    against = plan.needs_approval
-    if not against:
+    reasons = plan.needs_approval
+    if not reasons:
         return GuardResult(plan, details=_details(policy, plan.cutoff, now))
-    approved = approvals.approved(connection, policy.name)
+    approved = approvals.approved_plan(connection, policy.name)
     if approved is not None:
-        again = plan if approved.cutoff is None else at_cutoff(approved.cutoff)
-        objections = tuple(_outgrown(policy, again.rows, approved))
+        at_approved = plan if approved.cutoff is None else at_cutoff(approved.cutoff)
+        objections = tuple(_outgrown(policy, at_approved.rows, approved))
         if not objections:
             details = _details(policy, approved.cutoff, approved.worker_clock)
-            return GuardResult(again, approval=approved.id, details=details)
-        against += objections
-    stored = approvals.store(connection, _stored(policy, plan, against, now))
-    return GuardResult(plan, against, plan=stored.id, details={"plan": stored.id})
+            return GuardResult(at_approved, approval=approved.id, details=details)
+        reasons += objections
+    stored = approvals.store(connection, _stored(policy, plan, reasons, now))
+    return GuardResult(plan, reasons, plan=stored.id, details={"plan": stored.id})
 
 
 def reasons(
@@ -84,19 +84,19 @@ def reasons(
     now: datetime,
 ) -> tuple[str, ...]:
     """Why deleting these rows needs approval; approvals are left out of account. Reads only."""
-    before = _before(connection, policy)
+    last_run = _last_run(connection, policy)
     return (
         *_too_many(policy, rows),
-        *_jumped(policy, cutoff, now, before),
-        *_changed(policy, rows, before),
+        *_jumped(policy, cutoff, now, last_run),
+        *_changed(policy, rows, last_run),
     )
 
 
 def definition(policy: DeletingPolicy) -> dict[str, Any]:
-    """What the rule removes, as JSON: with another definition it is another plan."""
+    """What the policy removes, as JSON: with another definition it is another plan."""
     others = {"identity", "guard", "throttle", "place", "deleting"}
-    kept = {each.name: getattr(policy, each.name) for each in fields(policy) if each.name not in others}
-    return {"kind": policy.kind} | {name: _as_json(value) for name, value in kept.items()}
+    names = [field.name for field in fields(policy) if field.name not in others]
+    return {"kind": policy.kind} | {name: _as_json(getattr(policy, name)) for name in names}
 
 
 def _as_json(value: object) -> object:
@@ -112,8 +112,8 @@ def _as_json(value: object) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class _Before:
-    """The last run that went by a plan: its cutoff, what the worker's clock said then, and its rule."""
+class _LastRun:
+    """The last run that went by a plan: its cutoff, what the worker's clock said then, and its policy."""
 
     cutoff: datetime | None
     worker_clock: datetime
@@ -125,9 +125,10 @@ class _Before:
         return timedelta(seconds=self.definition.get("keep", 0))
 
 
-def _before(connection: Connection, policy: DeletingPolicy) -> _Before | None:
-    found = connection.execute(sql.get("maintenance/guard/baseline"), {"policy": policy.name}).fetchone()
-    return None if found is None else _Before(*found)
+def _last_run(connection: Connection, policy: DeletingPolicy) -> _LastRun | None:
+    statement = sql.get("maintenance/guard/last_planned_run")
+    last_run = connection.execute(statement, {"policy": policy.name}).fetchone()
+    return None if last_run is None else _LastRun(*last_run)
 
 
 def _too_many(policy: DeletingPolicy, rows: RowCount) -> Iterator[str]:
@@ -145,41 +146,41 @@ def _too_many(policy: DeletingPolicy, rows: RowCount) -> Iterator[str]:
 
 
 def _jumped(
-    policy: DeletingPolicy, cutoff: datetime | None, now: datetime, before: _Before | None
+    policy: DeletingPolicy, cutoff: datetime | None, now: datetime, last_run: _LastRun | None
 ) -> Iterator[str]:
     keep = policy.max_age()
     if keep is None or cutoff is None:
         return
     server = cutoff + keep
-    if before is None or before.cutoff is None:
+    if last_run is None or last_run.cutoff is None:
         if server - now > JUMP:
             yield (
                 f"the database's clock ({_minute(server)}) is {_length(server - now)} ahead "
                 f"of this machine's ({_minute(now)})"
             )
         return
-    by_server, by_worker = server - (before.cutoff + before.keep), now - before.worker_clock
+    by_server, by_worker = server - (last_run.cutoff + last_run.keep), now - last_run.worker_clock
     if by_server - by_worker > JUMP:
         yield (
             f"the cutoff has moved {_length(by_server - by_worker)} further than the clock explains: since "
-            f"the run of {_minute(before.started_at)} the database's clock went on by {_length(by_server)} "
+            f"the run of {_minute(last_run.started_at)} the database's clock went on by {_length(by_server)} "
             f"and this machine's by {_length(by_worker)}"
         )
 
 
-def _changed(policy: DeletingPolicy, rows: RowCount, before: _Before | None) -> Iterator[str]:
-    if before is None or (rows.exact and rows.eligible == 0):
+def _changed(policy: DeletingPolicy, rows: RowCount, last_run: _LastRun | None) -> Iterator[str]:
+    if last_run is None or (rows.exact and rows.eligible == 0):
         return
-    now, since = definition(policy), f"since the run of {_minute(before.started_at)}"
+    now, since = definition(policy), f"since the run of {_minute(last_run.started_at)}"
     keep = policy.max_age()
-    if keep is not None and keep < before.keep:
-        yield f"keep was shortened from {_length(before.keep)} to {_length(keep)} {since}"
+    if keep is not None and keep < last_run.keep:
+        yield f"keep was shortened from {_length(last_run.keep)} to {_length(keep)} {since}"
     for name in policy.selects:
-        if now[name] != before.definition.get(name):
-            yield f"{name} was changed from {before.definition.get(name)} to {now[name]} {since}"
+        if now[name] != last_run.definition.get(name):
+            yield f"{name} was changed from {last_run.definition.get(name)} to {now[name]} {since}"
 
 
-def _outgrown(policy: DeletingPolicy, rows: RowCount, approved: approvals.Plan) -> Iterator[str]:
+def _outgrown(policy: DeletingPolicy, rows: RowCount, approved: approvals.StoredPlan) -> Iterator[str]:
     """Why the approval is not for what is planned."""
     if definition(policy) != approved.definition:
         yield f"plan {approved.id} was approved for this policy as it stood then, and the policy was changed"
@@ -203,7 +204,7 @@ def _details(policy: DeletingPolicy, cutoff: datetime | None, worker_clock: date
 
 
 def _stored(
-    policy: DeletingPolicy, plan: DeletePlan, against: tuple[str, ...], now: datetime
+    policy: DeletingPolicy, plan: DeletePlan, reasons: tuple[str, ...], now: datetime
 ) -> dict[str, Any]:
     return {
         "policy": policy.name,
@@ -214,7 +215,7 @@ def _stored(
         "total": plan.rows.total,
         "fraction": plan.rows.fraction,
         "exact": plan.rows.exact,
-        "reasons": list(against),
+        "reasons": list(reasons),
     }
 
 

@@ -1,52 +1,47 @@
 """What must hold after a run of an orphans policy."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 
-from ops_pipeline.maintenance.check import Check, CheckResult, archive_verified, guard_passed
-from ops_pipeline.maintenance.orphans import reference, track
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks
+from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.orphans.reference import count_children, find_reference
 from ops_pipeline.postgres.connection import Connection
 
 
-def checks(policy: Orphans) -> Iterator[Check]:
+def checks(policy: Orphans) -> Iterator[PolicyCheck]:
     """The checks of that policy."""
-    ask = _Orphans(policy)
-    yield Check(
+    yield PolicyCheck(
         "no_orphaned_rows",
         f"Every {policy.reference} in {policy.table} names a row of {policy.parent}, or is in its grace "
         "period.",
-        ask.no_orphaned_rows,
+        partial(_no_orphaned_rows, policy),
     )
     if policy.track:
-        yield Check(
+        yield PolicyCheck(
             "record_is_complete",
             f"The last sweep found no missing row of {policy.parent} that its triggers had not recorded.",
-            ask.record_is_complete,
+            partial(_record_is_complete, policy),
         )
-    yield guard_passed(policy)
-    if policy.archive:
-        yield archive_verified(policy)
+    yield from deleting_checks(policy)
 
 
-@dataclass(frozen=True, slots=True)
-class _Orphans:
-    policy: Orphans
+def _no_orphaned_rows(policy: Orphans, connection: Connection) -> CheckResult:
+    reference = find_reference(connection, policy)
+    rows = count_children(connection, reference, reference.unmarked)
+    return CheckResult(
+        rows == 0,
+        f"{rows:,} rows of {policy.table} have a {policy.reference} that {policy.parent} lacks and are "
+        "not in their grace period",
+        {"rows_left": rows},
+    )
 
-    def no_orphaned_rows(self, connection: Connection) -> CheckResult:
-        policy = self.policy
-        rows = reference.unattended(connection, reference.of(connection, policy))
-        return CheckResult(
-            rows == 0,
-            f"{rows:,} rows of {policy.table} have a {policy.reference} that {policy.parent} lacks and are "
-            "not in their grace period",
-            {"rows_left": rows},
-        )
 
-    def record_is_complete(self, connection: Connection) -> CheckResult:
-        unrecorded, some = track.last_audit(connection, self.policy)
-        return CheckResult(
-            unrecorded == 0,
-            f"{unrecorded:,} missing rows of {self.policy.parent} had not been recorded",
-            {"unrecorded": unrecorded, "some_of_them": str(some)},
-        )
+def _record_is_complete(policy: Orphans, connection: Connection) -> CheckResult:
+    unrecorded, some = track.last_audit(connection, policy)
+    return CheckResult(
+        unrecorded == 0,
+        f"{unrecorded:,} missing rows of {policy.parent} had not been recorded",
+        {"unrecorded": unrecorded, "some_of_them": str(some)},
+    )

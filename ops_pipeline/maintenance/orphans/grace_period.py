@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.maintenance.batches.batch import Run
+from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.postgres.connection import Connection, row
@@ -21,46 +22,46 @@ JUST_BEGUN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GraceStatus:
     """What of a policy's missing parents has been missing for the grace.
 
-    `by`: the grace is over for what was missing by then. `ripe`, `young`: since when the youngest of those
-    whose grace is over, and of the others, is missing.
+    The grace is over for what was missing by the `cutoff`. `newest_over`, `newest_within`: since when the
+    youngest of those whose grace is over, and of the others, is missing.
     """
 
-    by: datetime
-    ripe: datetime | None
-    young: datetime | None
+    cutoff: datetime
+    newest_over: datetime | None
+    newest_within: datetime | None
 
 
-def standing(connection: Connection, rule: Orphans) -> Standing:
+def grace_status(connection: Connection, policy: Orphans) -> GraceStatus:
     """How the policy's missing parents stand now."""
-    values = {"policy": rule.name, "grace": rule.grace_period}
-    return Standing(*row(connection, sql.get("maintenance/orphans/ripe"), values))
+    values = {"policy": policy.name, "grace": policy.grace_period}
+    return GraceStatus(*row(connection, sql.get("maintenance/orphans/grace_status"), values))
 
 
-def tick(connection: Connection, rule: Orphans) -> None:
-    """Notes which transactions have ended by now: what they wrote is old enough once the grace is over."""
-    connection.execute(sql.get("maintenance/orphans/tick"), {"policy": rule.name})
+def record_horizon(connection: Connection, policy: Orphans) -> None:
+    """Records which transactions have ended by now: what they wrote is old enough once the grace is over."""
+    connection.execute(sql.get("maintenance/orphans/record_horizon"), {"policy": policy.name})
 
 
-def forget(connection: Connection, rule: Orphans, by: datetime) -> None:
-    """Forgets the notes that nobody will ask for after that moment."""
-    connection.execute(sql.get("maintenance/orphans/forget_clock"), {"policy": rule.name, "by": by})
+def forget_horizons(connection: Connection, policy: Orphans, by: datetime) -> None:
+    """Forgets the horizons that are not asked for after that time."""
+    connection.execute(sql.get("maintenance/orphans/forget_horizons"), {"policy": policy.name, "by": by})
 
 
 def old_enough(connection: Connection, reference: Reference, by: datetime) -> compose.Composed | None:
     """The row was written, as it is now, before that moment; None when nobody can tell."""
     values = {"policy": reference.policy, "by": by}
-    found = connection.execute(sql.get("maintenance/orphans/horizon"), values).fetchone()
-    if found is None:
+    horizon = connection.execute(sql.get("maintenance/orphans/horizon"), values).fetchone()
+    if horizon is None:
         return None
-    return compose.SQL(sql.get("maintenance/orphans/older")).format(horizon=compose.Literal(found[0]))
+    return compose.SQL(sql.get("maintenance/orphans/older")).format(horizon=compose.Literal(*horizon))
 
 
 def over_in_time(
-    run: Run,
-    rule: Orphans,
+    run: PolicyRun,
+    policy: Orphans,
     *,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -70,10 +71,10 @@ def over_in_time(
     Returns None then, or what is waited for. A reason to stop ends the wait as well.
     """
     until = clock() + PATIENCE.total_seconds()
-    now = standing(run.connection, rule)
-    if now.young is not None and now.young - now.by > PATIENCE:
-        return _in_grace(rule, now)
-    while (reason := _held_up(run.connection, rule)) is not None:
+    grace = grace_status(run.connection, policy)
+    if grace.newest_within is not None and grace.newest_within - grace.cutoff > PATIENCE:
+        return _in_grace(policy, grace.newest_within)
+    while (reason := _held_up(run.connection, policy)) is not None:
         if clock() > until or run.stop() is not None:
             return reason
         sleep(LOOK_EVERY_SECONDS)
@@ -82,14 +83,15 @@ def over_in_time(
 
 def others_at_work(connection: Connection, moment: datetime) -> str | None:
     """Which transaction of those that were running then still is, in words."""
-    found = connection.execute(sql.get("maintenance/orphans/running"), {"moment": moment}).fetchall()
-    if any(since is None for _, _, since in found):
+    running = partial(connection.execute, sql.get("maintenance/orphans/running"), {"moment": moment})
+    transactions = running().fetchall()
+    if any(since is None for _, _, since in transactions):
         time.sleep(JUST_BEGUN_SECONDS)
-        found = connection.execute(sql.get("maintenance/orphans/running"), {"moment": moment}).fetchall()
-    if not found:
+        transactions = running().fetchall()
+    if not transactions:
         return None
-    pid, who, since = found[0]
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    pid, who, since = transactions[0]
+    more = f" and {len(transactions) - 1} more" if len(transactions) > 1 else ""
     began = f", since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
     return (
         f"a transaction that was at work when they were seen still is, and may bring their parents: {who}"
@@ -97,13 +99,13 @@ def others_at_work(connection: Connection, moment: datetime) -> str | None:
     )
 
 
-def _held_up(connection: Connection, rule: Orphans) -> str | None:
-    now = standing(connection, rule)
-    if now.young is not None:
-        return _in_grace(rule, now)
-    return others_at_work(connection, now.ripe) if now.ripe is not None else None
+def _held_up(connection: Connection, policy: Orphans) -> str | None:
+    grace = grace_status(connection, policy)
+    if grace.newest_within is not None:
+        return _in_grace(policy, grace.newest_within)
+    return others_at_work(connection, grace.newest_over) if grace.newest_over is not None else None
 
 
-def _in_grace(rule: Orphans, now: Standing) -> str:
-    over = (now.young or now.by) + rule.grace_period
-    return f"their grace of {rule.grace_period} is over at {over:%Y-%m-%d %H:%M:%S} UTC"
+def _in_grace(policy: Orphans, since: datetime) -> str:
+    over = since + policy.grace_period
+    return f"their grace of {policy.grace_period} is over at {over:%Y-%m-%d %H:%M:%S} UTC"

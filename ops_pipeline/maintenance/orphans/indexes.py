@@ -10,25 +10,29 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
 
-def missing(connection: Connection, of: Reference) -> Iterator[str]:
+def missing_indexes(connection: Connection, reference: Reference) -> Iterator[str]:
     """The indexes that the reference lacks, and the statements that would make them."""
-    if of.child_index is None:
-        yield _advice(connection, of.child, of.columns, "its orphans are found by reading all of it")
-    if of.parent_index is None:
-        yield _advice(connection, of.parent, of.parent_columns, "all of it is read for each batch")
+    if reference.child_index is None:
+        yield _advice(
+            connection, reference.child, reference.columns, "its orphans are found by reading all of it"
+        )
+    if reference.parent_index is None:
+        yield _advice(
+            connection, reference.parent, reference.parent_columns, "all of it is read for each batch"
+        )
 
 
 def _advice(connection: Connection, table: Relation, columns: tuple[str, ...], cost: str) -> str:
-    named = compose.SQL(", ").join(map(compose.Identifier, columns))
+    key = compose.SQL(", ").join(map(compose.Identifier, columns))
     # What is partitioned cannot be indexed beside the work; the index takes in what its partitions have.
     partitioned = catalog.is_partitioned(connection, table)
     heaps = catalog.heaps(connection, table, columns[0]) if partitioned else []
     statements = [
-        compose.SQL("CREATE INDEX CONCURRENTLY ON {} ({})").format(each.relation.identifier, named)
-        for each in heaps
-        if catalog.index_on(connection, each.relation, columns) is None
+        compose.SQL("CREATE INDEX CONCURRENTLY ON {} ({})").format(heap.relation.identifier, key)
+        for heap in heaps
+        if catalog.index_on(connection, heap.relation, columns) is None
     ]
-    whole = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
-    statements.append(compose.SQL(whole).format(table.identifier, named))
-    told = "; ".join(statement.as_string(connection) for statement in statements)
-    return f"no index of {table} leads with {', '.join(columns)}, so {cost}: {told}"
+    create = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
+    statements.append(compose.SQL(create).format(table.identifier, key))
+    text = "; ".join(statement.as_string(connection) for statement in statements)
+    return f"no index of {table} leads with {', '.join(columns)}, so {cost}: {text}"

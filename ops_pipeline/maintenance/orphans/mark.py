@@ -1,11 +1,11 @@
-"""A window's orphans marked: where they lie and which parents they miss is listed, and nothing is removed."""
+"""A range's orphans marked: where they lie and which parents they miss is listed, and nothing is removed."""
 
 from dataclasses import dataclass
 
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.maintenance.batches.actions import BatchLimits, limits, records
+from ops_pipeline.maintenance.batches.actions import BatchLimits, limit_statement, progress_statements
 from ops_pipeline.maintenance.batches.scans import ScanRange, listed
 from ops_pipeline.maintenance.history import Batch, Record
 from ops_pipeline.maintenance.orphans.reference import Reference
@@ -14,11 +14,11 @@ from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, row, scalar
 
 TARGET_SECONDS = 5.0
-"""How long a window should take. Nobody waits behind it, so it may be longer than one that removes."""
+"""How long a batch should take. Nobody waits behind it, so it may be longer than one that removes."""
 WORK_MEM = "64MB"
 """For a hash of the parents, which may take twice that; by its default PostgreSQL would spill at 100,000."""
 HASHED_PARENTS = 1_500_000
-"""Up to so many are read into a hash for each window: that takes half a second and fits `WORK_MEM`."""
+"""Up to so many are read into a hash for each batch: that takes half a second and fits `WORK_MEM`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Search:
 
     @property
     def by_key(self) -> bool:
-        """Each parent that a window names is looked up, instead of reading all of them."""
+        """Each parent that a range names is looked up, instead of reading all of them."""
         return not isinstance(self.children, ChildrenBesideAll)
 
 
-def search(connection: Connection, reference: Reference) -> Search:
+def choose_search(connection: Connection, reference: Reference) -> Search:
     """How to find the orphans of that reference, by what the statistics say of its parent."""
     parents = catalog.expected_rows(connection, reference.parent)
     if reference.parent_index is None or parents <= HASHED_PARENTS:
@@ -45,36 +45,34 @@ def search(connection: Connection, reference: Reference) -> Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Marking:
-    """Stands where a remover does. `by_key`: as `Search` has it."""
+class Mark:
+    """The action that lists orphans instead of removing them. `by_key`: as `Search` has it."""
 
     connection: Connection
     record: Record
     reference: Reference
     by_key: bool
 
-    def remove(self, window: ScanRange, terms: BatchLimits) -> int:
-        """Lists the window's orphans, and says how many they are."""
+    def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
+        """Lists the orphans of the range, and says how many they are."""
         planning = {"work_mem": WORK_MEM, "all_parents": "off" if self.by_key else "on"}
-        values = {"policy": self.reference.policy, "heap": window.heap.oid}
+        values = {"policy": self.reference.policy, "heap": scan_range.heap.oid}
         with self.connection.transaction():
-            *_, wal = row(self.connection, *limits(terms, synchronous_commit=False))
+            *_, wal = row(self.connection, *limit_statement(limits, synchronous_commit=False))
             self.connection.execute(sql.get("maintenance/orphans/planning"), planning)
-            marked = int(scalar(self.connection, self._statement(window), values))
-            for note in records(self.record, Batch(window.examined, 0, wal=wal), window, terms):
-                self.connection.execute(*note)
+            marked = int(scalar(self.connection, self._statement(scan_range), values))
+            batch = Batch(scan_range.examined, 0, wal=wal)
+            for statement in progress_statements(self.record, batch, scan_range, limits):
+                self.connection.execute(*statement)
         return marked
 
-    def _statement(self, window: ScanRange) -> compose.Composed:
-        keys = listed(self.reference.keys)
-        found = (
-            "maintenance/orphans/orphaned_by_key" if self.by_key else "maintenance/orphans/orphaned_by_row"
-        )
-        orphaned = compose.SQL(sql.get(found)).format(
-            keys=keys,
+    def _statement(self, scan_range: ScanRange) -> compose.Composed:
+        name = "orphaned_by_key" if self.by_key else "orphaned_by_row"
+        orphaned = compose.SQL(sql.get(f"maintenance/orphans/{name}")).format(
+            keys=listed(self.reference.keys),
             keys_of_row=self.reference.keys_of_row,
-            heap=window.heap.identifier,
-            window=window.condition,
+            heap=scan_range.heap.identifier,
+            range=scan_range.condition,
             grouped=listed(self.reference.of_row),
             missing=self.reference.missing,
             key_missing=self.reference.key_missing,

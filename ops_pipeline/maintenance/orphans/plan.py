@@ -4,8 +4,11 @@ from psycopg import sql as compose
 
 from ops_pipeline.maintenance import history, references, refusals
 from ops_pipeline.maintenance.guard import guard
-from ops_pipeline.maintenance.orphans import indexes, mark, reference, track
+from ops_pipeline.maintenance.orphans import track
+from ops_pipeline.maintenance.orphans.indexes import missing_indexes
+from ops_pipeline.maintenance.orphans.mark import choose_search
 from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.orphans.reference import check_holds, find_reference
 from ops_pipeline.maintenance.plan import DeletePlan, Method, Planning, is_migrated
 from ops_pipeline.maintenance.row_counter import RowCounter
 from ops_pipeline.postgres import catalog
@@ -14,36 +17,38 @@ from ops_pipeline.postgres import catalog
 def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
     """What the policy would do if it ran now; everything of one moment.
 
-    An orphan whose parent tonight's retention has yet to delete is counted by the run itself. Raises
+    An orphan whose parent this run's retention has yet to delete is counted by the run itself. Raises
     LookupError when a table does not exist, RefusedError where rows may be hidden, HoldUnclearError, and
     psycopg.Error.
     """
     with planning.snapshot() as connection:
-        refers = reference.of(connection, policy)
-        refusals.refuse_hidden_rows(connection, policy, refers.child, refers.parent)
+        reference = find_reference(connection, policy)
+        refusals.refuse_hidden_rows(connection, policy, reference.child, reference.parent)
         migrated = is_migrated(connection)
         if migrated:
-            reference.check_holds(connection, refers)
-        unset = compose.SQL("false") if policy.null_is_orphan else refers.refers_to_nobody
+            check_holds(connection, reference)
+        unset = compose.SQL("false") if policy.null_is_orphan else reference.refers_to_nothing
         counter = RowCounter(
             connection,
-            refers.child,
-            {"unset": unset, "orphaned": refers.orphaned},
-            due=refers.orphaned,
+            reference.child,
+            {"unset": unset, "orphaned": reference.orphaned},
+            due=reference.orphaned,
             unset=unset,
         )
         rows = counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
-        search = mark.search(connection, refers)
+        search = choose_search(connection, reference)
         return DeletePlan(
             policy=policy.name,
             method=Method(search.children.name, search.why),
             rows=rows,
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
-            cascades=references.cascades(connection, refers.child),
-            refusals=tuple(refusals.of_plan(planning, policy, counter, rows.eligible, parent=refers.parent)),
+            cascades=references.cascades(connection, reference.child),
+            refusals=tuple(
+                refusals.plan_refusals(planning, policy, counter, rows.eligible, parent=reference.parent)
+            ),
             needs_approval=guard.reasons(connection, policy, rows, None, now=planning.clock())
             if migrated
             else (),
-            advice=(*indexes.missing(connection, refers), *track.advice(connection, policy)),
-            dead_tuples=catalog.dead_tuples(connection, refers.child),
+            advice=(*missing_indexes(connection, reference), *track.advice(connection, policy)),
+            dead_tuples=catalog.dead_tuples(connection, reference.child),
         )

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from ops_pipeline.policies.file import GuardSection, Section
 from ops_pipeline.policies.identity import Identity
-from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import DeletingPolicy, Policy
 from ops_pipeline.policies.values import UNITS, Column, PolicyName, Table, duration
 from ops_pipeline.postgres.relation import PART, TableName, split_name
@@ -74,7 +74,7 @@ def _referenced(text: str) -> tuple[TableName, tuple[str, ...]]:
         if not 1 <= len(table) <= 2:
             raise ValueError(text)
         return TableName(*(["public", *table][-2:])), (column,)
-    columns = [split_name(each.strip()) for each in ONE_COLUMN.findall(several["columns"])]
+    columns = [split_name(column.strip()) for column in ONE_COLUMN.findall(several["columns"])]
     return TableName.parse(several["table"]), tuple(".".join(column) for column in columns)
 
 
@@ -127,7 +127,7 @@ class OrphansSection(Section):
         return track
 
 
-def read(entry: Entry[OrphansSection]) -> Orphans:
+def read(entry: PolicyEntry[OrphansSection]) -> Orphans:
     """The policy of an entry."""
     section = entry.section
     parent, parent_columns = section.references

@@ -35,36 +35,34 @@ class Reference:
 
     @property
     def refers(self) -> compose.Composed:
-        """The row (alias `doomed`) refers to somebody."""
-        return and_(*(compose.SQL("{} IS NOT NULL").format(target(each)) for each in self.columns))
+        """The row (alias `target`) refers to a parent."""
+        return and_(*(compose.SQL("{} IS NOT NULL").format(column) for column in self.of_row))
 
     @property
-    def refers_to_nobody(self) -> compose.Composed:
-        """One of its columns is NULL, so it refers to nobody."""
+    def refers_to_nothing(self) -> compose.Composed:
+        """One of its columns is NULL, so it refers to no row."""
         return compose.SQL("NOT ({})").format(self.refers)
 
     @property
     def key_missing(self) -> compose.Composed:
         """No parent has the listed key, for `refers_to`: asked once for all the children of a key."""
-        keys = [compose.SQL("key.{}").format(key) for key in self.keys]
-        return compose.SQL(sql.get("maintenance/orphans/missing")).format(
-            parent=self.parent.identifier, same_key=_equal(self._of_parent(), keys)
-        )
+        return self._without_parent(self._listed_key)
 
     @property
     def missing(self) -> compose.Composed:
         """No parent has the key that the row refers to."""
-        return compose.SQL(sql.get("maintenance/orphans/missing")).format(
-            parent=self.parent.identifier, same_key=_equal(self._of_parent(), self.of_row)
-        )
+        return self._without_parent(self.of_row)
 
     @property
     def orphaned(self) -> compose.Composed:
         """The row is an orphan at this moment."""
-        without_parent = and_(self.refers, self.missing)
-        if not self.null_is_orphan:
-            return without_parent
-        return compose.SQL("({}) OR ({})").format(self.refers_to_nobody, without_parent)
+        return self._or_nothing(and_(self.refers, self.missing))
+
+    @property
+    def unmarked(self) -> compose.Composed:
+        """The row is an orphan, and no run has marked it yet and no trigger has recorded its key."""
+        known = self.refers_to(compose.SQL("missing.keys IS NOT NULL"))
+        return self._or_nothing(and_(self.refers, self.missing, compose.SQL("NOT {}").format(known)))
 
     def refers_to(self, which: compose.Composable) -> compose.Composed:
         """The row refers to one of the missing parents listed; `which` is over the alias `missing`."""
@@ -79,7 +77,7 @@ class Reference:
     @property
     def of_row(self) -> list[compose.Identifier]:
         """The columns of the row that refer."""
-        return [target(each) for each in self.columns]
+        return [target(column) for column in self.columns]
 
     @property
     def keys(self) -> list[compose.Identifier]:
@@ -97,7 +95,7 @@ class Reference:
     @property
     def same_key(self) -> compose.Composed:
         """The row refers to the key of those names."""
-        return _equal(self.of_row, [compose.SQL("key.{}").format(key) for key in self.keys])
+        return _equal(self.of_row, self._listed_key)
 
     @property
     def gathered(self) -> compose.Composed:
@@ -119,24 +117,36 @@ class Reference:
             for place, array in enumerate(self.arrays, 1)
         )
 
-    def _of_parent(self) -> list[compose.Identifier]:
-        return [compose.Identifier("parent", each) for each in self.parent_columns]
+    @property
+    def _listed_key(self) -> list[compose.Composed]:
+        return [compose.SQL("key.{}").format(key) for key in self.keys]
+
+    def _without_parent(self, key: Sequence[compose.Composable]) -> compose.Composed:
+        of_parent = [compose.Identifier("parent", column) for column in self.parent_columns]
+        return compose.SQL(sql.get("maintenance/orphans/missing")).format(
+            parent=self.parent.identifier, same_key=_equal(of_parent, key)
+        )
+
+    def _or_nothing(self, without_parent: compose.Composed) -> compose.Composed:
+        if not self.null_is_orphan:
+            return without_parent
+        return compose.SQL("({}) OR ({})").format(self.refers_to_nothing, without_parent)
 
 
-def of(connection: Connection, rule: Orphans) -> Reference:
-    """The rule's reference, by what the catalog says now. Raises LookupError when a table is missing."""
-    child = find_relation(connection, rule.table)
-    parent = find_relation(connection, rule.parent)
+def find_reference(connection: Connection, policy: Orphans) -> Reference:
+    """The policy's reference, by what the catalog says now. Raises LookupError when a table is missing."""
+    child = find_relation(connection, policy.table)
+    parent = find_relation(connection, policy.parent)
     return Reference(
-        rule.name,
+        policy.name,
         child,
-        rule.columns,
-        catalog.index_on(connection, child, rule.columns),
+        policy.columns,
+        catalog.index_on(connection, child, policy.columns),
         parent,
-        rule.parent_columns,
-        catalog.index_on(connection, parent, rule.parent_columns),
-        catalog.array_types(connection, child, rule.columns),
-        rule.null_is_orphan,
+        policy.parent_columns,
+        catalog.index_on(connection, parent, policy.parent_columns),
+        catalog.array_types(connection, child, policy.columns),
+        policy.null_is_orphan,
     )
 
 
@@ -150,19 +160,8 @@ def check_holds(connection: Connection, reference: Reference) -> None:
     references.unreferenced(connection, reference.child)
 
 
-def unattended(connection: Connection, reference: Reference) -> int:
-    """How many orphans there are that no run has marked yet and no trigger has recorded."""
-    known = reference.refers_to(compose.SQL("missing.keys IS NOT NULL"))
-    without_parent = and_(reference.refers, reference.missing, compose.SQL("NOT {}").format(known))
-    if not reference.null_is_orphan:
-        return rows(connection, reference, without_parent)
-    return rows(
-        connection, reference, compose.SQL("({}) OR ({})").format(without_parent, reference.refers_to_nobody)
-    )
-
-
-def rows(connection: Connection, reference: Reference, condition: compose.Composable) -> int:
-    """How many children meet the condition, which is over the alias `doomed`."""
+def count_children(connection: Connection, reference: Reference, condition: compose.Composable) -> int:
+    """How many children meet the condition, which is over the alias `target`."""
     statement = compose.SQL(sql.get("maintenance/orphans/rows")).format(
         child=reference.child.identifier, condition=condition
     )

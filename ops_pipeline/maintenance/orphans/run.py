@@ -6,14 +6,14 @@ from typing import Any
 
 import sql
 from ops_pipeline.maintenance import references, refusals
-from ops_pipeline.maintenance.batches.batch import Batches, Run
-from ops_pipeline.maintenance.orphans import grace_period, reference, track
-from ops_pipeline.maintenance.orphans.mark import TARGET_SECONDS, Marking, Search, search
+from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun, saved_position
+from ops_pipeline.maintenance.orphans import grace_period, track
+from ops_pipeline.maintenance.orphans.mark import TARGET_SECONDS, Mark, Search, choose_search
 from ops_pipeline.maintenance.orphans.plan import plan_orphans
 from ops_pipeline.maintenance.orphans.policy import Orphans
-from ops_pipeline.maintenance.orphans.reference import Reference
+from ops_pipeline.maintenance.orphans.reference import Reference, check_holds, find_reference
 from ops_pipeline.maintenance.orphans.removal import OrphanRemoval
-from ops_pipeline.maintenance.orphans.track import Source
+from ops_pipeline.maintenance.orphans.track import MissingParentSource
 from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.maintenance.result import COMPLETED, Work, refuse
 from ops_pipeline.postgres import catalog
@@ -25,7 +25,7 @@ COUNT_SECONDS = 60.0
 """How long a run counts what its deletes would cascade into."""
 
 
-def run_orphans(run: Run, rule: Orphans, settings: Settings) -> Work:
+def run_orphans(run: PolicyRun, policy: Orphans, settings: Settings) -> Work:
     """Removes the children that have been without a parent for the grace and still are.
 
     What an earlier run has marked goes first, if the guard lets it. Then the parents that are missing now
@@ -33,35 +33,39 @@ def run_orphans(run: Run, rule: Orphans, settings: Settings) -> Work:
     within a minute, their children go in the same run. A child that was written, or changed, within the
     grace never goes. Raises HoldUnclearError before anything is done.
     """
-    found = reference.of(run.connection, rule)
-    refusals.refuse_hidden_rows(run.connection, rule, found.child, found.parent)
+    reference = find_reference(run.connection, policy)
+    refusals.refuse_hidden_rows(run.connection, policy, reference.child, reference.parent)
     planning = Planning(run.connection, COUNT_SECONDS, settings.archive_url)
-    refuse(rule.name, _refusals(planning, rule, found))
-    reference.check_holds(run.connection, found)
-    before = catalog.dead_tuples(run.connection, found.child)
-    night = _Night(run, rule, found, OrphanRemoval(run, rule, found, settings))
-    work = night.work()
+    refuse(policy.name, _refusals(planning, policy, reference))
+    check_holds(run.connection, reference)
+    dead_before = catalog.dead_tuples(run.connection, reference.child)
+    removal = OrphanRemoval(run, policy, reference, settings)
+    cleanup = _Cleanup(run, policy, reference, removal, choose_search(run.connection, reference))
+    work = cleanup.work()
     return replace(
         work,
-        dead_tuples_before=before,
-        dead_tuples_after=catalog.dead_tuples(run.connection, found.child),
-        details={**night.details, "in_grace": night.ripe.in_grace()},
+        dead_tuples_before=dead_before,
+        dead_tuples_after=catalog.dead_tuples(run.connection, reference.child),
+        details={**cleanup.details, "in_grace": removal.in_grace()},
     )
 
 
-def _refusals(planning: Planning, policy: Orphans, found: Reference) -> Sequence[str]:
+def _refusals(planning: Planning, policy: Orphans, reference: Reference) -> Sequence[str]:
     """As the plan has them; a count of all orphans, which is dear, only where their deletion may cascade."""
-    if references.cascades(planning.connection, found.child):
+    if references.cascades(planning.connection, reference.child):
         return plan_orphans(planning, policy).refusals
-    return tuple(refusals.of_tables(planning, policy, found.child, found.parent))
+    return tuple(refusals.table_refusals(planning, policy, reference.child, reference.parent))
 
 
 @dataclass(slots=True)
-class _Night:
-    run: Run
-    rule: Orphans
+class _Cleanup:
+    """One run of the policy: what was marked is removed, what is missing listed, and removed as well."""
+
+    run: PolicyRun
+    policy: Orphans
     reference: Reference
-    ripe: OrphanRemoval
+    removal: OrphanRemoval
+    search: Search
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -69,61 +73,52 @@ class _Night:
         return self.run.connection
 
     def work(self) -> Work:
-        grace_period.tick(self.connection, self.rule)
-        by = search(self.connection, self.reference)
-        interrupted = self._is_interrupted(by)
+        grace_period.record_horizon(self.connection, self.policy)
+        interrupted = saved_position(self.run, self.search.children) is not None
         if interrupted:
-            rest = Source("sweep", "an earlier run had begun it", begins=False)
-            if (reason := self._sweep(by, rest)) != COMPLETED:
+            rest = MissingParentSource("sweep", "an earlier run had begun it", begins=False)
+            if (reason := self._sweep(rest)) != COMPLETED:
                 return Work(reason, None)
-        if (ended := self.ripe.remove()) is not None:
+        if (ended := self.removal.remove()) is not None:
             return ended
         if not interrupted and not self._was_swept():
-            source = track.source(self.connection, self.rule, self.reference)
-            self._note(by, source)
-            if source.name == "sweep" and (reason := self._sweep(by, source)) != COMPLETED:
+            source = track.missing_parent_source(self.connection, self.policy, self.reference)
+            self._save_method(source)
+            if source.name == "sweep" and (reason := self._sweep(source)) != COMPLETED:
                 return Work(reason, None)
-        if (waits_for := grace_period.over_in_time(self.run, self.rule)) is not None:
+        if (waits_for := grace_period.over_in_time(self.run, self.policy)) is not None:
             self.details["waits_for"] = waits_for
-            self.run.report(f"{self.rule.name}: orphans are left for the next run, because {waits_for}")
-            return self.ripe.done()
-        return self.ripe.remove() or self.ripe.done()
-
-    def _is_interrupted(self, by: Search) -> bool:
-        values = {"policy": self.rule.name, "walk": by.children.name}
-        return (
-            self.connection.execute(sql.get("maintenance/batches/load_position"), values).fetchone()
-            is not None
-        )
+            self.run.report(f"{self.policy.name}: orphans are left for the next run, because {waits_for}")
+            return self.removal.completed()
+        return self.removal.remove() or self.removal.completed()
 
     def _was_swept(self) -> bool:
-        return bool(scalar(self.connection, sql.get("maintenance/orphans/swept"), {"policy": self.rule.name}))
+        statement = sql.get("maintenance/orphans/swept")
+        return bool(scalar(self.connection, statement, {"policy": self.policy.name}))
 
-    def _sweep(self, by: Search, source: Source) -> str:
+    def _sweep(self, source: MissingParentSource) -> str:
         """Lists the orphans there are; says why it ended."""
         if source.begins:
-            track.sweep_begins(self.connection, self.rule, source)
-        marking = Marking(self.connection, self.run.record, self.reference, by.by_key)
-        pace = BatchSize(by.children.sizes, TARGET_SECONDS)
-        sweep = Batches(self.run, by.children, marking, pace, deed="marked", once=True)
-        if (reason := sweep.work_through()) != COMPLETED:
+            track.begin_sweep(self.connection, self.policy, source)
+        scan = self.search.children
+        mark = Mark(self.connection, self.run.record, self.reference, self.search.by_key)
+        batch_size = BatchSize(scan.sizes, TARGET_SECONDS)
+        batches = Batches(self.run, scan, mark, batch_size, verb="marked", once=True)
+        if (reason := batches.work_through()) != COMPLETED:
             return reason
-        grace_period.tick(self.connection, self.rule)
-        self.details |= track.sweep_ended(self.connection, self.rule, self.reference)
+        grace_period.record_horizon(self.connection, self.policy)
+        self.details |= track.end_sweep(self.connection, self.policy, self.reference)
         if unrecorded := self.details.get("unrecorded"):
             self.run.report(
-                f"{self.rule.name}: the sweep found {unrecorded:,} missing parents that "
+                f"{self.policy.name}: the sweep found {unrecorded:,} missing parents that "
                 f"{self.reference.parent} had not recorded"
             )
         return COMPLETED
 
-    def _note(self, by: Search, source: Source) -> None:
-        self.details["source"] = source.name
-        self.details["source_reason"] = source.reason
+    def _save_method(self, source: MissingParentSource) -> None:
+        self.details |= {"source": source.name, "source_reason": source.reason}
+        method = f"record of deleted parents: {source.reason}"
         if source.name == "sweep":
-            method = f"{by.children.name}: {by.why}"
-        else:
-            method = f"record of deleted parents: {source.reason}"
-        self.connection.execute(
-            sql.get("maintenance/orphans/note_method"), {"id": self.run.record.id, "method": method}
-        )
+            method = f"{self.search.children.name}: {self.search.why}"
+        values = {"id": self.run.record.id, "method": method}
+        self.connection.execute(sql.get("maintenance/orphans/save_method"), values)

@@ -1,6 +1,8 @@
 """The ways through a child table: in search of orphans, and to those that were found."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from psycopg import sql as compose
 
@@ -9,13 +11,13 @@ from ops_pipeline.maintenance.batches.scans import Position, ScanRange, and_
 from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
 from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.postgres import catalog
-from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.throttle.batch_size import Sizes
 
 
 class Children(BlockRangeScan):
-    """Walks the child's blocks, each once. A window's condition is only that a row refers to somebody."""
+    """Scans the child's blocks, each once. A range's condition is only that a row refers to a parent."""
 
     sizes = Sizes(first=2_048, least=64, most=262_144)  # blocks: 16 MiB, 512 KiB, 2 GiB
 
@@ -29,7 +31,7 @@ class Children(BlockRangeScan):
 
 
 class ChildrenBesideAll(Children):
-    """The same where all `parents` are read for each window: it has enough children to be worth that."""
+    """The same where all `parents` are read for each batch: it has enough children to be worth that."""
 
     def __init__(self, connection: Connection, reference: Reference, parents: int) -> None:
         super().__init__(connection, reference)
@@ -39,92 +41,75 @@ class ChildrenBesideAll(Children):
         self.sizes = Sizes(first, least, self.sizes.most)
 
 
-class MarkedOrphans:
-    """Walks the orphans that a sweep has marked, straight to where they lie, in the order of their blocks.
-
-    A position is [the last row of ops.missing_parents]. `which` of them, over the alias `missing`; `goes`:
-    which of their children, over the alias `doomed`. What lies there by now goes only if it still misses one
-    of the parents listed.
-    """
-
-    name = "marked orphans"
-    sizes = Sizes(first=4_000, least=100, most=200_000)  # children
-
-    def __init__(
-        self,
-        connection: Connection,
-        reference: Reference,
-        which: compose.Composable,
-        goes: compose.Composable,
-    ) -> None:
-        self._connection = connection
-        self._reference = reference
-        self._which = which
-        self._goes = goes
-        heaps = catalog.heaps(connection, reference.child, reference.columns[0])
-        self._heaps = {heap.relation.oid: heap.relation for heap in heaps}
-
-    def window(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
-        """The next marked orphans, about `size`, of one heap. A heap that is gone is passed over."""
-        first, end = (after or [0])[0], (until or [2**62])[0]
-        statement = compose.SQL(sql.get("maintenance/orphans/next_marked")).format(listed=self._which)
-        while True:
-            values = {"policy": self._reference.policy, "after": first, "until": end, "size": size}
-            found = self._connection.execute(statement, values).fetchone()
-            if found is None:
-                return None
-            heap, last = found
-            if heap in self._heaps:
-                return self._between(self._heaps[heap], first, last)
-            first = last
-
-    def _between(self, heap: Relation, first: int, last: int) -> ScanRange:
-        these = and_(_numbered(first, last), self._which)
-        places = compose.SQL(sql.get("maintenance/orphans/at_places")).format(
-            policy=compose.Literal(self._reference.policy), listed=these
-        )
-        # Each parent is looked up once for all its children.
-        missed = _children_of(self._reference, and_(these, self._reference.key_missing))
-        return ScanRange(heap, and_(places, missed, self._goes), [last], examined=0)
-
-
+@dataclass
 class MissingParents:
-    """Walks the listed missing parents; a window is the children of some of them, found by index.
+    """Scans the listed missing parents; a range is the children of some of them, found by index.
 
     A position is [the last row of ops.missing_parents]. `which` parents, over the alias `missing`; `goes`:
-    which of their children, over the alias `doomed`.
+    which of their children, over the alias `target`.
     """
 
     name = "missing parents"
     sizes = Sizes(first=4_000, least=100, most=200_000)  # children
 
-    def __init__(
-        self,
-        connection: Connection,
-        reference: Reference,
-        which: compose.Composable,
-        goes: compose.Composable,
-    ) -> None:
-        self._connection = connection
-        self._reference = reference
-        self._which = which
-        self._goes = goes
+    connection: Connection
+    reference: Reference
+    which: compose.Composable
+    goes: compose.Composable
 
-    def window(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
+    def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
         """The children, about `size`, of the next missing parents."""
-        first, end = (after or [0])[0], (until or [2**62])[0]
-        values = {"policy": self._reference.policy, "after": first, "until": end, "size": size}
-        statement = compose.SQL(sql.get("maintenance/orphans/next_missing")).format(listed=self._which)
-        last = scalar(self._connection, statement, values)
+        first = (after or [0])[0]
+        last = self._next("maintenance/orphans/next_missing", first, until, size)[0]
         if last is None:
             return None
-        still = and_(_numbered(first, last), self._which, self._reference.key_missing)
-        condition = and_(self._reference.refers_to(still), self._goes)
-        return ScanRange(self._reference.child, condition, [last], examined=0)
+        still = and_(_numbered(first, last), self.which, self.reference.key_missing)
+        condition = and_(self.reference.refers_to(still), self.goes)
+        return ScanRange(self.reference.child, condition, [last], examined=0)
+
+    def _next(self, statement: str, first: int, until: Position | None, size: int) -> tuple[Any, ...]:
+        values = {
+            "policy": self.reference.policy, "after": first, "until": (until or [2**62])[0], "size": size
+        }  # fmt: skip
+        return row(self.connection, compose.SQL(sql.get(statement)).format(listed=self.which), values)
+
+
+class MarkedOrphans(MissingParents):
+    """Scans the orphans that a sweep has marked, straight to where they lie, in the order of their blocks.
+
+    What lies there by now goes only if it still misses one of the parents listed.
+    """
+
+    name = "marked orphans"
+
+    @cached_property
+    def _heaps(self) -> dict[int, Relation]:
+        heaps = catalog.heaps(self.connection, self.reference.child, self.reference.columns[0])
+        return {heap.relation.oid: heap.relation for heap in heaps}
+
+    def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
+        """The next marked orphans, about `size`, of one heap. A heap that is gone is passed over."""
+        first = (after or [0])[0]
+        while True:
+            heap, last = self._next("maintenance/orphans/next_marked", first, until, size)
+            if last is None:
+                return None
+            if heap in self._heaps:
+                return self._between(self._heaps[heap], first, last)
+            first = last
+
+    def _between(self, heap: Relation, first: int, last: int) -> ScanRange:
+        these = and_(_numbered(first, last), self.which)
+        places = compose.SQL(sql.get("maintenance/orphans/at_places")).format(
+            policy=compose.Literal(self.reference.policy), listed=these
+        )
+        # Each parent is looked up once for all its children.
+        missed = _children_of(self.reference, and_(these, self.reference.key_missing))
+        return ScanRange(heap, and_(places, missed, self.goes), [last], examined=0)
 
 
 class MissingParentsByBlocks(BlockRangeScan):
-    """Walks the child's blocks for children of the listed parents: with no index, or where they are many."""
+    """Scans the child's blocks for children of the listed parents: with no index, or where they are many."""
 
     name = "missing parents by blocks"
 
@@ -140,18 +125,19 @@ class MissingParentsByBlocks(BlockRangeScan):
         self._which = which
 
     def _range(self, heap: catalog.Heap, first: int, end: int) -> ScanRange:
-        window = super()._range(heap, first, end)
-        return replace(window, condition=and_(window.condition, _children_of(self._reference, self._which)))
+        scan_range = super()._range(heap, first, end)
+        children = _children_of(self._reference, self._which)
+        return replace(scan_range, condition=and_(scan_range.condition, children))
 
 
 class NullReferences(BlockRangeScan):
-    """Walks the child's blocks for rows that refer to nobody."""
+    """Scans the child's blocks for rows that refer to nothing."""
 
     name = "NULL references"
 
     def __init__(self, connection: Connection, reference: Reference, goes: compose.Composable) -> None:
         heaps = catalog.heaps(connection, reference.child, reference.columns[0])
-        super().__init__(heaps, and_(reference.refers_to_nobody, goes), rows=0)
+        super().__init__(heaps, and_(reference.refers_to_nothing, goes), rows=0)
 
 
 def _numbered(first: int, last: int) -> compose.Composed:
@@ -163,5 +149,5 @@ def _numbered(first: int, last: int) -> compose.Composed:
 def _children_of(reference: Reference, which: compose.Composable) -> compose.Composed:
     """The row refers to one of the parents listed."""
     # IS TRUE keeps PostgreSQL from making a join of it: it expects ten keys in each row of missing parents,
-    # and would compare every row of the window with every key instead of hashing them.
+    # and would compare every row of the range with every key instead of hashing them.
     return compose.SQL("({}) IS TRUE").format(reference.refers_to(which))

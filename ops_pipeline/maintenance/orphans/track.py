@@ -16,7 +16,7 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class MissingParentSource:
     """Where a run learns which parents are missing, and why there.
 
     `audits`: the record is complete, and is held against what the sweep finds. `begins`: the sweep starts at
@@ -29,56 +29,62 @@ class Source:
     begins: bool = True
 
 
-def source(connection: Connection, rule: Orphans, reference: Reference) -> Source:
+def missing_parent_source(
+    connection: Connection, policy: Orphans, reference: Reference
+) -> MissingParentSource:
     """Where to look now: at the record only while it must be complete."""
-    if not rule.track:
-        return Source("sweep", "the policy does not track its parent")
+    if not policy.track:
+        return MissingParentSource("sweep", "the policy does not track its parent")
     if reference.child_index is None:
-        return Source("sweep", f"no index of {reference.child} finds the children of a recorded parent")
-    return _by_its_state(connection, rule, reference)
+        return MissingParentSource(
+            "sweep", f"no index of {reference.child} finds the children of a recorded parent"
+        )
+    return _tracked_source(connection, policy, reference)
 
 
-def _by_its_state(connection: Connection, rule: Orphans, reference: Reference) -> Source:
-    found = connection.execute(sql.get("maintenance/orphans/track"), {"policy": rule.name}).fetchone()
-    now, missing = _fingerprint(connection, rule, reference.parent)
-    if found is None or missing:
+def _tracked_source(connection: Connection, policy: Orphans, reference: Reference) -> MissingParentSource:
+    tracking = connection.execute(sql.get("maintenance/orphans/track"), {"policy": policy.name}).fetchone()
+    now, missing = _fingerprint(connection, policy, reference.parent)
+    if tracking is None or missing:
         where = ", ".join(missing) or str(reference.parent)
-        return Source("sweep", f"triggers are missing or off on {where}: opsctl track install {rule.name}")
-    fingerprint, _, swept_at, overdue = found
+        return MissingParentSource(
+            "sweep", f"triggers are missing or off on {where}: opsctl track install {policy.name}"
+        )
+    fingerprint, _, swept_at, overdue = tracking
     if swept_at is None:
-        return Source("sweep", "no sweep has ended since the tracking began")
-    if scalar(connection, sql.get("maintenance/orphans/truncated"), {"policy": rule.name}):
-        return Source("sweep", f"{reference.parent} was truncated")
+        return MissingParentSource("sweep", "no sweep has ended since the tracking began")
+    if scalar(connection, sql.get("maintenance/orphans/truncated"), {"policy": policy.name}):
+        return MissingParentSource("sweep", f"{reference.parent} was truncated")
     if fingerprint != now:
-        return Source(
+        return MissingParentSource(
             "sweep",
             f"the triggers or heaps of {reference.parent} are not those of the last sweep, so rows may have "
             "gone unrecorded: a trigger was off for a while, a partition was dropped, or the table rewritten",
         )
     if overdue:
-        return Source("sweep", "the record is held against the table once a week", audits=True)
-    return Source("record", f"{reference.parent} records the keys it loses")
+        return MissingParentSource("sweep", "the record is held against the table once a week", audits=True)
+    return MissingParentSource("record", f"{reference.parent} records the keys it loses")
 
 
-def sweep_begins(connection: Connection, rule: Orphans, source: Source) -> None:
-    """Notes that a sweep begins, which makes the record complete when it ends."""
-    if not rule.track:
+def begin_sweep(connection: Connection, policy: Orphans, source: MissingParentSource) -> None:
+    """Records that a sweep begins, which makes the record complete when it ends."""
+    if not policy.track:
         return
-    fingerprint, missing = _fingerprint(connection, rule, find_relation(connection, rule.parent))
+    fingerprint, missing = _fingerprint(connection, policy, find_relation(connection, policy.parent))
     values = {
-        "policy": rule.name,
+        "policy": policy.name,
         "fingerprint": None if missing else fingerprint,
         "audits": source.audits,
     }
     connection.execute(sql.get("maintenance/orphans/sweep_begins"), values)
 
 
-def sweep_ended(connection: Connection, rule: Orphans, reference: Reference) -> dict[str, Any]:
-    """Notes that a sweep has ended; what it says to the record, for the history."""
-    if not rule.track:
+def end_sweep(connection: Connection, policy: Orphans, reference: Reference) -> dict[str, Any]:
+    """Records that a sweep has ended; what it says to the record, for the history."""
+    if not policy.track:
         return {}
-    fingerprint, _ = _fingerprint(connection, rule, reference.parent)
-    values = {"policy": rule.name, "fingerprint": fingerprint}
+    fingerprint, _ = _fingerprint(connection, policy, reference.parent)
+    values = {"policy": policy.name, "fingerprint": fingerprint}
     ended = connection.execute(sql.get("maintenance/orphans/sweep_ended"), values).fetchone()
     if ended is None or not ended[0]:
         return {}
@@ -87,17 +93,17 @@ def sweep_ended(connection: Connection, rule: Orphans, reference: Reference) -> 
         keys=listed(reference.keys),
         arrays=reference.unnested,
     )
-    unrecorded, some = row(connection, statement, {"policy": rule.name})
+    unrecorded, some = row(connection, statement, {"policy": policy.name})
     return {"audited": True, "unrecorded": unrecorded, "unrecorded_keys": some or []}
 
 
-def last_audit(connection: Connection, rule: Orphans) -> tuple[int, list[list[str]]]:
+def last_audit(connection: Connection, policy: Orphans) -> tuple[int, list[list[str]]]:
     """How many missing parents the last audit found that were not recorded, and some of their keys."""
-    found = connection.execute(sql.get("maintenance/orphans/last_audit"), {"policy": rule.name}).fetchone()
-    return (0, []) if found is None else (found[0], found[1])
+    audit = connection.execute(sql.get("maintenance/orphans/last_audit"), {"policy": policy.name}).fetchone()
+    return audit or (0, [])
 
 
-def settle(connection: Connection, reference: Reference, by: Any) -> None:
+def settle_recorded(connection: Connection, reference: Reference, by: Any) -> None:
     """Forgets the recorded keys that have no orphan any more; the others begin their grace again."""
     statement = compose.SQL(sql.get("maintenance/orphans/settle_recorded")).format(
         arrays=reference.unnested,
@@ -109,32 +115,32 @@ def settle(connection: Connection, reference: Reference, by: Any) -> None:
     connection.execute(statement, {"policy": reference.policy, "by": by})
 
 
-def advice(connection: Connection, rule: Orphans) -> Iterator[str]:
+def advice(connection: Connection, policy: Orphans) -> Iterator[str]:
     """What there is to say of the policy's triggers to whoever plans."""
     if not scalar(connection, sql.get("postgres/migrated")):
         return
-    if not rule.track:
-        if found := triggers(connection, rule.name):
+    if not policy.track:
+        if installed := triggers(connection, policy.name):
             yield (
-                f"{len(found)} triggers still record for it, which it does not ask for any more: "
-                f"opsctl track remove {rule.name}"
+                f"{len(installed)} triggers still record for it, which it does not ask for any more: "
+                f"opsctl track remove {policy.name}"
             )
         return
-    if bare := unguarded(connection, rule):
+    if tables := tables_without_triggers(connection, policy):
         yield (
-            f"the keys that {', '.join(bare)} loses are not recorded, so the whole table is swept: "
-            f"opsctl track install {rule.name}"
+            f"the keys that {', '.join(tables)} loses are not recorded, so the whole table is swept: "
+            f"opsctl track install {policy.name}"
         )
     else:
-        yield f"triggers record the keys that {rule.parent} loses: opsctl track list"
+        yield f"triggers record the keys that {policy.parent} loses: opsctl track list"
 
 
-def unguarded(connection: Connection, rule: Orphans) -> tuple[str, ...]:
+def tables_without_triggers(connection: Connection, policy: Orphans) -> tuple[str, ...]:
     """The tables of the parent where a trigger of the policy is missing or off."""
-    return _fingerprint(connection, rule, find_relation(connection, rule.parent))[1]
+    return _fingerprint(connection, policy, find_relation(connection, policy.parent))[1]
 
 
-def _fingerprint(connection: Connection, rule: Orphans, parent: Relation) -> tuple[str, tuple[str, ...]]:
-    values = {"policy": rule.name, "parent": parent.oid}
+def _fingerprint(connection: Connection, policy: Orphans, parent: Relation) -> tuple[str, tuple[str, ...]]:
+    values = {"policy": policy.name, "parent": parent.oid}
     fingerprint, missing = row(connection, sql.get("maintenance/orphans/fingerprint"), values)
     return fingerprint, tuple(missing)

@@ -27,33 +27,33 @@ class Trigger:
     table: Relation
 
 
-def install(connection: Connection, rule: Orphans, *, by: str) -> list[Trigger]:
-    """Makes what is missing of the policy's triggers, on the parent and each of its partitions, anew.
+def install(connection: Connection, policy: Orphans, *, by: str) -> list[Trigger]:
+    """Makes what is missing of the policy's triggers, on the parent and each of its partitions, again.
 
     All of them in one transaction, which waits for locks for moments only and tries again. From the next
     sweep's end on the record counts as complete. Raises TrackRefusedError, or LockedError with who is in
     the way.
     """
-    if not rule.track:
-        raise TrackRefusedError(f"{rule.name} does not track its parent; write track: true into its policy")
-    parent = find_relation(connection, rule.parent)
+    if not policy.track:
+        raise TrackRefusedError(f"{policy.name} does not track its parent; write track: true into its policy")
+    parent = find_relation(connection, policy.parent)
 
     def work() -> list[Trigger]:
-        _drop(connection, rule.name)
+        _drop(connection, policy.name)
         for oid, schema, name in connection.execute(
             sql.get("maintenance/orphans/tree"), {"oid": parent.oid}
         ).fetchall():
             table = Relation(oid, schema, name)
-            _create(connection, rule, table, "delete")
-            _create(connection, rule, table, "truncate")
-        _create(connection, rule, parent, "update")  # PostgreSQL makes those of the partitions
-        connection.execute(sql.get("maintenance/orphans/note_track"), {"policy": rule.name})
-        made = triggers(connection, rule.name)
-        trail.record(connection, "track.installed", _described(rule.name, made), by=by)
-        return made
+            _create(connection, policy, table, "delete")
+            _create(connection, policy, table, "truncate")
+        _create(connection, policy, parent, "update")  # PostgreSQL makes those of the partitions
+        connection.execute(sql.get("maintenance/orphans/save_track"), {"policy": policy.name})
+        installed = triggers(connection, policy.name)
+        trail.record(connection, "track.installed", _described(policy.name, installed), by=by)
+        return installed
 
-    needed = _for_a_drop(connection, rule.name) or TableLock(parent.oid, "ShareRowExclusiveLock")
-    return with_short_lock(connection, needed, work, purpose=f"{parent} gets no triggers")
+    lock = _lock_to_drop(connection, policy.name) or TableLock(parent.oid, "ShareRowExclusiveLock")
+    return with_short_lock(connection, lock, work, purpose=f"{parent} gets no triggers")
 
 
 def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger]:
@@ -69,14 +69,14 @@ def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger
             trail.record(connection, "track.removed", _described(policy_name, dropped), by=by)
         return dropped
 
-    needed = _for_a_drop(connection, policy_name)
-    if needed is None:
+    lock = _lock_to_drop(connection, policy_name)
+    if lock is None:
         with connection.transaction():
             return work()
-    return with_short_lock(connection, needed, work, purpose=f"the triggers of {policy_name} stay")
+    return with_short_lock(connection, lock, work, purpose=f"the triggers of {policy_name} stay")
 
 
-def _for_a_drop(connection: Connection, policy_name: str) -> TableLock | None:
+def _lock_to_drop(connection: Connection, policy_name: str) -> TableLock | None:
     """What a drop of the policy's triggers takes from all others; None where there are none."""
     tables = list(dict.fromkeys(trigger.table.oid for trigger in triggers(connection, policy_name)))
     if not tables:
@@ -87,19 +87,19 @@ def _for_a_drop(connection: Connection, policy_name: str) -> TableLock | None:
 
 def triggers(connection: Connection, policy_name: str) -> list[Trigger]:
     """The triggers of that policy."""
-    found = connection.execute(sql.get("maintenance/orphans/triggers"), {"policy": policy_name})
-    return [Trigger(policy_name, name, Relation(*table)) for name, *table in found]
+    rows = connection.execute(sql.get("maintenance/orphans/triggers"), {"policy": policy_name})
+    return [Trigger(policy_name, name, Relation(*table)) for name, *table in rows]
 
 
-def _create(connection: Connection, rule: Orphans, table: Relation, event: str) -> None:
+def _create(connection: Connection, policy: Orphans, table: Relation, event: str) -> None:
     changed = [
         compose.SQL("old.{0} IS DISTINCT FROM new.{0}").format(compose.Identifier(column))
-        for column in rule.parent_columns
+        for column in policy.parent_columns
     ]
     fragments = {
-        "name": _name(rule.name, event),
+        "name": _name(policy.name, event),
         "table": table.identifier,
-        "arguments": listed(map(compose.Literal, (rule.name, *rule.parent_columns))),
+        "arguments": listed(map(compose.Literal, (policy.name, *policy.parent_columns))),
         "changed": compose.SQL(" OR ").join(changed),
     }
     for statement in (f"trigger_on_{event}", "trigger_always"):
@@ -121,5 +121,5 @@ def _name(policy_name: str, event: str) -> compose.Identifier:
     return compose.Identifier(f"ops_track_{digest}_{event}")
 
 
-def _described(policy_name: str, found: list[Trigger]) -> dict[str, object]:
-    return {"policy": policy_name, "triggers": [f"{each.name} on {each.table}" for each in found]}
+def _described(policy_name: str, changed: list[Trigger]) -> dict[str, object]:
+    return {"policy": policy_name, "triggers": [f"{trigger.name} on {trigger.table}" for trigger in changed]}

@@ -12,40 +12,37 @@ from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import find_relation
 
 
-def cutoff(connection: Connection, rule: Retention) -> datetime:
-    """The moment before which the rule's rows are too old, by the server's clock."""
-    moment: datetime = scalar(connection, sql.get("maintenance/retention/cutoff"), {"keep": rule.keep})
-    return moment
+def cutoff_now(connection: Connection, policy: Retention) -> datetime:
+    """The time before which the policy's rows are expired, by the server's clock."""
+    cutoff: datetime = scalar(connection, sql.get("maintenance/retention/cutoff"), {"keep": policy.keep})
+    return cutoff
 
 
-def expired(rule: Retention, before: datetime) -> compose.Composed:
-    """The rows that are too old, as a condition over the alias `doomed`.
+def expired(policy: Retention, cutoff: datetime) -> compose.Composed:
+    """The rows that are expired, as a condition over the alias `target`.
 
-    A row whose time is NULL has none, and neither has one whose time is -infinity: it stays.
+    A row whose time is NULL has none, and neither has one whose time is -infinity: it is kept.
     """
     return compose.SQL(sql.get("maintenance/retention/expired")).format(
-        column=target(rule.column), cutoff=compose.Literal(before)
+        column=target(policy.column), cutoff=compose.Literal(cutoff)
     )
 
 
-def due(connection: Connection, rule: Retention) -> datetime:
-    """The moment before which no row should be left now.
+def last_cutoff(connection: Connection, policy: Retention) -> datetime:
+    """The time before which no row should remain now.
 
-    Rows expire all day and go at night, so it is the cutoff of the last complete run; when there has
-    been none for 25 hours, it is the cutoff of this moment, and what has piled up shows.
+    Rows expire all day and are deleted at night, so it is the cutoff of the last complete run; when there
+    has been none for 25 hours, it is the cutoff of this moment, and what has piled up shows.
     """
-    last = connection.execute(sql.get("maintenance/retention/last_cutoff"), {"policy": rule.name}).fetchone()
-    return cutoff(connection, rule) if last is None else last[0]
+    values = {"policy": policy.name}
+    cutoff = connection.execute(sql.get("maintenance/retention/last_cutoff"), values).fetchone()
+    return cutoff_now(connection, policy) if cutoff is None else cutoff[0]
 
 
-def left(connection: Connection, rule: Retention, before: datetime) -> int:
+def backlog(connection: Connection, policy: Retention, cutoff: datetime) -> int:
     """How many rows are older than that."""
-    statement = _composed(connection, rule, "maintenance/retention/left")
-    return int(scalar(connection, statement, {"cutoff": before}))
-
-
-def _composed(connection: Connection, rule: Retention, statement: str) -> compose.Composed:
-    table = find_relation(connection, rule.table)
-    return compose.SQL(sql.get(statement)).format(
-        rows=catalog.local_rows(connection, table), column=target(rule.column)
+    table = find_relation(connection, policy.table)
+    statement = compose.SQL(sql.get("maintenance/retention/backlog")).format(
+        rows=catalog.local_rows(connection, table), expired=expired(policy, cutoff)
     )
+    return int(scalar(connection, statement))

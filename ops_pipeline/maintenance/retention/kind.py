@@ -3,7 +3,7 @@
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.retention.checks import checks
 from ops_pipeline.maintenance.retention.plan import plan_retention
-from ops_pipeline.maintenance.retention.policy import KIND, Retention, RetentionSection, ordered, read
+from ops_pipeline.maintenance.retention.policy import KIND, Retention, RetentionSection, read
 from ops_pipeline.maintenance.retention.problems import problems
 
 
@@ -23,12 +23,10 @@ RETENTION = Kind(
     section=RetentionSection,
     several=True,
     read=read,
-    ordered=ordered,
     problems=problems,
     plan=plan_retention,
     runs="ops_pipeline.maintenance.retention.run:run_retention",
     checks=checks,
-    after=lambda _policy, _earlier: (),
     describe=_describe,
     tables=lambda policy: (policy.table,),
     deletes=True,

@@ -1,6 +1,5 @@
 """How the expired rows of a table are best found, by the evidence of the catalog and its statistics."""
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,69 +26,6 @@ MANY_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class RetentionMethod(Method):
-    """A way to find expired rows."""
-
-    @abstractmethod
-    def scan(
-        self, connection: Connection, policy: Retention, table: Relation, cutoff: datetime, total: int
-    ) -> Scan:
-        """The scan that finds the rows before the cutoff in a table of about `total` rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockRanges(RetentionMethod):
-    """All blocks are read that may hold expired rows."""
-
-    name: str = "block-range scan"
-
-    def scan(
-        self, connection: Connection, policy: Retention, table: Relation, cutoff: datetime, total: int
-    ) -> Scan:
-        heaps = [
-            heap
-            for heap in catalog.heaps(connection, table, policy.column)
-            if heap.lower is None or heap.lower < cutoff
-        ]
-        return BlockRangeScan(heaps, expired(policy, cutoff), rows=total)
-
-
-@dataclass(frozen=True, slots=True)
-class TimeSlices(RetentionMethod):
-    """An index finds the rows of one time after the other."""
-
-    name: str = "time-slice scan"
-
-    def scan(
-        self,
-        connection: Connection,
-        policy: Retention,
-        table: Relation,
-        cutoff: datetime,
-        total: int,  # noqa: ARG002 - an index finds only the rows that are deleted, however many there are
-    ) -> Scan:
-        return TimeSliceScan(connection, table, policy.column, expired(policy, cutoff))
-
-
-@dataclass(frozen=True, slots=True)
-class Keyset(RetentionMethod):
-    """An index finds them, and the primary key tells rows of one time apart."""
-
-    name: str = "keyset scan"
-
-    def scan(
-        self,
-        connection: Connection,
-        policy: Retention,
-        table: Relation,
-        cutoff: datetime,
-        total: int,  # noqa: ARG002 - an index finds only the rows that are deleted, however many there are
-    ) -> Scan:
-        key, condition = catalog.primary_key(connection, table), expired(policy, cutoff)
-        return KeysetScan(connection, table, (policy.column, *key), walked=condition, predicate=condition)
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of a table and the column of its times."""
 
@@ -101,14 +37,14 @@ class Evidence:
     has_key: bool
 
 
-def choose(connection: Connection, policy: Retention, table: Relation, fraction: float) -> RetentionMethod:
+def choose_method(connection: Connection, policy: Retention, table: Relation, fraction: float) -> Method:
     """The method for that policy when `fraction` of its table is to be deleted."""
     values = {"oid": table.oid, "column": policy.column}
     evidence = Evidence(*row(connection, sql.get("maintenance/retention/evidence"), values))
     return judge(evidence, policy.column, fraction)
 
 
-def judge(evidence: Evidence, column: str, fraction: float) -> RetentionMethod:
+def judge(evidence: Evidence, column: str, fraction: float) -> Method:
     """The method that the evidence speaks for.
 
     Measured on 3 million rows with three indexes: ranges of blocks are the fastest wherever most blocks hold
@@ -116,7 +52,7 @@ def judge(evidence: Evidence, column: str, fraction: float) -> RetentionMethod:
     together.
     """
     if (nothing_better := _no_choice(evidence, column)) is not None:
-        return BlockRanges(why=nothing_better)
+        return Method(BlockRangeScan.name, nothing_better)
     if abs(evidence.correlation or 0.0) >= IN_ORDER:
         why = f"rows lie in the order of {column} and {fraction:.0%} of them go"
         by_index = fraction < LARGE_SHARE
@@ -124,7 +60,7 @@ def judge(evidence: Evidence, column: str, fraction: float) -> RetentionMethod:
         touched = 1 - (1 - min(fraction, 1.0)) ** evidence.rows_a_block
         why = f"expired rows are spread over {touched:.0%} of the blocks"
         by_index = touched <= FEW_BLOCKS
-    return _by_index(evidence, why) if by_index else BlockRanges(why=why)
+    return _by_index(evidence, why) if by_index else Method(BlockRangeScan.name, why)
 
 
 def _no_choice(evidence: Evidence, column: str) -> str | None:
@@ -137,10 +73,25 @@ def _no_choice(evidence: Evidence, column: str) -> str | None:
     return None
 
 
-def _by_index(evidence: Evidence, why: str) -> RetentionMethod:
+def _by_index(evidence: Evidence, why: str) -> Method:
     if evidence.rows_a_moment <= MANY_ROWS:
-        return TimeSlices(why=why)
+        return Method(TimeSliceScan.name, why)
     many = f"about {evidence.rows_a_moment:,.0f} rows share a moment"
     if not evidence.has_key:
-        return BlockRanges(why=f"{many} and no primary key tells them apart")
-    return Keyset(why=f"{why}; {many}")
+        return Method(BlockRangeScan.name, f"{many} and no primary key tells them apart")
+    return Method(KeysetScan.name, f"{why}; {many}")
+
+
+def scan_by(
+    method: Method, connection: Connection, policy: Retention, table: Relation, cutoff: datetime, total: int
+) -> Scan:
+    """The scan by that method which finds the rows before the cutoff in a table of about `total` rows."""
+    condition = expired(policy, cutoff)
+    if method.name == TimeSliceScan.name:
+        return TimeSliceScan(connection, table, policy.column, condition)
+    if method.name == KeysetScan.name:
+        key = (policy.column, *catalog.primary_key(connection, table))
+        return KeysetScan(connection, table, key, scanned=condition, predicate=condition)
+    heaps = catalog.heaps(connection, table, policy.column)
+    may_hold_expired = [heap for heap in heaps if heap.lower is None or heap.lower < cutoff]
+    return BlockRangeScan(may_hold_expired, condition, rows=total)

@@ -9,10 +9,8 @@ from ops_pipeline.maintenance import history, references, refusals
 from ops_pipeline.maintenance.batches.scans import target
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.plan import DeletePlan, Planning, RowCount, is_migrated
-from ops_pipeline.maintenance.retention import method
-from ops_pipeline.maintenance.retention.expired import cutoff as cutoff_now
-from ops_pipeline.maintenance.retention.expired import expired
-from ops_pipeline.maintenance.retention.method import RetentionMethod
+from ops_pipeline.maintenance.retention.expired import cutoff_now, expired
+from ops_pipeline.maintenance.retention.method import choose_method
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.maintenance.row_counter import RowCounter
 from ops_pipeline.postgres import catalog
@@ -24,7 +22,6 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 class RetentionPlan(DeletePlan):
     """What a retention policy would do at the `cutoff`."""
 
-    method: RetentionMethod
     cutoff: datetime
 
 
@@ -37,19 +34,19 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
     with planning.snapshot() as connection:
         table = find_relation(connection, policy.table)
         refusals.refuse_hidden_rows(connection, policy, table)
-        before = cutoff or cutoff_now(connection, policy)
-        counter = _counter(connection, policy, table, before)
-        rows = _count(planning, policy, counter, before)
+        cutoff = cutoff or cutoff_now(connection, policy)
+        counter = _counter(connection, policy, table, cutoff)
+        rows = _count(planning, policy, counter, cutoff)
         migrated = is_migrated(connection)
         return RetentionPlan(
             policy=policy.name,
-            method=method.choose(connection, policy, table, rows.fraction),
+            method=choose_method(connection, policy, table, rows.fraction),
             rows=rows,
-            cutoff=before,
+            cutoff=cutoff,
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
             cascades=references.cascades(connection, table),
-            refusals=tuple(refusals.of_plan(planning, policy, counter, rows.eligible)),
-            needs_approval=guard.reasons(connection, policy, rows, before, now=planning.clock())
+            refusals=tuple(refusals.plan_refusals(planning, policy, counter, rows.eligible)),
+            needs_approval=guard.reasons(connection, policy, rows, cutoff, now=planning.clock())
             if migrated
             else (),
             advice=tuple(
@@ -67,8 +64,8 @@ def count_expired(planning: Planning, policy: Retention, cutoff: datetime) -> Ro
         return _count(planning, policy, counter, cutoff)
 
 
-def _counter(connection: Connection, policy: Retention, table: Relation, before: datetime) -> RowCounter:
-    condition = expired(policy, before)
+def _counter(connection: Connection, policy: Retention, table: Relation, cutoff: datetime) -> RowCounter:
+    condition = expired(policy, cutoff)
     return RowCounter(
         connection,
         table,
@@ -78,6 +75,6 @@ def _counter(connection: Connection, policy: Retention, table: Relation, before:
     )
 
 
-def _count(planning: Planning, policy: Retention, counter: RowCounter, before: datetime) -> RowCount:
+def _count(planning: Planning, policy: Retention, counter: RowCounter, cutoff: datetime) -> RowCount:
     counted = counter.count("maintenance/retention/count", planning.limit_seconds)
-    return counted or replace(counter.estimate(), oldest=counter.oldest(policy.column, before))
+    return counted or replace(counter.estimate(), oldest=counter.oldest(policy.column, cutoff))

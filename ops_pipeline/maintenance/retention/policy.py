@@ -1,6 +1,5 @@
 """A retention policy: rows of a table that are older than it keeps them are deleted."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, Self
@@ -10,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from ops_pipeline.policies.file import GuardSection, Section
 from ops_pipeline.policies.identity import Identity
-from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.policies.values import Column, Duration, PolicyName, Table, duration
 from ops_pipeline.postgres.relation import TableName
@@ -72,7 +71,7 @@ class RetentionSection(Section):
         return self
 
 
-def read(entry: Entry[RetentionSection]) -> Retention:
+def read(entry: PolicyEntry[RetentionSection]) -> Retention:
     """The policy of an entry."""
     section = entry.section
     return Retention(
@@ -87,8 +86,3 @@ def read(entry: Entry[RetentionSection]) -> Retention:
         throttle=entry.throttle,
         place=entry.place,
     )
-
-
-def ordered(policies: Sequence[Retention]) -> Sequence[Retention]:
-    """As the file has them."""
-    return policies

@@ -1,21 +1,19 @@
 """A retention policy carried out."""
 
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ops_pipeline.maintenance import refusals
-from ops_pipeline.maintenance.batches.actions import Action, archive_and_delete
-from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
-from ops_pipeline.maintenance.batches.actions.delete import Delete
-from ops_pipeline.maintenance.batches.batch import Batches, Run
+from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete, deleting
+from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.guard.guard import GuardResult
 from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.maintenance.result import Work, refuse
 from ops_pipeline.maintenance.retention import whole_partitions
-from ops_pipeline.maintenance.retention.expired import cutoff
+from ops_pipeline.maintenance.retention.expired import cutoff_now
+from ops_pipeline.maintenance.retention.method import scan_by
 from ops_pipeline.maintenance.retention.plan import RetentionPlan, count_expired, plan_retention
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.postgres import catalog
@@ -27,7 +25,7 @@ COUNT_SECONDS = 60.0
 """How long a run counts what is to go before PostgreSQL's own estimate has to do."""
 
 
-def run_retention(run: Run, policy: Retention, settings: Settings) -> Work:
+def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work:
     """Deletes the rows that are older than the policy keeps them, unless that needs approval.
 
     Partitions whose rows have all expired are dropped whole, everything else is deleted row by row. A row is
@@ -37,21 +35,21 @@ def run_retention(run: Run, policy: Retention, settings: Settings) -> Work:
     connection = run.connection
     table = find_relation(connection, policy.table)
     refusals.refuse_hidden_rows(connection, policy, table)
-    undone = whole_partitions.prepare(run, policy, table, cutoff(connection, policy))
+    undone = whole_partitions.prepare(run, policy, table, cutoff_now(connection, policy))
     planning = Planning(connection, COUNT_SECONDS, settings.archive_url)
     plan = plan_retention(planning, policy)
     refuse(policy.name, plan.refusals)
-    judged = guard.judge(
+    verdict = guard.judge(
         connection,
         policy,
         plan,
         now=datetime.now(UTC),
         at_cutoff=lambda approved: plan_retention(planning, policy, approved),
     )
-    _record(run, judged)
-    if not judged.allowed:
-        return Work(judged.message, plan.rows.eligible, plan.rows.oldest_row, plan=judged.plan)
-    plan = judged.planned
+    _save_plan(run, verdict)
+    if not verdict.allowed:
+        return Work(verdict.message, plan.rows.eligible, plan.rows.oldest_row, plan=verdict.plan)
+    plan = verdict.planned
     dead_before = catalog.dead_tuples(connection, table)
     stopped_reason = _delete(replace(run, planned=plan.rows.eligible), policy, table, plan, settings)
     after = count_expired(replace(planning, after_deletes=True), policy, plan.cutoff)
@@ -62,31 +60,29 @@ def run_retention(run: Run, policy: Retention, settings: Settings) -> Work:
         after.oldest_row,
         dead_before,
         catalog.dead_tuples(connection, table),
-        approval=judged.approval,
+        approval=verdict.approval,
         details=details | ({"undone": undone} if undone else {}),
     )
 
 
-def _record(run: Run, judged: GuardResult[RetentionPlan]) -> None:
-    plan = judged.planned
-    run.record.note_plan(
+def _save_plan(run: PolicyRun, verdict: GuardResult[RetentionPlan]) -> None:
+    plan = verdict.planned
+    run.record.save_plan(
         run.connection,
         cutoff=plan.cutoff,
         planned=plan.rows.eligible,
         method=f"{plan.method.name}: {plan.method.why}",
-        details=judged.details or {},
+        details=verdict.details or {},
     )
 
 
-def _delete(run: Run, policy: Retention, table: Relation, plan: RetentionPlan, settings: Settings) -> str:
+def _delete(
+    run: PolicyRun, policy: Retention, table: Relation, plan: RetentionPlan, settings: Settings
+) -> str:
     """Whole partitions first, then rows; says why it ended."""
-    with ExitStack() as stack:
-        archive: ArchiveAndDelete | None = None
-        if policy.archive:
-            archive = stack.enter_context(archive_and_delete.opened(run, policy, table, plan, settings))
+    with deleting(run, policy, table, plan, settings) as (action, seconds):
+        archive = action if isinstance(action, ArchiveAndDelete) else None
         if (reason := whole_partitions.remove(run, table, policy.column, plan, archive)) is not None:
             return reason
-        scan = plan.method.scan(run.connection, policy, table, plan.cutoff, plan.rows.total)
-        action: Action = archive or Delete(run.connection, run.record, table, plan.rows.row_bytes)
-        seconds = settings.archive_batch_target_seconds if archive else settings.batch_target_seconds
+        scan = scan_by(plan.method, run.connection, policy, table, plan.cutoff, plan.rows.total)
         return Batches(run, scan, action, BatchSize(scan.sizes, seconds)).work_through()

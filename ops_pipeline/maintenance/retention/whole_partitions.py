@@ -11,7 +11,7 @@ import sql
 from ops_pipeline.archive.files import ArchiveFile, total_rows
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
-from ops_pipeline.maintenance.batches.batch import Run
+from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.history import Batch
 from ops_pipeline.maintenance.plan import RowCount
 from ops_pipeline.maintenance.retention.plan import RetentionPlan
@@ -25,7 +25,7 @@ from ops_pipeline.postgres.locks import LockedError
 from ops_pipeline.postgres.relation import Relation
 
 
-def prepare(run: Run, policy: Retention, table: Relation, before: datetime) -> list[str]:
+def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime) -> list[str]:
     """Brings the table's partitions in order, each step in transactions of its own: interrupted detaches
     are completed, the days to come created, and rows moved whose day had no partition.
 
@@ -37,35 +37,34 @@ def prepare(run: Run, policy: Retention, table: Relation, before: datetime) -> l
     undone: list[str] = []
     try:
         created = premake(run.connection, table, policy.premake.days)
-        home = default_rows.move_all(run.connection, table, before, policy.premake.days)
+        moved = default_rows.move_all(run.connection, table, cutoff, policy.premake.days)
     except (LockedError, DefaultRowsRemainError, psycopg.errors.LockNotAvailable) as error:
         undone.append(str(error))
         run.report(f"{policy.name}: {error}")
     else:
         run.report(
-            f"{policy.name}: {created} partitions created ahead, {home.rows:,} stray rows brought home"
+            f"{policy.name}: {created} partitions created ahead, {moved.rows:,} stray rows brought home"
         )
     return undone
 
 
 def remove(
-    run: Run, table: Relation, column: str, plan: RetentionPlan, archiving: ArchiveAndDelete | None
+    run: PolicyRun, table: Relation, column: str, plan: RetentionPlan, archiving: ArchiveAndDelete | None
 ) -> str | None:
     """Removes the partitions that hold nothing but expired rows; why it stopped early, if it did.
 
     One that cannot go as a whole, because a row of it is on hold or never expires, or a session is in its
     way, is left to be emptied row by row.
     """
-    before = plan.cutoff
-    going = [
-        *drop.leftovers(run.connection, table, before),
-        *expired.whole(run.connection, table, column, before),
+    partitions = [
+        *drop.leftovers(run.connection, table, plan.cutoff),
+        *expired.whole(run.connection, table, column, plan.cutoff),
     ]
-    for partition in going:
+    for partition in partitions:
         if (reason := run.asked_to_stop()) is not None:
             return reason
-        day = _Day(run, table, column, partition, _rows(plan.rows, partition), archiving)
-        run.report(f"{run.record.policy}: {day.remove()}")
+        removal = _PartitionRemoval(run, table, column, partition, _rows(plan.rows, partition), archiving)
+        run.report(f"{run.record.policy}: {removal.remove()}")
     return None
 
 
@@ -78,26 +77,26 @@ def _rows(rows: RowCount, partition: Partition) -> int | None:
 
 
 @dataclass(slots=True)
-class _Day:
-    """One partition on its way out."""
+class _PartitionRemoval:
+    """One partition that is dropped whole."""
 
-    run: Run
+    run: PolicyRun
     table: Relation
     column: str
     partition: Partition
     rows: int | None
     archiving: ArchiveAndDelete | None
-    _parts: list[ArchiveFile] = field(default_factory=list)
+    _files: list[ArchiveFile] = field(default_factory=list)
 
     def remove(self) -> str:
         """Removes it if it may go, and says what came of it. Its files count once it is dropped."""
         try:
-            gone = drop.remove(
+            dropped = drop.remove(
                 self.run.connection,
                 self.table,
                 self.partition,
                 archive=None if self.archiving is None else partial(self._copy, self.archiving),
-                in_drop=self._note,
+                in_drop=self._record,
                 keeps=self._keeps,
             )
         except psycopg.OperationalError as error:
@@ -108,47 +107,47 @@ class _Day:
         except BaseException:
             self._discard()
             raise
-        if isinstance(gone, drop.Kept):
+        if isinstance(dropped, drop.Kept):
             self._discard()
-            return f"{gone.reason}; it is emptied row by row"
+            return f"{dropped.reason}; it is emptied row by row"
         if self.archiving is not None:
-            self.archiving.archive.publish(self.run.connection, self._parts)
-        return f"{self.partition} is dropped, {gone.bytes:,} bytes"
+            self.archiving.archive.publish(self.run.connection, self._files)
+        return f"{self.partition} is dropped, {dropped.bytes:,} bytes"
 
     def _copy(self, archiving: ArchiveAndDelete, partition: Partition) -> None:
-        self._parts += archiving.copy(partition)
+        self._files += archiving.copy(partition)
 
     def _discard(self) -> None:
         if self.archiving is not None:
-            self.archiving.archive.discard(self._parts)
+            self.archiving.archive.discard(self._files)
 
-    def _note(self, connection: Connection) -> None:
+    def _record(self, connection: Connection) -> None:
         """What is written down in the dropping transaction."""
         connection.execute(sql.get("maintenance/retention/durable"))
         known, size = row(connection, sql.get("partitions/size"), {"oid": self.partition.oid})
-        archived = total_rows(self._parts)
+        archived = total_rows(self._files)
         if self.archiving is not None:
             rows = archived
-            if self._parts:
-                connection.execute(self.archiving.archive.insert_statement(self._parts))
+            if self._files:
+                connection.execute(self.archiving.archive.insert_statement(self._files))
         else:
             rows = known if self.rows is None else self.rows
-        connection.execute(*self.run.record.note(Batch(rows, rows, archived, size)))
+        connection.execute(*self.run.record.batch_statement(Batch(rows, rows, archived, size)))
 
     def _keeps(self, partition: Partition) -> str | None:
         """Why rows of it must not be deleted."""
         connection = self.run.connection
         connection.execute(sql.get("maintenance/retention/lock_shared"))
-        itself = Relation(partition.oid, partition.schema, partition.name)
+        relation = Relation(partition.oid, partition.schema, partition.name)
         active = holds.active(connection, self.table)
-        if holds.held_rows(connection, itself, compose.SQL("true"), active) > 0:
+        if holds.held_rows(connection, relation, compose.SQL("true"), active) > 0:
             return f"a hold covers rows of {partition}"
-        if partition.may_hold_minus_infinity and self._has_endless(partition):
+        if partition.may_hold_minus_infinity and self._has_infinite(partition):
             return f"{partition} holds rows whose {self.column} is infinite, which never expire"
         return None
 
-    def _has_endless(self, partition: Partition) -> bool:
-        statement = compose.SQL(sql.get("maintenance/retention/has_endless")).format(
+    def _has_infinite(self, partition: Partition) -> bool:
+        statement = compose.SQL(sql.get("maintenance/retention/has_infinite")).format(
             table=partition.identifier, column=compose.Identifier(self.column)
         )
         return bool(scalar(self.run.connection, statement))

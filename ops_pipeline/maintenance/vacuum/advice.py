@@ -91,7 +91,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class WriteCounters:
     """The counters of a moment, to be kept in the run's details."""
 
     at: datetime
@@ -99,32 +99,41 @@ class Counted:
 
     def as_json(self) -> dict[str, Any]:
         """As the run's details keep them."""
-        return {"at": self.at.isoformat(), "tables": {name: list(each) for name, each in self.tables.items()}}
+        return {
+            "at": self.at.isoformat(),
+            "tables": {name: list(counters) for name, counters in self.tables.items()},
+        }
 
 
-def find(connection: Connection, rule: Vacuum, of: Sequence[Table]) -> tuple[list[Advice], Counted]:
+def find_advice(
+    connection: Connection, policy: Vacuum, tables: Sequence[Table]
+) -> tuple[list[Advice], WriteCounters]:
     """The advice there is now on those tables, and the counters for the next time."""
-    oids = [each.oid for each in of if not each.parent and not each.system]
-    found = [
+    oids = [table.oid for table in tables if not table.parent and not table.system]
+    written = [
         Writes(Relation(*row[:3]), *row[3:])
         for row in connection.execute(sql.get("maintenance/vacuum/autovacuum"), {"oids": oids})
     ]
     now = scalar(connection, sql.get("maintenance/vacuum/clock"))
-    counted = sorted(found, key=lambda each: each.died, reverse=True)[:MOST_COUNTED]
-    kept = {
-        str(each.relation): (each.died, each.written, each.visits)
-        for each in counted
-        if each.died >= LEAST_COUNTED
-    }
-    rates = _rates(connection, rule, found, now) if scalar(connection, sql.get("postgres/migrated")) else {}
+    most_died = sorted(written, key=lambda writes: writes.died, reverse=True)[:MOST_COUNTED]
+    counters = WriteCounters(
+        now,
+        {
+            str(writes.relation): (writes.died, writes.written, writes.visits)
+            for writes in most_died
+            if writes.died >= LEAST_COUNTED
+        },
+    )
     if not scalar(connection, sql.get("maintenance/vacuum/autovacuum_is_on")):
         reason = "autovacuum is switched off on this server, for every table"
-        return [Advice("all tables", reason, "ALTER SYSTEM SET autovacuum = on")], Counted(now, kept)
-    advised = (on(connection, writes, rates.get(writes.relation.oid)) for writes in found)
-    return [each for each in advised if each is not None], Counted(now, kept)
+        return [Advice("all tables", reason, "ALTER SYSTEM SET autovacuum = on")], counters
+    migrated = scalar(connection, sql.get("postgres/migrated"))
+    rates = _rates(connection, policy, written, now) if migrated else {}
+    advised = (advise_table(connection, writes, rates.get(writes.relation.oid)) for writes in written)
+    return [advice for advice in advised if advice is not None], counters
 
 
-def on(connection: Connection, writes: Writes, rate: Rate | None) -> Advice | None:
+def advise_table(connection: Connection, writes: Writes, rate: Rate | None) -> Advice | None:
     """The advice on one table, None when its settings will do. Without a rate only what shows at once."""
     setting = next(_settings(writes, rate), None)
     if setting is None:
@@ -169,9 +178,9 @@ def _too_slow(writes: Writes, rate: Rate) -> Iterator[_Setting]:
     if every is None or writes.pass_seconds <= every.total_seconds() / 2:
         return
     reason = (
-        f"{rate.died:,} rows have died in it within {_told(rate.period)}, so autovacuum is due every "
-        f"{_told(every)}, but at {writes.delay:g} ms of rest for each {writes.limit:,} of work one pass "
-        f"takes about {_told(timedelta(seconds=writes.pass_seconds))}"
+        f"{rate.died:,} rows have died in it within {_duration(rate.period)}, so autovacuum is due every "
+        f"{_duration(every)}, but at {writes.delay:g} ms of rest for each {writes.limit:,} of work one pass "
+        f"takes about {_duration(timedelta(seconds=writes.pass_seconds))}"
     )
     wanted = writes.limit * writes.pass_seconds / (every.total_seconds() / 4)
     if wanted <= HIGHEST_LIMIT:
@@ -185,8 +194,8 @@ def _overdue(writes: Writes, rate: Rate) -> Iterator[_Setting]:
     if due < 4 or rate.visits >= due / 4 or writes.dead < 2 * writes.trigger or writes.delay == 0:
         return
     reason = (
-        f"{rate.died:,} rows have died in it within {_told(rate.period)}, enough for {due:,.0f} visits; it "
-        f"was vacuumed {rate.visits:,} times, and {writes.dead:,} dead rows wait, "
+        f"{rate.died:,} rows have died in it within {_duration(rate.period)}, enough for {due:,.0f} visits; "
+        f"it was vacuumed {rate.visits:,} times, and {writes.dead:,} dead rows wait, "
         f"{writes.dead / writes.trigger:,.1f} times what brings autovacuum. Without rests a worker is free "
         "again sooner; where that does not help, autovacuum_max_workers is too small"
     )
@@ -194,64 +203,69 @@ def _overdue(writes: Writes, rate: Rate) -> Iterator[_Setting]:
 
 
 def _too_seldom(writes: Writes, rate: Rate) -> Iterator[_Setting]:
-    every = rate.time_for(writes.trigger, rate.died)
-    a_day = rate.died / (rate.period / timedelta(days=1))
-    if every is None or every <= SELDOM or a_day < MANY:
-        return
-    reason = (
-        f"about {a_day:,.0f} rows die in it a day, but autovacuum waits for {writes.trigger:,.0f}: it comes "
-        f"every {_told(every)}. With this it comes about daily"
-    )
-    yield _Setting("autovacuum_vacuum_scale_factor", _share(a_day - writes.threshold, writes.rows), reason)
+    for a_day, every in _seldom(rate, rate.died, writes.trigger):
+        reason = (
+            f"about {a_day:,.0f} rows die in it a day, but autovacuum waits for {writes.trigger:,.0f}: it "
+            f"comes every {_duration(every)}. With this it comes about daily"
+        )
+        share = _share(a_day - writes.threshold, writes.rows)
+        yield _Setting("autovacuum_vacuum_scale_factor", share, reason)
 
 
 def _stale(writes: Writes, rate: Rate) -> Iterator[_Setting]:
-    every = rate.time_for(writes.analyze_trigger, rate.written)
-    a_day = rate.written / (rate.period / timedelta(days=1))
-    if every is None or every <= SELDOM or a_day < MANY:
-        return
-    reason = (
-        f"about {a_day:,.0f} rows are written to it a day, but autovacuum renews its statistics only after "
-        f"{writes.analyze_trigger:,.0f}: every {_told(every)}. With this it does about daily"
-    )
-    yield _Setting("autovacuum_analyze_scale_factor", _share(a_day, writes.rows), reason)
+    for a_day, every in _seldom(rate, rate.written, writes.analyze_trigger):
+        reason = (
+            f"about {a_day:,.0f} rows are written to it a day, but autovacuum renews its statistics only "
+            f"after {writes.analyze_trigger:,.0f}: every {_duration(every)}. With this it does about daily"
+        )
+        yield _Setting("autovacuum_analyze_scale_factor", _share(a_day, writes.rows), reason)
+
+
+def _seldom(rate: Rate, rows: int, trigger: float) -> Iterator[tuple[float, timedelta]]:
+    """How many rows a day there are and how long they take to bring autovacuum, where that is too long."""
+    every = rate.time_for(trigger, rows)
+    a_day = rows / (rate.period / timedelta(days=1))
+    if every is not None and every > SELDOM and a_day >= MANY:
+        yield a_day, every
 
 
 def _share(part: float, whole: float) -> float:
     return max(0.0001, round(part / whole, 4)) if whole else 0.0001
 
 
-def _rates(connection: Connection, rule: Vacuum, found: Sequence[Writes], now: datetime) -> dict[int, Rate]:
+def _rates(
+    connection: Connection, policy: Vacuum, written: Sequence[Writes], now: datetime
+) -> dict[int, Rate]:
     """By table's oid; empty when no earlier run has counted."""
-    values = {"policy": rule.name, "before": now - LEAST_PERIOD}
+    values = {"policy": policy.name, "before": now - LEAST_PERIOD}
     before = connection.execute(sql.get("maintenance/vacuum/counted_before"), values).fetchone()
     if before is None:
         return {}
-    at, counted = before
-    ours = _removed_by_us(connection, rule, at)
+    at, counters = before
+    ours = _removed_by_us(connection, policy, at)
     rates: dict[int, Rate] = {}
-    for each in found:
-        died, written, visits = counted.get(str(each.relation), (0, 0, 0))
-        if each.died < died or each.visits < visits:
+    for writes in written:
+        died, rows, visits = counters.get(str(writes.relation), (0, 0, 0))
+        if writes.died < died or writes.visits < visits:
             continue  # the counters were reset meanwhile
-        by_us = ours.get(each.root, 0)
-        rates[each.relation.oid] = Rate(
-            died=max(0, each.died - died - by_us),
-            written=max(0, each.written - written - by_us),
-            visits=each.visits - visits,
+        by_us = ours.get(writes.root, 0)
+        rates[writes.relation.oid] = Rate(
+            died=max(0, writes.died - died - by_us),
+            written=max(0, writes.written - rows - by_us),
+            visits=writes.visits - visits,
             period=now - at,
         )
     return rates
 
 
-def _removed_by_us(connection: Connection, rule: Vacuum, since: datetime) -> dict[str, int]:
+def _removed_by_us(connection: Connection, policy: Vacuum, since: datetime) -> dict[str, int]:
     """Rows that the other policies of the database have removed, by table."""
-    values = {"policies": f"{rule.database}/", "vacuum": rule.name, "since": since}
+    values = {"policies": f"{policy.database}/", "vacuum": policy.name, "since": since}
     rows = connection.execute(sql.get("maintenance/vacuum/removed_since"), values)
     return {table if "." in table else f"public.{table}": removed for table, removed in rows}
 
 
-def _told(duration: timedelta) -> str:
+def _duration(duration: timedelta) -> str:
     seconds = duration.total_seconds()
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:

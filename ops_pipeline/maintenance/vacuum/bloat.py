@@ -21,7 +21,7 @@ from ops_pipeline.maintenance.vacuum.tables import Table
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 
-Source = Literal["statistics", "pgstattuple"]
+BloatSource = Literal["statistics", "pgstattuple"]
 
 LEAST_BYTES = 128 * 1024
 """Of smaller ones it is not worth knowing."""
@@ -38,7 +38,7 @@ class Bloat:
 
     size: int
     wasted: int
-    by: Source
+    by: BloatSource
 
     @property
     def share(self) -> float:
@@ -67,102 +67,106 @@ class Btree:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The bloat of tables by their oid, where it can be told, and all their B-trees."""
+class BloatReport:
+    """The bloat of tables by their oid, where it is known, and all their B-trees."""
 
     tables: dict[int, Bloat]
     btrees: tuple[Btree, ...]
 
     def of_indexes(self, table: int) -> Bloat | None:
         """Of a table's B-trees together; by pgstattuple only when it has read all of them."""
-        told = [each.bloat for each in self.btrees if each.table.oid == table and each.bloat]
-        if not told:
+        known = [btree.bloat for btree in self.btrees if btree.table.oid == table and btree.bloat]
+        if not known:
             return None
-        by: Source = "pgstattuple" if all(each.by == "pgstattuple" for each in told) else "statistics"
-        return Bloat(sum(each.size for each in told), sum(each.wasted for each in told), by)
+        by: BloatSource = "statistics" if any(bloat.by == "statistics" for bloat in known) else "pgstattuple"
+        return Bloat(sum(bloat.size for bloat in known), sum(bloat.wasted for bloat in known), by)
 
     @property
     def read(self) -> frozenset[int]:
         """What pgstattuple has read."""
-        indexes = {each.index.oid for each in self.btrees if each.bloat and each.bloat.by == "pgstattuple"}
-        return frozenset(indexes | {oid for oid, each in self.tables.items() if each.by == "pgstattuple"})
+        bloats = self.tables | {btree.index.oid: btree.bloat for btree in self.btrees if btree.bloat}
+        return frozenset(oid for oid, bloat in bloats.items() if bloat.by == "pgstattuple")
 
 
-def find(
+def find_bloat(
     connection: Connection,
     tables: Sequence[Table],
     *,
     corrections: Mapping[str, float] | None = None,
     read: Collection[int] | None = None,
     careful: bool = False,
-) -> Found:
+) -> BloatReport:
     """The bloat of those tables, without their TOAST tables, and of their B-trees.
 
     `corrections`: by how much an index that was built anew was larger than expected. `read`: what
-    pgstattuple is to read, so that two findings can be compared; None: the most bloated, up to READ_BYTES.
+    pgstattuple is to read, so that two reports can be compared; None: the most bloated, up to READ_BYTES.
     `careful`: where an index is about to be built anew, the larger of two counts of its rows is believed.
     PostgreSQL's own and small ones are left out.
     """
-    of = [each for each in tables if not each.parent and not each.system]
-    page = int(scalar(connection, sql.get("maintenance/vacuum/page")))
-    guessed = _tables(connection, [each for each in of if each.bytes >= LEAST_BYTES], page)
-    btrees = [_corrected(each, corrections or {}) for each in _btrees(connection, of, page, careful)]
-    reader = _Reader.of(connection, page)
+    own = [table for table in tables if not table.parent and not table.system]
+    page = _page_bytes(connection)
+    estimated = _estimated_tables(connection, [table for table in own if table.bytes >= LEAST_BYTES], page)
+    btrees = [_corrected(btree, corrections or {}) for btree in _btrees(connection, own, page, careful)]
+    reader = _PageReader.installed(connection, page)
     if reader is None:
-        return Found(guessed, tuple(btrees))
-    chosen = set(_most_bloated(of, guessed, btrees) if read is None else read)
-    for table in of:
+        return BloatReport(estimated, tuple(btrees))
+    chosen = set(_most_bloated(own, estimated, btrees) if read is None else read)
+    for table in own:
         if table.oid in chosen and (bloat := reader.table(table)) is not None:
-            guessed[table.oid] = bloat
-    seen = tuple(reader.btree(each) if each.index.oid in chosen else each for each in btrees)
-    return Found(guessed, seen)
+            estimated[table.oid] = bloat
+    return BloatReport(
+        estimated, tuple(reader.btree(btree) if btree.index.oid in chosen else btree for btree in btrees)
+    )
 
 
-def look_again(connection: Connection, btree: Btree) -> Btree:
+def read_again(connection: Connection, btree: Btree) -> Btree:
     """The B-tree as pgstattuple reads it now, whatever its size; unchanged where that cannot be had."""
-    reader = _Reader.of(connection, int(scalar(connection, sql.get("maintenance/vacuum/page"))))
+    reader = _PageReader.installed(connection, _page_bytes(connection))
     return btree if reader is None else reader.btree(btree)
 
 
-def _tables(connection: Connection, of: Sequence[Table], page: int) -> dict[int, Bloat]:
-    rows = connection.execute(
-        sql.get("maintenance/vacuum/table_columns"), {"oids": [each.oid for each in of]}
-    )
+def _page_bytes(connection: Connection) -> int:
+    return int(scalar(connection, sql.get("maintenance/vacuum/page")))
+
+
+def _estimated_tables(connection: Connection, tables: Sequence[Table], page: int) -> dict[int, Bloat]:
+    oids = [table.oid for table in tables]
+    rows = connection.execute(sql.get("maintenance/vacuum/table_columns"), {"oids": oids})
     columns = {
-        oid: [page_layout.Column(*column) for _, *column in group]
+        oid: [page_layout.ColumnStatistics(*column) for _, *column in group]
         for oid, group in groupby(rows.fetchall(), key=itemgetter(0))
     }
-    found: dict[int, Bloat] = {}
-    for each in of:
-        if each.rows is None:
+    estimated: dict[int, Bloat] = {}
+    for table in tables:
+        if table.rows is None:
             continue
-        needed = page_layout.table_bytes(each.rows, columns.get(each.oid, []), each.fillfactor, page)
+        needed = page_layout.table_bytes(table.rows, columns.get(table.oid, []), table.fillfactor, page)
         if needed is not None:
-            found[each.oid] = Bloat(each.bytes, max(0, each.bytes - needed), "statistics")
-    return found
+            estimated[table.oid] = Bloat(table.bytes, max(0, table.bytes - needed), "statistics")
+    return estimated
 
 
-def _btrees(connection: Connection, of: Sequence[Table], page: int, careful: bool) -> Iterator[Btree]:
-    by_oid = {each.oid: each for each in of}
+def _btrees(connection: Connection, tables: Sequence[Table], page: int, careful: bool) -> Iterator[Btree]:
+    by_oid = {table.oid: table for table in tables}
     rows = connection.execute(sql.get("maintenance/vacuum/btrees"), {"oids": list(by_oid)}).fetchall()
     for _, group in groupby(rows, key=itemgetter(0)):
         yield _btree(list(group), by_oid, page, careful)
 
 
 def _btree(rows: Sequence[tuple[Any, ...]], tables: Mapping[int, Table], page: int, careful: bool) -> Btree:
-    oid, schema, name, table, size, exclusion, partial, fillfactor, deduplicated, *_ = rows[0]
-    of = tables[table]
-    counted = _entries(of, partial, careful)
+    oid, schema, name, table_oid, size, exclusion, partial, fillfactor, deduplicated, *_ = rows[0]
+    table = tables[table_oid]
+    counted = _entries(table, partial, careful)
     expected = None
     if counted is not None:
-        columns = [page_layout.Column(*row[9:]) for row in rows]
+        columns = [page_layout.ColumnStatistics(*row[9:]) for row in rows]
         expected = page_layout.btree_bytes(counted, columns, fillfactor, page, deduplicated=deduplicated)
-    live = 1.0 if careful or not of.dead else of.live / (of.live + of.dead)
-    return Btree(Relation(oid, schema, name), of.relation, size, fillfactor, expected, exclusion, live)
+    live = 1.0 if careful or not table.dead else table.live / (table.live + table.dead)
+    return Btree(Relation(oid, schema, name), table.relation, size, fillfactor, expected, exclusion, live)
 
 
 def _entries(table: Table, partial: float | None, careful: bool) -> float | None:
-    """The rows of an index; `partial`: as VACUUM or ANALYZE has left them noted, of one that has not all."""
+    """The rows of an index; `partial`: as VACUUM or ANALYZE has recorded them, of one that has not all."""
     if table.rows is None or (partial is not None and partial < 0):
         return None
     rows = max(table.rows, table.reltuples) if careful else table.rows
@@ -178,10 +182,12 @@ def _corrected(btree: Btree, corrections: Mapping[str, float]) -> Btree:
     return replace(btree, bloat=Bloat(btree.size, max(0, btree.size - needed), "statistics"))
 
 
-def _most_bloated(of: Sequence[Table], tables: Mapping[int, Bloat], btrees: Sequence[Btree]) -> Iterator[int]:
+def _most_bloated(
+    tables: Sequence[Table], estimated: Mapping[int, Bloat], btrees: Sequence[Btree]
+) -> Iterator[int]:
     """Those to read: of which nothing is known first, then those that waste most."""
-    known = [(each.oid, each.bytes, tables.get(each.oid)) for each in of]
-    known += [(each.index.oid, each.size, each.bloat) for each in btrees]
+    known = [(table.oid, table.bytes, estimated.get(table.oid)) for table in tables]
+    known += [(btree.index.oid, btree.size, btree.bloat) for btree in btrees]
     worth = [
         (oid, size, bloat.wasted if bloat else size)
         for oid, size, bloat in known
@@ -195,7 +201,7 @@ def _most_bloated(of: Sequence[Table], tables: Mapping[int, Bloat], btrees: Sequ
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _PageReader:
     """Reads with pgstattuple, whose functions are in that schema."""
 
     connection: Connection
@@ -203,9 +209,10 @@ class _Reader:
     page: int
 
     @classmethod
-    def of(cls, connection: Connection, page: int) -> "_Reader | None":
-        found = connection.execute(sql.get("maintenance/vacuum/pgstattuple")).fetchone()
-        return cls(connection, compose.Identifier(found[0]), page) if found else None
+    def installed(cls, connection: Connection, page: int) -> "_PageReader | None":
+        """None where the extension is not, or not for this user."""
+        schema = connection.execute(sql.get("maintenance/vacuum/pgstattuple")).fetchone()
+        return cls(connection, compose.Identifier(*schema), page) if schema else None
 
     def table(self, table: Table) -> Bloat | None:
         row = self._ask("maintenance/vacuum/read_table", table.oid)

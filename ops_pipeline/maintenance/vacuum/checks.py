@@ -1,66 +1,63 @@
 """What must hold after a run of a vacuum policy: dead rows are removed, and no table is too old."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from ops_pipeline.maintenance import history
-from ops_pipeline.maintenance.check import Check, CheckResult
-from ops_pipeline.maintenance.vacuum import horizon, priorities, tables
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck
+from ops_pipeline.maintenance.vacuum import horizon, priorities
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
-from ops_pipeline.maintenance.vacuum.tables import Table
+from ops_pipeline.maintenance.vacuum.tables import Table, policy_tables
 from ops_pipeline.postgres.connection import Connection
 
 FAR_TOO_OLD = 1_000_000_000
 """Transactions. PostgreSQL takes no writes any more at about twice that."""
 
 
-def checks(policy: Vacuum) -> Iterator[Check]:
+def checks(policy: Vacuum) -> Iterator[PolicyCheck]:
     """The checks of that policy."""
-    ask = _Vacuum(policy)
-    yield Check(
+    yield PolicyCheck(
         "dead_rows_removed",
         "The last run could remove the dead rows it was there for. Where it could not, the session that "
         "holds on to them or has locked the table is named.",
-        ask.dead_rows_removed,
+        partial(_dead_rows_removed, policy),
     )
-    yield Check(
+    yield PolicyCheck(
         "xid_age",
         "No table is so old that autovacuum must come to it at once. VACUUM freezes each at half that age; "
         f"one that gets there all the same is kept old by a session. At {FAR_TOO_OLD:,} the run fails: "
         "PostgreSQL takes no writes any more at about twice that.",
-        ask.xid_age,
+        partial(_xid_age, policy),
+    )
+
+
+def _dead_rows_removed(policy: Vacuum, connection: Connection) -> CheckResult:
+    uncleaned = uncleaned_tables(connection, policy)
+    return CheckResult(
+        not uncleaned.tables,
+        f"{uncleaned.dead:,} dead rows are still in {', '.join(uncleaned.tables)}: {uncleaned.reason}"
+        if uncleaned.tables
+        else "The last run has left no dead rows that it was to remove",
+        {"dead_tuples": uncleaned.dead, "tables": len(uncleaned.tables)},
+    )
+
+
+def _xid_age(policy: Vacuum, connection: Connection) -> CheckResult:
+    table = oldest_table(connection, policy)
+    if table is None:
+        return CheckResult(True, "There are no tables")
+    return CheckResult(
+        table.age_share < 1,
+        f"{table} is the oldest: {table.age:,} transactions and {table.multixact_age:,} multixacts, "
+        f"{table.age_share:.0%} of where autovacuum must come",
+        {"age": table.age, "multixact_age": table.multixact_age, "share": round(table.age_share, 4)},
+        fails_run=max(table.age, table.multixact_age) >= FAR_TOO_OLD,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Vacuum:
-    policy: Vacuum
-
-    def dead_rows_removed(self, connection: Connection) -> CheckResult:
-        burden = dead_rows(connection, self.policy)
-        return CheckResult(
-            not burden.tables,
-            f"{burden.dead:,} dead rows are still in {', '.join(burden.tables)}: {burden.reason}"
-            if burden.tables
-            else "The last run has left no dead rows that it was to remove",
-            {"dead_tuples": burden.dead, "tables": len(burden.tables)},
-        )
-
-    def xid_age(self, connection: Connection) -> CheckResult:
-        table = oldest(connection, self.policy)
-        if table is None:
-            return CheckResult(True, "There are no tables")
-        return CheckResult(
-            table.age_share < 1,
-            f"{table} is the oldest: {table.age:,} transactions and {table.multixact_age:,} multixacts, "
-            f"{table.age_share:.0%} of where autovacuum must come",
-            {"age": table.age, "multixact_age": table.multixact_age, "share": round(table.age_share, 4)},
-            fails_run=max(table.age, table.multixact_age) >= FAR_TOO_OLD,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Burden:
+class UncleanedTables:
     """Tables that the last run could not clean and that still hold their dead rows, and why."""
 
     tables: tuple[str, ...]
@@ -68,33 +65,28 @@ class Burden:
     reason: str
 
 
-def dead_rows(connection: Connection, rule: Vacuum) -> Burden:
-    """What the last run of the policy left uncleaned, as far as nobody has cleaned it since."""
-    last = history.last(connection, rule.name)
-    undone = {
-        each["table"]
-        for each in (last.details.get("tables", ()) if last else ())
-        if each["outcome"] != "done"
-    }
-    if last is None or not undone:
-        return Burden((), 0, "")
-    still = [each for each in tables.find(connection, rule) if str(each) in undone and _burdened(each)]
-    holders = horizon.holders(connection) if still else []
+def uncleaned_tables(connection: Connection, policy: Vacuum) -> UncleanedTables:
+    """What the last run of the policy left uncleaned, as far as it was not cleaned since."""
+    last_run = history.last(connection, policy.name)
+    gains = last_run.details.get("tables", ()) if last_run else ()
+    undone = {gain["table"] for gain in gains if gain["outcome"] != "done"}
+    if last_run is None or not undone:
+        return UncleanedTables((), 0, "")
+    still = [
+        table
+        for table in policy_tables(connection, policy)
+        if str(table) in undone and priorities.has_many_dead(table)
+    ]
+    holders = horizon.find_holders(connection) if still else []
     now = f"; now held back by {horizon.named(holders)}" if holders else ""
-    return Burden(
+    return UncleanedTables(
         tuple(map(str, still)),
-        sum(each.dead + each.toast_dead for each in still),
-        f"{last.stopped_reason}{now}",
+        sum(table.dead + table.toast_dead for table in still),
+        f"{last_run.stopped_reason}{now}",
     )
 
 
-def oldest(connection: Connection, rule: Vacuum) -> Table | None:
+def oldest_table(connection: Connection, policy: Vacuum) -> Table | None:
     """The policy's table that has gone furthest on its way to autovacuum's emergency."""
-    found: Sequence[Table] = [each for each in tables.find(connection, rule) if not each.parent]
-    return max(found, key=lambda each: each.age_share, default=None)
-
-
-def _burdened(table: Table) -> bool:
-    return priorities.burdened(table.live, table.dead) or priorities.burdened(
-        table.toast_live, table.toast_dead
-    )
+    tables = (table for table in policy_tables(connection, policy) if not table.parent)
+    return max(tables, key=lambda table: table.age_share, default=None)

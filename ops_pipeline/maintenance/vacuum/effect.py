@@ -4,47 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import sql
 from ops_pipeline.maintenance.vacuum import bloat, priorities
-from ops_pipeline.maintenance.vacuum.tables import Table
-from ops_pipeline.postgres.connection import Connection
-from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.maintenance.vacuum.tables import TableState
 
-Outcome = Literal["done", "blocked", "passed over"]
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A table at one moment; `bytes` with its TOAST table, ages in transactions and multixacts."""
-
-    live: int
-    dead: int
-    toast_live: int
-    toast_dead: int
-    bytes: int
-    index_bytes: int
-    age: int
-    multixact_age: int
-
-    @classmethod
-    def listed(cls, table: Table) -> "State":
-        """The table as it was when it was listed, for one that is locked too much to be asked again."""
-        return cls(
-            table.live, table.dead, table.toast_live, table.toast_dead, table.bytes, 0, table.age,
-            table.multixact_age,
-        )  # fmt: skip
-
-    @property
-    def burdened(self) -> bool:
-        """Whether VACUUM is due because of the dead rows it holds."""
-        return priorities.burdened(self.live, self.dead) or priorities.burdened(
-            self.toast_live, self.toast_dead
-        )
-
-    @property
-    def all_dead(self) -> int:
-        """Dead row versions, those of its TOAST table included."""
-        return self.dead + self.toast_dead
+TableOutcome = Literal["done", "blocked", "passed over"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +22,7 @@ class IndexGain:
     table: str
     action: Literal["rebuild", "drop"]
     reason: str
-    outcome: Outcome
+    outcome: TableOutcome
     seconds: float
     bytes_before: int
     bytes_after: int
@@ -68,7 +31,7 @@ class IndexGain:
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
+class TableGain:
     """What came of one table. `problem`: what kept it from being done, if anything did.
 
     Bloat is in bytes, of the table without its TOAST table and of its B-trees; None where nothing tells.
@@ -76,9 +39,9 @@ class Gain:
     """
 
     table: str
-    action: priorities.Action
+    action: priorities.VacuumAction
     reason: str
-    outcome: Outcome
+    outcome: TableOutcome
     seconds: float
     dead_before: int
     dead_after: int
@@ -94,25 +57,20 @@ class Gain:
     bloat_after: int | None = None
     index_bloat_before: int | None = None
     index_bloat_after: int | None = None
-    bloat_by: bloat.Source | None = None
+    bloat_by: bloat.BloatSource | None = None
     problem: str = ""
 
 
-def state(connection: Connection, table: Relation) -> State | None:
-    """How the table stands, this session's own last statements included; None when it is gone.
-
-    Raises psycopg.errors.LockNotAvailable when another session lets nobody near it.
-    """
-    connection.execute(sql.get("postgres/flush_statistics"))
-    found = connection.execute(sql.get("maintenance/vacuum/state"), {"oid": table.oid}).fetchone()
-    return State(*found) if found else None
-
-
-def between(
-    choice: priorities.Choice, before: State, after: State, outcome: Outcome, problem: str, seconds: float
-) -> Gain:
+def table_gain(
+    choice: priorities.Choice,
+    before: TableState,
+    after: TableState,
+    outcome: TableOutcome,
+    problem: str,
+    seconds: float,
+) -> TableGain:
     """What lies between two states of the table of that choice."""
-    return Gain(
+    return TableGain(
         table=str(choice.table),
         action=choice.action,
         reason=choice.reason,
@@ -132,24 +90,24 @@ def between(
     )
 
 
-def with_rebuilt(each: Gain, rebuilt: Sequence[IndexGain]) -> Gain:
+def with_rebuilt(gain: TableGain, rebuilt: Sequence[IndexGain]) -> TableGain:
     """The gain of a table, with what its indexes became smaller by since then."""
-    of_table = [index for index in rebuilt if index.table == each.table and index.action == "rebuild"]
+    of_table = [index for index in rebuilt if index.table == gain.table and index.action == "rebuild"]
     smaller = sum(index.bytes_before - index.bytes_after for index in of_table)
-    return replace(each, index_bytes_after=each.index_bytes_after - smaller)
+    return replace(gain, index_bytes_after=gain.index_bytes_after - smaller)
 
 
-def with_bloat(each: Gain, oid: int, before: bloat.Found, after: bloat.Found) -> Gain:
-    """The gain of the table of that oid, with the bloat that was found before and after."""
-    tables = before.tables.get(oid), after.tables.get(oid)
-    indexes = before.of_indexes(oid), after.of_indexes(oid)
-    told = [found.by for found in (*tables, *indexes) if found]
-    by: bloat.Source = "pgstattuple" if all(found == "pgstattuple" for found in told) else "statistics"
+def with_bloat(gain: TableGain, oid: int, before: bloat.BloatReport, after: bloat.BloatReport) -> TableGain:
+    """The gain of the table of that oid, with its bloat before and after."""
+    table_before, table_after = before.tables.get(oid), after.tables.get(oid)
+    index_before, index_after = before.of_indexes(oid), after.of_indexes(oid)
+    sources = {known.by for known in (table_before, table_after, index_before, index_after) if known}
+    by: bloat.BloatSource = "statistics" if "statistics" in sources else "pgstattuple"
     return replace(
-        each,
-        bloat_before=tables[0].wasted if tables[0] else None,
-        bloat_after=tables[1].wasted if tables[1] else None,
-        index_bloat_before=indexes[0].wasted if indexes[0] else None,
-        index_bloat_after=indexes[1].wasted if indexes[1] else None,
-        bloat_by=by if told else None,
+        gain,
+        bloat_before=table_before.wasted if table_before else None,
+        bloat_after=table_after.wasted if table_after else None,
+        index_bloat_before=index_before.wasted if index_before else None,
+        index_bloat_after=index_after.wasted if index_after else None,
+        bloat_by=by if sources else None,
     )

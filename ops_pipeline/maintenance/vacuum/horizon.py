@@ -13,7 +13,9 @@ from typing import Literal
 import sql
 from ops_pipeline.postgres.connection import Connection, scalar
 
-Kind = Literal["transaction", "idle in transaction", "prepared transaction", "replication slot", "standby"]
+HolderKind = Literal[
+    "transaction", "idle in transaction", "prepared transaction", "replication slot", "standby"
+]
 
 NAMED = 3
 """How many a message names."""
@@ -28,7 +30,7 @@ class Holder:
     slot's own name. `system_only`: it holds back PostgreSQL's own tables and no others.
     """
 
-    kind: Kind
+    kind: HolderKind
     name: str
     pid: int | None
     user: str | None
@@ -59,28 +61,28 @@ class Holder:
         ]
         who = f'"{self.name}"' if self.pid is None or self.kind == "replication slot" else f"pid {self.pid}"
         query = f": {' '.join(self.query.split())[:QUERY_CHARACTERS]}" if self.query else ""
-        return f"{self.kind} {who} ({', '.join(each for each in known if each)}){query}"
+        return f"{self.kind} {who} ({', '.join(filter(None, known))}){query}"
 
 
-def now(connection: Connection) -> int:
+def next_transaction(connection: Connection) -> int:
     """The next transaction id: whatever has died so far has a lower one."""
     return int(scalar(connection, sql.get("maintenance/vacuum/next_transaction")))
 
 
-def holders(connection: Connection, *, since: int | None = None, system: bool = True) -> list[Holder]:
+def find_holders(connection: Connection, *, since: int | None = None, system: bool = True) -> list[Holder]:
     """Who holds back this database, the one that reaches furthest back first.
 
-    `since`: only those that reach back before that transaction id, as `now` gave it. Without `system`
-    those that hold back nothing but PostgreSQL's own tables are left out.
+    `since`: only those that reach back before that transaction id, as `next_transaction` gave it. Without
+    `system` those that hold back nothing but PostgreSQL's own tables are left out.
     """
     rows = connection.execute(sql.get("maintenance/vacuum/holders"), {"since": since})
-    return [each for each in (Holder(*row) for row in rows) if system or not each.system_only]
+    return [holder for holder in (Holder(*row) for row in rows) if system or not holder.system_only]
 
 
-def named(found: Sequence[Holder]) -> str:
+def named(holders: Sequence[Holder]) -> str:
     """Those that reach furthest back, in words."""
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return ", ".join(map(str, found[:NAMED])) + more
+    more = f" and {len(holders) - NAMED} more" if len(holders) > NAMED else ""
+    return ", ".join(map(str, holders[:NAMED])) + more
 
 
 def _duration(seconds: float) -> str:

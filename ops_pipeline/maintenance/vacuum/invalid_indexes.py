@@ -55,7 +55,7 @@ class Leftover:
         return compose.SQL(sql.get("maintenance/vacuum/drop_index")).format(index=self.index.identifier)
 
 
-def find(connection: Connection, tables: Collection[int]) -> list[Leftover]:
+def find_leftovers(connection: Connection, tables: Collection[int]) -> list[Leftover]:
     """The leftovers on those tables."""
     rows = connection.execute(sql.get("maintenance/vacuum/leftovers"), {"tables": list(tables)})
     return [
@@ -64,14 +64,15 @@ def find(connection: Connection, tables: Collection[int]) -> list[Leftover]:
     ]
 
 
-def drop(connection: Connection, leftover: Leftover) -> str | None:
+def drop_leftover(connection: Connection, leftover: Leftover) -> str | None:
     """Drops it without keeping anybody from the table. Looks at it once more first.
 
     Returns why it was kept, or None: it is gone. Raises psycopg.Error, above all LockNotAvailable while
     somebody's transaction has the table open.
     """
-    now = [each for each in find(connection, [leftover.table.oid]) if each.index == leftover.index]
-    if not now or now[0].kept_because is not None:
-        return now[0].kept_because if now else None
-    connection.execute(leftover.drop)
+    for current in find_leftovers(connection, [leftover.table.oid]):
+        if current.index == leftover.index:
+            if current.kept_because is not None:
+                return current.kept_because
+            connection.execute(leftover.drop)
     return None

@@ -1,7 +1,8 @@
-"""What VACUUM is told, as far as the server's version knows it."""
+"""The options of VACUUM, as far as the server's version knows it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from psycopg import sql as compose
 
@@ -9,13 +10,13 @@ import sql
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.priorities import Choice
 from ops_pipeline.postgres.catalog import BUFFER_USAGE_LIMIT_SINCE
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.connection import Connection, scalar
 
 DATABASE_STATS_SINCE = 160000
 """From then on VACUUM need not look through all tables of the database for the oldest after each one."""
 
 
-def statement(choice: Choice, rule: Vacuum, version: int, *, skip_locked: bool) -> compose.Composed:
+def statement(choice: Choice, policy: Vacuum, version: int, *, skip_locked: bool) -> compose.Composed:
     """The VACUUM or ANALYZE that a choice comes to, for a server of that version.
 
     TRUNCATE is off unless the policy wants it: giving a table's empty tail back to the disk locks every
@@ -23,50 +24,48 @@ def statement(choice: Choice, rule: Vacuum, version: int, *, skip_locked: bool) 
     """
     options: list[compose.Composable] = []
     if choice.action != "analyze":
-        options += _of_vacuum(choice, rule)
+        options += _of_vacuum(choice, policy)
     options.append(compose.SQL("SKIP_LOCKED {}").format(_switch(skip_locked)))
-    if rule.buffer_usage_limit is not None and version >= BUFFER_USAGE_LIMIT_SINCE:
-        options.append(compose.SQL("BUFFER_USAGE_LIMIT {}").format(rule.buffer_usage_limit))
+    if policy.buffer_usage_limit is not None and version >= BUFFER_USAGE_LIMIT_SINCE:
+        options.append(compose.SQL("BUFFER_USAGE_LIMIT {}").format(policy.buffer_usage_limit))
     if choice.action != "analyze" and version >= DATABASE_STATS_SINCE:
         options.append(compose.SQL("SKIP_DATABASE_STATS"))
-    text = sql.get(
-        "maintenance/vacuum/analyze" if choice.action == "analyze" else "maintenance/vacuum/vacuum"
-    )
-    return compose.SQL(text).format(
+    command = "analyze" if choice.action == "analyze" else "vacuum"
+    return compose.SQL(sql.get(f"maintenance/vacuum/{command}")).format(
         options=compose.SQL(", ").join(options), table=choice.table.relation.identifier
     )
 
 
-def note_oldest(connection: Connection) -> None:
-    """Notes the age of the database's oldest table, which `statement` leaves for once at the end."""
+def record_oldest(connection: Connection) -> None:
+    """Records the age of the database's oldest table, which `statement` leaves for once at the end."""
     if connection.info.server_version >= DATABASE_STATS_SINCE:
         connection.execute(sql.get("maintenance/vacuum/database_stats"))
 
 
 @contextmanager
-def resting(connection: Connection, milliseconds: float) -> Iterator[None]:
-    """Lets VACUUM rest in between, as autovacuum does, while the context lasts; 0 is never."""
-    _rest(connection, milliseconds)
+def with_setting(
+    connection: Connection, name: Literal["vacuum_cost_delay", "lock_timeout"], value: str
+) -> Iterator[None]:
+    """Gives the session's setting that value while the context lasts."""
+    before = scalar(connection, sql.get("maintenance/vacuum/setting"), {"name": name})
+    change = sql.get("maintenance/vacuum/change_setting")
+    connection.execute(change, {"name": name, "value": value})
     try:
         yield
     finally:
         if not (connection.closed or connection.broken):
-            _rest(connection, 0)
+            connection.execute(change, {"name": name, "value": before})
 
 
-def _of_vacuum(choice: Choice, rule: Vacuum) -> Iterator[compose.Composable]:
+def _of_vacuum(choice: Choice, policy: Vacuum) -> Iterator[compose.Composable]:
     if choice.action == "freeze":
         yield compose.SQL("FREEZE")
     yield compose.SQL("ANALYZE {}").format(_switch(choice.analyze))
-    yield compose.SQL("TRUNCATE {}").format(_switch(rule.truncate))
-    yield compose.SQL("INDEX_CLEANUP {}").format(compose.SQL(rule.index_cleanup))
-    if rule.parallel is not None:
-        yield compose.SQL("PARALLEL {}").format(rule.parallel)
+    yield compose.SQL("TRUNCATE {}").format(_switch(policy.truncate))
+    yield compose.SQL("INDEX_CLEANUP {}").format(compose.SQL(policy.index_cleanup))
+    if policy.parallel is not None:
+        yield compose.SQL("PARALLEL {}").format(policy.parallel)
 
 
 def _switch(on: bool) -> compose.SQL:
     return compose.SQL("true" if on else "false")
-
-
-def _rest(connection: Connection, milliseconds: float) -> None:
-    connection.execute(sql.get("maintenance/vacuum/cost_delay"), {"milliseconds": str(milliseconds)})

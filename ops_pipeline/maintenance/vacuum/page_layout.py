@@ -28,7 +28,7 @@ INNER_FILL = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnStatistics:
     """A column as ANALYZE knows it. `length`: in bytes, below 0 when it varies; `width`: on average, None
     when unknown; `distinct`: how many values, a negative number is a share of the rows."""
 
@@ -44,7 +44,7 @@ class Column:
         return float(self.length) if self.length > 0 else self.width
 
 
-def table_bytes(rows: float, columns: Sequence[Column], fillfactor: int, page: int) -> int | None:
+def table_bytes(rows: float, columns: Sequence[ColumnStatistics], fillfactor: int, page: int) -> int | None:
     """What so many rows take in a table's own pages, TOAST left out; None where a width is unknown."""
     measured = _data(columns)
     if measured is None:
@@ -61,7 +61,7 @@ def table_bytes(rows: float, columns: Sequence[Column], fillfactor: int, page: i
 
 
 def btree_bytes(
-    rows: float, columns: Sequence[Column], fillfactor: int, page: int, *, deduplicated: bool
+    rows: float, columns: Sequence[ColumnStatistics], fillfactor: int, page: int, *, deduplicated: bool
 ) -> int | None:
     """What a B-tree over so many rows takes; None where a width is unknown.
 
@@ -97,11 +97,11 @@ def btree_bytes(
     return page * (pages + 1)
 
 
-def _keys(rows: float, nulls: float, columns: Sequence[Column], entry: float, page: int) -> float:
+def _keys(rows: float, nulls: float, columns: Sequence[ColumnStatistics], entry: float, page: int) -> float:
     """Bytes of the entries when those of equal keys are one. Of keys of several columns as many are assumed
     as there can be."""
     values = (column.distinct if column.distinct >= 0 else -column.distinct * rows for column in columns)
-    distinct = min(math.prod(max(1.0, each) for each in values), rows - nulls)
+    distinct = min(math.prod(max(1.0, value) for value in values), rows - nulls)
     return distinct * _key((rows - nulls) / distinct, entry, page) if distinct >= 1 else 0.0
 
 
@@ -120,7 +120,7 @@ def _key(duplicates: float, entry: float, page: int) -> float:
     return size + rest * single
 
 
-def _data(columns: Sequence[Column]) -> tuple[float, bool] | None:
+def _data(columns: Sequence[ColumnStatistics]) -> tuple[float, bool] | None:
     """The columns' bytes with what alignment adds, and whether every row has as many."""
     end, constant, grain = 0.0, True, ALIGNMENT
     for column in columns:

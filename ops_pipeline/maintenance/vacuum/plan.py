@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ops_pipeline.maintenance.plan import Cells, Method, Plan, Planning
-from ops_pipeline.maintenance.vacuum import advice, bloat, invalid_indexes, priorities, rebuild, tables
-from ops_pipeline.maintenance.vacuum.bloat import Bloat
+from ops_pipeline.maintenance.vacuum import priorities, rebuild
+from ops_pipeline.maintenance.vacuum.advice import find_advice
+from ops_pipeline.maintenance.vacuum.bloat import Bloat, BloatReport, find_bloat
+from ops_pipeline.maintenance.vacuum.invalid_indexes import find_leftovers
 from ops_pipeline.maintenance.vacuum.policy import Reindex, Vacuum
-from ops_pipeline.maintenance.vacuum.tables import Table
+from ops_pipeline.maintenance.vacuum.tables import Table, policy_tables
 from ops_pipeline.postgres.connection import Connection
 
 BLOATED = 0.2
@@ -22,7 +24,7 @@ class PlannedTable:
     `index_bloat`: of its B-trees together; None where nothing tells."""
 
     table: str
-    action: priorities.Action
+    action: priorities.VacuumAction
     reason: str
     bloat: Bloat | None = None
     index_bloat: Bloat | None = None
@@ -86,23 +88,23 @@ def plan_vacuum(planning: Planning, policy: Vacuum) -> VacuumPlan:
         return _plan(connection, policy)
 
 
-def _plan(connection: Connection, rule: Vacuum) -> VacuumPlan:
-    found = tables.find(connection, rule)
-    chosen = priorities.choose(found, rule)
-    advised, _ = advice.find(connection, rule, found)
-    bloated = bloat.find(connection, found, corrections=rebuild.corrections(connection, rule.name))
+def _plan(connection: Connection, policy: Vacuum) -> VacuumPlan:
+    tables = policy_tables(connection, policy)
+    chosen = priorities.choose(tables, policy)
+    advised, _ = find_advice(connection, policy, tables)
+    bloated = find_bloat(connection, tables, corrections=rebuild.corrections(connection, policy.name))
     return VacuumPlan(
-        policy=rule.name,
+        policy=policy.name,
         method=Method(_method(chosen)),
         live_tuples=sum(choice.table.live for choice in chosen),
         dead_tuples=sum(choice.table.dead + choice.table.toast_dead for choice in chosen),
-        planned_tables=tuple(_planned(each, bloated) for each in chosen),
-        indexes=(*_leftovers(connection, found, rule), *_bloated(connection, bloated, rule)),
-        advice=tuple(f"{each.table}: {each.reason}: {each.statement}" for each in advised),
+        planned_tables=tuple(_planned(choice, bloated) for choice in chosen),
+        indexes=(*_leftovers(connection, tables, policy), *_bloated(connection, bloated, policy)),
+        advice=tuple(f"{advice.table}: {advice.reason}: {advice.statement}" for advice in advised),
     )
 
 
-def _planned(choice: priorities.Choice, bloated: bloat.Found) -> PlannedTable:
+def _planned(choice: priorities.Choice, bloated: BloatReport) -> PlannedTable:
     oid = choice.table.oid
     of_table, of_indexes = bloated.tables.get(oid), bloated.of_indexes(oid)
     return PlannedTable(str(choice.table), choice.action, choice.reason, of_table, of_indexes)
@@ -113,29 +115,28 @@ def _noteworthy_bloat(table: PlannedTable) -> str:
     return "".join(f"; {which}{bloat}" for which, bloat in named.items() if bloat and bloat.share >= BLOATED)
 
 
-def _leftovers(connection: Connection, found: Sequence[Table], rule: Vacuum) -> Iterator[PlannedIndex]:
-    for each in invalid_indexes.find(connection, [table.oid for table in found]):
+def _leftovers(connection: Connection, tables: Sequence[Table], policy: Vacuum) -> Iterator[PlannedIndex]:
+    for leftover in find_leftovers(connection, [table.oid for table in tables]):
         action: Literal["drop", "leave"] = "leave"
-        if each.kept_because is not None:
-            reason = each.kept_because
-        elif rule.reindex is None:
-            reason = (
-                f"{each.reason}; the policy does not say reindex, so drop it: {each.statement(connection)}"
-            )
+        if leftover.kept_because is not None:
+            reason = leftover.kept_because
+        elif policy.reindex is None:
+            statement = leftover.statement(connection)
+            reason = f"{leftover.reason}; the policy does not say reindex, so drop it: {statement}"
         else:
-            action, reason = "drop", each.reason
-        yield PlannedIndex(str(each.index), str(each.table), action, reason)
+            action, reason = "drop", leftover.reason
+        yield PlannedIndex(str(leftover.index), str(leftover.table), action, reason)
 
 
-def _bloated(connection: Connection, found: bloat.Found, rule: Vacuum) -> Iterator[PlannedIndex]:
-    for each in rebuild.due(found.btrees, rule.reindex or USUAL):
-        needed, free = rebuild.room(connection, each)
+def _bloated(connection: Connection, report: BloatReport, policy: Vacuum) -> Iterator[PlannedIndex]:
+    for btree in rebuild.past_threshold(report.btrees, policy.reindex or USUAL):
+        action: Literal["rebuild", "leave"] = "rebuild"
+        needed, free = rebuild.room(connection, btree)
         disk = "not seen from here" if free is None else f"{free / 1e6:,.0f} MB are free"
-        reason = f"{each.bloat}; that may need {needed / 1e6:,.0f} MB of disk meanwhile, {disk}"
-        if rule.reindex is None:
-            reason = f"{each.bloat}; the policy does not say reindex"
-        action: Literal["rebuild", "leave"] = "rebuild" if rule.reindex else "leave"
-        yield PlannedIndex(str(each.index), str(each.table), action, reason, each.bloat)
+        reason = f"{btree.bloat}; that may need {needed / 1e6:,.0f} MB of disk meanwhile, {disk}"
+        if policy.reindex is None:
+            action, reason = "leave", f"{btree.bloat}; the policy does not say reindex"
+        yield PlannedIndex(str(btree.index), str(btree.table), action, reason, btree.bloat)
 
 
 USUAL = Reindex(min_bloat=0.5, min_size=100_000_000)
@@ -144,7 +145,7 @@ USUAL = Reindex(min_bloat=0.5, min_size=100_000_000)
 
 def _method(chosen: Sequence[priorities.Choice]) -> str:
     counts = Counter(choice.action for choice in chosen)
-    names: dict[priorities.Action, str] = {
+    names: dict[priorities.VacuumAction, str] = {
         "freeze": "VACUUM (FREEZE)",
         "vacuum": "VACUUM",
         "analyze": "ANALYZE",

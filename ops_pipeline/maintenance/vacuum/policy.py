@@ -1,7 +1,6 @@
 """A vacuum policy: VACUUM, ANALYZE and, where asked, REINDEX of a database's tables."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, cast
 
@@ -10,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from ops_pipeline.policies.file import Section
 from ops_pipeline.policies.identity import Identity
-from ops_pipeline.policies.load import Entry
+from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import Policy
 from ops_pipeline.policies.values import Table
 from ops_pipeline.postgres.relation import TableName
@@ -122,7 +121,7 @@ class VacuumSection(Section):
     reindex: ReindexSection | None = None
 
 
-def read(entry: Entry[VacuumSection]) -> Vacuum:
+def read(entry: PolicyEntry[VacuumSection]) -> Vacuum:
     """The policy of the entry."""
     section = entry.section
     return Vacuum(
@@ -139,8 +138,3 @@ def read(entry: Entry[VacuumSection]) -> Vacuum:
         throttle=entry.throttle,
         place=entry.place,
     )
-
-
-def ordered(policies: Sequence[Vacuum]) -> Sequence[Vacuum]:
-    """There is one a database."""
-    return policies

@@ -1,4 +1,4 @@
-"""Which tables VACUUM is for tonight, in which order, and why the others are left alone.
+"""Which tables VACUUM is for in this run, in which order, and why the others are left alone.
 
 The oldest first: a table on its way to autovacuum's emergency cannot wait. Then where most is dead, then
 where the planner's statistics are stale.
@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Literal
 
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
-from ops_pipeline.maintenance.vacuum.tables import Table
+from ops_pipeline.maintenance.vacuum.tables import Table, TableState
 
-Action = Literal["freeze", "vacuum", "analyze", "skip"]
+VacuumAction = Literal["freeze", "vacuum", "analyze", "skip"]
 
 AGE_SHARE = 0.5
 """Of autovacuum_freeze_max_age (200 million transactions unless set otherwise): there a table is frozen
@@ -35,25 +35,27 @@ class Choice:
     """What is to be done with a table, and why. `analyze`: its statistics are renewed as well."""
 
     table: Table
-    action: Action
+    action: VacuumAction
     reason: str
     analyze: bool = False
 
 
-def choose(found: Sequence[Table], rule: Vacuum) -> list[Choice]:
+def choose(tables: Sequence[Table], policy: Vacuum) -> list[Choice]:
     """A choice for each table: those to work on first, in their order, then those left alone."""
-    renewed = {table.oid for table in found if _root_is_stale(table, found, rule)}
-    ranked = [_rank(table, rule, renewed) for table in found]
-    return [choice for _, choice in sorted(ranked, key=lambda each: (each[0], str(each[1].table)))]
+    renewed = {table.oid for table in tables if _root_is_stale(table, tables, policy)}
+    ranked = sorted(
+        (_rank(table, policy, renewed) for table in tables),
+        key=lambda ranked: (ranked[0], str(ranked[1].table)),
+    )
+    return [choice for _, choice in ranked]
 
 
-def aged(table: Table) -> bool:
-    """Whether it is old enough to be frozen."""
-    return table.age_share >= AGE_SHARE
+def has_many_dead(table: Table | TableState) -> bool:
+    """Whether so many of its row versions, or of its TOAST table's, are dead that VACUUM is due."""
+    return _many_dead(table.live, table.dead) or _many_dead(table.toast_live, table.toast_dead)
 
 
-def burdened(live: int, dead: int) -> bool:
-    """Whether so many of these row versions are dead that VACUUM is due."""
+def _many_dead(live: int, dead: int) -> bool:
     return dead >= MANY_DEAD or (dead >= LEAST_DEAD and dead >= DEAD_SHARE * (live + dead))
 
 
@@ -61,53 +63,53 @@ Rank = tuple[int, float]
 LAST: Rank = (9, 0)
 
 
-def _rank(table: Table, rule: Vacuum, renewed: set[int]) -> tuple[Rank, Choice]:
+def _rank(table: Table, policy: Vacuum, renewed: set[int]) -> tuple[Rank, Choice]:
     if table.system and not table.allowed:
         return LAST, Choice(table, "skip", "it is PostgreSQL's own, and this user may not vacuum it")
     if table.parent:
-        return _rank_parent(table, rule, renewed)
-    analyze = rule.analyze and table.root not in renewed
-    return _urgent(table, rule, analyze) or _the_rest(table, rule, analyze)
+        return _rank_parent(table, policy, renewed)
+    analyze = policy.analyze and table.root not in renewed
+    return _urgent(table, policy, analyze) or _the_rest(table, policy, analyze)
 
 
-def _urgent(table: Table, rule: Vacuum, analyze: bool) -> tuple[Rank, Choice] | None:
-    analyze = analyze and (_stale(table) or rule.mode == "always")
-    if aged(table):
+def _urgent(table: Table, policy: Vacuum, analyze: bool) -> tuple[Rank, Choice] | None:
+    analyze = analyze and (_stale(table) or policy.mode == "always")
+    if table.age_share >= AGE_SHARE:
         return (0, -table.age_share), Choice(table, "freeze", _age(table), analyze)
-    if burdened(table.live, table.dead) or burdened(table.toast_live, table.toast_dead):
+    if has_many_dead(table):
         return (1, -_burden(table)), Choice(table, "vacuum", _dead(table), analyze)
     return None
 
 
-def _the_rest(table: Table, rule: Vacuum, analyze: bool) -> tuple[Rank, Choice]:
+def _the_rest(table: Table, policy: Vacuum, analyze: bool) -> tuple[Rank, Choice]:
     if _unknown(table):
         reason = "nothing is known about it: it is new, or the server's statistics were lost"
         return (2, -table.bytes), Choice(table, "vacuum", reason, analyze)
-    if rule.mode == "always":
+    if policy.mode == "always":
         return (4, 0), Choice(table, "vacuum", "the policy says everything", analyze)
     if analyze and _stale(table):
         return (3, -table.changed), Choice(table, "analyze", _changes(table), analyze=True)
     return LAST, Choice(table, "skip", _fine(table))
 
 
-def _rank_parent(table: Table, rule: Vacuum, renewed: set[int]) -> tuple[Rank, Choice]:
+def _rank_parent(table: Table, policy: Vacuum, renewed: set[int]) -> tuple[Rank, Choice]:
     if table.oid not in renewed:
         return LAST, Choice(table, "skip", "its partitions hold its rows, and its statistics are fresh")
-    reason = "the policy says everything" if rule.mode == "always" else "its partitions have changed"
+    reason = "the policy says everything" if policy.mode == "always" else "its partitions have changed"
     return (5, 0), Choice(table, "analyze", reason, analyze=True)
 
 
-def _root_is_stale(table: Table, found: Iterable[Table], rule: Vacuum) -> bool:
+def _root_is_stale(table: Table, tables: Iterable[Table], policy: Vacuum) -> bool:
     """Whether a partitioned table needs ANALYZE, which renews its partitions' statistics as well.
 
     Autovacuum never does it. What a partition counts begins anew with its own ANALYZE, so one that was
     analyzed later than its root's own ANALYZE could have got to it counts as changed altogether.
     """
-    if not table.parent or table.root != table.oid or not rule.analyze:
+    if not table.parent or table.root != table.oid or not policy.analyze:
         return False
-    if rule.mode == "always":
+    if policy.mode == "always":
         return True
-    leaves = [each for each in found if each.root == table.oid and not each.parent]
+    leaves = [leaf for leaf in tables if leaf.root == table.oid and not leaf.parent]
     changed = sum(
         leaf.changed
         if table.analyzed and (leaf.analyzed is None or leaf.analyzed <= table.analyzed + ONE_ANALYZE)
@@ -144,7 +146,7 @@ def _age(table: Table) -> str:
 
 
 def _dead(table: Table) -> str:
-    if burdened(table.live, table.dead):
+    if _many_dead(table.live, table.dead):
         share = _share(table.dead, table.live + table.dead)
         return f"{table.dead:,} dead rows, {share:.0%} of it"
     share = _share(table.toast_dead, table.toast_live + table.toast_dead)

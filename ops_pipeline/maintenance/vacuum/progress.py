@@ -21,7 +21,7 @@ NEW_NAMES_SINCE = 170000
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class VacuumProgress:
     """A VACUUM, or a REINDEX after it, under way. Blocks are of the table's heap; indexes are None before
     PostgreSQL 17. Of a REINDEX blocks are rows in the phases that count rows.
 
@@ -87,18 +87,17 @@ def watched(connection: Connection, record: Record, report: Report) -> Iterator[
         watcher.join()
 
 
-def of(connection: Connection, pid: int) -> Progress | None:
+def session_progress(connection: Connection, pid: int) -> VacuumProgress | None:
     """How far the VACUUM or REINDEX of that session has come; None when it runs none at this moment."""
     new = connection.info.server_version >= NEW_NAMES_SINCE
-    statement = sql.get("maintenance/vacuum/progress_17" if new else "maintenance/vacuum/progress_15")
-    found = (
-        connection.execute(statement, {"pid": pid}).fetchone()
-        or connection.execute(sql.get("maintenance/vacuum/progress_index"), {"pid": pid}).fetchone()
-    )
-    return Progress(*found) if found else None
+    for name in ("progress_17" if new else "progress_15", "progress_index"):
+        progress = connection.execute(sql.get(f"maintenance/vacuum/{name}"), {"pid": pid}).fetchone()
+        if progress:
+            return VacuumProgress(*progress)
+    return None
 
 
-class Estimate:
+class PhaseEstimate:
     """Tells the time left of a phase from how fast it has gone since it was first seen."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -106,7 +105,7 @@ class Estimate:
         self._phase = ("", "", 0)
         self._began = (0.0, 0.0)
 
-    def of(self, progress: Progress) -> Progress:
+    def with_time_left(self, progress: VacuumProgress) -> VacuumProgress:
         """The progress with its time left, from the second look at a phase on."""
         share, now = progress.phase_share, self._clock()
         if share is None:
@@ -126,29 +125,29 @@ def _watch(url: str, pid: int, record: Record, report: Report, ended: threading.
         return
     try:
         with connect(url, "ops progress of VACUUM") as connection:
-            _ask(connection, pid, record, report, ended)
+            _follow(connection, pid, record, report, ended)
     except DatabaseUnavailableError as error:
         report(f"{record.policy}: how far VACUUM has come is not shown: {error}")
     except psycopg.Error as error:
         report(f"{record.policy}: how far VACUUM has come is no longer shown: {error}")
 
 
-def _ask(connection: Connection, pid: int, record: Record, report: Report, ended: threading.Event) -> None:
-    estimate = Estimate()
-    told = time.monotonic()
+def _follow(connection: Connection, pid: int, record: Record, report: Report, ended: threading.Event) -> None:
+    estimate = PhaseEstimate()
+    reported = time.monotonic()
     connection.execute(sql.get("maintenance/vacuum/without_flush"))
     while not ended.wait(ASK_SECONDS):
-        found = of(connection, pid)
-        if found is None:
+        current = session_progress(connection, pid)
+        if current is None:
             continue
-        progress = estimate.of(found)
-        _note(connection, record, progress)
-        if time.monotonic() - told >= REPORT_SECONDS:
-            told = time.monotonic()
+        progress = estimate.with_time_left(current)
+        _save(connection, record, progress)
+        if time.monotonic() - reported >= REPORT_SECONDS:
+            reported = time.monotonic()
             report(f"{record.policy}: {progress}")
 
 
-def _note(connection: Connection, record: Record, progress: Progress) -> None:
-    content = {**asdict(progress), "share": round(progress.share, 4), "told": str(progress)}
+def _save(connection: Connection, record: Record, progress: VacuumProgress) -> None:
+    content = {**asdict(progress), "share": round(progress.share, 4), "text": str(progress)}
     values = {"id": record.id, "progress": Jsonb(content)}
-    connection.execute(sql.get("maintenance/vacuum/note_progress"), values)
+    connection.execute(sql.get("maintenance/vacuum/save_progress"), values)

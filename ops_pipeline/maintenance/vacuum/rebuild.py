@@ -6,22 +6,24 @@ Concurrently").
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 import psycopg
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.maintenance.batches.batch import Run
-from ops_pipeline.maintenance.vacuum import bloat, horizon, invalid_indexes, tables
+from ops_pipeline.maintenance.batches.batch import PolicyRun
+from ops_pipeline.maintenance.vacuum import bloat, horizon, invalid_indexes
 from ops_pipeline.maintenance.vacuum.bloat import Btree
 from ops_pipeline.maintenance.vacuum.effect import IndexGain
 from ops_pipeline.maintenance.vacuum.invalid_indexes import Leftover
+from ops_pipeline.maintenance.vacuum.options import with_setting
 from ops_pipeline.maintenance.vacuum.policy import Reindex, Vacuum
+from ops_pipeline.maintenance.vacuum.tables import policy_tables
 from ops_pipeline.postgres import disk
-from ops_pipeline.postgres.connection import Connection, connection_was_lost, row, scalar
+from ops_pipeline.postgres.connection import Connection, connection_was_lost, scalar
 from ops_pipeline.postgres.relation import Relation
 
 PATIENCE = "5min"
@@ -30,7 +32,7 @@ wants to change the table's shape, and what has been built so far would be lost.
 ROOM = 2.2
 """Times the size of the new index that may be needed: the index, and its rows sorted on disk."""
 
-Work = Callable[[], int]
+IndexWork = Callable[[], int]
 """Does it, and answers with the bytes that are left of the index."""
 
 
@@ -38,19 +40,19 @@ class PassedOverError(Exception):
     """It was not done; the message says why."""
 
 
-def due(btrees: Sequence[Btree], reindex: Reindex | None) -> list[Btree]:
+def past_threshold(btrees: Sequence[Btree], reindex: Reindex | None) -> list[Btree]:
     """Those that the policy wants built anew, the most wasteful first; without `reindex` it wants none."""
     if reindex is None:
         return []
-    found = [
-        each
-        for each in btrees
-        if each.bloat
-        and each.size >= reindex.min_size
-        and each.bloat.share >= reindex.min_bloat
-        and not each.exclusion
+    wasteful = [
+        (btree.bloat.wasted, btree)
+        for btree in btrees
+        if btree.bloat
+        and btree.size >= reindex.min_size
+        and btree.bloat.share >= reindex.min_bloat
+        and not btree.exclusion
     ]
-    return sorted(found, key=lambda each: each.bloat.wasted if each.bloat else 0, reverse=True)
+    return [btree for _, btree in sorted(wasteful, key=itemgetter(0), reverse=True)]
 
 
 def corrections(connection: Connection, policy_name: str) -> Mapping[str, float]:
@@ -72,18 +74,18 @@ def room(connection: Connection, btree: Btree) -> tuple[int, int | None]:
 
 
 @dataclass(slots=True)
-class Indexes:
+class IndexMaintenance:
     """The indexes of one run: what was left over, and what is to be built anew."""
 
-    run: Run
-    rule: Vacuum
+    run: PolicyRun
+    policy: Vacuum
     gains: list[IndexGain] = field(default_factory=list)
     left: int = 0
 
     def drop_leftovers(self) -> str | None:
         """Drops what interrupted rebuilds have left on the policy's tables. Returns why it stopped early."""
-        of = [each.oid for each in tables.find(self.run.connection, self.rule)]
-        for leftover in invalid_indexes.find(self.run.connection, of):
+        oids = [table.oid for table in policy_tables(self.run.connection, self.policy)]
+        for leftover in invalid_indexes.find_leftovers(self.run.connection, oids):
             if (reason := self.run.asked_to_stop()) is not None:
                 return reason
             self._drop(leftover)
@@ -92,13 +94,13 @@ class Indexes:
     def rebuild(self) -> str | None:
         """Builds anew what is past the policy's threshold now. Returns why it stopped early."""
         connection = self.run.connection
-        found = bloat.find(
+        report = bloat.find_bloat(
             connection,
-            tables.find(connection, self.rule),
-            corrections=corrections(connection, self.rule.name),
+            policy_tables(connection, self.policy),
+            corrections=corrections(connection, self.policy.name),
             careful=True,
         )
-        waiting = due(found.btrees, self.rule.reindex)
+        waiting = past_threshold(report.btrees, self.policy.reindex)
         self.left += len(waiting)
         for btree in waiting:
             if (reason := self.run.asked_to_stop()) is not None:
@@ -110,7 +112,7 @@ class Indexes:
     @property
     def undone(self) -> list[IndexGain]:
         """Those that could not be had."""
-        return [each for each in self.gains if each.outcome != "done"]
+        return [gain for gain in self.gains if gain.outcome != "done"]
 
     def _drop(self, leftover: Leftover) -> None:
         done = IndexGain(
@@ -125,17 +127,17 @@ class Indexes:
         )
 
         def drop() -> int:
-            if (kept := invalid_indexes.drop(self.run.connection, leftover)) is not None:
+            if (kept := invalid_indexes.drop_leftover(self.run.connection, leftover)) is not None:
                 raise PassedOverError(kept)
             return 0
 
-        self._do(done, leftover.table, drop)
+        self._attempt(done, leftover.table, drop)
 
     def _rebuild(self, listed: Btree) -> None:
         """Builds it anew, if it still is past the threshold once pgstattuple has read it."""
         connection = self.run.connection
-        btree = bloat.look_again(connection, listed)
-        if btree.bloat is None or not due([btree], self.rule.reindex):
+        btree = bloat.read_again(connection, listed)
+        if btree.bloat is None or not past_threshold([btree], self.policy.reindex):
             self._report(f"{btree.index} is left alone: {btree.bloat or 'nothing is known of it any more'}")
             return
         done = IndexGain(
@@ -149,7 +151,7 @@ class Indexes:
             bytes_after=btree.size,
             expected=btree.expected,
         )
-        self._do(done, btree.table, lambda: self._reindex(btree))
+        self._attempt(done, btree.table, lambda: self._reindex(btree))
 
     def _reindex(self, btree: Btree) -> int:
         connection = self.run.connection
@@ -174,42 +176,41 @@ class Indexes:
             if error.sqlstate == psycopg.errors.QueryCanceled.sqlstate or connection_was_lost(error):
                 raise
             problem = self._cleaned_up(btree, error)
-            oid, size = self._now(btree)
+            oid, size = self._current(btree)
             if oid in {btree.index.oid, 0}:
                 raise PassedOverError(problem) from error
-            # The new one is in its place, and only the old one could not be dropped; that is noted by itself.
+            # The new one is in its place; that the old one could not be dropped is recorded by itself.
             return size
-        return self._now(btree)[1]
+        return self._current(btree)[1]
 
-    def _now(self, btree: Btree) -> tuple[int, int]:
+    def _current(self, btree: Btree) -> tuple[int, int]:
         """The index of that name by oid, which is another one once it was rebuilt, and its bytes; 0: gone."""
         values = {"schema": btree.index.schema, "name": btree.index.name}
-        now = self.run.connection.execute(sql.get("maintenance/vacuum/index_now"), values).fetchone()
-        return now or (0, 0)
+        current = self.run.connection.execute(sql.get("maintenance/vacuum/index_now"), values).fetchone()
+        return current or (0, 0)
 
     def _cleaned_up(self, btree: Btree, error: psycopg.Error) -> str:
         """Why it failed, after what it left has been dropped as far as that can be done now."""
         reason = (error.diag.message_primary or str(error)).strip()
         if isinstance(error, psycopg.errors.LockNotAvailable):
             reason = f"it waited {PATIENCE} for {self._waited_for(btree.table)}"
-        for leftover in invalid_indexes.find(self.run.connection, [btree.table.oid]):
+        for leftover in invalid_indexes.find_leftovers(self.run.connection, [btree.table.oid]):
             if leftover.copy_of == str(btree.index) and leftover.kept_because is None:
                 self._drop(leftover)
         return reason
 
     def _waited_for(self, table: Relation) -> str:
         """Who has the table open, or else who still sees what was before the rebuild began."""
-        found = self.run.connection.execute(
-            sql.get("maintenance/vacuum/openers"), {"oid": table.oid}
-        ).fetchall()
-        if found:
-            return ", ".join(f"pid {pid} ({' '.join(filter(None, who))})" for pid, *who in found)
-        return horizon.named(horizon.holders(self.run.connection)) or "a session that has just ended"
+        values = {"oid": table.oid}
+        openers = self.run.connection.execute(sql.get("maintenance/vacuum/openers"), values).fetchall()
+        if openers:
+            return ", ".join(f"pid {pid} ({' '.join(filter(None, who))})" for pid, *who in openers)
+        return horizon.named(horizon.find_holders(self.run.connection)) or "a session that has just ended"
 
-    def _do(self, done: IndexGain, table: Relation, work: Work) -> None:
-        """Does it and notes what came of it."""
+    def _attempt(self, done: IndexGain, table: Relation, work: IndexWork) -> None:
+        """Does it and keeps what came of it."""
         began = time.monotonic()
-        with _patience(self.run.connection):
+        with with_setting(self.run.connection, "lock_timeout", PATIENCE):
             try:
                 gain = replace(done, bytes_after=work())
             except PassedOverError as error:
@@ -220,32 +221,20 @@ class Indexes:
                 gain = _passed_over(done, error.diag.message_primary or "the right is missing")
         gain = replace(gain, seconds=round(time.monotonic() - began, 3))
         self.gains.append(gain)
-        self._report(_told(gain))
+        self._report(_described(gain))
 
     def _report(self, line: str) -> None:
-        self.run.report(f"{self.rule.name}: {line}")
+        self.run.report(f"{self.policy.name}: {line}")
 
 
 def _passed_over(gain: IndexGain, problem: str) -> IndexGain:
     return replace(gain, outcome="passed over", bytes_after=gain.bytes_before, problem=problem)
 
 
-def _told(gain: IndexGain) -> str:
+def _described(gain: IndexGain) -> str:
     what = {"rebuild": "REINDEX", "drop": "DROP INDEX"}[gain.action]
     if gain.problem:
         return f"{gain.index}, {what} {gain.outcome}: {gain.problem}"
     return (
         f"{gain.index}, {what}, {gain.bytes_before / 1e6:,.1f} MB before, {gain.bytes_after / 1e6:,.1f} after"
     )
-
-
-@contextmanager
-def _patience(connection: Connection) -> Iterator[None]:
-    """Waits longer for locks than the rest of a run does, while the context lasts."""
-    (before,) = row(connection, sql.get("maintenance/vacuum/lock_timeout"))
-    connection.execute(sql.get("maintenance/vacuum/set_lock_timeout"), {"duration": PATIENCE})
-    try:
-        yield
-    finally:
-        if not (connection.closed or connection.broken):
-            connection.execute(sql.get("maintenance/vacuum/set_lock_timeout"), {"duration": before})

@@ -3,29 +3,22 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import psycopg
 
 import sql
-from ops_pipeline.maintenance.batches.batch import Report, Run, Stop
-from ops_pipeline.maintenance.history import Record
+from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.result import COMPLETED, Work
-from ops_pipeline.maintenance.vacuum import (
-    advice,
-    bloat,
-    effect,
-    horizon,
-    options,
-    priorities,
-    progress,
-    tables,
-)
-from ops_pipeline.maintenance.vacuum.effect import Gain, IndexGain, State
+from ops_pipeline.maintenance.vacuum import effect, horizon, options, priorities, progress
+from ops_pipeline.maintenance.vacuum.advice import find_advice
+from ops_pipeline.maintenance.vacuum.bloat import BloatReport, find_bloat
+from ops_pipeline.maintenance.vacuum.effect import IndexGain, TableGain
 from ops_pipeline.maintenance.vacuum.horizon import Holder
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.priorities import Choice
-from ops_pipeline.maintenance.vacuum.rebuild import Indexes
+from ops_pipeline.maintenance.vacuum.rebuild import IndexMaintenance
+from ops_pipeline.maintenance.vacuum.tables import TableState, find_tables, policy_tables, table_state
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.settings import Settings
 
@@ -36,221 +29,217 @@ GONE = "42P01"
 """SQLSTATEs of the errors, and of the warnings with which VACUUM passes a table over."""
 
 
-def run_vacuum(run: Run, rule: Vacuum, _: Settings) -> Work:
+def run_vacuum(run: PolicyRun, policy: Vacuum, _: Settings) -> Work:
     """Vacuums what needs it, the most urgent first, and counts the tables it looked at.
 
     A table that is locked is tried again at the end. One that stays locked, that this user may not
-    vacuum, or whose dead rows somebody holds on to, is counted as left and named in the reason: that
+    vacuum, or whose dead rows a session holds on to, is counted as left and named in the reason: that
     run is not done. Where the policy says `reindex`, what interrupted rebuilds have left is dropped before,
     and bloated B-trees are built anew after it. `details` has the gain of each table and index, who held
     back, and advice on autovacuum.
     """
-    connection, record = run.connection, run.record
-    indexes = Indexes(run, rule) if rule.reindex is not None else None
+    connection = run.connection
+    indexes = IndexMaintenance(run, policy) if policy.reindex is not None else None
     stopped = indexes.drop_leftovers() if indexes else None
-    found = tables.find(connection, rule)
-    advised, counted = advice.find(connection, rule, found)
-    chosen = priorities.choose(found, rule)
+    tables = policy_tables(connection, policy)
+    advised, counters = find_advice(connection, policy, tables)
+    chosen = priorities.choose(tables, policy)
     due = [choice for choice in chosen if choice.action != "skip"]
-    run.report(f"{rule.name}: {len(due)} of {len(chosen)} tables need it")
-    night = _Night(connection, rule, record, run.report)
-    night.count(len(chosen) - len(due))
-    bloated = bloat.find(connection, [choice.table for choice in due])
-    with progress.watched(connection, record, run.report):
-        with options.resting(connection, rule.cost_delay):
-            stopped = stopped or night.through(due, run.stop)
-            options.note_oldest(connection)
-        night.count()
+    run.report(f"{policy.name}: {len(due)} of {len(chosen)} tables need it")
+    table_run = _TableRun(run, policy)
+    table_run.count(len(chosen) - len(due))
+    bloat_before = find_bloat(connection, [choice.table for choice in due])
+    with progress.watched(connection, run.record, run.report):
+        with options.with_setting(connection, "vacuum_cost_delay", str(policy.cost_delay)):
+            stopped = stopped or table_run.work_through(due)
+            options.record_oldest(connection)
+        table_run.count()
         if indexes and stopped is None:
             stopped = indexes.rebuild()
-    night.compare(bloated, due, indexes.gains if indexes else ())
-    work = night.work(chosen, stopped, indexes)
-    for each in advised:
-        run.report(f"{rule.name}: {each.table}: {each.reason}. You might run: {each.statement}")
-    told = {"advice": [asdict(each) for each in advised], "counted": counted.as_json()}
-    return replace(work, details={**work.details, **told})
+    table_run.compare(bloat_before, due, indexes.gains if indexes else ())
+    work = table_run.work(chosen, stopped, indexes)
+    for advice in advised:
+        run.report(f"{policy.name}: {advice.table}: {advice.reason}. You might run: {advice.statement}")
+    details = {"advice": [asdict(advice) for advice in advised], "counted": counters.as_json()}
+    return replace(work, details={**work.details, **details})
 
 
-class _Night:
-    """One run over the tables that are due."""
+@dataclass(slots=True)
+class _TableRun:
+    """VACUUM of the tables that are due, and what came of each."""
 
-    def __init__(self, connection: Connection, rule: Vacuum, record: Record, report: Report) -> None:
-        self._connection = connection
-        self._rule = rule
-        self._record = record
-        self._report = report
-        self._gains: dict[int, Gain] = {}
-        self._holders: list[Holder] = []
-        self._gone = 0
-        self._looked_at = 0
-        self._counted = time.monotonic()
+    run: PolicyRun
+    policy: Vacuum
+    _gains: dict[int, TableGain] = field(default_factory=dict)
+    _holders: list[Holder] = field(default_factory=list)
+    _gone: int = 0
+    _uncounted: int = 0
+    _counted_at: float = field(default_factory=time.monotonic)
 
-    def through(self, due: Sequence[Choice], stop: Stop) -> str | None:
+    def work_through(self, due: Sequence[Choice]) -> str | None:
         """Does each table, those that were locked once more at the end. Returns why it stopped early."""
         locked: list[Choice] = []
         for choice in due:
-            if (reason := stop()) is not None:
+            if (reason := self.run.stop()) is not None:
                 return reason
-            if not self._do(choice, wait=False):
+            if not self._vacuum(choice, wait=False):
                 locked.append(choice)
         for choice in locked:
-            if (reason := stop()) is not None:
+            if (reason := self.run.stop()) is not None:
                 return reason
-            self._do(choice, wait=True)
+            self._vacuum(choice, wait=True)
         return None
 
     def count(self, more: int = 0) -> None:
         """Adds to the run how many tables were looked at since the last time, and so many more."""
-        self._record.add(self._connection, examined=self._looked_at + more, removed=0)
-        self._looked_at, self._counted = 0, time.monotonic()
+        self.run.record.add(self._connection, examined=self._uncounted + more, removed=0)
+        self._uncounted, self._counted_at = 0, time.monotonic()
 
-    def compare(self, before: bloat.Found, due: Sequence[Choice], rebuilt: Sequence[IndexGain]) -> None:
-        """Looks for bloat again, in the same way, and adds what was found to the gains."""
-        now = tables.of(self._connection, [choice.table.oid for choice in due]) if self._gains else []
-        after = bloat.find(
-            self._connection, [each for each in now if each.oid in self._gains], read=before.read
-        )
+    def compare(self, before: BloatReport, due: Sequence[Choice], rebuilt: Sequence[IndexGain]) -> None:
+        """Looks for bloat again, in the same way, and adds what it is to the gains."""
+        oids = [choice.table.oid for choice in due]
+        current = find_tables(self._connection, oids) if self._gains else []
+        worked_on = [table for table in current if table.oid in self._gains]
+        after = find_bloat(self._connection, worked_on, read=before.read)
         self._gains = {
-            oid: effect.with_rebuilt(effect.with_bloat(each, oid, before, after), rebuilt)
-            for oid, each in self._gains.items()
+            oid: effect.with_rebuilt(effect.with_bloat(gain, oid, before, after), rebuilt)
+            for oid, gain in self._gains.items()
         }
 
-    def work(self, chosen: Sequence[Choice], stopped: str | None, indexes: Indexes | None) -> Work:
+    def work(self, chosen: Sequence[Choice], stopped: str | None, indexes: IndexMaintenance | None) -> Work:
         """What it all came to."""
         dead = sum(choice.table.dead + choice.table.toast_dead for choice in chosen)
         gains = self._gains.values()
-        removed = sum(each.dead_before - each.dead_after for each in gains)
-        undone = [each for each in gains if each.outcome != "done"]
-        due = sum(choice.action != "skip" for choice in chosen)
-        left = due - self._gone - len(self._gains) + len(undone)
+        removed = sum(gain.dead_before - gain.dead_after for gain in gains)
+        undone = [gain for gain in gains if gain.outcome != "done"]
+        skipped = [choice for choice in chosen if choice.action == "skip"]
+        left = len(chosen) - len(skipped) - self._gone - len(gains) + len(undone)
         details = {
-            "tables": [asdict(each) for each in gains],
-            "skipped": [
-                {"table": str(choice.table), "reason": choice.reason}
-                for choice in chosen
-                if choice.action == "skip"
-            ],
-            "indexes": [asdict(each) for each in indexes.gains] if indexes else [],
-            "blockers": [{**asdict(each), "remedy": each.remedy} for each in self._holders],
+            "tables": [asdict(gain) for gain in gains],
+            "skipped": [{"table": str(choice.table), "reason": choice.reason} for choice in skipped],
+            "indexes": [asdict(gain) for gain in indexes.gains] if indexes else [],
+            "blockers": [{**asdict(holder), "remedy": holder.remedy} for holder in self._holders],
             "progress": None,
         }
         problems = [_problems(undone, self._holders)]
         if indexes:
             left += indexes.left + len(indexes.undone)
-            problems += [f"{each.index}: {each.problem}" for each in indexes.undone]
+            problems += [f"{gain.index}: {gain.problem}" for gain in indexes.undone]
         reason = stopped or "; ".join(filter(None, problems)) or COMPLETED
         return Work(reason, left, None, dead, max(0, dead - removed), details=details)
 
-    def _do(self, choice: Choice, *, wait: bool) -> bool:
-        """Works on one table. False when it is locked and nobody was to wait for it."""
+    @property
+    def _connection(self) -> Connection:
+        return self.run.connection
+
+    def _vacuum(self, choice: Choice, *, wait: bool) -> bool:
+        """Works on one table. False when it is locked and it was not to be waited for."""
         try:
             return self._work_on(choice, wait=wait)
-        except psycopg.errors.LockNotAvailable:  # by one who lets nobody even ask for its size
+        except psycopg.errors.LockNotAvailable:  # by a lock that keeps us from asking for its size
             if not wait:
                 return False
-        state = State.listed(choice.table)
-        outcome, problem = self._judged(choice, state, LOCKED, ())
-        self._note(choice, effect.between(choice, state, state, outcome, problem, 0.0))
+        state = TableState.listed(choice.table)
+        outcome, problem = self._outcome(choice, state, LOCKED, ())
+        self._add(choice, effect.table_gain(choice, state, state, outcome, problem, 0.0))
         return True
 
     def _work_on(self, choice: Choice, *, wait: bool) -> bool:
         began = time.monotonic()
-        before = after = effect.state(self._connection, choice.table.relation)
+        before = after = table_state(self._connection, choice.table.relation)
         problem, holders = "", list[Holder]()
-        # Dead rows that stay though nobody holds on to them any more are taken by a second pass.
+        # Dead rows that stay though no session holds on to them any more are removed by a second pass.
         for _ in range(2):
-            start = horizon.now(self._connection)
+            start = horizon.next_transaction(self._connection)
             problem = self._execute(choice, wait=wait)
             if problem == LOCKED and not wait:
                 return False
-            after = effect.state(self._connection, choice.table.relation)
-            if problem or after is None or not _kept(choice, after):
+            after = table_state(self._connection, choice.table.relation)
+            if problem or after is None or not _is_still_due(choice, after):
                 break
-            holders = horizon.holders(self._connection, since=start, system=choice.table.system)
+            holders = horizon.find_holders(self._connection, since=start, system=choice.table.system)
             if holders:
                 break
         if before is None or after is None or problem == GONE:
             self._gone += 1  # dropped since it was listed
         else:
-            outcome, problem = self._judged(choice, after, problem, holders)
+            outcome, problem = self._outcome(choice, after, problem, holders)
             seconds = time.monotonic() - began
-            self._note(choice, effect.between(choice, before, after, outcome, problem, seconds))
+            self._add(choice, effect.table_gain(choice, before, after, outcome, problem, seconds))
         return True
 
-    def _judged(
-        self, choice: Choice, after: State, problem: str, holders: Sequence[Holder]
-    ) -> tuple[effect.Outcome, str]:
+    def _outcome(
+        self, choice: Choice, after: TableState, problem: str, holders: Sequence[Holder]
+    ) -> tuple[effect.TableOutcome, str]:
         if problem == LOCKED:
             return "passed over", f"locked by {self._locker(choice)}"
         if problem:
             return "passed over", problem
         if not holders:
             return "done", ""
-        known = {(each.kind, each.pid, each.name) for each in self._holders}
-        self._holders += [each for each in holders if (each.kind, each.pid, each.name) not in known]
+        known = {(holder.kind, holder.pid, holder.name) for holder in self._holders}
+        self._holders += [holder for holder in holders if (holder.kind, holder.pid, holder.name) not in known]
         kept = f"{after.all_dead:,} dead rows stay"
-        if not after.burdened:
+        if not priorities.has_many_dead(after):
             kept = f"it is still {after.age:,} transactions and {after.multixact_age:,} multixacts old"
         return "blocked", f"{kept}, blocked by {horizon.named(holders)}"
 
-    def _note(self, choice: Choice, each: Gain) -> None:
-        self._gains[choice.table.oid] = each
-        self._looked_at += 1
-        if time.monotonic() - self._counted >= COUNT_SECONDS:
+    def _add(self, choice: Choice, gain: TableGain) -> None:
+        self._gains[choice.table.oid] = gain
+        self._uncounted += 1
+        if time.monotonic() - self._counted_at >= COUNT_SECONDS:
             self.count()
-        self._report(f"{self._rule.name}: {_told(each)}")
+        self.run.report(f"{self.policy.name}: {_described(gain)}")
 
     def _execute(self, choice: Choice, *, wait: bool) -> str:
         """Runs it. Returns nothing, a SQLSTATE of the two above, or what PostgreSQL warned of."""
         version = self._connection.info.server_version
+        statement = options.statement(choice, self.policy, version, skip_locked=not wait)
         with _warnings(self._connection) as warnings:
             try:
-                self._connection.execute(options.statement(choice, self._rule, version, skip_locked=not wait))
-            except psycopg.errors.LockNotAvailable:
-                return LOCKED
-            except psycopg.errors.UndefinedTable:
-                return GONE
+                self._connection.execute(statement)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable) as error:
+                return str(error.sqlstate)
         for state in (LOCKED, GONE):
             if any(warning.sqlstate == state for warning in warnings):
                 return state
         return "; ".join(warning.message for warning in warnings)
 
     def _locker(self, choice: Choice) -> str:
-        found = self._connection.execute(
-            sql.get("maintenance/vacuum/lockers"), {"oid": choice.table.oid}
-        ).fetchone()
-        if found is None:
+        values = {"oid": choice.table.oid}
+        locker = self._connection.execute(sql.get("maintenance/vacuum/lockers"), values).fetchone()
+        if locker is None:
             return "another session"
-        pid, user, application = found
-        return f"pid {pid} ({', '.join(each for each in (user, application) if each)})"
+        pid, *names = locker
+        return f"pid {pid} ({', '.join(filter(None, names))})"
 
 
-def _kept(choice: Choice, after: State) -> bool:
+def _is_still_due(choice: Choice, after: TableState) -> bool:
     """Whether what it was done for is still there."""
     if choice.action == "analyze":
         return False
     table = choice.table
     share = max(after.age / table.age_limit, after.multixact_age / table.multixact_limit)
-    return after.burdened or (choice.action == "freeze" and share >= priorities.AGE_SHARE)
+    return priorities.has_many_dead(after) or (choice.action == "freeze" and share >= priorities.AGE_SHARE)
 
 
-def _problems(undone: Sequence[Gain], holders: Sequence[Holder]) -> str:
-    blocked = [each for each in undone if each.outcome == "blocked"]
-    passed_over = [f"{each.table}: {each.problem}" for each in undone if each.outcome == "passed over"]
+def _problems(undone: Sequence[TableGain], holders: Sequence[Holder]) -> str:
+    blocked = [gain for gain in undone if gain.outcome == "blocked"]
+    passed_over = [f"{gain.table}: {gain.problem}" for gain in undone if gain.outcome == "passed over"]
     problems = []
     if blocked:
-        kept = ", ".join(f"{each.table} ({each.dead_after:,} dead rows)" for each in blocked)
+        kept = ", ".join(f"{gain.table} ({gain.dead_after:,} dead rows)" for gain in blocked)
         problems.append(f"blocked by {horizon.named(holders)}; not cleaned: {kept}")
     if passed_over:
         problems.append(f"passed over {'; '.join(passed_over)}")
     return "; ".join(problems)
 
 
-def _told(each: Gain) -> str:
-    what = {"freeze": "VACUUM (FREEZE)", "vacuum": "VACUUM", "analyze": "ANALYZE", "skip": ""}[each.action]
-    if each.problem:
-        return f"{each.table}, {what} {each.outcome}: {each.problem}"
-    return f"{each.table}, {what}, dead rows {each.dead_before:,} before, {each.dead_after:,} after"
+def _described(gain: TableGain) -> str:
+    what = {"freeze": "VACUUM (FREEZE)", "vacuum": "VACUUM", "analyze": "ANALYZE", "skip": ""}[gain.action]
+    if gain.problem:
+        return f"{gain.table}, {what} {gain.outcome}: {gain.problem}"
+    return f"{gain.table}, {what}, dead rows {gain.dead_before:,} before, {gain.dead_after:,} after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,14 +251,14 @@ class _Warning:
 @contextmanager
 def _warnings(connection: Connection) -> Iterator[list[_Warning]]:
     # A table that is locked, or that a user may not vacuum, gets a warning and no error.
-    seen: list[_Warning] = []
+    warnings: list[_Warning] = []
 
-    def note(diagnostic: psycopg.errors.Diagnostic) -> None:
+    def keep(diagnostic: psycopg.errors.Diagnostic) -> None:
         if diagnostic.severity_nonlocalized == "WARNING":
-            seen.append(_Warning(diagnostic.sqlstate, diagnostic.message_primary or "an unnamed warning"))
+            warnings.append(_Warning(diagnostic.sqlstate, diagnostic.message_primary or "an unnamed warning"))
 
-    connection.add_notice_handler(note)
+    connection.add_notice_handler(keep)
     try:
-        yield seen
+        yield warnings
     finally:
-        connection.remove_notice_handler(note)
+        connection.remove_notice_handler(keep)

@@ -1,2 +1,2 @@
 -- Asks PostgreSQL whether it can compare at all; reads no row.
-SELECT FROM {table} AS doomed WHERE {condition} LIMIT 0
+SELECT FROM {table} AS target WHERE {condition} LIMIT 0

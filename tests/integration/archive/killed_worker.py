@@ -37,7 +37,7 @@ def child(last: int) -> None:
     for each in ("write", "read", "rename", "delete"):
         stepping(each)
     with connect(url, "killed") as connection:
-        remove(url, connection, folder, condition="doomed.id <= 600", step=step)
+        remove(url, connection, folder, condition="target.id <= 600", step=step)
 
 
 for line in sys.stdin:

@@ -27,10 +27,10 @@ def source(connection: Connection, table: str = "events", day_column: str | None
 
 def deletion(given: ArchivedTable, condition: str = "true") -> compose.Composable:
     """The DELETE of the rows that the condition takes, answering with them."""
-    return compose.SQL("DELETE FROM {} AS doomed WHERE {} RETURNING {}").format(
+    return compose.SQL("DELETE FROM {} AS target WHERE {} RETURNING {}").format(
         compose.Identifier(given.table_schema, given.table_name),
         compose.SQL(condition),
-        columns.select_list(given.columns, "doomed"),
+        columns.select_list(given.columns, "target"),
     )
 
 

@@ -26,7 +26,7 @@ from tests.integration.archive.removal import POLICY, deletion, remove, source
 def test_the_archived_rows_are_the_deleted_rows(url: str, events: Connection, folder: Path) -> None:
     before = events.execute("SELECT id, at, what, amount::text FROM events ORDER BY id").fetchall()
 
-    remove(url, events, folder, condition="doomed.id <= 600")
+    remove(url, events, folder, condition="target.id <= 600")
 
     assert _rows(folder) == before[:600]
     assert scalar(events, "SELECT count(*) FROM events") == 400
@@ -231,7 +231,7 @@ def test_a_statement_that_fails_on_the_way_deletes_nothing(
     url: str, events: Connection, folder: Path
 ) -> None:
     with pytest.raises(psycopg.errors.DivisionByZero):
-        remove(url, events, folder, condition="1 / (999 - doomed.id) < 2")
+        remove(url, events, folder, condition="1 / (999 - target.id) < 2")
 
     assert scalar(events, "SELECT count(*) FROM events") == 1000
     assert not [each for each in folder.rglob("*") if each.is_file()]

@@ -122,7 +122,7 @@ def test_a_storage_that_fails_after_the_commit_loses_nothing(
 
 
 def test_a_committed_file_that_vanished_is_missed_loudly(url: str, events: Connection, folder: Path) -> None:
-    remove(url, events, folder, condition="doomed.id <= 240")
+    remove(url, events, folder, condition="target.id <= 240")
     events.execute("UPDATE ops.archives SET stored_at = NULL")
     (lost,) = folder.rglob("*.parquet")
     lost.unlink()
@@ -139,7 +139,7 @@ def test_what_a_killed_run_of_an_earlier_version_left_is_cleaned_up(
 ) -> None:
     """Unfinished files ended with .parquet once."""
     prefix = temporary_prefix(str(scalar(events, "SELECT id FROM ops.archive_origin")), POLICY)
-    (part, *_) = remove(url, events, folder, condition="doomed.id <= 240")
+    (part, *_) = remove(url, events, folder, condition="target.id <= 240")
     unpublished = f"{part.path.rpartition('/')[0]}/{prefix}part-7-1-aaaaaaaa{ending}"
     (folder / part.path).rename(folder / unpublished)
     events.execute("UPDATE ops.archives SET stored_at = NULL, temporary_path = %s", [unpublished])

@@ -38,7 +38,7 @@ def test_the_days_asked_for_come_back_and_are_held(url: str, events: Connection,
     assert (hold.id, hold.table, hold.reason, hold.owner) == (
         restored.hold, "public.events", "restored from the archive", "ada",
     )  # fmt: skip
-    free = compose.SQL("SELECT count(*) FROM events AS doomed WHERE {}").format(holds.exclusion([hold]))
+    free = compose.SQL("SELECT count(*) FROM events AS target WHERE {}").format(holds.exclusion([hold]))
     assert scalar(events, free) == 0
     marked = events.execute("SELECT day FROM ops.archives WHERE restored_into = 'public.events' ORDER BY day")
     assert [f"{day}" for (day,) in marked] == ["2026-03-02", "2026-03-03"]
@@ -137,7 +137,7 @@ def test_a_column_the_table_got_since_takes_its_default(url: str, events: Connec
 
 
 def test_parts_of_two_schemas_come_back_together(url: str, events: Connection, folder: Path) -> None:
-    remove(url, events, folder, condition="doomed.id <= 500")
+    remove(url, events, folder, condition="target.id <= 500")
     events.execute("ALTER TABLE events ADD seen text DEFAULT 'no'")
     remove(url, events, folder)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from ops_pipeline.maintenance.result import Result
+from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.maintenance.vacuum.kind import VACUUM
 from ops_pipeline.orchestration import assets, metadata
 from ops_pipeline.policies.model import Schedule
@@ -176,7 +176,7 @@ def test_a_plan_is_approved_from_the_launchpad(materialize: Materialize, connect
 def test_vacuums_indexes_and_advice_are_tables_of_the_metadata() -> None:
     advised = {"table": "public.sessions", "reason": "too slow", "statement": "ALTER TABLE …"}
     rebuilt = {"index": "public.sessions_pkey", "action": "rebuild", "expected": None, "bytes_after": 8192}
-    result = Result("app/vacuum", "done", "completed", examined=1, removed=0, left=0, seconds=1.0,
+    result = RunResult("app/vacuum", "done", "completed", examined=1, removed=0, left=0, seconds=1.0,
                     details={"advice": [advised], "indexes": [rebuilt], "tables": []})  # fmt: skip
 
     shown_to = metadata.metadata(VACUUM, result)

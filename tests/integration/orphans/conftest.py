@@ -33,6 +33,6 @@ def rules(read: Read) -> Callable[[str], list[Orphans]]:
         database = read(
             "version: 1\ndatabases: {app: {url: x, guard: {max_fraction: 1}, orphans: [" + text + "]}}"
         )
-        return [rule for rule in database.policies if isinstance(rule, Orphans)]
+        return [policy for policy in database.policies if isinstance(policy, Orphans)]
 
     return load

@@ -193,13 +193,13 @@ def writer(url: str, memories: Connection) -> Iterator[Callable[[], int]]:
     ended()
 
 
-def _sweep_beside(connection: Connection, rule: Orphans, seconds: float) -> int:
+def _sweep_beside(connection: Connection, policy: Orphans, seconds: float) -> int:
     removed, until = 0, time.monotonic() + seconds
     while time.monotonic() < until:
         connection.execute(
             "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 50)"
         )
-        removed += carry_out(connection, rule).removed
+        removed += carry_out(connection, policy).removed
     return removed
 
 
@@ -213,9 +213,9 @@ def test_no_live_child_is_lost_to_sweeps_beside_a_writer_of_children_first(
     small_batches: None,
     seconds: float,
 ) -> None:
-    rule = replace(orphans, grace_period=timedelta(seconds=1))
+    policy = replace(orphans, grace_period=timedelta(seconds=1))
 
-    removed = _sweep_beside(memories, rule, seconds)
+    removed = _sweep_beside(memories, policy, seconds)
 
     written = writer()
     assert written > 20

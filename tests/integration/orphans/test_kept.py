@@ -50,7 +50,7 @@ def test_what_is_archived_is_what_was_deleted_and_what_is_held_stays(
     indexed: bool,
 ) -> None:
     track = str(source == "record").lower()
-    (rule,) = rules(
+    (policy,) = rules(
         "{table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds,"
         f" archive: true, track: {track}}}"
     )
@@ -60,13 +60,13 @@ def test_what_is_archived_is_what_was_deleted_and_what_is_held_stays(
         application.execute("DROP INDEX memories_session_id_idx")
     if source == "record":
         application.execute(PARENTS)
-        triggers.install(application, rule, by="test")
-        assert carry_out(application, rule, settings=settings).removed == 0
+        triggers.install(application, policy, by="test")
+        assert carry_out(application, policy, settings=settings).removed == 0
         application.execute("DELETE FROM sessions WHERE note = 'gone'")
     holds.add(application, "memories", "content = evidence", reason="a lawsuit", owner="legal", by="test")
     doomed, before = _ids(application, "content = 'any'"), _ids(application)
 
-    result = carry_out(application, rule, settings=settings)
+    result = carry_out(application, policy, settings=settings)
 
     assert (result.outcome, result.removed, result.archived, result.left) == ("done", 630, 630, 0)
     assert result.details["source"] == source

@@ -94,9 +94,9 @@ def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_night(
     night = rules(f"{of_c}, {of_b}")
     planned = plan_orphans(Planning(connection, 60), night[0])
 
-    results = [carry_out(connection, rule) for rule in night]
+    results = [carry_out(connection, policy) for policy in night]
 
-    assert [rule.table.name for rule in night] == ["B", "c"], (
+    assert [policy.table.name for policy in night] == ["B", "c"], (
         "the parents come first, however they are written"
     )
     assert (_ids(connection, "B"), _ids(connection, "c")) == (b, c)
@@ -111,12 +111,12 @@ def test_the_record_of_deleted_parents_ends_where_a_sweep_would(
     connection: Connection, rules: Rules, small_batches: None, rows: Rows, data: Any
 ) -> None:
     rows.write(connection, indexed=True)
-    (rule,) = rules(
+    (policy,) = rules(
         "{table: B, columns: [tenant, ref], references: 'a(tenant, Ref)', grace_period: 0 seconds,"
         " track: true}"
     )
-    triggers.install(connection, rule, by="test")
-    assert carry_out(connection, rule).details["source"] == "sweep", "a record begins with a sweep"
+    triggers.install(connection, policy, by="test")
+    assert carry_out(connection, policy).details["source"] == "sweep", "a record begins with a sweep"
     gone = data.draw(st.sets(st.sampled_from(sorted(rows.a, key=str)))) if rows.a else set()
     moved = data.draw(st.sets(st.sampled_from(sorted(rows.a, key=str)))) - gone if rows.a else set()
     with connection.cursor() as cursor:
@@ -126,7 +126,7 @@ def test_the_record_of_deleted_parents_ends_where_a_sweep_would(
         cursor.executemany(moving, list(moved))
     rows.a -= gone | moved
 
-    result = carry_out(connection, rule)
+    result = carry_out(connection, policy)
 
     assert result.details["source"] == "record"
     assert _ids(connection, "B") == rows.kept(nulls_go=False)[0]

@@ -88,7 +88,7 @@ def test_a_parent_without_an_index_is_refused_until_it_has_one(
     assert planned.rows.eligible == 0
 
 
-def test_a_small_parent_without_an_index_is_read_for_each_window_and_told(
+def test_a_small_parent_without_an_index_is_read_for_each_batch_and_told(
     application: Connection, read: Callable[..., Database]
 ) -> None:
     application.execute("CREATE INDEX ON memories (session_id)")

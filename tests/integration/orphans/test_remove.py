@@ -38,12 +38,12 @@ def test_a_null_among_the_parents_protects_no_orphan(
     # The trap of NOT IN: one NULL in the list, and nothing is ever removed.
     memories.execute("CREATE TABLE parents (ref uuid); INSERT INTO parents SELECT id FROM sessions")
     memories.execute("INSERT INTO parents VALUES (NULL)")
-    rule = read(
+    policy = read(
         "version: 1\ndatabases: {app: {url: x, orphans:"
         " [{table: memories, column: session_id, references: parents.ref, grace_period: 0 seconds}]}}"
     ).policies[0]
 
-    assert carry_out(memories, rule).removed == 500
+    assert carry_out(memories, policy).removed == 500
 
 
 def test_a_stopped_sweep_goes_on_and_catches_what_came_behind_it(

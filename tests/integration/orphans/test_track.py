@@ -29,25 +29,25 @@ INSERT INTO children SELECT n, day, n FROM generate_series(1, 2) day, generate_s
 
 
 @pytest.fixture
-def rule(connection: Connection, rules: Rules) -> Orphans:
+def policy(connection: Connection, rules: Rules) -> Orphans:
     """A tracked policy whose first sweep is over."""
     connection.execute(TABLES)
-    (rule,) = rules(
+    (policy,) = rules(
         "{table: children, columns: [day, parent], references: 'parents(day, id)',"
         " grace_period: 0 seconds, track: true}"
     )
-    triggers.install(connection, rule, by="test")
-    carry_out(connection, rule)
-    return rule
+    triggers.install(connection, policy, by="test")
+    carry_out(connection, policy)
+    return policy
 
 
-def _sources(connection: Connection, rule: Orphans) -> tuple[str, int]:
-    result = carry_out(connection, rule)
+def _sources(connection: Connection, policy: Orphans) -> tuple[str, int]:
+    result = carry_out(connection, policy)
     assert result.left == 0
     return result.details["source"], result.removed
 
 
-def test_only_the_children_of_recorded_parents_are_looked_at(connection: Connection, rule: Orphans) -> None:
+def test_only_the_children_of_recorded_parents_are_looked_at(connection: Connection, policy: Orphans) -> None:
     connection.execute("DELETE FROM parents WHERE id <= 3")
     connection.execute("DELETE FROM parents_2 WHERE id <= 5")
     connection.execute("UPDATE parents SET id = 1000 WHERE day = 1 AND id = 50")
@@ -57,16 +57,16 @@ def test_only_the_children_of_recorded_parents_are_looked_at(connection: Connect
     connection.execute("RESET session_replication_role")
     recorded = scalar(connection, "SELECT count(*) FROM ops.missing_parents")
 
-    assert (recorded, _sources(connection, rule)) == (4, ("record", 10))
-    assert _sources(connection, rule) == ("record", 0)
+    assert (recorded, _sources(connection, policy)) == (4, ("record", 10))
+    assert _sources(connection, policy) == ("record", 0)
     assert scalar(connection, "SELECT count(*) FROM ops.missing_parents") == 0
 
 
-def test_a_rolled_back_delete_records_nothing(connection: Connection, rule: Orphans) -> None:
+def test_a_rolled_back_delete_records_nothing(connection: Connection, policy: Orphans) -> None:
     with connection.transaction(force_rollback=True):
         connection.execute("DELETE FROM parents")
 
-    assert _sources(connection, rule) == ("record", 0)
+    assert _sources(connection, policy) == ("record", 0)
 
 
 @pytest.mark.parametrize(
@@ -96,48 +96,48 @@ def test_a_rolled_back_delete_records_nothing(connection: Connection, rule: Orph
     ],
 )
 def test_what_goes_around_the_triggers_is_noticed_and_swept(
-    connection: Connection, rule: Orphans, bypass: str, removed: int, told: str
+    connection: Connection, policy: Orphans, bypass: str, removed: int, told: str
 ) -> None:
-    name = triggers.triggers(connection, rule.name)[0].name.rsplit("_", 1)[0]
+    name = triggers.triggers(connection, policy.name)[0].name.rsplit("_", 1)[0]
     events = {event: f"{name}_{event}" for event in ("delete", "truncate", "update")}
     connection.execute(bypass.format(**events))
 
-    result = carry_out(connection, rule)
+    result = carry_out(connection, policy)
 
     assert (result.details["source"], result.removed) == ("sweep", removed)
     assert told in result.details["source_reason"]
-    triggers.install(connection, rule, by="test")
-    carry_out(connection, rule)
+    triggers.install(connection, policy, by="test")
+    carry_out(connection, policy)
     connection.execute("DELETE FROM parents WHERE id = 40 AND day = 2")
-    assert _sources(connection, rule) == ("record", 1)
+    assert _sources(connection, policy) == ("record", 1)
 
 
-def test_a_weekly_sweep_reports_what_was_not_recorded(connection: Connection, rule: Orphans) -> None:
+def test_a_weekly_sweep_reports_what_was_not_recorded(connection: Connection, policy: Orphans) -> None:
     connection.execute("UPDATE ops.orphan_tracks SET swept_at = swept_at - interval '8 days'")
     connection.execute("DELETE FROM parents WHERE day = 2 AND id = 7")
     connection.execute("INSERT INTO children VALUES (999, 77, 77)")
 
-    result = carry_out(connection, rule)
+    result = carry_out(connection, policy)
 
     assert (result.details["source"], result.removed) == ("sweep", 2)
     assert (result.details["unrecorded"], result.details["unrecorded_keys"]) == (1, [["77", "77"]])
-    assert track.last_audit(connection, rule) == (1, [["77", "77"]])
-    assert _sources(connection, rule) == ("record", 0)
+    assert track.last_audit(connection, policy) == (1, [["77", "77"]])
+    assert _sources(connection, policy) == ("record", 0)
 
 
 def test_a_missing_index_is_told_with_its_statement_and_the_table_is_swept(
-    connection: Connection, rule: Orphans
+    connection: Connection, policy: Orphans
 ) -> None:
     connection.execute("DROP INDEX children_day_parent_idx")
     connection.execute("DELETE FROM parents WHERE id <= 3")
 
-    (advice, *_) = plan_orphans(Planning(connection, 60), rule).advice
+    (advice, *_) = plan_orphans(Planning(connection, 60), policy).advice
 
     assert 'CREATE INDEX CONCURRENTLY ON "public"."children" ("day", "parent")' in advice
-    assert _sources(connection, rule) == ("sweep", 6)
+    assert _sources(connection, policy) == ("sweep", 6)
 
 
-def test_a_writer_needs_no_right_to_anything_of_ours(connection: Connection, rule: Orphans) -> None:
+def test_a_writer_needs_no_right_to_anything_of_ours(connection: Connection, policy: Orphans) -> None:
     connection.execute(
         "DO $$ BEGIN CREATE ROLE plain_writer; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
     )
@@ -148,17 +148,17 @@ def test_a_writer_needs_no_right_to_anything_of_ours(connection: Connection, rul
         connection.execute("SELECT FROM ops.missing_parents")
     connection.execute("RESET ROLE")
 
-    assert _sources(connection, rule) == ("record", 2)
+    assert _sources(connection, policy) == ("record", 2)
 
 
-def test_tracking_is_taken_off_without_a_trace(connection: Connection, rule: Orphans) -> None:
-    assert len(triggers.remove(connection, rule.name, by="test")) == 7
+def test_tracking_is_taken_off_without_a_trace(connection: Connection, policy: Orphans) -> None:
+    assert len(triggers.remove(connection, policy.name, by="test")) == 7
 
     assert scalar(connection, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == 1, (
         "audit_logs' own"
     )
     connection.execute("DELETE FROM parents WHERE id = 1")
-    assert _sources(connection, rule) == ("sweep", 2)
+    assert _sources(connection, policy) == ("sweep", 2)
 
 
 def test_an_orphan_that_a_sweep_and_the_record_have_seen_is_counted_once(
@@ -166,26 +166,26 @@ def test_an_orphan_that_a_sweep_and_the_record_have_seen_is_counted_once(
 ) -> None:
     """Plan, guard, approval and history say the same number, and no more rows are allowed than that."""
     connection.execute(TABLES)
-    (rule,) = rules(
+    (policy,) = rules(
         "{table: children, columns: [day, parent], references: 'parents(day, id)', grace_period: 1 hour,"
         " track: true, guard: {max_fraction: 0.2}}"
     )
-    triggers.install(connection, rule, by="test")
+    triggers.install(connection, policy, by="test")
     connection.execute("DELETE FROM parents WHERE id <= 15")
     connection.execute("INSERT INTO parents VALUES (1, 1); DELETE FROM parents WHERE (day, id) = (1, 1)")
     connection.execute("INSERT INTO children VALUES (999, 77, 77)")
     holds.add(connection, "children", "id = 15", reason="case 12", owner="legal", by="test")
-    marked = carry_out(connection, rule)
+    marked = carry_out(connection, policy)
     an_hour_later(connection)
-    planned = plan_orphans(Planning(connection, 60), rule)
+    planned = plan_orphans(Planning(connection, 60), policy)
 
-    stopped = carry_out(connection, rule)
+    stopped = carry_out(connection, policy)
 
-    (waiting,) = approvals.waiting(connection)
+    (waiting,) = approvals.pending(connection)
     assert (planned.rows.eligible, planned.rows.total) == (29, 101)
     assert (waiting.eligible, waiting.total, waiting.exact) == (29, 101, True)
     assert (marked.details["source"], marked.details["in_grace"]) == ("sweep", 29)
     assert (stopped.planned, stopped.left, stopped.details["in_grace"]) == (29, 29, 0)
     approvals.approve(connection, waiting.id, "ann")
-    result = carry_out(connection, rule)
+    result = carry_out(connection, policy)
     assert (result.planned, result.removed, result.left) == (29, 29, 0)

@@ -15,11 +15,12 @@ from ops_pipeline.throttle.batch_size import Sizes
 url, policies = sys.argv[1], Path(sys.argv[2])
 Children.sizes = Sizes(8, 8, 8)
 MarkedOrphans.sizes = Sizes(100, 100, 100)
-(rule,) = (each for each in kinds.load(policies).databases[0].policies if isinstance(each, Orphans))
+(policy,) = (each for each in kinds.load(policies).databases[0].policies if isinstance(each, Orphans))
 with connect(url, "worker") as connection:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while True:
         carry_out(
-            connection, replace(rule, grace_period=timedelta(0), guard=replace(rule.guard, max_fraction=1.0))
+            connection,
+            replace(policy, grace_period=timedelta(0), guard=replace(policy.guard, max_fraction=1.0)),
         )

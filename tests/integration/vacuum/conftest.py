@@ -22,9 +22,9 @@ ALL = "version: 1\ndatabases:\n  app:\n    url: ${OPS_DATABASE_URL}\n    vacuum:
 @pytest.fixture
 def everything(read: Callable[..., Database]) -> Vacuum:
     """All tables that need it."""
-    (rule,) = read(ALL).policies
-    assert isinstance(rule, Vacuum)
-    return rule
+    (policy,) = read(ALL).policies
+    assert isinstance(policy, Vacuum)
+    return policy
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ DAY = Rate(died=100_000, written=100_000, visits=1, period=timedelta(days=1))
 
 
 @pytest.fixture
-def rule(read: Callable[..., Database]) -> Vacuum:
+def policy(read: Callable[..., Database]) -> Vacuum:
     (found,) = read(POLICY).policies
     assert isinstance(found, Vacuum)
     return found
@@ -46,8 +46,8 @@ def odd(connection: Connection) -> Connection:
     return connection
 
 
-def _advised(connection: Connection, rule: Vacuum) -> list[dict[str, Any]]:
-    return [dict(each) for each in carry_out(connection, rule).details["advice"]]
+def _advised(connection: Connection, policy: Vacuum) -> list[dict[str, Any]]:
+    return [dict(each) for each in carry_out(connection, policy).details["advice"]]
 
 
 def _run(connection: Connection, statement: str) -> list[str]:
@@ -56,21 +56,21 @@ def _run(connection: Connection, statement: str) -> list[str]:
 
 
 def test_a_table_whose_autovacuum_is_off_is_told_once_it_would_have_come(
-    odd: Connection, rule: Vacuum
+    odd: Connection, policy: Vacuum
 ) -> None:
     odd.execute("""ALTER TABLE "Odd"."Name" SET (autovacuum_enabled = false)""")
-    assert _advised(odd, rule) == []
+    assert _advised(odd, policy) == []
     odd.execute("""DELETE FROM "Odd"."Name" WHERE id <= 2000""")
     odd.execute("SELECT pg_stat_force_next_flush()")
 
-    planned = plan_vacuum(Planning(odd, 5), rule)
-    (advised,) = _advised(odd, rule)
+    planned = plan_vacuum(Planning(odd, 5), policy)
+    (advised,) = _advised(odd, policy)
 
     assert "switched off for it, and 2,000 dead rows wait; it would have come at 1,050" in advised["reason"]
     assert planned.advice == (f"Odd.Name: {advised['reason']}: {advised['statement']}",)
     assert scalar(odd, RELOPTIONS) == ["autovacuum_enabled=false"], "it is never applied by itself"
     assert _run(odd, advised["statement"]) == ["autovacuum_enabled=true"]
-    assert _advised(odd, rule) == []
+    assert _advised(odd, policy) == []
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_table_whose_autovacuum_is_off_is_told_once_it_would_have_come(
 def test_each_advice_is_a_statement_that_runs_and_changes_that_option(
     odd: Connection, writes: Writes, rate: Rate, option: str, because: str
 ) -> None:
-    advised = advice.on(odd, writes, rate)
+    advised = advice.advise_table(odd, writes, rate)
 
     assert advised is not None
     assert because in advised.reason
@@ -121,24 +121,24 @@ def test_each_advice_is_a_statement_that_runs_and_changes_that_option(
     ],
 )
 def test_settings_that_keep_up_are_left_alone(odd: Connection, writes: Writes, rate: Rate | None) -> None:
-    assert advice.on(odd, writes, rate) is None
+    assert advice.advise_table(odd, writes, rate) is None
 
 
-def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, rule: Vacuum) -> None:
+def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, policy: Vacuum) -> None:
     _churn(odd)
-    assert _advised(odd, rule) == [], "nothing is known yet of how fast it goes"
+    assert _advised(odd, policy) == [], "nothing is known yet of how fast it goes"
     _two_hours_pass(odd)
     _churn(odd)
 
-    (advised,) = _advised(odd, rule)
+    (advised,) = _advised(odd, policy)
 
     assert "20,000 rows have died in it within 2 hours, enough for 19 visits" in advised["reason"]
     assert advised["statement"] == 'ALTER TABLE "Odd"."Name" SET (autovacuum_vacuum_cost_delay = 0)'
 
 
-def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, rule: Vacuum) -> None:
+def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, policy: Vacuum) -> None:
     _churn(odd)
-    carry_out(odd, rule)
+    carry_out(odd, policy)
     _two_hours_pass(odd)
     _churn(odd)
     odd.execute(
@@ -146,15 +146,15 @@ def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, rule: Vac
         " VALUES ('app/retention/Odd.Name', 'done', 20000)"
     )
 
-    assert _advised(odd, rule) == []
+    assert _advised(odd, policy) == []
 
 
-def test_less_than_an_hour_is_no_evidence(odd: Connection, rule: Vacuum) -> None:
+def test_less_than_an_hour_is_no_evidence(odd: Connection, policy: Vacuum) -> None:
     _churn(odd)
-    carry_out(odd, rule)
+    carry_out(odd, policy)
     _churn(odd)
 
-    assert _advised(odd, rule) == []
+    assert _advised(odd, policy) == []
 
 
 def test_a_server_without_autovacuum_is_told_so(on_primary: Connection, everything: Vacuum) -> None:

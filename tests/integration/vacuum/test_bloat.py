@@ -61,14 +61,14 @@ def bloated(connection: Connection, request: pytest.FixtureRequest) -> Connectio
     return connection
 
 
-def _found(connection: Connection) -> bloat.Found:
-    return bloat.find(connection, tables.of(connection, None))
+def _found(connection: Connection) -> bloat.BloatReport:
+    return bloat.find_bloat(connection, tables.find_tables(connection, None))
 
 
 @pytest.mark.parametrize("bloated", [100, 70], indirect=True)
 @pytest.mark.parametrize(("by", "off"), [("statistics", 0.12), ("pgstattuple", 0.1)])
 def test_what_is_left_of_it_is_what_it_takes_when_written_anew(
-    bloated: Connection, by: bloat.Source, off: float
+    bloated: Connection, by: bloat.BloatSource, off: float
 ) -> None:
     if by == "pgstattuple":
         bloated.execute("CREATE EXTENSION pgstattuple")

@@ -65,7 +65,7 @@ def test_a_role_without_rights_still_learns_which_session_it_is(application: Con
         with psycopg.connect(url) as other:
             other.execute("CREATE TABLE mine (n int)")
             application.execute("SET ROLE stranger")
-            (holder,) = horizon.holders(application)
+            (holder,) = horizon.find_holders(application)
             assert holder.pid == other.info.backend_pid
     finally:
         application.execute("RESET ROLE; DROP ROLE stranger")

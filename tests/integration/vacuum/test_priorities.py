@@ -33,8 +33,8 @@ def quiet(connection: Connection) -> Connection:
     return connection
 
 
-def _worked_on(connection: Connection, rule: Vacuum) -> list[tuple[str, str]]:
-    worked_on = carry_out(connection, rule).details["tables"]
+def _worked_on(connection: Connection, policy: Vacuum) -> list[tuple[str, str]]:
+    worked_on = carry_out(connection, policy).details["tables"]
     return [(each["table"], each["action"]) for each in worked_on if each["table"].startswith("public.")]
 
 
@@ -96,12 +96,12 @@ def test_of_a_partitioned_table_only_what_needs_it(quiet: Connection, everything
     quiet.execute("INSERT INTO logs SELECT n % 5, n FROM generate_series(1, 5000) n")
     quiet.execute("SELECT pg_stat_force_next_flush()")
     quiet.execute("VACUUM ANALYZE logs")
-    rule = replace(everything, tables=(TableName.parse("logs"),))
-    assert _worked_on(quiet, rule) == []
+    policy = replace(everything, tables=(TableName.parse("logs"),))
+    assert _worked_on(quiet, policy) == []
 
     quiet.execute("DELETE FROM logs WHERE day = 2 AND n <= 1000")
 
-    assert _worked_on(quiet, rule) == [("public.logs_2", "vacuum")]
+    assert _worked_on(quiet, policy) == [("public.logs_2", "vacuum")]
     assert scalar(quiet, "SELECT reltuples FROM pg_class WHERE relname = 'logs_2'") == 800
 
 
@@ -110,11 +110,11 @@ def test_a_partitioned_tables_own_statistics_are_renewed(quiet: Connection, ever
         "CREATE TABLE logs (n int) PARTITION BY LIST (n); CREATE TABLE part PARTITION OF logs DEFAULT"
     )
     quiet.execute("INSERT INTO logs SELECT 7 FROM generate_series(1, 1000)")
-    rule = replace(everything, tables=(TableName.parse("logs"),))
+    policy = replace(everything, tables=(TableName.parse("logs"),))
 
-    assert _worked_on(quiet, rule) == [("public.logs", "analyze")]
+    assert _worked_on(quiet, policy) == [("public.logs", "analyze")]
     assert scalar(quiet, "SELECT count(*) FROM pg_stats WHERE tablename = 'logs' AND inherited") == 1
-    assert _worked_on(quiet, rule) == []
+    assert _worked_on(quiet, policy) == []
 
 
 def test_lost_statistics_are_made_again(quiet: Connection, everything: Vacuum) -> None:
@@ -132,7 +132,7 @@ def test_lost_statistics_are_made_again(quiet: Connection, everything: Vacuum) -
 def test_a_role_leaves_to_others_what_it_may_not_vacuum(quiet: Connection, everything: Vacuum) -> None:
     quiet.execute("SET ROLE pg_monitor")
 
-    chosen = priorities.choose(tables.find(quiet, replace(everything, mode="always")), everything)
+    chosen = priorities.choose(tables.policy_tables(quiet, replace(everything, mode="always")), everything)
 
     reasons = {str(each.table): each.reason for each in chosen if each.action == "skip"}
     assert "may not vacuum" in reasons["pg_catalog.pg_class"]

@@ -10,11 +10,11 @@ import pytest
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.vacuum import progress
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
-from ops_pipeline.maintenance.vacuum.progress import Estimate, Progress
+from ops_pipeline.maintenance.vacuum.progress import PhaseEstimate, VacuumProgress
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 
 KEPT = "SELECT details -> 'progress' FROM ops.maintenance_runs WHERE outcome = 'running'"
-SCANNING = Progress("public.t", "scanning heap", 1000, 0, 0, 0, 1, 0)
+SCANNING = VacuumProgress("public.t", "scanning heap", 1000, 0, 0, 0, 1, 0)
 
 
 @pytest.fixture
@@ -71,17 +71,17 @@ def clock() -> Callable[[], float]:
 
 
 def test_the_time_left_follows_from_the_speed_so_far(clock: Callable[[], float]) -> None:
-    estimate = Estimate(clock)
+    estimate = PhaseEstimate(clock)
 
-    assert estimate.of(SCANNING).seconds_left is None
-    assert estimate.of(replace(SCANNING, scanned=250)).seconds_left == 30
-    assert estimate.of(replace(SCANNING, scanned=500)).seconds_left == 20
+    assert estimate.with_time_left(SCANNING).seconds_left is None
+    assert estimate.with_time_left(replace(SCANNING, scanned=250)).seconds_left == 30
+    assert estimate.with_time_left(replace(SCANNING, scanned=500)).seconds_left == 20
 
 
 def test_a_new_phase_is_estimated_anew(clock: Callable[[], float]) -> None:
-    estimate = Estimate(clock)
-    estimate.of(SCANNING)
+    estimate = PhaseEstimate(clock)
+    estimate.with_time_left(SCANNING)
     vacuuming = replace(SCANNING, phase="vacuuming heap", scanned=1000)
 
-    assert estimate.of(vacuuming).seconds_left is None
-    assert estimate.of(replace(vacuuming, vacuumed=500)).seconds_left == 10
+    assert estimate.with_time_left(vacuuming).seconds_left is None
+    assert estimate.with_time_left(replace(vacuuming, vacuumed=500)).seconds_left == 10

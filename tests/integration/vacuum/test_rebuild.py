@@ -42,7 +42,7 @@ INSERT INTO items SELECT n, md5(n::text) FROM generate_series(1, 20000) n;
 
 
 @pytest.fixture
-def rule(read: Callable[..., Database]) -> Vacuum:
+def policy(read: Callable[..., Database]) -> Vacuum:
     (found,) = read(POLICY).policies
     assert isinstance(found, Vacuum)
     return found
@@ -91,14 +91,14 @@ def _of(result: Any, index: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("extension", [False, True])
 def test_bloated_indexes_are_built_anew_and_what_it_brought_is_told(
-    items: Connection, rule: Vacuum, extension: bool
+    items: Connection, policy: Vacuum, extension: bool
 ) -> None:
     if extension:
         items.execute("CREATE EXTENSION pgstattuple")
     before = _indexes(items)
     told: list[str] = []
 
-    result = carry_out(items, rule, report=told.append)
+    result = carry_out(items, policy, report=told.append)
 
     after = _indexes(items)
     assert result.outcome == "done"
@@ -114,34 +114,34 @@ def test_bloated_indexes_are_built_anew_and_what_it_brought_is_told(
     assert gain["index_bloat_after"] < 0.2 * gain["index_bloat_before"]
     assert scalar(items, "SHOW lock_timeout") == "500ms"
     assert any("REINDEX of public.items_note begins; it may need" in line for line in told)
-    assert carry_out(items, rule).details["indexes"] == []
+    assert carry_out(items, policy).details["indexes"] == []
 
 
-def test_without_the_word_in_the_policy_no_index_is_touched(items: Connection, rule: Vacuum) -> None:
+def test_without_the_word_in_the_policy_no_index_is_touched(items: Connection, policy: Vacuum) -> None:
     before = _indexes(items)
 
-    result = carry_out(items, replace(rule, reindex=None))
+    result = carry_out(items, replace(policy, reindex=None))
 
     assert result.details["indexes"] == []
     assert _indexes(items) == before
 
 
 def test_an_index_whose_statistics_mislead_is_built_anew_once(
-    items: Connection, rule: Vacuum, monkeypatch: pytest.MonkeyPatch
+    items: Connection, policy: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = page_layout.btree_bytes
     monkeypatch.setattr(page_layout, "btree_bytes", lambda *args, **given: (honest(*args, **given) or 0) // 4)
     items.execute("VACUUM FULL items")
     items.execute("VACUUM ANALYZE items")
 
-    first, second = carry_out(items, rule), carry_out(items, rule)
+    first, second = carry_out(items, policy), carry_out(items, policy)
 
     assert [each["index"] for each in first.details["indexes"]] == ["public.items_note"]
     assert second.details["indexes"] == []
 
 
 def test_the_plan_says_what_would_be_done_and_what_the_policy_does_not_allow(
-    items: Connection, rule: Vacuum, monkeypatch: pytest.MonkeyPatch
+    items: Connection, policy: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops_pipeline.maintenance.vacuum.plan.USUAL", Reindex(0.4, 200_000))
     items.execute("SELECT pg_stat_force_next_flush()")
@@ -151,17 +151,17 @@ def test_the_plan_says_what_would_be_done_and_what_the_policy_does_not_allow(
         (found,) = [each for each in planned.indexes if each.index == "public.items_note"]
         return found
 
-    assert note(rule).action == "rebuild"
-    assert "MB of disk meanwhile" in note(rule).reason
-    without = note(replace(rule, reindex=None))
+    assert note(policy).action == "rebuild"
+    assert "MB of disk meanwhile" in note(policy).reason
+    without = note(replace(policy, reindex=None))
     assert (without.action, "the policy does not say reindex" in without.reason) == ("leave", True)
 
 
 def test_it_is_not_begun_while_the_database_is_throttled(
-    items: Connection, rule: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
+    items: Connection, policy: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops_pipeline.throttle.limits.PATIENCE_SECONDS", 0.2)
-    busy = replace(rule, throttle=replace(rule.throttle, wal_rate=None, active_sessions=0))
+    busy = replace(policy, throttle=replace(policy.throttle, wal_rate=None, active_sessions=0))
     with _statement(url, "SELECT pg_sleep(30)"):
         result = carry_out(items, busy)
 
@@ -172,12 +172,12 @@ def test_it_is_not_begun_while_the_database_is_throttled(
 
 
 def test_without_room_on_the_disk_it_is_not_begun(
-    items: Connection, rule: Vacuum, monkeypatch: pytest.MonkeyPatch
+    items: Connection, policy: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "free", lambda *_: 10_000)
     before = _indexes(items)
 
-    result = carry_out(items, rule)
+    result = carry_out(items, policy)
 
     assert result.outcome == "stopped"
     assert "MB of disk meanwhile, and 0 MB are free" in _of(result, "public.items_note")["problem"]
@@ -185,25 +185,25 @@ def test_without_room_on_the_disk_it_is_not_begun(
     assert _indexes(items).keys() == before.keys()
 
 
-def test_never_two_at_once(items: Connection, rule: Vacuum, url: str) -> None:
+def test_never_two_at_once(items: Connection, policy: Vacuum, url: str) -> None:
     items.execute("CREATE TABLE others AS SELECT n::text AS note FROM generate_series(1, 10) n")
     with _gate(url), _statement(url, "CREATE INDEX ON others (gated(note))") as pid:
         _until(items, "SELECT count(*) = 1 FROM pg_stat_progress_create_index")
-        result = carry_out(items, rule)
+        result = carry_out(items, policy)
 
     assert f"pid {pid} is building an index now" in _of(result, "public.items_note")["problem"]
     assert all(valid for valid, _ in _indexes(items).values())
 
 
 def test_a_transaction_that_has_written_to_the_table_is_named_and_nothing_is_left_over(
-    items: Connection, rule: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
+    items: Connection, policy: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuild, "PATIENCE", "300ms")
     items.execute("VACUUM ANALYZE items")
     before = _indexes(items)
     with psycopg.connect(url, application_name="an import") as other:
         other.execute("INSERT INTO items VALUES (0)")
-        result = carry_out(items, rule)
+        result = carry_out(items, policy)
         pid = other.info.backend_pid
         other.rollback()
 
@@ -211,19 +211,19 @@ def test_a_transaction_that_has_written_to_the_table_is_named_and_nothing_is_lef
     named = f"it waited 300ms for pid {pid} (postgres an import idle in transaction)"
     assert _of(result, "public.items_note")["problem"] == named
     assert _indexes(items).keys() - before.keys() <= {"items_note_ccnew", "items_pkey_ccnew"}
-    assert carry_out(items, rule).outcome == "done"
+    assert carry_out(items, policy).outcome == "done"
     assert _indexes(items).keys() == before.keys()
 
 
 def test_a_transaction_that_reads_the_table_keeps_only_the_old_index_from_being_dropped(
-    items: Connection, rule: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
+    items: Connection, policy: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuild, "PATIENCE", "300ms")
     items.execute("VACUUM ANALYZE items")
     before = _indexes(items)
     with psycopg.connect(url, application_name="a report") as other:
         other.execute("SELECT count(*) FROM items")
-        result = carry_out(items, rule)
+        result = carry_out(items, policy)
         pid = other.info.backend_pid
 
     note, old = _of(result, "public.items_note"), _of(result, "public.items_note_ccold")
@@ -231,13 +231,13 @@ def test_a_transaction_that_reads_the_table_keeps_only_the_old_index_from_being_
     assert (old["action"], old["outcome"]) == ("drop", "passed over")
     assert f"it waited 300ms for pid {pid} (postgres a report idle in transaction)" in old["problem"]
     assert "public.items_note_ccold: it waited 300ms" in result.stopped_reason
-    assert carry_out(items, rule).outcome == "done"
+    assert carry_out(items, policy).outcome == "done"
     assert _indexes(items).keys() == before.keys()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_what_an_interrupted_rebuild_leaves_is_found_dropped_and_built(
-    gated: Connection, rule: Vacuum, url: str, tmp_path: Path, how: signal.Signals
+    gated: Connection, policy: Vacuum, url: str, tmp_path: Path, how: signal.Signals
 ) -> None:
     items = gated
     worker = [sys.executable, "-m", "tests.integration.stopped_worker", url, str(tmp_path / "policies.yaml")]
@@ -253,8 +253,8 @@ def test_what_an_interrupted_rebuild_leaves_is_found_dropped_and_built(
     (leftover,) = [name for name, (valid, _) in _indexes(items).items() if not valid]
     assert leftover == "items_gated_ccnew"
 
-    planned = plan_vacuum(Planning(items, 5), rule)
-    result = carry_out(items, rule)
+    planned = plan_vacuum(Planning(items, 5), policy)
+    result = carry_out(items, policy)
 
     (of_leftover,) = [each for each in planned.indexes if each.action == "drop"]
     assert of_leftover.index == "public.items_gated_ccnew"
@@ -266,21 +266,21 @@ def test_what_an_interrupted_rebuild_leaves_is_found_dropped_and_built(
     assert all(valid for valid, _ in _indexes(items).values())
 
 
-def test_a_valid_index_of_that_name_stays(items: Connection, rule: Vacuum) -> None:
+def test_a_valid_index_of_that_name_stays(items: Connection, policy: Vacuum) -> None:
     items.execute("CREATE INDEX items_note_ccnew ON items (note); CREATE INDEX items_ccold1 ON items (note)")
 
-    result = carry_out(items, rule)
+    result = carry_out(items, policy)
 
     assert {"items_note_ccnew", "items_ccold1"} <= _indexes(items).keys()
     assert all(each["action"] == "rebuild" for each in result.details["indexes"])
 
 
-def test_an_invalid_one_that_does_the_work_of_no_valid_one_stays(items: Connection, rule: Vacuum) -> None:
+def test_an_invalid_one_that_does_the_work_of_no_valid_one_stays(items: Connection, policy: Vacuum) -> None:
     items.execute("CREATE INDEX wrong_ccnew ON items (length(note), id)")
     items.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'wrong_ccnew'::regclass")
 
-    planned = plan_vacuum(Planning(items, 5), rule)
-    result = carry_out(items, rule)
+    planned = plan_vacuum(Planning(items, 5), policy)
+    result = carry_out(items, policy)
 
     (left,) = [each for each in planned.indexes if each.index == "public.wrong_ccnew"]
     assert (left.action, "no valid index of its table is like it" in left.reason) == ("leave", True)
@@ -294,13 +294,13 @@ def test_an_invalid_one_that_does_the_work_of_no_valid_one_stays(items: Connecti
      "REINDEX INDEX CONCURRENTLY items_gated"],
 )  # fmt: skip
 def test_one_that_somebody_builds_now_stays_and_becomes_valid(
-    gated: Connection, rule: Vacuum, url: str, build: LiteralString
+    gated: Connection, policy: Vacuum, url: str, build: LiteralString
 ) -> None:
     items = gated
-    rule = replace(rule, reindex=Reindex(0.95, 10**12))
+    policy = replace(policy, reindex=Reindex(0.95, 10**12))
     with _gate(url), _statement(url, build) as pid:
         _until(items, "SELECT NOT indisvalid FROM pg_index WHERE indexrelid::regclass::text ~ '_ccnew'")
-        result = carry_out(items, rule)
+        result = carry_out(items, policy)
 
         kept = _of(result, "public.items_gated_ccnew")
         assert kept["outcome"] == "passed over"

@@ -69,12 +69,12 @@ def test_the_check_stays_red_until_the_dead_rows_are_gone(
         application.execute("DELETE FROM sessions")
         carry_out(application, vacuum)
 
-        found = checks.dead_rows(application, vacuum)
+        found = checks.uncleaned_tables(application, vacuum)
 
         assert (found.tables, found.dead) == (("public.sessions",), 6000)
         assert f"now held back by idle in transaction pid {other.info.backend_pid}" in found.reason
     application.execute("VACUUM sessions")
-    assert checks.dead_rows(application, vacuum).tables == ()
+    assert checks.uncleaned_tables(application, vacuum).tables == ()
 
 
 def test_what_it_brought_is_kept_for_each_table(application: Connection, vacuum: Vacuum) -> None:

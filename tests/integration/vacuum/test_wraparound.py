@@ -39,7 +39,7 @@ def test_a_table_150_million_transactions_old_comes_first(tmp_path: Path, everyt
         for (name,) in session.execute(tables).fetchall():
             session.execute(f"VACUUM (FREEZE) {name}")
         session.execute("DELETE FROM busy")
-        before = checks.oldest(session, everything)
+        before = checks.oldest_table(session, everything)
 
         result = carry_out(session, everything)
 

@@ -13,10 +13,11 @@ from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
 from ops_pipeline.archive.files import ArchivedTable, ArchiveFile, total_rows
 from ops_pipeline.maintenance.batches import actions
-from ops_pipeline.maintenance.batches.actions import BatchLimits
-from ops_pipeline.maintenance.batches.batch import Run
+from ops_pipeline.maintenance.batches.actions import Action, BatchLimits
+from ops_pipeline.maintenance.batches.actions.delete import Delete
+from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.batches.scans import ScanRange
-from ops_pipeline.maintenance.history import Batch, Note, Record
+from ops_pipeline.maintenance.history import Batch, Record, Statement
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.partitions.partition import Partition
 from ops_pipeline.policies.model import DeletingPolicy
@@ -43,96 +44,100 @@ class ArchiveAndDelete:
     source: ArchivedTable
     row_bytes: float = 0.0
 
-    def remove(self, window: ScanRange, terms: BatchLimits) -> int:
-        """Removes and archives the window's rows that may go, commits, and says how many they were.
+    def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
+        """Removes and archives the rows of the range that may go, commits, and says how many they were.
 
-        Raises ArchiveError when the archive fails; nothing of the window was deleted then, or, as its
+        Raises ArchiveError when the archive fails; nothing of the range was deleted then, or, as its
         message says, the rows are safe in the archive.
         """
-        with self._files() as parts, self.worker.transaction():
-            wal = self._limit(terms)
-            with self.worker.query(self._taking(window, terms)) as reader:
-                parts.extend(self.archive.write(reader, self.source))
-            removed = total_rows(parts)
-            batch = Batch(window.examined, removed, removed, round(removed * self.row_bytes), wal)
-            if parts:
-                self.worker.execute(self.archive.insert_statement(parts))
-            for note in actions.records(self.record, batch, window, terms):
-                self.worker.execute(self._bound(note))
+        with self._files() as files, self.worker.transaction():
+            wal = self._limit(limits)
+            with self.worker.query(self._deleting(scan_range, limits)) as reader:
+                files.extend(self.archive.write(reader, self.source))
+            removed = total_rows(files)
+            batch = Batch(scan_range.examined, removed, removed, round(removed * self.row_bytes), wal)
+            if files:
+                self.worker.execute(self.archive.insert_statement(files))
+            for statement in actions.progress_statements(self.record, batch, scan_range, limits):
+                self.worker.execute(self._bound(statement))
         return removed
 
     def copy(self, partition: Partition) -> list[ArchiveFile]:
         """Archives a detached partition that nobody can change. It counts once `insert_statement` is
         committed with the partition's drop. Raises ArchiveError; no file is left then."""
-        whole = compose.SQL(sql.get("maintenance/batches/actions/copy")).format(
-            columns=columns.select_list(self.source.columns, "doomed"), heap=partition.identifier
+        every_row = compose.SQL(sql.get("maintenance/batches/actions/copy")).format(
+            columns=columns.select_list(self.source.columns, "target"), heap=partition.identifier
         )
-        with self.worker.query(whole) as reader:
+        with self.worker.query(every_row) as reader:
             return self.archive.write(reader, self.source)
 
-    def _taking(self, window: ScanRange, terms: BatchLimits) -> compose.Composed:
-        name = (
-            "maintenance/batches/actions/take_unlocked"
-            if terms.skip_locked
-            else "maintenance/batches/actions/take"
-        )
-        return compose.SQL(sql.get(name)).format(
-            heap=window.heap.identifier,
-            condition=actions.deletable(self.connection, self.table, window),
-            columns=columns.select_list(self.source.columns, "doomed"),
+    def _deleting(self, scan_range: ScanRange, limits: BatchLimits) -> compose.Composed:
+        name = "delete_returning_unlocked" if limits.skip_locked else "delete_returning"
+        return compose.SQL(sql.get(f"maintenance/batches/actions/{name}")).format(
+            heap=scan_range.heap.identifier,
+            condition=actions.deletable(self.connection, self.table, scan_range),
+            columns=columns.select_list(self.source.columns, "target"),
         )
 
-    def _limit(self, terms: BatchLimits) -> str:
-        with self.worker.query(self._bound(actions.limits(terms, synchronous_commit=True))) as reader:
-            where_the_wal_stands: str = reader.read_all().columns[-1][0].as_py()
-        return where_the_wal_stands
+    def _limit(self, limits: BatchLimits) -> str:
+        """Sets the transaction's limits and answers with where the WAL stands."""
+        statement = self._bound(actions.limit_statement(limits, synchronous_commit=True))
+        with self.worker.query(statement) as reader:
+            wal: str = reader.read_all().columns[-1][0].as_py()
+        return wal
 
     @contextmanager
     def _files(self) -> Iterator[list[ArchiveFile]]:
         """The files of one transaction: published when it is committed, deleted when it was rolled back."""
-        parts: list[ArchiveFile] = []
+        files: list[ArchiveFile] = []
         try:
-            yield parts
+            yield files
         except CommitUnknownError:
             raise  # they may count; the next run finds out
         except BaseException:
-            self.archive.discard(parts)
+            self.archive.discard(files)
             raise
-        self.archive.publish(self.connection, parts)
+        self.archive.publish(self.connection, files)
 
-    def _bound(self, note: Note) -> str:
+    def _bound(self, statement: Statement) -> str:
         # The worker takes no parameters; psycopg writes the values in as it would for a simple query.
-        return psycopg.ClientCursor(self.connection).mogrify(*note)
+        return psycopg.ClientCursor(self.connection).mogrify(*statement)
 
 
 @contextmanager
-def opened(
-    run: Run,
+def deleting(
+    run: PolicyRun,
     policy: DeletingPolicy,
     table: Relation,
     plan: DeletePlan,
     settings: Settings,
-) -> Iterator[ArchiveAndDelete]:
-    """What removes the policy's rows into the archive, with what an earlier run left there put right.
+) -> Iterator[tuple[Action, float]]:
+    """What deletes the policy's rows, and how many seconds a batch of it should take.
+
+    Where the policy archives, what an earlier run left in the archive is put right first.
 
     Expired rows are filed under the day of their time; orphans have none, and go under the day they leave.
     Raises DatabaseUnavailableError, WorkerBusyError, StorageUrlError or ArchiveError; nothing was removed.
     """
+    if not policy.archive:
+        yield Delete(run.connection, run.record, table, plan.rows.row_bytes), settings.batch_target_seconds
+        return
     storage = location.storage(settings.archive_url)
     with ArrowSession(url_of(run.connection), policy.name, f"ops {policy.name} archive") as worker:
         archive = Archive(storage, run.connection)
-        found = archive.reconcile(run.connection, policy.name, table.schema, table.name)
-        if found.published or found.deleted:
+        reconciled = archive.reconcile(run.connection, policy.name, table.schema, table.name)
+        if reconciled.published or reconciled.deleted:
             run.report(
-                f"{policy.name}: an earlier run had left {found.published} files without their lasting "
-                f"names, which they have now, and {found.deleted} whose rows were never deleted, which are "
-                "gone"
+                f"{policy.name}: an earlier run had left {reconciled.published} files without their lasting "
+                f"names, which they have now, and {reconciled.deleted} whose rows were never deleted, which "
+                "are gone"
             )
         source = ArchivedTable(
             policy.name, run.record.id, table.schema, table.name, columns.of(run.connection, table.oid),
             day_column=policy.time_column(), cutoff=plan.cutoff,
             keys=(*columns.keys(run.connection, table.oid), *policy.reference_columns()),
         )  # fmt: skip
-        yield ArchiveAndDelete(
+        action = ArchiveAndDelete(
             run.connection, worker, archive, run.record, table, source, plan.rows.row_bytes
         )
+        yield action, settings.archive_batch_target_seconds

@@ -18,7 +18,7 @@ class Delete:
     """Deletes the rows of `table`, of which one takes about `row_bytes`.
 
     Its commits do not wait for the disk: if the server crashes at that moment the rows are there again,
-    along with the place that was reached before them.
+    along with the position that was reached before them.
     """
 
     connection: Connection
@@ -26,22 +26,17 @@ class Delete:
     table: Relation
     row_bytes: float = 0.0
 
-    def remove(self, window: ScanRange, terms: BatchLimits) -> int:
-        """Removes the window's rows that may go, commits, and says how many they were."""
+    def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
+        """Removes the rows of the range that may go, commits, and says how many they were."""
+        name = "delete_unlocked" if limits.skip_locked else "delete"
         with self.connection.transaction():
-            *_, wal = row(self.connection, *actions.limits(terms, synchronous_commit=False))
-            statement = compose.SQL(
-                sql.get(
-                    "maintenance/batches/actions/delete_unlocked"
-                    if terms.skip_locked
-                    else "maintenance/batches/actions/delete"
-                )
-            ).format(
-                heap=window.heap.identifier,
-                condition=actions.deletable(self.connection, self.table, window),
+            *_, wal = row(self.connection, *actions.limit_statement(limits, synchronous_commit=False))
+            statement = compose.SQL(sql.get(f"maintenance/batches/actions/{name}")).format(
+                heap=scan_range.heap.identifier,
+                condition=actions.deletable(self.connection, self.table, scan_range),
             )
             removed = self.connection.execute(statement).rowcount
-            batch = Batch(window.examined, removed, bytes=round(removed * self.row_bytes), wal=wal)
-            for note in actions.records(self.record, batch, window, terms):
-                self.connection.execute(*note)
+            batch = Batch(scan_range.examined, removed, bytes=round(removed * self.row_bytes), wal=wal)
+            for statement_and_values in actions.progress_statements(self.record, batch, scan_range, limits):
+                self.connection.execute(*statement_and_values)
         return removed

@@ -1,4 +1,4 @@
-"""A table looked at piece by piece: which rows of the next piece may go, and where the piece ends."""
+"""A table scanned range by range: which rows of the next range may go, and where the range ends."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ Position = list[Any]
 
 @dataclass(frozen=True, slots=True)
 class ScanRange:
-    """The next piece of a table.
+    """The next rows of a table.
 
-    `condition` is SQL over the alias `doomed` of `heap`, values written in: the rows of the piece that may
-    go. `position` is where the piece ends. `examined`: about how many rows it holds, kept ones included.
+    `condition` is SQL over the alias `target` of `heap`, values written in: the rows of the range that may
+    go. `position` is where the range ends. `examined`: about how many rows it holds, kept ones included.
     """
 
     heap: Relation
@@ -33,19 +33,19 @@ class Scan(Protocol):
     name: str
     sizes: Sizes
 
-    def window(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
-        """The window of `size` that follows `after` (None: from the table's start) and ends at `until` at
+    def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
+        """The range of `size` that follows `after` (None: from the table's start) and ends at `until` at
         the latest; None when there is no more."""
 
 
 def and_(*conditions: compose.Composable) -> compose.Composed:
     """All of the conditions."""
-    return compose.SQL(" AND ").join([compose.SQL("({})").format(each) for each in conditions])
+    return compose.SQL(" AND ").join([compose.SQL("({})").format(condition) for condition in conditions])
 
 
 def target(column: str) -> compose.Identifier:
     """A column of the row that may go."""
-    return compose.Identifier("doomed", column)
+    return compose.Identifier("target", column)
 
 
 def listed(parts: Iterable[compose.Composable]) -> compose.Composed:

@@ -10,14 +10,14 @@ from ops_pipeline.throttle.batch_size import Sizes
 
 UNESTIMATED = "coalesce({}, false)"
 """To estimate a comparison PostgreSQL's planner asks an index of the column for its end, and there, with each
-window, lie more entries of rows that are gone."""
+batch, lie more entries of rows that are gone."""
 
 
 class BlockRangeScan:
-    """Walks heaps by blocks, in the order given. A position is [schema, heap, next block].
+    """Scans heaps by blocks, in the order given. A position is [schema, heap, next block].
 
-    `predicate`: the rows that may go, over the alias `doomed`. `rows`: about how many there are in all, to
-    say how far the walk has come. A row that arrives behind the place reached is the next run's.
+    `predicate`: the rows that may go, over the alias `target`. `rows`: about how many there are in all, to
+    say how far the scan has come. A row that arrives behind the position reached is the next run's.
     """
 
     name = "block-range scan"
@@ -28,7 +28,7 @@ class BlockRangeScan:
         self._predicate = predicate
         self._rows_a_block = rows / max(1, sum(heap.blocks for heap in self._heaps))
 
-    def window(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
+    def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
         """The next range of blocks."""
         for heap in self._heaps:
             first, end = _bounds(heap, after, until)
@@ -37,7 +37,7 @@ class BlockRangeScan:
         return None
 
     def _range(self, heap: Heap, first: int, end: int) -> ScanRange:
-        within = compose.SQL("doomed.ctid >= {} AND doomed.ctid < {}").format(_tid(first), _tid(end))
+        within = compose.SQL("target.ctid >= {} AND target.ctid < {}").format(_tid(first), _tid(end))
         return ScanRange(
             heap.relation,
             and_(within, compose.SQL(UNESTIMATED).format(self._predicate)),
@@ -48,12 +48,12 @@ class BlockRangeScan:
 
 def _bounds(heap: Heap, after: Position | None, until: Position | None) -> tuple[int, int]:
     """The blocks of the heap that lie between two positions; none when the first is not below the second."""
-    here = [heap.relation.schema, heap.relation.name]
+    name = [heap.relation.schema, heap.relation.name]
     first, end = 0, heap.blocks
-    if after is not None and here <= after[:2]:
-        first = after[2] if here == after[:2] else end
-    if until is not None and here >= until[:2]:
-        end = min(end, until[2]) if here == until[:2] else 0
+    if after is not None and name <= after[:2]:
+        first = after[2] if name == after[:2] else end
+    if until is not None and name >= until[:2]:
+        end = min(end, until[2]) if name == until[:2] else 0
     return first, end
 
 

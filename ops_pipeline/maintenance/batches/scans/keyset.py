@@ -1,6 +1,7 @@
-"""By windows over a key, in its order: every row has its own place, however many share a moment."""
+"""By ranges of a key, in its order: every row has its own place, however many share a time."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from psycopg import sql as compose
 
@@ -12,10 +13,10 @@ from ops_pipeline.throttle.batch_size import Sizes
 
 
 class KeysetScan:
-    """Walks a table along a unique key that an index leads. A position is the key, each part as text.
+    """Scans a table along a unique key that an index leads. A position is the key, each part as text.
 
-    `walked` narrows the rows that are walked at all (the window is counted in those); `predicate` says which
-    of them may go. Both are over the alias `doomed`.
+    `scanned` narrows the rows that are scanned at all (the range is counted in those); `predicate` says which
+    of them may go. Both are over the alias `target`.
     """
 
     name = "keyset scan"
@@ -27,44 +28,38 @@ class KeysetScan:
         table: Relation,
         key: Sequence[str],
         *,
-        walked: compose.Composable,
+        scanned: compose.Composable,
         predicate: compose.Composable,
     ) -> None:
         self._connection = connection
         self._table = table
         self._key = [target(part) for part in key]
-        self._walked = walked
+        self._scanned = scanned
         self._predicate = predicate
 
-    def window(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
+    def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
         """The next `size` rows in the order of the key."""
+        beyond = self._compared(">", after)
         statement = compose.SQL(sql.get("maintenance/batches/scans/keys")).format(
             table=self._table.identifier,
             key=listed(self._key),
             key_texts=listed(compose.SQL("{}::text").format(part) for part in self._key),
-            condition=and_(self._beyond(after), self._up_to(until), self._walked),
+            condition=and_(beyond, self._compared("<=", until), self._scanned),
         )
         examined, last = row(self._connection, statement, {"size": size})
         if last is None:
             return None
-        window = and_(self._beyond(after), self._up_to(last), self._walked, self._predicate)
-        return ScanRange(self._table, window, last, examined)
+        condition = and_(beyond, self._compared("<=", last), self._scanned, self._predicate)
+        return ScanRange(self._table, condition, last, examined)
 
-    def _beyond(self, position: Position | None) -> compose.Composable:
+    def _compared(self, operator: Literal[">", "<="], position: Position | None) -> compose.Composable:
         if position is None:
             return compose.SQL("true")
-        key, values = listed(self._key), [compose.Literal(part) for part in position]
+        values = [compose.Literal(part) for part in position]
         # The leading part once more and alone: that is what an index on it can use.
         return and_(
-            compose.SQL("({}) > ({})").format(key, listed(values)),
-            compose.SQL("{} >= {}").format(self._key[0], values[0]),
-        )
-
-    def _up_to(self, position: Position | None) -> compose.Composable:
-        if position is None:
-            return compose.SQL("true")
-        key, values = listed(self._key), [compose.Literal(part) for part in position]
-        return and_(
-            compose.SQL("({}) <= ({})").format(key, listed(values)),
-            compose.SQL("{} <= {}").format(self._key[0], values[0]),
+            compose.SQL("({}) {} ({})").format(listed(self._key), compose.SQL(operator), listed(values)),
+            compose.SQL("{} {} {}").format(
+                self._key[0], compose.SQL(">=" if operator == ">" else "<="), values[0]
+            ),
         )

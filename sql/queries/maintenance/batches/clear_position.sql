@@ -1,2 +1,2 @@
--- The sweep has reached its end.
+-- The scan has reached its end.
 DELETE FROM ops.maintenance_cursors WHERE policy = %(policy)s

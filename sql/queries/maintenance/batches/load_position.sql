@@ -1,2 +1,2 @@
--- Where the last sweep of a policy stopped before its end, if it walked the table in the same way.
-SELECT position FROM ops.maintenance_cursors WHERE policy = %(policy)s AND walk = %(walk)s
+-- Where the last scan of a policy stopped before its end, if it was one of the same name.
+SELECT position FROM ops.maintenance_cursors WHERE policy = %(policy)s AND scan = %(scan)s

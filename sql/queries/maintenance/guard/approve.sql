@@ -1,4 +1,4 @@
--- Somebody lets a plan through.
+-- A person approves a plan.
 UPDATE ops.plans SET approved_at = clock_timestamp(), approved_by = %(by)s
 WHERE id = %(id)s
 RETURNING id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, created_at,

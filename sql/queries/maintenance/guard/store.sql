@@ -1,4 +1,4 @@
--- What the guard stopped, for somebody to approve.
+-- What the guard stopped, for a person to approve.
 INSERT INTO ops.plans
   (id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons)
 VALUES

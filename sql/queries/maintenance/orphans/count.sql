@@ -1,17 +1,17 @@
 -- What becomes of each row, by partition: it refers to nobody (unset), to a row that exists (young), is held,
--- is referred to itself by a row that stays (referenced), or goes. Those that are no orphans are counted as
+-- is referred to itself by a row that is kept (referenced), or is deleted. Those that are no orphans are counted as
 -- the rest, because the missing parents are found fastest by one join.
 WITH fates AS (
-  SELECT doomed.tableoid::bigint AS heap,
+  SELECT target.tableoid::bigint AS heap,
          CASE WHEN NOT ({unheld}) THEN 'held'
               WHEN NOT ({unreferenced}) THEN 'referenced'
-              ELSE 'goes' END AS fate,
+              ELSE 'deleted' END AS fate,
          count(*) AS rows
   FROM {rows}
   WHERE {orphaned}
   GROUP BY 1, 2
 ), counted AS (
-  SELECT doomed.tableoid::bigint AS heap, count(*) AS rows,
+  SELECT target.tableoid::bigint AS heap, count(*) AS rows,
          count(*) FILTER (WHERE {unset}) AS unset
   FROM {rows}
   GROUP BY 1

@@ -3,6 +3,6 @@ UPDATE ops.missing_parents AS missing
 SET rows = (
   SELECT count(*)
   FROM unnest({arrays}) AS key ({keys})
-  JOIN {child} AS doomed ON {same_key}
+  JOIN {child} AS target ON {same_key}
 )
 WHERE policy = %(policy)s AND id = ANY (%(ids)s)

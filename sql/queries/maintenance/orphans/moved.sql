@@ -8,7 +8,7 @@ WITH marked AS (
   CROSS JOIN LATERAL unnest({arrays}) AS key ({keys})
   GROUP BY {keys}
 ), counted AS (
-  SELECT {keys}, key.since, (SELECT count(*) FROM {child} AS doomed WHERE {same_key}) AS rows
+  SELECT {keys}, key.since, (SELECT count(*) FROM {child} AS target WHERE {same_key}) AS rows
   FROM key
   WHERE {key_missing}
 ), parted AS (

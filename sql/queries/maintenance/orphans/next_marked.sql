@@ -1,5 +1,5 @@
 -- The next rows of marked orphans of one heap that are about as many as asked for: that heap, and the last of those
--- rows.
+-- rows; NULL and NULL at the end.
 SELECT min(heap)::bigint, max(id)
 FROM (
   SELECT id, heap, rows, sum(rows) OVER upward AS so_far,
@@ -14,4 +14,3 @@ FROM (
   WINDOW upward AS (ORDER BY id)
 ) AS next
 WHERE of_one_heap AND so_far - rows < %(size)s
-HAVING count(*) > 0

@@ -1,10 +1,10 @@
--- A window's orphans in the order in which they lie, each parent that it names looked up once, whatever the number
+-- A range's orphans in the order in which they lie, each parent that it names looked up once, whatever the number
 -- of parents.
 SELECT {keys}, place
 FROM (
-  SELECT {keys_of_row}, array_agg(doomed.ctid) AS places
-  FROM {heap} AS doomed
-  WHERE {window}
+  SELECT {keys_of_row}, array_agg(target.ctid) AS places
+  FROM {heap} AS target
+  WHERE {range}
   GROUP BY {grouped}
 ) AS key
 CROSS JOIN LATERAL unnest(key.places) AS place

@@ -1,3 +1,3 @@
--- A window's orphans, each row held against all parents: PostgreSQL reads those into a hash, and the rows in the
+-- A range's orphans, each row held against all parents: PostgreSQL reads those into a hash, and the rows in the
 -- order in which they lie.
-SELECT {keys_of_row}, doomed.ctid AS place FROM {heap} AS doomed WHERE {window} AND {missing}
+SELECT {keys_of_row}, target.ctid AS place FROM {heap} AS target WHERE {range} AND {missing}

@@ -1,2 +1,2 @@
 -- How many children meet a condition.
-SELECT count(*) FROM {child} AS doomed WHERE {condition}
+SELECT count(*) FROM {child} AS target WHERE {condition}

@@ -3,7 +3,7 @@
 WITH looked_at AS (
   SELECT id, EXISTS (
            SELECT FROM unnest({arrays}) AS key ({keys})
-           JOIN {child} AS doomed ON {same_key}
+           JOIN {child} AS target ON {same_key}
            WHERE {missing}
          ) AS is_left
   FROM ops.missing_parents AS missing

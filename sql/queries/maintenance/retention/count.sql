@@ -1,7 +1,7 @@
 -- What becomes of each row, by partition: it has no time (unset), is young enough (young), is held, is
--- referred to by a row that stays (referenced), or goes; with the oldest and newest of those that go, and the
--- oldest of all beside the young ones, as far as Python's calendar reaches. Not grouped by its fate: PostgreSQL
--- expects as many groups of an expression as there are rows, and would sort all of them on disk.
+-- referred to by a row that is kept (referenced), or is deleted; with the oldest and newest of the deleted, and
+-- the oldest of all beside the young ones, as far as Python's calendar reaches. Not grouped by its fate:
+-- PostgreSQL expects as many groups of an expression as there are rows, and would sort all of them on disk.
 SELECT heap, fate, rows,
        CASE WHEN first IS NOT NULL
             THEN greatest('0001-01-02 00:00Z', least('9999-12-30 00:00Z', first::timestamptz)) END,
@@ -13,7 +13,7 @@ FROM (
          count(*) FILTER (WHERE unset) AS unset,
          count(*) FILTER (WHERE due AND kept) AS held,
          count(*) FILTER (WHERE due AND NOT kept AND needed) AS referenced,
-         count(*) FILTER (WHERE due AND NOT kept AND NOT needed) AS goes,
+         count(*) FILTER (WHERE due AND NOT kept AND NOT needed) AS deleted,
          min(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS oldest,
          max(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS newest,
          min(moment) FILTER (WHERE NOT unset) AS oldest_row
@@ -33,6 +33,6 @@ CROSS JOIN LATERAL (VALUES
   ('unset', unset, NULL, NULL),
   ('held', held, NULL, NULL),
   ('referenced', referenced, NULL, NULL),
-  ('goes', goes, oldest, newest),
-  ('young', total - unset - held - referenced - goes, oldest_row, NULL)
+  ('deleted', deleted, oldest, newest),
+  ('young', total - unset - held - referenced - deleted, oldest_row, NULL)
 ) AS of_each (fate, rows, first, last)

@@ -1,2 +1,2 @@
--- Drops an index that nobody can read, while its table is read and written.
+-- Drops an index that no query can use, while its table is read and written.
 DROP INDEX CONCURRENTLY {index}

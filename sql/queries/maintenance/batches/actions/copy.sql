@@ -1,2 +1,2 @@
 -- All rows of a table, as the archive takes them.
-SELECT {columns} FROM {heap} AS doomed
+SELECT {columns} FROM {heap} AS target

@@ -1,2 +1,2 @@
--- Removes the rows of a window that may go and nobody holds.
-DELETE FROM {heap} AS doomed WHERE {condition}
+-- Removes the rows of a range that may be deleted.
+DELETE FROM {heap} AS target WHERE {condition}

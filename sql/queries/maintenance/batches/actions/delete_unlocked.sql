@@ -1,6 +1,6 @@
 -- As delete, passing over rows that another session has locked. A ctid names a row of one heap only.
-DELETE FROM {heap} AS doomed
+DELETE FROM {heap} AS target
 USING (
-  SELECT doomed.tableoid AS of_heap, doomed.ctid AS tid FROM {heap} AS doomed WHERE {condition} FOR UPDATE OF doomed SKIP LOCKED
+  SELECT target.tableoid AS of_heap, target.ctid AS tid FROM {heap} AS target WHERE {condition} FOR UPDATE OF target SKIP LOCKED
 ) AS free
-WHERE doomed.tableoid = free.of_heap AND doomed.ctid = free.tid
+WHERE target.tableoid = free.of_heap AND target.ctid = free.tid

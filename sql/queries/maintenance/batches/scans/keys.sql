@@ -1,9 +1,9 @@
--- The next window in the order of a key: how many rows, and the key of its last, each part as text.
-WITH windowed AS MATERIALIZED (
+-- The next range in the order of a key: how many rows, and the key of its last, each part as text.
+WITH ranged AS MATERIALIZED (
   SELECT ARRAY[{key_texts}] AS key, row_number() OVER (ORDER BY {key}) AS place
-  FROM {table} AS doomed
+  FROM {table} AS target
   WHERE {condition}
   ORDER BY {key}
   LIMIT %(size)s
 )
-SELECT (SELECT count(*) FROM windowed), (SELECT key FROM windowed ORDER BY place DESC LIMIT 1)
+SELECT (SELECT count(*) FROM ranged), (SELECT key FROM ranged ORDER BY place DESC LIMIT 1)

@@ -1,4 +1,4 @@
--- Notes which transactions have ended by now, so that later on a row's age can be told from the number of the
+-- Records which transactions have ended by now, so that later on a row's age can be told from the number of the
 -- transaction that wrote it. Transactions of other databases write nothing here; whoever cannot be told
 -- apart counts as one of ours.
 INSERT INTO ops.orphan_clock (policy, horizon)

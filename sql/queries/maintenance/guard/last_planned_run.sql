@@ -1,4 +1,4 @@
--- What the last run that went by a plan knew: its cutoff, what its worker's clock said, and the rule.
+-- What the last run that went by a plan knew: its cutoff, what its worker's clock said, and the policy.
 SELECT cutoff, (details ->> 'worker_clock')::timestamptz, details -> 'definition', started_at
 FROM ops.maintenance_runs
 WHERE policy = %(policy)s AND outcome IN ('done', 'stopped') AND details ? 'worker_clock'

@@ -1,3 +1,3 @@
 -- As delete, answering with the rows as the archive takes them.
-DELETE FROM {heap} AS doomed WHERE {condition}
+DELETE FROM {heap} AS target WHERE {condition}
 RETURNING {columns}

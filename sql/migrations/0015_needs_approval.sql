@@ -1,0 +1,12 @@
+-- A run that waits for a person's approval says so, and a saved position names its scan.
+-- depends: 0008_history 0014_known_users
+
+ALTER TABLE ops.maintenance_runs DROP CONSTRAINT maintenance_runs_outcome_check;
+
+UPDATE ops.maintenance_runs SET outcome = 'needs_approval' WHERE outcome = 'guarded';
+
+ALTER TABLE ops.maintenance_runs
+  ADD CONSTRAINT maintenance_runs_outcome_check
+    CHECK (outcome IN ('running', 'done', 'stopped', 'needs_approval', 'interrupted', 'failed', 'skipped'));
+
+ALTER TABLE ops.maintenance_cursors RENAME COLUMN walk TO scan;

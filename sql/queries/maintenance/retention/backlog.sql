@@ -1,0 +1,2 @@
+-- How many expired rows are still there.
+SELECT count(*) FROM {rows} WHERE {expired}

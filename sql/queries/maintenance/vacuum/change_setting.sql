@@ -1,0 +1,3 @@
+-- Changes a setting of this session: how long it waits for a lock, or how many milliseconds VACUUM rests after each
+-- vacuum_cost_limit of work.
+SELECT set_config(%(name)s, %(value)s, false)

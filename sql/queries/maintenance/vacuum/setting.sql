@@ -1,0 +1,2 @@
+-- What a setting of this session is.
+SELECT current_setting(%(name)s)
