@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import psycopg
 
 import sql
-from api.auth.keys import bearer
 from api.health.connection import KeptConnection
 from ops_pipeline.access import keys
 
@@ -25,9 +24,9 @@ class Readers:
         self._connection = connection
         self._until: dict[bytes, datetime | None] = {}
 
-    def include(self, authorization: str) -> bool:
-        """Whether that `Authorization` header holds such a key."""
-        key_hash = keys.hashed(bearer(authorization) or "")
+    def include(self, key: str | None) -> bool:
+        """Whether it is such a key."""
+        key_hash = keys.hashed(key or "")
         if key_hash not in self._until:
             return False
         until = self._until[key_hash]

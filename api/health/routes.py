@@ -8,6 +8,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 
 from api import openapi
+from api.auth.keys import sent_key
 from api.health.check import Check
 from api.health.response import (
     HEADERS,
@@ -151,8 +152,8 @@ async def one(
 
 def _findings(request: AnyRequest, services: Services, checks: list[Check]) -> Findings:
     results = {check.name: services.health.monitor.result(check.name) for check in checks}
-    knows_key = services.health.readers.include(request.headers.get("Authorization", ""))
-    return Findings(checks, results, in_words=knows_key)
+    in_words = services.health.readers.include(sent_key(request.headers))
+    return Findings(checks, results, in_words=in_words)
 
 
 def _included(services: Services, exclude: list[str] | None) -> list[Check]:
