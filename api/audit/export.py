@@ -20,6 +20,7 @@ from api.problems import AnyRequest
 from api.services import Injected
 from ops_pipeline.audit.cursor import Cursors
 from ops_pipeline.audit.filters import Question, question
+from ops_pipeline.audit.store import AuditLog
 
 PLACED = ("line", "created_at", "id")
 ROWS_AT_ONCE = 2_000
@@ -27,9 +28,9 @@ LIMITS = {"statement_timeout": "300s", "idle_timeout": "60s"}
 """For the server to find the next rows, and for the client to take them. An export that is not read would
 keep VACUUM from removing what was deleted since it began."""
 
-Kind = Literal["ndjson", "csv"]
+Format = Literal["ndjson", "csv"]
 MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
-HEADER = "id,event_type,user_id,resource_type,resource_id,action,details,ip_address,status,duration_ms,created_at,created_by"  # noqa: E501
+HEADER = ",".join(AuditLog.__struct_fields__)
 
 
 @get(
@@ -45,7 +46,7 @@ HEADER = "id,event_type,user_id,resource_type,resource_id,action,details,ip_addr
     security=openapi.KEY,
     operation_class=openapi.also_as("text/csv"),
     responses={
-        200: openapi.shown(str, "A line for each event", media_type="application/x-ndjson"),
+        200: openapi.success(str, "A line for each event", media_type="application/x-ndjson"),
         **openapi.behind_key(),
     },
 )
@@ -53,7 +54,7 @@ async def export(
     request: AnyRequest,
     services: Injected,
     about: SkipValidation[NamedDependency[AuditQuery]],
-    format: Annotated[Kind, QueryParameter()] = "ndjson",  # noqa: A002 - as the client calls it
+    format: Annotated[Format, QueryParameter()] = "ndjson",  # noqa: A002 - as the client calls it
     after: Annotated[
         str | None, QueryParameter(description="The `_cursor` of the last line received")
     ] = None,
@@ -61,7 +62,8 @@ async def export(
 ) -> Stream:
     """The events as a file. It begins when the first of them are there, so what fails before is a problem."""
     going_on = await services.cursors.going_on(about, "after", after)
-    selection = question(f"export_{format}", going_on.filters, columns=PLACED if cursors else PLACED[:1])
+    columns = PLACED if cursors else PLACED[:1]
+    selection = question("export", going_on.filters, line=format, columns=columns)
     exported = _Exported(going_on, format, await services.cursors.get() if cursors else None)
     given: dict[str, object] = {**about.given, "format": format, "after": after, "export": uuid4().hex}
     await services.read_trail.record(request, "audit.export.started", given, 0)
@@ -83,7 +85,7 @@ class _Exported:
     """Makes bytes of rows and counts them."""
 
     about: AuditQuery
-    kind: Kind
+    kind: Format
     cursors: Cursors | None
     rows: int = 0
 
