@@ -52,15 +52,15 @@ class OneEvent(msgspec.Struct, frozen=True):
     tags=["audit"],
     security=openapi.KEY,
     responses={
-        200: openapi.shown(
+        200: openapi.success(
             EventPage,
             "A page of events",
-            {"success": True, "data": [openapi.KEPT], "count": 1, "next": openapi.NEXT},
+            {"success": True, "data": [openapi.STORED_EVENT], "count": 1, "next": openapi.NEXT},
         ),
         **openapi.behind_key(),
     },
 )
-async def find(
+async def find_events(
     request: AnyRequest,
     services: Injected,
     question: SkipValidation[NamedDependency[AuditQuery]],
@@ -100,11 +100,11 @@ async def find(
     tags=["audit"],
     security=openapi.KEY,
     responses={
-        200: openapi.shown(OneEvent, "The event", {"success": True, "data": openapi.KEPT}),
+        200: openapi.success(OneEvent, "The event", {"success": True, "data": openapi.STORED_EVENT}),
         **openapi.behind_key(404),
     },
 )
-async def one(request: AnyRequest, services: Injected, event_id: FromPath[UUID]) -> Response[bytes]:
+async def get_event(request: AnyRequest, services: Injected, event_id: FromPath[UUID]) -> Response[bytes]:
     """The event with that id."""
     refuse_unknown(request, ())
     rows = await services.pool.rows("select", sql.get("api/audit/one"), {"id": event_id})
@@ -147,4 +147,4 @@ async def _total(services: Services, question: AuditQuery) -> dict[str, int | st
     return {"total": total}
 
 
-router = Router("/", route_handlers=[find, one])
+router = Router("/", route_handlers=[find_events, get_event])

@@ -64,7 +64,7 @@ class Summary(Page, frozen=True, kw_only=True):
     tags=["audit"],
     security=openapi.KEY,
     responses={
-        200: openapi.shown(Summary, "The buckets, the earliest first"),
+        200: openapi.success(Summary, "The buckets, the earliest first"),
         **openapi.behind_key(),
     },
 )

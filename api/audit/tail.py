@@ -47,7 +47,7 @@ log = structlog.get_logger()
     tags=["audit"],
     security=openapi.KEY,
     responses={
-        200: openapi.shown(str, "Events, without end", media_type="text/event-stream"),
+        200: openapi.success(str, "Events, without end", media_type="text/event-stream"),
         **openapi.behind_key(),
     },
 )
@@ -80,7 +80,7 @@ async def tail(
     )
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class TailPosition(msgspec.Struct, frozen=True, array_like=True):
     """A place in the order of arrival: between the two snapshots, behind `place` and `nth`.
 
     What `seen` sees has been sent; what `visible` sees is being sent; `at` is when that was, in seconds.
@@ -103,16 +103,16 @@ class Follower:
 
     pool: Pool
     filters: Filters
-    place: Place
+    place: TailPosition
     rows: int = 0
 
-    async def look(self) -> AsyncIterator[tuple[Place, str]]:
+    async def look(self) -> AsyncIterator[tuple[TailPosition, str]]:
         """Each event that became visible, with the place behind it. Raises psycopg.Error, PoolTimeout."""
         if self.place.seen == self.place.visible:
             visible = await _visible(self.pool)
             if visible == self.place.seen:
                 return
-            self.place = Place(self.place.seen, visible, 0, 0, int(time.time()))
+            self.place = TailPosition(self.place.seen, visible, 0, 0, int(time.time()))
         while arrivals := await self.pool.rows(
             "select", sql.get("api/audit/arrivals"), msgspec.structs.asdict(self.place)
         ):
@@ -162,8 +162,8 @@ async def _messages(services: Services, follower: Follower, cursors: Cursors) ->
     yield b"event: end\ndata: %b\n\n" % reason
 
 
-def _behind(visible: str) -> Place:
-    return Place(visible, visible, 0, 0, int(time.time()))
+def _behind(visible: str) -> TailPosition:
+    return TailPosition(visible, visible, 0, 0, int(time.time()))
 
 
 async def _visible(pool: Pool) -> str:
@@ -171,13 +171,13 @@ async def _visible(pool: Pool) -> str:
     return str(visible)
 
 
-def _written(cursors: Cursors, place: Place) -> str:
+def _written(cursors: Cursors, place: TailPosition) -> str:
     return cursors.seal(msgspec.json.encode(place))
 
 
-def _read(cursors: Cursors, text: str) -> Place:
+def _read(cursors: Cursors, text: str) -> TailPosition:
     try:
-        place = msgspec.json.decode(cursors.unseal(text), type=Place)
+        place = msgspec.json.decode(cursors.unseal(text), type=TailPosition)
     except (CursorError, msgspec.MsgspecError) as error:
         raise invalid("Last-Event-ID", "is not an id of this stream; send it as it came") from error
     if time.time() - place.at > KEPT_SECONDS:

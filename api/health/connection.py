@@ -21,7 +21,7 @@ Row = tuple[Any, ...]
 Connection = psycopg.AsyncConnection[Row]
 
 
-class KeptConnection:
+class HealthConnection:
     """One connection that is asked again and again, one statement at a time."""
 
     def __init__(self, url: str) -> None:

@@ -24,7 +24,7 @@ AT_ONCE = 4
 """How many databases are asked at the same time."""
 
 
-class Maintenance:
+class MaintenanceChecks:
     """What `policies.yaml` says, as it is now, held against what the databases say was done.
 
     Raises PolicyError when the file is wrong at the start; one that turns wrong later is a finding.
@@ -69,7 +69,7 @@ class Maintenance:
             return await missing(url, sorted(tables), "the nightly maintenance")
 
         own = await missing(own_url, [AUDIT_LOGS], "`opsctl migrate`")
-        named = [each for each in policies.databases if _by_day(each)] if policies else []
+        named = [database for database in policies.databases if _by_day(database)] if policies else []
         rest = await self._of_each(named, of_policies)
         problems = [*own, *([rest.message] if rest.status == "error" else [])]
         return Finding("error", "; ".join(problems)) if problems else OK

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import psycopg
 
 import sql
-from api.health.connection import KeptConnection
+from api.health.connection import HealthConnection
 from ops_pipeline.access import keys
 
 REFRESH_SECONDS = 2.0
@@ -20,7 +20,7 @@ class Readers:
     the database is away the keys known before go on: that is when their owners need the findings most.
     """
 
-    def __init__(self, connection: KeptConnection) -> None:
+    def __init__(self, connection: HealthConnection) -> None:
         self._connection = connection
         self._until: dict[bytes, datetime | None] = {}
 

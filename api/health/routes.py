@@ -9,7 +9,7 @@ from litestar.params import FromPath, QueryParameter
 
 from api import openapi
 from api.auth.keys import sent_key
-from api.health.check import Check
+from api.health.check import HealthCheck
 from api.health.response import (
     HEADERS,
     HEALTH_JSON,
@@ -45,7 +45,7 @@ Verbose = Annotated[
 
 def _unwell(kind: Any) -> dict[int, ResponseSpec]:
     description = "Not well; the body says what is wrong, in the form of the 200"
-    return {503: openapi.shown(kind | HealthDraft, description), **openapi.refused(400, 404, 500)}
+    return {503: openapi.success(kind | HealthDraft, description), **openapi.refused(400, 404, 500)}
 
 
 @get(
@@ -150,18 +150,18 @@ async def one(
     return answered(request, 503 if failed else 200, answer, "fail" if failed else "pass", findings)
 
 
-def _findings(request: AnyRequest, services: Services, checks: list[Check]) -> Findings:
+def _findings(request: AnyRequest, services: Services, checks: list[HealthCheck]) -> Findings:
     results = {check.name: services.health.monitor.result(check.name) for check in checks}
     in_words = services.health.readers.include(sent_key(request.headers))
     return Findings(checks, results, in_words=in_words)
 
 
-def _included(services: Services, exclude: list[str] | None) -> list[Check]:
+def _included(services: Services, exclude: list[str] | None) -> list[HealthCheck]:
     excluded = {check.name for check in _named(services, listed(exclude or []), 400)}
     return [check for check in services.health.monitor.checks.values() if check.name not in excluded]
 
 
-def _named(services: Services, names: list[str], otherwise: int) -> list[Check]:
+def _named(services: Services, names: list[str], otherwise: int) -> list[HealthCheck]:
     checks = services.health.monitor.checks
     for name in names:
         if name not in checks:

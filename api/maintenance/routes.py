@@ -79,7 +79,7 @@ class PlanPage(Page, frozen=True, kw_only=True):
     summary="What ran and what it did",
     opt={"scope": "maintenance:read"},
     security=openapi.KEY,
-    responses={200: openapi.shown(RunPage, "The newest runs"), **openapi.behind_key()},
+    responses={200: openapi.success(RunPage, "The newest runs"), **openapi.behind_key()},
 )
 async def runs(
     services: Injected,
@@ -100,7 +100,7 @@ async def runs(
     summary="What would be removed now, and whether the guard would let it",
     opt={"scope": "maintenance:read"},
     security=openapi.KEY,
-    responses={200: openapi.shown(PlanPage, "Every policy"), **openapi.behind_key()},
+    responses={200: openapi.success(PlanPage, "Every policy"), **openapi.behind_key()},
 )
 async def plan(services: Injected) -> Response[bytes]:
     """Every policy in the order of a run. Counting takes time: rows of one policy are counted for five

@@ -79,7 +79,7 @@ class Connections(ServerState):
         above = len(self.connections) - self.most
         if above <= 0:
             return
-        oldest = next((each for each in self.waiting if not each.for_probes), connection)
+        oldest = next((other for other in self.waiting if not other.for_probes), connection)
         if oldest is connection:
             connection.for_probes = True
             oldest = next(iter(self.waiting))

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from hashlib import sha256
 from urllib.parse import quote
 
-from ops_pipeline.archive.columns import DAY, Column
+from ops_pipeline.archive.columns import DAY, ArchivedColumn
 
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
 """What Hive's layout calls the folder of the rows without a value."""
@@ -25,14 +25,14 @@ class ArchivedTable:
     run_id: int
     table_schema: str
     table_name: str
-    columns: tuple[Column, ...]
+    columns: tuple[ArchivedColumn, ...]
     day_column: str | None = None
     cutoff: datetime | None = None
     keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveFile:
+class WrittenFile:
     """A written file: `path` is where it belongs, `temporary_path` where it is until its rows are gone.
 
     `day` None: of no day between the years 1 and 9999. `bytes`, `sha256`: of the file as a whole.
@@ -83,6 +83,6 @@ def manifest_path(path: str) -> str:
     return f"{parent}/_{name.removesuffix('.parquet')}.json"
 
 
-def total_rows(parts: Sequence[ArchiveFile]) -> int:
+def total_rows(files: Sequence[WrittenFile]) -> int:
     """The rows in all of them."""
-    return sum(each.rows for each in parts)
+    return sum(file.rows for file in files)

@@ -28,7 +28,7 @@ def records(path: Path) -> Iterator[Any]:
         if complete:
             raise DeliveryError(f"is not UTF-8 text (byte {error.start})") from None
         text = data[: error.start].decode("utf-8-sig")  # cut off within a character
-    reader = _Reader(text)
+    reader = _RecordReader(text)
     try:
         yield from reader.records()
     except _NotJsonError as error:
@@ -76,7 +76,7 @@ class _NotJsonError(Exception):
     pass
 
 
-class _Reader:
+class _RecordReader:
     """Walks the text of one file. `count` is the number of records found so far."""
 
     def __init__(self, text: str) -> None:

@@ -33,7 +33,7 @@ class Spool:
         self._in_use = _lock(folder / "lock")
         self._mutex = threading.Lock()
         self._sealed = sorted(folder.glob("[0-9]*.ndjson"))
-        self._bytes = sum(each.stat().st_size for each in self._sealed)
+        self._bytes = sum(segment.stat().st_size for segment in self._sealed)
         self._number = int(self._sealed[-1].stem) if self._sealed else 0
         self._open: int | None = None
         self._lines = self._written = 0

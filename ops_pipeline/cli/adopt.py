@@ -11,6 +11,7 @@ from ops_pipeline.cli.output import Json, console, notes, print_json
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.adopt.adoption import MIGRATION
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
+from ops_pipeline.partitions.adopt.obstacles import table_to_adopt
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import cancel_on_interrupt, connect
 from ops_pipeline.postgres.migrations import check_audit_logs, migrate
@@ -50,7 +51,6 @@ def adopt(
         named = TableName.parse(table)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    schema, name = named.schema, named.name
     zone = time_zone or ("UTC" if named == AUDIT_LOGS else None)
     with embedded.resolved(settings.load()) as resolved:
         if named == AUDIT_LOGS and not (finish or abort):
@@ -63,10 +63,11 @@ def adopt(
         ):
             if finish or abort:
                 end = finish_adoption if finish else abort_adoption
-                ended = end(connection, schema, name)
+                ended = end(connection, named)
                 _say(as_json, {"table": str(ended), "state": ended.state}, f"{ended}: {ended.state}.")
                 return
-            done = adopt_table(connection, schema, name, column=column, time_zone=zone, report=notes.print)
+            relation = table_to_adopt(connection, named)
+            done = adopt_table(connection, relation, column=column, time_zone=zone, report=notes.print)
     _say(
         as_json,
         {"table": done.table, "state": "swapped", "rows": done.rows, "kept": done.kept},

@@ -11,7 +11,7 @@ import typer
 from ops_pipeline import settings
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
-from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.restore import Restored, restore
 from ops_pipeline.archive.verify import Verified, verify
 from ops_pipeline.audit.person import person
@@ -38,7 +38,7 @@ def list_archives(
 ) -> None:
     """Show the files of archived rows, by table and day. Every time and day is in UTC."""
     with _connected(chosen) as (connection, _):
-        found = manifest.everything(connection)
+        found = manifest.all_files(connection)
     wanted = [each for each in found if table in {None, each.table_name, each.table}]
     if as_json:
         print_json({"archives": [_shown(each) for each in wanted]})
@@ -122,7 +122,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, every: status.update(f"{done:,} of {every:,} files read again")
 
 
-def _shown(part: Archived) -> dict[str, Any]:
+def _shown(part: ArchivedFile) -> dict[str, Any]:
     shown = dataclasses.asdict(part)
     del shown["columns"], shown["temporary_path"], shown["table_schema"], shown["table_name"]
     return {"table": str(TableName(part.table_schema, part.table_name)), **shown, "state": part.state}

@@ -16,8 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from ops_pipeline.access import keys
-from ops_pipeline.archive.manifest import Archived
-from ops_pipeline.audit.importers.cloudtrail import ImportReport, Progress
+from ops_pipeline.archive.manifest import ArchivedFile
+from ops_pipeline.audit.importers.cloudtrail import ImportProgress, ImportReport
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.guard import approvals
@@ -137,7 +137,7 @@ def holds_table(found: Sequence[holds.Hold]) -> Table:
     return table
 
 
-def archives_table(found: Sequence[Archived]) -> Table:
+def archives_table(found: Sequence[ArchivedFile]) -> Table:
     """The files of removed rows."""
     table = _table("table", "day", "rows:>", "bytes:>", "sha256", "removed", "state", "file")
     for part in found:
@@ -179,7 +179,7 @@ def show_import(console: Console, report: ImportReport) -> None:
 
 
 @contextmanager
-def import_progress(console: Console) -> Iterator[Callable[[Progress], None]]:
+def import_progress(console: Console) -> Iterator[Callable[[ImportProgress], None]]:
     """A bar over the files of an import, and what has come of them so far."""
     columns = (
         BarColumn(bar_width=30),
@@ -189,7 +189,7 @@ def import_progress(console: Console) -> Iterator[Callable[[Progress], None]]:
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("import", total=None, stored=0, duplicate=0)
 
-        def show(progress: Progress) -> None:
+        def show(progress: ImportProgress) -> None:
             bar.update(
                 task,
                 completed=progress.done,

@@ -18,9 +18,9 @@ import sql
 from ops_pipeline import settings
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
-from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.restore import restore
-from ops_pipeline.archive.verify import verify_parts
+from ops_pipeline.archive.verify import verify_files
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.orchestration import metadata, retry
@@ -174,7 +174,7 @@ def _verified(database: Database, rule: Retention) -> dg.AssetsDefinition:
             archive = _archive(connection)
             for day in _days(context):
                 parts = _parts(connection, rule, day, day)
-                found = verify_parts(connection, archive, parts, by=config.by).problems
+                found = verify_files(connection, archive, parts, by=config.by).problems
                 problems += found if parts else [f"nothing of {day} is in the archive"]
                 if parts and not found:
                     context.log_event(_materialization(key(rule, "verified"), day, parts))
@@ -230,14 +230,16 @@ def _archive(connection: Connection) -> Archive:
     return Archive(location.storage(settings.load().archive_url), connection)
 
 
-def _parts(connection: Connection, rule: Retention, first: date | None, last: date | None) -> list[Archived]:
+def _parts(
+    connection: Connection, rule: Retention, first: date | None, last: date | None
+) -> list[ArchivedFile]:
     table = find_relation(connection, rule.table)
     found = manifest.of_days(connection, table.schema, table.name, first, last)
     return [each for each in found if each.day is not None]
 
 
-def _by_day(parts: Sequence[Archived]) -> dict[date, list[Archived]]:
-    days: dict[date, list[Archived]] = {}
+def _by_day(parts: Sequence[ArchivedFile]) -> dict[date, list[ArchivedFile]]:
+    days: dict[date, list[ArchivedFile]] = {}
     for each in parts:
         if each.day is not None:
             days.setdefault(each.day, []).append(each)
@@ -266,7 +268,7 @@ def _is_over(day: date, cutoff: datetime) -> bool:
     return datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=1) <= cutoff
 
 
-def _materialization(asset: dg.AssetKey, day: date, parts: Sequence[Archived]) -> dg.AssetMaterialization:
+def _materialization(asset: dg.AssetKey, day: date, parts: Sequence[ArchivedFile]) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         asset,
         partition=f"{day}",

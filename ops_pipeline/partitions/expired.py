@@ -17,7 +17,10 @@ def whole(connection: Connection, relation: Relation, column: str, cutoff: datet
     if partition_key(connection, relation) != column:
         return []
     return [
-        each
-        for each in existing(connection, relation)
-        if each.kind == "r" and not each.is_default and each.upper is not None and each.upper <= cutoff
+        partition
+        for partition in existing(connection, relation)
+        if partition.kind == "r"
+        and not partition.is_default
+        and partition.upper is not None
+        and partition.upper <= cutoff
     ]

@@ -12,7 +12,13 @@ from uuid import UUID
 
 import pytest
 
-from ops_pipeline.audit.importers.cloudtrail import ImportReport, Progress, Rejection, event, import_files
+from ops_pipeline.audit.importers.cloudtrail import (
+    ImportProgress,
+    ImportReport,
+    Rejection,
+    event,
+    import_files,
+)
 from ops_pipeline.postgres.connection import Connection, row, scalar
 
 EVENTS = 2_900
@@ -144,7 +150,7 @@ def test_folders_are_read_in_depth_and_other_files_are_left_alone(
     write(record(1), name="2023/07/b.json")
     write(record(2), name="2023/a.JSON.GZ".lower())
     (tmp_path / "notes.txt").write_text("nothing of ours")
-    seen: list[Progress] = []
+    seen: list[ImportProgress] = []
 
     report = import_files(connection, [tmp_path], report_progress=seen.append)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ops_pipeline.maintenance.check import Check, CheckResult, archive_verified, guard_passed
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
-from ops_pipeline.partitions import missing, pending
+from ops_pipeline.partitions.detach import interrupted_detaches
+from ops_pipeline.partitions.gaps import days_without_partition
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import find_relation
 
@@ -54,7 +55,7 @@ class _Retention:
 
     def partitions_premade(self, connection: Connection) -> CheckResult:
         table = find_relation(connection, self.policy.table)
-        without = missing.ahead(connection, table, DAYS_REQUIRED)
+        without = days_without_partition(connection, table, DAYS_REQUIRED)
         days = ", ".join(f"{day:%Y-%m-%d}" for day in without)
         return CheckResult(
             not without,
@@ -65,7 +66,7 @@ class _Retention:
         )
 
     def no_detach_pending(self, connection: Connection) -> CheckResult:
-        names = pending.interrupted(connection, find_relation(connection, self.policy.table))
+        names = interrupted_detaches(connection, find_relation(connection, self.policy.table))
         return CheckResult(
             not names,
             f"Interrupted: {', '.join(names)}. Rows of these times are refused" if names else "None",

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.archive.files import ArchiveFile, total_rows
+from ops_pipeline.archive.files import WrittenFile, total_rows
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
 from ops_pipeline.maintenance.batches.batch import Run
@@ -16,8 +16,9 @@ from ops_pipeline.maintenance.history import Batch
 from ops_pipeline.maintenance.plan import RowCount
 from ops_pipeline.maintenance.retention.plan import RetentionPlan
 from ops_pipeline.maintenance.retention.policy import Retention
-from ops_pipeline.partitions import default_rows, drop, expired, pending
+from ops_pipeline.partitions import default_rows, drop, expired
 from ops_pipeline.partitions.default_rows import DefaultRowsRemainError
+from ops_pipeline.partitions.detach import finalize_detaches
 from ops_pipeline.partitions.partition import Partition
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.postgres.connection import Connection, row, scalar
@@ -31,7 +32,7 @@ def prepare(run: Run, policy: Retention, table: Relation, before: datetime) -> l
 
     Says what could not be done because others held the table; what is not made today is made tomorrow.
     """
-    pending.finalize(run.connection, table)
+    finalize_detaches(run.connection, table)
     if policy.partition is None:
         return []
     undone: list[str] = []
@@ -87,7 +88,7 @@ class _Day:
     partition: Partition
     rows: int | None
     archiving: ArchiveAndDelete | None
-    _parts: list[ArchiveFile] = field(default_factory=list)
+    _parts: list[WrittenFile] = field(default_factory=list)
 
     def remove(self) -> str:
         """Removes it if it may go, and says what came of it. Its files count once it is dropped."""
@@ -108,7 +109,7 @@ class _Day:
         except BaseException:
             self._discard()
             raise
-        if isinstance(gone, drop.Kept):
+        if isinstance(gone, drop.KeptPartition):
             self._discard()
             return f"{gone.reason}; it is emptied row by row"
         if self.archiving is not None:
@@ -141,7 +142,7 @@ class _Day:
         connection.execute(sql.get("maintenance/retention/lock_shared"))
         itself = Relation(partition.oid, partition.schema, partition.name)
         active = holds.active(connection, self.table)
-        if holds.held_rows(connection, itself, compose.SQL("true"), active) > 0:
+        if holds.rows_on_hold(connection, itself, compose.SQL("true"), active) > 0:
             return f"a hold covers rows of {partition}"
         if partition.may_hold_minus_infinity and self._has_endless(partition):
             return f"{partition} holds rows whose {self.column} is infinite, which never expire"

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 import sql
-from ops_pipeline.partitions import detach, drop, expired, pending
-from ops_pipeline.partitions.partition import Partition, State, state
+from ops_pipeline.partitions import detach, drop, expired
+from ops_pipeline.partitions.partition import Partition, PartitionState, state
 from ops_pipeline.postgres import locks
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.relation import Relation
@@ -51,7 +51,7 @@ def test_a_day_goes_with_all_that_belongs_to_it(connection: Connection, days: Da
     relation = days(default=default)
     partition = first_day(connection, relation)
     archived: list[int] = []
-    within: list[State] = []
+    within: list[PartitionState] = []
 
     done = drop.remove(
         connection,
@@ -61,7 +61,7 @@ def test_a_day_goes_with_all_that_belongs_to_it(connection: Connection, days: Da
         in_drop=lambda own: within.append(state(own, partition)),
     )
 
-    assert isinstance(done, drop.Dropped)
+    assert isinstance(done, drop.DroppedPartition)
     assert done.bytes > 0
     assert archived == [10]
     assert within == ["detached"]
@@ -88,7 +88,7 @@ def test_dropping_a_day_looks_at_none_of_its_rows(connection: Connection, days: 
 
     done = drop.remove(connection, relation, partition, in_drop=in_drop)
 
-    assert isinstance(done, drop.Dropped)
+    assert isinstance(done, drop.DroppedPartition)
     assert done.rows == 1000
     assert after == [before]
 
@@ -105,13 +105,13 @@ def test_whoever_is_in_the_way_is_named_and_nothing_changes(
         pid = other.info.backend_pid
         kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert f"pid {pid} (report) of user postgres" in kept.reason
     assert "SELECT count(*)" in kept.reason
     assert "Nothing was changed" in kept.reason
     assert state(connection, partition) == "attached"
     assert scalar(connection, REMEMBERED) == 0
-    assert isinstance(drop.remove(connection, relation, partition), drop.Dropped)
+    assert isinstance(drop.remove(connection, relation, partition), drop.DroppedPartition)
 
 
 def test_nobody_queues_behind_us_when_a_long_transaction_is_in_the_way(
@@ -148,12 +148,12 @@ def test_rows_that_others_refer_to_are_a_reason(connection: Connection, days: Da
 
     kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "rows elsewhere still refer to" in kept.reason
     assert scalar(connection, COUNT) == 30
     assert scalar(connection, REMEMBERED) == 0
     connection.execute("DELETE FROM child")
-    assert isinstance(drop.remove(connection, relation, partition), drop.Dropped)
+    assert isinstance(drop.remove(connection, relation, partition), drop.DroppedPartition)
 
 
 def test_what_depends_on_a_partition_is_a_reason(connection: Connection, days: Days) -> None:
@@ -163,7 +163,7 @@ def test_what_depends_on_a_partition_is_a_reason(connection: Connection, days: D
 
     kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "first_of_january" in kept.reason
     assert state(connection, partition) == "attached"
 
@@ -188,7 +188,7 @@ def test_another_table_than_the_chosen_one_is_left_alone(
 
     kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "no longer the partition" in kept.reason
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="no longer the partition"):
         connection.execute(sql.get("partitions/detach"), partition.identity)
@@ -207,7 +207,7 @@ def test_another_table_than_the_detached_one_is_not_dropped(connection: Connecti
 
     kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "left alone" in kept.reason
     assert scalar(connection, "SELECT count(*) FROM kept") == 10
     assert scalar(connection, f"SELECT count(*) FROM {quoted}") == 0
@@ -241,7 +241,7 @@ def test_a_day_that_is_held_is_kept(connection: Connection, days: Days, default:
 
     kept = drop.remove(connection, relation, partition, keeps=lambda _: answers.pop(0))
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "hold" in kept.reason
     assert state(connection, partition) == "attached"
     assert scalar(connection, COUNT) == 30
@@ -263,7 +263,7 @@ def test_a_crash_between_detach_and_drop_is_finished_by_the_next_run(
     assert state(connection, partition) == "detached"
 
     assert drop.leftovers(connection, relation, CUTOFF) == [partition]
-    assert isinstance(drop.remove(connection, relation, partition), drop.Dropped)
+    assert isinstance(drop.remove(connection, relation, partition), drop.DroppedPartition)
     assert drop.leftovers(connection, relation, CUTOFF) == []
     assert scalar(connection, COUNT) == 20
 
@@ -302,11 +302,11 @@ def test_an_interrupted_detach_is_completed_first(connection: Connection, url: s
             connection.execute(f"ALTER TABLE {NAME} DETACH PARTITION {_quoted(partition)} CONCURRENTLY")
     assert state(connection, partition) == "pending"
 
-    assert pending.finalize(connection, relation) == [str(partition)]
+    assert detach.finalize_detaches(connection, relation) == [str(partition)]
     assert state(connection, partition) == "detached"
-    assert pending.finalize(connection, relation) == []
+    assert detach.finalize_detaches(connection, relation) == []
     (second,) = expired.whole(connection, relation, "created_at", FIRST + timedelta(days=2))
-    assert isinstance(drop.remove(connection, relation, second), drop.Dropped)
+    assert isinstance(drop.remove(connection, relation, second), drop.DroppedPartition)
     assert scalar(connection, _count(partition)) == 10
 
 
@@ -323,14 +323,14 @@ def test_a_reader_that_comes_between_leaves_the_detach_for_the_next_run(
         reader.execute(COUNT)
         kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "report" in kept.reason
     assert state(connection, partition) == "pending"
     assert scalar(connection, REMEMBERED) == 1
 
-    assert pending.finalize(connection, relation) == [str(partition)]
+    assert detach.finalize_detaches(connection, relation) == [str(partition)]
     assert drop.leftovers(connection, relation, CUTOFF) == [partition]
-    assert isinstance(drop.remove(connection, relation, partition), drop.Dropped)
+    assert isinstance(drop.remove(connection, relation, partition), drop.DroppedPartition)
 
 
 def test_another_connection_can_drop_what_was_taken_out(connection: Connection, url: str, days: Days) -> None:
