@@ -70,7 +70,7 @@ def _planned_policy() -> type[msgspec.Struct]:
 class PlanPage(Page, frozen=True, kw_only=True):
     """What each policy would do now."""
 
-    data: list[_planned_policy()]  # type: ignore[valid-type]
+    data: list[_planned_policy()]  # type: ignore[valid-type]  # made of the kinds
 
 
 @get(

@@ -96,7 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._read_last = self._since
         self._running: RequestResponseCycle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self.flow = _Flow(transport)
         self.server_state.opened(self)

@@ -33,7 +33,7 @@ class Look:
 
 async def _until(condition: object) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # type: ignore[operator]
+        while not condition():  # type: ignore[operator]  # called with none
             await asyncio.sleep(0.005)
 
 

@@ -74,7 +74,7 @@ def test_who_has_no_valid_key_is_told_what_is_missing(
     client: Client, headers: dict[str, str], challenge: str
 ) -> None:
     given = {name: value.encode("latin-1") for name, value in headers.items()}
-    answer = client.get(FIND, headers=given)  # type: ignore[arg-type]
+    answer = client.get(FIND, headers=given)  # type: ignore[arg-type]  # takes bytes
 
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
