@@ -11,15 +11,14 @@ import msgspec
 import psycopg
 import structlog
 from litestar import get
-from litestar.di import NamedDependency, Provide
-from litestar.params import HeaderParameter, SkipValidation
+from litestar.params import HeaderParameter
 from litestar.response import Stream
 from psycopg_pool import PoolTimeout
 
 import sql
 from api import openapi
-from api.audit.query import AuditQuery, read_query
-from api.audit.streaming import recorded, started
+from api.audit.query import InjectedQuery
+from api.audit.streaming import recorded_stream
 from api.db.pool import Pool, Row
 from api.problems import AnyRequest, invalid, unavailable
 from api.services import Injected, Services
@@ -36,16 +35,13 @@ log = structlog.get_logger()
 
 
 @get(
-    "/api/admin/audit-logs/stream",
+    "/stream",
     operation_id="tailAuditEvents",
     summary="Events as they are stored (server-sent events)",
     description="Begins with what is stored from now on. Each event has an `id`; sent back as "
     "`Last-Event-ID` within 23 hours, the stream goes on behind it, and no event is missed or repeated. A "
     "comment every 15 seconds keeps the connection alive. It ends with an `end` event on shutdown.",
     opt={"scope": "audit:read"},
-    dependencies={"about": Provide(read_query)},
-    tags=["audit"],
-    security=openapi.KEY,
     responses={
         200: openapi.success(str, "Events, without end", media_type="text/event-stream"),
         **openapi.behind_key(),
@@ -54,7 +50,7 @@ log = structlog.get_logger()
 async def tail(
     request: AnyRequest,
     services: Injected,
-    about: SkipValidation[NamedDependency[AuditQuery]],
+    audit_query: InjectedQuery,
     last_event_id: Annotated[
         str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event received")
     ] = None,
@@ -66,13 +62,11 @@ async def tail(
         raise unavailable(f"{MOST_STREAMS} streams are open already; try again when one has ended")
     cursors = await services.cursors.get()
     place = _read(cursors, last_event_id) if last_event_id else _behind(await _visible(services.pool))
-    follower = Follower(services.pool, about.filters, place)
-    await services.read_trail.record(request, "audit.tail.started", {**about.given}, 0)
-
-    async def record_end() -> None:
-        await services.read_trail.record(request, "audit.tail", {**about.given}, follower.rows)
-
-    body = await started(recorded(_parts(services, follower, cursors), record_end))
+    follower = Follower(services.pool, audit_query.filters, place)
+    parts = _parts(services, follower, cursors)
+    body = await recorded_stream(
+        services.read_trail, request, "audit.tail", {**audit_query.given}, parts, follower
+    )
     return Stream(
         body,
         media_type="text/event-stream",

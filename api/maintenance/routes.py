@@ -77,8 +77,6 @@ class PlanPage(Page, frozen=True, kw_only=True):
     "/runs",
     operation_id="listMaintenanceRuns",
     summary="What ran and what it did",
-    opt={"scope": "maintenance:read"},
-    security=openapi.KEY,
     responses={200: openapi.success(RunPage, "The newest runs"), **openapi.behind_key()},
 )
 async def runs(
@@ -98,8 +96,6 @@ async def runs(
     "/plan",
     operation_id="planMaintenance",
     summary="What would be removed now, and whether the guard would let it",
-    opt={"scope": "maintenance:read"},
-    security=openapi.KEY,
     responses={200: openapi.success(PlanPage, "Every policy"), **openapi.behind_key()},
 )
 async def plan(services: Injected) -> Response[bytes]:
@@ -109,4 +105,10 @@ async def plan(services: Injected) -> Response[bytes]:
     return page(PlanPage, plans, len(plans))
 
 
-router = Router("/api/admin/maintenance", route_handlers=[runs, plan], tags=["maintenance"])
+router = Router(
+    "/api/admin/maintenance",
+    route_handlers=[runs, plan],
+    opt={"scope": "maintenance:read"},
+    tags=["maintenance"],
+    security=openapi.KEY,
+)

@@ -31,15 +31,14 @@ class ArchivedTable:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """A written file: `path` is where it belongs, `temporary_path` where it is until its rows are gone.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveFile:
+    """A file of rows: `path` is where it belongs, `temporary_path` where it is until its rows are gone.
 
     `day` None: of no day between the years 1 and 9999. `bytes`, `sha256`: of the file as a whole.
     `oldest`, `newest`: of the day column; None also for a moment that no calendar of Python reaches.
     """
 
-    source: ArchivedTable
     day: date | None
     path: str
     temporary_path: str
@@ -48,6 +47,13 @@ class WrittenFile:
     sha256: str
     oldest: datetime | None
     newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFile(ArchiveFile):
+    """A file that counts once the removal of its rows is committed."""
+
+    source: ArchivedTable
 
 
 def folder(schema: str, table: str) -> str:

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 import sql
 from ops_pipeline.archive.columns import ArchivedColumn, out_of_range_field
-from ops_pipeline.archive.files import WrittenFile
+from ops_pipeline.archive.files import ArchiveFile, WrittenFile
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName
 
@@ -24,9 +24,9 @@ FileState = Literal["unfinished", "stored", "verified", "damaged", "restored"]
 restored: its rows went back into a table; the file stays as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedFile:
-    """A part whose rows are gone from the table: a row of `ops.archives`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedFile(ArchiveFile):
+    """A file whose rows are gone from the table: a row of `ops.archives`."""
 
     id: int
     policy: str
@@ -34,16 +34,8 @@ class ArchivedFile:
     table_schema: str
     table_name: str
     day_column: str | None
-    day: date | None
-    path: str
-    temporary_path: str
-    rows: int
-    bytes: int
-    sha256: str
     columns: tuple[ArchivedColumn, ...]
     cutoff: datetime | None
-    oldest: datetime | None
-    newest: datetime | None
     created_at: datetime
     stored_at: datetime | None
     verified_at: datetime | None

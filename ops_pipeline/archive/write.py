@@ -191,7 +191,15 @@ class _Writing:
         table = pa.concat_tables(file.groups)
         bounds = split_by_day.bounds(table, self._day_field) if self._day_field else (None, None)
         return WrittenFile(
-            self._source, file.day, path, temporary, table.num_rows, len(encoded), digest, *bounds
+            source=self._source,
+            day=file.day,
+            path=path,
+            temporary_path=temporary,
+            rows=table.num_rows,
+            bytes=len(encoded),
+            sha256=digest,
+            oldest=bounds[0],
+            newest=bounds[1],
         )
 
     def _discard(self, error: BaseException) -> None:

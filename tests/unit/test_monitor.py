@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -31,9 +32,9 @@ class Look:
             self.at_once -= 1
 
 
-async def _until(condition: object) -> None:
+async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # type: ignore[operator]  # called with none
+        while not condition():
             await asyncio.sleep(0.005)
 
 
