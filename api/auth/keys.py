@@ -66,18 +66,15 @@ class KnownKeys:
     async def require_scope(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:
-        """The guard of every route: where its `opt` names a scope, the request's key must have it."""
-        if (scope := handler.opt.get("scope")) is not None:
-            connection.state["key"] = await self.authorized(sent_key(connection.headers), scope)
-
-    async def authorized(self, key: str | None, scope: str) -> Caller:
-        """Whose key it is.
+        """The guard of every route: where its `opt` names a scope, the request's key must have it.
 
         Raises Problem 401 without a valid key, 403 when the key lacks the scope; each says in
         `WWW-Authenticate` what is missing (RFC 6750). Raises psycopg.Error or PoolTimeout when the key
         cannot be looked up.
         """
-        if key is None:
+        if (scope := handler.opt.get("scope")) is None:
+            return
+        if (key := sent_key(connection.headers)) is None:
             raise _refused(401, "A key is required, as the header Authorization: Bearer <key>", "Bearer")
         if (caller := self.remembered(key) or await self._look_up(keys.hashed(key))) is None:
             detail = "The key is not valid; it may have expired or been revoked"
@@ -85,7 +82,7 @@ class KnownKeys:
         if not caller.may(scope):
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise _refused(403, f"The key lacks the scope {scope}", challenge)
-        return caller
+        connection.state["key"] = caller
 
     def remembered(self, key: str) -> Caller | None:
         """Whose key it is, if that was looked up in the last 2 seconds; the database is not asked."""

@@ -43,7 +43,7 @@ class MaintenanceChecks:
 
         async def late(database: Database, url: str) -> list[str]:
             due = last_night(database.schedule, datetime.now(UTC))
-            wanted = [rule.name for rule in database.policies]
+            wanted = [policy.name for policy in database.policies]
             rows = await ask(url, sql.get("api/health/maintenance"), {"policies": wanted})
             return [problem for row in rows if (problem := _late(due, *row))]
 
@@ -90,8 +90,8 @@ class MaintenanceChecks:
             except (psycopg.Error, PolicyError) as error:
                 return [f"{database.name}: {str(error).strip().splitlines()[0]}"]
 
-        found = [each for of_one in await asyncio.gather(*map(problems, databases)) for each in of_one]
-        return Finding("error", "; ".join(found)) if found else OK
+        lines = [line for lines in await asyncio.gather(*map(problems, databases)) for line in lines]
+        return Finding("error", "; ".join(lines)) if lines else OK
 
     async def _current(self) -> Policies | None:
         # Reading a long file takes longer than the loop may stand still.

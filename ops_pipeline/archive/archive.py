@@ -137,13 +137,9 @@ class Archive:
         except FileNotFoundError:
             if self.storage.size(file.path) != file.bytes:
                 raise self._lost(file) from None
-        content = manifest.description(file, self.origin)
-        self._replace(manifest_path(file.path), content)
-
-    def _replace(self, path: str, content: bytes) -> None:
         # A crash may have left one of that name, even half of one.
-        self.storage.delete(path)
-        self.storage.write(path, memoryview(content))
+        self.storage.delete(manifest_path(file.path))
+        self.storage.write(manifest_path(file.path), memoryview(manifest.description(file, self.origin)))
 
     def _lost(self, file: ArchivedFile) -> ArchiveError:
         return ArchiveError(

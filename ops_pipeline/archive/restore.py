@@ -178,7 +178,7 @@ def _put_back(
             hold=_hold(connection, files, str(target.relation), by) if str(target.relation) == own else None,
             passed_over=passed_over,
         )
-        _account(connection, restored, by)
+        _record(connection, restored, by)
     return restored
 
 
@@ -195,7 +195,7 @@ def _hold(connection: Connection, files: Sequence[ArchivedFile], table: str, by:
     return holds.add(connection, table, where, reason=REASON, owner=by, by=by).id
 
 
-def _account(connection: Connection, restored: Restored, by: str) -> None:
+def _record(connection: Connection, restored: Restored, by: str) -> None:
     details = {
         "table": restored.table,
         "into": restored.into,

@@ -52,7 +52,7 @@ def verify(
     problems = list(_damages(connection, archive, chosen, report))
     if sample is None:
         problems += _unknown(archive, everything)
-    return _accounted(connection, chosen, problems, by)
+    return _recorded(connection, chosen, problems, by)
 
 
 def verify_files(
@@ -61,7 +61,7 @@ def verify_files(
     """Reads the files of these parts again, as `verify` does. Raises what it raises."""
     archive.publish_committed(connection, [file for file in files if file.stored_at is None])
     problems = list(_damages(connection, archive, files, lambda _done, _all: None))
-    return _accounted(connection, files, problems, by)
+    return _recorded(connection, files, problems, by)
 
 
 def _damages(
@@ -109,15 +109,10 @@ def _of_another(archive: Archive, path: str) -> bool:
     return isinstance(beside, dict) and beside.get("origin") not in {None, archive.origin}
 
 
-def _accounted(
+def _recorded(
     connection: Connection, files: Sequence[ArchivedFile], problems: Sequence[str], by: str
 ) -> Verified:
     verified = Verified(len(files), sum(file.bytes for file in files), tuple(problems))
-    _account(connection, verified, by)
-    return verified
-
-
-def _account(connection: Connection, verified: Verified, by: str) -> None:
     details = {
         "files": verified.files,
         "bytes": verified.bytes,
@@ -131,3 +126,4 @@ def _account(connection: Connection, verified: Verified, by: str) -> None:
         by=by,
         status="failure" if verified.problems else "success",
     )
+    return verified

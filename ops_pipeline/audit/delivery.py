@@ -88,18 +88,18 @@ class _RecordReader:
         if self._next() not in {"{", ""}:
             raise DeliveryError(FORM)
         self._take("{")
-        found = False
+        has_records = False
         more = not self._took("}")
         while more:
             name = self._value()
             self._take(":")
             if name == "Records":
-                found = True
+                has_records = True
                 yield from self._elements()
             else:
                 self._value()
             more = self._take(",}") == ","
-        if not found:
+        if not has_records:
             raise DeliveryError('has no "Records"; ' + FORM)
         if self._next():
             raise _NotJsonError(f"goes on after its end (character {self._at})")

@@ -67,8 +67,7 @@ def remove(
     """
     if (why := keeps(partition)) is not None:
         return KeptPartition(why)
-    kept = take_out(connection, relation, partition)
-    if kept is not None:
+    if (kept := take_out(connection, relation, partition)) is not None:
         return kept
     try:
         return _drop(connection, relation, partition, archive, in_drop, keeps)
@@ -133,17 +132,6 @@ def leftovers(connection: Connection, relation: Relation, cutoff: datetime) -> l
     return finished
 
 
-def lock_statement(connection: Connection, partition: Partition) -> str:
-    """To run first in a transaction of any connection that drops the detached partition: nobody changes it
-    from then on, and it is the one, or the statement fails."""
-    return _bound(connection, "partitions/lock_detached", partition)
-
-
-def drop_statement(connection: Connection, partition: Partition) -> str:
-    """To run last in that transaction: drops the detached partition and nothing else, or fails."""
-    return _bound(connection, "partitions/drop_detached", partition)
-
-
 def _drop(
     connection: Connection,
     relation: Relation,
@@ -183,7 +171,3 @@ def _primary(error: Exception) -> str:
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return error.diag.message_primary
     return str(error)
-
-
-def _bound(connection: Connection, name: str, partition: Partition) -> str:
-    return psycopg.ClientCursor(connection).mogrify(sql.get(name), partition.identity)

@@ -90,9 +90,9 @@ def advance(connection: Connection, adoption: Adoption, state: AdoptionState, **
 
 def record_event(connection: Connection, action: str, details: Mapping[str, Any]) -> None:
     """Stores an audit event, in whatever transaction the connection is in, where there is an audit log."""
-    if scalar(connection, sql.get("partitions/adopt/accountable")):
+    if scalar(connection, sql.get("partitions/adopt/has_audit_log")):
         connection.execute(
-            sql.get("partitions/adopt/account"), {"action": action, "details": Jsonb(dict(details))}
+            sql.get("partitions/adopt/record_event"), {"action": action, "details": Jsonb(dict(details))}
         )
 
 

@@ -225,25 +225,6 @@ def test_a_day_that_is_held_is_kept(connection: Connection, days: Days, default:
     assert scalar(connection, COUNT) == 30
 
 
-def test_another_connection_can_drop_what_was_taken_out(connection: Connection, url: str, days: Days) -> None:
-    """As the archive's own connection does, which takes its statements as text."""
-    relation = days()
-    partition = first_day(connection, relation)
-    assert drop.take_out(connection, relation, partition) is None
-    with psycopg.connect(url) as other:
-        other.execute(drop.lock_statement(connection, partition).encode())
-        with connect(url, "writer", lock_timeout="50ms") as writer:
-            assert scalar(writer, count_rows(partition)) == 10
-            with pytest.raises(psycopg.errors.LockNotAvailable):
-                writer.execute(
-                    f"INSERT INTO {quoted_name(partition)} (created_at, id) VALUES (%s, 1)", [FIRST]
-                )
-        other.execute(drop.drop_statement(connection, partition).encode())
-
-    assert state(connection, partition) == "gone"
-    assert scalar(connection, REMEMBERED) == 0
-
-
 def test_a_detached_partition_takes_no_row_of_another_time(connection: Connection, days: Days) -> None:
     relation = days()
     partition = first_day(connection, relation)
