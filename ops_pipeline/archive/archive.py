@@ -3,7 +3,7 @@
 The protocol of a removal, whose every step may be the last before a crash:
 
 1. `write`: the rows are files under temporary names, synced, read back and compared.
-2. In the removal's own transaction `insert_statement` notes the files in `ops.archives`.
+2. In the removal's own transaction `insert_statement` records the files in `ops.archives`.
 3. COMMIT. From here on the files count: the rows are in them and nowhere else.
 4. `publish`: each file gets its lasting name and a manifest file beside it; `stored_at` is set.
 
@@ -32,7 +32,7 @@ PUBLISHING_THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What an earlier run had left: parts published now, and files deleted whose rows are in the table."""
+    """What an earlier run had left: files published now, and files deleted whose rows are in the table."""
 
     published: int
     deleted: int
@@ -61,7 +61,7 @@ class Archive:
         return write_files(self.storage, reader, source, self.origin, self._today())
 
     def insert_statement(self, files: Sequence[WrittenFile]) -> str:
-        """What to carry out in the transaction that removes the rows of these parts."""
+        """What to carry out in the transaction that removes the rows of these files."""
         return manifest.insert_statement(files)
 
     def publish(self, connection: Connection, files: Sequence[WrittenFile]) -> None:

@@ -66,7 +66,7 @@ def folder(schema: str, table: str) -> str:
 
 
 def place(source: ArchivedTable, day: date | None, number: int, origin: str) -> tuple[str, str]:
-    """The path of a new part, and its temporary path beside it.
+    """The path of a new file, and its temporary path beside it.
 
     No reader takes the temporary one for data: Hive, Trino and Athena pass over a leading dot, and a glob
     for *.parquet, as DuckDB and polars take one, over its ending. It carries a mark of the database and
@@ -84,7 +84,7 @@ def temporary_prefix(origin: str, policy: str) -> str:
 
 
 def manifest_path(path: str) -> str:
-    """Where the description of the part at `path` lies: beside it, under a name no reader takes for data."""
+    """Where the description of the file at `path` lies: beside it, under a name no reader takes for data."""
     parent, _, name = path.rpartition("/")
     return f"{parent}/_{name.removesuffix('.parquet')}.json"
 

@@ -61,9 +61,9 @@ class ArchivedFile(ArchiveFile):
 
 
 def insert_statement(files: Sequence[WrittenFile]) -> str:
-    """The INSERT that notes the parts, values and all, for the connection that removes their rows.
+    """The INSERT that records the files, values and all, for the connection that removes their rows.
 
-    For no parts at all it is a statement that does nothing.
+    For no files at all it is a statement that does nothing.
     """
     if not files:
         return "SELECT"
@@ -72,49 +72,49 @@ def insert_statement(files: Sequence[WrittenFile]) -> str:
 
 
 def unstored(connection: Connection, policy: str) -> list[ArchivedFile]:
-    """The policy's parts that may still have their temporary name."""
+    """The policy's files that may still have their temporary name."""
     return _read(connection, "archive/unstored", {"policy": policy})
 
 
 def by_path(connection: Connection, paths: Sequence[str]) -> list[ArchivedFile]:
-    """The parts that belong at those paths, as far as their removal is committed."""
+    """The files that belong at those paths, as far as their removal is committed."""
     return _read(connection, "archive/by_path", {"paths": list(paths)})
 
 
 def all_files(connection: Connection) -> list[ArchivedFile]:
-    """Every part there is, by table and day."""
+    """Every file there is, by table and day."""
     return _read(connection, "archive/everything", {})
 
 
 def of_days(
     connection: Connection, schema: str, table: str, first: date | None, last: date | None
 ) -> list[ArchivedFile]:
-    """The parts of a table from the first day to the last, both included; None: no bound.
+    """The files of a table from the first day to the last, both included; None: no bound.
 
-    Parts of no day come with those of the first days: -infinity is what retention finds of that kind.
+    Files of no day come with those of the first days: -infinity is what retention finds of that kind.
     """
     values = {"schema": schema, "table": table, "first": first, "last": last}
     return _read(connection, "archive/of_days", values)
 
 
 def record_verified(connection: Connection, file: ArchivedFile, *, ok: bool) -> None:
-    """The part's file has been read again and, as `ok` says, agrees with what is recorded of it or not."""
+    """The file has been read again and, as `ok` says, agrees with what is recorded of it or not."""
     connection.execute(sql.get("archive/record_verified"), {"id": file.id, "ok": ok})
 
 
 def record_restored(connection: Connection, files: Sequence[ArchivedFile], into: str) -> None:
-    """The parts' rows are in that table, once this transaction is committed."""
+    """The files' rows are in that table, once this transaction is committed."""
     values = {"ids": [file.id for file in files], "into": into}
     connection.execute(sql.get("archive/record_restored"), values)
 
 
 def record_stored(connection: Connection, files: Sequence[ArchivedFile]) -> None:
-    """The parts have their lasting names from now on."""
+    """The files have their lasting names from now on."""
     connection.execute(sql.get("archive/record_stored"), {"ids": [file.id for file in files]})
 
 
 def description(file: ArchivedFile, origin: str) -> bytes:
-    """What the file beside the part says of it: JSON, enough to restore it without the database."""
+    """What the file beside it says of the file: JSON, enough to restore it without the database."""
     content = {
         "format": FORMAT,
         "origin": origin,

@@ -130,7 +130,7 @@ def _still_to_restore(recorded: Sequence[ArchivedFile], own: str, into: str) -> 
 
 
 def _archived_again(file: ArchivedFile, recorded: Sequence[ArchivedFile], own: str) -> bool:
-    # Rows that went back into their own table and expired once more are in a newer part of their day.
+    # Rows that went back into their own table and expired once more are in a newer file of their day.
     return file.restored_into == own and any(
         newer.day == file.day and file.restored_at is not None and newer.created_at > file.restored_at
         for newer in recorded

@@ -58,7 +58,7 @@ def verify(
 def verify_files(
     connection: Connection, archive: Archive, files: Sequence[ArchivedFile], *, by: str
 ) -> Verified:
-    """Reads the files of these parts again, as `verify` does. Raises what it raises."""
+    """Reads the files of these files again, as `verify` does. Raises what it raises."""
     archive.publish_committed(connection, [file for file in files if file.stored_at is None])
     problems = list(_damages(connection, archive, files, lambda _done, _all: None))
     return _recorded(connection, files, problems, by)

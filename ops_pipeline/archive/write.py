@@ -1,11 +1,11 @@
-"""Rows from Arrow into parts that are on storage, read back and compared.
+"""Rows from Arrow into files that are on storage, read back and compared.
 
 Three things go on at once: this thread reads rows and tells days apart, a second encodes, others store
-and compare. Memory stays bounded: when the open parts together hold `OPEN_BYTES` of rows, the largest
+and compare. Memory stays bounded: when the open files together hold `OPEN_BYTES` of rows, the largest
 is closed; while `CLOSING_BYTES` wait to be stored and compared, nothing more is read.
 
 Tables are mostly in the order of time: a day that got no row among the last `IDLE_BYTES` is over and
-closed, so that at the end little is left to do; should it get one after all, that goes into another part.
+closed, so that at the end little is left to do; should it get one after all, that goes into another file.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +23,7 @@ from ops_pipeline.storage.storage import Storage, StorageError
 ROW_GROUP_ROWS = 20_000
 """So few that a reader who looks for one value decodes little beside it."""
 ROW_GROUP_BYTES = 8 * 1024 * 1024
-PART_BYTES = 64 * 1024 * 1024
+FILE_BYTES = 64 * 1024 * 1024
 OPEN_BYTES = 128 * 1024 * 1024
 CLOSING_BYTES = 96 * 1024 * 1024
 IDLE_BYTES = 8 * 1024 * 1024
@@ -74,7 +74,7 @@ def _schema(reader: pa.RecordBatchReader, source: ArchivedTable) -> pa.Schema:
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A part that still takes rows. `groups` are on their way to the encoder, `pending` not yet."""
+    """A file that still takes rows. `groups` are on their way to the encoder, `pending` not yet."""
 
     day: date | None
     encoder: parquet.Encoder
@@ -101,7 +101,7 @@ class _Writing:
         self._open_bytes = 0
         self._seen_bytes = 0
         self._closing: list[tuple[int, Future[WrittenFile], Future[None]]] = []
-        self._parts: list[WrittenFile] = []
+        self._files: list[WrittenFile] = []
         self._temporary: list[str] = []
         self._encoding = ThreadPoolExecutor(1, "archive-encode")
         self._storing = ThreadPoolExecutor(STORING_THREADS, "archive-store")
@@ -129,7 +129,7 @@ class _Writing:
         file.last_seen = self._seen_bytes
         if file.pending_rows >= ROW_GROUP_ROWS or file.pending_bytes >= ROW_GROUP_BYTES:
             self._encode(file)
-        if file.bytes >= PART_BYTES:
+        if file.bytes >= FILE_BYTES:
             self._close(file)
         for idle in [idle for idle in self._open.values() if self._seen_bytes - idle.last_seen > IDLE_BYTES]:
             self._close(idle)
@@ -141,7 +141,7 @@ class _Writing:
             self._close(file)
         while self._closing:
             self._settle()
-        return self._parts
+        return self._files
 
     def _encode(self, file: _Open, *, all_of_it: bool = False) -> None:
         """Row groups of what is pending; of what is too little for one, only when it is large or the last."""
@@ -173,7 +173,7 @@ class _Writing:
         _, stored, compared = self._closing.pop(0)
         try:
             compared.result()
-            self._parts.append(stored.result())
+            self._files.append(stored.result())
         except (StorageError, FileNotFoundError, parquet.NotTheSameError) as error:
             raise ArchiveError(
                 f"{self._source.policy}: {error}. Nothing has been deleted; when the storage works again, "
