@@ -25,12 +25,12 @@ class HealthConnection:
     def __init__(self, url: str) -> None:
         """The database is one that is looked after; its sessions are set up as all of ours."""
         self._url = url
-        self._asking = asyncio.Lock()
+        self._in_use = asyncio.Lock()
         self._connection: AsyncConnection | None = None
 
     async def rows(self, statement: LiteralString, values: Any = None) -> list[Row]:
         """What the statement answers with. Raises psycopg.Error; the next call then connects again."""
-        async with self._asking:
+        async with self._in_use:
             began = time.monotonic()
             connection, self._connection = self._connection, None
             if connection is None or connection.closed or connection.broken:

@@ -121,7 +121,7 @@ async def full(
 
 
 @_probe("/health/full/{name:str}", summary="One check alone", answer=OneCheck, operation_id="fullCheck")
-async def one(
+async def one_check(
     request: AnyRequest, services: Injected, name: FromPath[str]
 ) -> Response[OneCheck | HealthDraft]:
     """503 when it has failed, whatever that means for the rest."""
@@ -152,4 +152,4 @@ def _named(services: Services, names: list[str], otherwise: int) -> list[HealthC
     return [checks[name] for name in names]
 
 
-router = Router("/", route_handlers=[live, ready, startup, full, one], tags=["health"])
+router = Router("/", route_handlers=[live, ready, startup, full, one_check], tags=["health"])

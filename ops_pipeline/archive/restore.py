@@ -100,10 +100,14 @@ def _archived_table(connection: Connection, text: str) -> TableName:
     tables = [TableName(*row) for row in connection.execute(sql.get("archive/tables"))]
     if table in tables:
         return table
-    elsewhere = [there for there in tables if there.name == table.name and table.schema == PUBLIC]
+    elsewhere = [
+        archived_table
+        for archived_table in tables
+        if archived_table.name == table.name and table.schema == PUBLIC
+    ]
     if elsewhere and split_name(text) == [table.name]:
         return elsewhere[0]
-    names = [str(there) for there in tables]
+    names = [str(archived_table) for archived_table in tables]
     raise RestoreRefusedError(
         f'No rows of a table "{text}" have been archived; {nearest(text, names)}'
         if names

@@ -85,9 +85,9 @@ def _unknown(archive: Archive, files: Sequence[ArchivedFile]) -> Iterator[str]:
     """Files where archived rows lie that are not of this archive, and descriptions that are missing."""
     missing = {manifest_path(file.path) for file in files}
     known = {file.path for file in files} | missing
-    there = set()
+    present = set()
     for entry in archive.storage.files(""):
-        there.add(entry.path)
+        present.add(entry.path)
         name = entry.path.rpartition("/")[2]
         in_a_day = f"/{DAY}=" in entry.path and not name.startswith(".")
         if in_a_day and entry.path not in known and not _of_another(archive, entry.path):
@@ -95,7 +95,7 @@ def _unknown(archive: Archive, files: Sequence[ArchivedFile]) -> Iterator[str]:
                 f"{entry.path} in {archive.storage.name} is not recorded in ops.archives: readers of the "
                 "folder take it for archived rows. Find out whose it is, and move it away"
             )
-    for path in sorted(missing - there):
+    for path in sorted(missing - present):
         yield f"{path}, which describes the file beside it, is missing from {archive.storage.name}"
 
 

@@ -7,7 +7,9 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
 
-def whole(connection: Connection, relation: Relation, column: str, cutoff: datetime) -> list[Partition]:
+def expired_partitions(
+    connection: Connection, relation: Relation, column: str, cutoff: datetime
+) -> list[Partition]:
     """The table's partitions in which every row's `column` is older than `cutoff`, oldest first.
 
     By their bounds alone, so that one may hold -infinity, which never expires (`may_hold_minus_infinity`);

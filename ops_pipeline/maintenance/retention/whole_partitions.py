@@ -60,7 +60,7 @@ def remove(
     before = plan.cutoff
     going = [
         *drop.leftovers(run.connection, table, before),
-        *expired.whole(run.connection, table, column, before),
+        *expired.expired_partitions(run.connection, table, column, before),
     ]
     for partition in going:
         if (reason := run.asked_to_stop()) is not None:

@@ -21,7 +21,7 @@ both = pytest.mark.parametrize("default", [True, False], ids=["default", "no def
 
 
 def first_day(connection: Connection, relation: Relation) -> Partition:
-    (partition,) = expired.whole(connection, relation, "created_at", CUTOFF)
+    (partition,) = expired.expired_partitions(connection, relation, "created_at", CUTOFF)
     return partition
 
 

@@ -34,7 +34,7 @@ def test_only_partitions_wholly_past_the_cutoff_are_chosen(connection: Connectio
 
     def chosen(column: str, days: float) -> list[str]:
         cutoff = FIRST + timedelta(days=days)
-        return [each.name for each in expired.whole(connection, relation, column, cutoff)]
+        return [each.name for each in expired.expired_partitions(connection, relation, column, cutoff)]
 
     assert chosen("created_at", 0.99) == []
     assert chosen("created_at", 2.5) == ["Day's rows_20260101", "Day's rows_20260102"]

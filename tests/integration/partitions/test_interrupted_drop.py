@@ -76,7 +76,7 @@ def test_a_detached_day_that_is_to_be_kept_after_all_goes_back(connection: Conne
 
 def test_what_was_noted_and_not_done_is_forgotten(connection: Connection, days: Days) -> None:
     relation = days()
-    one, two, _ = expired.whole(connection, relation, "created_at", FIRST + timedelta(days=9))
+    one, two, _ = expired.expired_partitions(connection, relation, "created_at", FIRST + timedelta(days=9))
     for partition in (one, two):
         connection.execute(sql.get("partitions/remember"), partition.identity)
     connection.execute(f"DROP TABLE {quoted_name(two)}")
@@ -99,7 +99,7 @@ def test_an_interrupted_detach_is_completed_first(connection: Connection, url: s
     assert detach.finalize_detaches(connection, relation) == [str(partition)]
     assert state(connection, partition) == "detached"
     assert detach.finalize_detaches(connection, relation) == []
-    (second,) = expired.whole(connection, relation, "created_at", FIRST + timedelta(days=2))
+    (second,) = expired.expired_partitions(connection, relation, "created_at", FIRST + timedelta(days=2))
     assert isinstance(drop.remove(connection, relation, second), drop.DroppedPartition)
     assert scalar(connection, count_rows(partition)) == 10
 
