@@ -1,6 +1,6 @@
 """The application: its routes, and what holds for all of them."""
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
@@ -10,12 +10,21 @@ from api.audit import export, ingest, summary, tail
 from api.audit import routes as audit
 from api.audit.body import MOST_BYTES
 from api.audit.fast_path import FastPath
+from api.audit.query import read_query
 from api.health import routes as health
 from api.maintenance import routes as maintenance
 from api.metrics import routes as metrics
 from api.metrics.middleware import Middleware
 from api.services import Services, services_of
 from ops_pipeline.settings import Settings
+
+AUDIT_READS = Router(
+    "/api/admin/audit-logs",
+    route_handlers=[audit.find_events, audit.get_event, export.export, tail.tail, summary.summarise],
+    dependencies={"audit_query": Provide(read_query)},
+    tags=["audit"],
+    security=openapi.KEY,
+)
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -27,10 +36,7 @@ def create_app(settings: Settings) -> Litestar:
     return Litestar(
         route_handlers=[
             ingest.store,
-            audit.router,
-            export.export,
-            tail.tail,
-            summary.summarise,
+            AUDIT_READS,
             maintenance.router,
             health.router,
             metrics.metrics,

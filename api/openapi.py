@@ -27,12 +27,12 @@ KEY = [{"key": list[str]()}]
 """For `security=` of a route that needs a key."""
 
 EVENT_ID = "0191f6b2-4c1e-7c3a-9a57-2f6d1c0e5a11"
-SENT = {
+SENT_EVENT = {
     "id": EVENT_ID, "createdAt": "2026-03-01T12:00:00Z", "eventType": "file.opened", "action": "open",
     "resourceType": "file", "status": "failure", "ipAddress": "192.0.2.7", "durationMs": 3,
     "details": {"errorCode": "AccessDenied"}, "createdBy": "files",
 }  # fmt: skip
-KEPT = {
+STORED_EVENT = {
     "id": EVENT_ID, "event_type": "file.opened", "user_id": None, "resource_type": "file",
     "resource_id": None, "action": "open", "details": {"errorCode": "AccessDenied"},
     "ip_address": "192.0.2.7", "status": "failure", "duration_ms": 3,
@@ -74,7 +74,7 @@ def config() -> OpenAPIConfig:
     )
 
 
-def shown(
+def success(
     model: Any, description: str, example: Any = None, media_type: str = "application/json"
 ) -> ResponseSpec:
     """An answer that is no error."""
@@ -107,7 +107,7 @@ def _problem(status: int) -> ResponseSpec:
             "detail": "limit: Expected `int` >= 1",
             "errors": [{"field": "limit", "reason": "Expected `int` >= 1"}],
         }
-    return shown(problems.ProblemDetails, DESCRIPTIONS[status], example, problems.MEDIA_TYPE)
+    return success(problems.ProblemDetails, DESCRIPTIONS[status], example, problems.MEDIA_TYPE)
 
 
 def last_part(handler: HTTPRouteHandler, _: Method, path: list[Any]) -> str:
@@ -134,7 +134,7 @@ class TakesEvents(Operation):
 
     def __post_init__(self) -> None:
         either = cast("Schema", {"anyOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1}]})
-        one, several = Example("One event", value=SENT), Example("An array", value=[SENT])
+        one, several = Example("One event", value=SENT_EVENT), Example("An array", value=[SENT_EVENT])
         lines = Schema(description="A JSON object on each line, each an event as in application/json")
         self.request_body = RequestBody(
             required=True,

@@ -63,7 +63,7 @@ def measure_export(folder: Path, url: str, rows: int, *, rounds: int) -> list[Li
             "SELECT created_at FROM public.audit_logs ORDER BY created_at DESC OFFSET %s",
             [rows - 1],
         )
-    asked = question("export_ndjson", Filters(start_date=oldest), columns=("line",))
+    asked = question("export", Filters(start_date=oldest), line="ndjson", columns=("line",))
     copied, exported = folder / "copied", folder / "exported"
     copy, export = "`COPY (same query) TO STDOUT`", "export as NDJSON"
     rates: dict[str, list[float]] = {copy: [], export: []}

@@ -7,19 +7,19 @@ from typing import Annotated, Literal
 from uuid import uuid4
 
 from litestar import get
-from litestar.di import NamedDependency, Provide
-from litestar.params import QueryParameter, SkipValidation
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 import sql
 from api import openapi
-from api.audit.query import AuditQuery, read_query
-from api.audit.streaming import recorded, started
+from api.audit.query import AuditQuery, InjectedQuery
+from api.audit.streaming import recorded_stream
 from api.db.pool import Pool, Row
 from api.problems import AnyRequest
 from api.services import Injected
 from ops_pipeline.audit.cursor import Cursors
 from ops_pipeline.audit.filters import Question, question
+from ops_pipeline.audit.store import AuditLog
 
 PLACED = ("line", "created_at", "id")
 ROWS_AT_ONCE = 2_000
@@ -27,49 +27,43 @@ LIMITS = {"statement_timeout": "300s", "idle_timeout": "60s"}
 """For the server to find the next rows, and for the client to take them. An export that is not read would
 keep VACUUM from removing what was deleted since it began."""
 
-Kind = Literal["ndjson", "csv"]
+Format = Literal["ndjson", "csv"]
 MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
-HEADER = "id,event_type,user_id,resource_type,resource_id,action,details,ip_address,status,duration_ms,created_at,created_by"  # noqa: E501
+HEADER = ",".join(AuditLog.__struct_fields__)
 
 
 @get(
-    "/api/admin/audit-logs/export",
+    "/export",
     operation_id="exportAuditEvents",
     summary="Every event that matches, as NDJSON or CSV",
     description="Streamed, newest first, as of one moment. An export that fails breaks the connection off "
     "(its chunked body has no end); to go on where it did, export with `cursors=true` and pass the last "
     "line's `_cursor` as `after`.",
     opt={"scope": "audit:export", "parameters": ("format", "after", "cursors")},
-    dependencies={"about": Provide(read_query)},
-    tags=["audit"],
-    security=openapi.KEY,
     operation_class=openapi.also_as("text/csv"),
     responses={
-        200: openapi.shown(str, "A line for each event", media_type="application/x-ndjson"),
+        200: openapi.success(str, "A line for each event", media_type="application/x-ndjson"),
         **openapi.behind_key(),
     },
 )
 async def export(
     request: AnyRequest,
     services: Injected,
-    about: SkipValidation[NamedDependency[AuditQuery]],
-    format: Annotated[Kind, QueryParameter()] = "ndjson",  # noqa: A002 - as the client calls it
+    audit_query: InjectedQuery,
+    format: Annotated[Format, QueryParameter()] = "ndjson",  # noqa: A002 - as the client calls it
     after: Annotated[
         str | None, QueryParameter(description="The `_cursor` of the last line received")
     ] = None,
     cursors: Annotated[bool, QueryParameter(description="Give each line a `_cursor` to go on from")] = False,
 ) -> Stream:
     """The events as a file. It begins when the first of them are there, so what fails before is a problem."""
-    going_on = await services.cursors.going_on(about, "after", after)
-    selection = question(f"export_{format}", going_on.filters, columns=PLACED if cursors else PLACED[:1])
+    going_on = await services.cursors.going_on(audit_query, "after", after)
+    columns = PLACED if cursors else PLACED[:1]
+    selection = question("export", going_on.filters, line=format, columns=columns)
     exported = _Exported(going_on, format, await services.cursors.get() if cursors else None)
-    given: dict[str, object] = {**about.given, "format": format, "after": after, "export": uuid4().hex}
-    await services.read_trail.record(request, "audit.export.started", given, 0)
-
-    async def record_end() -> None:
-        await services.read_trail.record(request, "audit.export", given, exported.rows)
-
-    body = await started(recorded(_parts(services.export_pool, selection, exported), record_end))
+    given = {**audit_query.given, "format": format, "after": after, "export": uuid4().hex}
+    parts = _parts(services.export_pool, selection, exported)
+    body = await recorded_stream(services.read_trail, request, "audit.export", given, parts, exported)
     name = f"audit-logs-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{format}"
     return Stream(
         body,
@@ -82,8 +76,8 @@ async def export(
 class _Exported:
     """Makes bytes of rows and counts them."""
 
-    about: AuditQuery
-    kind: Kind
+    audit_query: AuditQuery
+    kind: Format
     cursors: Cursors | None
     rows: int = 0
 
@@ -101,7 +95,7 @@ class _Exported:
 
     def _with_cursor(self, cursors: Cursors, row: Row) -> str:
         line, created_at, event_id = row
-        cursor = cursors.write(self.about.position(created_at, event_id), self.about.question)
+        cursor = cursors.write(self.audit_query.position(created_at, event_id), self.audit_query.question)
         return f'{line[:-1]},"_cursor":"{cursor}"}}' if self.kind == "ndjson" else f"{line},{cursor}"
 
 

@@ -33,7 +33,7 @@ Valid = tuple[int, Json, AuditEvent]
 """A valid item of a batch: its index, what was sent, and what that says."""
 
 
-class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one item of a batch: its id, or why it was refused."""
 
     index: int
@@ -52,7 +52,7 @@ class StoredBatch(msgspec.Struct, frozen=True):
     """A batch was stored, but for the items with an error; `success` says whether there are none."""
 
     success: bool
-    results: list[Result]
+    results: list[EventResult]
 
 
 @post(
@@ -67,7 +67,7 @@ class StoredBatch(msgspec.Struct, frozen=True):
     security=openapi.KEY,
     operation_class=openapi.TakesEvents,
     responses={
-        201: openapi.shown(StoredOne | StoredBatch, "Committed", {"success": True, "id": openapi.EVENT_ID}),
+        201: openapi.success(StoredOne | StoredBatch, "Committed", {"success": True, "id": openapi.EVENT_ID}),
         **openapi.behind_key(413, 415, 422),
     },
 )
@@ -123,7 +123,7 @@ async def _store_one(sent: Sent) -> StoredOne:
 
 
 async def _store_batch(sent: Sent, batch: Sequence[Json]) -> StoredBatch:
-    results: list[Result | None] = []
+    results: list[EventResult | None] = []
     valid: list[Valid] = []
     for index, item in enumerate(batch):
         if index % AT_ONCE == AT_ONCE - 1:
@@ -132,7 +132,7 @@ async def _store_batch(sent: Sent, batch: Sequence[Json]) -> StoredBatch:
             valid.append((index, item, checked(item, sent.services.settings.audit_details_max_bytes)))
             results.append(None)
         except EventError as error:
-            results.append(Result(index, error=FieldProblem(error.field or "body", error.reason)))
+            results.append(EventResult(index, error=FieldProblem(error.field or "body", error.reason)))
     array = sent.body if len(valid) == len(batch) and sent.body.startswith(b"[") else None
     outcomes = iter(await _outcomes(sent, valid, array) if valid else ())
     answers = [result or _result(index, next(outcomes)) for index, result in enumerate(results)]
@@ -169,13 +169,13 @@ async def _committed(
     return outcomes
 
 
-def _result(index: int, outcome: Outcome) -> Result:
+def _result(index: int, outcome: Outcome) -> EventResult:
     if isinstance(outcome, Refusal):
-        return Result(index, error=FieldProblem(outcome.field, outcome.reason))
-    return Result(index, id=outcome)
+        return EventResult(index, error=FieldProblem(outcome.field, outcome.reason))
+    return EventResult(index, id=outcome)
 
 
-def _nothing_stored(errors: list[Result]) -> Problem:
+def _nothing_stored(errors: list[EventResult]) -> Problem:
     named = [
         FieldProblem(f"[{result.index}].{result.error.field}", result.error.reason)
         for result in errors[:MOST_ERRORS]

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from litestar.params import QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter, SkipValidation
 
 import sql
 from api.db.pool import Pool
@@ -48,6 +49,10 @@ class AuditQuery:
         """The same question, going on there."""
         start = position.start or self.filters.start_date
         return replace(self, filters=replace(self.filters, after=position, start_date=start))
+
+
+InjectedQuery = SkipValidation[NamedDependency[AuditQuery]]
+"""The type of a handler's parameter `audit_query`."""
 
 
 async def read_query(  # noqa: PLR0913, PLR0917 - a filter each

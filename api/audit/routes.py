@@ -8,14 +8,13 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from litestar import MediaType, Response, Router, get
-from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, QueryParameter, SkipValidation
+from litestar import MediaType, Response, get
+from litestar.params import FromPath, QueryParameter
 
 import sql
 from api import openapi
 from api.audit.page import Page, from_database, page
-from api.audit.query import FILTERS, MOST_ROWS, AuditQuery, read_query, refuse_unknown
+from api.audit.query import FILTERS, MOST_ROWS, AuditQuery, InjectedQuery, refuse_unknown
 from api.db.pool import STATEMENT_TIMEOUT, Row
 from api.problems import AnyRequest, Problem, invalid, unavailable
 from api.services import Injected, Services
@@ -42,28 +41,25 @@ class OneEvent(msgspec.Struct, frozen=True):
 
 
 @get(
-    "/api/admin/audit-logs",
+    "/",
     operation_id="findAuditEvents",
     summary="Find events, newest first",
     description="Follow `next` (or the header `Link`) from page to page: no event that was there at the "
     "start is skipped or repeated, whatever is stored meanwhile.",
     opt={"scope": "audit:read", "parameters": ("limit", "offset", "cursor", "count")},
-    dependencies={"question": Provide(read_query)},
-    tags=["audit"],
-    security=openapi.KEY,
     responses={
-        200: openapi.shown(
+        200: openapi.success(
             EventPage,
             "A page of events",
-            {"success": True, "data": [openapi.KEPT], "count": 1, "next": openapi.NEXT},
+            {"success": True, "data": [openapi.STORED_EVENT], "count": 1, "next": openapi.NEXT},
         ),
         **openapi.behind_key(),
     },
 )
-async def find(
+async def find_events(
     request: AnyRequest,
     services: Injected,
-    question: SkipValidation[NamedDependency[AuditQuery]],
+    audit_query: InjectedQuery,
     limit: Annotated[int, QueryParameter(ge=1, description="1000 at the most; more is taken as 1000")] = 100,
     offset: Annotated[
         int, QueryParameter(ge=0, description="Events to pass over, 10000 at the most; `cursor` has no limit")
@@ -76,7 +72,7 @@ async def find(
     """The events that fit every filter; `next` is the address of the page that follows, if there is one."""
     limit = min(limit, MOST_ROWS)
     _check_offset(offset, cursor)
-    going_on = await services.cursors.going_on(question, "cursor", cursor)
+    going_on = await services.cursors.going_on(audit_query, "cursor", cursor)
     data, rows, last_time, last_id = "[]", 0, None, None
     for selection in filters.pages(replace(going_on.filters, limit=limit, offset=offset), datetime.now(UTC)):
         ((data, rows, last_time, last_id),) = await select(services, selection)
@@ -84,27 +80,26 @@ async def find(
             break
     following = None
     if last_time is not None and last_id is not None:
-        place = (await services.cursors.get()).write(going_on.position(last_time, last_id), question.question)
+        cursors = await services.cursors.get()
+        place = cursors.write(going_on.position(last_time, last_id), audit_query.question)
         query = {name: text for name, text in request.query_params.items() if name in FILTERS}
         following = f"{request.url.path}?{urlencode({**query, 'limit': limit, 'cursor': place})}"
-    more = await _total(services, question) if count else {}
-    await services.read_trail.record(request, "audit.read", {**question.given}, rows)
+    more = await _total(services, audit_query) if count else {}
+    await services.read_trail.record(request, "audit.read", {**audit_query.given}, rows)
     return page(EventPage, from_database(data), rows, following, **more)
 
 
 @get(
-    "/api/admin/audit-logs/{event_id:uuid}",
+    "/{event_id:uuid}",
     operation_id="getAuditEvent",
     summary="One event",
     opt={"scope": "audit:read"},
-    tags=["audit"],
-    security=openapi.KEY,
     responses={
-        200: openapi.shown(OneEvent, "The event", {"success": True, "data": openapi.KEPT}),
+        200: openapi.success(OneEvent, "The event", {"success": True, "data": openapi.STORED_EVENT}),
         **openapi.behind_key(404),
     },
 )
-async def one(request: AnyRequest, services: Injected, event_id: FromPath[UUID]) -> Response[bytes]:
+async def get_event(request: AnyRequest, services: Injected, event_id: FromPath[UUID]) -> Response[bytes]:
     """The event with that id."""
     refuse_unknown(request, ())
     rows = await services.pool.rows("select", sql.get("api/audit/one"), {"id": event_id})
@@ -133,8 +128,8 @@ def _check_offset(offset: int, cursor: str | None) -> None:
         raise invalid("offset", "goes with no cursor: the cursor says where the page begins")
 
 
-async def _total(services: Services, question: AuditQuery) -> dict[str, int | str | None]:
-    counting = filters.question("count", question.filters)
+async def _total(services: Services, audit_query: AuditQuery) -> dict[str, int | str | None]:
+    counting = filters.question("count", audit_query.filters)
     try:
         async with services.pool.connection() as connection, connection.transaction():
             limits = {"statement_timeout": f"{COUNT_SECONDS}s", "idle_timeout": "0"}
@@ -145,6 +140,3 @@ async def _total(services: Services, question: AuditQuery) -> dict[str, int | st
         reason = f"counting took longer than {COUNT_SECONDS} s; narrow the filters to have a total"
         return {"total": None, "total_reason": reason}
     return {"total": total}
-
-
-router = Router("/", route_handlers=[find, one])

@@ -3,12 +3,40 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from typing import Any, Protocol
 
-from api.problems import Problem
+from api.audit.read_trail import ReadTrail
+from api.problems import AnyRequest, Problem
 
 
-async def started(parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-    """The parts, the first of which is there: what fails before it can still be answered as a problem.
+class Counted(Protocol):
+    """What makes the parts; it counts the rows in them."""
+
+    rows: int
+
+
+async def recorded_stream(
+    trail: ReadTrail,
+    request: AnyRequest,
+    action: str,
+    given: dict[str, Any],
+    parts: AsyncGenerator[bytes, None],
+    counted: Counted,
+) -> AsyncIterator[bytes]:
+    """The parts, with a record that they were begun, and one at their end of how many rows they had.
+
+    When this returns the first is there: what fails before it can still be answered as a problem.
+    """
+    await trail.record(request, f"{action}.started", given, 0)
+
+    async def record_end() -> None:
+        await trail.record(request, action, given, counted.rows)
+
+    return await _started(_recorded(parts, record_end))
+
+
+async def _started(parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """The parts, the first of which is there.
 
     A generator that has started runs its `finally` in any case, even when the client is gone before the
     answer begins.
@@ -24,7 +52,7 @@ async def started(parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
     return rejoined()
 
 
-async def recorded(
+async def _recorded(
     parts: AsyncGenerator[bytes, None], record: Callable[[], Awaitable[None]]
 ) -> AsyncGenerator[bytes, None]:
     """The parts, and a record when they end.

@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, get
-from litestar.di import NamedDependency, Provide
-from litestar.params import QueryParameter, SkipValidation
+from litestar.params import QueryParameter
 
 from api import openapi
 from api.audit.page import Page, from_database, page
-from api.audit.query import AuditQuery, read_query
+from api.audit.query import InjectedQuery
 from api.audit.routes import select
 from api.problems import AnyRequest, invalid
 from api.services import Injected
@@ -54,38 +53,35 @@ class Summary(Page, frozen=True, kw_only=True):
 
 
 @get(
-    "/api/admin/audit-logs/summary",
+    "/summary",
     operation_id="summariseAuditEvents",
     summary="Events per stretch of time, by type, status or action",
     description="Buckets are in UTC and named by their beginning; an empty one is left out. Without "
     "`startDate` the 100 buckets up to the end are counted.",
     opt={"scope": "audit:read", "parameters": ("by", "bucket")},
-    dependencies={"about": Provide(read_query)},
-    tags=["audit"],
-    security=openapi.KEY,
     responses={
-        200: openapi.shown(Summary, "The buckets, the earliest first"),
+        200: openapi.success(Summary, "The buckets, the earliest first"),
         **openapi.behind_key(),
     },
 )
 async def summarise(
     request: AnyRequest,
     services: Injected,
-    about: SkipValidation[NamedDependency[AuditQuery]],
+    audit_query: InjectedQuery,
     by: Annotated[By, QueryParameter(description="What is counted separately in each bucket")] = "eventType",
     bucket: Annotated[Width, QueryParameter(description="How long each is; 1000 at the most")] = "1h",
 ) -> Response[bytes]:
     """`data` is `[{bucket, total, counts: [{value, count}]}]`, of the 20 most frequent values."""
     width = WIDTHS[bucket]
-    end = about.filters.end_date or datetime.now(UTC)
-    start = about.filters.start_date or max(EPOCH, end - USUAL_BUCKETS * width)
+    end = audit_query.filters.end_date or datetime.now(UTC)
+    start = audit_query.filters.start_date or max(EPOCH, end - USUAL_BUCKETS * width)
     _check(start, end, width)
     # The answer is about a whole period, so without an end it ends now.
-    within = replace(about.filters, start_date=start, end_date=end)
+    within = replace(audit_query.filters, start_date=start, end_date=end)
     selection = question("summary", within, column=(COLUMNS[by],))
     selection = replace(selection, values={**selection.values, "width": width})
     ((data, count),) = await select(services, selection)
-    given = {**about.given, "by": by, "bucket": bucket}
+    given = {**audit_query.given, "by": by, "bucket": bucket}
     await services.read_trail.record(request, "audit.summary", given, count)
     return page(Summary, from_database(data), count)
 

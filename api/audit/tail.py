@@ -11,15 +11,14 @@ import msgspec
 import psycopg
 import structlog
 from litestar import get
-from litestar.di import NamedDependency, Provide
-from litestar.params import HeaderParameter, SkipValidation
+from litestar.params import HeaderParameter
 from litestar.response import Stream
 from psycopg_pool import PoolTimeout
 
 import sql
 from api import openapi
-from api.audit.query import AuditQuery, read_query
-from api.audit.streaming import recorded, started
+from api.audit.query import InjectedQuery
+from api.audit.streaming import recorded_stream
 from api.db.pool import Pool, Row
 from api.problems import AnyRequest, invalid, unavailable
 from api.services import Injected, Services
@@ -36,25 +35,22 @@ log = structlog.get_logger()
 
 
 @get(
-    "/api/admin/audit-logs/stream",
+    "/stream",
     operation_id="tailAuditEvents",
     summary="Events as they are stored (server-sent events)",
     description="Begins with what is stored from now on. Each event has an `id`; sent back as "
     "`Last-Event-ID` within 23 hours, the stream goes on behind it, and no event is missed or repeated. A "
     "comment every 15 seconds keeps the connection alive. It ends with an `end` event on shutdown.",
     opt={"scope": "audit:read"},
-    dependencies={"about": Provide(read_query)},
-    tags=["audit"],
-    security=openapi.KEY,
     responses={
-        200: openapi.shown(str, "Events, without end", media_type="text/event-stream"),
+        200: openapi.success(str, "Events, without end", media_type="text/event-stream"),
         **openapi.behind_key(),
     },
 )
 async def tail(
     request: AnyRequest,
     services: Injected,
-    about: SkipValidation[NamedDependency[AuditQuery]],
+    audit_query: InjectedQuery,
     last_event_id: Annotated[
         str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event received")
     ] = None,
@@ -66,13 +62,11 @@ async def tail(
         raise unavailable(f"{MOST_STREAMS} streams are open already; try again when one has ended")
     cursors = await services.cursors.get()
     place = _read(cursors, last_event_id) if last_event_id else _behind(await _visible(services.pool))
-    follower = Follower(services.pool, about.filters, place)
-    await services.read_trail.record(request, "audit.tail.started", {**about.given}, 0)
-
-    async def record_end() -> None:
-        await services.read_trail.record(request, "audit.tail", {**about.given}, follower.rows)
-
-    body = await started(recorded(_parts(services, follower, cursors), record_end))
+    follower = Follower(services.pool, audit_query.filters, place)
+    parts = _parts(services, follower, cursors)
+    body = await recorded_stream(
+        services.read_trail, request, "audit.tail", {**audit_query.given}, parts, follower
+    )
     return Stream(
         body,
         media_type="text/event-stream",
@@ -80,7 +74,7 @@ async def tail(
     )
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class TailPosition(msgspec.Struct, frozen=True, array_like=True):
     """A place in the order of arrival: between the two snapshots, behind `place` and `nth`.
 
     What `seen` sees has been sent; what `visible` sees is being sent; `at` is when that was, in seconds.
@@ -103,16 +97,16 @@ class Follower:
 
     pool: Pool
     filters: Filters
-    place: Place
+    place: TailPosition
     rows: int = 0
 
-    async def look(self) -> AsyncIterator[tuple[Place, str]]:
+    async def look(self) -> AsyncIterator[tuple[TailPosition, str]]:
         """Each event that became visible, with the place behind it. Raises psycopg.Error, PoolTimeout."""
         if self.place.seen == self.place.visible:
             visible = await _visible(self.pool)
             if visible == self.place.seen:
                 return
-            self.place = Place(self.place.seen, visible, 0, 0, int(time.time()))
+            self.place = TailPosition(self.place.seen, visible, 0, 0, int(time.time()))
         while arrivals := await self.pool.rows(
             "select", sql.get("api/audit/arrivals"), msgspec.structs.asdict(self.place)
         ):
@@ -162,8 +156,8 @@ async def _messages(services: Services, follower: Follower, cursors: Cursors) ->
     yield b"event: end\ndata: %b\n\n" % reason
 
 
-def _behind(visible: str) -> Place:
-    return Place(visible, visible, 0, 0, int(time.time()))
+def _behind(visible: str) -> TailPosition:
+    return TailPosition(visible, visible, 0, 0, int(time.time()))
 
 
 async def _visible(pool: Pool) -> str:
@@ -171,13 +165,13 @@ async def _visible(pool: Pool) -> str:
     return str(visible)
 
 
-def _written(cursors: Cursors, place: Place) -> str:
+def _written(cursors: Cursors, place: TailPosition) -> str:
     return cursors.seal(msgspec.json.encode(place))
 
 
-def _read(cursors: Cursors, text: str) -> Place:
+def _read(cursors: Cursors, text: str) -> TailPosition:
     try:
-        place = msgspec.json.decode(cursors.unseal(text), type=Place)
+        place = msgspec.json.decode(cursors.unseal(text), type=TailPosition)
     except (CursorError, msgspec.MsgspecError) as error:
         raise invalid("Last-Event-ID", "is not an id of this stream; send it as it came") from error
     if time.time() - place.at > KEPT_SECONDS:

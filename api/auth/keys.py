@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from litestar.connection import ASGIConnection
+from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 
 import sql
 from api.auth.last_use import LastUse
 from api.db.pool import Pool
-from api.problems import Problem
+from api.problems import Problem, invalid
 from ops_pipeline.access import keys
 
 KNOWN_SECONDS = 2.0
@@ -40,6 +41,17 @@ def bearer(authorization: str) -> str | None:
     return (key.strip() or None) if scheme.lower() == "bearer" else None
 
 
+def sent_key(headers: Headers) -> str | None:
+    """The key that came with a request; None when none did.
+
+    Raises Problem 400 for two `Authorization` headers: a proxy may have checked the one that we do not read.
+    """
+    values = headers.getall("Authorization", [])
+    if len(values) > 1:
+        raise invalid("Authorization", "is given more than once; give it once")
+    return bearer(values[0]) if values else None
+
+
 class KnownKeys:
     """Looks keys up, and remembers a valid one for 2 seconds, so that not each request asks the database.
 
@@ -54,19 +66,15 @@ class KnownKeys:
     async def require_scope(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:
-        """The guard of every route: where its `opt` names a scope, the request's key must have it."""
-        if (scope := handler.opt.get("scope")) is not None:
-            authorization = connection.headers.get("Authorization", "")
-            connection.state["key"] = await self.authorized(authorization, scope)
-
-    async def authorized(self, authorization: str, scope: str) -> Caller:
-        """Whose key that header holds.
+        """The guard of every route: where its `opt` names a scope, the request's key must have it.
 
         Raises Problem 401 without a valid key, 403 when the key lacks the scope; each says in
         `WWW-Authenticate` what is missing (RFC 6750). Raises psycopg.Error or PoolTimeout when the key
         cannot be looked up.
         """
-        if (key := bearer(authorization)) is None:
+        if (scope := handler.opt.get("scope")) is None:
+            return
+        if (key := sent_key(connection.headers)) is None:
             raise _refused(401, "A key is required, as the header Authorization: Bearer <key>", "Bearer")
         if (caller := self.remembered(key) or await self._look_up(keys.hashed(key))) is None:
             detail = "The key is not valid; it may have expired or been revoked"
@@ -74,7 +82,7 @@ class KnownKeys:
         if not caller.may(scope):
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise _refused(403, f"The key lacks the scope {scope}", challenge)
-        return caller
+        connection.state["key"] = caller
 
     def remembered(self, key: str) -> Caller | None:
         """Whose key it is, if that was looked up in the last 2 seconds; the database is not asked."""

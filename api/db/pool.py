@@ -67,7 +67,7 @@ class Pool:
         self._observe = observe
         self._role = role
         self._keep_plans = keep_plans
-        self._told = False
+        self._role_reported = False
         self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             url,
             min_size=1,
@@ -131,8 +131,8 @@ class Pool:
             await connection.execute(sql.get("api/db/keep_plans"))
         if self._role is not None:
             became = await _become(connection, self._role)
-            if not became and not self._told:
-                self._told = True
+            if not became and not self._role_reported:
+                self._role_reported = True
                 log.warning("database role not in use", role=self._role.value, user=connection.info.user)
 
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import sql
 from api.health.check import OK, Finding
-from api.health.connection import KeptConnection
+from api.health.connection import HealthConnection
 from api.process.thread import in_thread
 
 LEAST_FREE_SHARE = 0.1
@@ -17,14 +17,14 @@ UNSET = Finding("not_configured", "OPS_ARCHIVE_URL is not set; policies with `ar
 NO_DISK = Finding("not_configured", "the archive is in a bucket")
 
 
-class Archive:
+class ArchiveChecks:
     """Where archives go: a folder, which is tried, or a bucket.
 
     What writes to buckets takes this process's memory twice over and a third of a second to load, so a
     bucket is not tried from here: what the runs have recorded of it in `connection`'s database is reported.
     """
 
-    def __init__(self, url: str | None, connection: KeptConnection) -> None:
+    def __init__(self, url: str | None, connection: HealthConnection) -> None:
         in_bucket = url is not None and url.startswith("s3://")
         self._folder = None if url is None or in_bucket else Path(url.removeprefix("file://"))
         self._unset = url is None

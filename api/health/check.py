@@ -8,14 +8,14 @@ from typing import Literal
 RUNBOOK = "docs/runbook.md"
 AGAIN_SECONDS = 1.0
 
-Status = Literal["ok", "error", "not_configured"]
+HealthStatus = Literal["ok", "error", "not_configured"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a check found. `message` is for a person who may know addresses; it names no password."""
 
-    status: Status
+    status: HealthStatus
     message: str
 
 
@@ -23,7 +23,7 @@ OK = Finding("ok", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """Something to look at, again and again.
 
     `critical`: without it no request can be answered, so ready and full turn 503; anything else only
@@ -55,7 +55,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class HealthResult:
     """A finding, how long it took in ms, and when."""
 
     finding: Finding

@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from api.db.pool import AsyncConnection, Row
 from api.process.deadline import deadline
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, refuse_unusable
 from ops_pipeline.postgres.session import preparation
@@ -17,22 +18,19 @@ ANSWER_SECONDS = 2.5
 """For connecting and the answer together; less than a check's own deadline, so that a look ends by itself."""
 LEAST_SECONDS = 0.5
 
-Row = tuple[Any, ...]
-Connection = psycopg.AsyncConnection[Row]
 
-
-class KeptConnection:
+class HealthConnection:
     """One connection that is asked again and again, one statement at a time."""
 
     def __init__(self, url: str) -> None:
         """The database is one that is looked after; its sessions are set up as all of ours."""
         self._url = url
-        self._asking = asyncio.Lock()
-        self._connection: Connection | None = None
+        self._in_use = asyncio.Lock()
+        self._connection: AsyncConnection | None = None
 
     async def rows(self, statement: LiteralString, values: Any = None) -> list[Row]:
         """What the statement answers with. Raises psycopg.Error; the next call then connects again."""
-        async with self._asking:
+        async with self._in_use:
             began = time.monotonic()
             connection, self._connection = self._connection, None
             if connection is None or connection.closed or connection.broken:
@@ -60,13 +58,13 @@ async def ask(url: str, statement: LiteralString, values: Any = None, *, ours: b
         await connection.close()
 
 
-async def _ask(connection: Connection, statement: LiteralString, values: Any, began: float) -> list[Row]:
+async def _ask(connection: AsyncConnection, statement: LiteralString, values: Any, began: float) -> list[Row]:
     left = max(LEAST_SECONDS, ANSWER_SECONDS - (time.monotonic() - began))
     with deadline(connection, left):
         return await (await connection.execute(statement, values)).fetchall()
 
 
-async def _prepared(url: str) -> Connection:
+async def _prepared(url: str) -> AsyncConnection:
     connection = await _connect(url)
     try:
         await asyncio.to_thread(_refuse, url, connection.info)
@@ -85,7 +83,7 @@ def _refuse(url: str, info: psycopg.ConnectionInfo) -> None:
         raise psycopg.OperationalError(str(error)) from None
 
 
-async def _connect(url: str) -> Connection:
+async def _connect(url: str) -> AsyncConnection:
     try:
         # Not even a name: a pooler would leave it in a session that it then lends to the application.
         return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)

@@ -7,7 +7,7 @@ import psycopg
 import sql
 from api.db.pool import Pool
 from api.health.check import OK, Finding
-from api.health.connection import KeptConnection, ask
+from api.health.connection import HealthConnection, ask
 
 HEARTBEAT_SECONDS = 300
 """Dagster itself calls a daemon unhealthy that has not been heard of for so long."""
@@ -20,13 +20,13 @@ KNOWN = frozenset(file.stem for file in (sql.FOLDER / "migrations").glob("*.sql"
 must not make the one that still runs believe that something is missing."""
 
 
-async def answers(connection: KeptConnection) -> Finding:
+async def answers(connection: HealthConnection) -> Finding:
     """Whether the database answers at all. Raises psycopg.Error."""
     await connection.rows(sql.get("api/health/ping"))
     return OK
 
 
-async def schema(connection: KeptConnection) -> Finding:
+async def schema(connection: HealthConnection) -> Finding:
     """Whether every migration that this program knows has been applied, and our tables are still there."""
     try:
         applied = await connection.rows(sql.get("api/health/schema"))
@@ -40,7 +40,7 @@ async def schema(connection: KeptConnection) -> Finding:
     return OK
 
 
-class Database:
+class DatabaseChecks:
     """Questions about the database that it is enough to ask now and then."""
 
     def __init__(self, url: str, dagster_url: str | None) -> None:

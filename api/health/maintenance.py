@@ -24,7 +24,7 @@ AT_ONCE = 4
 """How many databases are asked at the same time."""
 
 
-class Maintenance:
+class MaintenanceChecks:
     """What `policies.yaml` says, as it is now, held against what the databases say was done.
 
     Raises PolicyError when the file is wrong at the start; one that turns wrong later is a finding.
@@ -43,7 +43,7 @@ class Maintenance:
 
         async def late(database: Database, url: str) -> list[str]:
             due = last_night(database.schedule, datetime.now(UTC))
-            wanted = [rule.name for rule in database.policies]
+            wanted = [policy.name for policy in database.policies]
             rows = await ask(url, sql.get("api/health/maintenance"), {"policies": wanted})
             return [problem for row in rows if (problem := _late(due, *row))]
 
@@ -69,7 +69,7 @@ class Maintenance:
             return await missing(url, sorted(tables), "the nightly maintenance")
 
         own = await missing(own_url, [AUDIT_LOGS], "`opsctl migrate`")
-        named = [each for each in policies.databases if _by_day(each)] if policies else []
+        named = [database for database in policies.databases if _by_day(database)] if policies else []
         rest = await self._of_each(named, of_policies)
         problems = [*own, *([rest.message] if rest.status == "error" else [])]
         return Finding("error", "; ".join(problems)) if problems else OK
@@ -90,8 +90,8 @@ class Maintenance:
             except (psycopg.Error, PolicyError) as error:
                 return [f"{database.name}: {str(error).strip().splitlines()[0]}"]
 
-        found = [each for of_one in await asyncio.gather(*map(problems, databases)) for each in of_one]
-        return Finding("error", "; ".join(found)) if found else OK
+        lines = [line for lines in await asyncio.gather(*map(problems, databases)) for line in lines]
+        return Finding("error", "; ".join(lines)) if lines else OK
 
     async def _current(self) -> Policies | None:
         # Reading a long file takes longer than the loop may stand still.

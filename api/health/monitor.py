@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from api.health.check import Check, Finding, Result
+from api.health.check import Finding, HealthCheck, HealthResult
 from api.process import background
 
 log = structlog.get_logger()
@@ -21,9 +21,9 @@ class Monitor:
     it is asked again.
     """
 
-    def __init__(self, checks: Iterable[Check]) -> None:
-        self.checks: Mapping[str, Check] = {check.name: check for check in checks}
-        self._results: dict[str, tuple[Result, float]] = {}
+    def __init__(self, checks: Iterable[HealthCheck]) -> None:
+        self.checks: Mapping[str, HealthCheck] = {check.name: check for check in checks}
+        self._results: dict[str, tuple[HealthResult, float]] = {}
         self._first = {name: asyncio.Event() for name in self.checks}
         self._tasks: list[asyncio.Task[None]] = []
         self.started = False
@@ -45,19 +45,19 @@ class Monitor:
         # A look that hangs must not hold the shutdown up; its task ends with the loop.
         await asyncio.wait(self._tasks, timeout=1.0)
 
-    def result(self, name: str) -> Result:
+    def result(self, name: str) -> HealthResult:
         """The last result of a check. One that is older than three of its beats is a failure itself."""
         check = self.checks[name]
         if name not in self._results:
-            return Result(Finding("error", "not checked yet"), 0.0, datetime.now(UTC))
+            return HealthResult(Finding("error", "not checked yet"), 0.0, datetime.now(UTC))
         result, at = self._results[name]
         age = time.monotonic() - at
         if age > 3 * (check.interval + check.deadline):
             stale = Finding("error", f"the last result is {age:.0f} s old; the check does not come round")
-            return Result(stale, result.latency_ms, result.checked_at)
+            return HealthResult(stale, result.latency_ms, result.checked_at)
         return result
 
-    async def _watch(self, check: Check) -> None:
+    async def _watch(self, check: HealthCheck) -> None:
         while True:
             began = time.monotonic()
             looking = asyncio.ensure_future(check.look())
@@ -72,7 +72,7 @@ class Monitor:
             beat = check.beat(self._results[check.name][0].finding)
             await asyncio.sleep(max(0.0, beat - (time.monotonic() - began)))
 
-    def _record(self, check: Check, looking: "asyncio.Future[Finding]", began: float) -> None:
+    def _record(self, check: HealthCheck, looking: "asyncio.Future[Finding]", began: float) -> None:
         if not looking.done():
             finding = Finding("error", f"no answer within {check.deadline:g} s")
         elif looking.cancelled():
@@ -83,7 +83,7 @@ class Monitor:
             finding = looking.result()
         now = time.monotonic()
         before = self._results.get(check.name)
-        result = Result(finding, round((now - began) * 1000, 3), datetime.now(UTC))
+        result = HealthResult(finding, round((now - began) * 1000, 3), datetime.now(UTC))
         self._results[check.name] = (result, now)
         self.started = self.started or all(
             self.result(critical.name).finding.status != "error"

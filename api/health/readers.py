@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 import psycopg
 
 import sql
-from api.auth.keys import bearer
-from api.health.connection import KeptConnection
+from api.health.connection import HealthConnection
 from ops_pipeline.access import keys
 
 REFRESH_SECONDS = 2.0
@@ -21,13 +20,13 @@ class Readers:
     the database is away the keys known before go on: that is when their owners need the findings most.
     """
 
-    def __init__(self, connection: KeptConnection) -> None:
+    def __init__(self, connection: HealthConnection) -> None:
         self._connection = connection
         self._until: dict[bytes, datetime | None] = {}
 
-    def include(self, authorization: str) -> bool:
-        """Whether that `Authorization` header holds such a key."""
-        key_hash = keys.hashed(bearer(authorization) or "")
+    def include(self, key: str | None) -> bool:
+        """Whether it is such a key."""
+        key_hash = keys.hashed(key or "")
         if key_hash not in self._until:
             return False
         until = self._until[key_hash]

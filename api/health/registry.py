@@ -6,12 +6,12 @@ from functools import partial
 
 from api.db.pool import Pool
 from api.health import database
-from api.health.archive import Archive
-from api.health.check import Check
-from api.health.connection import KeptConnection
-from api.health.database import Database
+from api.health.archive import ArchiveChecks
+from api.health.check import HealthCheck
+from api.health.connection import HealthConnection
+from api.health.database import DatabaseChecks
 from api.health.dependencies import Cache, ExternalApi
-from api.health.maintenance import Maintenance
+from api.health.maintenance import MaintenanceChecks
 from api.health.monitor import Monitor
 from api.health.readers import Readers
 from api.process import background
@@ -29,28 +29,28 @@ class Watched:
     def __init__(self, settings: Settings, pools: Mapping[str, Pool]) -> None:
         url = settings.database_url or ""
         # The first for nothing but the ping: what it measures is what a request would wait.
-        self._connections = [KeptConnection(url), KeptConnection(url)]
+        self._connections = [HealthConnection(url), HealthConnection(url)]
         pinged, shared = self._connections
         self._cache = Cache(settings.cache_url)
         self._external = ExternalApi(settings.external_api_url)
-        archive = Archive(settings.archive_url, shared)
-        policies = Maintenance(settings)
-        slow = Database(url, settings.dagster_database_url)
+        archive = ArchiveChecks(settings.archive_url, shared)
+        policies = MaintenanceChecks(settings)
+        slow = DatabaseChecks(url, settings.dagster_database_url)
         self.readers = Readers(shared)
         self.monitor = Monitor(
             [
-                Check("database", partial(database.answers, pinged), True, "Database unavailable", 1.0),
-                Check("schema", partial(database.schema, shared), True, SCHEMA, 5.0),
-                Check("pool", partial(database.saturation, pools), interval=1.0),
-                Check("cache", self._cache, interval=SLOWLY),
-                Check("externalApi", self._external, interval=SLOWLY),
-                Check("scheduler", slow.scheduler, interval=SLOWLY),
-                Check("maintenance", policies.done, interval=4 * SLOWLY, deadline=30.0),
-                Check("partitions", policies.partitions, interval=4 * SLOWLY, deadline=30.0),
-                Check("archive", archive.writable, interval=SLOWLY),
-                Check("archiveDisk", archive.disk, interval=SLOWLY),
-                Check("transactions", slow.transactions, interval=SLOWLY),
-                Check("replicas", slow.replicas, interval=SLOWLY),
+                HealthCheck("database", partial(database.answers, pinged), True, "Database unavailable", 1.0),
+                HealthCheck("schema", partial(database.schema, shared), True, SCHEMA, 5.0),
+                HealthCheck("pool", partial(database.saturation, pools), interval=1.0),
+                HealthCheck("cache", self._cache, interval=SLOWLY),
+                HealthCheck("externalApi", self._external, interval=SLOWLY),
+                HealthCheck("scheduler", slow.scheduler, interval=SLOWLY),
+                HealthCheck("maintenance", policies.done, interval=4 * SLOWLY, deadline=30.0),
+                HealthCheck("partitions", policies.partitions, interval=4 * SLOWLY, deadline=30.0),
+                HealthCheck("archive", archive.writable, interval=SLOWLY),
+                HealthCheck("archiveDisk", archive.disk, interval=SLOWLY),
+                HealthCheck("transactions", slow.transactions, interval=SLOWLY),
+                HealthCheck("replicas", slow.replicas, interval=SLOWLY),
             ]
         )
 

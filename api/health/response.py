@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response
 from msgspec import UNSET, UnsetType
 
-from api.health.check import Check, Result, Status
+from api.health.check import HealthCheck, HealthResult, HealthStatus
 from api.problems import AnyRequest
 from ops_pipeline import __version__
 
@@ -23,7 +23,7 @@ DraftStatus = Literal["pass", "warn", "fail"]
 class CheckState(msgspec.Struct, frozen=True, kw_only=True):
     """The last result of a check; `latency` is in ms. `message` is for keys that may read it."""
 
-    status: Status
+    status: HealthStatus
     latency: float
     critical: bool | UnsetType = UNSET
     checked_at: str | UnsetType = UNSET
@@ -94,12 +94,12 @@ Answer = TypeVar("Answer", Alive, Readiness, Full, OneCheck)
 class Findings:
     """What some checks found. `in_words`: for a client that may know addresses and pids."""
 
-    checks: Sequence[Check]
-    results: dict[str, Result]
+    checks: Sequence[HealthCheck]
+    results: dict[str, HealthResult]
     in_words: bool
 
     @property
-    def failed(self) -> list[Check]:
+    def failed(self) -> list[HealthCheck]:
         """The checks that have failed."""
         return [check for check in self.checks if self.results[check.name].finding.status == "error"]
 
@@ -111,7 +111,7 @@ class Findings:
         """The same as the draft has it."""
         return {f"{check.name}:responseTime": [self._drafted(check)] for check in self.checks}
 
-    def _state(self, check: Check, *, verbose: bool) -> CheckState:
+    def _state(self, check: HealthCheck, *, verbose: bool) -> CheckState:
         result = self.results[check.name]
         state = CheckState(status=result.finding.status, latency=result.latency_ms)
         return (
@@ -126,7 +126,7 @@ class Findings:
             )
         )
 
-    def _drafted(self, check: Check) -> DraftCheck:
+    def _drafted(self, check: HealthCheck) -> DraftCheck:
         result = self.results[check.name]
         status: DraftStatus = "pass"
         if result.finding.status == "error":
@@ -140,7 +140,7 @@ class Findings:
         )
 
 
-def overall(failed: Sequence[Check]) -> tuple[Overall, DraftStatus]:
+def overall(failed: Sequence[HealthCheck]) -> tuple[Overall, DraftStatus]:
     """What failed checks come to, in either form."""
     if not failed:
         return "healthy", "pass"

@@ -4,11 +4,12 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, Router, get
-from litestar.openapi import ResponseSpec
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 
 from api import openapi
-from api.health.check import Check
+from api.auth.keys import sent_key
+from api.health.check import HealthCheck
 from api.health.response import (
     HEADERS,
     HEALTH_JSON,
@@ -27,8 +28,6 @@ from api.problems import AnyRequest, invalid
 from api.services import Injected, Services
 from ops_pipeline import __version__
 
-EITHER_FORM = openapi.also_as(HEALTH_JSON)
-
 Exclude = Annotated[
     list[str] | None,
     QueryParameter(description="Checks to leave out of the verdict, separated by commas or given again"),
@@ -42,15 +41,23 @@ Verbose = Annotated[
 ]
 
 
-def _unwell(kind: Any) -> dict[int, ResponseSpec]:
+def _probe(
+    path: str, *other_paths: str, summary: str, answer: Any, operation_id: str = ""
+) -> HTTPRouteHandler:
     description = "Not well; the body says what is wrong, in the form of the 200"
-    return {503: openapi.shown(kind | HealthDraft, description), **openapi.refused(400, 404, 500)}
+    return get(
+        [path, *other_paths],
+        operation_id=operation_id or openapi.last_part,
+        operation_class=openapi.also_as(HEALTH_JSON),
+        summary=summary,
+        responses={503: openapi.success(answer | HealthDraft, description), **openapi.refused(400, 404, 500)},
+    )
 
 
 @get(
     ["/health/live", "/livez"],
     operation_id=openapi.last_part,
-    operation_class=EITHER_FORM,
+    operation_class=openapi.also_as(HEALTH_JSON),
     summary="Is the process alive",
     responses=openapi.refused(500),
 )
@@ -59,13 +66,7 @@ async def live(request: AnyRequest, services: Injected) -> Response[Alive | Heal
     return answered(request, 200, Alive(uptime=services.lifecycle.uptime, timestamp=now()), "pass")
 
 
-@get(
-    ["/health/ready", "/readyz"],
-    operation_id=openapi.last_part,
-    operation_class=EITHER_FORM,
-    summary="May requests be sent here",
-    responses=_unwell(Readiness),
-)
+@_probe("/health/ready", "/readyz", summary="May requests be sent here", answer=Readiness)
 async def ready(
     request: AnyRequest, services: Injected, exclude: Exclude = None, verbose: Verbose = None
 ) -> Response[Readiness | HealthDraft]:
@@ -90,13 +91,7 @@ async def ready(
     )
 
 
-@get(
-    "/health/startup",
-    operation_id="startup",
-    operation_class=EITHER_FORM,
-    summary="Have settings and schema been checked",
-    responses=_unwell(Readiness),
-)
+@_probe("/health/startup", summary="Have settings and schema been checked", answer=Readiness)
 async def startup(request: AnyRequest, services: Injected) -> Response[Readiness | HealthDraft]:
     """Settings are checked before the process listens; the schema has been found right once, or not yet."""
     started = services.health.monitor.started
@@ -108,13 +103,7 @@ async def startup(request: AnyRequest, services: Injected) -> Response[Readiness
     return answered(request, 200 if started else 503, answer, "pass" if started else "fail")
 
 
-@get(
-    ["/health/full", "/healthz"],
-    operation_id=openapi.last_part,
-    operation_class=EITHER_FORM,
-    summary="The state of everything this depends on",
-    responses=_unwell(Full),
-)
+@_probe("/health/full", "/healthz", summary="The state of everything this depends on", answer=Full)
 async def full(
     request: AnyRequest, services: Injected, exclude: Exclude = None, verbose: Verbose = None
 ) -> Response[Full | HealthDraft]:
@@ -131,14 +120,8 @@ async def full(
     return answered(request, 503 if status == "unhealthy" else 200, answer, draft_status, findings)
 
 
-@get(
-    "/health/full/{name:str}",
-    operation_id="fullCheck",
-    operation_class=EITHER_FORM,
-    summary="One check alone",
-    responses=_unwell(OneCheck),
-)
-async def one(
+@_probe("/health/full/{name:str}", summary="One check alone", answer=OneCheck, operation_id="fullCheck")
+async def one_check(
     request: AnyRequest, services: Injected, name: FromPath[str]
 ) -> Response[OneCheck | HealthDraft]:
     """503 when it has failed, whatever that means for the rest."""
@@ -149,18 +132,18 @@ async def one(
     return answered(request, 503 if failed else 200, answer, "fail" if failed else "pass", findings)
 
 
-def _findings(request: AnyRequest, services: Services, checks: list[Check]) -> Findings:
+def _findings(request: AnyRequest, services: Services, checks: list[HealthCheck]) -> Findings:
     results = {check.name: services.health.monitor.result(check.name) for check in checks}
-    knows_key = services.health.readers.include(request.headers.get("Authorization", ""))
-    return Findings(checks, results, in_words=knows_key)
+    in_words = services.health.readers.include(sent_key(request.headers))
+    return Findings(checks, results, in_words=in_words)
 
 
-def _included(services: Services, exclude: list[str] | None) -> list[Check]:
+def _included(services: Services, exclude: list[str] | None) -> list[HealthCheck]:
     excluded = {check.name for check in _named(services, listed(exclude or []), 400)}
     return [check for check in services.health.monitor.checks.values() if check.name not in excluded]
 
 
-def _named(services: Services, names: list[str], otherwise: int) -> list[Check]:
+def _named(services: Services, names: list[str], otherwise: int) -> list[HealthCheck]:
     checks = services.health.monitor.checks
     for name in names:
         if name not in checks:
@@ -169,4 +152,4 @@ def _named(services: Services, names: list[str], otherwise: int) -> list[Check]:
     return [checks[name] for name in names]
 
 
-router = Router("/", route_handlers=[live, ready, startup, full, one], tags=["health"])
+router = Router("/", route_handlers=[live, ready, startup, full, one_check], tags=["health"])

@@ -70,16 +70,14 @@ def _planned_policy() -> type[msgspec.Struct]:
 class PlanPage(Page, frozen=True, kw_only=True):
     """What each policy would do now."""
 
-    data: list[_planned_policy()]  # type: ignore[valid-type]
+    data: list[_planned_policy()]  # type: ignore[valid-type]  # made of the kinds
 
 
 @get(
     "/runs",
     operation_id="listMaintenanceRuns",
     summary="What ran and what it did",
-    opt={"scope": "maintenance:read"},
-    security=openapi.KEY,
-    responses={200: openapi.shown(RunPage, "The newest runs"), **openapi.behind_key()},
+    responses={200: openapi.success(RunPage, "The newest runs"), **openapi.behind_key()},
 )
 async def runs(
     services: Injected,
@@ -98,9 +96,7 @@ async def runs(
     "/plan",
     operation_id="planMaintenance",
     summary="What would be removed now, and whether the guard would let it",
-    opt={"scope": "maintenance:read"},
-    security=openapi.KEY,
-    responses={200: openapi.shown(PlanPage, "Every policy"), **openapi.behind_key()},
+    responses={200: openapi.success(PlanPage, "Every policy"), **openapi.behind_key()},
 )
 async def plan(services: Injected) -> Response[bytes]:
     """Every policy in the order of a run. Counting takes time: rows of one policy are counted for five
@@ -109,4 +105,10 @@ async def plan(services: Injected) -> Response[bytes]:
     return page(PlanPage, plans, len(plans))
 
 
-router = Router("/api/admin/maintenance", route_handlers=[runs, plan], tags=["maintenance"])
+router = Router(
+    "/api/admin/maintenance",
+    route_handlers=[runs, plan],
+    opt={"scope": "maintenance:read"},
+    tags=["maintenance"],
+    security=openapi.KEY,
+)

@@ -14,7 +14,7 @@ from api.services import Injected
     summary="Prometheus text or OpenMetrics",
     tags=["metrics"],
     operation_class=openapi.also_as("application/openmetrics-text"),
-    responses={200: openapi.shown(str, "Every metric", media_type="text/plain"), **openapi.refused(500)},
+    responses={200: openapi.success(str, "Every metric", media_type="text/plain"), **openapi.refused(500)},
 )
 async def metrics(request: AnyRequest, services: Injected) -> Response[bytes]:
     """What Prometheus scrapes."""

@@ -67,7 +67,7 @@ class Connections(ServerState):
         if now - before > 2 * SWEEP_SECONDS:
             return  # the loop was busy: what clients have sent meanwhile has not been read yet
         for connection in list(self.connections):
-            connection.check(now)  # type: ignore[union-attr]
+            connection.check(now)  # type: ignore[union-attr]  # each is a BoundedProtocol
         if self.cut_off:
             # One line for all of them: a client decides how many there are.
             log.warning("clients cut off", connections=len(self.connections), **self.cut_off)
@@ -79,7 +79,7 @@ class Connections(ServerState):
         above = len(self.connections) - self.most
         if above <= 0:
             return
-        oldest = next((each for each in self.waiting if not each.for_probes), connection)
+        oldest = next((other for other in self.waiting if not other.for_probes), connection)
         if oldest is connection:
             connection.for_probes = True
             oldest = next(iter(self.waiting))

@@ -1,13 +1,13 @@
 """A time limit for a statement that holds even when the server or the network is frozen."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+
+from ops_pipeline.postgres.pooler import shut_sockets
 
 
 @contextmanager
@@ -18,14 +18,8 @@ def deadline(connection: psycopg.AsyncConnection[Any], seconds: float) -> Iterat
     packet, and cancelling the task is none either: psycopg would first ask the server, over a new
     connection, to cancel the statement, and wait for that.
     """
-    timer = asyncio.get_running_loop().call_later(seconds, _shut, connection.fileno())
+    timer = asyncio.get_running_loop().call_later(seconds, shut_sockets, connection.fileno())
     try:
         yield
     finally:
         timer.cancel()
-
-
-def _shut(descriptor: int) -> None:
-    # The socket belongs to libpq: a duplicate of the descriptor reaches it without closing it.
-    with socket.socket(fileno=os.dup(descriptor)) as duplicate, suppress(OSError):
-        duplicate.shutdown(socket.SHUT_RDWR)

@@ -38,17 +38,17 @@ ALIVE = ("/health/live", "/livez")
 class _Flow(FlowControl):
     """Reads no more from a connection while there are bytes of it left to parse."""
 
-    held = False
+    unparsed = False
 
-    def hold(self, held: bool) -> None:
-        before, self.held = self.held, held
-        if held:
+    def hold(self, unparsed: bool) -> None:
+        before, self.unparsed = self.unparsed, unparsed
+        if unparsed:
             self.pause_reading()
         elif before:
             self.resume_reading()
 
     def resume_reading(self) -> None:
-        if not self.held:
+        if not self.unparsed:
             super().resume_reading()
 
 
@@ -96,7 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._read_last = self._since
         self._running: RequestResponseCycle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self.flow = _Flow(transport)
         self.server_state.opened(self)

@@ -31,25 +31,27 @@ class KeyRefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key just made, with the key itself, which is shown this once."""
+class KeyGrant:
+    """What a key is for, and until when."""
 
     id: UUID
     name: str
     scopes: tuple[str, ...]
-    key: str
-    expires_at: datetime | None = None
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class NewKey(KeyGrant):
+    """A key just made, with the key itself, which is told this once."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Key(KeyGrant):
     """A key as it is known afterwards."""
 
-    id: UUID
-    name: str
-    scopes: tuple[str, ...]
     created_at: datetime
-    expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
 
@@ -90,7 +92,7 @@ def create(
         (key_id,) = row(connection, sql.get("access/create"), values)
         expiry = expires_at.isoformat() if expires_at else None
         _record(connection, "key.create", key_id, name=name.strip(), scopes=granted, expires_at=expiry)
-    return NewKey(key_id, name.strip(), tuple(granted), key, expires_at)
+    return NewKey(key_id, name.strip(), tuple(granted), expires_at, key)
 
 
 def expiry(text: str, now: datetime) -> datetime:

@@ -3,7 +3,7 @@
 The protocol of a removal, whose every step may be the last before a crash:
 
 1. `write`: the rows are files under temporary names, synced, read back and compared.
-2. In the removal's own transaction `insert_statement` notes the files in `ops.archives`.
+2. In the removal's own transaction `insert_statement` records the files in `ops.archives`.
 3. COMMIT. From here on the files count: the rows are in them and nowhere else.
 4. `publish`: each file gets its lasting name and a manifest file beside it; `stored_at` is set.
 
@@ -21,8 +21,8 @@ import pyarrow as pa
 
 import sql
 from ops_pipeline.archive import manifest
-from ops_pipeline.archive.files import ArchivedTable, ArchiveFile, folder, manifest_path, temporary_prefix
-from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.files import ArchivedTable, WrittenFile, folder, manifest_path, temporary_prefix
+from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.write import ArchiveError, write_files
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.storage.storage import Storage, StorageError
@@ -32,7 +32,7 @@ PUBLISHING_THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What an earlier run had left: parts published now, and files deleted whose rows are in the table."""
+    """What an earlier run had left: files published now, and files deleted whose rows are in the table."""
 
     published: int
     deleted: int
@@ -52,7 +52,7 @@ class Archive:
         self.origin = str(scalar(connection, sql.get("archive/origin")))
         self._today = today
 
-    def write(self, reader: pa.RecordBatchReader, source: ArchivedTable) -> list[ArchiveFile]:
+    def write(self, reader: pa.RecordBatchReader, source: ArchivedTable) -> list[WrittenFile]:
         """Archives every row that the reader brings, as `columns.select_list` selects them.
 
         When this returns they are all on the storage and have been compared; nothing of it counts until
@@ -60,18 +60,18 @@ class Archive:
         """
         return write_files(self.storage, reader, source, self.origin, self._today())
 
-    def insert_statement(self, parts: Sequence[ArchiveFile]) -> str:
-        """What to carry out in the transaction that removes the rows of these parts."""
-        return manifest.insert_statement(parts)
+    def insert_statement(self, files: Sequence[WrittenFile]) -> str:
+        """What to carry out in the transaction that removes the rows of these files."""
+        return manifest.insert_statement(files)
 
-    def publish(self, connection: Connection, parts: Sequence[ArchiveFile]) -> None:
+    def publish(self, connection: Connection, files: Sequence[WrittenFile]) -> None:
         """Gives the files their lasting names. The transaction with `insert_statement` is committed.
 
         Raises ArchiveError; the rows are safe then, and `reconcile` does what is missing.
         """
-        self.publish_committed(connection, manifest.by_path(connection, [each.path for each in parts]))
+        self.publish_committed(connection, manifest.by_path(connection, [file.path for file in files]))
 
-    def discard(self, parts: Sequence[ArchiveFile]) -> list[str]:
+    def discard(self, files: Sequence[WrittenFile]) -> list[str]:
         """Deletes the files of a removal that has been rolled back: the rows are still in their table.
 
         An interrupt may have come right after the commit; so the database is asked, and a file that it
@@ -81,16 +81,16 @@ class Archive:
         asked. Nothing is raised, for something else has gone wrong already; `reconcile` does what is missing.
         """
         try:
-            known = {each.path for each in manifest.by_path(self._connection, [each.path for each in parts])}
+            known = {file.path for file in manifest.by_path(self._connection, [file.path for file in files])}
         except psycopg.Error:
-            return [each.temporary_path for each in parts]
+            return [file.temporary_path for file in files]
         left = []
-        for each in parts:
+        for file in files:
             try:
-                if each.path not in known:
-                    self.storage.delete(each.temporary_path)
+                if file.path not in known:
+                    self.storage.delete(file.temporary_path)
             except StorageError:
-                left.append(each.temporary_path)
+                left.append(file.temporary_path)
         return left
 
     def reconcile(self, connection: Connection, policy: str, schema: str, table: str) -> Reconciled:
@@ -104,9 +104,9 @@ class Archive:
         prefix = temporary_prefix(self.origin, policy)
         try:
             left = [
-                each.path
-                for each in self.storage.files(folder(schema, table))
-                if each.path.rpartition("/")[2].startswith(prefix)
+                entry.path
+                for entry in self.storage.files(folder(schema, table))
+                if entry.path.rpartition("/")[2].startswith(prefix)
             ]
             for path in left:
                 self.storage.delete(path)
@@ -116,39 +116,35 @@ class Archive:
             ) from error
         return Reconciled(len(published), len(left))
 
-    def publish_committed(self, connection: Connection, parts: Sequence[Archived]) -> None:
+    def publish_committed(self, connection: Connection, files: Sequence[ArchivedFile]) -> None:
         """As `publish`, for what `ops.archives` says. Whoever reads it there may do this, at any time."""
-        if not parts:
+        if not files:
             return
         with ThreadPoolExecutor(PUBLISHING_THREADS, "archive-publish") as executor:
-            for part, done in [(each, executor.submit(self._name, each)) for each in parts]:
+            for file, done in [(file, executor.submit(self._name, file)) for file in files]:
                 try:
                     done.result()
                 except StorageError as error:
                     raise ArchiveError(
-                        f"{part.policy}: {error}. The rows that were removed are safe in the archive, one of "
+                        f"{file.policy}: {error}. The rows that were removed are safe in the archive, one of "
                         "their files under its temporary name; the next run goes on from here"
                     ) from error
-        manifest.note_stored(connection, parts)
+        manifest.record_stored(connection, files)
 
-    def _name(self, part: Archived) -> None:
+    def _name(self, file: ArchivedFile) -> None:
         try:
-            self.storage.rename(part.temporary_path, part.path)
+            self.storage.rename(file.temporary_path, file.path)
         except FileNotFoundError:
-            if self.storage.size(part.path) != part.bytes:
-                raise self._lost(part) from None
-        content = manifest.description(part, self.origin)
-        self._replace(manifest_path(part.path), content)
-
-    def _replace(self, path: str, content: bytes) -> None:
+            if self.storage.size(file.path) != file.bytes:
+                raise self._lost(file) from None
         # A crash may have left one of that name, even half of one.
-        self.storage.delete(path)
-        self.storage.write(path, memoryview(content))
+        self.storage.delete(manifest_path(file.path))
+        self.storage.write(manifest_path(file.path), memoryview(manifest.description(file, self.origin)))
 
-    def _lost(self, part: Archived) -> ArchiveError:
+    def _lost(self, file: ArchivedFile) -> ArchiveError:
         return ArchiveError(
-            f"{part.policy}: {self.storage.name}/{part.path} is missing, and so is the file it was to be "
-            f"made of, {part.temporary_path}. Its {part.rows:,} rows of {part.table} were removed at "
-            f"{part.created_at:%Y-%m-%d %H:%M:%S} UTC and are in no other file. Put it back from a copy of "
-            f"the archive; to go on without it, delete row {part.id} of ops.archives"
+            f"{file.policy}: {self.storage.name}/{file.path} is missing, and so is the file it was to be "
+            f"made of, {file.temporary_path}. Its {file.rows:,} rows of {file.table} were removed at "
+            f"{file.created_at:%Y-%m-%d %H:%M:%S} UTC and are in no other file. Put it back from a copy of "
+            f"the archive; to go on without it, delete row {file.id} of ops.archives"
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from ops_pipeline.archive.columns import Column, Travels, out_of_range_field
+from ops_pipeline.archive.columns import ArchivedColumn, Travels, out_of_range_field
 
 TYPES: Mapping[Travels, pa.DataType] = {
     "bool": pa.bool_(),
@@ -28,9 +28,11 @@ TYPE_KEY = "postgresql.type"
 BITS = {pa.float32(): pa.int32(), pa.float64(): pa.int64()}
 
 
-def schema(columns: Sequence[Column], about: Mapping[str, str]) -> pa.Schema:
+def schema(columns: Sequence[ArchivedColumn], about: Mapping[str, str]) -> pa.Schema:
     """The schema of a file with these columns; `about` is kept in its metadata."""
-    fields = [pa.field(each.field, TYPES[each.travels], metadata={TYPE_KEY: each.type}) for each in columns]
+    fields = [
+        pa.field(column.field, TYPES[column.travels], metadata={TYPE_KEY: column.type}) for column in columns
+    ]
     extra = out_of_range_field(columns)
     if extra is not None:
         fields.append(pa.field(extra, pa.string()))
@@ -48,4 +50,4 @@ def _bits(values: pa.ChunkedArray) -> pa.ChunkedArray:
     as_integer = BITS.get(values.type)
     if as_integer is None:
         return values
-    return pa.chunked_array([each.view(as_integer) for each in values.chunks], type=as_integer)
+    return pa.chunked_array([chunk.view(as_integer) for chunk in values.chunks], type=as_integer)

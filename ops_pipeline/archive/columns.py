@@ -52,7 +52,7 @@ DAY = "day"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ArchivedColumn:
     """A column: `name` in the table, `type` as PostgreSQL writes it in full, `field` in the files."""
 
     name: str
@@ -67,12 +67,12 @@ class Column:
         return self.travels in IN_RANGE
 
 
-def of(connection: Connection, oid: int) -> tuple[Column, ...]:
+def columns_of(connection: Connection, oid: int) -> tuple[ArchivedColumn, ...]:
     """The columns of that table, in its order. The database has been migrated (`ops.type_name`)."""
     rows = connection.execute(sql.get("archive/columns"), {"oid": oid}).fetchall()
     taken = {name.lower() for name, *_ in rows}
     return tuple(
-        Column(name, type_name, _travels(type_oid), _field(name, taken), generated)
+        ArchivedColumn(name, type_name, _travels(type_oid), _field(name, taken), generated)
         for name, type_name, type_oid, generated in rows
     )
 
@@ -82,22 +82,22 @@ def keys(connection: Connection, oid: int) -> tuple[str, ...]:
     return tuple(name for (name,) in connection.execute(sql.get("archive/key_columns"), {"oid": oid}))
 
 
-def out_of_range_field(columns: Sequence[Column]) -> str | None:
+def out_of_range_field(columns: Sequence[ArchivedColumn]) -> str | None:
     """The extra field for what the others cannot hold, as JSON by field; None: nothing can be."""
-    if not any(each.temporal for each in columns):
+    if not any(column.temporal for column in columns):
         return None
-    return _free("_out_of_range", {each.field.lower() for each in columns})
+    return _free("_out_of_range", {column.field.lower() for column in columns})
 
 
-def select_list(columns: Sequence[Column], alias: str) -> compose.Composable:
+def select_list(columns: Sequence[ArchivedColumn], alias: str) -> compose.Composable:
     """What to SELECT, or RETURN, of the rows called `alias`, so that they travel exactly.
 
     The session is one that `Worker` has set up: the text of some types depends on settings.
     """
-    items = [_item(each, alias) for each in columns]
+    items = [_item(column, alias) for column in columns]
     extra = out_of_range_field(columns)
     if extra is not None:
-        items.append(_out_of_range([each for each in columns if each.temporal], alias, extra))
+        items.append(_out_of_range([column for column in columns if column.temporal], alias, extra))
     return compose.SQL(", ").join(items)
 
 
@@ -115,7 +115,7 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def _item(column: Column, alias: str) -> compose.Composable:
+def _item(column: ArchivedColumn, alias: str) -> compose.Composable:
     value = compose.Identifier(alias, column.name)
     item: compose.Composable
     match column.travels:
@@ -130,21 +130,21 @@ def _item(column: Column, alias: str) -> compose.Composable:
     return compose.SQL("{} AS {}").format(item, compose.Identifier(column.field))
 
 
-def _in_range(column: Column, alias: str) -> compose.Composable:
+def _in_range(column: ArchivedColumn, alias: str) -> compose.Composable:
     value = compose.Identifier(alias, column.name)
     return compose.SQL(IN_RANGE[column.travels]).format(value, value)
 
 
-def _out_of_range(temporal: Sequence[Column], alias: str, extra: str) -> compose.Composable:
+def _out_of_range(temporal: Sequence[ArchivedColumn], alias: str, extra: str) -> compose.Composable:
     # The common case is told by the first CASE alone; JSON is built for the rare row only.
     all_in_range = compose.SQL(" AND ").join(
-        compose.SQL("({}) IS NOT FALSE").format(_in_range(each, alias)) for each in temporal
+        compose.SQL("({}) IS NOT FALSE").format(_in_range(column, alias)) for column in temporal
     )
     pairs = [
         compose.SQL("{}, CASE WHEN {} THEN NULL ELSE {}::text END").format(
-            compose.Literal(each.field), _in_range(each, alias), compose.Identifier(alias, each.name)
+            compose.Literal(column.field), _in_range(column, alias), compose.Identifier(alias, column.name)
         )
-        for each in temporal
+        for column in temporal
     ]
     objects = [
         compose.SQL("jsonb_build_object({})").format(

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from hashlib import sha256
 from urllib.parse import quote
 
-from ops_pipeline.archive.columns import DAY, Column
+from ops_pipeline.archive.columns import DAY, ArchivedColumn
 
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
 """What Hive's layout calls the folder of the rows without a value."""
@@ -25,21 +25,20 @@ class ArchivedTable:
     run_id: int
     table_schema: str
     table_name: str
-    columns: tuple[Column, ...]
+    columns: tuple[ArchivedColumn, ...]
     day_column: str | None = None
     cutoff: datetime | None = None
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFile:
-    """A written file: `path` is where it belongs, `temporary_path` where it is until its rows are gone.
+    """A file of rows: `path` is where it belongs, `temporary_path` where it is until its rows are gone.
 
     `day` None: of no day between the years 1 and 9999. `bytes`, `sha256`: of the file as a whole.
     `oldest`, `newest`: of the day column; None also for a moment that no calendar of Python reaches.
     """
 
-    source: ArchivedTable
     day: date | None
     path: str
     temporary_path: str
@@ -48,6 +47,13 @@ class ArchiveFile:
     sha256: str
     oldest: datetime | None
     newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFile(ArchiveFile):
+    """A file that counts once the removal of its rows is committed."""
+
+    source: ArchivedTable
 
 
 def folder(schema: str, table: str) -> str:
@@ -60,7 +66,7 @@ def folder(schema: str, table: str) -> str:
 
 
 def place(source: ArchivedTable, day: date | None, number: int, origin: str) -> tuple[str, str]:
-    """The path of a new part, and its temporary path beside it.
+    """The path of a new file, and its temporary path beside it.
 
     No reader takes the temporary one for data: Hive, Trino and Athena pass over a leading dot, and a glob
     for *.parquet, as DuckDB and polars take one, over its ending. It carries a mark of the database and
@@ -78,11 +84,11 @@ def temporary_prefix(origin: str, policy: str) -> str:
 
 
 def manifest_path(path: str) -> str:
-    """Where the description of the part at `path` lies: beside it, under a name no reader takes for data."""
+    """Where the description of the file at `path` lies: beside it, under a name no reader takes for data."""
     parent, _, name = path.rpartition("/")
     return f"{parent}/_{name.removesuffix('.parquet')}.json"
 
 
-def total_rows(parts: Sequence[ArchiveFile]) -> int:
+def total_rows(files: Sequence[WrittenFile]) -> int:
     """The rows in all of them."""
-    return sum(each.rows for each in parts)
+    return sum(file.rows for file in files)

@@ -17,13 +17,13 @@ def insert(connection: Connection, staged: Staged, target: Target) -> None:
     Raises RestoreRefusedError, with an example, when some collide with rows that are there, and when the
     table changes them; psycopg.IntegrityError and psycopg.DataError when the table refuses them.
     """
-    taken = target.taken(staged.columns)
+    restored = target.taken(staged.columns)
     shared = {"target": target.relation.identifier, "staging": staged.identifier}
     statement = compose.SQL(sql.get("archive/put_back")).format(
         **shared,
-        columns=_listed([compose.Identifier(each.name) for each in taken]),
-        values=_listed([staged.value(each) for each in taken]),
-        put=_listed([compose.Identifier("put", each.name) for each in taken]),
+        columns=_listed([compose.Identifier(column.name) for column in restored]),
+        values=_listed([staged.value(column) for column in restored]),
+        put=_listed([compose.Identifier("put", column.name) for column in restored]),
     )
     with connection.transaction():
         expected, put, same = row(connection, statement)
@@ -39,15 +39,15 @@ def insert(connection: Connection, staged: Staged, target: Target) -> None:
 
 
 def _colliding(connection: Connection, staged: Staged, target: Target, rows: int, left_out: int) -> str:
-    by_name = {each.name: each for each in staged.columns}
+    by_name = {column.name: column for column in staged.columns}
     for (key,) in connection.execute(sql.get("archive/unique_keys"), {"oid": target.relation.oid}).fetchall():
         if not set(key) <= by_name.keys():
             continue
         parts = {
             "staging": staged.identifier,
             "target": target.relation.identifier,
-            "values": _listed([staged.value(by_name[each]) for each in key]),
-            "there": _listed([compose.Identifier("there", each) for each in key]),
+            "values": _listed([staged.value(by_name[name]) for name in key]),
+            "there": _listed([compose.Identifier("there", name) for name in key]),
         }
         for statement, what in (
             ("archive/collision", "are in it already"),

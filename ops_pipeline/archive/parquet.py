@@ -1,4 +1,4 @@
-"""A part as Parquet: built in memory row group by row group, and compared with what went in."""
+"""A file as Parquet: built in memory row group by row group, and compared with what went in."""
 
 from collections.abc import Sequence
 

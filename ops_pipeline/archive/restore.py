@@ -13,7 +13,7 @@ from ops_pipeline.archive import target as targets
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession
 from ops_pipeline.archive.insert import insert
-from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.staging import Staged
 from ops_pipeline.archive.target import UNTOUCHED, RestoreRefusedError
 from ops_pipeline.audit import trail
@@ -36,13 +36,13 @@ class Restored:
     """What came back: `rows` of `table`, of the days from `first` to `last`, are in the table `into`.
 
     `hold`: the hold that keeps them from the next night; None where they went into another table.
-    `passed_over`: parts whose rows had been restored before.
+    `passed_over`: files whose rows had been restored before.
     """
 
     table: str
     into: str
     rows: int
-    parts: int
+    files: int
     first: date | None
     last: date | None
     hold: int | None
@@ -69,25 +69,25 @@ def restore(
     holds.HoldRefusedError, partitions.LockedError and psycopg.Error. Nothing is restored then.
     """
     archived = _archived_table(connection, table)
-    found = manifest.of_days(connection, archived.schema, archived.name, first, last)
-    archive.publish_committed(connection, [each for each in found if each.stored_at is None])
+    recorded = manifest.of_days(connection, archived.schema, archived.name, first, last)
+    archive.publish_committed(connection, [file for file in recorded if file.stored_at is None])
     own = archived.qualified
-    there = targets.target(connection, into or own)
-    if there is not None and (problems := hidden(connection, (), [there.relation])):
+    existing = targets.target(connection, into or own)
+    if existing is not None and (problems := hidden(connection, (), [existing.relation])):
         raise RestoreRefusedError(f"{'; '.join(problems)}. Nothing was restored")
-    parts = _still_to_restore(found, own, str(there.relation) if there else str(into))
-    if into is None and any(each.day_column is None for each in parts):
+    files = _still_to_restore(recorded, own, str(existing.relation) if existing else str(into))
+    if into is None and any(file.day_column is None for file in files):
         raise RestoreRefusedError(
             f"The rows of {own} were removed as orphans and would be so again the next night: they have no "
             f"time that a hold could name. {UNTOUCHED}"
         )
     with (
         ArrowSession(url_of(connection), WORKER, "ops restore") as worker,
-        staging.staged(connection, worker, archive.storage, parts) as staged,
+        staging.staged(connection, worker, archive.storage, files) as staged,
     ):
         _make_days(connection, into or own, staged)
         try:
-            return _put_back(connection, staged, own, into, by, passed_over=len(found) - len(parts))
+            return _put_back(connection, staged, own, into, by, passed_over=len(recorded) - len(files))
         except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.UndefinedObject) as error:
             raise RestoreRefusedError(_not_taken(into or own, error)) from error
 
@@ -100,10 +100,14 @@ def _archived_table(connection: Connection, text: str) -> TableName:
     tables = [TableName(*row) for row in connection.execute(sql.get("archive/tables"))]
     if table in tables:
         return table
-    elsewhere = [there for there in tables if there.name == table.name and table.schema == PUBLIC]
+    elsewhere = [
+        archived_table
+        for archived_table in tables
+        if archived_table.name == table.name and table.schema == PUBLIC
+    ]
     if elsewhere and split_name(text) == [table.name]:
         return elsewhere[0]
-    names = [str(there) for there in tables]
+    names = [str(archived_table) for archived_table in tables]
     raise RestoreRefusedError(
         f'No rows of a table "{text}" have been archived; {nearest(text, names)}'
         if names
@@ -111,80 +115,83 @@ def _archived_table(connection: Connection, text: str) -> TableName:
     )
 
 
-def _still_to_restore(found: Sequence[Archived], own: str, into: str) -> list[Archived]:
-    if not found:
+def _still_to_restore(recorded: Sequence[ArchivedFile], own: str, into: str) -> list[ArchivedFile]:
+    if not recorded:
         raise RestoreRefusedError(
             f"No rows of {own} were archived of these days; `opsctl archive list` shows those there are"
         )
-    parts = [each for each in found if each.restored_into != into and not _archived_again(each, found, own)]
-    if not parts:
+    files = [
+        file for file in recorded if file.restored_into != into and not _archived_again(file, recorded, own)
+    ]
+    if not files:
+        last = max(file.restored_at for file in recorded if file.restored_at)
         raise RestoreRefusedError(
-            f"Nothing was restored: these rows of {own} were restored into {found[-1].restored_into} before, "
-            f"the last on {max(each.restored_at for each in found if each.restored_at):%Y-%m-%d %H:%M} UTC. "
+            f"Nothing was restored: these rows of {own} were restored into {recorded[-1].restored_into} "
+            f"before, the last on {last:%Y-%m-%d %H:%M} UTC. "
             "They are there, or have been archived again since"
         )
-    return parts
+    return files
 
 
-def _archived_again(part: Archived, found: Sequence[Archived], own: str) -> bool:
-    # Rows that went back into their own table and expired once more are in a newer part of their day.
-    return part.restored_into == own and any(
-        each.day == part.day and part.restored_at is not None and each.created_at > part.restored_at
-        for each in found
+def _archived_again(file: ArchivedFile, recorded: Sequence[ArchivedFile], own: str) -> bool:
+    # Rows that went back into their own table and expired once more are in a newer file of their day.
+    return file.restored_into == own and any(
+        newer.day == file.day and file.restored_at is not None and newer.created_at > file.restored_at
+        for newer in recorded
     )
 
 
 def _make_days(connection: Connection, table: str, staged: Sequence[Staged]) -> None:
-    found = targets.target(connection, table)
-    if found is None:
+    target = targets.target(connection, table)
+    if target is None:
         return
-    key = partition_key(connection, found.relation)
-    for each in staged:
-        column = next((column for column in each.columns if column.name == key), None)
+    key = partition_key(connection, target.relation)
+    for one_schema in staged:
+        column = next((column for column in one_schema.columns if column.name == key), None)
         if column is None:
             continue
         statement = compose.SQL(sql.get("archive/days_of")).format(
-            moment=each.value(column), staging=each.identifier
+            moment=one_schema.value(column), staging=one_schema.identifier
         )
         for (day,) in connection.execute(statement).fetchall():
-            premake_days(connection, found.relation, day, day)
+            premake_days(connection, target.relation, day, day)
 
 
 def _put_back(
     connection: Connection, staged: Sequence[Staged], own: str, into: str | None, by: str, passed_over: int
 ) -> Restored:
-    parts = [part for each in staged for part in each.parts]
+    files = [file for one_schema in staged for file in one_schema.files]
     with connection.transaction():
         connection.execute(sql.get("archive/read_exactly"))
         target = targets.target(connection, into or own)
         if target is None and into is None:
             raise RestoreRefusedError(f"{own} does not exist any more. {UNTOUCHED}")
         if target is None:
-            target = targets.create(connection, str(into), [each.columns for each in staged])
-        for each in staged:
-            insert(connection, each, target)
+            target = targets.create(connection, str(into), [one_schema.columns for one_schema in staged])
+        for one_schema in staged:
+            insert(connection, one_schema, target)
         connection.execute(sql.get("archive/rows_are_restored"))
-        manifest.note_restored(connection, parts, str(target.relation))
+        manifest.record_restored(connection, files, str(target.relation))
         restored = Restored(
             table=own,
             into=str(target.relation),
-            rows=sum(each.rows for each in parts),
-            parts=len(parts),
-            first=min((each.day for each in parts if each.day), default=None),
-            last=max((each.day for each in parts if each.day), default=None),
-            hold=_hold(connection, parts, str(target.relation), by) if str(target.relation) == own else None,
+            rows=sum(file.rows for file in files),
+            files=len(files),
+            first=min((file.day for file in files if file.day), default=None),
+            last=max((file.day for file in files if file.day), default=None),
+            hold=_hold(connection, files, str(target.relation), by) if str(target.relation) == own else None,
             passed_over=passed_over,
         )
-        _account(connection, restored, by)
+        _record(connection, restored, by)
     return restored
 
 
-def _hold(connection: Connection, parts: Sequence[Archived], table: str, by: str) -> int:
-    column = parts[-1].day_column or ""
-    days = [each.day for each in parts if each.day is not None]
+def _hold(connection: Connection, files: Sequence[ArchivedFile], table: str, by: str) -> int:
+    column = files[-1].day_column or ""
+    days = [file.day for file in files if file.day is not None]
     quoted = '"' + column.replace('"', '""') + '"'
     bounds = []
-    if days and len(days) == len(parts):
+    if days and len(days) == len(files):
         bounds.append(f"{quoted} >= '{min(days)}'")
     if days:
         bounds.append(f"{quoted} <= '{max(days)}T23:59:59.999999'")
@@ -192,12 +199,12 @@ def _hold(connection: Connection, parts: Sequence[Archived], table: str, by: str
     return holds.add(connection, table, where, reason=REASON, owner=by, by=by).id
 
 
-def _account(connection: Connection, restored: Restored, by: str) -> None:
+def _record(connection: Connection, restored: Restored, by: str) -> None:
     details = {
         "table": restored.table,
         "into": restored.into,
         "rows": restored.rows,
-        "files": restored.parts,
+        "files": restored.files,
         "first": restored.first.isoformat() if restored.first else None,
         "last": restored.last.isoformat() if restored.last else None,
         "hold": restored.hold,

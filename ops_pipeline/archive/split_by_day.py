@@ -35,8 +35,8 @@ def bounds(table: pa.Table, field: str) -> tuple[datetime | None, datetime | Non
     if pa.types.is_date(values.type):
         values = values.cast(pa.timestamp("s"))
     unit = values.type.unit
-    found = pc.min_max(values.cast(pa.int64())).as_py()
-    return _moment(found["min"], unit), _moment(found["max"], unit)
+    extremes = pc.min_max(values.cast(pa.int64())).as_py()
+    return _moment(extremes["min"], unit), _moment(extremes["max"], unit)
 
 
 def _day(number: int | None) -> date | None:

@@ -1,4 +1,4 @@
-"""Archived rows on their way back: each schema's parts in a table of their own, beside all others."""
+"""Archived rows on their way back: the files of each schema in a table of their own, beside all others."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.archive import arrow
 from ops_pipeline.archive.arrow_session import ArrowSession
-from ops_pipeline.archive.columns import Column, Travels, out_of_range_field
-from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.columns import ArchivedColumn, Travels, out_of_range_field
+from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.storage.storage import Storage
 
@@ -43,17 +43,17 @@ class DamagedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Parts of one schema, in the table `ops.<name>`."""
+    """Files of one schema, in the table `ops.<name>`."""
 
     name: str
-    columns: tuple[Column, ...]
-    parts: tuple[Archived, ...]
+    columns: tuple[ArchivedColumn, ...]
+    files: tuple[ArchivedFile, ...]
 
     @property
     def identifier(self) -> compose.Identifier:
         return compose.Identifier("ops", self.name)
 
-    def value(self, column: Column) -> compose.Composable:
+    def value(self, column: ArchivedColumn) -> compose.Composable:
         """The column of a row called `staged`, as what it was."""
         field = compose.Identifier("staged", column.field)
         own_type = compose.SQL(column.type)
@@ -69,9 +69,9 @@ class Staged:
 
 @contextmanager
 def staged(
-    connection: Connection, worker: ArrowSession, storage: Storage, parts: Sequence[Archived]
+    connection: Connection, worker: ArrowSession, storage: Storage, files: Sequence[ArchivedFile]
 ) -> Iterator[list[Staged]]:
-    """The parts' rows in tables that are gone afterwards, also those that a killed restore has left.
+    """The files' rows in tables that are gone afterwards, also those that a killed restore has left.
 
     Every file is compared with what the database recorded of it first. The caller has the worker, which
     nobody else can have. Raises DamagedError and StorageError; no other table has been touched.
@@ -79,8 +79,8 @@ def staged(
     _clear(connection, [name for (name,) in connection.execute(sql.get("archive/left_staging")).fetchall()])
     made: list[Staged] = []
     try:
-        for columns, of_one in _by_schema(parts):
-            made.append(_create(connection, columns, of_one))
+        for columns, of_schema in _by_schema(files):
+            made.append(_create(connection, columns, of_schema))
             _fill(made[-1], worker, storage)
         yield made
     except BaseException:
@@ -88,19 +88,23 @@ def staged(
         raise
     finally:
         if not (connection.closed or connection.broken):
-            _clear(connection, [each.name for each in made])
+            _clear(connection, [staged.name for staged in made])
 
 
-def _by_schema(parts: Sequence[Archived]) -> Iterator[tuple[tuple[Column, ...], list[Archived]]]:
-    groups: dict[tuple[Column, ...], list[Archived]] = {}
-    for each in parts:
-        groups.setdefault(each.columns, []).append(each)
+def _by_schema(
+    files: Sequence[ArchivedFile],
+) -> Iterator[tuple[tuple[ArchivedColumn, ...], list[ArchivedFile]]]:
+    groups: dict[tuple[ArchivedColumn, ...], list[ArchivedFile]] = {}
+    for file in files:
+        groups.setdefault(file.columns, []).append(file)
     yield from groups.items()
 
 
-def _create(connection: Connection, columns: tuple[Column, ...], parts: Sequence[Archived]) -> Staged:
-    made = Staged(f"restoring_{secrets.token_hex(6)}", columns, tuple(parts))
-    fields = [(each.field, STAGED[each.travels]) for each in columns]
+def _create(
+    connection: Connection, columns: tuple[ArchivedColumn, ...], files: Sequence[ArchivedFile]
+) -> Staged:
+    made = Staged(f"restoring_{secrets.token_hex(6)}", columns, tuple(files))
+    fields = [(column.field, STAGED[column.travels]) for column in columns]
     extra = out_of_range_field(columns)
     if extra is not None:
         fields.append((extra, "text"))
@@ -115,8 +119,8 @@ def _create(connection: Connection, columns: tuple[Column, ...], parts: Sequence
 
 def _fill(staged: Staged, worker: ArrowSession, storage: Storage) -> None:
     schema = arrow.schema(staged.columns, {})
-    for part in staged.parts:
-        rows = _rows(content(storage, part), schema)
+    for file in staged.files:
+        rows = _rows(content(storage, file), schema)
         worker.ingest("ops", staged.name, pa.RecordBatchReader.from_batches(schema, rows))
 
 
@@ -128,34 +132,34 @@ def _rows(file_content: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
 
 
-def content(storage: Storage, part: Archived) -> bytes:
-    """The part's file, which agrees with what the database recorded of it: size, SHA-256 and row count.
+def content(storage: Storage, file: ArchivedFile) -> bytes:
+    """The file's content, which agrees with what the database recorded of it: size, SHA-256 and row count.
 
     Raises DamagedError and StorageError.
     """
     try:
-        found = storage.read(part.path)
+        data = storage.read(file.path)
     except FileNotFoundError:
-        raise DamagedError(f"{part.path} is missing from {storage.name}") from None
-    if differences := _differences(found, part):
+        raise DamagedError(f"{file.path} is missing from {storage.name}") from None
+    if differences := _differences(data, file):
         raise DamagedError(
-            f"{part.path} in {storage.name} does not agree with ops.archives: {', '.join(differences)}"
+            f"{file.path} in {storage.name} does not agree with ops.archives: {', '.join(differences)}"
         )
-    return found
+    return data
 
 
-def _differences(found: bytes, part: Archived) -> list[str]:
+def _differences(data: bytes, file: ArchivedFile) -> list[str]:
     differences = []
-    if len(found) != part.bytes:
-        differences.append(f"it has {len(found):,} bytes, recorded are {part.bytes:,}")
-    if sha256(found).hexdigest() != part.sha256:
+    if len(data) != file.bytes:
+        differences.append(f"it has {len(data):,} bytes, recorded are {file.bytes:,}")
+    if sha256(data).hexdigest() != file.sha256:
         return [*differences, "its SHA-256 is another than the recorded one"]
     try:
-        rows: int = pq.read_metadata(pa.BufferReader(found)).num_rows
+        rows: int = pq.read_metadata(pa.BufferReader(data)).num_rows
     except pa.ArrowInvalid as error:
         return [*differences, f"it is not Parquet ({error})"]
-    if rows != part.rows:
-        differences.append(f"it has {rows:,} rows, recorded are {part.rows:,}")
+    if rows != file.rows:
+        differences.append(f"it has {rows:,} rows, recorded are {file.rows:,}")
     return differences
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from psycopg import sql as compose
 
 from ops_pipeline.archive import columns
-from ops_pipeline.archive.columns import Column
+from ops_pipeline.archive.columns import ArchivedColumn
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
@@ -22,29 +22,29 @@ class Target:
     """A table that exists."""
 
     relation: Relation
-    columns: tuple[Column, ...]
+    columns: tuple[ArchivedColumn, ...]
 
-    def taken(self, archived: Sequence[Column]) -> tuple[Column, ...]:
+    def taken(self, archived: Sequence[ArchivedColumn]) -> tuple[ArchivedColumn, ...]:
         """The archived columns that are put in: those the table does not generate by itself.
 
         Raises RestoreRefusedError for a column that is gone or has another type now. One that the table got
         since takes its default.
         """
-        now = {each.name: each for each in self.columns}
-        gone = [each.name for each in archived if each.name not in now]
+        now = {column.name: column for column in self.columns}
+        gone = [column.name for column in archived if column.name not in now]
         if gone:
             raise RestoreRefusedError(
                 f"{self.relation} has no column {_listed(gone)} any more, and the archived rows do. "
                 f"{UNTOUCHED}"
             )
         changed = [
-            f"{each.name} was {each.type} and is {now[each.name].type}"
-            for each in archived
-            if now[each.name].type != each.type
+            f"{column.name} was {column.type} and is {now[column.name].type}"
+            for column in archived
+            if now[column.name].type != column.type
         ]
         if changed:
             raise RestoreRefusedError(f"{self.relation} has changed: {'; '.join(changed)}. {UNTOUCHED}")
-        return tuple(each for each in archived if not now[each.name].generated)
+        return tuple(column for column in archived if not now[column.name].generated)
 
 
 def target(connection: Connection, table: str) -> Target | None:
@@ -55,25 +55,26 @@ def target(connection: Connection, table: str) -> Target | None:
         raise RestoreRefusedError(f"{error}. {UNTOUCHED}") from error
     except LookupError:
         return None
-    return Target(relation, columns.of(connection, relation.oid))
+    return Target(relation, columns.columns_of(connection, relation.oid))
 
 
-def create(connection: Connection, table: str, schemas: Sequence[Sequence[Column]]) -> Target:
+def create(connection: Connection, table: str, schemas: Sequence[Sequence[ArchivedColumn]]) -> Target:
     """A new table with every column that the archived rows have, as a plain one.
 
     Raises RestoreRefusedError where one column has had two types.
     """
-    wanted: dict[str, Column] = {}
-    for each in [column for schema in schemas for column in schema]:
-        before = wanted.setdefault(each.name, each)
-        if before.type != each.type:
+    wanted: dict[str, ArchivedColumn] = {}
+    for column in [archived_column for schema in schemas for archived_column in schema]:
+        before = wanted.setdefault(column.name, column)
+        if before.type != column.type:
             raise RestoreRefusedError(
-                f"{each.name} was {before.type} in some of these rows and {each.type} in others, so no table "
-                "takes both. Nothing was restored; restore the days before and after the change separately"
+                f"{column.name} was {before.type} in some of these rows and {column.type} in others, so no "
+                "table takes both. Nothing was restored; restore the days before and after the change "
+                "separately"
             )
     fields = [
-        compose.SQL("{} {}").format(compose.Identifier(each.name), compose.SQL(each.type))
-        for each in wanted.values()
+        compose.SQL("{} {}").format(compose.Identifier(column.name), compose.SQL(column.type))
+        for column in wanted.values()
     ]
     connection.execute(
         compose.SQL("CREATE TABLE {} ({})").format(
@@ -89,4 +90,4 @@ def create(connection: Connection, table: str, schemas: Sequence[Sequence[Column
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f'"{each}"' for each in names)
+    return ", ".join(f'"{name}"' for name in names)

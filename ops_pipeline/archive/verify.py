@@ -12,12 +12,12 @@ from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.columns import DAY
 from ops_pipeline.archive.files import manifest_path
-from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.staging import DamagedError, content
 from ops_pipeline.audit import trail
 from ops_pipeline.postgres.connection import Connection
 
-MOST_NOTED = 20
+MOST_LISTED = 20
 """Problems that the audit event lists; it counts all of them."""
 
 
@@ -44,45 +44,50 @@ def verify(
     What is found is kept in `ops.archives` and in the audit log. `report` is told files done and files there
     are. Raises StorageError, when the storage cannot be reached, ArchiveError and psycopg.Error.
     """
-    everything = manifest.everything(connection)
-    archive.publish_committed(connection, [each for each in everything if each.stored_at is None])
+    everything = manifest.all_files(connection)
+    archive.publish_committed(connection, [file for file in everything if file.stored_at is None])
     chosen = everything
     if sample is not None and sample < len(everything):
         chosen = random.sample(everything, sample)
     problems = list(_damages(connection, archive, chosen, report))
     if sample is None:
         problems += _unknown(archive, everything)
-    return _accounted(connection, chosen, problems, by)
+    return _recorded(connection, chosen, problems, by)
 
 
-def verify_parts(connection: Connection, archive: Archive, parts: Sequence[Archived], *, by: str) -> Verified:
-    """Reads the files of these parts again, as `verify` does. Raises what it raises."""
-    archive.publish_committed(connection, [each for each in parts if each.stored_at is None])
-    problems = list(_damages(connection, archive, parts, lambda _done, _all: None))
-    return _accounted(connection, parts, problems, by)
+def verify_files(
+    connection: Connection, archive: Archive, files: Sequence[ArchivedFile], *, by: str
+) -> Verified:
+    """Reads the files of these files again, as `verify` does. Raises what it raises."""
+    archive.publish_committed(connection, [file for file in files if file.stored_at is None])
+    problems = list(_damages(connection, archive, files, lambda _done, _all: None))
+    return _recorded(connection, files, problems, by)
 
 
 def _damages(
-    connection: Connection, archive: Archive, parts: Sequence[Archived], report: Callable[[int, int], None]
+    connection: Connection,
+    archive: Archive,
+    files: Sequence[ArchivedFile],
+    report: Callable[[int, int], None],
 ) -> Iterator[str]:
-    for done, part in enumerate(parts, start=1):
+    for done, file in enumerate(files, start=1):
         try:
-            content(archive.storage, part)
+            content(archive.storage, file)
         except DamagedError as error:
-            manifest.note_verified(connection, part, ok=False)
-            yield f"{error}. {part.rows:,} rows of {part.table} are in it; put it back from a copy"
+            manifest.record_verified(connection, file, ok=False)
+            yield f"{error}. {file.rows:,} rows of {file.table} are in it; put it back from a copy"
         else:
-            manifest.note_verified(connection, part, ok=True)
-        report(done, len(parts))
+            manifest.record_verified(connection, file, ok=True)
+        report(done, len(files))
 
 
-def _unknown(archive: Archive, parts: Sequence[Archived]) -> Iterator[str]:
+def _unknown(archive: Archive, files: Sequence[ArchivedFile]) -> Iterator[str]:
     """Files where archived rows lie that are not of this archive, and descriptions that are missing."""
-    missing = {manifest_path(each.path) for each in parts}
-    known = {each.path for each in parts} | missing
-    there = set()
+    missing = {manifest_path(file.path) for file in files}
+    known = {file.path for file in files} | missing
+    present = set()
     for entry in archive.storage.files(""):
-        there.add(entry.path)
+        present.add(entry.path)
         name = entry.path.rpartition("/")[2]
         in_a_day = f"/{DAY}=" in entry.path and not name.startswith(".")
         if in_a_day and entry.path not in known and not _of_another(archive, entry.path):
@@ -90,7 +95,7 @@ def _unknown(archive: Archive, parts: Sequence[Archived]) -> Iterator[str]:
                 f"{entry.path} in {archive.storage.name} is not recorded in ops.archives: readers of the "
                 "folder take it for archived rows. Find out whose it is, and move it away"
             )
-    for path in sorted(missing - there):
+    for path in sorted(missing - present):
         yield f"{path}, which describes the file beside it, is missing from {archive.storage.name}"
 
 
@@ -104,20 +109,15 @@ def _of_another(archive: Archive, path: str) -> bool:
     return isinstance(beside, dict) and beside.get("origin") not in {None, archive.origin}
 
 
-def _accounted(
-    connection: Connection, parts: Sequence[Archived], problems: Sequence[str], by: str
+def _recorded(
+    connection: Connection, files: Sequence[ArchivedFile], problems: Sequence[str], by: str
 ) -> Verified:
-    verified = Verified(len(parts), sum(each.bytes for each in parts), tuple(problems))
-    _account(connection, verified, by)
-    return verified
-
-
-def _account(connection: Connection, verified: Verified, by: str) -> None:
+    verified = Verified(len(files), sum(file.bytes for file in files), tuple(problems))
     details = {
         "files": verified.files,
         "bytes": verified.bytes,
         "problems": len(verified.problems),
-        "first_problems": list(verified.problems[:MOST_NOTED]),
+        "first_problems": list(verified.problems[:MOST_LISTED]),
     }
     trail.record(
         connection,
@@ -126,3 +126,4 @@ def _account(connection: Connection, verified: Verified, by: str) -> None:
         by=by,
         status="failure" if verified.problems else "success",
     )
+    return verified

@@ -1,11 +1,11 @@
-"""Rows from Arrow into parts that are on storage, read back and compared.
+"""Rows from Arrow into files that are on storage, read back and compared.
 
 Three things go on at once: this thread reads rows and tells days apart, a second encodes, others store
-and compare. Memory stays bounded: when the open parts together hold `OPEN_BYTES` of rows, the largest
+and compare. Memory stays bounded: when the open files together hold `OPEN_BYTES` of rows, the largest
 is closed; while `CLOSING_BYTES` wait to be stored and compared, nothing more is read.
 
 Tables are mostly in the order of time: a day that got no row among the last `IDLE_BYTES` is over and
-closed, so that at the end little is left to do; should it get one after all, that goes into another part.
+closed, so that at the end little is left to do; should it get one after all, that goes into another file.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,14 +16,14 @@ from hashlib import sha256
 import pyarrow as pa
 
 from ops_pipeline.archive import arrow, parquet, split_by_day
-from ops_pipeline.archive.files import ArchivedTable, ArchiveFile, place
+from ops_pipeline.archive.files import ArchivedTable, WrittenFile, place
 from ops_pipeline.postgres.relation import TableName
 from ops_pipeline.storage.storage import Storage, StorageError
 
 ROW_GROUP_ROWS = 20_000
 """So few that a reader who looks for one value decodes little beside it."""
 ROW_GROUP_BYTES = 8 * 1024 * 1024
-PART_BYTES = 64 * 1024 * 1024
+FILE_BYTES = 64 * 1024 * 1024
 OPEN_BYTES = 128 * 1024 * 1024
 CLOSING_BYTES = 96 * 1024 * 1024
 IDLE_BYTES = 8 * 1024 * 1024
@@ -37,7 +37,7 @@ class ArchiveError(Exception):
 
 def write_files(
     storage: Storage, reader: pa.RecordBatchReader, source: ArchivedTable, origin: str, today: date
-) -> list[ArchiveFile]:
+) -> list[WrittenFile]:
     """Archives every row the reader brings; when this returns, all of them are on storage under temporary
     names and have been compared with what the storage holds.
 
@@ -45,7 +45,7 @@ def write_files(
     deleted, which the next reconciling does.
     """
     schema = _schema(reader, source)
-    day_field = next((each.field for each in source.columns if each.name == source.day_column), None)
+    day_field = next((column.field for column in source.columns if column.name == source.day_column), None)
     with _Writing(storage, source, origin, schema, day_field) as writing:
         for batch in reader:
             rows = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
@@ -74,7 +74,7 @@ def _schema(reader: pa.RecordBatchReader, source: ArchivedTable) -> pa.Schema:
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A part that still takes rows. `groups` are on their way to the encoder, `pending` not yet."""
+    """A file that still takes rows. `groups` are on their way to the encoder, `pending` not yet."""
 
     day: date | None
     encoder: parquet.Encoder
@@ -100,8 +100,8 @@ class _Writing:
         self._open: dict[date | None, _Open] = {}
         self._open_bytes = 0
         self._seen_bytes = 0
-        self._closing: list[tuple[int, Future[ArchiveFile], Future[None]]] = []
-        self._parts: list[ArchiveFile] = []
+        self._closing: list[tuple[int, Future[WrittenFile], Future[None]]] = []
+        self._files: list[WrittenFile] = []
         self._temporary: list[str] = []
         self._encoding = ThreadPoolExecutor(1, "archive-encode")
         self._storing = ThreadPoolExecutor(STORING_THREADS, "archive-store")
@@ -116,56 +116,56 @@ class _Writing:
             self._discard(error)
 
     def add(self, day: date | None, rows: pa.RecordBatch) -> None:
-        part = self._open.get(day)
-        if part is None:
-            part = self._open[day] = _Open(day, parquet.Encoder(self._schema, self._looked_up_by))
-        part.pending.append(rows)
+        file = self._open.get(day)
+        if file is None:
+            file = self._open[day] = _Open(day, parquet.Encoder(self._schema, self._looked_up_by))
+        file.pending.append(rows)
         size = rows.nbytes
-        part.pending_rows += rows.num_rows
-        part.pending_bytes += size
-        part.bytes += size
+        file.pending_rows += rows.num_rows
+        file.pending_bytes += size
+        file.bytes += size
         self._open_bytes += size
         self._seen_bytes += size
-        part.last_seen = self._seen_bytes
-        if part.pending_rows >= ROW_GROUP_ROWS or part.pending_bytes >= ROW_GROUP_BYTES:
-            self._encode(part)
-        if part.bytes >= PART_BYTES:
-            self._close(part)
-        for each in [each for each in self._open.values() if self._seen_bytes - each.last_seen > IDLE_BYTES]:
-            self._close(each)
+        file.last_seen = self._seen_bytes
+        if file.pending_rows >= ROW_GROUP_ROWS or file.pending_bytes >= ROW_GROUP_BYTES:
+            self._encode(file)
+        if file.bytes >= FILE_BYTES:
+            self._close(file)
+        for idle in [idle for idle in self._open.values() if self._seen_bytes - idle.last_seen > IDLE_BYTES]:
+            self._close(idle)
         while self._open_bytes > OPEN_BYTES:
-            self._close(max(self._open.values(), key=lambda each: each.bytes))
+            self._close(max(self._open.values(), key=lambda open_file: open_file.bytes))
 
-    def finish(self) -> list[ArchiveFile]:
-        for part in list(self._open.values()):
-            self._close(part)
+    def finish(self) -> list[WrittenFile]:
+        for file in list(self._open.values()):
+            self._close(file)
         while self._closing:
             self._settle()
-        return self._parts
+        return self._files
 
-    def _encode(self, part: _Open, *, all_of_it: bool = False) -> None:
+    def _encode(self, file: _Open, *, all_of_it: bool = False) -> None:
         """Row groups of what is pending; of what is too little for one, only when it is large or the last."""
-        pending = pa.Table.from_batches(part.pending, schema=self._schema)
+        pending = pa.Table.from_batches(file.pending, schema=self._schema)
         while pending.num_rows >= ROW_GROUP_ROWS or pending.nbytes >= ROW_GROUP_BYTES or all_of_it:
             group, pending = pending.slice(0, ROW_GROUP_ROWS), pending.slice(ROW_GROUP_ROWS)
-            part.groups.append(group)
-            part.encoded.append(self._encoding.submit(part.encoder.add, group))
+            file.groups.append(group)
+            file.encoded.append(self._encoding.submit(file.encoder.add, group))
             if pending.num_rows == 0:
                 break
-        part.pending, part.pending_rows = pending.to_batches(), pending.num_rows
-        part.pending_bytes = pending.nbytes
+        file.pending, file.pending_rows = pending.to_batches(), pending.num_rows
+        file.pending_bytes = pending.nbytes
 
-    def _close(self, part: _Open) -> None:
-        if part.pending:
-            self._encode(part, all_of_it=True)
-        del self._open[part.day]
-        self._open_bytes -= part.bytes
-        path, temporary = place(self._source, part.day, len(self._temporary) + 1, self._origin)
+    def _close(self, file: _Open) -> None:
+        if file.pending:
+            self._encode(file, all_of_it=True)
+        del self._open[file.day]
+        self._open_bytes -= file.bytes
+        path, temporary = place(self._source, file.day, len(self._temporary) + 1, self._origin)
         self._temporary.append(temporary)
-        content = self._encoding.submit(_encoded, part)
-        stored = self._storing.submit(self._store, part, content, path, temporary)
-        compared = self._storing.submit(lambda: parquet.check(content.result(), part.groups))
-        self._closing.append((part.bytes, stored, compared))
+        content = self._encoding.submit(_encoded, file)
+        stored = self._storing.submit(self._store, file, content, path, temporary)
+        compared = self._storing.submit(lambda: parquet.check(content.result(), file.groups))
+        self._closing.append((file.bytes, stored, compared))
         while sum(size for size, *_ in self._closing) > CLOSING_BYTES:
             self._settle()
 
@@ -173,14 +173,14 @@ class _Writing:
         _, stored, compared = self._closing.pop(0)
         try:
             compared.result()
-            self._parts.append(stored.result())
+            self._files.append(stored.result())
         except (StorageError, FileNotFoundError, parquet.NotTheSameError) as error:
             raise ArchiveError(
                 f"{self._source.policy}: {error}. Nothing has been deleted; when the storage works again, "
                 "the next run goes on from here"
             ) from error
 
-    def _store(self, part: _Open, content: "Future[pa.Buffer]", path: str, temporary: str) -> ArchiveFile:
+    def _store(self, file: _Open, content: "Future[pa.Buffer]", path: str, temporary: str) -> WrittenFile:
         encoded = memoryview(content.result())
         digest = sha256(encoded).hexdigest()
         self._storage.write(temporary, encoded)
@@ -188,10 +188,18 @@ class _Writing:
             raise parquet.NotTheSameError(
                 f"{self._storage.name}/{temporary} does not read back as it was written"
             )
-        table = pa.concat_tables(part.groups)
+        table = pa.concat_tables(file.groups)
         bounds = split_by_day.bounds(table, self._day_field) if self._day_field else (None, None)
-        return ArchiveFile(
-            self._source, part.day, path, temporary, table.num_rows, len(encoded), digest, *bounds
+        return WrittenFile(
+            source=self._source,
+            day=file.day,
+            path=path,
+            temporary_path=temporary,
+            rows=table.num_rows,
+            bytes=len(encoded),
+            sha256=digest,
+            oldest=bounds[0],
+            newest=bounds[1],
         )
 
     def _discard(self, error: BaseException) -> None:
@@ -205,13 +213,15 @@ class _Writing:
 def _looked_up_by(source: ArchivedTable) -> list[str]:
     # Times are looked up by ranges, for which bounds serve; Parquet has no Bloom filter of booleans.
     return [
-        each.field
-        for each in source.columns
-        if (each.type == "uuid" or each.name in source.keys) and not each.temporal and each.travels != "bool"
+        column.field
+        for column in source.columns
+        if (column.type == "uuid" or column.name in source.keys)
+        and not column.temporal
+        and column.travels != "bool"
     ]
 
 
-def _encoded(part: _Open) -> pa.Buffer:
-    for group in part.encoded:
+def _encoded(file: _Open) -> pa.Buffer:
+    for group in file.encoded:
         group.result()
-    return part.encoder.close()
+    return file.encoder.close()

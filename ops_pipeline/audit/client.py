@@ -15,7 +15,7 @@ import stamina
 import structlog
 
 from ops_pipeline.audit.event import AuditEvent, decode
-from ops_pipeline.audit.spool import Spool, whole_lines
+from ops_pipeline.audit.spool import Spool
 
 PATH = "/api/audit-logs"
 TIMEOUT_SECONDS = 15.0
@@ -105,16 +105,14 @@ class AuditClient:
                 time.sleep(LONGEST_PAUSE_SECONDS)
 
     def _send_oldest(self) -> None:
-        segment = self._spool.oldest()
-        if segment is not None and self._deliver(whole_lines(segment)):
-            self._spool.remove(segment)
+        batch = self._spool.oldest()
+        if batch is not None and self._deliver(batch.lines):
+            self._spool.remove(batch)
             with self._changed:
                 self._changed.notify_all()
 
     def _deliver(self, lines: list[bytes]) -> bool:
         """Whether all of them were stored or refused for good; not, when this client is closed before."""
-        if not lines:
-            return True
         answer = self._post(lines)
         if answer is None:
             return False

@@ -28,7 +28,7 @@ def records(path: Path) -> Iterator[Any]:
         if complete:
             raise DeliveryError(f"is not UTF-8 text (byte {error.start})") from None
         text = data[: error.start].decode("utf-8-sig")  # cut off within a character
-    reader = _Reader(text)
+    reader = _RecordReader(text)
     try:
         yield from reader.records()
     except _NotJsonError as error:
@@ -76,7 +76,7 @@ class _NotJsonError(Exception):
     pass
 
 
-class _Reader:
+class _RecordReader:
     """Walks the text of one file. `count` is the number of records found so far."""
 
     def __init__(self, text: str) -> None:
@@ -88,18 +88,18 @@ class _Reader:
         if self._next() not in {"{", ""}:
             raise DeliveryError(FORM)
         self._take("{")
-        found = False
+        has_records = False
         more = not self._took("}")
         while more:
             name = self._value()
             self._take(":")
             if name == "Records":
-                found = True
+                has_records = True
                 yield from self._elements()
             else:
                 self._value()
             more = self._take(",}") == ","
-        if not found:
+        if not has_records:
             raise DeliveryError('has no "Records"; ' + FORM)
         if self._next():
             raise _NotJsonError(f"goes on after its end (character {self._at})")

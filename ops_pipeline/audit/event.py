@@ -88,7 +88,9 @@ def convert(fields: Mapping[str, Any]) -> AuditEvent:
     return _checked(lambda: msgspec.convert(fields, AuditEvent))
 
 
-_WIRE = {each.name: each.encode_name for each in msgspec.structs.fields(AuditEvent)}
+_WIRE = {
+    field_of_event.name: field_of_event.encode_name for field_of_event in msgspec.structs.fields(AuditEvent)
+}
 _DECODER = msgspec.json.Decoder(AuditEvent)
 TOO_DEEP = f"is nested too deeply; {DEEPEST} levels are the most"
 NO_SURROGATE = "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"
@@ -113,7 +115,7 @@ def _deeper_than(levels: int, value: Any) -> bool:
     if not isinstance(value, dict | list | tuple):
         return False
     inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper_than(levels - 1, each) for each in inner)
+    return levels == 0 or any(_deeper_than(levels - 1, element) for element in inner)
 
 
 def _holds_nul(value: Any) -> bool:

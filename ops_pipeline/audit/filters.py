@@ -13,6 +13,7 @@ import sql
 from ops_pipeline.audit import search
 from ops_pipeline.audit.cursor import Position
 
+TEXT_COLUMNS = ("event_type", "resource_type", "action", "details", "created_by")
 EQUAL = ("event_type", "user_id", "resource_type", "resource_id", "action", "status", "ip", "actor")
 
 NEAR_DAYS = (1, 8)
@@ -58,16 +59,16 @@ class Question:
     keep_plan: bool = False
 
 
-def question(name: str, filters: Filters, **columns: tuple[str, ...]) -> Question:
+def question(name: str, filters: Filters, *, line: str = "", **columns: tuple[str, ...]) -> Question:
     """The statement `audit/<name>` with its {condition} made of these filters: a clause for each that is
     given and none for the others, so that none keeps the planner from an index.
 
-    `columns` are the names that its other placeholders in braces stand for. Raises SearchError.
+    `line` says which of `audit/lines` its {line} is, `columns` the names that its other placeholders in
+    braces stand for. Raises SearchError.
     """
     clauses, values = _clauses(filters)
-    return Question(
-        _statement(name, clauses, (filters.limit, filters.offset), tuple(columns.items())), values
-    )
+    page = (filters.limit, filters.offset)
+    return Question(_statement(name, clauses, page, tuple(columns.items()), line), values)
 
 
 def pages(filters: Filters, now: datetime) -> Iterator[Question]:
@@ -123,24 +124,33 @@ def _clauses(filters: Filters) -> tuple[tuple[Clause, ...], dict[str, Any]]:
 def _statement(
     name: str,
     clauses: tuple[Clause, ...],
-    part: tuple[int, int],
+    page: tuple[int, int],
     columns: tuple[tuple[str, tuple[str, ...]], ...] = (),
+    line: str = "",
 ) -> LiteralString:
     # The same filters come again and again, and their statement does not change.
     wrapped: list[compose.Composable] = [compose.SQL("({})").format(_clause(*clause)) for clause in clauses]
     condition = compose.SQL(" AND ").join(wrapped or [compose.SQL("true")])
-    named = {each: compose.SQL(", ").join(map(compose.Identifier, names)) for each, names in columns}
+    parts = {part: compose.SQL(", ").join(map(compose.Identifier, names)) for part, names in columns}
+    if line:
+        parts["line"] = _line(line)
     # Limit and offset stand in the statement: of values it cannot see yet the planner expects a tenth of all
     # there is, and takes a plan for any such values to be dear.
-    limit, offset = map(compose.Literal, part)
+    limit, offset = map(compose.Literal, page)
     whole = compose.SQL(sql.get(f"audit/{name}")).format(
-        condition=condition, limit=limit, offset=offset, **named
+        condition=condition, limit=limit, offset=offset, **parts
     )
     return whole.as_string(None)
+
+
+def _line(name: str) -> compose.Composed:
+    text = compose.SQL(sql.get("audit/lines/csv_text"))
+    texts = {column: text.format(column=compose.Identifier(column)) for column in TEXT_COLUMNS}
+    return compose.SQL(sql.get(f"audit/lines/{name}")).format(**texts)
 
 
 def _clause(name: str, *given: str) -> compose.Composable:
     text = compose.SQL(sql.get(f"audit/filters/{name}"))
     if name == "details":
-        return compose.SQL(" OR ").join(text.format(document=compose.Placeholder(each)) for each in given)
+        return compose.SQL(" OR ").join(text.format(document=compose.Placeholder(value)) for value in given)
     return text.format(*map(compose.Literal, given)) if given else text

@@ -44,15 +44,15 @@ def _redacted(value: Any, depth: int) -> Any:
         return REDACTED
     match value:
         case dict():
-            pair = any(_normal(name) in NAMES and _is_secret(held) for name, held in value.items())
+            pair = any(_normal(name) in NAMES and _is_secret(content) for name, content in value.items())
             return {
                 name: REDACTED
-                if _hides(held) and (_is_secret(name) or (pair and _normal(name) in VALUES))
-                else _redacted(held, depth + 1)
-                for name, held in value.items()
+                if _hides(content) and (_is_secret(name) or (pair and _normal(name) in VALUES))
+                else _redacted(content, depth + 1)
+                for name, content in value.items()
             }
         case list() | tuple():
-            return [_redacted(each, depth + 1) for each in value]
+            return [_redacted(element, depth + 1) for element in value]
         case str():
             return _without_secrets(value, depth)
         case _:
@@ -81,14 +81,14 @@ def _letters(name: str) -> str:
 def _without_secrets(text: str, depth: int) -> str:
     if text.lstrip()[:1] in {"{", "[", '"'}:
         try:
-            held = json.loads(text, object_pairs_hook=_every_pair)
+            content = json.loads(text, object_pairs_hook=_every_pair)
         except RecursionError:
             return REDACTED
         except ValueError:
             pass  # text that only begins like JSON
         else:
-            cleared = _redacted(held, depth + 1)
-            return text if cleared == held else json.dumps(cleared, ensure_ascii=False)
+            cleared = _redacted(content, depth + 1)
+            return text if cleared == content else json.dumps(cleared, ensure_ascii=False)
     for pattern, replacement in TELLTALES:
         text = pattern.sub(replacement, text)
     return text
@@ -96,10 +96,10 @@ def _without_secrets(text: str, depth: int) -> str:
 
 def _every_pair(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # A name given twice keeps both values: the last one alone could hide a secret in the first.
-    held: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in pairs:
-        held[name] = [held[name], value] if name in held else value
-    return held
+        values[name] = [values[name], value] if name in values else value
+    return values
 
 
 def _redacted_pair(pair: re.Match[str]) -> str:

@@ -40,7 +40,7 @@ class Step:
     """One step into the details: a key, and whether the way goes on in the elements of a list."""
 
     key: str
-    each: bool = False
+    any_element: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Term:
 
     def _around(self, value: str) -> str:
         for step in reversed(self.path):
-            value = f"[{value}]" if step.each else value
+            value = f"[{value}]" if step.any_element else value
             value = f"{{{json.dumps(step.key, ensure_ascii=False)}: {value}}}"
         return value
 
@@ -71,7 +71,7 @@ def parse(text: str) -> tuple[Term, ...]:
         raise SearchError(LONGEST + 1, f"the search is longer than {LONGEST} characters")
     if unfit := re.search("[\0\ud800-\udfff]", text):
         raise SearchError(unfit.start() + 1, "PostgreSQL keeps no such character, so none can be found")
-    return _Reader(text).terms()
+    return _SearchReader(text).terms()
 
 
 def _is_json_scalar(text: str) -> bool:
@@ -83,7 +83,7 @@ def _is_json_scalar(text: str) -> bool:
     )
 
 
-class _Reader:
+class _SearchReader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
@@ -123,7 +123,7 @@ class _Reader:
         if self._took("["):
             if not self._took("]"):
                 raise self._error('"]" is needed: key[] stands for any element of a list')
-            return Step(key, each=True)
+            return Step(key, any_element=True)
         return Step(key)
 
     def _quoted(self) -> str:
@@ -140,9 +140,9 @@ class _Reader:
         return "".join(parts)
 
     def _run(self, pattern: str) -> str:
-        found = re.compile(pattern).match(self._text, self._at)
-        self._at = found.end() if found else self._at
-        return found[0] if found else ""
+        match = re.compile(pattern).match(self._text, self._at)
+        self._at = match.end() if match else self._at
+        return match[0] if match else ""
 
     def _took(self, mark: str) -> bool:
         took = self._next() == mark

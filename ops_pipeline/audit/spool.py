@@ -1,13 +1,32 @@
-"""Lines on disk that wait to be sent: bounded, and complete after the process or the machine died."""
+"""Lines on disk that wait to be sent: bounded, in order, and there after the process or the machine died."""
 
-import errno
-import fcntl
-import os
+import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-SEGMENT_LINES = 500
-SEGMENT_BYTES = 1024 * 1024
+FILE = "spool.sqlite3"
+OPEN = """
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS lines (number INTEGER PRIMARY KEY AUTOINCREMENT, line BLOB NOT NULL);
+"""
+APPEND = "INSERT INTO lines (line) VALUES (?)"
+# At most 500 lines, and none behind the first MiB: what the API takes quickly.
+OLDEST = """
+SELECT number, line
+FROM (
+  SELECT number, line, sum(length(line)) OVER (ORDER BY number) - length(line) AS bytes_before
+  FROM (SELECT number, line FROM lines ORDER BY number LIMIT 500)
+)
+WHERE bytes_before < 1048576
+"""
+REMOVE = "DELETE FROM lines WHERE number <= ?"
+SIZE = "SELECT coalesce(sum(length(line)), 0) FROM lines"
+FLUSH = "PRAGMA wal_checkpoint(FULL)"
 
 
 class SpoolFullError(Exception):
@@ -18,115 +37,79 @@ class SpoolInUseError(Exception):
     """Another process works with that folder."""
 
 
-class Spool:
-    """A folder of segments: files of whole lines, written at the newest and sent from the oldest.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The oldest lines of a spool, up to and with the one of that number."""
 
-    `append` returns once the operating system has the line, so that it outlives this process; `seal` and
-    every full segment are flushed to the disk, so that they outlive the machine's power. Threads may share
-    a spool, processes may not: opening it a second time raises SpoolInUseError.
+    last: int
+    lines: list[bytes]
+
+
+class Spool:
+    """Lines in a database file of their own (SQLite), sent from the oldest.
+
+    `append` returns once the operating system has the line, so that it outlives this process; `oldest`
+    flushes all of them to the disk, so that they outlive the machine's power. Threads may share a spool,
+    processes may not: opening it a second time raises SpoolInUseError. Every method raises OSError when the
+    disk refuses.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._most_bytes = most_bytes
-        self._in_use = _lock(folder / "lock")
         self._mutex = threading.Lock()
-        self._sealed = sorted(folder.glob("[0-9]*.ndjson"))
-        self._bytes = sum(each.stat().st_size for each in self._sealed)
-        self._number = int(self._sealed[-1].stem) if self._sealed else 0
-        self._open: int | None = None
-        self._lines = self._written = 0
+        (folder / FILE).touch(mode=0o600)
+        self._database = sqlite3.connect(
+            folder / FILE, timeout=0, isolation_level=None, check_same_thread=False
+        )
+        try:
+            with _disk_errors():
+                self._database.executescript(OPEN)
+                self._bytes: int = self._database.execute(SIZE).fetchone()[0]
+        except OSError as error:
+            self._database.close()
+            if getattr(error.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                raise
+            raise SpoolInUseError(f"{folder} is in use by another process; give each its own") from None
 
     def append(self, line: bytes) -> None:
-        """Takes a line without its end. Raises SpoolFullError, or OSError when the disk refuses."""
-        line += b"\n"
-        with self._mutex:
+        """Takes a line. Raises SpoolFullError."""
+        with self._mutex, _disk_errors():
             if self._bytes + len(line) > self._most_bytes:
                 raise SpoolFullError(
                     f"{self._folder} holds {self._bytes:,} of {self._most_bytes:,} bytes that wait to be sent"
                 )
-            if self._open is None:
-                self._number += 1
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-                self._open = os.open(self._path(), flags, 0o600)
-            self._write(self._open, line)
-            if self._lines >= SEGMENT_LINES or self._written >= SEGMENT_BYTES:
-                self._seal()
+            self._database.execute(APPEND, [line])
+            self._bytes += len(line)
 
-    def oldest(self) -> Path | None:
-        """The segment to send next, whole and flushed to the disk; None when all was sent."""
-        with self._mutex:
-            if not self._sealed:
-                self._seal()
-            return self._sealed[0] if self._sealed else None
+    def oldest(self) -> Batch | None:
+        """What to send next; None when all was sent."""
+        with self._mutex, _disk_errors():
+            self._database.execute(FLUSH)
+            rows = self._database.execute(OLDEST).fetchall()
+        return Batch(rows[-1][0], [line for _, line in rows]) if rows else None
 
-    def remove(self, segment: Path) -> None:
-        """Forgets the oldest segment: its lines have arrived."""
-        with self._mutex:
-            self._bytes -= segment.stat().st_size
-            segment.unlink()
-            self._sealed.remove(segment)
+    def remove(self, batch: Batch) -> None:
+        """Forgets the oldest lines: they have arrived."""
+        with self._mutex, _disk_errors():
+            self._database.execute(REMOVE, [batch.last])
+            self._bytes -= sum(map(len, batch.lines))
 
     def empty(self) -> bool:
         """Whether nothing waits."""
         with self._mutex:
-            return not self._sealed and self._open is None
+            return self._bytes == 0
 
     def close(self) -> None:
         """Flushes what is written and lets another process have the folder."""
-        with self._mutex:
-            self._seal()
-            os.close(self._in_use)
-
-    def _write(self, file: int, line: bytes) -> None:
-        try:
-            _write_whole(file, line)
-        except OSError:
-            os.ftruncate(file, self._written)  # what was not taken must not be sent
-            raise
-        self._lines += 1
-        self._written += len(line)
-        self._bytes += len(line)
-
-    def _seal(self) -> None:
-        if self._open is None:
-            return
-        os.fsync(self._open)
-        os.close(self._open)
-        _flush_names(self._folder)
-        self._sealed.append(self._path())
-        self._open = None
-        self._lines = self._written = 0
-
-    def _path(self) -> Path:
-        return self._folder / f"{self._number:020}.ndjson"
+        with self._mutex, _disk_errors():
+            self._database.close()
 
 
-def whole_lines(segment: Path) -> list[bytes]:
-    """The lines of a segment. A last one without its end was cut off by a crash, before it was taken."""
-    return segment.read_bytes().split(b"\n")[:-1]
-
-
-def _write_whole(file: int, line: bytes) -> None:
-    written = os.write(file, line)
-    if written != len(line):
-        raise OSError(errno.ENOSPC, "the disk has room for a part of the line only")
-
-
-def _lock(path: Path) -> int:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+@contextmanager
+def _disk_errors() -> Iterator[None]:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise SpoolInUseError(f"{path.parent} is in use by another process; give each its own") from None
-    return file
-
-
-def _flush_names(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"the audit spool cannot be used: {error}") from error

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, LiteralString, cast
 from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg import sql as compose
 
 import sql
 from ops_pipeline.audit.cursor import Position
@@ -141,12 +142,14 @@ class AsyncAuditStore:
         return cast("tuple[Any, ...]", await cursor.fetchone())
 
 
+@cache
 def storing(refers_to_users: bool) -> LiteralString:
     """The statement that stores a batch, by what `audit/refers_to_users` says of this database.
 
     It takes `events` (see `as_json`) and answers with the ids in the order given and how many are new.
     """
-    return sql.get("audit/store_resolving_users" if refers_to_users else "audit/store")
+    users = compose.SQL(sql.get("audit/users/referred_to" if refers_to_users else "audit/users/as_given"))
+    return compose.SQL(sql.get("audit/store")).format(known_users=users).as_string(None)
 
 
 def as_json(events: list[AuditEvent]) -> str:

@@ -11,6 +11,7 @@ from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.adopt.adoption import MIGRATION
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
+from ops_pipeline.partitions.adopt.obstacles import table_to_adopt
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import cancel_on_interrupt, connect
 from ops_pipeline.postgres.migrations import check_audit_logs, migrate
@@ -47,7 +48,6 @@ def adopt(
         wanted = TableName.parse(table)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    schema, name = wanted.schema, wanted.name
     zone = time_zone or ("UTC" if wanted == AUDIT_LOGS else None)
     with embedded.resolved(settings.load()) as resolved:
         if wanted == AUDIT_LOGS and not (finish or abort):
@@ -60,11 +60,12 @@ def adopt(
         ):
             if finish or abort:
                 end = finish_adoption if finish else abort_adoption
-                ended = end(connection, schema, name)
+                ended = end(connection, wanted)
                 content = {"table": str(ended), "state": ended.state}
                 answer(content, f"{ended}: {ended.state}.", as_json=as_json)
                 return
-            adopted = adopt_table(connection, schema, name, column=column, time_zone=zone, report=notes.print)
+            relation = table_to_adopt(connection, wanted)
+            adopted = adopt_table(connection, relation, column=column, time_zone=zone, report=notes.print)
     answer(
         {"table": adopted.table, "state": "swapped", "rows": adopted.rows, "kept": adopted.kept},
         f"{adopted.table} is partitioned by day of {adopted.column}: {adopted.rows:,} rows. What it was "

@@ -11,7 +11,7 @@ import typer
 from ops_pipeline import settings
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
-from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.restore import Restored, restore
 from ops_pipeline.archive.verify import verify
 from ops_pipeline.audit.person import person
@@ -40,7 +40,7 @@ def list_archives(
     """Show the files of archived rows, by table and day. Every time and day is in UTC."""
     with _connected(chosen) as (connection, _):
         files = [
-            file for file in manifest.everything(connection) if table in {None, file.table_name, file.table}
+            file for file in manifest.all_files(connection) if table in {None, file.table_name, file.table}
         ]
     rows, size = sum(file.rows for file in files), sum(file.bytes for file in files)
     answer(
@@ -125,7 +125,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, every: status.update(f"{done:,} of {every:,} files read again")
 
 
-def _as_json(file: Archived) -> dict[str, Any]:
+def _as_json(file: ArchivedFile) -> dict[str, Any]:
     shown = dataclasses.asdict(file)
     del shown["columns"], shown["temporary_path"], shown["table_schema"], shown["table_name"]
     return {"table": str(TableName(file.table_schema, file.table_name)), **shown, "state": file.state}

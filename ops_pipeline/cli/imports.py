@@ -52,7 +52,7 @@ def _sentences(report: cloudtrail.ImportReport) -> Iterator[str]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[cloudtrail.Progress], None]]:
+def _progress() -> Iterator[Callable[[cloudtrail.ImportProgress], None]]:
     """A bar over the files of an import, and what has come of them so far."""
     columns = (
         BarColumn(bar_width=30),
@@ -62,7 +62,7 @@ def _progress() -> Iterator[Callable[[cloudtrail.Progress], None]]:
     with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
         task = bar.add_task("import", total=None, stored=0, duplicate=0)
 
-        def show(progress: cloudtrail.Progress) -> None:
+        def show(progress: cloudtrail.ImportProgress) -> None:
             bar.update(
                 task,
                 completed=progress.done,

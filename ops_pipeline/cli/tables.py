@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from ops_pipeline.access import keys
-from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.orphans.triggers import Trigger
@@ -120,7 +120,7 @@ def holds_table(all_holds: Sequence[holds.Hold]) -> Table:
     return table
 
 
-def archives_table(files: Sequence[Archived]) -> Table:
+def archives_table(files: Sequence[ArchivedFile]) -> Table:
     """The files of removed rows."""
     table = _table("table", "day", "rows:>", "bytes:>", "sha256", "removed", "state", "file")
     for file in files:

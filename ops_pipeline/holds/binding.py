@@ -9,7 +9,7 @@ from ops_pipeline.postgres.condition import Predicate
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class BoundColumn:
     """A column of a table. `type_oid` and `modifier` are its type, which `type` says in words."""
 
     name: str
@@ -30,9 +30,9 @@ class Binding:
     """
 
     oid: int | None
-    columns: dict[str, Column]
+    columns: dict[str, BoundColumn]
     named_oid: int | None
-    named_columns: dict[str, Column]
+    named_columns: dict[str, BoundColumn]
     bound_name: str | None
 
 
@@ -107,9 +107,9 @@ def _called_now(name: str, bound: Binding) -> str | None:
     return None if then is None else numbered.get(then.number)
 
 
-def _same(then: Column, now: Column) -> bool:
+def _same(then: BoundColumn, now: BoundColumn) -> bool:
     return (then.number, then.type_oid, then.modifier) == (now.number, now.type_oid, now.modifier)
 
 
-def _by_name(columns: Sequence[dict[str, Any]]) -> dict[str, Column]:
-    return {column["name"]: Column(**column) for column in columns}
+def _by_name(columns: Sequence[dict[str, Any]]) -> dict[str, BoundColumn]:
+    return {column["name"]: BoundColumn(**column) for column in columns}

@@ -20,19 +20,22 @@ def fitting(connection: Connection, relation: Relation, where: str) -> Predicate
     types = catalog.columns(connection, relation)
     now = datetime.now(UTC)
     fitted = []
-    for each in parse(where).conditions:
-        if each.column not in types:
-            problem = f'{relation} has no column "{each.column}"; {nearest(each.column, list(types))}'
-            raise PredicateError(where, each.column_at, problem)
-        of_type = types[each.column]
+    for condition in parse(where).conditions:
+        if condition.column not in types:
+            problem = (
+                f'{relation} has no column "{condition.column}"; {nearest(condition.column, list(types))}'
+            )
+            raise PredicateError(where, condition.column_at, problem)
+        of_type = types[condition.column]
         if of_type in catalog.TIME_TYPES:
-            fitted.append(_moment(each, where, now))
+            fitted.append(_moment(condition, where, now))
             continue
-        if each.operator != "=":
-            problem = f"{each.column} is {of_type}; {each.operator} is for columns of time or date, = for all"
-            raise PredicateError(where, each.operator_at, problem)
-        _try(connection, relation, each, of_type, where)
-        fitted.append(each)
+        if condition.operator != "=":
+            kinds = f"{condition.operator} is for columns of time or date, = for all"
+            problem = f"{condition.column} is {of_type}; {kinds}"
+            raise PredicateError(where, condition.operator_at, problem)
+        _try(connection, relation, condition, of_type, where)
+        fitted.append(condition)
     return Predicate(tuple(fitted))
 
 

@@ -78,7 +78,9 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
         hold = _hold(values)
         if hold.problem is not None:
             raise HoldUnclearError(hold.problem)
-        lacking = [each.column for each in hold.predicate.conditions if each.column not in columns]
+        lacking = [
+            condition.column for condition in hold.predicate.conditions if condition.column not in columns
+        ]
         if lacking:
             raise HoldUnclearError(
                 f"Hold {hold.id} on {hold.table} ({hold.predicate}) covers rows of {relation} as well, which "
@@ -90,33 +92,28 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
     return tuple(holds)
 
 
-def exclusion(holds: Sequence[Hold]) -> compose.Composable:
-    """SQL that is true for the rows of the alias `target` that nobody holds, and never NULL."""
-    return unheld(holds, "target")
-
-
-def unheld(holds: Sequence[Hold], alias: str) -> compose.Composable:
-    """As `exclusion`, for another alias."""
+def exclusion(holds: Sequence[Hold], alias: str = "target") -> compose.Composable:
+    """SQL that is true for the rows of that alias that are not on hold, and never NULL."""
     if not holds:
         return compose.SQL("true")
-    held = [compose.SQL("({})").format(hold.predicate.over(alias)) for hold in holds]
-    return compose.SQL("({}) IS NOT TRUE").format(compose.SQL(" OR ").join(held))
+    conditions = [compose.SQL("({})").format(hold.predicate.over(alias)) for hold in holds]
+    return compose.SQL("({}) IS NOT TRUE").format(compose.SQL(" OR ").join(conditions))
 
 
-def held_rows(
+def rows_on_hold(
     connection: Connection,
     relation: Relation,
     condition: compose.Composable,
     holds: Sequence[Hold] | None = None,
 ) -> int:
-    """How many of the rows that meet the condition (over the alias `target`) somebody holds.
+    """How many of the rows that meet the condition (over the alias `target`) are on hold.
 
     By `holds`, where given; else by those that are active. Raises as `active` does.
     """
     holds = active(connection, relation) if holds is None else holds
     if not holds:
         return 0
-    statement = compose.SQL(sql.get("holds/held_rows")).format(
+    statement = compose.SQL(sql.get("holds/rows_on_hold")).format(
         table=relation.identifier, condition=condition, exclusion=exclusion(holds)
     )
     return int(scalar(connection, statement))
@@ -125,7 +122,7 @@ def held_rows(
 def covered(connection: Connection, hold: Hold, *, seconds: float) -> int | None:
     """How many rows there are now that the hold covers; None when counting takes longer than that, or when
     not every row of the table may be seen."""
-    statement = compose.SQL(sql.get("holds/held_rows")).format(
+    statement = compose.SQL(sql.get("holds/rows_on_hold")).format(
         table=find_relation(connection, TableName.parse(hold.table)).identifier,
         condition=compose.SQL("true"),
         exclusion=exclusion([hold]),
@@ -168,7 +165,7 @@ def add(
 
     Raises HoldRefusedError, and PredicateError where the predicate is the problem.
     """
-    relation = _held_table(connection, table)
+    relation = _table_to_hold(connection, table)
     predicate = fitting(connection, relation, where)
     _check_words(reason, owner, ends_at)
     values = {
@@ -210,7 +207,7 @@ def confirm(
     HoldRefusedError and PredicateError.
     """
     before = _unreleased(connection, hold_id)
-    relation = _held_table(connection, table or before.table)
+    relation = _table_to_hold(connection, table or before.table)
     predicate = fitting(connection, relation, where or str(before.predicate))
     with _locked(connection):
         _unreleased(connection, hold_id)
@@ -229,7 +226,7 @@ def follow(connection: Connection, holds: Sequence[Hold], relation: Relation) ->
 
 def list_holds(connection: Connection) -> list[Hold]:
     """Every hold there ever was, the newest first."""
-    return [_hold(each) for each in connection.execute(sql.get("holds/list"))]
+    return [_hold(values) for values in connection.execute(sql.get("holds/list"))]
 
 
 @contextmanager
@@ -259,10 +256,10 @@ def _one(connection: Connection, hold_id: int) -> Hold:
 
 
 def _unreleased(connection: Connection, hold_id: int) -> Hold:
-    found = connection.execute(sql.get("holds/one"), {"id": hold_id}).fetchone()
-    if found is None:
+    values = connection.execute(sql.get("holds/one"), {"id": hold_id}).fetchone()
+    if values is None:
         raise HoldRefusedError(f"There is no hold {hold_id}; `opsctl hold list` shows those there are")
-    hold = _hold(found)
+    hold = _hold(values)
     if hold.released_at is not None:
         raise HoldRefusedError(
             f"Hold {hold_id} was released before, on {hold.released_at:%Y-%m-%d %H:%M} UTC by "
@@ -292,7 +289,7 @@ def _described(hold: Hold) -> dict[str, Any]:
     }
 
 
-def _held_table(connection: Connection, table: str) -> Relation:
+def _table_to_hold(connection: Connection, table: str) -> Relation:
     try:
         relation = find_relation(connection, TableName.parse(table))
     except (LookupError, ValueError) as error:

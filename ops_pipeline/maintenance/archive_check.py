@@ -2,7 +2,7 @@
 
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
-from ops_pipeline.archive.verify import verify_parts
+from ops_pipeline.archive.verify import verify_files
 from ops_pipeline.audit import trail
 from ops_pipeline.maintenance.check import CheckResult
 from ops_pipeline.policies.model import DeletingPolicy
@@ -22,7 +22,7 @@ def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     damaged = [file.path for file in files if file.verified_ok is False]
     newest = sorted(files, key=lambda file: file.id)[-READ_AGAIN:]
     archive = Archive(location.storage(load().archive_url), connection)
-    problems = verify_parts(connection, archive, newest, by=trail.SYSTEM).problems if newest else ()
+    problems = verify_files(connection, archive, newest, by=trail.SYSTEM).problems if newest else ()
     problems = (*problems, *(f"{path} was found damaged before" for path in damaged))
     return CheckResult(
         not problems,

@@ -89,7 +89,7 @@ def _keeps(
     """Which of the referring rows keep the one they refer to; None: none of them can."""
     if key.on_delete in "ar":
         return EVERYTHING
-    free = [holds.unheld(held, child)] if (held := holds.active(connection, key.child)) else []
+    free = [holds.exclusion(held, child)] if (held := holds.active(connection, key.child)) else []
     if key.on_delete == "c" and key.child.oid not in path:
         below = _unreferenced(connection, key.child, child, (*path, key.child.oid))
         free += [below] if below is not EVERYTHING else []

@@ -18,9 +18,9 @@ import sql
 from ops_pipeline import settings
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
-from ops_pipeline.archive.manifest import Archived
+from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.restore import restore
-from ops_pipeline.archive.verify import verify_parts
+from ops_pipeline.archive.verify import verify_files
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.orchestration import metadata, retry
@@ -138,7 +138,7 @@ def _verified(database: Database, policy: Retention) -> dg.AssetsDefinition:
         with databases.connect(database, policy, f"verify {policy.table}", context.run.run_id) as connection:
             archive = Archive(location.storage(settings.load().archive_url), connection)
             for day, files in _files_by_day(connection, policy, context).items():
-                damages = verify_parts(connection, archive, files, by=config.by).problems
+                damages = verify_files(connection, archive, files, by=config.by).problems
                 problems += damages if files else [f"nothing of {day} is in the archive"]
                 if files and not damages:
                     context.log_event(_materialization(key(policy, "verified"), day, files))
@@ -203,10 +203,10 @@ def _days(context: dg.AssetExecutionContext) -> list[date]:
 
 def _files_by_day(
     connection: Connection, policy: Retention, context: dg.AssetExecutionContext | None = None
-) -> Mapping[date, Sequence[Archived]]:
+) -> Mapping[date, Sequence[ArchivedFile]]:
     """The archive's files of each day of that run, or without one of every day that is archived."""
     days = _days(context) if context else []
-    files: defaultdict[date | None, list[Archived]] = defaultdict(list)
+    files: defaultdict[date | None, list[ArchivedFile]] = defaultdict(list)
     table = find_relation(connection, policy.table)
     between = min(days, default=None), max(days, default=None)
     for file in manifest.of_days(connection, table.schema, table.name, *between):
@@ -235,7 +235,7 @@ def _start(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), UTC)
 
 
-def _materialization(asset: dg.AssetKey, day: date, files: Sequence[Archived]) -> dg.AssetMaterialization:
+def _materialization(asset: dg.AssetKey, day: date, files: Sequence[ArchivedFile]) -> dg.AssetMaterialization:
     rows = sum(file.rows for file in files)
     return dg.AssetMaterialization(
         asset,

@@ -16,7 +16,7 @@ from ops_pipeline.postgres.relation import Relation
 
 BATCH_ROWS = 10_000
 """Rows that move in one transaction. Everybody waits for that transaction, so it is a small one; a day
-that has more strays gets several partitions, each of about so many of them."""
+that has more of them gets several partitions, each of about so many of them."""
 
 
 class DefaultRowsRemainError(Exception):
@@ -24,53 +24,59 @@ class DefaultRowsRemainError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class BroughtHome:
+class MovedRows:
     """Rows that moved, and partitions that were created for them."""
 
     rows: int
     partitions: int
 
 
-def move_all(connection: Connection, table: Relation, cutoff: datetime, days_ahead: int) -> BroughtHome:
+def move_all(connection: Connection, table: Relation, cutoff: datetime, days_ahead: int) -> MovedRows:
     """Moves the rows in the default partition whose day (UTC) is still kept into partitions of their own.
 
     From the day of `cutoff` to `days_ahead` days from now: what is older is removed where it is, and what
     is further ahead may be a wrong clock and waits for its day. Raises NotPartitionedError,
     DefaultRowsRemainError or LockedError; what was moved until then stays moved.
     """
-    found = partitioned(connection, table)
+    partitioned_table = partitioned(connection, table)
     last = datetime.now(UTC).date() + timedelta(days=days_ahead)
     start, end = midnight(cutoff.astimezone(UTC).date()), midnight(last + timedelta(days=1))
     rows = made = 0
-    with advisory_lock(connection, f"ops: partitions of {found}", wait=True):
+    with advisory_lock(connection, f"ops: partitions of {partitioned_table}", wait=True):
         present = existing(connection, table)
         default = own_default(present)
         while default is not None and start < end:
-            stray = first(connection, found, default, Range(start, end))
-            if stray is None:
+            row_time = earliest_row(connection, partitioned_table, default, Range(start, end))
+            if row_time is None:
                 break
-            day = stray.astimezone(UTC).date()
-            gap = next(each for each in gaps(present, day, day) if each.lower <= stray < each.upper)
-            home = move_to_partitions(connection, found, default, gap)
-            rows, made, start = rows + home.rows, made + home.partitions, gap.upper
-    return BroughtHome(rows, made)
+            day = row_time.astimezone(UTC).date()
+            gap = next(
+                gap_of_day
+                for gap_of_day in gaps(present, day, day)
+                if gap_of_day.lower <= row_time < gap_of_day.upper
+            )
+            moved = move_to_partitions(connection, partitioned_table, default, gap)
+            rows, made, start = rows + moved.rows, made + moved.partitions, gap.upper
+    return MovedRows(rows, made)
 
 
 def own_default(present: list[Partition]) -> Partition | None:
     """The default partition of these, if rows can be moved out of it: a foreign table is left alone."""
-    return next((each for each in present if each.is_default and each.kind != "f"), None)
+    return next((partition for partition in present if partition.is_default and partition.kind != "f"), None)
 
 
-def first(connection: Connection, table: Partitioned, default: Partition, times: Range) -> datetime | None:
+def earliest_row(
+    connection: Connection, table: Partitioned, default: Partition, times: Range
+) -> datetime | None:
     """The time of the earliest row in that range that the default partition holds."""
-    statement = _composed("partitions/first_stray", table, default)
-    found = connection.execute(statement, {"lower": times.lower, "upper": times.upper}).fetchone()
-    return None if found is None else found[0]
+    statement = _composed("partitions/earliest_default_row", table, default)
+    earliest = connection.execute(statement, {"lower": times.lower, "upper": times.upper}).fetchone()
+    return None if earliest is None else earliest[0]
 
 
 def move_to_partitions(
     connection: Connection, table: Partitioned, default: Partition, times: Range
-) -> BroughtHome:
+) -> MovedRows:
     """Covers that range of times with partitions of its own, with the rows of the default partition in them.
 
     Nobody else is in the table while a batch moves, so nobody sees a row twice or not at all, and no write
@@ -88,11 +94,11 @@ def move_to_partitions(
     rows = partitions = 0
     lower = times.lower
     while lower < times.upper:
-        part = Range(lower, _cut(connection, table, default, Range(lower, times.upper)))
-        rows += _move(connection, table, default, part)
+        batch = Range(lower, _cut(connection, table, default, Range(lower, times.upper)))
+        rows += _move(connection, table, default, batch)
         partitions += 1
-        lower = part.upper
-    return BroughtHome(rows, partitions)
+        lower = batch.upper
+    return MovedRows(rows, partitions)
 
 
 def _cut(connection: Connection, table: Partitioned, default: Partition, times: Range) -> datetime:

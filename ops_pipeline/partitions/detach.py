@@ -1,12 +1,12 @@
-"""A partition taken out of its table, or put back."""
+"""A partition taken out of its table, or put back; and detaches that were interrupted half way."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.partitions import pending
 from ops_pipeline.partitions.partition import Partition, existing, state
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.locks import TableLock, between_blockers, with_short_lock
@@ -31,7 +31,7 @@ def detach(connection: Connection, relation: Relation, partition: Partition) -> 
     it came.
     """
     present = existing(connection, relation)
-    default = next((each for each in present if each.is_default), None)
+    default = next((other for other in present if other.is_default), None)
     if partition not in present:
         raise ChangedError(f"{partition} is no longer the partition ({partition.bounds}) that was chosen")
     if default is None:
@@ -50,14 +50,40 @@ def attach_again(connection: Connection, relation: Relation, partition: Partitio
 
     Raises LockedError; psycopg.errors.InvalidObjectDefinition where another partition has its times now.
     """
-    present = existing(connection, relation)
-    default = tuple(each.oid for each in present if each.is_default)
+    default = tuple(other.oid for other in existing(connection, relation) if other.is_default)
     with_short_lock(
         connection,
         TableLock(relation.oid, "ShareUpdateExclusiveLock", (partition.oid, *default)),
         lambda: connection.execute(sql.get("partitions/attach_detached"), partition.identity),
         purpose=f"Attaching {partition} to {relation} again",
     )
+
+
+def finalize_detaches(connection: Connection, relation: Relation) -> list[str]:
+    """Completes the table's interrupted detaches; says which partitions that were.
+
+    While one is pending new readers do not see its rows, rows of its time are refused, and no other
+    partition of the table can be detached: it comes first in every run. What it leaves is a table of its
+    own; one that was on its way to its drop is in `drop.leftovers`. Raises LockedError.
+    """
+    pending = _pending(connection, relation)
+    for partition in pending:
+        statement = compose.SQL(sql.get("partitions/finalize")).format(
+            table=relation.identifier, partition=partition.identifier
+        )
+
+        with_short_lock(
+            connection,
+            TableLock(relation.oid, "ShareUpdateExclusiveLock", (partition.oid,)),
+            partial(connection.execute, statement),
+            purpose=f"Completing the detach of {partition} from {relation}",
+        )
+    return [str(partition) for partition in pending]
+
+
+def interrupted_detaches(connection: Connection, relation: Relation) -> list[str]:
+    """The table's partitions whose detach stands half way. Reads only."""
+    return [str(partition) for partition in _pending(connection, relation)]
 
 
 def _concurrently(connection: Connection, relation: Relation, partition: Partition) -> None:
@@ -81,7 +107,12 @@ def _concurrently(connection: Connection, relation: Relation, partition: Partiti
     finally:
         # A wait that ran out between its two transactions leaves the detach pending.
         if not connection.broken and state(connection, partition) == "pending":
-            pending.finalize(connection, relation)
+            finalize_detaches(connection, relation)
+
+
+def _pending(connection: Connection, relation: Relation) -> list[Relation]:
+    rows = connection.execute(sql.get("partitions/pending"), {"table": relation.oid})
+    return [Relation(*row) for row in rows]
 
 
 @contextmanager

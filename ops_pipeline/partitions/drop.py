@@ -13,13 +13,13 @@ from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.postgres.locks import LockedError, TableLock, with_short_lock
 from ops_pipeline.postgres.relation import Relation
 
-Archive = Callable[[Partition], None]
+ArchivePartition = Callable[[Partition], None]
 Keeps = Callable[[Partition], str | None]
 InDrop = Callable[[Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedPartition:
     """A partition that is gone. `rows` is what the statistics knew of it, `bytes` its indexes included."""
 
     rows: int
@@ -27,13 +27,13 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptPartition:
     """A partition that is still there, with all of its rows, and why."""
 
     reason: str
 
 
-STANDING_IN_THE_WAY = (
+IN_THE_WAY = (
     LockedError,
     psycopg.errors.LockNotAvailable,
     psycopg.errors.DeadlockDetected,
@@ -50,10 +50,10 @@ def remove(
     relation: Relation,
     partition: Partition,
     *,
-    archive: Archive | None = None,
+    archive: ArchivePartition | None = None,
     in_drop: InDrop = lambda _: None,
     keeps: Keeps = lambda _: None,
-) -> Dropped | Kept:
+) -> DroppedPartition | KeptPartition:
     """Removes the partition with all of its rows, in a time that does not depend on how many they are.
 
     `archive` is called while nobody can change the detached partition, though anybody may read it, also on
@@ -66,26 +66,25 @@ def remove(
     it is another table by now.
     """
     if (why := keeps(partition)) is not None:
-        return Kept(why)
-    kept = take_out(connection, relation, partition)
-    if kept is not None:
+        return KeptPartition(why)
+    if (kept := take_out(connection, relation, partition)) is not None:
         return kept
     try:
         return _drop(connection, relation, partition, archive, in_drop, keeps)
     except _KeptError as error:
         attach_again(connection, relation, partition)
-        return Kept(f"{error}; it is in its table again")
-    except STANDING_IN_THE_WAY as error:
+        return KeptPartition(f"{error}; it is in its table again")
+    except IN_THE_WAY as error:
         attach_again(connection, relation, partition)
-        return Kept(f"{_primary(error)}; {partition} is in its table again")
+        return KeptPartition(f"{_primary(error)}; {partition} is in its table again")
     except psycopg.errors.ObjectNotInPrerequisiteState as error:
-        return Kept(_primary(error))
+        return KeptPartition(_primary(error))
     except Exception as error:
         _put_back(connection, relation, partition, error)
         raise
 
 
-def take_out(connection: Connection, relation: Relation, partition: Partition) -> Kept | None:
+def take_out(connection: Connection, relation: Relation, partition: Partition) -> KeptPartition | None:
     """Detaches the partition, having noted that it is to be dropped; None once it is a table of its own.
 
     Answers Kept as `remove` does, the partition being in its table then.
@@ -94,18 +93,20 @@ def take_out(connection: Connection, relation: Relation, partition: Partition) -
     if where == "detached":
         return None
     if where != "attached":
-        return Kept(f"{partition} is {where}")
+        return KeptPartition(f"{partition} is {where}")
     dependent = connection.execute(sql.get("partitions/depends"), {"oid": partition.oid}).fetchone()
     if dependent is not None:
-        return Kept(f"{dependent[0]} depends on {partition}; drop that first")
+        return KeptPartition(f"{dependent[0]} depends on {partition}; drop that first")
     connection.execute(sql.get("partitions/remember"), partition.identity)
     try:
         detach(connection, relation, partition)
     except (LockedError, ChangedError, psycopg.errors.ObjectNotInPrerequisiteState) as error:
-        return Kept(_primary(error))
+        return KeptPartition(_primary(error))
     except psycopg.errors.ForeignKeyViolation as error:
         detail = error.diag.message_detail or ""
-        return Kept(f"rows elsewhere still refer to rows of {partition}: {_primary(error)}. {detail}".strip())
+        return KeptPartition(
+            f"rows elsewhere still refer to rows of {partition}: {_primary(error)}. {detail}".strip()
+        )
     finally:
         if not connection.broken and state(connection, partition) == "attached":
             connection.execute(sql.get("partitions/forget"), {"oid": partition.oid})
@@ -116,11 +117,11 @@ def leftovers(connection: Connection, relation: Relation, cutoff: datetime) -> l
     """What earlier runs detached and did not come to drop, for `remove` to finish.
 
     A partition that is not wholly older than `cutoff` any more goes back into its table. Comes after
-    `pending.finalize`. Raises LockedError, or psycopg.Error where it cannot go back.
+    `finalize_detaches`. Raises LockedError, or psycopg.Error where it cannot go back.
     """
     finished: list[Partition] = []
     remembered = connection.execute(sql.get("partitions/remembered"), {"table": relation.oid}).fetchall()
-    for partition in (Partition(*each) for each in remembered):
+    for partition in (Partition(*values) for values in remembered):
         where = state(connection, partition)
         if where in {"gone", "attached"}:
             connection.execute(sql.get("partitions/forget"), {"oid": partition.oid})
@@ -131,25 +132,14 @@ def leftovers(connection: Connection, relation: Relation, cutoff: datetime) -> l
     return finished
 
 
-def lock_statement(connection: Connection, partition: Partition) -> str:
-    """To run first in a transaction of any connection that drops the detached partition: nobody changes it
-    from then on, and it is the one, or the statement fails."""
-    return _bound(connection, "partitions/lock_detached", partition)
-
-
-def drop_statement(connection: Connection, partition: Partition) -> str:
-    """To run last in that transaction: drops the detached partition and nothing else, or fails."""
-    return _bound(connection, "partitions/drop_detached", partition)
-
-
 def _drop(
     connection: Connection,
     relation: Relation,
     partition: Partition,
-    archive: Archive | None,
+    archive: ArchivePartition | None,
     in_drop: InDrop,
     keeps: Keeps,
-) -> Dropped:
+) -> DroppedPartition:
     with connection.transaction():
         connection.execute(sql.get("partitions/take_time"))
         connection.execute(sql.get("partitions/lock_detached"), partition.identity)
@@ -165,7 +155,7 @@ def _drop(
             lambda: connection.execute(sql.get("partitions/drop_detached"), partition.identity),
             purpose=f"Dropping {partition}, detached from {relation}",
         )
-    return Dropped(rows, size)
+    return DroppedPartition(rows, size)
 
 
 def _put_back(connection: Connection, relation: Relation, partition: Partition, error: Exception) -> None:
@@ -181,7 +171,3 @@ def _primary(error: Exception) -> str:
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return error.diag.message_primary
     return str(error)
-
-
-def _bound(connection: Connection, name: str, partition: Partition) -> str:
-    return psycopg.ClientCursor(connection).mogrify(sql.get(name), partition.identity)

@@ -7,7 +7,9 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
 
-def whole(connection: Connection, relation: Relation, column: str, cutoff: datetime) -> list[Partition]:
+def expired_partitions(
+    connection: Connection, relation: Relation, column: str, cutoff: datetime
+) -> list[Partition]:
     """The table's partitions in which every row's `column` is older than `cutoff`, oldest first.
 
     By their bounds alone, so that one may hold -infinity, which never expires (`may_hold_minus_infinity`);
@@ -17,7 +19,10 @@ def whole(connection: Connection, relation: Relation, column: str, cutoff: datet
     if partition_key(connection, relation) != column:
         return []
     return [
-        each
-        for each in existing(connection, relation)
-        if each.kind == "r" and not each.is_default and each.upper is not None and each.upper <= cutoff
+        partition
+        for partition in existing(connection, relation)
+        if partition.kind == "r"
+        and not partition.is_default
+        and partition.upper is not None
+        and partition.upper <= cutoff
     ]

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from ops_pipeline.partitions.partition import Partition
+from ops_pipeline.partitions.partition import Partition, existing
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +22,26 @@ class Range:
 
 def gaps(present: list[Partition], first: date, last: date) -> Iterator[Range]:
     """What no partition covers of the days from `first` to `last`, cut at midnight (UTC)."""
-    bounded = [each for each in present if not each.is_default]
+    bounded = [partition for partition in present if not partition.is_default]
     for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1)):
         start, end = midnight(day), midnight(day + timedelta(days=1))
-        for each in bounded:
-            if each.upper is not None and each.upper <= start:
+        for partition in bounded:
+            if partition.upper is not None and partition.upper <= start:
                 continue
-            if each.lower is not None and each.lower >= end:
+            if partition.lower is not None and partition.lower >= end:
                 break
-            if each.lower is not None and each.lower > start:
-                yield Range(start, each.lower)
-            start = end if each.upper is None else min(each.upper, end)
+            if partition.lower is not None and partition.lower > start:
+                yield Range(start, partition.lower)
+            start = end if partition.upper is None else min(partition.upper, end)
         if start < end:
             yield Range(start, end)
+
+
+def days_without_partition(connection: Connection, table: Relation, days: int) -> list[date]:
+    """Of today and so many days to come (UTC), those of which some moment has no partition. Reads only."""
+    today = datetime.now(UTC).date()
+    uncovered = gaps(existing(connection, table), today, today + timedelta(days=days))
+    return sorted({gap.lower.date() for gap in uncovered})
 
 
 def midnight(day: date) -> datetime:

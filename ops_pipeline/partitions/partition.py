@@ -11,7 +11,7 @@ from ops_pipeline.postgres.relation import Relation
 FIRST_DAY = datetime(1, 1, 2, tzinfo=UTC)
 """What stands for every bound that Python's calendar does not reach, -infinity among them."""
 
-State = Literal["attached", "pending", "detached", "gone"]
+PartitionState = Literal["attached", "pending", "detached", "gone"]
 """Where a partition stands: of its table, half out of it, a table of its own, or dropped."""
 
 
@@ -73,7 +73,7 @@ def existing(connection: Connection, table: Relation) -> list[Partition]:
     return [Partition(*row) for row in rows]
 
 
-def state(connection: Connection, partition: Partition) -> State:
+def state(connection: Connection, partition: Partition) -> PartitionState:
     """What has become of that partition."""
-    found = connection.execute(sql.get("partitions/state"), {"oid": partition.oid}).fetchone()
-    return "gone" if found is None else found[0]
+    present_state = connection.execute(sql.get("partitions/state"), {"oid": partition.oid}).fetchone()
+    return "gone" if present_state is None else present_state[0]

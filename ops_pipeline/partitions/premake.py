@@ -39,18 +39,18 @@ def premake_days(
     through every try; DefaultRowsRemainError, after all other days, when rows in the default partition cannot
     be moved; psycopg.errors.LockNotAvailable when another session creates partitions for too long.
     """
-    found = partitioned(connection, table)
-    created, staying = 0, None
-    with advisory_lock(connection, f"ops: partitions of {found}", wait=True):
+    partitioned_table = partitioned(connection, table)
+    created, remaining = 0, None
+    with advisory_lock(connection, f"ops: partitions of {partitioned_table}", wait=True):
         present = existing(connection, table)
         default = default_rows.own_default(present)
         for gap in gaps(present, first, last):
             try:
-                created += _fill(connection, found, default, gap, named)
+                created += _fill(connection, partitioned_table, default, gap, named)
             except default_rows.DefaultRowsRemainError as error:
-                staying = error
-    if staying is not None:
-        raise staying
+                remaining = error
+    if remaining is not None:
+        raise remaining
     return created
 
 
@@ -60,7 +60,7 @@ def _fill(
     if default is None:
         _create(connection, table, gap, (), named)
         return 1
-    if default_rows.first(connection, table, default, gap) is None:
+    if default_rows.earliest_row(connection, table, default, gap) is None:
         try:
             _create(connection, table, gap, (default.oid,), named)
         except psycopg.errors.CheckViolation:  # a row of that time has come in between

@@ -50,8 +50,8 @@ def array_types(
 def index_on(connection: Connection, table: Relation, columns: Sequence[str]) -> tuple[str, ...] | None:
     """The columns in the order of a sorted, whole, valid index that begins with just those; None: no such."""
     values = {"oid": table.oid, "columns": list(columns)}
-    found = connection.execute(sql.get("postgres/index_on"), values).fetchone()
-    return None if found is None else tuple(found[0])
+    index = connection.execute(sql.get("postgres/index_on"), values).fetchone()
+    return None if index is None else tuple(index[0])
 
 
 def is_partitioned(connection: Connection, table: Relation) -> bool:

@@ -22,7 +22,7 @@ class PredicateError(Exception):
     """The text is no predicate; the message points at the character and says what would be right."""
 
     def __init__(self, text: str, at: int, problem: str) -> None:
-        line = "".join(" " if each.isspace() else each for each in text)
+        line = "".join(" " if character.isspace() else character for character in text)
         super().__init__(f"where: character {at + 1}: {problem}\n  {line}\n  {' ' * at}^")
 
 
@@ -63,18 +63,20 @@ class Predicate:
 
     def over(self, alias: str) -> compose.Composed:
         """The predicate in SQL, for rows of that alias."""
-        return compose.SQL(" AND ").join([each.over(alias) for each in self.conditions])
+        return compose.SQL(" AND ").join([condition.over(alias) for condition in self.conditions])
 
     def as_json(self) -> list[dict[str, object]]:
         """As `ops.legal_holds` keeps it."""
         return [
             {
-                "column": each.column,
-                "operator": each.operator,
-                "value": each.value.isoformat() if isinstance(each.value, datetime) else each.value,
-                "time": isinstance(each.value, datetime),
+                "column": condition.column,
+                "operator": condition.operator,
+                "value": condition.value.isoformat()
+                if isinstance(condition.value, datetime)
+                else condition.value,
+                "time": isinstance(condition.value, datetime),
             }
-            for each in self.conditions
+            for condition in self.conditions
         ]
 
 
@@ -83,11 +85,11 @@ def from_json(conditions: Iterable[dict[str, Any]]) -> Predicate:
     return Predicate(
         tuple(
             Condition(
-                each["column"],
-                each["operator"],
-                datetime.fromisoformat(each["value"]) if each["time"] else each["value"],
+                condition["column"],
+                condition["operator"],
+                datetime.fromisoformat(condition["value"]) if condition["time"] else condition["value"],
             )
-            for each in conditions
+            for condition in conditions
         )
     )
 
@@ -98,7 +100,7 @@ def parse(text: str) -> Predicate:
     A column may be in double quotes, a value in single ones; bare, a value ends at the next space. Whether
     the columns exist and the values fit them, only a database knows. Raises PredicateError.
     """
-    reader = _Reader(text)
+    reader = _PredicateReader(text)
     conditions = [reader.condition()]
     while not reader.at_end():
         reader.conjunction()
@@ -112,7 +114,7 @@ _VALUE = re.compile(r"'((?:[^']|'')*)'|([^\s'\"(),;=<>]+)")
 _AND = re.compile(r"and(?=\s|$)", re.IGNORECASE)
 
 
-class _Reader:
+class _PredicateReader:
     """Goes through the text from left to right."""
 
     def __init__(self, text: str) -> None:
@@ -154,14 +156,14 @@ class _Reader:
 
     def _next(self, pattern: re.Pattern[str], needed: str) -> tuple[str, int]:
         self._skip_space()
-        at, found = self._at, pattern.match(self._text, self._at)
-        if found is None:
+        at, match = self._at, pattern.match(self._text, self._at)
+        if match is None:
             raise PredicateError(self._text, at, needed)
-        self._at = found.end()
-        quote = found[0][0]
+        self._at = match.end()
+        quote = match[0][0]
         if quote in "'\"":
-            return found[0][1:-1].replace(quote * 2, quote), at
-        return found[0], at
+            return match[0][1:-1].replace(quote * 2, quote), at
+        return match[0], at
 
     def _skip_space(self) -> None:
         while self._at < len(self._text) and self._text[self._at].isspace():
@@ -169,11 +171,11 @@ class _Reader:
 
 
 def _named(column: str) -> str:
-    found = _COLUMN.fullmatch(column)
-    plain = found is not None and found[2] is not None and column.upper() != "AND"
+    match = _COLUMN.fullmatch(column)
+    plain = match is not None and match[2] is not None and column.upper() != "AND"
     return column if plain else '"' + column.replace('"', '""') + '"'
 
 
 def _plain(value: str) -> bool:
-    found = _VALUE.fullmatch(value)
-    return found is not None and found[2] is not None and value.upper() not in {"AND", "NULL"}
+    match = _VALUE.fullmatch(value)
+    return match is not None and match[2] is not None and value.upper() not in {"AND", "NULL"}

@@ -63,7 +63,7 @@ class Blocker:
 def blockers(connection: Connection, needed: TableLock) -> list[Blocker]:
     """Who is in the way, the oldest transaction first. Other users' statements show to who may see them."""
     values = {"table": needed.table, "mode": needed.mode, "partitions": list(needed.partitions)}
-    return [Blocker(*each) for each in connection.execute(sql.get("postgres/blockers"), values)]
+    return [Blocker(*row) for row in connection.execute(sql.get("postgres/blockers"), values)]
 
 
 def with_short_lock(connection: Connection, needed: TableLock, work: Callable[[], T], *, purpose: str) -> T:
@@ -100,7 +100,7 @@ def between_blockers(
             # Two that pause equally long would meet again.
             time.sleep(FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         in_the_way = blockers(connection, needed)
-        if any(each.seconds is None or each.seconds > longest for each in in_the_way):
+        if any(blocker.seconds is None or blocker.seconds > longest for blocker in in_the_way):
             continue
         try:
             return attempt()

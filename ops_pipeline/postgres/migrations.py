@@ -61,10 +61,10 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
     That of a migrated database is ours. An ordinary table of the same columns is so once it is adopted, and
     passes only while it is being adopted. Reads only.
     """
-    found = connection.execute(sql.get("postgres/audit_logs")).fetchone()
-    if found is None:
+    table = connection.execute(sql.get("postgres/audit_logs")).fetchone()
+    if table is None:
         return
-    kind, is_ordinary, columns, differences = found
+    kind, is_ordinary, columns, differences = table
     if differences:
         raise AuditLogsTakenError(
             f"public.audit_logs is {kind} of this application ({columns}), and Ops Pipeline keeps its own "

@@ -48,7 +48,7 @@ def _session(client: Client) -> int:
 
 @contextmanager
 def _at_most(seconds: float, *clients: Client) -> Iterator[None]:
-    timer = threading.Timer(seconds, _shut, [client.fileno() for client in clients])
+    timer = threading.Timer(seconds, shut_sockets, [client.fileno() for client in clients])
     timer.daemon = True
     timer.start()
     try:
@@ -57,8 +57,8 @@ def _at_most(seconds: float, *clients: Client) -> Iterator[None]:
         timer.cancel()
 
 
-def _shut(*descriptors: int) -> None:
-    # The sockets belong to libpq: a duplicate of the descriptor reaches each without closing it.
+def shut_sockets(*descriptors: int) -> None:
+    """Ends what waits for these connections. Their sockets belong to libpq, which still closes them."""
     for descriptor in descriptors:
         with socket.socket(fileno=os.dup(descriptor)) as duplicate, suppress(OSError):
             duplicate.shutdown(socket.SHUT_RDWR)

@@ -58,21 +58,25 @@ class Relation:
     name: str
 
     @property
+    def table_name(self) -> TableName:
+        return TableName(self.schema, self.name)
+
+    @property
     def identifier(self) -> compose.Identifier:
-        return compose.Identifier(self.schema, self.name)
+        return self.table_name.identifier
 
     def __str__(self) -> str:
-        return TableName(self.schema, self.name).qualified
+        return self.table_name.qualified
 
 
 def find_relation(connection: Connection, table: TableName) -> Relation:
     """The table of that name. Raises LookupError with what there is instead."""
     values = {"schema": table.schema, "name": table.name}
-    found = connection.execute(sql.get("postgres/relation"), values).fetchone()
-    if found is None:
-        tables = [str(TableName(*each)) for each in connection.execute(sql.get("postgres/tables"))]
+    relation = connection.execute(sql.get("postgres/relation"), values).fetchone()
+    if relation is None:
+        tables = [str(TableName(*names)) for names in connection.execute(sql.get("postgres/tables"))]
         raise LookupError(f'there is no table "{table}"; {nearest(str(table), tables)}')
-    return Relation(*found)
+    return Relation(*relation)
 
 
 def split_name(text: str) -> list[str]:

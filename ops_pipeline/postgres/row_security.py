@@ -15,11 +15,11 @@ def hidden(
     A policy of row security that lets this user see every row is no way out: PostgreSQL cannot tell.
     """
     values = {
-        "with_partitions": [each.oid for each in with_partitions],
-        "alone": [each.oid for each in alone],
+        "with_partitions": [relation.oid for relation in with_partitions],
+        "alone": [relation.oid for relation in alone],
     }
     rows = connection.execute(sql.get("postgres/row_security"), values).fetchall()
-    return [_problem(*each) for each in rows]
+    return [_problem(*relation) for relation in rows]
 
 
 def _problem(table: str, user: str, forced: bool, policies: list[str], cures: list[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops_pipeline.storage.storage import Entry, StorageError
+from ops_pipeline.storage.storage import StorageError, StoredFile
 
 
 class Folder:
@@ -17,7 +17,7 @@ class Folder:
 
     def write(self, path: str, content: memoryview) -> None:
         target = self._root / path
-        with _told("write", target):
+        with _storage_errors("write", target):
             _make(target.parent)
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             try:
@@ -31,34 +31,34 @@ class Folder:
 
     def read(self, path: str) -> bytes:
         source = self._root / path
-        with _told("read", source), source.open("rb", buffering=0) as file:
+        with _storage_errors("read", source), source.open("rb", buffering=0) as file:
             # Synced pages may be dropped, and then the bytes come from the disk and not from memory.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             return file.readall()
 
     def rename(self, source: str, target: str) -> None:
-        with _told("rename", self._root / source):
+        with _storage_errors("rename", self._root / source):
             _make((self._root / target).parent)
             (self._root / source).replace(self._root / target)
             _sync((self._root / target).parent)
 
     def delete(self, path: str) -> None:
-        with _told("delete", self._root / path):
+        with _storage_errors("delete", self._root / path):
             (self._root / path).unlink(missing_ok=True)
 
     def size(self, path: str) -> int | None:
-        with _told("look at", self._root / path):
+        with _storage_errors("look at", self._root / path):
             try:
                 return (self._root / path).stat().st_size
             except FileNotFoundError:
                 return None
 
-    def files(self, folder: str) -> Iterator[Entry]:
-        with _told("list", self._root / folder):
+    def files(self, folder: str) -> Iterator[StoredFile]:
+        with _storage_errors("list", self._root / folder):
             for parent, _, names in os.walk(self._root / folder, onerror=_raise):
                 for name in names:
                     file = Path(parent, name)
-                    yield Entry(file.relative_to(self._root).as_posix(), file.stat().st_size)
+                    yield StoredFile(file.relative_to(self._root).as_posix(), file.stat().st_size)
 
 
 def _make(folder: Path) -> None:
@@ -84,7 +84,7 @@ def _raise(error: OSError) -> None:
 
 
 @contextmanager
-def _told(what: str, path: Path) -> Iterator[None]:
+def _storage_errors(what: str, path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:

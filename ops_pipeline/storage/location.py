@@ -1,7 +1,7 @@
 """Which storage OPS_ARCHIVE_URL means."""
 
 from ops_pipeline.storage.filesystem import Folder
-from ops_pipeline.storage.s3 import Bucket
+from ops_pipeline.storage.s3 import S3Bucket
 from ops_pipeline.storage.storage import UNSET, Storage, StorageUrlError
 
 
@@ -17,7 +17,7 @@ def storage(url: str | None) -> Storage:
     if not separator or scheme == "file":
         return Folder(rest if separator else url)
     if scheme == "s3":
-        return Bucket.of(url)
+        return S3Bucket.from_url(url)
     raise StorageUrlError(
         f"OPS_ARCHIVE_URL: {scheme}:// is not known; a folder's path or s3://bucket/prefix is needed"
     )

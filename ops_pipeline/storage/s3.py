@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pyarrow import fs
 
-from ops_pipeline.storage.storage import Entry, StorageError, StorageUrlError
+from ops_pipeline.storage.storage import StorageError, StorageUrlError, StoredFile
 
 OPTIONS = ("endpoint_override", "region", "scheme")
 CONNECT_SECONDS = 5.0
@@ -15,7 +15,7 @@ REQUEST_SECONDS = 60.0
 ATTEMPTS = 3
 
 
-class Bucket:
+class S3Bucket:
     """Objects below a prefix. An object is whole or not there; it lasts once it has been written.
 
     There is no renaming: an object is copied under its new name, then the old one is deleted. The
@@ -28,7 +28,7 @@ class Bucket:
         self.name = name
 
     @classmethod
-    def of(cls, url: str) -> "Bucket":
+    def from_url(cls, url: str) -> "S3Bucket":
         """The bucket of an s3:// URL. Without a key in it, AWS's usual places are looked through
         (environment, profile, instance role). Raises StorageUrlError."""
         parts = urlsplit(url)
@@ -52,37 +52,40 @@ class Bucket:
         return cls(filesystem, root, f"s3://{root}")
 
     def write(self, path: str, content: memoryview) -> None:
-        with self._told("write", path), self._fs.open_output_stream(self._at(path), compression=None) as out:
+        with (
+            self._storage_errors("write", path),
+            self._fs.open_output_stream(self._at(path), compression=None) as out,
+        ):
             out.write(content)
 
     def read(self, path: str) -> bytes:
-        with self._told("read", path), self._fs.open_input_file(self._at(path)) as file:
+        with self._storage_errors("read", path), self._fs.open_input_file(self._at(path)) as file:
             content: bytes = file.read()
             return content
 
     def rename(self, source: str, target: str) -> None:
-        with self._told("rename", source):
+        with self._storage_errors("rename", source):
             if self._info(source).type == fs.FileType.NotFound:
                 raise FileNotFoundError(f"{self.name}/{source}")
             self._fs.copy_file(self._at(source), self._at(target))
             self._fs.delete_file(self._at(source))
 
     def delete(self, path: str) -> None:
-        with self._told("delete", path):
+        with self._storage_errors("delete", path):
             if self._info(path).type != fs.FileType.NotFound:
                 self._fs.delete_file(self._at(path))
 
     def size(self, path: str) -> int | None:
-        with self._told("look at", path):
+        with self._storage_errors("look at", path):
             info = self._info(path)
             return info.size if info.type == fs.FileType.File else None
 
-    def files(self, folder: str) -> Iterator[Entry]:
-        with self._told("list", folder):
+    def files(self, folder: str) -> Iterator[StoredFile]:
+        with self._storage_errors("list", folder):
             selector = fs.FileSelector(self._at(folder), allow_not_found=True, recursive=True)
             for info in self._fs.get_file_info(selector):
                 if info.type == fs.FileType.File:
-                    yield Entry(info.path.removeprefix(f"{self._root}/"), info.size)
+                    yield StoredFile(info.path.removeprefix(f"{self._root}/"), info.size)
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
@@ -92,7 +95,7 @@ class Bucket:
         return info
 
     @contextmanager
-    def _told(self, what: str, path: str) -> Iterator[None]:
+    def _storage_errors(self, what: str, path: str) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:

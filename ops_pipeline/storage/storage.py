@@ -26,7 +26,7 @@ def problems(url: str | None, *, archive: bool) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoredFile:
     """A file: its path below the storage's root, with `/`, and its size in bytes."""
 
     path: str
@@ -59,5 +59,5 @@ class Storage(Protocol):
     def size(self, path: str) -> int | None:
         """Bytes of the file; None when there is none of that name."""
 
-    def files(self, folder: str) -> Iterator[Entry]:
+    def files(self, folder: str) -> Iterator[StoredFile]:
         """Every file below the folder; none when there is no such folder."""

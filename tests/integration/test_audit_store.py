@@ -143,11 +143,11 @@ def test_every_filter_narrows_and_both_dates_are_inclusive(repository: AuditLogR
         "event_type": "a", "user_id": user, "resource_type": "file", "resource_id": resource,
         "action": "open", "status": "failure",
     }  # fmt: skip
-    repository.log(AuditEvent(created_at=NOON, **match))  # type: ignore[arg-type]
+    repository.log(AuditEvent(created_at=NOON, **match))  # type: ignore[arg-type]  # of several types
     repository.log(AuditEvent(event_type="b", created_at=NOON + timedelta(microseconds=1)))
 
     for name, value in match.items():
-        (found,) = repository.query_logs(Filters(**{name: value}))  # type: ignore[arg-type]
+        (found,) = repository.query_logs(Filters(**{name: value}))  # type: ignore[arg-type]  # of several types
         assert found.event_type == "a"
     assert [log.event_type for log in repository.query_logs(Filters(end_date=NOON))] == ["a"]
     assert len(repository.query_logs(Filters(start_date=NOON))) == 2

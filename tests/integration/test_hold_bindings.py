@@ -16,6 +16,7 @@ from ops_pipeline.policies.model import Database, GuardLimits
 from ops_pipeline.postgres.condition import PredicateError
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.migrations import migrate
+from ops_pipeline.postgres.relation import TableName, find_relation
 from tests.named import named
 
 Read = Callable[..., Database]
@@ -256,7 +257,12 @@ def test_a_hold_goes_on_when_its_table_is_adopted(application: Connection, held:
     application.execute("ALTER TABLE sessions ADD at timestamp DEFAULT now(), DROP note")
     holds.add(application, "sessions", "at > 2020-01-01", reason="x", owner="y", by="z")
 
-    adopt_table(application, "public", "sessions", column="at", time_zone="Europe/Berlin")
+    adopt_table(
+        application,
+        find_relation(application, TableName("public", "sessions")),
+        column="at",
+        time_zone="Europe/Berlin",
+    )
 
     converted, kept = holds.list_holds(application)
     assert (kept, kept.problem) == (held, None), "it is bound to the new table"

@@ -87,7 +87,7 @@ def test_the_rows_that_meet_the_predicate_are_held(
         added = hold(where)
 
         assert set(range(12)) - set(free(things)) == held, where
-        assert holds.held_rows(things, named(things, "things"), ALL) == len(held)
+        assert holds.rows_on_hold(things, named(things, "things"), ALL) == len(held)
         assert holds.list_holds(things)[0] == added
         assert (added.state(datetime.now(UTC)), added.owner, added.created_by) == ("active", "legal", "ann")
         holds.release(things, added.id, by="ann")
@@ -95,7 +95,7 @@ def test_the_rows_that_meet_the_predicate_are_held(
 
 def test_without_a_hold_everything_is_free(things: Connection) -> None:
     assert free(things) == list(range(12))
-    assert holds.held_rows(things, named(things, "things"), ALL) == 0
+    assert holds.rows_on_hold(things, named(things, "things"), ALL) == 0
 
 
 def test_a_time_relative_to_now_stays_where_it_was(hold: Callable[..., holds.Hold]) -> None:

@@ -14,8 +14,8 @@ from ops_pipeline.maintenance.orphans import triggers
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.plan import DeletePlan, Method
 from ops_pipeline.maintenance.retention import method
-from ops_pipeline.partitions import missing
 from ops_pipeline.partitions.adopt.adopt import adopt_table
+from ops_pipeline.partitions.gaps import days_without_partition
 from ops_pipeline.partitions.partition import existing
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database
@@ -91,7 +91,7 @@ def test_retention_keeps_to_its_table(
     made = existing(connection, table)
     assert f"{name} 2020.01%" not in {each.name for each in made}
     if "partition" in more:
-        assert missing.ahead(connection, table, 14) == []
+        assert days_without_partition(connection, table, 14) == []
         assert len(made) > 40
     assert partitions_of_others == {
         each: len(existing(connection, table_of(connection, each))) for each in others
@@ -172,7 +172,12 @@ def test_an_adoption_keeps_to_its_table(connection: Connection, name: str) -> No
             at=f"{name} at",
         )
 
-    assert adopt_table(connection, "public", name, column=f"{name} at").rows == 20
+    assert (
+        adopt_table(
+            connection, find_relation(connection, TableName("public", name)), column=f"{name} at"
+        ).rows
+        == 20
+    )
 
     assert rows(connection, name) == 20
     assert len(existing(connection, table_of(connection, name))) > 20

@@ -17,7 +17,7 @@ from litestar.testing import TestClient
 from psycopg import conninfo
 
 from api.app import create_app, observed
-from api.health.connection import KeptConnection, ask
+from api.health.connection import HealthConnection, ask
 from ops_pipeline.access import keys
 from ops_pipeline.archive.arrow_session import ArrowSession
 from ops_pipeline.postgres import embedded, pooler
@@ -193,7 +193,7 @@ def test_health_checks_set_nothing_through_such_a_pooler_and_say_why(pooled: Poo
     before = _left_behind(through)
 
     async def kept() -> None:
-        await KeptConnection(through).rows("SELECT 1")
+        await HealthConnection(through).rows("SELECT 1")
 
     async def asked() -> None:
         await ask(through, "SELECT 1")

@@ -30,6 +30,7 @@ from ops_pipeline.partitions.premake import premake
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import connect, scalar
 from ops_pipeline.postgres.migrations import migrate
+from ops_pipeline.postgres.relation import TableName, find_relation
 from ops_pipeline.settings import Settings
 from ops_pipeline.storage import location
 from tests.named import named
@@ -143,7 +144,9 @@ def test_policies_plan_run_archive_and_restore(awkward: str, read: Read, tmp_pat
 
 def test_a_table_is_adopted(awkward: str) -> None:
     with connect(awkward, "test") as session:
-        adopted = adopt_table(session, "public", "visits", column="at", report=lambda _: None)
+        adopted = adopt_table(
+            session, find_relation(session, TableName("public", "visits")), column="at", report=lambda _: None
+        )
 
     assert adopted.rows == 200
 
@@ -219,7 +222,7 @@ def test_the_apis_sessions_are_set_up_alike_and_see_what_their_role_may(every_se
         values = [list(PINNED)]
         async with Pool(every_setting, lambda *_: None, Role.READER) as pool:
             pooled = await pool.rows("select", SHOWN, values)
-        kept = health.KeptConnection(every_setting)
+        kept = health.HealthConnection(every_setting)
         looked = await kept.rows(SHOWN, values)
         await kept.close()
         asked = await health.ask(every_setting, SHOWN, values)

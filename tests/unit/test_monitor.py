@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
-from api.health.check import OK, Check, Finding
+from api.health.check import OK, Finding, HealthCheck
 from api.health.monitor import Monitor
 from api.process import background
 
@@ -31,9 +32,9 @@ class Look:
             self.at_once -= 1
 
 
-async def _until(condition: object) -> None:
+async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # type: ignore[operator]
+        while not condition():
             await asyncio.sleep(0.005)
 
 
@@ -41,8 +42,8 @@ def test_a_look_that_hangs_has_failed_by_its_deadline_and_holds_no_other_up() ->
     async def watch() -> None:
         hanging, well = Look(hangs=True), Look()
         checks = [
-            Check("hanging", hanging, interval=0.01, deadline=0.05),
-            Check("well", well, interval=0.01),
+            HealthCheck("hanging", hanging, interval=0.01, deadline=0.05),
+            HealthCheck("well", well, interval=0.01),
         ]
         async with Monitor(checks) as monitor:
             await _until(lambda: hanging.looks > 2 and well.looks > 2)
@@ -55,7 +56,7 @@ def test_a_look_that_hangs_has_failed_by_its_deadline_and_holds_no_other_up() ->
 
 def test_what_a_look_raises_is_its_message_in_one_line() -> None:
     async def watch() -> Finding:
-        async with Monitor([Check("failing", Look(fails=True), critical=True)]) as monitor:
+        async with Monitor([HealthCheck("failing", Look(fails=True), critical=True)]) as monitor:
             return monitor.result("failing").finding
 
     assert asyncio.run(watch()) == Finding("error", "ConnectionError: db.example refuses")
@@ -63,7 +64,7 @@ def test_what_a_look_raises_is_its_message_in_one_line() -> None:
 
 def test_a_result_older_than_three_beats_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     async def watch() -> None:
-        async with Monitor([Check("slow", Look(), critical=True, interval=10, deadline=1)]) as monitor:
+        async with Monitor([HealthCheck("slow", Look(), critical=True, interval=10, deadline=1)]) as monitor:
             assert monitor.result("slow").finding == OK
             now = time.monotonic()
             monkeypatch.setattr("api.health.monitor.time.monotonic", lambda: now + 33.5)
@@ -76,7 +77,7 @@ def test_a_result_older_than_three_beats_is_a_failure(monkeypatch: pytest.Monkey
 
 
 def test_what_requests_wait_for_is_looked_at_again_soon_after_it_failed() -> None:
-    critical, other = (Check("x", Look(), critical=each, interval=60) for each in (True, False))
+    critical, other = (HealthCheck("x", Look(), critical=each, interval=60) for each in (True, False))
     failed = Finding("error", "")
 
     assert critical.beat(failed) == 1.0
@@ -86,7 +87,9 @@ def test_what_requests_wait_for_is_looked_at_again_soon_after_it_failed() -> Non
 def test_it_has_started_once_all_that_is_critical_was_well_together_and_from_then_on() -> None:
     async def watch() -> None:
         first, second = Look(), Look(fails=True)
-        checks = [Check(name, look, True, interval=0.01) for name, look in (("a", first), ("b", second))]
+        checks = [
+            HealthCheck(name, look, True, interval=0.01) for name, look in (("a", first), ("b", second))
+        ]
         async with Monitor(checks) as monitor:
             await _until(lambda: second.looks > 2)
             assert not monitor.started

@@ -54,7 +54,7 @@ class ImportReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ImportProgress:
     """Where an import stands after `file`, which is number `done` of `total`; the counts so far."""
 
     file: str
@@ -67,7 +67,7 @@ class Progress:
 
 
 def import_files(
-    connection: Connection, paths: Iterable[Path], *, report_progress: Callable[[Progress], None]
+    connection: Connection, paths: Iterable[Path], *, report_progress: Callable[[ImportProgress], None]
 ) -> ImportReport:
     """Stores the events of these CloudTrail files (.json, .json.gz) and of all those in these folders.
 
@@ -84,7 +84,7 @@ def import_files(
         while batch := list(islice(events, BATCH)):
             _store(repository, file, batch, tally)
         report_progress(
-            Progress(
+            ImportProgress(
                 str(file), done, len(files), tally.read, tally.stored, tally.duplicate, len(tally.rejections)
             )
         )
@@ -123,8 +123,8 @@ def event(record: Any) -> AuditEvent:
             "createdBy": next(
                 (
                     name
-                    for each in ("arn", "userName", "invokedBy", "principalId")
-                    if (name := _text(identity, each, 255))
+                    for key in ("arn", "userName", "invokedBy", "principalId")
+                    if (name := _text(identity, key, 255))
                 ),
                 None,
             ),
@@ -149,7 +149,7 @@ class _Tally:
 def _store(repository: AuditStore, file: Path, batch: list[tuple[int, AuditEvent]], tally: _Tally) -> None:
     """Stores the batch; where PostgreSQL refuses a value, all but the events that have one."""
     try:
-        outcome = repository.log_many([each for _, each in batch])
+        outcome = repository.log_many([audit_event for _, audit_event in batch])
     except psycopg.DataError as error:
         if len(batch) == 1:
             tally.reject(file, batch[0][0], f"PostgreSQL cannot keep it: {error.diag.message_primary}")
@@ -165,9 +165,9 @@ def _store(repository: AuditStore, file: Path, batch: list[tuple[int, AuditEvent
 def _files(path: Path) -> Sequence[Path]:
     if not path.is_dir():
         return [path]
-    inside = sorted(each for each in path.rglob("*") if each.name.lower().endswith(delivery.SUFFIXES))
+    inside = sorted(file for file in path.rglob("*") if file.name.lower().endswith(delivery.SUFFIXES))
     # A folder that holds none is named rather than passed over: it is probably the wrong one.
-    return [each for each in inside if each.is_file()] or [path]
+    return [file for file in inside if file.is_file()] or [path]
 
 
 def _events(file: Path, tally: _Tally) -> Iterator[tuple[int, AuditEvent]]:
@@ -252,9 +252,9 @@ def _text(part: dict[str, Any], name: str, longest: int) -> str | None:
 def _storable(value: Any) -> Any:
     match value:
         case dict():
-            return {_storable(name): _storable(held) for name, held in value.items()}
+            return {_storable(name): _storable(content) for name, content in value.items()}
         case list():
-            return [_storable(each) for each in value]
+            return [_storable(element) for element in value]
         case str():
             return re.sub(r"[\0\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", value)
         case _:

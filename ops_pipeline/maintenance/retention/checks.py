@@ -6,7 +6,8 @@ from functools import partial
 from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
-from ops_pipeline.partitions import missing, pending
+from ops_pipeline.partitions.detach import interrupted_detaches
+from ops_pipeline.partitions.gaps import days_without_partition
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import find_relation
 
@@ -49,7 +50,7 @@ def _no_expired_rows(policy: Retention, connection: Connection) -> CheckResult:
 
 def _partitions_premade(policy: Retention, connection: Connection) -> CheckResult:
     table = find_relation(connection, policy.table)
-    without = missing.ahead(connection, table, DAYS_REQUIRED)
+    without = days_without_partition(connection, table, DAYS_REQUIRED)
     days = ", ".join(f"{day:%Y-%m-%d}" for day in without)
     return CheckResult(
         not without,
@@ -59,7 +60,7 @@ def _partitions_premade(policy: Retention, connection: Connection) -> CheckResul
 
 
 def _no_detach_pending(policy: Retention, connection: Connection) -> CheckResult:
-    names = pending.interrupted(connection, find_relation(connection, policy.table))
+    names = interrupted_detaches(connection, find_relation(connection, policy.table))
     return CheckResult(
         not names,
         f"Interrupted: {', '.join(names)}. Rows of these times are refused" if names else "None",

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.archive.files import ArchiveFile, total_rows
+from ops_pipeline.archive.files import WrittenFile, total_rows
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
 from ops_pipeline.maintenance.batches.batch import PolicyRun
@@ -16,8 +16,9 @@ from ops_pipeline.maintenance.history import Batch
 from ops_pipeline.maintenance.plan import RowCount
 from ops_pipeline.maintenance.retention.plan import RetentionPlan
 from ops_pipeline.maintenance.retention.policy import Retention
-from ops_pipeline.partitions import default_rows, drop, expired, pending
+from ops_pipeline.partitions import default_rows, drop, expired
 from ops_pipeline.partitions.default_rows import DefaultRowsRemainError
+from ops_pipeline.partitions.detach import finalize_detaches
 from ops_pipeline.partitions.partition import Partition
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.postgres.connection import Connection, row, scalar
@@ -31,7 +32,7 @@ def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime
 
     Says what could not be done because others held the table; what is not made today is made tomorrow.
     """
-    pending.finalize(run.connection, table)
+    finalize_detaches(run.connection, table)
     if policy.partition is None:
         return []
     undone: list[str] = []
@@ -58,7 +59,7 @@ def remove(
     """
     partitions = [
         *drop.leftovers(run.connection, table, plan.cutoff),
-        *expired.whole(run.connection, table, column, plan.cutoff),
+        *expired.expired_partitions(run.connection, table, column, plan.cutoff),
     ]
     for partition in partitions:
         if (reason := run.asked_to_stop()) is not None:
@@ -86,7 +87,7 @@ class _PartitionRemoval:
     partition: Partition
     rows: int | None
     archiving: ArchiveAndDelete | None
-    _files: list[ArchiveFile] = field(default_factory=list)
+    _files: list[WrittenFile] = field(default_factory=list)
 
     def remove(self) -> str:
         """Removes it if it may go, and says what came of it. Its files count once it is dropped."""
@@ -107,7 +108,7 @@ class _PartitionRemoval:
         except BaseException:
             self._discard()
             raise
-        if isinstance(dropped, drop.Kept):
+        if isinstance(dropped, drop.KeptPartition):
             self._discard()
             return f"{dropped.reason}; it is emptied row by row"
         if self.archiving is not None:
@@ -140,7 +141,7 @@ class _PartitionRemoval:
         connection.execute(sql.get("maintenance/retention/lock_shared"))
         relation = Relation(partition.oid, partition.schema, partition.name)
         active = holds.active(connection, self.table)
-        if holds.held_rows(connection, relation, compose.SQL("true"), active) > 0:
+        if holds.rows_on_hold(connection, relation, compose.SQL("true"), active) > 0:
             return f"a hold covers rows of {partition}"
         if partition.may_hold_minus_infinity and self._has_infinite(partition):
             return f"{partition} holds rows whose {self.column} is infinite, which never expire"

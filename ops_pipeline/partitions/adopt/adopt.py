@@ -3,13 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ops_pipeline.partitions.adopt import adoption as adoptions
 from ops_pipeline.partitions.adopt import copy, prepare
-from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError, Statements
+from ops_pipeline.partitions.adopt.adoption import (
+    Adoption,
+    AdoptionError,
+    Statements,
+    adoption_lock,
+    open_adoption,
+    relation,
+)
 from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError, candidate
 from ops_pipeline.partitions.adopt.swap import swap
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +31,7 @@ class Adopted:
 
 def adopt_table(
     connection: Connection,
-    schema: str,
-    name: str,
+    table: Relation,
     *,
     column: str,
     time_zone: str | None = None,
@@ -40,13 +46,13 @@ def adopt_table(
     Raises AdoptionRefusedError before anything is changed; AdoptionError or LockedError afterwards, the
     table being in place and whole; psycopg.Error.
     """
-    lock = f"ops: adopt {schema}.{name}"
+    lock = adoption_lock(table.table_name)
     with advisory_lock(connection, lock) as taken:
         if not taken:
-            raise AdoptionError(f"{schema}.{name} is being adopted by {lock_holder(connection, lock)}")
-        current = adoptions.find(connection, schema, name)
+            raise AdoptionError(f"{table} is being adopted by {lock_holder(connection, lock)}")
+        current = open_adoption(connection, table.table_name)
         if current is None:
-            current = prepare.begin(connection, candidate(connection, schema, name, column, time_zone))
+            current = prepare.begin(connection, candidate(connection, table, column, time_zone))
             report(f"{current}: the new table is made; preparing its partitions")
         else:
             _refuse_other(current, column)
@@ -57,16 +63,15 @@ def adopt_table(
 def _from(connection: Connection, current: Adoption, report: Callable[[str], None]) -> Adopted:
     if current.state == "preparing":
         current = prepare.complete(connection, current)
-        report(f"{current}: changes are noted from now on; copying")
+        report(f"{current}: changes are recorded from now on; copying")
     rows = current.copied
     if current.state == "copying":
         current = copy.copy(connection, current, report)
-        statements = Statements(connection, current)
-        copy.catch_up(connection, statements)
-        rows = copy.compare(connection, current, report).rows
+        copy.catch_up(connection, Statements(connection, current))
+        rows = copy.compare(connection, current, report)
         current = swap(connection, current, rows)
         report(f"{current}: the new table is in place")
-    kept = adoptions.relation(connection, current.old).identifier.as_string(connection)
+    kept = relation(connection, current.old).identifier.as_string(connection)
     return Adopted(str(current), current.column, rows, kept)
 
 

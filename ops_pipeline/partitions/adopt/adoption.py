@@ -9,10 +9,11 @@ from psycopg import sql as compose
 from psycopg.types.json import Jsonb
 
 import sql
+from ops_pipeline.partitions.create import shortened
 from ops_pipeline.postgres.connection import Connection, row, scalar
-from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.relation import Relation, TableName
 
-State = Literal["preparing", "copying", "swapped", "finished", "aborted"]
+AdoptionState = Literal["preparing", "copying", "swapped", "finished", "aborted"]
 
 MIGRATION = "0009_adoptions"
 """All that an adoption needs of our own tables."""
@@ -27,14 +28,13 @@ class Adoption:
     """A row of `ops.adoptions`. `old`, `new`: the two tables' oids."""
 
     id: int
-    schema: str
-    name: str
+    table: TableName
     old: int
     new: int
     column: str
     time_zone: str | None
     first_day: date
-    state: State
+    state: AdoptionState
     position: list[str] | None
     copied: int
 
@@ -43,18 +43,18 @@ class Adoption:
         return compose.Identifier("ops", f"adoption_{self.id}_changes")
 
     @property
-    def note(self) -> compose.Identifier:
-        return compose.Identifier("ops", f"adoption_{self.id}_note")
+    def recorder(self) -> compose.Identifier:
+        return compose.Identifier("ops", f"adoption_{self.id}_record")
 
-    def at(self, position: list[str] | None, rows: int) -> "Adoption":
+    def copied_to(self, position: list[str] | None, rows: int) -> "Adoption":
         return replace(self, position=position, copied=self.copied + rows)
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.name}"
+        return self.table.qualified
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class AdoptedColumn:
     """A column that a row is made of. `key`: its place in the primary key."""
 
     name: str
@@ -62,39 +62,55 @@ class Column:
     key: int | None
 
 
-def find(connection: Connection, schema: str, name: str) -> Adoption | None:
-    """The adoption of that table which has begun and not ended."""
-    values = {"schema": schema, "name": name}
-    found = connection.execute(sql.get("partitions/adopt/find"), values).fetchone()
-    return None if found is None else Adoption(*found)
+def adoption_lock(table: TableName) -> str:
+    """The advisory lock of whoever works on the adoption of that table."""
+    return f"ops: adopt {table.qualified}"
 
 
-def advance(connection: Connection, adoption: Adoption, state: State, **details: Any) -> Adoption:
-    """Notes that the adoption has come to that state, also in the audit log, where there is one."""
+def open_adoption(connection: Connection, table: TableName) -> Adoption | None:
+    """The adoption of that table which has begun and not ended.
+
+    By the name it had then: at its end the table itself is another one, and others may have dropped it.
+    """
+    values = {"schema": table.schema, "name": table.name}
+    columns = connection.execute(sql.get("partitions/adopt/find"), values).fetchone()
+    if columns is None:
+        return None
+    adoption_id, *others = columns
+    return Adoption(adoption_id, table, *others)
+
+
+def advance(connection: Connection, adoption: Adoption, state: AdoptionState, **details: Any) -> Adoption:
+    """Records that the adoption has come to that state, also in the audit log, where there is one."""
     connection.execute(sql.get("partitions/adopt/advance"), {"id": adoption.id, "state": state})
-    account(
-        connection, f"table.adoption_{state}", {"table": str(adoption), "adoption": adoption.id, **details}
-    )
+    details = {"table": str(adoption), "adoption": adoption.id, **details}
+    record_event(connection, f"table.adoption_{state}", details)
     return replace(adoption, state=state)
 
 
-def account(connection: Connection, action: str, details: Mapping[str, Any]) -> None:
+def record_event(connection: Connection, action: str, details: Mapping[str, Any]) -> None:
     """Stores an audit event, in whatever transaction the connection is in, where there is an audit log."""
-    if scalar(connection, sql.get("partitions/adopt/accountable")):
+    if scalar(connection, sql.get("partitions/adopt/has_audit_log")):
         connection.execute(
-            sql.get("partitions/adopt/account"), {"action": action, "details": Jsonb(dict(details))}
+            sql.get("partitions/adopt/record_event"), {"action": action, "details": Jsonb(dict(details))}
         )
 
 
 def relation(connection: Connection, oid: int) -> Relation:
     """The table of that oid, by its present name. Raises AdoptionError when it is gone."""
-    found = connection.execute(sql.get("partitions/adopt/identifier_of"), {"table": oid}).fetchone()
-    if found is None:
+    existing = relation_of(connection, oid)
+    if existing is None:
         raise AdoptionError(
             f"a table of the adoption (oid {oid}) has been dropped by somebody else; "
             "the other one is untouched. End the adoption with --abort"
         )
-    return Relation(oid, *found)
+    return existing
+
+
+def relation_of(connection: Connection, oid: int) -> Relation | None:
+    """The table of that oid, by its present name; None when it is gone."""
+    names = connection.execute(sql.get("partitions/adopt/identifier_of"), {"table": oid}).fetchone()
+    return None if names is None else Relation(oid, *names)
 
 
 class Statements:
@@ -102,44 +118,36 @@ class Statements:
 
     def __init__(self, connection: Connection, adoption: Adoption) -> None:
         rows = connection.execute(sql.get("partitions/adopt/columns"), {"table": adoption.old})
-        self.columns = [Column(*each) for each in rows]
+        columns = [AdoptedColumn(*row) for row in rows]
         self._adoption = adoption
-        keys = sorted((each for each in self.columns if each.key is not None), key=lambda each: each.key or 0)
-        self.keys = [each.name for each in keys]
+        key_columns = [(column.key, column.name) for column in columns if column.key is not None]
+        self.keys = [name for _, name in sorted(key_columns)]
         # As format_type writes them.
-        self._types = {each.name: each.type for each in self.columns}
-        noted = [compose.Identifier(f"key {number}") for number, _ in enumerate(self.keys)]
-        own = [compose.Identifier(each) for each in self.keys]
+        self._types = {column.name: column.type for column in columns}
+        recorded = [compose.Identifier(f"key {number}") for number, _ in enumerate(self.keys)]
+        own = [compose.Identifier(key) for key in self.keys]
+        keys_of_t = [compose.Identifier("t", key) for key in self.keys]
+        pairs = list(zip(own, recorded, strict=True))
         self._parts: dict[str, compose.Composable] = {
             "old": relation(connection, adoption.old).identifier,
             "new": relation(connection, adoption.new).identifier,
             "changes": adoption.changes,
-            "note": adoption.note,
+            "recorder": adoption.recorder,
             "column": compose.Identifier(adoption.column),
-            "columns": _listed(compose.Identifier(each.name) for each in self.columns),
-            "columns_of_t": _listed(compose.Identifier("t", each.name) for each in self.columns),
-            "values": _listed(self._value(each.name) for each in self.columns),
-            "keys": _listed(noted),
-            "keys_of_t": _listed(compose.Identifier("t", each) for each in self.keys),
-            "old_keys": _listed(compose.SQL("OLD.{}").format(each) for each in own),
-            "new_keys": _listed(compose.SQL("NEW.{}").format(each) for each in own),
-            "named_keys": _listed(
-                compose.SQL("{} AS {}").format(key, name) for key, name in zip(own, noted, strict=True)
-            ),
-            "same": _all(
-                compose.SQL("n.{} = c.{}").format(key, name) for key, name in zip(own, noted, strict=True)
-            ),
-            "same_as_t": _all(
-                compose.SQL("t.{} = c.{}").format(key, name) for key, name in zip(own, noted, strict=True)
-            ),
+            "columns": _listed(compose.Identifier(name) for name in self._types),
+            "columns_of_t": _listed(compose.Identifier("t", name) for name in self._types),
+            "values": _listed(map(self._value, self._types)),
+            "keys": _listed(recorded),
+            "keys_of_t": _listed(keys_of_t),
+            "old_keys": _listed(compose.SQL("OLD.{}").format(key) for key in own),
+            "new_keys": _listed(compose.SQL("NEW.{}").format(key) for key in own),
+            "named_keys": _listed(compose.SQL("{} AS {}").format(*pair) for pair in pairs),
+            "same": _all(compose.SQL("n.{} = c.{}").format(*pair) for pair in pairs),
+            "same_as_t": _all(compose.SQL("t.{} = c.{}").format(*pair) for pair in pairs),
             "moment": self._converted(compose.SQL("c.moment")),
-            "order": _listed(compose.Identifier("t", each) for each in self.keys),
-            "descending": _listed(
-                compose.SQL("{} DESC").format(compose.Identifier("t", each)) for each in self.keys
-            ),
-            "last": _listed(
-                compose.SQL("{}::text").format(compose.Identifier("t", each)) for each in self.keys
-            ),
+            "order": _listed(keys_of_t),
+            "descending": _listed(compose.SQL("{} DESC").format(key) for key in keys_of_t),
+            "last": _listed(compose.SQL("{}::text").format(key) for key in keys_of_t),
         }
 
     def __call__(self, name: str, **parts: compose.Composable) -> compose.Composed:
@@ -191,22 +199,21 @@ def run_all(connection: Connection, name: LiteralString, values: Mapping[str, An
         connection.execute(statement.encode())
 
 
-def named(connection: Connection, schema: str, name: str) -> tuple[Any, ...] | None:
-    """Oid, kind, whether a partition, bytes and rows of that table."""
-    values = {"schema": schema, "name": name}
-    return connection.execute(sql.get("partitions/adopt/table"), values).fetchone()
+def numbered(name: str, suffix: str) -> list[str]:
+    """Names that begin with that one and end with the suffix, to take the first free one of."""
+    return [shortened(name, suffix), *(shortened(name, f"{suffix}_{number}") for number in range(2, 20))]
 
 
 def free_name(connection: Connection, schema: str, *names: str) -> str:
     """The first of those names that nothing else has. Raises AdoptionError."""
     values = {"names": list(names), "schema": schema}
-    found = connection.execute(sql.get("partitions/free_name"), values).fetchone()
-    if found is None:
+    free = connection.execute(sql.get("partitions/free_name"), values).fetchone()
+    if free is None:
         raise AdoptionError(f"the names {', '.join(names)} are all taken in {schema}; rename one of those")
-    return str(found[0])
+    return str(free[0])
 
 
 def waiting(connection: Connection, statements: Statements) -> int:
-    """How many noted changes are still to be brought over."""
+    """How many recorded changes are still to be brought over."""
     (count,) = row(connection, statements("waiting"))
     return int(count)

@@ -21,7 +21,7 @@ CHANGES_AT_ONCE = 2_000
 TRIES = 5
 
 Report = Callable[[str], None]
-Result = TypeVar("Result")
+Answer = TypeVar("Answer")
 RETRIED = (
     psycopg.errors.ForeignKeyViolation,  # the row that is referred to was deleted in between
     psycopg.errors.DeadlockDetected,
@@ -37,27 +37,20 @@ class Applied:
     differing: int
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Rows that were found the same on both sides."""
-
-    rows: int
-
-
 def copy(connection: Connection, adoption: Adoption, report: Report) -> Adoption:
     """Copies the rows from where the adoption stands to the end. Raises AdoptionError, psycopg.Error."""
     statements = Statements(connection, adoption)
-    pace = BatchSize(SIZES, TARGET_SECONDS)
+    batch_size = BatchSize(SIZES, TARGET_SECONDS)
     reported = time.monotonic()
     while True:
         began = time.monotonic()
-        batch = partial(_batch, connection, statements, adoption, pace.size)
+        batch = partial(_batch, connection, statements, adoption, batch_size.size)
         rows, last = _retried(batch)
         if rows == 0:
             report(f"{adoption}: {adoption.copied:,} rows copied")
             return adoption
-        adoption = adoption.at(last, rows)
-        pace.fit(time.monotonic() - began)
+        adoption = adoption.copied_to(last, rows)
+        batch_size.fit(time.monotonic() - began)
         if waiting(connection, statements) > CHANGES_AT_ONCE:
             catch_up(connection, statements)
         if time.monotonic() - reported > 1:
@@ -66,7 +59,7 @@ def copy(connection: Connection, adoption: Adoption, report: Report) -> Adoption
 
 
 def catch_up(connection: Connection, statements: Statements) -> None:
-    """Brings the changes over that have been noted up to now; those to rows without a time stay noted."""
+    """Brings the changes over that are recorded by now; those to rows without a time stay recorded."""
     (end,) = row(connection, statements("changes_end"))
     while end is not None:
         places = next_changes(connection, statements, end)
@@ -83,8 +76,8 @@ def next_changes(connection: Connection, statements: Statements, end: int = 2**6
 def apply(connection: Connection, statements: Statements, places: list[int]) -> Applied:
     """Brings those changes over.
 
-    A change is read by its key alone, and the row as it is now: whoever changes it after that has noted it
-    again by the time it can be seen.
+    A change is read by its key alone, and the row as it is now: whoever changes it after that has recorded
+    it again by the time it can be seen.
     """
     with connection.transaction():
         values = {"places": places}
@@ -95,13 +88,14 @@ def apply(connection: Connection, statements: Statements, places: list[int]) -> 
     return Applied(done, differing)
 
 
-def compare(connection: Connection, adoption: Adoption, report: Report) -> Compared:
-    """Compares every row on both sides, a range of keys at a time, each as of one moment.
+def compare(connection: Connection, adoption: Adoption, report: Report) -> int:
+    """Compares every row on both sides, a range of keys at a time, each as of one moment; says how many.
 
     Raises AdoptionError with the range that differs, or when rows have lost their time meanwhile.
     """
     statements = Statements(connection, adoption)
-    position, rows, reported = None, 0, time.monotonic()
+    position, reported = None, time.monotonic()
+    rows = 0
     while True:
         edge = connection.execute(
             statements("edge", after=statements.after(position)), {"size": COMPARED_ROWS}
@@ -117,10 +111,10 @@ def compare(connection: Connection, adoption: Adoption, report: Report) -> Compa
                 f"rows, {new:,} in the copy). Something changed rows past the triggers. The table is in "
                 "place and whole; end this with --abort and begin again"
             )
-        rows += old
+        rows += int(old)
         if until is None:
             report(f"{adoption}: {rows:,} rows compared, all the same")
-            return Compared(rows)
+            return rows
         position = until
         if waiting(connection, statements) > CHANGES_AT_ONCE:
             catch_up(connection, statements)
@@ -141,7 +135,7 @@ def _batch(
     return rows, last
 
 
-def _retried(work: Callable[[], Result]) -> Result:
+def _retried(work: Callable[[], Answer]) -> Answer:
     for _ in range(TRIES - 1):
         try:
             return work()

@@ -1,22 +1,31 @@
 """An adoption's end: the old table dropped, or everything undone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.partitions.adopt import adoption as adoptions
-from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError
+from ops_pipeline.partitions.adopt.adoption import (
+    Adoption,
+    AdoptionError,
+    adoption_lock,
+    advance,
+    open_adoption,
+    relation_of,
+)
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.locks import TableLock, with_short_lock
+from ops_pipeline.postgres.relation import TableName
 
 
-def finish_adoption(connection: Connection, schema: str, name: str) -> Adoption:
+def finish_adoption(connection: Connection, table: TableName) -> Adoption:
     """Drops the old table, which is the one that was adopted or nothing is done.
 
     Raises AdoptionError or LockedError.
     """
-    with advisory_lock(connection, f"ops: adopt {schema}.{name}") as taken:
-        current = _current(connection, schema, name, taken=taken)
+    with _current(connection, table) as current:
         if current.state != "swapped":
             raise AdoptionError(
                 f"{current} is still being copied; go on without --finish first. Nothing was changed"
@@ -24,7 +33,7 @@ def finish_adoption(connection: Connection, schema: str, name: str) -> Adoption:
 
         def work() -> Adoption:
             _drop(connection, current.old)
-            return adoptions.advance(connection, current, "finished")
+            return advance(connection, current, "finished")
 
         return with_short_lock(
             connection,
@@ -34,13 +43,12 @@ def finish_adoption(connection: Connection, schema: str, name: str) -> Adoption:
         )
 
 
-def abort_adoption(connection: Connection, schema: str, name: str) -> Adoption:
+def abort_adoption(connection: Connection, table: TableName) -> Adoption:
     """Undoes what an adoption has done before its swap; the table stays as it always was.
 
     Raises AdoptionError or LockedError.
     """
-    with advisory_lock(connection, f"ops: adopt {schema}.{name}") as taken:
-        current = _current(connection, schema, name, taken=taken)
+    with _current(connection, table) as current:
         if current.state == "swapped":
             raise AdoptionError(
                 f"{current} has been adopted and may have been written to since; --finish drops what it was "
@@ -48,13 +56,12 @@ def abort_adoption(connection: Connection, schema: str, name: str) -> Adoption:
             )
 
         def work() -> Adoption:
-            for statement, parts in (
-                ("drop_note", {"note": current.note}),
-                ("drop_table", {"table": current.changes}),
-            ):
-                connection.execute(compose.SQL(sql.get(f"partitions/adopt/{statement}")).format(**parts))
+            drop_recorder = compose.SQL(sql.get("partitions/adopt/drop_recorder"))
+            connection.execute(drop_recorder.format(recorder=current.recorder))
+            drop_changes = compose.SQL(sql.get("partitions/adopt/drop_table"))
+            connection.execute(drop_changes.format(table=current.changes))
             _drop(connection, current.new)
-            return adoptions.advance(connection, current, "aborted")
+            return advance(connection, current, "aborted")
 
         return with_short_lock(
             connection,
@@ -64,18 +71,20 @@ def abort_adoption(connection: Connection, schema: str, name: str) -> Adoption:
         )
 
 
-def _current(connection: Connection, schema: str, name: str, *, taken: bool) -> Adoption:
-    if not taken:
-        holder = lock_holder(connection, f"ops: adopt {schema}.{name}")
-        raise AdoptionError(f"{schema}.{name} is being adopted by {holder}; end that first")
-    current = adoptions.find(connection, schema, name)
-    if current is None:
-        raise AdoptionError(f"no adoption of {schema}.{name} has begun that could be ended")
-    return current
+@contextmanager
+def _current(connection: Connection, table: TableName) -> Iterator[Adoption]:
+    lock = adoption_lock(table)
+    with advisory_lock(connection, lock) as taken:
+        if not taken:
+            holder = lock_holder(connection, lock)
+            raise AdoptionError(f"{table.qualified} is being adopted by {holder}; end that first")
+        current = open_adoption(connection, table)
+        if current is None:
+            raise AdoptionError(f"no adoption of {table.qualified} has begun that could be ended")
+        yield current
 
 
 def _drop(connection: Connection, oid: int) -> None:
-    found = connection.execute(sql.get("partitions/adopt/identifier_of"), {"table": oid}).fetchone()
-    if found is not None:
+    if (relation := relation_of(connection, oid)) is not None:
         statement = compose.SQL(sql.get("partitions/adopt/drop_table"))
-        connection.execute(statement.format(table=compose.Identifier(*found)))
+        connection.execute(statement.format(table=relation.identifier))

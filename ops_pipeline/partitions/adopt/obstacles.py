@@ -8,22 +8,20 @@ import psycopg
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.partitions.adopt.adoption import named
 from ops_pipeline.postgres import disk
 from ops_pipeline.postgres.connection import Connection, row
+from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
 MOST_DAYS = 400
 """Days before today that get partitions of their own. Every query of the table that names no time opens each
 of them and each of their indexes; what is older lives in the default partition."""
-WITHOUT_ZONE = "timestamp without time zone"
-TIMES = ("timestamp with time zone", WITHOUT_ZONE, "date")
 
 
 class AdoptionRefusedError(Exception):
     """The table cannot be adopted as it is. `reasons`: one for each thing to mend; nothing was changed."""
 
     def __init__(self, table: str, reasons: list[str]) -> None:
-        lines = "".join(f"\n  - {each}" for each in reasons)
+        lines = "".join(f"\n  - {reason}" for reason in reasons)
         super().__init__(f"{table} cannot be adopted as it is; nothing was changed:{lines}")
         self.reasons = reasons
 
@@ -32,52 +30,47 @@ class AdoptionRefusedError(Exception):
 class Candidate:
     """A table that can be adopted. `time_zone`: in which its times are to be read; None: as they are."""
 
-    oid: int
-    schema: str
-    name: str
+    relation: Relation
     column: str
     time_zone: str | None
     first_day: date
     rows: int
 
-    @property
-    def identifier(self) -> compose.Identifier:
-        return compose.Identifier(self.schema, self.name)
+
+def table_to_adopt(connection: Connection, table: TableName) -> Relation:
+    """The table of that name. Raises AdoptionRefusedError when there is none."""
+    try:
+        return find_relation(connection, table)
+    except LookupError as error:
+        raise AdoptionRefusedError(table.qualified, [str(error)]) from None
 
 
-def candidate(
-    connection: Connection, schema: str, name: str, column: str, time_zone: str | None
-) -> Candidate:
+def candidate(connection: Connection, table: Relation, column: str, time_zone: str | None) -> Candidate:
     """The table, once nothing stands in its way. Raises AdoptionRefusedError with all that does."""
-    label = f"{schema}.{name}"
-    found = named(connection, schema, name)
-    if found is None:
-        raise AdoptionRefusedError(label, ["there is no such table"])
-    oid, kind, is_partition, size, rows = found
-    if kind == "p":
-        raise AdoptionRefusedError(label, ["it is partitioned already"])
-    if kind != "r" or is_partition:
-        raise AdoptionRefusedError(label, ["it is no ordinary table"])
-    values = {"table": oid, "column": column}
+    values = {"table": table.oid, "column": column}
+    is_partitioned, is_partition, size, rows = row(connection, sql.get("partitions/adopt/table"), values)
+    if is_partitioned:
+        raise AdoptionRefusedError(str(table), ["it is partitioned already"])
+    if is_partition:
+        raise AdoptionRefusedError(str(table), ["it is no ordinary table"])
     reasons = [reason for (reason,) in connection.execute(sql.get("partitions/adopt/obstacles"), values)]
-    columns = connection.execute(sql.get("partitions/adopt/columns"), {"table": oid}).fetchall()
+    columns = connection.execute(sql.get("partitions/adopt/columns"), values).fetchall()
     reasons += _of_column(columns, column, time_zone)
     reasons += _of_disk(connection, size)
     if reasons:
-        raise AdoptionRefusedError(label, reasons)
-    types = {each: of_type for each, of_type, _ in columns}
+        raise AdoptionRefusedError(str(table), reasons)
+    types = {name: of_type for name, of_type, _ in columns}
     zone = time_zone if types[column].startswith("timestamp") and "without" in types[column] else None
-    identifier = compose.Identifier(schema, name)
-    unset, earliest = _times(connection, identifier, column, zone)
+    unset, earliest = _times(connection, table, column, zone)
     if unset:
         raise AdoptionRefusedError(
-            label,
+            str(table),
             [
                 f"{unset:,} rows have no {column} (it IS NULL), and a partition is chosen by it: "
                 "UPDATE them to have one, or DELETE them"
             ],
         )
-    return Candidate(oid, schema, name, column, zone, _first_day(earliest), rows)
+    return Candidate(table, column, zone, _first_day(earliest), rows)
 
 
 def _of_column(columns: list[tuple[str, str, int | None]], column: str, time_zone: str | None) -> list[str]:
@@ -115,13 +108,13 @@ def _of_disk(connection: Connection, size: int) -> list[str]:
 
 
 def _times(
-    connection: Connection, identifier: compose.Identifier, column: str, zone: str | None
+    connection: Connection, table: Relation, column: str, zone: str | None
 ) -> tuple[int, datetime | None]:
     moment: compose.Composable = compose.Identifier(column)
     if zone is not None:
         moment = compose.SQL("({} AT TIME ZONE {})").format(moment, compose.Literal(zone))
     statement = compose.SQL(sql.get("partitions/adopt/times")).format(
-        table=identifier, column=compose.Identifier(column), moment=moment
+        table=table.identifier, column=compose.Identifier(column), moment=moment
     )
     unset, earliest = row(connection, statement)
     return unset, earliest

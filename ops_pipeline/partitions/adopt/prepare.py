@@ -1,4 +1,4 @@
-"""The new table, its partitions and foreign keys, and the trigger that notes changes."""
+"""The new table, its partitions and foreign keys, and the trigger that records changes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,17 @@ from datetime import UTC, datetime, timedelta
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.partitions.adopt import adoption as adoptions
-from ops_pipeline.partitions.adopt.adoption import Adoption, Statements, free_name
+from ops_pipeline.partitions.adopt.adoption import (
+    Adoption,
+    AdoptionError,
+    Statements,
+    free_name,
+    numbered,
+    open_adoption,
+    record_event,
+    relation,
+    run_all,
+)
 from ops_pipeline.partitions.adopt.obstacles import Candidate
 from ops_pipeline.partitions.create import shortened
 from ops_pipeline.partitions.premake import PREMAKE_DAYS, premake_days
@@ -22,52 +31,46 @@ def begin(connection: Connection, chosen: Candidate) -> Adoption:
     """Makes the new table, empty and without partitions for days; the old one is not touched."""
     with connection.transaction():
         connection.execute(sql.get("partitions/adopt/search_path"))
-        name = free_name(connection, chosen.schema, *_names(chosen.name, "_adopting"))
-        new = compose.Identifier(chosen.schema, name)
-        _create(connection, chosen, new)
-        oid = find_relation(connection, TableName(chosen.schema, name)).oid
+        old = chosen.relation
+        new_name = TableName(old.schema, free_name(connection, old.schema, *numbered(old.name, "_adopting")))
+        _create(connection, chosen, new_name.identifier)
+        default = free_name(connection, old.schema, *numbered(old.name, "_default"))
         connection.execute(
             compose.SQL(sql.get("partitions/adopt/new_default")).format(
-                new=new,
-                partition=compose.Identifier(
-                    chosen.schema, free_name(connection, chosen.schema, *_names(chosen.name, "_default"))
-                ),
+                new=new_name.identifier, partition=compose.Identifier(old.schema, default)
             )
         )
-        adoptions.run_all(connection, "partitions/adopt/carry_over", {"old": chosen.oid, "new": oid})
+        tables = {"old": old.oid, "new": find_relation(connection, new_name).oid}
+        run_all(connection, "partitions/adopt/carry_over", tables)
         values = {
-            "schema": chosen.schema,
-            "name": chosen.name,
-            "old": chosen.oid,
-            "new": oid,
+            **tables,
+            "schema": old.schema,
+            "name": old.name,
             "column": chosen.column,
             "time_zone": chosen.time_zone,
             "first_day": chosen.first_day,
         }
         (number,) = row(connection, sql.get("partitions/adopt/begin"), values)
-        begun = adoptions.find(connection, chosen.schema, chosen.name)
+        begun = open_adoption(connection, old.table_name)
         if begun is None or begun.id != number:
-            raise adoptions.AdoptionError(f"{chosen.schema}.{chosen.name} is being adopted by somebody else")
-        adoptions.account(
-            connection,
-            "table.adoption_started",
-            {"table": str(begun), "adoption": begun.id, "rows": chosen.rows},
-        )
+            raise AdoptionError(f"{old} is being adopted by somebody else")
+        details = {"table": str(begun), "adoption": begun.id, "rows": chosen.rows}
+        record_event(connection, "table.adoption_started", details)
         return begun
 
 
 def complete(connection: Connection, begun: Adoption) -> Adoption:
-    """Gives the new table its partitions and foreign keys, and has changes of the old one noted from now on.
+    """Gives the new table its partitions and foreign keys; from now on changes of the old one are recorded.
 
     What is there already stays, so it may be called again after a crash. Raises LockedError.
     """
-    new = adoptions.relation(connection, begun.new)
+    new = relation(connection, begun.new)
     last = datetime.now(UTC).date() + timedelta(days=PREMAKE_DAYS)
-    premake_days(connection, new, begun.first_day, last, named=begun.name)
+    premake_days(connection, new, begun.first_day, last, named=begun.table.name)
 
     def add_foreign_keys() -> None:
         connection.execute(sql.get("partitions/adopt/search_path"))
-        adoptions.run_all(connection, "partitions/adopt/foreign_keys", {"old": begun.old, "new": begun.new})
+        run_all(connection, "partitions/adopt/foreign_keys", {"old": begun.old, "new": begun.new})
 
     with_short_lock(
         connection,
@@ -76,36 +79,31 @@ def complete(connection: Connection, begun: Adoption) -> Adoption:
         purpose=f"Giving the new table of {begun} its foreign keys",
     )
 
-    def note_changes() -> Adoption:
+    def record_changes() -> Adoption:
         connection.execute(sql.get("partitions/adopt/search_path"))
         statements = Statements(connection, begun)
         connection.execute(statements("changes_table"))
         connection.execute(statements("changes_place"))
-        connection.execute(statements("note_function"))
-        connection.execute(statements("note_trigger"))
+        connection.execute(statements("record_function"))
+        connection.execute(statements("record_trigger"))
         connection.execute(sql.get("partitions/adopt/advance"), {"id": begun.id, "state": "copying"})
         return replace(begun, state="copying")
 
     return with_short_lock(
         connection,
         TableLock(begun.old, "ShareRowExclusiveLock"),
-        note_changes,
-        purpose=f"Having changes of {begun} noted",
+        record_changes,
+        purpose=f"Having changes of {begun} recorded",
     )
 
 
 def _create(connection: Connection, chosen: Candidate, new: compose.Identifier) -> None:
-    keys = [
-        name
-        for name, _, key in sorted(
-            connection.execute(sql.get("partitions/adopt/columns"), {"table": chosen.oid}).fetchall(),
-            key=lambda each: each[2] or 0,
-        )
-        if key is not None
-    ]
+    old = chosen.relation
+    columns = connection.execute(sql.get("partitions/adopt/columns"), {"table": old.oid})
+    keys = [name for _, name in sorted((key, name) for name, _, key in columns if key is not None)]
     parts: dict[str, compose.Composable] = {
-        "shape": compose.Identifier("ops", f"adoption_shape_{chosen.oid}"),
-        "old": chosen.identifier,
+        "shape": compose.Identifier("ops", f"adoption_shape_{old.oid}"),
+        "old": old.identifier,
         "new": new,
         "column": compose.Identifier(chosen.column),
     }
@@ -119,14 +117,15 @@ def _create(connection: Connection, chosen: Candidate, new: compose.Identifier) 
     run("new_table")
     run("drop_shape")
     others = [compose.Identifier(key) for key in keys if key != chosen.column]
+    key_index = scalar(connection, sql.get("partitions/adopt/key_index_of"), {"table": old.oid})
     run(
         "new_key",
-        name=compose.Identifier(f"ops_adoption_{_key_index(connection, chosen)}"),
+        name=compose.Identifier(f"ops_adoption_{key_index}"),
         columns=compose.SQL(", ").join([parts["column"], *others]),
     )
     if chosen.column not in keys[:1]:
-        wanted = shortened(f"idx_{chosen.name}", "_" + "_".join(keys))
-        name = free_name(connection, chosen.schema, wanted, *_names(chosen.name, "_old_key"))
+        wanted = shortened(f"idx_{old.name}", "_" + "_".join(keys))
+        name = free_name(connection, old.schema, wanted, *numbered(old.name, "_old_key"))
         run(
             "key_index",
             name=compose.Identifier(name),
@@ -135,7 +134,7 @@ def _create(connection: Connection, chosen: Candidate, new: compose.Identifier) 
 
 
 def _convert(connection: Connection, chosen: Candidate, parts: dict[str, compose.Composable]) -> None:
-    values = {"table": chosen.oid, "column": chosen.column}
+    values = {"table": chosen.relation.oid, "column": chosen.column}
     default = connection.execute(sql.get("partitions/adopt/default_of"), values).fetchone()
     zone = compose.Literal(chosen.time_zone)
     connection.execute(compose.SQL(sql.get("partitions/adopt/convert")).format(zone=zone, **parts))
@@ -149,11 +148,3 @@ def _convert(connection: Connection, chosen: Candidate, parts: dict[str, compose
         statement = f"ALTER TABLE {parts['shape'].as_string(connection)} ALTER COLUMN "
         statement += f"{parts['column'].as_string(connection)} SET DEFAULT {expression}"
         connection.execute(statement.encode())
-
-
-def _key_index(connection: Connection, chosen: Candidate) -> int:
-    return int(scalar(connection, sql.get("partitions/adopt/key_index_of"), {"table": chosen.oid}))
-
-
-def _names(name: str, suffix: str) -> list[str]:
-    return [shortened(name, suffix)] + [shortened(name, f"{suffix}_{number}") for number in range(2, 20)]

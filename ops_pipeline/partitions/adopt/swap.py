@@ -2,13 +2,19 @@
 
 import sql
 from ops_pipeline.holds import holds
-from ops_pipeline.partitions.adopt import adoption as adoptions
-from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError, Statements, free_name, waiting
+from ops_pipeline.partitions.adopt.adoption import (
+    Adoption,
+    AdoptionError,
+    Statements,
+    advance,
+    free_name,
+    numbered,
+    relation,
+    waiting,
+)
 from ops_pipeline.partitions.adopt.copy import apply, catch_up, next_changes
-from ops_pipeline.partitions.create import shortened
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.locks import TableLock, with_short_lock
-from ops_pipeline.postgres.relation import Relation
 
 FEW_CHANGES = 100
 """What may be left to bring over while everybody waits."""
@@ -28,12 +34,8 @@ def swap(connection: Connection, adoption: Adoption, rows: int) -> Adoption:
         catch_up(connection, statements)
         if waiting(connection, statements) <= FEW_CHANGES:
             break
-    old_name = free_name(
-        connection,
-        adoption.schema,
-        shortened(adoption.name, "_before_adoption"),
-        *(shortened(adoption.name, f"_before_adoption_{number}") for number in range(2, 20)),
-    )
+    names = numbered(adoption.table.name, "_before_adoption")
+    old_name = free_name(connection, adoption.table.schema, *names)
 
     def work() -> Adoption:
         connection.execute(sql.get("partitions/adopt/search_path"))
@@ -51,14 +53,14 @@ def swap(connection: Connection, adoption: Adoption, rows: int) -> Adoption:
                 f"new table, where a row without {adoption.column} has no place. The table is in place and "
                 "whole; give such rows a time or remove them, then run the same command again"
             )
-        held = _clear_holds(connection, adoption)
+        clear_holds = _clear_holds(connection, adoption)
         values = {"old": adoption.old, "new": adoption.new, "old_name": old_name}
         texts = [text for (text,) in connection.execute(sql.get("partitions/adopt/swap"), values)]
         connection.execute("; ".join(texts).encode())
-        holds.follow(connection, held, Relation(adoption.new, adoption.schema, adoption.name))
-        connection.execute(statements("drop_note"))
+        holds.follow(connection, clear_holds, relation(connection, adoption.new))
+        connection.execute(statements("drop_recorder"))
         connection.execute(statements("drop_table", table=adoption.changes))
-        return adoptions.advance(connection, adoption, "swapped", rows=rows, kept=old_name)
+        return advance(connection, adoption, "swapped", rows=rows, kept=old_name)
 
     return with_short_lock(
         connection,
@@ -73,13 +75,13 @@ def _clear_holds(connection: Connection, adoption: Adoption) -> list[holds.Hold]
     another zone from now on, has to be confirmed."""
     if not scalar(connection, sql.get("holds/are_bound")):
         return []
-    own = Relation(adoption.old, adoption.schema, adoption.name)
     clear = [hold for hold in holds.list_holds(connection) if hold.released_at is None and not hold.problem]
     converted = adoption.column if adoption.time_zone not in {None, "UTC"} else None
     return [
         hold
         for hold in clear
-        if hold.table == str(own) and converted not in {each.column for each in hold.predicate.conditions}
+        if hold.table == str(adoption)
+        and converted not in {condition.column for condition in hold.predicate.conditions}
     ]
 
 
@@ -88,6 +90,6 @@ def _apply_all(connection: Connection, statements: Statements) -> int:
     while places := next_changes(connection, statements):
         applied = apply(connection, statements, places)
         differing += applied.differing
-        if applied.done < len(places):  # rows without a time stay noted
+        if applied.done < len(places):  # rows without a time stay recorded
             break
     return differing

@@ -1,4 +1,4 @@
 -- Every key there was, without its hash.
-SELECT id, name, scopes, created_at, expires_at, last_used_at, revoked_at
+SELECT id, name, scopes, expires_at, created_at, last_used_at, revoked_at
 FROM ops.api_keys
 ORDER BY created_at DESC, id

@@ -1,6 +1,6 @@
 -- One page of events, newest first, as the JSON array that is sent; its length; where the next page begins,
 -- if there is one. One event more than the page is read to know that.
-WITH found AS MATERIALIZED (
+WITH matching AS MATERIALIZED (
   SELECT id, event_type, user_id, resource_type, resource_id, action,
          details, ip_address, status, duration_ms, created_at, created_by
   FROM public.audit_logs
@@ -10,11 +10,11 @@ WITH found AS MATERIALIZED (
   OFFSET {offset}
 ),
 page AS MATERIALIZED (
-  SELECT * FROM found LIMIT {limit}
+  SELECT * FROM matching LIMIT {limit}
 ),
 final AS (
   SELECT created_at, id FROM page
-  WHERE (SELECT count(*) FROM found) > {limit}
+  WHERE (SELECT count(*) FROM matching) > {limit}
   ORDER BY created_at, id
   LIMIT 1
 )

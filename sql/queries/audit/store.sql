@@ -1,4 +1,5 @@
--- Stores a batch of events where user_id refers to nothing; an event stored before is left as it is.
+-- Stores a batch of events; an event stored before is left as it is. An unknown user is no reason to refuse: the
+-- event is kept without it, and details says whom it named.
 WITH given AS MATERIALIZED (
   SELECT place,
          id AS own_id,
@@ -37,16 +38,23 @@ receipts AS (
   ON CONFLICT (id) DO UPDATE SET created_at = kept.created_at
   RETURNING id, created_at
 ),
+known AS (
+  {known_users}
+),
 stored AS (
   INSERT INTO public.audit_logs (
     id, event_type, user_id, resource_type, resource_id, action,
     details, ip_address, status, duration_ms, created_at, created_by
   )
-  SELECT given.id, event_type, user_id, resource_type, resource_id, action,
-         details, ip_address, status, duration_ms,
+  SELECT given.id, event_type, known.id, resource_type, resource_id, action,
+         CASE WHEN known.id IS NULL AND user_id IS NOT NULL
+              THEN coalesce(details, '{{}}') || jsonb_build_object('unresolved_user_id', user_id)
+              ELSE details END,
+         ip_address, status, duration_ms,
          coalesce(own_time, receipts.created_at, received_at) AS created_at, created_by
   FROM given
   LEFT JOIN receipts ON receipts.id = own_id AND own_time IS NULL
+  LEFT JOIN known ON known.id = given.user_id
   ORDER BY created_at, given.id
   ON CONFLICT (created_at, id) DO NOTHING
   RETURNING id

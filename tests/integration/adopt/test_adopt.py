@@ -9,16 +9,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from ops_pipeline.audit.store import AUDIT_LOGS
 from ops_pipeline.partitions.adopt import adoption, copy
 from ops_pipeline.partitions.adopt.adopt import Adopted, adopt_table
 from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
-from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError
+from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError, table_to_adopt
 from ops_pipeline.partitions.partition import existing
 from ops_pipeline.partitions.premake import PREMAKE_DAYS
 from ops_pipeline.postgres import locks
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.locks import LOCK_TIMEOUT, LockedError
+from ops_pipeline.postgres.relation import TableName
 from ops_pipeline.throttle.batch_size import Sizes
 from tests.named import named
 
@@ -35,7 +37,9 @@ Mission = Connection
 
 
 def run(connection: Connection, **more: Any) -> Adopted:
-    return adopt_table(connection, "public", "audit_logs", column="created_at", time_zone="UTC", **more)
+    return adopt_table(
+        connection, table_to_adopt(connection, AUDIT_LOGS), column="created_at", time_zone="UTC", **more
+    )
 
 
 def when(words: str, act: Callable[[], object]) -> Callable[[str], None]:
@@ -85,7 +89,7 @@ def test_names_keys_and_indexes_stand_where_they_stood(mission: Mission) -> None
 
 def test_start_swap_and_finish_are_audit_events(mission: Mission) -> None:
     run(mission)
-    finish_adoption(mission, "public", "audit_logs")
+    finish_adoption(mission, AUDIT_LOGS)
 
     events = mission.execute(
         "SELECT action, details->>'table', created_by FROM audit_logs WHERE event_type = 'maintenance'"
@@ -105,12 +109,12 @@ def test_nothing_of_an_aborted_adoption_is_left(mission: Mission) -> None:
         run(mission, report=when("rows copied", _interrupt))
     assert mission.execute(RELATIONS).fetchall() != before
 
-    assert abort_adoption(mission, "public", "audit_logs").state == "aborted"
+    assert abort_adoption(mission, AUDIT_LOGS).state == "aborted"
 
     assert mission.execute(RELATIONS).fetchall() == before
     assert mission.execute(ROWS).fetchall() == rows
     with pytest.raises(AdoptionError, match="no adoption"):
-        abort_adoption(mission, "public", "audit_logs")
+        abort_adoption(mission, AUDIT_LOGS)
     run(mission)
 
 
@@ -118,13 +122,13 @@ def test_what_is_not_at_its_end_is_not_finished_and_what_is_cannot_be_undone(mis
     with pytest.raises(KeyboardInterrupt):
         run(mission, report=when("copying", _interrupt))
     with pytest.raises(AdoptionError, match="still being copied"):
-        finish_adoption(mission, "public", "audit_logs")
+        finish_adoption(mission, AUDIT_LOGS)
 
     run(mission)
     with pytest.raises(AdoptionError, match="has been adopted"):
-        abort_adoption(mission, "public", "audit_logs")
+        abort_adoption(mission, AUDIT_LOGS)
     assert run(mission).kept == '"public"."audit_logs_before_adoption"'
-    finish_adoption(mission, "public", "audit_logs")
+    finish_adoption(mission, AUDIT_LOGS)
     with pytest.raises(AdoptionRefusedError, match="partitioned already"):
         run(mission)
 
@@ -251,7 +255,7 @@ def test_the_swap_waits_for_no_lock_longer_than_its_timeout(
         )
         return real(connection, *values, **more)
 
-    monkeypatch.setattr(adoption, "advance", watched)
+    monkeypatch.setattr("ops_pipeline.partitions.adopt.swap.advance", watched)
     run(mission)
 
     assert seen == [(LOCK_TIMEOUT, 1)]
@@ -262,8 +266,9 @@ OBSTACLES = {
     "3 rows have no created_at": "{plain}; INSERT INTO t SELECT n, NULL FROM generate_series(1, 3) n",
     "foreign key c_t_id_fkey of c refers to it": "{plain}; CREATE TABLE c (t_id int REFERENCES t)",
     "partitioned already": "CREATE TABLE t (id int, created_at timestamptz) PARTITION BY RANGE (created_at)",
-    "no ordinary table": "CREATE VIEW t AS SELECT 1",
-    "there is no such table": "SELECT 1",
+    "no ordinary table": "CREATE TABLE p (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
+    "CREATE TABLE t PARTITION OF p DEFAULT",
+    'there is no table "t"': "CREATE VIEW t AS SELECT 1",
     "no column created_at": "CREATE TABLE t (id int PRIMARY KEY, at timestamptz)",
     "created_at is text": "CREATE TABLE t (id int PRIMARY KEY, created_at text)",
     "t_code_key makes more": "{plain}; ALTER TABLE t ADD COLUMN code int UNIQUE",
@@ -291,7 +296,7 @@ def test_what_cannot_be_adopted_is_refused_with_what_to_do(plain: Connection, re
     before = plain.execute(RELATIONS).fetchall()
 
     with pytest.raises(AdoptionRefusedError) as refused:
-        adopt_table(plain, "public", "t", column="created_at")
+        adopt_table(plain, table_to_adopt(plain, TableName("public", "t")), column="created_at")
 
     assert len(refused.value.reasons) == 1, refused.value
     assert reason in refused.value.reasons[0]
@@ -306,7 +311,7 @@ def test_who_does_not_own_the_table_is_refused(plain: Connection) -> None:
         plain.execute("GRANT USAGE ON SCHEMA ops TO stranger; GRANT ALL ON ops.adoptions TO stranger")
         plain.execute("SET ROLE stranger")
         with pytest.raises(AdoptionRefusedError) as refused:
-            adopt_table(plain, "public", "t", column="created_at")
+            adopt_table(plain, table_to_adopt(plain, TableName("public", "t")), column="created_at")
     finally:
         plain.execute("RESET ROLE; DROP OWNED BY stranger; DROP ROLE stranger")
     reasons = " ".join(refused.value.reasons)

@@ -13,6 +13,7 @@ from ops_pipeline.partitions.adopt import copy
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.postgres import locks
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import TableName, find_relation
 from ops_pipeline.throttle.batch_size import Sizes
 from tests.integration.adopt.ledger import Book, fill, read, writing
 from tests.integration.partitions.sessions import working
@@ -37,7 +38,7 @@ def test_what_every_session_wrote_is_there_afterwards(
             sessions.start(writing(books[-1], owner, level))
         _until_all_have_written(sessions.done)
         before = dict(sessions.done)
-        adopt_table(plain, "public", "ledger", column="at")
+        adopt_table(plain, find_relation(plain, TableName("public", "ledger")), column="at")
         at_the_swap = dict(sessions.done)
         _until_all_have_written(sessions.done, beyond=at_the_swap)
 

@@ -18,6 +18,7 @@ from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.premake import premake_days
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.migrations import SchemaTakenError, migrate
+from ops_pipeline.postgres.relation import TableName, find_relation
 from ops_pipeline.settings import Settings
 from tests.integration.adopt.conftest import MISSION
 from tests.named import named
@@ -157,7 +158,7 @@ def test_an_adoption_writes_no_event_into_an_applications_own_audit_logs(plain: 
         "CREATE TABLE things (id int PRIMARY KEY, at timestamptz DEFAULT now())"
     )
 
-    adopt_table(plain, "public", "things", column="at")
+    adopt_table(plain, find_relation(plain, TableName("public", "things")), column="at")
 
     assert scalar(plain, "SELECT count(*) FROM audit_logs") == 0
 
@@ -165,7 +166,7 @@ def test_an_adoption_writes_no_event_into_an_applications_own_audit_logs(plain: 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["adopt", "missing"], 2, "no such table"),
+        (["adopt", "missing"], 2, 'no table "missing"'),
         (["adopt", "audit_logs", "--column", "at"], 2, "no column at"),
         (["adopt", "audit_logs", "--time-zone", "Mars"], 2, "no time zone"),
         (["adopt", "audit_logs", "--finish"], 1, "no adoption"),

@@ -12,6 +12,7 @@ from psycopg import sql as compose
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.adopt.finish import finish_adoption
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import TableName, find_relation
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=20).filter(
     lambda name: len(name.encode()) <= 40 and not name.startswith("pg_")
@@ -74,7 +75,9 @@ def test_everything_about_a_table_goes_along(plain: Connection, shape: dict[str,
     before = [plain.execute(query, values).fetchall() for query in (COLUMNS, TABLE)]
     rows = plain.execute(f"SELECT t::text FROM {name.replace('%', '%%')} t ORDER BY 1", []).fetchall()
 
-    adopt_table(plain, shape["schema"], shape["table"], column=shape["column"])
+    adopt_table(
+        plain, find_relation(plain, TableName(shape["schema"], shape["table"])), column=shape["column"]
+    )
 
     after = [plain.execute(query, values).fetchall() for query in (COLUMNS, TABLE)]
     assert after == before
@@ -82,7 +85,7 @@ def test_everything_about_a_table_goes_along(plain: Connection, shape: dict[str,
     assert scalar(plain, "SELECT relkind::text FROM pg_class WHERE oid = %s::regclass", [name]) == "p"
     _insert(plain, shape, 3)  # numbers go on where they stood
     assert scalar(plain, f"SELECT count(*) FROM {name.replace('%', '%%')}", []) == len(rows) + 3
-    finish_adoption(plain, shape["schema"], shape["table"])
+    finish_adoption(plain, TableName(shape["schema"], shape["table"]))
     _insert(plain, shape, 1)
 
 

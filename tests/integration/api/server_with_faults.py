@@ -69,6 +69,6 @@ if __name__ == "__main__":
     if deadlines := os.environ.get("FAULT_DEADLINES"):
         for name in ("HEAD_SECONDS", "BODY_SECONDS", "UNREAD_SECONDS", "CLOSING_SECONDS"):
             setattr(protocol, name, float(deadlines))
-        server.KEEP_ALIVE_SECONDS = int(float(deadlines))  # type: ignore[attr-defined]
-    server.create_app = with_faults  # type: ignore[attr-defined]
+        server.KEEP_ALIVE_SECONDS = int(float(deadlines))  # type: ignore[attr-defined]  # imported there
+    server.create_app = with_faults  # type: ignore[attr-defined]  # imported there
     server.main()

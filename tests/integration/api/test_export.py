@@ -19,9 +19,10 @@ Headers = dict[str, str]
 EXPORT = "/api/admin/audit-logs/export"
 FILL = """
 INSERT INTO audit_logs (event_type, action, details, created_at)
-SELECT 'made', 'number ' || number, jsonb_build_object('n', number), '2026-03-01'::timestamptz + number / 3 * interval '1 s'
+SELECT 'made', 'number ' || number, jsonb_build_object('n', number),
+       '2026-03-01'::timestamptz + number / 3 * interval '1 s'
 FROM generate_series(1, %s) number
-"""  # noqa: E501
+"""
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2000, 4001])

@@ -150,17 +150,3 @@ def test_a_failure_is_told_as_the_framework_tells_it(
     assert told[0].json() == told[1].json()
     assert [each.headers["retry-after"] for each in told] == ["5", "5"]
     assert {each.headers["content-type"] for each in told} == {"application/problem+json"}
-
-
-def test_two_keys_and_one_of_another_scheme_are_refused_as_by_the_framework(
-    client: Client, admin: Headers
-) -> None:
-    client.post(POST, json=EVENT, headers=admin)  # from now on the key is known
-    basic = ("Authorization", "Basic x")
-
-    for pair in ([basic, *admin.items()], [*admin.items(), basic]):
-        answers = [
-            client.post(POST, json=EVENT, headers=[*pair, *plain.items()]).status_code
-            for plain in (NOT_PLAIN, PLAIN)
-        ]
-        assert answers[0] == answers[1]

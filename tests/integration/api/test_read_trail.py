@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from litestar import Litestar
 from litestar.routes import HTTPRoute
@@ -16,6 +17,7 @@ from api.auth.keys import KNOWN_SECONDS
 from ops_pipeline.access import keys
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.settings import Settings
+from tests.integration.api.serving import serving
 
 Client = TestClient[ASGIApp]
 Headers = dict[str, str]
@@ -72,11 +74,26 @@ def test_who_has_no_valid_key_is_told_what_is_missing(
     client: Client, headers: dict[str, str], challenge: str
 ) -> None:
     given = {name: value.encode("latin-1") for name, value in headers.items()}
-    answer = client.get(FIND, headers=given)  # type: ignore[arg-type]
+    answer = client.get(FIND, headers=given)  # type: ignore[arg-type]  # takes bytes
 
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["www-authenticate"] == challenge
+
+
+def test_two_authorization_headers_are_refused_whichever_is_valid(url: str, admin: Headers) -> None:
+    (valid,) = admin.items()
+    pairs = ([valid, ("Authorization", "Bearer x")], [("authorization", "Basic x"), valid], [valid, valid])
+    refusal = {"field": "Authorization", "reason": "is given more than once; give it once"}
+    event = {"eventType": "x"}
+
+    with serving(url) as address, httpx.Client(base_url=address) as client:
+        assert client.post(STORE, json=event, headers=[valid]).status_code == 201  # now the key is known
+        for pair in pairs:
+            answers = [client.get(path, headers=pair) for path in (FIND, "/health/full", "/health/ready")]
+            answers.append(client.post(STORE, json=event, headers=pair))
+            assert [answer.status_code for answer in answers] == [400] * 4, pair
+            assert all(answer.json()["errors"] == [refusal] for answer in answers)
 
 
 def test_a_key_works_at_once_and_not_for_long_after_it_expired_or_was_revoked(

@@ -8,7 +8,7 @@ from psycopg import sql as compose
 from ops_pipeline.archive import columns
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession
-from ops_pipeline.archive.files import ArchivedTable, ArchiveFile
+from ops_pipeline.archive.files import ArchivedTable, WrittenFile
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.storage import location
 from tests.named import named
@@ -20,7 +20,7 @@ def source(connection: Connection, table: str = "events", day_column: str | None
     """What is archived: rows of that table."""
     relation = named(connection, table)
     return ArchivedTable(
-        POLICY, 7, relation.schema, relation.name, columns.of(connection, relation.oid), day_column,
+        POLICY, 7, relation.schema, relation.name, columns.columns_of(connection, relation.oid), day_column,
         keys=columns.keys(connection, relation.oid),
     )  # fmt: skip
 
@@ -43,7 +43,7 @@ def remove(
     day_column: str | None = "at",
     condition: str = "true",
     step: Callable[[str], None] = lambda _: None,
-) -> list[ArchiveFile]:
+) -> list[WrittenFile]:
     """Deletes and archives; `step` is told what has just been done."""
     given = source(connection, table, day_column)
     archive = Archive(location.storage(str(folder)), connection)

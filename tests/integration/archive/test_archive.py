@@ -247,7 +247,7 @@ def test_many_days_at_once_stay_within_memory(
         "FROM generate_series(1, 20000) n",
         [],
     )
-    for name in ("ROW_GROUP_BYTES", "PART_BYTES", "OPEN_BYTES", "CLOSING_BYTES"):
+    for name in ("ROW_GROUP_BYTES", "FILE_BYTES", "OPEN_BYTES", "CLOSING_BYTES"):
         monkeypatch.setattr(write, name, getattr(write, name) // 64)
 
     parts = remove(url, connection, folder)

@@ -2,31 +2,27 @@
 # ruff: noqa: S608 - statements of the test itself
 
 import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import psycopg
 import pytest
 
 import sql
-from ops_pipeline.partitions import detach, drop, expired, pending
-from ops_pipeline.partitions.partition import Partition, State, state
+from ops_pipeline.partitions import detach, drop, expired
+from ops_pipeline.partitions.partition import PartitionState, state
 from ops_pipeline.postgres import locks
 from ops_pipeline.postgres.connection import Connection, connect, scalar
-from ops_pipeline.postgres.relation import Relation
 from tests.integration.partitions.conftest import FIRST
-
-NAME = '"Day\'s rows"'
-COUNT = f"SELECT count(*) FROM {NAME}"
-REMEMBERED = "SELECT count(*) FROM ops.detached_partitions"
-Days = Callable[..., Relation]
-CUTOFF = FIRST + timedelta(days=1)
-both = pytest.mark.parametrize("default", [True, False], ids=["default", "no default"])
-
-
-def first_day(connection: Connection, relation: Relation) -> Partition:
-    (partition,) = expired.whole(connection, relation, "created_at", CUTOFF)
-    return partition
+from tests.integration.partitions.days_table import (
+    COUNT,
+    NAME,
+    REMEMBERED,
+    Days,
+    both,
+    count_rows,
+    first_day,
+    quoted_name,
+)
 
 
 def test_only_partitions_wholly_past_the_cutoff_are_chosen(connection: Connection, days: Days) -> None:
@@ -38,7 +34,7 @@ def test_only_partitions_wholly_past_the_cutoff_are_chosen(connection: Connectio
 
     def chosen(column: str, days: float) -> list[str]:
         cutoff = FIRST + timedelta(days=days)
-        return [each.name for each in expired.whole(connection, relation, column, cutoff)]
+        return [each.name for each in expired.expired_partitions(connection, relation, column, cutoff)]
 
     assert chosen("created_at", 0.99) == []
     assert chosen("created_at", 2.5) == ["Day's rows_20260101", "Day's rows_20260102"]
@@ -51,17 +47,17 @@ def test_a_day_goes_with_all_that_belongs_to_it(connection: Connection, days: Da
     relation = days(default=default)
     partition = first_day(connection, relation)
     archived: list[int] = []
-    within: list[State] = []
+    within: list[PartitionState] = []
 
     done = drop.remove(
         connection,
         relation,
         partition,
-        archive=lambda it: archived.append(scalar(connection, _count(it))),
+        archive=lambda it: archived.append(scalar(connection, count_rows(it))),
         in_drop=lambda own: within.append(state(own, partition)),
     )
 
-    assert isinstance(done, drop.Dropped)
+    assert isinstance(done, drop.DroppedPartition)
     assert done.bytes > 0
     assert archived == [10]
     assert within == ["detached"]
@@ -88,7 +84,7 @@ def test_dropping_a_day_looks_at_none_of_its_rows(connection: Connection, days: 
 
     done = drop.remove(connection, relation, partition, in_drop=in_drop)
 
-    assert isinstance(done, drop.Dropped)
+    assert isinstance(done, drop.DroppedPartition)
     assert done.rows == 1000
     assert after == [before]
 
@@ -105,13 +101,13 @@ def test_whoever_is_in_the_way_is_named_and_nothing_changes(
         pid = other.info.backend_pid
         kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert f"pid {pid} (report) of user postgres" in kept.reason
     assert "SELECT count(*)" in kept.reason
     assert "Nothing was changed" in kept.reason
     assert state(connection, partition) == "attached"
     assert scalar(connection, REMEMBERED) == 0
-    assert isinstance(drop.remove(connection, relation, partition), drop.Dropped)
+    assert isinstance(drop.remove(connection, relation, partition), drop.DroppedPartition)
 
 
 def test_nobody_queues_behind_us_when_a_long_transaction_is_in_the_way(
@@ -148,22 +144,22 @@ def test_rows_that_others_refer_to_are_a_reason(connection: Connection, days: Da
 
     kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "rows elsewhere still refer to" in kept.reason
     assert scalar(connection, COUNT) == 30
     assert scalar(connection, REMEMBERED) == 0
     connection.execute("DELETE FROM child")
-    assert isinstance(drop.remove(connection, relation, partition), drop.Dropped)
+    assert isinstance(drop.remove(connection, relation, partition), drop.DroppedPartition)
 
 
 def test_what_depends_on_a_partition_is_a_reason(connection: Connection, days: Days) -> None:
     relation = days()
     partition = first_day(connection, relation)
-    connection.execute(f"CREATE VIEW first_of_january AS SELECT * FROM {_quoted(partition)}")
+    connection.execute(f"CREATE VIEW first_of_january AS SELECT * FROM {quoted_name(partition)}")
 
     kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "first_of_january" in kept.reason
     assert state(connection, partition) == "attached"
 
@@ -183,12 +179,12 @@ def test_another_table_than_the_chosen_one_is_left_alone(
 ) -> None:
     relation = days()
     partition = first_day(connection, relation)
-    connection.execute(swap.format(p=_quoted(partition), t=NAME))
+    connection.execute(swap.format(p=quoted_name(partition), t=NAME))
     before = scalar(connection, "SELECT count(*) FROM pg_class")
 
     kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "no longer the partition" in kept.reason
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="no longer the partition"):
         connection.execute(sql.get("partitions/detach"), partition.identity)
@@ -201,34 +197,16 @@ def test_another_table_than_the_detached_one_is_not_dropped(connection: Connecti
     relation = days()
     partition = first_day(connection, relation)
     assert drop.take_out(connection, relation, partition) is None
-    quoted = _quoted(partition)
+    quoted = quoted_name(partition)
     connection.execute(f"ALTER TABLE {quoted} RENAME TO kept")
     connection.execute(f"CREATE TABLE {quoted} (precious text)")
 
     kept = drop.remove(connection, relation, partition)
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "left alone" in kept.reason
     assert scalar(connection, "SELECT count(*) FROM kept") == 10
     assert scalar(connection, f"SELECT count(*) FROM {quoted}") == 0
-
-
-@both
-def test_when_the_archive_fails_the_day_is_in_its_table_again(
-    connection: Connection, days: Days, default: bool
-) -> None:
-    relation = days(default=default)
-    partition = first_day(connection, relation)
-
-    def full(_: Partition) -> None:
-        raise OSError("no space left on device")
-
-    with pytest.raises(OSError, match="no space left"):
-        drop.remove(connection, relation, partition, archive=full)
-
-    assert state(connection, partition) == "attached"
-    assert scalar(connection, COUNT) == 30
-    assert scalar(connection, REMEMBERED) == 0
 
 
 @both
@@ -241,113 +219,10 @@ def test_a_day_that_is_held_is_kept(connection: Connection, days: Days, default:
 
     kept = drop.remove(connection, relation, partition, keeps=lambda _: answers.pop(0))
 
-    assert isinstance(kept, drop.Kept)
+    assert isinstance(kept, drop.KeptPartition)
     assert "hold" in kept.reason
     assert state(connection, partition) == "attached"
     assert scalar(connection, COUNT) == 30
-
-
-@both
-def test_a_crash_between_detach_and_drop_is_finished_by_the_next_run(
-    connection: Connection, url: str, days: Days, default: bool
-) -> None:
-    relation = days(default=default)
-    partition = first_day(connection, relation)
-    with connect(url, "doomed") as doomed:
-
-        def die(_: Partition) -> None:
-            connection.execute("SELECT pg_terminate_backend(%s)", [doomed.info.backend_pid])
-
-        with pytest.raises(psycopg.OperationalError):
-            drop.remove(doomed, relation, partition, archive=die)
-    assert state(connection, partition) == "detached"
-
-    assert drop.leftovers(connection, relation, CUTOFF) == [partition]
-    assert isinstance(drop.remove(connection, relation, partition), drop.Dropped)
-    assert drop.leftovers(connection, relation, CUTOFF) == []
-    assert scalar(connection, COUNT) == 20
-
-
-def test_a_detached_day_that_is_to_be_kept_after_all_goes_back(connection: Connection, days: Days) -> None:
-    relation = days()
-    partition = first_day(connection, relation)
-    assert drop.take_out(connection, relation, partition) is None
-    assert scalar(connection, COUNT) == 20
-
-    assert drop.leftovers(connection, relation, CUTOFF - timedelta(hours=1)) == []
-
-    assert scalar(connection, COUNT) == 30
-    assert first_day(connection, relation) == partition
-
-
-def test_what_was_noted_and_not_done_is_forgotten(connection: Connection, days: Days) -> None:
-    relation = days()
-    one, two, _ = expired.whole(connection, relation, "created_at", FIRST + timedelta(days=9))
-    for partition in (one, two):
-        connection.execute(sql.get("partitions/remember"), partition.identity)
-    connection.execute(f"DROP TABLE {_quoted(two)}")
-
-    assert drop.leftovers(connection, relation, CUTOFF) == []
-    assert scalar(connection, REMEMBERED) == 0
-    assert scalar(connection, COUNT) == 20
-
-
-def test_an_interrupted_detach_is_completed_first(connection: Connection, url: str, days: Days) -> None:
-    relation = days(default=False)
-    partition = first_day(connection, relation)
-    with psycopg.connect(url) as reader:
-        reader.execute(COUNT)
-        connection.execute("SET lock_timeout = '100ms'")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            connection.execute(f"ALTER TABLE {NAME} DETACH PARTITION {_quoted(partition)} CONCURRENTLY")
-    assert state(connection, partition) == "pending"
-
-    assert pending.finalize(connection, relation) == [str(partition)]
-    assert state(connection, partition) == "detached"
-    assert pending.finalize(connection, relation) == []
-    (second,) = expired.whole(connection, relation, "created_at", FIRST + timedelta(days=2))
-    assert isinstance(drop.remove(connection, relation, second), drop.Dropped)
-    assert scalar(connection, _count(partition)) == 10
-
-
-def test_a_reader_that_comes_between_leaves_the_detach_for_the_next_run(
-    connection: Connection, url: str, days: Days, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whom nobody saw before the detach began can still hold it up half way."""
-    relation = days(default=False)
-    partition = first_day(connection, relation)
-    monkeypatch.setattr(detach, "CONCURRENT_LONG_SECONDS", 1000)
-    monkeypatch.setattr(detach, "CONCURRENT_WAIT", "100ms")
-    with psycopg.connect(url, application_name="report") as reader:
-        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        reader.execute(COUNT)
-        kept = drop.remove(connection, relation, partition)
-
-    assert isinstance(kept, drop.Kept)
-    assert "report" in kept.reason
-    assert state(connection, partition) == "pending"
-    assert scalar(connection, REMEMBERED) == 1
-
-    assert pending.finalize(connection, relation) == [str(partition)]
-    assert drop.leftovers(connection, relation, CUTOFF) == [partition]
-    assert isinstance(drop.remove(connection, relation, partition), drop.Dropped)
-
-
-def test_another_connection_can_drop_what_was_taken_out(connection: Connection, url: str, days: Days) -> None:
-    """As the archive's own connection does, which takes its statements as text."""
-    relation = days()
-    partition = first_day(connection, relation)
-    assert drop.take_out(connection, relation, partition) is None
-    with psycopg.connect(url) as other:
-        other.execute(drop.lock_statement(connection, partition).encode())
-        with connect(url, "writer", lock_timeout="50ms") as writer:
-            assert scalar(writer, _count(partition)) == 10
-            with pytest.raises(psycopg.errors.LockNotAvailable):
-                writer.execute(f"INSERT INTO {_quoted(partition)} (created_at, id) VALUES (%s, 1)", [FIRST])
-        other.execute(drop.drop_statement(connection, partition).encode())
-
-    assert state(connection, partition) == "gone"
-    assert scalar(connection, REMEMBERED) == 0
 
 
 def test_a_detached_partition_takes_no_row_of_another_time(connection: Connection, days: Days) -> None:
@@ -356,12 +231,4 @@ def test_a_detached_partition_takes_no_row_of_another_time(connection: Connectio
     assert drop.take_out(connection, relation, partition) is None
 
     with pytest.raises(psycopg.errors.CheckViolation):
-        connection.execute(f"INSERT INTO {_quoted(partition)} (created_at, id) VALUES ('2026-06-01', 1)")
-
-
-def _quoted(partition: Partition) -> str:
-    return f'"{partition.schema}"."{partition.name}"'
-
-
-def _count(partition: Partition) -> str:
-    return f"SELECT count(*) FROM {_quoted(partition)}"
+        connection.execute(f"INSERT INTO {quoted_name(partition)} (created_at, id) VALUES ('2026-06-01', 1)")

@@ -11,7 +11,7 @@ import sql
 from ops_pipeline.archive import columns
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
-from ops_pipeline.archive.files import ArchivedTable, ArchiveFile, total_rows
+from ops_pipeline.archive.files import ArchivedTable, WrittenFile, total_rows
 from ops_pipeline.maintenance.batches import actions
 from ops_pipeline.maintenance.batches.actions import Action, BatchLimits
 from ops_pipeline.maintenance.batches.actions.delete import Delete
@@ -62,7 +62,7 @@ class ArchiveAndDelete:
                 self.worker.execute(self._bound(statement))
         return removed
 
-    def copy(self, partition: Partition) -> list[ArchiveFile]:
+    def copy(self, partition: Partition) -> list[WrittenFile]:
         """Archives a detached partition that nobody can change. It counts once `insert_statement` is
         committed with the partition's drop. Raises ArchiveError; no file is left then."""
         every_row = compose.SQL(sql.get("maintenance/batches/actions/copy")).format(
@@ -87,9 +87,9 @@ class ArchiveAndDelete:
         return wal
 
     @contextmanager
-    def _files(self) -> Iterator[list[ArchiveFile]]:
+    def _files(self) -> Iterator[list[WrittenFile]]:
         """The files of one transaction: published when it is committed, deleted when it was rolled back."""
-        files: list[ArchiveFile] = []
+        files: list[WrittenFile] = []
         try:
             yield files
         except CommitUnknownError:
@@ -133,7 +133,8 @@ def deleting(
                 "are gone"
             )
         source = ArchivedTable(
-            policy.name, run.record.id, table.schema, table.name, columns.of(run.connection, table.oid),
+            policy.name, run.record.id, table.schema, table.name,
+            columns.columns_of(run.connection, table.oid),
             day_column=policy.time_column(), cutoff=plan.cutoff,
             keys=(*columns.keys(run.connection, table.oid), *policy.reference_columns()),
         )  # fmt: skip

@@ -1,2 +1,2 @@
--- The last change that has been noted up to now.
+-- The last change that has been recorded up to now.
 SELECT max(place) FROM {changes}

@@ -1,5 +1,5 @@
 -- A range of primary keys on both sides, as of one moment: how many rows, whether number and content are
--- the same in whatever order, and how many have no time. Rows with a noted change are left out: they are
+-- the same in whatever order, and how many have no time. Rows with a recorded change are left out: they are
 -- brought over later, and compared then.
 WITH o AS (
   SELECT count(*) AS rows, sum(hashtextextended(ROW({values})::text, 0)::numeric) AS content,

@@ -1,4 +1,4 @@
--- Rows with noted changes that are not the same on both sides.
+-- Rows with recorded changes that are not the same on both sides.
 WITH o AS (
   SELECT {values} FROM ONLY {old} AS t WHERE ({keys_of_t}) IN (SELECT {keys} FROM {changes} WHERE place = ANY (%(places)s))
 ), n AS (

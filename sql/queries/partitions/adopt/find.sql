@@ -1,4 +1,4 @@
 -- The adoption of a table that has begun and not ended.
-SELECT id, schema, name, old, new, column_name, time_zone, first_day, state, position, copied
+SELECT id, old, new, column_name, time_zone, first_day, state, position, copied
 FROM ops.adoptions
 WHERE schema = %(schema)s AND name = %(name)s AND state IN ('preparing', 'copying', 'swapped')

@@ -1,7 +1,7 @@
--- Every event that matches, newest first, each as the line of JSON that is sent.
+-- Every event that matches, newest first, each as the line that is sent.
 SELECT {columns}
 FROM (
-  SELECT row_to_json(event)::text AS line, created_at, id
+  SELECT {line} AS line, created_at, id
   FROM (
     SELECT id, event_type, user_id, resource_type, resource_id, action,
            details, ip_address, status, duration_ms, created_at, created_by

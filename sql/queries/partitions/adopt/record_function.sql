@@ -1,5 +1,5 @@
--- Notes a changed row. It runs as its owner: who may write to the table needs no right to anything else.
-CREATE FUNCTION {note}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $ops_note$
+-- Records a changed row. It runs as its owner: who may write to the table needs no right to anything else.
+CREATE FUNCTION {recorder}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $ops_record$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     TRUNCATE {new}, {changes};
@@ -13,4 +13,4 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$ops_note$
+$ops_record$

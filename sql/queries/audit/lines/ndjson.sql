@@ -1,0 +1,2 @@
+-- An event as JSON.
+row_to_json(event)::text

@@ -1,4 +1,0 @@
--- From here on each change is noted, also those of a replication worker.
-CREATE TRIGGER ops_adoption AFTER INSERT OR UPDATE OR DELETE ON {old} FOR EACH ROW EXECUTE FUNCTION {note}();
-CREATE TRIGGER ops_adoption_truncate AFTER TRUNCATE ON {old} FOR EACH STATEMENT EXECUTE FUNCTION {note}();
-ALTER TABLE {old} ENABLE ALWAYS TRIGGER ops_adoption, ENABLE ALWAYS TRIGGER ops_adoption_truncate

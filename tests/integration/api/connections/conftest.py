@@ -1,0 +1,61 @@
+"""APIs as processes over one database, each with other limits."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ops_pipeline.access import keys
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import connect
+from tests.integration.api.connections.clients import Start
+from tests.integration.api.process import Api
+
+
+@pytest.fixture(scope="package")
+def url(server: embedded.Server, template: str) -> str:
+    """One database for all of them, where starting a process takes longer than the test."""
+    with connect(server.url("postgres"), "test") as session:
+        session.execute(f"CREATE DATABASE connections TEMPLATE {template}")
+    return server.url("connections")
+
+
+@pytest.fixture(scope="package")
+def start(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts an API; `deadlines` are those of clients in seconds."""
+    with ExitStack() as stack:
+
+        def begin(*, deadlines: str = "", open_files: int | None = None) -> Api:
+            folder = tmp_path_factory.mktemp("api")
+            running = Api.start(
+                folder, url, faults=bool(deadlines), open_files=open_files, FAULT_DEADLINES=deadlines
+            )
+            stack.callback(running.popen.wait)
+            stack.callback(running.popen.kill)
+            return running
+
+        yield begin
+
+
+@pytest.fixture(scope="package")
+def api(start: Start) -> Api:
+    return start()
+
+
+@pytest.fixture(scope="package")
+def hasty(start: Start) -> Api:
+    """An API whose clients have 1.5 seconds where they usually have 10 or 60."""
+    return start(deadlines="1.5")
+
+
+@pytest.fixture(scope="package")
+def narrow(start: Start) -> Api:
+    """An API with 64 connections."""
+    return start(open_files=224, deadlines="60")
+
+
+@pytest.fixture(scope="package")
+def authorization(url: str) -> bytes:
+    with connect(url, "test") as session:
+        key = keys.create(session, "test", ["admin"]).key
+    return f"Authorization: Bearer {key}\r\n".encode()

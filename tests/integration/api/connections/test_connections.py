@@ -1,0 +1,202 @@
+"""What clients without a key may do with their connections, and that nobody else notices."""
+
+import re
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline.postgres.connection import Connection, scalar
+from tests.integration.api.connections.clients import (
+    LIVE,
+    Start,
+    alive,
+    drip_until_answered,
+    flood,
+    in_flight,
+    metric_total,
+    open_client,
+    post,
+    read_answer,
+    read_status,
+)
+from tests.integration.api.process import Api, limited
+
+
+def test_half_sent_requests_beyond_ulimit_cost_nobody_else_an_answer(start: Start) -> None:
+    api = start(open_files=1024, deadlines="60")
+
+    with alive(api), ExitStack() as stack:
+        clients = [stack.enter_context(open_client(api)) for _ in range(1_100)]
+        for client in clients:
+            try:
+                client.sendall(LIVE)
+            except OSError:
+                continue  # it gave way already
+        first = read_answer(clients[0])
+        newest = clients[-1]
+        newest.sendall(b"\r\n")
+        assert read_status(newest) == 200
+
+    assert not first or first.startswith(b"HTTP/1.1 503 ")
+
+
+def test_idle_connections_give_way_the_oldest_first(narrow: Api) -> None:
+
+    with ExitStack() as stack:
+        clients = [stack.enter_context(open_client(narrow)) for _ in range(64)]
+        for client in clients:
+            client.sendall(LIVE + b"\r\n")
+            assert read_status(client) == 200
+        clients[0].sendall(LIVE + b"\r\n")
+        assert read_status(clients[0]) == 200
+        assert narrow.status("/nothing") == 404
+
+        assert clients[1].recv(1000) == b"", "it has been idle the longest"
+        clients[0].sendall(LIVE + b"\r\n")
+        assert read_status(clients[0]) == 200
+
+
+def test_with_every_connection_at_work_live_is_answered_and_others_are_told_to_return(
+    narrow: Api, authorization: bytes
+) -> None:
+
+    with ExitStack() as stack:
+        for _ in range(64):
+            in_flight(stack.enter_context(open_client(narrow)), authorization)
+        answer = narrow.get("/nothing")
+        lives = [narrow.status("/health/live") for _ in range(10)]
+
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "/problems/unavailable"
+    assert "64 connections" in answer.json()["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.headers["connection"] == "close"
+    assert lives == [200] * 10
+
+
+def test_a_limit_on_open_files_that_is_too_low_is_told_before_anything_starts(tmp_path: Path) -> None:
+    done = subprocess.run(
+        limited(100, [sys.executable, "-m", "api"]),
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "it may open 100 files" in done.stderr
+    assert "ulimit -n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("drip", [b"a", b"\r\n"])
+def test_a_dripping_head_is_refused(hasty: Api, drip: bytes) -> None:
+    counted = metric_total(hasty, "http_request_duration_ms_count", "unmatched", "408")
+    client = open_client(hasty)
+    client.sendall(LIVE if drip == b"a" else drip)
+
+    with alive(hasty):
+        answer = drip_until_answered(client, drip)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"/problems/request-timeout" in answer
+    assert b"connection: close" in answer
+    assert metric_total(hasty, "http_request_duration_ms_count", "unmatched", "408") - counted == 1
+
+
+def test_a_dripping_second_head_is_refused(hasty: Api) -> None:
+    client = open_client(hasty)
+    client.sendall(LIVE + b"\r\n" + LIVE)
+
+    answer = drip_until_answered(client, b"a")
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"408"]
+
+
+def test_a_silent_connection_is_closed_without_a_word(hasty: Api) -> None:
+    assert read_answer(open_client(hasty)) == b""
+
+
+def test_a_dripping_body_is_refused_and_nothing_is_stored(
+    hasty: Api, authorization: bytes, connection: Connection
+) -> None:
+    counted = metric_total(hasty, "errors_total", "request-timeout", "408")
+    client = open_client(hasty)
+    in_flight(client, authorization)
+    client.sendall(b'{"eventType": "slow"}')
+
+    with alive(hasty):
+        answer = drip_until_answered(client, b" ")
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"/problems/request-timeout" in answer
+    assert metric_total(hasty, "errors_total", "request-timeout", "408") - counted == 1
+    assert scalar(connection, "SELECT count(*) FROM audit_logs WHERE event_type = 'slow'") == 0
+
+
+def test_a_slow_but_steady_body_is_stored(hasty: Api, authorization: bytes, connection: Connection) -> None:
+    client = open_client(hasty)
+    body = b" " * 200_000 + b'{"eventType": "steady"}'
+    client.sendall(post(authorization, len(body)))
+    for at in range(0, len(body), 10_000):
+        client.sendall(body[at : at + 10_000])
+        time.sleep(0.15)  # 3 s in all
+
+    assert read_status(client) == 201
+    assert scalar(connection, "SELECT count(*) FROM audit_logs WHERE event_type = 'steady'") == 1
+
+
+def test_a_body_that_goes_on_after_its_answer_is_cut_off(hasty: Api) -> None:
+    client = open_client(hasty)
+    client.sendall(post(b"", 1 << 30))
+
+    assert read_status(client) == 401
+    flood(client, b"", b"a" * 65536, most=256 << 20, pause=0.005)
+
+
+def test_a_stalled_request_does_not_hold_up_the_drain(start: Start, authorization: bytes) -> None:
+    api = start(deadlines="1")
+    head, body = open_client(api), open_client(api)
+    head.sendall(LIVE)
+    in_flight(body, authorization)
+
+    assert api.stop() == 0, api.log.read_text()
+    assert read_answer(body).startswith(b"HTTP/1.1 408 ")
+
+
+def test_exports_nobody_reads_give_their_connections_back(
+    hasty: Api, authorization: bytes, connection: Connection
+) -> None:
+    connection.execute(
+        "INSERT INTO audit_logs (event_type, details, created_at) "
+        "SELECT 'big', jsonb_build_object('text', repeat('x', 1000)), now() FROM generate_series(1, 20000)"
+    )
+    with ExitStack() as stack:
+        for _ in range(4):
+            client = stack.enter_context(open_client(hasty, receive_buffer=4096))
+            client.sendall(b"GET /api/admin/audit-logs/export HTTP/1.1\r\nHost: x\r\n%b\r\n" % authorization)
+            client.recv(100)
+        header = authorization.decode().partition(": ")
+        asked = {header[0]: header[2].strip()}
+        hasty.until(
+            lambda: hasty.get("/api/admin/audit-logs/export?eventType=none", headers=asked).status_code == 200
+        )
+    assert "answer_not_read" in hasty.log.read_text()
+
+
+def test_a_tail_ends_with_its_client_even_when_a_request_waits_behind_it(
+    api: Api, authorization: bytes
+) -> None:
+    tail = b"GET /api/admin/audit-logs/stream HTTP/1.1\r\nHost: x\r\n%b\r\n" % authorization
+    for _ in range(50):
+        with open_client(api) as client:
+            client.sendall(tail + LIVE + b"\r\n")
+            assert read_status(client) == 200
+
+    def may_follow() -> bool:
+        with open_client(api) as client:
+            client.sendall(tail)
+            return read_status(client) == 200
+
+    api.until(may_follow)
