@@ -52,6 +52,12 @@ def deleting_checks(policy: DeletingPolicy) -> Iterator[PolicyCheck]:
         )
 
 
+def stopped_early(connection: Connection, policy: DeletingPolicy) -> bool:
+    """Whether the policy's last run stopped with rows remaining; the run as a whole has failed then."""
+    last_run = history.last(connection, policy.name)
+    return last_run is not None and last_run.outcome == "stopped" and bool(last_run.left)
+
+
 def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     last_run = history.last(connection, policy.name)
     if last_run is None or last_run.outcome != "needs_approval":

@@ -10,7 +10,7 @@ from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.maintenance.result import refuse
 from ops_pipeline.maintenance.row_counter import RowCounter
 from ops_pipeline.policies.model import DeletingPolicy
-from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres import catalog, on_delete
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.postgres.row_security import hidden
@@ -43,6 +43,7 @@ def table_refusals(
     yield from storage.problems(planning.archive_url, archive=policy.archive)
     yield from references.missing_indexes(connection, table)
     yield from _inheritance(connection, table, parent)
+    yield from _rules(connection, policy, table)
     if policy.archive:
         yield from cascades.unarchived(connection, table)
     if parent is not None:
@@ -73,6 +74,21 @@ def _inheritance(connection: Connection, table: Relation, parent: Relation | Non
             "row that is in one of them counts as a parent is not known. Refer to a table without, or take "
             f"them out of it: {_apart(connection, children)}"
         )
+
+
+def _rules(connection: Connection, policy: DeletingPolicy, table: Relation) -> Iterator[str]:
+    drop = compose.SQL("DROP RULE {} ON {}")
+    for rule in on_delete.rules(connection, table):
+        if rule.instead or policy.archive:
+            why = (
+                "does something else instead of deleting rows"
+                if rule.instead
+                else "keeps a DELETE from answering with the rows to archive"
+            )
+            yield (
+                f"the rule {rule.name} on {rule.table} {why}. Do it by a trigger: "
+                + drop.format(compose.Identifier(rule.name), rule.table.identifier).as_string(connection)
+            )
 
 
 def _foreign_partitions(connection: Connection, table: Relation) -> Iterator[str]:

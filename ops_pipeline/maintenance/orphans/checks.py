@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks, stopped_early
 from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import count_children, find_reference
@@ -35,6 +35,7 @@ def _no_orphaned_rows(policy: Orphans, connection: Connection) -> CheckResult:
         f"{rows:,} rows of {policy.table} have a {policy.reference} that {policy.parent} lacks and are "
         "not in their grace period",
         {"rows_left": rows},
+        fails_run=rows > 0 and stopped_early(connection, policy),
     )
 
 

@@ -2,7 +2,7 @@
 
 from psycopg import sql as compose
 
-from ops_pipeline.maintenance import history, references, refusals
+from ops_pipeline.maintenance import history, references, refusals, remaining
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.indexes import missing_indexes
@@ -49,6 +49,10 @@ def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
             needs_approval=guard.reasons(connection, policy, rows, None, now=planning.clock())
             if migrated
             else (),
-            advice=(*missing_indexes(connection, reference), *track.advice(connection, policy)),
+            advice=(
+                *missing_indexes(connection, reference),
+                *track.advice(connection, policy),
+                *remaining.advice(connection, reference.child),
+            ),
             dead_tuples=catalog.dead_tuples(connection, reference.child),
         )

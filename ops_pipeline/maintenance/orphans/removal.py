@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 import sql
 from ops_pipeline.holds import holds
-from ops_pipeline.maintenance import references
+from ops_pipeline.maintenance import references, remaining
 from ops_pipeline.maintenance.batches.actions.archive_and_delete import deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.batches.scans import Scan, and_, listed
@@ -70,8 +70,12 @@ class OrphanRemoval:
 
     def completed(self) -> Work:
         """The end of a run that was not stopped. What is due and waits for a transaction is left as well."""
+        if self.left:
+            child = self.reference.child
+            left = remaining.reason(self._connection, child, self.left, "orphaned rows")
+            return Work(left, self.left, approval=self.approval)
         waiting = self._orphans(grace_status(self._connection, self.policy), references.EVERYTHING)
-        return Work(COMPLETED, self.left + waiting, approval=self.approval)
+        return Work(COMPLETED, waiting, approval=self.approval)
 
     def in_grace(self) -> int:
         """How many orphans are listed whose grace is not over."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks, stopped_early
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.partitions.detach import interrupted_detaches
@@ -45,6 +45,7 @@ def _no_expired_rows(policy: Retention, connection: Connection) -> CheckResult:
         rows == 0,
         f"{rows:,} rows of {policy.table} are older than {cutoff:%Y-%m-%d %H:%M} UTC",
         {"rows_left": rows},
+        fails_run=rows > 0 and stopped_early(connection, policy),
     )
 
 

@@ -1,11 +1,12 @@
 """What a retention policy would delete now. Reads only."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg import sql as compose
 
-from ops_pipeline.maintenance import history, references, refusals
+from ops_pipeline.maintenance import history, references, refusals, remaining
 from ops_pipeline.maintenance.batches.scans import target
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.plan import DeletePlan, Planning, RowCount, is_migrated
@@ -49,12 +50,14 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
             needs_approval=guard.reasons(connection, policy, rows, cutoff, now=planning.clock())
             if migrated
             else (),
-            advice=tuple(
-                f"{partition} is a foreign table: its rows are left alone, neither counted nor deleted"
-                for partition in catalog.foreign_partitions(connection, table)
-            ),
+            advice=(*_foreign_partitions(connection, table), *remaining.advice(connection, table)),
             dead_tuples=catalog.dead_tuples(connection, table),
         )
+
+
+def _foreign_partitions(connection: Connection, table: Relation) -> Iterator[str]:
+    for partition in catalog.foreign_partitions(connection, table):
+        yield f"{partition} is a foreign table: its rows are left alone, neither counted nor deleted"
 
 
 def count_expired(planning: Planning, policy: Retention, cutoff: datetime) -> RowCount:

@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ops_pipeline.maintenance import refusals
+from ops_pipeline.maintenance import refusals, remaining
 from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete, deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.guard.guard import GuardResult
 from ops_pipeline.maintenance.plan import Planning
-from ops_pipeline.maintenance.result import Work, refuse
+from ops_pipeline.maintenance.result import COMPLETED, Work, refuse
 from ops_pipeline.maintenance.retention import whole_partitions
 from ops_pipeline.maintenance.retention.expired import cutoff_now
 from ops_pipeline.maintenance.retention.method import scan_by
@@ -53,6 +53,8 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
     dead_before = catalog.dead_tuples(connection, table)
     stopped_reason = _delete(replace(run, planned=plan.rows.eligible), policy, table, plan, settings)
     after = count_expired(replace(planning, after_deletes=True), policy, plan.cutoff)
+    if stopped_reason == COMPLETED and after.exact and after.eligible:
+        stopped_reason = remaining.reason(connection, table, after.eligible, "expired rows")
     details: dict[str, Any] = {"held": after.held, "referenced": after.referenced, "unset": after.unset}
     return Work(
         stopped_reason,

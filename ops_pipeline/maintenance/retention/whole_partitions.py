@@ -21,6 +21,7 @@ from ops_pipeline.partitions.default_rows import DefaultRowsRemainError
 from ops_pipeline.partitions.detach import finalize_detaches
 from ops_pipeline.partitions.partition import Partition
 from ops_pipeline.partitions.premake import premake
+from ops_pipeline.postgres import on_delete
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.locks import LockedError
 from ops_pipeline.postgres.relation import Relation
@@ -143,6 +144,8 @@ class _PartitionRemoval:
         active = holds.active(connection, self.table)
         if holds.rows_on_hold(connection, relation, compose.SQL("true"), active) > 0:
             return f"a hold covers rows of {partition}"
+        if triggers := on_delete.row_triggers(connection, relation):
+            return f"the trigger {triggers[0].name} of {partition} may keep rows of it"
         if partition.may_hold_minus_infinity and self._has_infinite(partition):
             return f"{partition} holds rows whose {self.column} is infinite, which never expire"
         return None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql as compose
 
 import sql
@@ -35,7 +36,11 @@ class Delete:
                 heap=scan_range.heap.identifier,
                 condition=actions.deletable(self.connection, self.table, scan_range),
             )
-            removed = self.connection.execute(statement).rowcount
+            # A trigger that keeps each row may have changed it instead, night after night.
+            with self.connection.transaction() as deletion:
+                removed = self.connection.execute(statement).rowcount
+                if removed == 0:
+                    raise psycopg.Rollback(deletion)
             batch = Batch(scan_range.examined, removed, bytes=round(removed * self.row_bytes), wal=wal)
             for statement_and_values in actions.progress_statements(self.record, batch, scan_range, limits):
                 self.connection.execute(*statement_and_values)

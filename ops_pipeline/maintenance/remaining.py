@@ -1,0 +1,31 @@
+"""Rows that remain although a run was to delete them: what may keep them, and what is said of it."""
+
+from collections.abc import Iterator
+
+from ops_pipeline.postgres import on_delete
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
+
+
+def advice(connection: Connection, table: Relation) -> Iterator[str]:
+    """What a plan says of triggers that may keep rows of the table, a line each."""
+    for trigger in on_delete.row_triggers(connection, table):
+        yield (
+            f"the trigger {trigger} runs before each row is deleted and may keep it; a run that leaves "
+            "expired rows for that reason is stopped"
+        )
+
+
+def reason(connection: Connection, table: Relation, rows: int, what: str) -> str:
+    """Why a run that came to its end is not done: so many rows (`what` they are) remain."""
+    remaining = f"{rows:,} {what} of {table} remain"
+    if triggers := on_delete.row_triggers(connection, table):
+        named = ", ".join(map(str, triggers))
+        return (
+            f"{remaining}: the trigger {named} may have kept them. Batches of which it kept every row were "
+            "rolled back. Let it return OLD for such rows, or disable it, then run again"
+        )
+    return (
+        f"{remaining}: other sessions had locked them, or wrote them while the run was at work. "
+        "The next run tries again"
+    )

@@ -1,0 +1,169 @@
+"""A row that a trigger or rule keeps is kept, and a run that leaves expired rows is not done."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.plan import DeletePlan
+from ops_pipeline.maintenance.result import RefusedError, RunResult
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.settings import Settings
+
+Read = Callable[..., Database]
+
+TABLES = """
+CREATE TABLE visits (id int PRIMARY KEY, at timestamptz, hidden_times int NOT NULL DEFAULT 0);
+INSERT INTO visits SELECT n, now() - n * interval '1 day' + interval '1 hour' FROM generate_series(1, 60) n;
+CREATE TABLE days (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE days_2020 PARTITION OF days FOR VALUES FROM ('2020-01-01') TO ('2020-02-01');
+INSERT INTO days SELECT n, '2020-01-02' FROM generate_series(1, 10) n;
+CREATE FUNCTION hide() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_ARGV[0] = 'odd' THEN
+    IF OLD.id % 2 = 0 THEN
+      RETURN OLD;
+    END IF;
+  END IF;
+  IF TG_TABLE_NAME = 'visits' THEN
+    UPDATE visits SET hidden_times = hidden_times + 1 WHERE id = OLD.id;
+  END IF;
+  RETURN NULL;
+END $$
+"""
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: x
+    guard: {{max_fraction: 1}}
+    retention:
+      - {{table: visits, column: at, keep: 30 days, archive: {archive}}}
+      - {{table: days, column: at, keep: 30 days, archive: {archive}}}
+    orphans:
+      - {{table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds,
+         archive: {archive}}}
+"""
+SOFT_DELETE = "CREATE TRIGGER soft_delete BEFORE DELETE ON {} FOR EACH ROW EXECUTE FUNCTION hide({})"
+ARCHIVED = pytest.mark.parametrize("archive", ["true", "false"], ids=["archived", "deleted"])
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Settings:
+    return Settings(archive_url=str(tmp_path / "archive"), pause_file=tmp_path / "none")
+
+
+@pytest.fixture(autouse=True)
+def _tables(application: Connection) -> None:
+    application.execute(TABLES)
+
+
+def _run(connection: Connection, of: Database, name: str, given: Settings) -> RunResult:
+    (policy,) = [policy for policy in of.policies if policy.name == name]
+    return kinds.carry_out(connection, policy, settings=given)
+
+
+def _plan(connection: Connection, of: Database, name: str) -> DeletePlan:
+    (plan,) = [plan for plan in kinds.plan(connection, of.policies) if plan.policy == name]
+    assert isinstance(plan, DeletePlan)
+    return plan
+
+
+@ARCHIVED
+def test_a_trigger_that_keeps_every_row_stops_the_run_and_changes_nothing(
+    application: Connection, read: Read, given: Settings, archive: str, tmp_path: Path
+) -> None:
+    application.execute(SOFT_DELETE.format("visits", "'all'"))
+    of = read(POLICIES.format(archive=archive))
+
+    (advice,) = _plan(application, of, "app/retention/visits").advice
+    result = _run(application, of, "app/retention/visits", given)
+
+    assert "soft_delete on public.visits (function public.hide)" in advice
+    assert (result.outcome, result.removed, result.left) == ("stopped", 0, 30)
+    assert "30 expired rows of public.visits remain: the trigger soft_delete on" in result.stopped_reason
+    assert scalar(application, "SELECT count(*) FROM visits WHERE hidden_times > 0") == 0
+    assert not [*(tmp_path / "archive").rglob("*.parquet")]
+
+
+@ARCHIVED
+def test_rows_that_a_trigger_keeps_remain_and_the_others_are_removed(
+    application: Connection, read: Read, given: Settings, archive: str
+) -> None:
+    application.execute(SOFT_DELETE.format("visits", "'odd'"))
+    of = read(POLICIES.format(archive=archive))
+
+    result = _run(application, of, "app/retention/visits", given)
+
+    assert (result.outcome, result.removed, result.left) == ("stopped", 15, 15)
+    assert result.archived == (15 if archive == "true" else 0)
+    kept = "SELECT bool_and(id % 2 = 1) FROM visits WHERE at < now() - interval '30 days'"
+    assert scalar(application, kept) is True
+    (check,) = [
+        check
+        for check in kinds.kind_of(of.policies[0]).checks(of.policies[0])
+        if check.name == "no_expired_rows"
+    ]
+    asked = check.ask(application)
+    assert not asked.passed
+    assert asked.fails_run
+
+
+@ARCHIVED
+@pytest.mark.parametrize("table", ["days", "days_2020"])
+def test_a_partition_whose_rows_a_trigger_keeps_is_not_dropped(
+    application: Connection, read: Read, given: Settings, archive: str, table: str
+) -> None:
+    application.execute(SOFT_DELETE.format(table, "'odd'"))
+    of = read(POLICIES.format(archive=archive))
+
+    result = _run(application, of, "app/retention/days", given)
+
+    assert (result.outcome, result.removed, result.left) == ("stopped", 5, 5)
+    assert f"soft_delete on public.{table}" in result.stopped_reason
+    assert scalar(application, "SELECT count(*) FROM days WHERE id % 2 = 1") == 5
+
+
+@ARCHIVED
+def test_an_orphan_that_a_trigger_keeps_is_not_done_with(
+    application: Connection, read: Read, given: Settings, archive: str
+) -> None:
+    application.execute("INSERT INTO memories (session_id) VALUES (gen_random_uuid())")
+    application.execute(SOFT_DELETE.format("memories", "'all'"))
+    of = read(POLICIES.format(archive=archive))
+
+    result = _run(application, of, "app/orphans/memories.session_id", given)
+
+    assert (result.outcome, result.removed, result.left) == ("stopped", 0, 1)
+    assert "the trigger soft_delete on public.memories" in result.stopped_reason
+
+
+RULES = {
+    "instead": "DO INSTEAD UPDATE visits SET hidden_times = hidden_times + 1 WHERE id = OLD.id",
+    "where": "WHERE OLD.id = 40 DO INSTEAD NOTHING",
+    "also": "DO ALSO INSERT INTO deleted VALUES (OLD.id)",
+}
+
+
+@ARCHIVED
+@pytest.mark.parametrize("which", list(RULES))
+def test_a_rule_that_takes_the_place_of_deleting_is_refused_by_plan_and_run(
+    application: Connection, read: Read, given: Settings, archive: str, which: str
+) -> None:
+    application.execute("CREATE TABLE deleted (id int)")
+    application.execute(f"CREATE RULE kept AS ON DELETE TO visits {RULES[which]}")
+    of = read(POLICIES.format(archive=archive))
+
+    planned = _plan(application, of, "app/retention/visits").refusals
+
+    if which == "also" and archive == "false":
+        assert planned == ()
+        assert _run(application, of, "app/retention/visits", given).outcome == "done"
+        assert scalar(application, "SELECT count(*) FROM deleted") == 30
+        return
+    assert 'DROP RULE "kept" ON "public"."visits"' in planned[-1]
+    with pytest.raises(RefusedError, match=r"the rule kept on public\.visits"):
+        _run(application, of, "app/retention/visits", given)
+    assert scalar(application, "SELECT count(*) FROM visits WHERE hidden_times = 0") == 60
