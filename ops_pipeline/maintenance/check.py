@@ -12,7 +12,7 @@ from ops_pipeline.postgres.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found. With `fails_run` the run fails as well, which is what people are told of."""
+    """What a check found. With `fails_run` the run fails as well, which is what people are alerted to."""
 
     passed: bool
     description: str

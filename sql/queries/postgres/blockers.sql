@@ -22,8 +22,10 @@ WITH needed (relation, mode) AS (
 )
 SELECT h.pid, coalesce(a.usename, p.owner), a.application_name,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8 AS seconds,
-       h.relation::regclass::text, h.mode, left(a.query, 200), p.gid
+       format('%%I.%%I', n.nspname, c.relname), h.mode, left(a.query, 200), p.gid
 FROM held h
+JOIN pg_class c ON c.oid = h.relation
+JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_stat_activity a ON a.pid = h.pid
 LEFT JOIN pg_prepared_xacts p ON h.pid IS NULL AND h.virtualtransaction = '-1/' || p.transaction
 ORDER BY seconds DESC NULLS LAST

@@ -1,6 +1,8 @@
 -- Statements that give the new table the foreign keys of the old one that it does not have yet.
-SELECT format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', %(new)s::regclass, conname, pg_get_constraintdef(oid))
+SELECT format('ALTER TABLE %%I.%%I ADD CONSTRAINT %%I %%s', s.nspname, c.relname, conname, pg_get_constraintdef(f.oid))
 FROM pg_constraint f
+JOIN pg_class c ON c.oid = %(new)s
+JOIN pg_namespace s ON s.oid = c.relnamespace
 WHERE conrelid = %(old)s AND contype = 'f'
   AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = %(new)s AND n.conname = f.conname)
 ORDER BY conname

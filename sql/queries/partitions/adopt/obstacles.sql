@@ -1,20 +1,24 @@
 -- What keeps a table from being adopted, a sentence each.
-WITH c AS (SELECT * FROM pg_class WHERE oid = %(table)s)
+WITH c AS (SELECT * FROM pg_class WHERE oid = %(table)s),
+named AS (
+  SELECT r.oid, format('%%I.%%I', n.nspname, r.relname) AS name
+  FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
+)
 SELECT 'it has no primary key, which is what its rows are copied by; give it one'
 FROM c WHERE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)
 UNION ALL
 SELECT format('the foreign key %%s of %%s refers to it, and could not refer to (%%s) alone any more; drop it',
-              f.conname, f.conrelid::regclass,
+              f.conname, (SELECT name FROM named WHERE named.oid = f.conrelid),
               (SELECT string_agg(attname, ', ') FROM pg_attribute
                WHERE attrelid = c.oid AND attnum = ANY (f.confkey)))
 FROM c JOIN pg_constraint f ON f.confrelid = c.oid AND f.contype = 'f'
 UNION ALL
-SELECT format('the constraint %%s is not validated; ALTER TABLE %%s VALIDATE CONSTRAINT %%I', n.conname, c.oid::regclass,
-              n.conname)
+SELECT format('the constraint %%s is not validated; ALTER TABLE %%s VALIDATE CONSTRAINT %%I', n.conname,
+              (SELECT name FROM named WHERE named.oid = c.oid), n.conname)
 FROM c JOIN pg_constraint n ON n.conrelid = c.oid AND NOT n.convalidated
 UNION ALL
 SELECT format('%%s makes more than the primary key unique without %%s, which a partitioned table cannot; drop it',
-              i.indexrelid::regclass, %(column)s::text)
+              (SELECT name FROM named WHERE named.oid = i.indexrelid), %(column)s::text)
 FROM c JOIN pg_index i ON i.indrelid = c.oid AND NOT i.indisprimary AND (i.indisunique OR i.indisexclusion)
 WHERE i.indisexclusion OR NOT (
   SELECT attnum FROM pg_attribute WHERE attrelid = c.oid AND attname = %(column)s
@@ -28,7 +32,7 @@ SELECT format('its rule %%s would not go along; drop it', r.rulename)
 FROM c JOIN pg_rewrite r ON r.ev_class = c.oid
 UNION ALL
 SELECT format('%%s would go on reading the old table; drop it, and make it again afterwards',
-              coalesce((SELECT v.ev_class::regclass::text FROM pg_rewrite v
+              coalesce((SELECT named.name FROM pg_rewrite v JOIN named ON named.oid = v.ev_class
                         WHERE d.classid = 'pg_rewrite'::regclass AND v.oid = d.objid),
                        pg_describe_object(d.classid, d.objid, d.objsubid)))
 FROM c JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype = 'n'

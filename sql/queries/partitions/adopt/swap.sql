@@ -2,6 +2,8 @@
 -- where identities stand, whose the sequences of serial columns are, and triggers. In the order of `step`.
 WITH o AS (
   SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %(old)s
+), new AS (
+  SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %(new)s
 ), moved AS (
   -- Old index or identity sequence, and the new one whose name says that it takes its place.
   SELECT x.oid, x.relname, x.relkind, y.oid AS new_oid, y.relname AS new_name
@@ -20,16 +22,18 @@ SELECT statement FROM (
                            format('%%I.%%I', o.nspname, new_name), o.nspname, moved.relname) AS statement
   FROM o, moved WHERE relkind = 'S'
   UNION ALL
-  SELECT 2, format('ALTER SEQUENCE %%s OWNED BY %%s.%%I', s.oid::regclass, %(new)s::regclass, a.attname)
-  FROM o
+  SELECT 2, format('ALTER SEQUENCE %%I.%%I OWNED BY %%I.%%I.%%I', sn.nspname, s.relname, new.nspname, new.relname,
+                   a.attname)
+  FROM new, o
   JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = o.oid AND d.deptype = 'a'
     AND d.classid = 'pg_class'::regclass
   JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+  JOIN pg_namespace sn ON sn.oid = s.relnamespace
   JOIN pg_attribute a ON a.attrelid = o.oid AND a.attnum = d.refobjsubid
   UNION ALL
   SELECT 3, format('ALTER TABLE %%I.%%I RENAME TO %%I', nspname, relname, %(old_name)s::text) FROM o
   UNION ALL
-  SELECT 4, format('ALTER TABLE %%s RENAME TO %%I', %(new)s::regclass, o.relname) FROM o
+  SELECT 4, format('ALTER TABLE %%I.%%I RENAME TO %%I', new.nspname, new.relname, o.relname) FROM o, new
   UNION ALL
   SELECT 5, format('ALTER %%s %%I.%%I RENAME TO %%I', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END,
                    o.nspname, moved.relname, 'ops_adopted_' || moved.oid)
