@@ -82,7 +82,8 @@ def test_a_locked_row_keeps_only_itself(application: Connection, retention: Rete
 
         result = carry_out(application, retention)
 
-        assert (result.removed, result.left) == (2999, 1)
+        assert (result.outcome, result.removed, result.left) == ("stopped", 2999, 1)
+        assert "other sessions had locked them" in result.stopped_reason
     assert carry_out(application, retention).removed == 1
 
 

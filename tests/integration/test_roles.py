@@ -11,11 +11,10 @@ from litestar.testing import TestClient
 from psycopg import sql as compose
 from structlog.testing import capture_logs
 
-import sql
 from api.app import create_app, observed
 from ops_pipeline.access import keys
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.audit.store import as_json
+from ops_pipeline.audit.store import as_json, storing
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection, connect, scalar
@@ -127,7 +126,7 @@ def test_the_writer_stores_on_a_new_day_and_the_reader_reads_it(connection: Conn
 
     with role(connection, "ops_writer"):
         for _ in range(2):
-            connection.execute(sql.get("audit/store"), {"events": as_json([event])})
+            connection.execute(storing(refers_to_users=False), {"events": as_json([event])})
         _refused(connection, "SELECT details FROM audit_logs")
         _refused(connection, "SELECT key_hash FROM ops.api_keys")
     with role(connection, "ops_reader"):
@@ -148,10 +147,8 @@ def test_the_writer_finds_users_without_a_right_to_change_them(new_database: Cal
         migrate(url)
         user = scalar(connection, "INSERT INTO users DEFAULT VALUES RETURNING id")
         with role(connection, "ops_writer"):
-            connection.execute(
-                sql.get("audit/store_resolving_users"),
-                {"events": as_json([AuditEvent(event_type="login", user_id=user)])},
-            )
+            login = AuditEvent(event_type="login", user_id=user)
+            connection.execute(storing(refers_to_users=True), {"events": as_json([login])})
             for statement in ("UPDATE users SET id = id", "DELETE FROM users", "SELECT id FROM users"):
                 _refused(connection, statement)
         assert scalar(connection, "SELECT user_id FROM audit_logs") == user

@@ -264,7 +264,7 @@ def test_the_swap_waits_for_no_lock_longer_than_its_timeout(
 OBSTACLES = {
     "has no primary key": "CREATE TABLE t (id int, created_at timestamptz)",
     "3 rows have no created_at": "{plain}; INSERT INTO t SELECT n, NULL FROM generate_series(1, 3) n",
-    "foreign key c_t_id_fkey of c refers to it": "{plain}; CREATE TABLE c (t_id int REFERENCES t)",
+    "foreign key c_t_id_fkey of public.c refers to it": "{plain}; CREATE TABLE c (t_id int REFERENCES t)",
     "partitioned already": "CREATE TABLE t (id int, created_at timestamptz) PARTITION BY RANGE (created_at)",
     "no ordinary table": "CREATE TABLE p (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
     "CREATE TABLE t PARTITION OF p DEFAULT",

@@ -74,4 +74,5 @@ def test_a_locked_orphan_keeps_only_itself(memories: Connection, patient: Orphan
 
         result = carry_out(memories, patient)
 
-    assert (result.outcome, result.removed, result.left) == ("done", 499, 1)
+    assert (result.outcome, result.removed, result.left) == ("stopped", 499, 1)
+    assert "1 orphaned rows of public.memories remain" in result.stopped_reason

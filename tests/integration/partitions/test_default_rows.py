@@ -88,7 +88,7 @@ def test_columns_in_another_order_keep_their_values(connection: Connection) -> N
         (
             "CREATE TABLE child (at timestamptz, id bigint, CONSTRAINT refers FOREIGN KEY (at, id)"
             f" REFERENCES {NAME} ON DELETE CASCADE)",
-            "foreign key refers of child",
+            r"foreign key refers of public\.child",
         ),
         (
             "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';"

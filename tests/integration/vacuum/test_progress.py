@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.maintenance.vacuum import progress
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.progress import PhaseEstimate, VacuumProgress
@@ -29,29 +30,43 @@ def slowly(application: Connection, vacuum: Vacuum, monkeypatch: pytest.MonkeyPa
 def test_phase_and_share_are_told_and_kept_with_the_run(
     application: Connection, slowly: Vacuum, url: str
 ) -> None:
-    told: list[str] = []
-    kept: list[dict[str, Any]] = []
+    for cost_limit in (20, 4, 1):  # on a busy machine it may be over before anybody has asked twice
+        application.execute("INSERT INTO sessions (created_at) SELECT now() FROM generate_series(1, 3000)")
+        application.execute("DELETE FROM sessions")
+        application.execute("SELECT set_config('vacuum_cost_limit', %s, false)", [str(cost_limit)])
+        reports, saved, result = _watched(application, slowly, url)
+        if len(set(_shares(reports))) >= 2:
+            break
+
+    shares = _shares(reports)
+    assert len(set(shares)) >= 2
+    assert shares == sorted(shares)
+    assert any("s left of this" in report for report in reports)
+    assert {details["table"] for details in saved if details} == {"public.sessions"}
+    assert {details["phase"] for details in saved if details} >= {"scanning heap"}
+    assert result.outcome == "done"
+    assert result.details["progress"] is None
+
+
+def _watched(
+    application: Connection, policy: Vacuum, url: str
+) -> tuple[list[str], list[dict[str, Any]], RunResult]:
+    """What a run reports, what its details say meanwhile, and its result."""
+    reports: list[str] = []
+    saved: list[dict[str, Any]] = []
     with connect(url, "reader") as reader:
 
         def report(line: str) -> None:
-            told.append(line)
+            reports.append(line)
             if "scanned" in line:
-                kept.append(scalar(reader, KEPT))
+                saved.append(scalar(reader, KEPT))
 
-        result = carry_out(application, slowly, report=report)
+        return reports, saved, carry_out(application, policy, report=report)
 
-    shares = [
-        int(match.group(1))
-        for line in told
-        if (match := re.search(r"public\.sessions: scanning heap, (\d+)% of the table scanned", line))
-    ]
-    assert len(set(shares)) >= 2
-    assert shares == sorted(shares)
-    assert any("s left of this" in line for line in told)
-    assert {each["table"] for each in kept if each} == {"public.sessions"}
-    assert {each["phase"] for each in kept if each} >= {"scanning heap"}
-    assert result.outcome == "done"
-    assert result.details["progress"] is None
+
+def _shares(reports: list[str]) -> list[int]:
+    pattern = r"public\.sessions: scanning heap, (\d+)% of the table scanned"
+    return [int(match.group(1)) for report in reports if (match := re.search(pattern, report))]
 
 
 def test_without_a_second_connection_the_work_is_done_and_says_so(
