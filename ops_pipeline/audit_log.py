@@ -14,6 +14,11 @@ from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.model import GuardLimits, ThrottleLimits
 from ops_pipeline.postgres.connection import Connection, connect, url_of
 
+
+class NotDoneError(Exception):
+    """A clean-up was not tried; no event was deleted."""
+
+
 UNTHROTTLED = ThrottleLimits(replica_lag=None, lock_queue=None, active_sessions=None, wal_rate=None)
 
 
@@ -24,11 +29,13 @@ class AuditLogRepository(AuditStore):
         """Deletes the events that are older than so many days; answers with how many that were.
 
         As the nightly retention does, on a connection of its own: in batches that are committed one by one,
-        without rows on hold, recorded in `ops.maintenance_runs`. It does not archive and asks for no
-        approval; a policy in `policies.yaml` does both.
+        without rows on hold, recorded in `ops.maintenance_runs`. It does not archive, and deletes however
+        many rows that are; a policy in `policies.yaml` archives and asks first. Rows that others have
+        locked are left for the next call.
 
         Raises ValueError for less than one day, or when the connection is in a transaction; RefusedError when
-        the table cannot be cleaned up as it is; psycopg.Error.
+        the table cannot be cleaned up as it is; NotDoneError when nothing was tried, because another
+        call is at work or the clocks disagree; psycopg.Error.
         """
         policy = _policy(retention_days)
         _refuse_transaction(self.connection)
@@ -49,7 +56,8 @@ def _policy(retention_days: int) -> Retention:
     if not 1 <= retention_days <= 36_500:
         raise ValueError(f"retention_days is {retention_days}; it has to be between 1 and 36500")
     return Retention(
-        identity=Identity("audit_log", KIND, AUDIT_LOGS, name="cleanup_old_logs"),
+        # With another number of days it is another policy: the guard has nothing to compare it with.
+        identity=Identity("audit_log", KIND, AUDIT_LOGS, name=f"{retention_days}_days"),
         table=AUDIT_LOGS,
         column="created_at",
         keep=timedelta(days=retention_days),
@@ -64,7 +72,10 @@ def _policy(retention_days: int) -> Retention:
 
 def _clean_up(url: str, policy: Retention) -> int:
     with connect(url, "ops cleanup_old_logs") as connection:
-        return kinds.carry_out(connection, policy).removed
+        result = kinds.carry_out(connection, policy)
+    if result.outcome not in {"done", "stopped"}:
+        raise NotDoneError(f"No event was deleted: {result.stopped_reason}")
+    return result.removed
 
 
 def _refuse_transaction(connection: Connection | AsyncConnection) -> None:

@@ -109,7 +109,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """The program: exit 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """The program: exit 0 done, 1 failed, 2 wrong usage, 3 needs approval, 130 interrupted."""
     # A `kill` cleans up as Ctrl-C does. A script's background job starts with SIGINT ignored, and so
     # would every process below it, which Dagster takes as leave to ignore SIGTERM too.
     for number in (signal.SIGINT, signal.SIGTERM):

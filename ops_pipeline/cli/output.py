@@ -8,6 +8,8 @@ from rich.console import Console, RenderableType
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for scripts.")]
 
+NEEDS_APPROVAL = 3
+"""The exit code where nothing failed, but a plan waits for a person."""
 UNWATCHED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
 

@@ -7,7 +7,7 @@ import typer
 from ops_pipeline import settings
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import opened_policies
-from ops_pipeline.cli.output import Json, answer, complain
+from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.plan import Plan, Unplanned
 
@@ -25,4 +25,7 @@ def plan(as_json: Json = False) -> None:
     for problem, names in unplanned.items():
         complain(f"{', '.join(names)} cannot be planned: {problem}")
     refused = any(isinstance(policy_plan, Plan) and policy_plan.refusals for policy_plan in plans)
-    raise typer.Exit(1 if unplanned or refused else 0)
+    if unplanned or refused:
+        raise typer.Exit(1)
+    if any(isinstance(policy_plan, Plan) and policy_plan.needs_approval for policy_plan in plans):
+        raise typer.Exit(NEEDS_APPROVAL)

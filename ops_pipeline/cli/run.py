@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 import typer
@@ -14,12 +15,17 @@ from rich.table import Table
 from ops_pipeline import settings
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import check_policies, connections, opened_policies
-from ops_pipeline.cli.output import Json, answer, complain, console, notes
+from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain, console, notes
 from ops_pipeline.maintenance import history
+from ops_pipeline.maintenance.check import GUARD_CHECK
+from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
+
+if TYPE_CHECKING:
+    from ops_pipeline.orchestration.failure import FailedStep  # Dagster takes seconds to import
 
 REFRESHES_A_SECOND = 4
 
@@ -31,23 +37,35 @@ def run(as_json: Json = False) -> None:
             check_policies(resolved, policies)
         report = run_policies(resolved, policies, notes if as_json else console)
     show(report, as_json=as_json)
-    raise typer.Exit(0 if report.succeeded else 1)
+    raise typer.Exit(report.exit_code)
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run of all policies came to."""
+    """What a run of all policies came to. `deleting`: the names of those that delete rows."""
 
     run_id: str
     status: str
     succeeded: bool
     policies: tuple[RunResult, ...]
-    failures: tuple[str, ...]
+    failures: "tuple[FailedStep, ...]"
+    deleting: frozenset[str]
 
     @property
     def nothing_remaining(self) -> bool:
-        """Whether no policy that removes rows has left any."""
-        return all(result.left == 0 for result in self.policies if "/vacuum" not in result.policy)
+        """Whether no policy that deletes rows has left any."""
+        return all(result.left == 0 for result in self.policies if result.policy in self.deleting)
+
+    @property
+    def exit_code(self) -> int:
+        """0: done. NEEDS_APPROVAL: what failed is the check of a plan that waits for a person. Else 1."""
+        if self.succeeded:
+            return 0
+        waiting = {result.policy for result in self.needs_approval}
+        only_approval = all(
+            failure.policy in waiting and GUARD_CHECK in failure.checks for failure in self.failures
+        )
+        return NEEDS_APPROVAL if waiting and only_approval else 1
 
     @property
     def needs_approval(self) -> tuple[RunResult, ...]:
@@ -81,12 +99,16 @@ def run_policies(resolved: settings.Settings, policies: Policies, console: Conso
         for _, connection in connections(resolved, policies.databases, "opsctl run", [])
         for result in history.results(connection, dagster_run_id=ended.id)
     }
-    complete = tuple(results.get(policy.name) or _not_run(policy.name) for _, policy in policies)
-    return RunReport(ended.id, ended.status, ended.succeeded, complete, ended.failures)
+    complete = tuple(
+        results.get(policy.name) or _not_run(policy.name, ended.failures) for _, policy in policies
+    )
+    deleting = frozenset(policy.name for _, policy in policies if kind_of(policy).deletes)
+    return RunReport(ended.id, ended.status, ended.succeeded, complete, ended.failures, deleting)
 
 
-def _not_run(name: str) -> RunResult:
-    reason = "it could not begin; the failure of its step says why"
+def _not_run(name: str, failures: "Sequence[FailedStep]") -> RunResult:
+    reasons = (failure.reason for failure in failures if failure.policy == name and not failure.checks)
+    reason = next(reasons, "it did not begin; the Dagster run says why")
     return RunResult(name, "skipped", reason, examined=0, removed=0, left=None, seconds=0)
 
 
@@ -130,14 +152,12 @@ def show_results(to: Console, report: RunReport) -> None:
     """A table of what each policy did, why any of them stopped, and how Dagster's run ended."""
     to.print()
     to.print(tables.results_table(report.policies))
-    reasons = tables.reasons(report.policies)
-    # A check that repeats why its policy stopped says nothing new.
-    others = [
-        failure
-        for failure in report.failures
-        if not any(failure.partition(": ")[2] in reason for reason in reasons)
-    ]
-    for failure in (*reasons, *others):
-        complain(failure)
+    for reason in tables.reasons(report.policies):
+        complain(reason)
+    # What a step, or the guard's check, says of a policy that is not done has been said.
+    undone = {result.policy for result in report.policies if result.outcome != "done"}
+    for failure in report.failures:
+        if failure.policy not in undone or (failure.checks and GUARD_CHECK not in failure.checks):
+            complain(f"{failure.step}: {failure.reason}")
     colour = "green" if report.succeeded else "red"
     to.print(f"\nDagster run {report.run_id}: [{colour}]{report.status}[/]")

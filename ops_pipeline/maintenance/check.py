@@ -9,6 +9,8 @@ from ops_pipeline.maintenance import history
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.connection import Connection
 
+GUARD_CHECK = "guard_passed"
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
@@ -36,7 +38,7 @@ class PolicyCheck:
 def deleting_checks(policy: DeletingPolicy) -> Iterator[PolicyCheck]:
     """What must hold after a run of any policy that deletes rows."""
     yield PolicyCheck(
-        "guard_passed",
+        GUARD_CHECK,
         "The last run needed no approval. If it did: look at the plan and approve it, or fix the policy.",
         partial(_guard_passed, policy=policy),
     )

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from ops_pipeline.maintenance.check import CheckResult, PolicyCheck
-from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.orchestration import assets, order
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, Policy
@@ -19,15 +18,8 @@ def policy_checks(database: Database) -> list[dg.AssetChecksDefinition]:
     return [
         _definition(database, policy, name, checks)
         for policy in database.policies
-        for name, checks in _steps(policy)
+        for name, checks in order.check_steps(policy)
     ]
-
-
-def _steps(policy: Policy) -> Iterator[tuple[str, list[PolicyCheck]]]:
-    checks = list(kind_of(policy).checks(policy))
-    if together := [check for check in checks if not check.holds_back]:
-        yield f"{order.step(policy)}_checks", together
-    yield from ((order.check_step(policy, check.name), [check]) for check in checks if check.holds_back)
 
 
 def _definition(

@@ -11,7 +11,7 @@ import dagster as dg
 from ops_pipeline import settings
 from ops_pipeline.audit import trail
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.orchestration import run_ownership
+from ops_pipeline.orchestration import order, run_ownership
 from ops_pipeline.policies.model import Policies
 
 SAFE = (
@@ -29,10 +29,21 @@ WILL_RETRY = "dagster/will_retry"
 
 @dataclass(frozen=True, slots=True)
 class FailedStep:
-    """A step and what it said; `step` is a policy's name, or a check's."""
+    """A step and what it said.
 
-    step: str
+    `policy`: the name of the policy whose step it is, or whose checks are; of the latter `checks` says which.
+    A step of no policy has its own `key` alone.
+    """
+
+    key: str
     reason: str
+    policy: str | None = None
+    checks: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> str:
+        """What failed, for people: `app/retention/sessions`, `app/retention/sessions, archive_verified`."""
+        return ", ".join([self.policy or self.key, *self.checks])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ def failure_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunR
         run_id=run.run_id,
         job=run.job_name,
         databases=tuple(database.name for database in databases),
-        steps=tuple(_steps(instance, run.run_id)),
+        steps=tuple(_steps(instance, policies, run.run_id)),
         failed_at=datetime.fromtimestamp(ended, UTC),
         seconds=max(0.0, ended - (record.start_time or ended)),
         will_retry=run.tags.get(WILL_RETRY) == "true",
@@ -111,7 +122,19 @@ def failure_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunR
     )
 
 
-def _steps(instance: dg.DagsterInstance, run_id: str) -> list[FailedStep]:
+def failed_step(policies: Policies, event: dg.DagsterEvent) -> FailedStep:
+    """The step whose failure that event is."""
+    key, said = event.step_key or "", reason(event.step_failure_data.error)
+    for _, policy in policies:
+        if key == order.step(policy):
+            return FailedStep(key, said, policy.name)
+        for check_step, checks in order.check_steps(policy):
+            if key == check_step:
+                return FailedStep(key, said, policy.name, tuple(check.name for check in checks))
+    return FailedStep(key, said)
+
+
+def _steps(instance: dg.DagsterInstance, policies: Policies, run_id: str) -> list[FailedStep]:
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     steps: list[FailedStep] = []
     run_reason = ""
@@ -120,15 +143,10 @@ def _steps(instance: dg.DagsterInstance, run_id: str) -> list[FailedStep]:
         if event is None:
             continue
         if event.is_step_failure:
-            steps.append(FailedStep(_policy(event), reason(event.step_failure_data.error)))
+            steps.append(failed_step(policies, event))
         else:
             run_reason = event.message or "the run ended without a word"
     return steps or [FailedStep("the run", run_reason[:LONGEST_REASON])]
-
-
-def _policy(event: dg.DagsterEvent) -> str:
-    # Dagster joins the parts of an asset's name by two underscores.
-    return (event.step_key or "").replace("__", "/")
 
 
 def reason(error: Any) -> str:

@@ -7,9 +7,10 @@ import dagster as dg
 
 from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds
-from ops_pipeline.orchestration import failure, run_ownership
 from ops_pipeline.orchestration import instance as dagster_instance
+from ops_pipeline.orchestration import run_ownership
 from ops_pipeline.orchestration.definitions import build_definitions
+from ops_pipeline.orchestration.failure import FailedStep, failed_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class EndedRun:
 
     id: str
     status: str
-    failures: tuple[str, ...]
+    failures: tuple[FailedStep, ...]
 
     @property
     def succeeded(self) -> bool:
@@ -46,8 +47,6 @@ def run_nightly_job(resolved: settings.Settings) -> EndedRun:
             raise_on_error=False,
         )
         run = instance.get_run_by_id(result.run_id)
-        failures = tuple(
-            f"{event.step_key}: {failure.reason(event.step_failure_data.error)}"
-            for event in result.get_step_failure_events()
-        )
+        policies = kinds.load(resolved.policies)
+        failures = tuple(failed_step(policies, event) for event in result.get_step_failure_events())
         return EndedRun(result.run_id, run.status.value if run else "unknown", failures)

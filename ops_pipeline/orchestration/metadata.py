@@ -38,7 +38,7 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
             wal_bytes=result.wal_bytes,
             rows_left=result.left,
             rows_archived=result.archived or None,
-            archive_bytes=result.bytes if result.archived else None,
+            bytes_removed=result.bytes or None,
             oldest_row_left=result.oldest,
             method=result.method or None,
             approve=str(result.details["plan"]) if "plan" in result.details else None,

@@ -5,15 +5,18 @@ them: each step starts in their order, by its priority, and waits until those be
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from ops_pipeline.maintenance.check import PolicyCheck
 from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.orchestration import cancellation
 from ops_pipeline.policies.model import Policy
 
 LOOK_EVERY_SECONDS = 0.5
+CHECKS = "checks"
+"""How the step ends in which a policy's checks are that hold nobody back."""
 CHECKS_PRIORITY = {"dagster/priority": "1"}
 """Checks come before the policies that are yet to start, which may wait for them."""
 
@@ -34,6 +37,14 @@ def step(policy: Policy) -> str:
 def check_step(policy: Policy, check: str) -> str:
     """The step of a check of the policy that holds others back; it shares it with no other check."""
     return f"{step(policy)}_{check}"
+
+
+def check_steps(policy: Policy) -> Iterator[tuple[str, list[PolicyCheck]]]:
+    """The steps of the policy's checks, and which checks each has: those that hold nobody back share one."""
+    checks = list(kind_of(policy).checks(policy))
+    if together := [check for check in checks if not check.holds_back]:
+        yield check_step(policy, CHECKS), together
+    yield from ((check_step(policy, check.name), [check]) for check in checks if check.holds_back)
 
 
 def priority(policy: Policy, policies: Sequence[Policy]) -> dict[str, str]:

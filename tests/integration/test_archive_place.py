@@ -80,7 +80,7 @@ def test_the_plan_says_so_of_these_alone(
     assert set(with_one.values()) == {()}
 
 
-def test_opsctl_plan_shows_it_and_exits_1(
+def test_opsctl_plan_shows_it_and_exits_1_or_3_where_approval_is_all_it_needs(
     url: str, policies: dict[str, Policy], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", url)
@@ -89,7 +89,7 @@ def test_opsctl_plan_shows_it_and_exits_1(
     monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
     planned = _opsctl("plan")
 
-    assert (refused.exit_code, planned.exit_code) == (1, 0)
+    assert (refused.exit_code, planned.exit_code) == (1, 3)
     assert "app/retention/sessions: refused: `archive: true` needs OPS_ARCHIVE_URL" in refused.output
     assert "app/retention/visits: refused" not in refused.output
     assert "refused" not in planned.output

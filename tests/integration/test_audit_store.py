@@ -14,9 +14,10 @@ from ops_pipeline.audit.event import AuditEvent
 from ops_pipeline.audit.filters import Filters
 from ops_pipeline.audit.search import SearchError
 from ops_pipeline.audit.store import AuditLog, Stored
-from ops_pipeline.audit_log import AsyncAuditLogRepository, AuditLogRepository
+from ops_pipeline.audit_log import AsyncAuditLogRepository, AuditLogRepository, NotDoneError
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.history import last
+from ops_pipeline.postgres.advisory_lock import advisory_lock
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.migrations import migrate
 
@@ -208,9 +209,25 @@ def test_a_cleanup_keeps_rows_on_hold_and_rows_that_are_locked(
     left = {log.event_type for log in repository.query_logs(Filters(end_date=old + timedelta(days=1)))}
     assert left == {"old 3", "old 5"}
     assert repository.cleanup_old_logs() == 1
-    history = last(connection, "audit_log/retention/audit_logs:cleanup_old_logs")
+    history = last(connection, "audit_log/retention/audit_logs:90_days")
     assert history is not None
     assert history.removed == 1
+
+
+def test_a_cleanup_with_fewer_days_than_the_one_before_deletes_more(repository: AuditLogRepository) -> None:
+    now = datetime.now(UTC)
+    repository.log_many(
+        AuditEvent(event_type="old", created_at=now - timedelta(days=days)) for days in (10, 50, 100)
+    )
+
+    assert [repository.cleanup_old_logs(days) for days in (90, 30, 5, 90)] == [1, 1, 1, 0]
+
+
+def test_a_cleanup_that_cannot_begin_says_so(repository: AuditLogRepository, connection: Connection) -> None:
+    with advisory_lock(connection, "ops: audit_log/retention/audit_logs:90_days") as taken:
+        assert taken
+        with pytest.raises(NotDoneError, match=r"No event was deleted: another run is working on it"):
+            repository.cleanup_old_logs()
 
 
 def test_a_cleanup_refuses_what_it_cannot_do(repository: AuditLogRepository, url: str) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from ops_pipeline.maintenance import kinds
 from ops_pipeline.orchestration import failure, failure_sensor, webhook
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Policies
@@ -84,6 +86,33 @@ def test_a_failed_run_is_an_audit_event_by_system(
     assert application.execute(EVENTS).fetchall() == [
         ("run.failed", "failure", "system", headline, failed_run)
     ]
+
+
+NAMED = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    guard: {max_fraction: 0.1}
+    retention: [{table: sessions, column: created_at, keep: 30 days, name: short}]
+    orphans: [{table: absent, column: id, references: sessions.id}]
+"""
+
+
+def test_what_failed_is_named_as_the_policies_are(
+    materialize: Materialize, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run_id = materialize(NAMED, raise_on_error=False).run_id
+    record = instance.get_run_record_by_id(run_id)
+    assert record is not None
+
+    failed = failure.failure_of(instance, kinds.load(tmp_path / "policies.yaml"), record)
+
+    assert failed is not None
+    assert {step.step for step in failed.steps} == {
+        "app/orphans/absent.id",
+        "app/retention/sessions:short, no_expired_rows, guard_passed",
+    }
 
 
 def test_a_receiver_that_fails_twice_gets_it_once(

@@ -1,0 +1,45 @@
+"""What a run of all policies came to, as an exit code says it."""
+
+import pytest
+
+from ops_pipeline.cli.output import NEEDS_APPROVAL
+from ops_pipeline.cli.run import RunReport
+from ops_pipeline.maintenance.result import Outcome, RunResult
+from ops_pipeline.orchestration.failure import FailedStep
+
+GUARD = FailedStep("s_checks", "too many", "app/retention/sessions", ("no_expired_rows", "guard_passed"))
+DAMAGED = FailedStep("s_archive_verified", "damaged", "app/retention/sessions", ("archive_verified",))
+REFUSED = FailedStep("m", "refused", "app/orphans/memories.session_id")
+
+
+def _result(policy: str, outcome: Outcome = "done", left: int | None = 0) -> RunResult:
+    return RunResult(policy, outcome, "", examined=0, removed=0, left=left, seconds=0)
+
+
+def _report(*results: RunResult, failures: tuple[FailedStep, ...] = ()) -> RunReport:
+    deleting = frozenset(result.policy for result in results if not result.policy.endswith("/vacuum"))
+    return RunReport("id", "", not failures, results, failures, deleting)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failures", "code"),
+    [
+        ("done", (), 0),
+        ("needs_approval", (GUARD,), NEEDS_APPROVAL),
+        ("needs_approval", (GUARD, DAMAGED), 1),
+        ("needs_approval", (GUARD, REFUSED), 1),
+        ("stopped", (GUARD,), 1),
+        ("failed", (REFUSED,), 1),
+    ],
+)
+def test_the_exit_code_says_whether_a_person_only_has_to_approve(
+    outcome: Outcome, failures: tuple[FailedStep, ...], code: int
+) -> None:
+    assert _report(_result("app/retention/sessions", outcome), failures=failures).exit_code == code
+
+
+def test_rows_remain_in_a_table_whatever_it_is_called() -> None:
+    vacuum = _result("app/vacuum", left=None)
+
+    assert _report(_result("app/retention/vacuum_log"), vacuum).nothing_remaining
+    assert not _report(_result("app/retention/vacuum_log", left=3), vacuum).nothing_remaining
