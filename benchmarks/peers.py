@@ -53,7 +53,7 @@ def airflow(url: str, _: Path) -> Removal:
     """Airflow's `db clean`: what goes is copied into a table, then deleted by its key
     (airflow/utils/db_cleanup.py, _do_delete)."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE TABLE _deleted__visits AS SELECT * FROM visits WHERE {EXPIRED}")  # noqa: S608
+        connection.execute(f"CREATE TABLE _deleted__visits AS SELECT * FROM visits WHERE {EXPIRED}")  # noqa: S608 - a constant
         deleted = connection.execute(
             "DELETE FROM visits USING _deleted__visits AS gone"
             " WHERE visits.id = gone.id AND visits.at = gone.at"
@@ -115,7 +115,9 @@ def _partsmith(url: str, folder: Path | None) -> Removal:
     before = _rows(url)
     config = TablePartitionConfig(
         table_name="visits",
-        scheme=RangePartitioning(key="at", boundaries=TimeBoundaries(granularity=PartitionGranularity.DAY)),
+        scheme=RangePartitioning(
+            key=("at",), boundaries=TimeBoundaries(granularity=PartitionGranularity.DAY)
+        ),
         lifecycle=LifecyclePolicy(
             creation=CreateAhead(count=1), retention=KeepNewest(count=31), drop=DropAfter(timedelta(0))
         ),

@@ -143,11 +143,11 @@ def copy_deleted(url: str, folder: Path) -> Removal:
         blocks = scalar(connection, "SELECT pg_relation_size('visits') / 8192")
         for first in range(0, blocks, BLOCKS):
             statement = (
-                f"COPY (DELETE FROM visits WHERE ctid >= '({first},0)' AND ctid < '({first + BLOCKS},0)'"  # noqa: S608
+                f"COPY (DELETE FROM visits WHERE ctid >= '({first},0)' AND ctid < '({first + BLOCKS},0)'"  # noqa: S608 - numbers
                 f" AND {EXPIRED} RETURNING *) TO STDOUT (FORMAT binary)"
             )
             with connection.cursor() as cursor:
-                with cursor.copy(statement) as copy:  # type: ignore[arg-type]
+                with cursor.copy(statement) as copy:
                     for data in copy:
                         file.write(data)
                 rows += cursor.rowcount
@@ -163,8 +163,8 @@ def copy_days(url: str, folder: Path) -> Removal:
     with psycopg.connect(url) as connection, (folder / "days.copy").open("wb") as file:
         for day in range(31, 61):
             with connection.cursor() as cursor:
-                statement = f"COPY (SELECT * FROM visits_{day}) TO STDOUT (FORMAT binary)"  # noqa: S608
-                with cursor.copy(statement) as copy:  # type: ignore[arg-type]
+                statement = f"COPY (SELECT * FROM visits_{day}) TO STDOUT (FORMAT binary)"  # noqa: S608 - a number
+                with cursor.copy(statement) as copy:
                     for data in copy:
                         file.write(data)
                 rows += cursor.rowcount

@@ -55,7 +55,7 @@ def ran(connection: Connection, policy: DeletingPolicy, guarded: Judged, outcome
 
 
 def limited(policy: Retention, **limits: float | int | None) -> Retention:
-    return replace(policy, guard=GuardLimits(**limits))  # type: ignore[arg-type]
+    return replace(policy, guard=GuardLimits(**limits))  # type: ignore[arg-type]  # of several types
 
 
 def test_half_of_a_table_may_go_and_one_row_more_may_not(
@@ -167,7 +167,7 @@ def test_an_approval_is_for_the_policy_as_it_stood(
     assert first is not None
     approvals.approve(application, first, "ann")
 
-    second = judged(application, replace(policy, **change))  # type: ignore[arg-type]
+    second = judged(application, replace(policy, **change))  # type: ignore[arg-type]  # of several types
 
     assert not second.allowed
     assert f"plan {first} was approved for this policy as it stood then" in second.message

@@ -158,7 +158,7 @@ def test_an_index_is_used_where_few_rows_go(
     application: Connection, retention: Retention, order: str, moments: int, method: str
 ) -> None:
     application.execute(FEW_EXPIRED.replace("%(moments)s", str(moments)))
-    application.execute(f"INSERT INTO sessions (created_at, note) SELECT at, '' FROM times ORDER BY {order}")  # noqa: S608
+    application.execute(f"INSERT INTO sessions (created_at, note) SELECT at, '' FROM times ORDER BY {order}")  # noqa: S608 - ours
     application.execute("ANALYZE sessions")
 
     result = carry_out(application, retention)

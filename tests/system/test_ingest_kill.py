@@ -129,7 +129,7 @@ def test_what_was_answered_for_survives_kill_9_and_is_there_once(
         try:
             for _ in range(kills):
                 before = len(load.answered)
-                _wait(lambda before=before: len(load.answered) > before + 300)  # type: ignore[misc]
+                _wait(lambda before=before: len(load.answered) > before + 300)  # type: ignore[misc]  # a default binds it
                 api.kill()
                 api.start()
         finally:

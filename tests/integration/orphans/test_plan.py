@@ -67,7 +67,7 @@ def test_of_a_partitioned_child_each_partition_is_indexed_beside_the_work(
     ]
     for each in statements:
         application.execute(compose.SQL(each))
-    assert next(plan(application, of.policies)).advice == ()  # type: ignore[union-attr]
+    assert next(plan(application, of.policies)).advice == ()  # type: ignore[union-attr]  # or planned
 
 
 def test_a_parent_without_an_index_is_refused_until_it_has_one(

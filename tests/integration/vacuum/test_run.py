@@ -19,7 +19,7 @@ def test_dead_rows_are_gone_and_statistics_fresh(application: Connection, vacuum
     assert (result.outcome, result.dead_tuples_before, result.dead_tuples_after) == ("done", 3000, 0)
     assert (result.examined, result.removed, result.left) == (2, 0, 0)
     analyzed = "SELECT last_analyze, last_vacuum FROM pg_stat_user_tables WHERE relname = 'sessions'"
-    assert None not in application.execute(analyzed).fetchone()  # type: ignore[operator]
+    assert None not in application.execute(analyzed).fetchone()  # type: ignore[operator]  # one row, always
 
 
 def test_a_locked_table_is_passed_over_and_named(application: Connection, vacuum: Vacuum, url: str) -> None:
