@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 help: ## what each target does
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 demo: $(READY) ## fill a sample application, run the nightly maintenance, show what it did
 	@$(BIN)/opsctl demo
@@ -14,6 +14,12 @@ up: $(READY) ## database, Dagster and API together, until Ctrl-C
 
 test: $(READY) ## the whole test suite against a real PostgreSQL
 	$(BIN)/pytest -m "not prove" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-unit: $(READY) ## the tests that need no database, in seconds
+	$(BIN)/pytest tests/unit
+
+test-system: $(READY) ## the tests of whole processes: demo, services, kills
+	$(BIN)/pytest -m "not prove" --numprocesses 2 --dist loadfile tests/system
 
 prove: $(READY) ## the proofs at full size: kills under load, fuzzing
 	$(BIN)/pytest -m prove
@@ -44,4 +50,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: help demo up test prove bench lint lock
+.PHONY: help demo up test test-unit test-system prove bench lint lock

@@ -24,7 +24,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class PolicyCheck:
-    """A question to the database, which only reads: an operator may ask it at any time.
+    """A question to the database, which changes no row of a policy's tables: it may be asked at any time.
 
     `holds_back`: where it fails, what would overwrite evidence is not done.
     """

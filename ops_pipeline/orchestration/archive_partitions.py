@@ -129,7 +129,7 @@ def _verified(database: Database, policy: Retention) -> dg.AssetsDefinition:
         "verified",
         f"The archived days of **{policy.table}** whose files were read again and agree with "
         "what the database recorded of them: size, SHA-256 and row count. Start it over any range of days; "
-        "it only reads.",
+        "it changes no row.",
     )
     def verify_days(
         context: dg.AssetExecutionContext, config: VerifyOptions, databases: MaintenanceResource
@@ -188,7 +188,7 @@ def _asset(
         group_name=policy.database,
         kinds={"postgres" if state == "restored" else "parquet", "archive"},
         owners=["team:operations"],
-        pool=None if state == "verified" else policy.database,  # to verify only reads
+        pool=None if state == "verified" else policy.database,  # to verify changes no row
         dagster_type=metadata.NOTHING,
         partitions_def=dg.DailyPartitionsDefinition(start_date=_start(_first_day(policy))),
         backfill_policy=dg.BackfillPolicy.single_run() if state == "restored" else BY_MONTH,

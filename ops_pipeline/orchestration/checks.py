@@ -1,4 +1,4 @@
-"""What must hold after a run, as Dagster's asset checks. Each only reads, and may be run at any time."""
+"""What must hold after a run, as Dagster's asset checks. They change no row; run them at any time."""
 
 from collections.abc import Iterator, Sequence
 
