@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import sql
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import Relation
 
 LIMIT_SECONDS = 30.0
 """How long the rows of one policy are counted before an estimate has to do."""
@@ -16,7 +17,7 @@ LIMIT_SECONDS = 30.0
 class PartitionCount:
     """What of one partition would be deleted, in rows."""
 
-    table: str
+    partition: Relation
     eligible: int
     total: int
 

@@ -122,7 +122,7 @@ class RowCounter:
             bytes=round(size),
             held=_sum_of(fates, "held"),
             referenced=_sum_of(fates, "referenced"),
-            partitions=tuple(sorted(partitions, key=lambda partition: partition.table)),
+            partitions=tuple(sorted(partitions, key=lambda count: count.partition.table_name)),
         )
 
     def within(self, seconds: float, statement: compose.Composed) -> list[tuple[Any, ...]] | None:
@@ -154,9 +154,9 @@ class RowCounter:
         rows = self.within(SAMPLE_SECONDS, statement)
         return None if rows is None else rows[0]
 
-    def _sizes(self) -> dict[int, tuple[str, int]]:
+    def _sizes(self) -> dict[int, tuple[Relation, int]]:
         rows = self._connection.execute(sql.get("maintenance/sizes"), {"oid": self.table.oid})
-        return {oid: (name, size) for oid, name, size in rows}
+        return {oid: (Relation(oid, schema, name), size) for oid, schema, name, size in rows}
 
 
 def _sum_of(fates: Mapping[tuple[int, str], int], wanted: str) -> int:

@@ -74,8 +74,8 @@ def _rows(rows: RowCount, partition: Partition) -> int | None:
     """How many rows the partition had when they were counted."""
     if not rows.exact:
         return None
-    counted = {share.table: share.total for share in rows.partitions}
-    return counted.get(str(partition))
+    counted = {count.partition.oid: count.total for count in rows.partitions}
+    return counted.get(partition.oid)
 
 
 @dataclass(slots=True)
