@@ -33,7 +33,7 @@ def judged(connection: Connection, policy: Retention | Orphans, now: datetime | 
     planning = Planning(connection, 10, clock=lambda: now)
     if isinstance(policy, Orphans):
         orphaned = plan_orphans(planning, policy)
-        return guard.judge(connection, policy, orphaned, now=now, at_cutoff=lambda _: orphaned)
+        return guard.judge(connection, policy, orphaned, now=now)
     expired = plan_retention(planning, policy)
     return guard.judge(
         connection, policy, expired, now=now, at_cutoff=partial(plan_retention, planning, policy)

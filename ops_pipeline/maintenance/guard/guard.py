@@ -52,20 +52,22 @@ def judge(
     plan: P,
     *,
     now: datetime,
-    at_cutoff: Callable[[datetime], P],
+    at_cutoff: Callable[[datetime], P] | None = None,
 ) -> GuardResult[P]:
     """Whether the run may do what is planned. `now` is what the worker's clock says.
 
     A plan that needs approval runs by the approval of an earlier one of the same policy, if at that one's
-    cutoff (`at_cutoff` plans it) no more rows would be deleted than were approved. The connection is in
-    autocommit mode and in no transaction.
+    cutoff (`at_cutoff` plans it; None where time does not decide) no more rows would be deleted than were
+    approved. The connection is in autocommit mode and in no transaction.
     """
     reasons = plan.needs_approval
     if not reasons:
         return GuardResult(plan, details=_details(policy, plan.cutoff, now))
     approved = approvals.approved_plan(connection, policy.name)
     if approved is not None:
-        at_approved = plan if approved.cutoff is None else at_cutoff(approved.cutoff)
+        at_approved = plan
+        if at_cutoff is not None and approved.cutoff is not None:
+            at_approved = at_cutoff(approved.cutoff)
         objections = tuple(_outgrown(policy, at_approved.rows, approved))
         if not objections:
             details = _details(policy, approved.cutoff, approved.worker_clock)
@@ -133,10 +135,11 @@ def _last_run(connection: Connection, policy: DeletingPolicy) -> _LastRun | None
 
 def _too_many(policy: DeletingPolicy, rows: RowCount) -> Iterator[str]:
     limits, about = policy.guard, "" if rows.exact else "about "
+    about_total = "" if rows.exact and rows.total_exact else "about "
     if rows.fraction > limits.max_fraction:
         yield (
-            f"{about}{_percent(rows.fraction)} of {policy.table} would go ({rows.eligible:,} of "
-            f"{rows.total:,} rows), and guard.max_fraction is {_percent(limits.max_fraction)}"
+            f"{about_total}{_percent(rows.fraction)} of {policy.table} would go ({rows.eligible:,} of "
+            f"{about_total}{rows.total:,} rows), and guard.max_fraction is {_percent(limits.max_fraction)}"
         )
     if limits.max_rows is not None and rows.eligible > limits.max_rows:
         yield (
