@@ -173,6 +173,33 @@ def test_an_approval_is_for_the_policy_as_it_stood(
     assert f"plan {first} was approved for this policy as it stood then" in second.message
 
 
+@pytest.mark.parametrize("change", [{"premake": 21 * DAY}, {"partition": "day"}])
+def test_an_approval_outlives_a_change_that_selects_no_other_rows(
+    application: Connection, retention: Retention, change: dict[str, object]
+) -> None:
+    policy = limited(retention, max_rows=100)
+    approved = judged(application, policy).plan
+    assert approved is not None
+    approvals.approve(application, approved, "ann")
+
+    through = judged(application, replace(policy, **change))  # type: ignore[arg-type]
+
+    assert (through.allowed, through.approval) == (True, approved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"null_is_orphan": True}, {"grace_period": DAY}, {"parent_columns": ("other",)}, {"archive": True}],
+)
+def test_each_field_that_selects_orphans_is_part_of_what_is_approved(
+    orphans: Orphans, change: dict[str, object]
+) -> None:
+    changed = replace(orphans, **change)  # type: ignore[arg-type]
+
+    assert guard.definition(changed) != guard.definition(orphans)
+    assert guard.definition(replace(orphans, track=True)) == guard.definition(orphans)
+
+
 def test_a_clock_that_jumped_is_noticed(application: Connection, retention: Retention) -> None:
     now = datetime.now(UTC)
     ran(application, retention, judged(application, retention, now))

@@ -1,7 +1,7 @@
 """Stops a run before it removes anything, where it would remove more than anybody expects."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -95,9 +95,12 @@ def reasons(
 
 
 def definition(policy: DeletingPolicy) -> dict[str, Any]:
-    """What the policy removes, as JSON: with another definition it is another plan."""
-    others = {"identity", "guard", "throttle", "place", "deleting"}
-    names = [field.name for field in fields(policy) if field.name not in others]
+    """What the policy removes, as JSON: with another definition it is another plan.
+
+    Beside what selects the rows that is where they go: who has approved that they are archived has not
+    approved that they are lost.
+    """
+    names = ("table", *policy.selects, "archive")
     return {"kind": policy.kind} | {name: _as_json(getattr(policy, name)) for name in names}
 
 
@@ -179,7 +182,8 @@ def _changed(policy: DeletingPolicy, rows: RowCount, last_run: _LastRun | None) 
     if keep is not None and keep < last_run.keep:
         yield f"keep was shortened from {_length(last_run.keep)} to {_length(keep)} {since}"
     for name in policy.selects:
-        if now[name] != last_run.definition.get(name):
+        # A time says when rows go, not which; the only one that may not be shortened is asked about above.
+        if not isinstance(getattr(policy, name), timedelta) and now[name] != last_run.definition.get(name):
             yield f"{name} was changed from {last_run.definition.get(name)} to {now[name]} {since}"
 
 
