@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 import sql
 from ops_pipeline.maintenance import references, remaining
-from ops_pipeline.maintenance.batches.actions.archive_and_delete import deleting
+from ops_pipeline.maintenance.batches.actions.deletion import deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.batches.scans import Scan, and_, listed
 from ops_pipeline.maintenance.guard import guard
@@ -105,10 +105,10 @@ class OrphanRemoval:
         self.approval = verdict.approval or self.approval
         self._removed = 0
         child = self.reference.child
-        with deleting(self.run, self.policy, child, verdict.planned, self.settings) as (action, seconds):
+        with deleting(self.run, self.policy, child, verdict.planned, self.settings) as deletion:
             for scan in self._scans(grace, older, nulls):
-                batch_size = BatchSize(scan.sizes, seconds)
-                batches = Batches(replace(self.run, planned=due), scan, action, batch_size)
+                batch_size = BatchSize(scan.sizes, deletion.batch_seconds)
+                batches = Batches(replace(self.run, planned=due), scan, deletion.action, batch_size)
                 reason = batches.work_through()
                 self._removed += batches.removed
                 if reason != COMPLETED:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ops_pipeline.maintenance import refusals, remaining
-from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete, deleting
+from ops_pipeline.maintenance.batches.actions.deletion import deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.guard.guard import GuardResult
@@ -79,9 +79,11 @@ def _delete(
     run: PolicyRun, policy: Retention, table: Relation, plan: RetentionPlan, settings: Settings
 ) -> str:
     """Whole partitions first, then rows; says why it ended."""
-    with deleting(run, policy, table, plan, settings) as (action, seconds):
-        archive = action if isinstance(action, ArchiveAndDelete) else None
-        if (reason := whole_partitions.remove(run, table, policy.column, plan, archive)) is not None:
+    with deleting(run, policy, table, plan, settings) as deletion:
+        archiving = deletion.archiving
+        if (reason := whole_partitions.remove(run, table, policy.column, plan, archiving)) is not None:
             return reason
         scan = scan_by(plan.method, run.connection, policy, table, plan.cutoff, plan.rows.total)
-        return Batches(run, scan, action, BatchSize(scan.sizes, seconds)).work_through()
+        return Batches(
+            run, scan, deletion.action, BatchSize(scan.sizes, deletion.batch_seconds)
+        ).work_through()
