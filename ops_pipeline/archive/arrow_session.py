@@ -53,7 +53,7 @@ class ArrowSession:
         lock_timeout: str = "2s",
         statement_timeout: str = "0",
     ) -> None:
-        """Connects. Raises DatabaseUnavailableError, or WorkerBusyError when an earlier session of the
+        """Connects. Raises DatabaseUnavailableError, or ArrowSessionBusyError when an earlier session of the
         policy does not end within 15 seconds."""
         self._lock = f"ops: worker of {policy}"
         self._statement: adbc.AdbcStatement | None = None

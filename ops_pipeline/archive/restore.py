@@ -65,7 +65,7 @@ def restore(
     one transaction, with a hold on them, an audit event by `by` and a note in `ops.archives`; only
     partitions for their days are made before it.
 
-    Raises RestoreRefusedError, staging.DamagedError, ArchiveError, StorageError, WorkerBusyError,
+    Raises RestoreRefusedError, staging.DamagedError, ArchiveError, StorageError, ArrowSessionBusyError,
     holds.HoldRefusedError, partitions.LockedError and psycopg.Error. Nothing is restored then.
     """
     archived = _archived_table(connection, table)

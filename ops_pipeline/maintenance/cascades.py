@@ -9,6 +9,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline.maintenance.references import ForeignKey, cascades, foreign_keys, refers
+from ops_pipeline.maintenance.row_counter import COUNT_EXACTLY_BYTES
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
@@ -16,8 +17,6 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 
 COUNTED = 100_000
 """Where a single row is too many, they are counted no further."""
-COUNT_EXACTLY_BYTES = 64 * 1024 * 1024
-"""Up to this size a table's rows are counted for the guard; beyond it the statistics are close enough."""
 
 Within = Callable[[compose.Composed], list[tuple[Any, ...]] | None]
 """Answers a statement; None when that took too long."""

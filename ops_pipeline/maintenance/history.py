@@ -13,6 +13,7 @@ from ops_pipeline.audit import trail
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.result import Outcome, RunResult, Work
 from ops_pipeline.postgres.connection import Connection, row, scalar
+from ops_pipeline.postgres.relation import TableName
 
 Pauses = Mapping[str, Mapping[str, float]]
 NO_PAUSES: Pauses = {}
@@ -119,12 +120,19 @@ class Record:
         return account_for(connection, self.id)
 
 
-def begin(connection: Connection, policy: str, dagster_run_id: str | None) -> Record:
-    """Records that a policy's run begins. The caller holds the policy's lock.
+def begin(
+    connection: Connection, policy: str, dagster_run_id: str | None, table: TableName | None = None
+) -> Record:
+    """Records that a policy's run begins. The caller holds the policy's lock. `table`: what it deletes from.
 
     A run before it that died without a word is closed, and what it had removed accounted for.
     """
-    values = {"policy": policy, "dagster_run_id": dagster_run_id}
+    values = {
+        "policy": policy,
+        "dagster_run_id": dagster_run_id,
+        "schema": table.schema if table else None,
+        "table": table.name if table else None,
+    }
     with connection.transaction():
         record_id, died = row(connection, sql.get("maintenance/begin"), values)
         for dead_id in died:

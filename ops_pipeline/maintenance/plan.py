@@ -7,16 +7,19 @@ from datetime import UTC, datetime
 
 import sql
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import Relation
 
 LIMIT_SECONDS = 30.0
 """How long the rows of one policy are counted before an estimate has to do."""
+RUN_LIMIT_SECONDS = 60.0
+"""The same for a run, which is about to delete them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionCount:
     """What of one partition would be deleted, in rows."""
 
-    table: str
+    partition: Relation
     eligible: int
     total: int
 
@@ -28,13 +31,15 @@ class RowCount:
     `eligible` of `total` would be deleted, about `bytes` of the table with its indexes. Not among them:
     expired or orphaned rows on hold (`held`), those that kept rows refer to (`referenced`), and rows whose
     time or reference is NULL, or whose time is infinite (`unset`). `oldest`, `newest`: of the eligible rows;
-    `oldest_row`: of all. With `exact` false a sample was counted. `partitions`: those of a partitioned table
-    that would lose rows.
+    `oldest_row`: of all. With `exact` false a sample was counted; with `total_exact` false the eligible rows
+    were, and `total` is what PostgreSQL expects. `partitions`: those of a partitioned table that would lose
+    rows.
     """
 
     eligible: int
     total: int
     exact: bool = True
+    total_exact: bool = True
     bytes: int = 0
     held: int = 0
     referenced: int = 0

@@ -17,8 +17,8 @@ def advice(connection: Connection, table: Relation) -> Iterator[str]:
 
 
 def reason(connection: Connection, table: Relation, rows: int, what: str) -> str:
-    """Why a run that came to its end is not done: so many rows (`what` they are) remain."""
-    remaining = f"{rows:,} {what} of {table} remain"
+    """Why a run that came to its end is not done: so many rows (`what`: expired or orphaned) remain."""
+    remaining = rows_remain(table, rows, what)
     if triggers := on_delete.row_triggers(connection, table):
         named = ", ".join(map(str, triggers))
         return (
@@ -28,4 +28,11 @@ def reason(connection: Connection, table: Relation, rows: int, what: str) -> str
     return (
         f"{remaining}: other sessions had locked them, or wrote them while the run was at work. "
         "The next run tries again"
+    )
+
+
+def rows_remain(table: Relation, rows: int, what: str) -> str:
+    """That so many rows remain, in a sentence to go on."""
+    return (
+        f"{rows:,} {what} {'row' if rows == 1 else 'rows'} of {table} {'remains' if rows == 1 else 'remain'}"
     )

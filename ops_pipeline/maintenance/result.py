@@ -27,8 +27,9 @@ def refuse(policy: str, problems: Sequence[str]) -> None:
 class Work:
     """What one kind of policy did to its tables.
 
-    `plan`: the stored plan that has to be approved before anything may go. `approval`: the approved plan
-    that let this run through. `details` are kept in the history.
+    `left`: rows that it was to remove and that are still there, None when nobody looked; a run that leaves
+    any is not done. `plan`: the stored plan that has to be approved before anything may go. `approval`: the
+    approved plan that let this run through. `details` are kept in the history.
     """
 
     stopped_reason: str
@@ -44,7 +45,7 @@ class Work:
     def outcome(self) -> Outcome:
         if self.plan is not None:
             return "needs_approval"
-        return "done" if self.stopped_reason == COMPLETED else "stopped"
+        return "done" if self.stopped_reason == COMPLETED and not self.left else "stopped"
 
 
 @dataclass(frozen=True, slots=True)

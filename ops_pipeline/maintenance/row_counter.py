@@ -14,7 +14,7 @@ from ops_pipeline.maintenance import references
 from ops_pipeline.maintenance.batches.scans import and_, target
 from ops_pipeline.maintenance.plan import PartitionCount, RowCount, fraction, is_migrated
 from ops_pipeline.postgres import catalog
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 
 SAMPLE_ROWS = 20_000
@@ -23,6 +23,8 @@ SAMPLE_SECONDS = 5.0
 HEAP = compose.SQL("target.tableoid::bigint")
 EACH_ONCE = compose.SQL("OFFSET 0")
 """Where it takes a look into other tables, what becomes of a row is asked once and not for each number."""
+COUNT_EXACTLY_BYTES = 64 * 1024 * 1024
+"""Up to this size all rows of a table are counted for the guard; beyond it an estimate is close enough."""
 OLDEST_SECONDS = 1.0
 """How long the oldest row is looked for where the rows could not be counted; an index finds it at once."""
 
@@ -67,6 +69,19 @@ class RowCounter:
         """The rows counted; None when that took too long."""
         rows = self.within(limit_seconds, compose.SQL(sql.get(statement)).format(**self._fragments))
         return None if rows is None else self._tally(rows)
+
+    def eligible(self) -> int:
+        """How many rows would be deleted; counted, whatever time it takes."""
+        return self._number(self.deleted)
+
+    def of_table(self, eligible: int) -> RowCount:
+        """So many eligible rows, which were counted, of the table; the total of a large one is estimated."""
+        total = catalog.expected_rows(self._connection, self.table)
+        exact = total < eligible or catalog.size(self._connection, self.table) <= COUNT_EXACTLY_BYTES
+        if exact:
+            total = max(eligible, self._number(compose.SQL("true")))
+        size = sum(size for _, size in self._sizes().values())
+        return RowCount(eligible, total, total_exact=exact, bytes=round(size * fraction(eligible, total)))
 
     def estimate(self) -> RowCount:
         """What a sample of the table says. Where not even that can be had, everything may go."""
@@ -122,7 +137,7 @@ class RowCounter:
             bytes=round(size),
             held=_sum_of(fates, "held"),
             referenced=_sum_of(fates, "referenced"),
-            partitions=tuple(sorted(partitions, key=lambda partition: partition.table)),
+            partitions=tuple(sorted(partitions, key=lambda count: count.partition.table_name)),
         )
 
     def within(self, seconds: float, statement: compose.Composed) -> list[tuple[Any, ...]] | None:
@@ -139,6 +154,12 @@ class RowCounter:
                 raise
             return None
 
+    def _number(self, condition: compose.Composable) -> int:
+        statement = compose.SQL(sql.get("maintenance/count")).format(
+            rows=self._fragments["rows"], condition=condition
+        )
+        return int(scalar(self._connection, statement))
+
     def _sample(self, total: int) -> tuple[int, ...] | None:
         clause = compose.SQL("TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(
             compose.Literal(min(100.0, 100.0 * SAMPLE_ROWS / max(1, total)))
@@ -154,9 +175,9 @@ class RowCounter:
         rows = self.within(SAMPLE_SECONDS, statement)
         return None if rows is None else rows[0]
 
-    def _sizes(self) -> dict[int, tuple[str, int]]:
+    def _sizes(self) -> dict[int, tuple[Relation, int]]:
         rows = self._connection.execute(sql.get("maintenance/sizes"), {"oid": self.table.oid})
-        return {oid: (name, size) for oid, name, size in rows}
+        return {oid: (Relation(oid, schema, name), size) for oid, schema, name, size in rows}
 
 
 def _sum_of(fates: Mapping[tuple[int, str], int], wanted: str) -> int:

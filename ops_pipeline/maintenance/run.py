@@ -7,6 +7,7 @@ from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.batches.batch import PolicyRun, Report, Stop
 from ops_pipeline.maintenance.kind import AnyPolicy, Kind
 from ops_pipeline.maintenance.result import RunResult
+from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
 from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt
 from ops_pipeline.settings import Settings, load
@@ -47,7 +48,8 @@ def run_policy(
             reason = f"another run is working on it: {lock_holder(connection, lock)}"
             return history.skip(connection, policy.name, reason, dagster_run_id)
         connection.execute(sql.get("postgres/compress_wal"))
-        record = history.begin(connection, policy.name, dagster_run_id)
+        table = policy.table if isinstance(policy, DeletingPolicy) else None
+        record = history.begin(connection, policy.name, dagster_run_id, table)
         throttle = Throttle(policy.throttle, given.pause_file)
         run = PolicyRun(connection, record, throttle, stop, report)
         try:

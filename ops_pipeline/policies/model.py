@@ -63,8 +63,8 @@ class DeletingPolicy(Policy):
     """A policy that deletes rows of one table; with `archive` they are archived first.
 
     `deleting`: the table and name of every policy of the database that deletes rows, this one among them.
-    `selects`: the fields that decide which rows those are. A run that selects by others than the run before
-    needs approval.
+    `selects`: the fields that decide which rows of the table those are; with another value the policy is
+    another one to the guard, by which an approval is void. A field that is not among them may change freely.
     """
 
     table: TableName

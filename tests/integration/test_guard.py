@@ -33,7 +33,7 @@ def judged(connection: Connection, policy: Retention | Orphans, now: datetime | 
     planning = Planning(connection, 10, clock=lambda: now)
     if isinstance(policy, Orphans):
         orphaned = plan_orphans(planning, policy)
-        return guard.judge(connection, policy, orphaned, now=now, at_cutoff=lambda _: orphaned)
+        return guard.judge(connection, policy, orphaned, now=now)
     expired = plan_retention(planning, policy)
     return guard.judge(
         connection, policy, expired, now=now, at_cutoff=partial(plan_retention, planning, policy)
@@ -171,6 +171,33 @@ def test_an_approval_is_for_the_policy_as_it_stood(
 
     assert not second.allowed
     assert f"plan {first} was approved for this policy as it stood then" in second.message
+
+
+@pytest.mark.parametrize("change", [{"premake": 21 * DAY}, {"partition": "day"}])
+def test_an_approval_outlives_a_change_that_selects_no_other_rows(
+    application: Connection, retention: Retention, change: dict[str, object]
+) -> None:
+    policy = limited(retention, max_rows=100)
+    approved = judged(application, policy).plan
+    assert approved is not None
+    approvals.approve(application, approved, "ann")
+
+    through = judged(application, replace(policy, **change))  # type: ignore[arg-type]
+
+    assert (through.allowed, through.approval) == (True, approved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"null_is_orphan": True}, {"grace_period": DAY}, {"parent_columns": ("other",)}, {"archive": True}],
+)
+def test_each_field_that_selects_orphans_is_part_of_what_is_approved(
+    orphans: Orphans, change: dict[str, object]
+) -> None:
+    changed = replace(orphans, **change)  # type: ignore[arg-type]
+
+    assert guard.definition(changed) != guard.definition(orphans)
+    assert guard.definition(replace(orphans, track=True)) == guard.definition(orphans)
 
 
 def test_a_clock_that_jumped_is_noticed(application: Connection, retention: Retention) -> None:

@@ -148,7 +148,7 @@ def test_partitions_are_told_one_by_one(connection: Connection, read: Callable[.
 
     plan = planned(connection, read().policies[0])
 
-    assert [(each.table, each.eligible, each.total) for each in plan.rows.partitions] == [
+    assert [(str(each.partition), each.eligible, each.total) for each in plan.rows.partitions] == [
         ("public.old", 7, 7),
         ("public.rest", 1, 2),
     ]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from psycopg import sql as compose
 
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.plan import DeletePlan
@@ -51,6 +52,20 @@ def run(connection: Connection, database: Database, tmp_path: Path) -> int:
     result = carry_out(connection, database.policies[0], settings=Settings(archive_url=str(tmp_path)))
     assert (result.removed, result.outcome, result.left) == (planned.rows.eligible, "done", 0)
     return result.removed
+
+
+@pytest.mark.parametrize("name", ["old", "Old days", 'say"so'])
+def test_history_has_the_counted_rows_of_a_partition_of_any_name(
+    connection: Connection, read: Read, tmp_path: Path, name: str
+) -> None:
+    connection.execute("CREATE TABLE events (id int, created_at timestamptz) PARTITION BY RANGE (created_at)")
+    create = "CREATE TABLE {} PARTITION OF events FOR VALUES FROM ('2019-01-01') TO ('2020-01-01')"
+    connection.execute(compose.SQL(create).format(compose.Identifier(name)))
+    connection.execute("INSERT INTO events SELECT n, '2019-06-01' FROM generate_series(1, 50) AS n")
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    connection.execute("SELECT pg_stat_reset()")
+
+    assert run(connection, rules(read), tmp_path) == 50
 
 
 @pytest.mark.parametrize("more", ["", ", archive: true", ", partition: day"])

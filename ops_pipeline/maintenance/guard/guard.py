@@ -1,7 +1,7 @@
 """Stops a run before it removes anything, where it would remove more than anybody expects."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -52,20 +52,22 @@ def judge(
     plan: P,
     *,
     now: datetime,
-    at_cutoff: Callable[[datetime], P],
+    at_cutoff: Callable[[datetime], P] | None = None,
 ) -> GuardResult[P]:
     """Whether the run may do what is planned. `now` is what the worker's clock says.
 
     A plan that needs approval runs by the approval of an earlier one of the same policy, if at that one's
-    cutoff (`at_cutoff` plans it) no more rows would be deleted than were approved. The connection is in
-    autocommit mode and in no transaction.
+    cutoff (`at_cutoff` plans it; None where time does not decide) no more rows would be deleted than were
+    approved. The connection is in autocommit mode and in no transaction.
     """
     reasons = plan.needs_approval
     if not reasons:
         return GuardResult(plan, details=_details(policy, plan.cutoff, now))
     approved = approvals.approved_plan(connection, policy.name)
     if approved is not None:
-        at_approved = plan if approved.cutoff is None else at_cutoff(approved.cutoff)
+        at_approved = plan
+        if at_cutoff is not None and approved.cutoff is not None:
+            at_approved = at_cutoff(approved.cutoff)
         objections = tuple(_outgrown(policy, at_approved.rows, approved))
         if not objections:
             details = _details(policy, approved.cutoff, approved.worker_clock)
@@ -93,9 +95,12 @@ def reasons(
 
 
 def definition(policy: DeletingPolicy) -> dict[str, Any]:
-    """What the policy removes, as JSON: with another definition it is another plan."""
-    others = {"identity", "guard", "throttle", "place", "deleting"}
-    names = [field.name for field in fields(policy) if field.name not in others]
+    """What the policy removes, as JSON: with another definition it is another plan.
+
+    Beside what selects the rows that is where they go: who has approved that they are archived has not
+    approved that they are lost.
+    """
+    names = ("table", *policy.selects, "archive")
     return {"kind": policy.kind} | {name: _as_json(getattr(policy, name)) for name in names}
 
 
@@ -133,10 +138,11 @@ def _last_run(connection: Connection, policy: DeletingPolicy) -> _LastRun | None
 
 def _too_many(policy: DeletingPolicy, rows: RowCount) -> Iterator[str]:
     limits, about = policy.guard, "" if rows.exact else "about "
+    about_total = "" if rows.exact and rows.total_exact else "about "
     if rows.fraction > limits.max_fraction:
         yield (
-            f"{about}{_percent(rows.fraction)} of {policy.table} would go ({rows.eligible:,} of "
-            f"{rows.total:,} rows), and guard.max_fraction is {_percent(limits.max_fraction)}"
+            f"{about_total}{_percent(rows.fraction)} of {policy.table} would go ({rows.eligible:,} of "
+            f"{about_total}{rows.total:,} rows), and guard.max_fraction is {_percent(limits.max_fraction)}"
         )
     if limits.max_rows is not None and rows.eligible > limits.max_rows:
         yield (
@@ -176,7 +182,8 @@ def _changed(policy: DeletingPolicy, rows: RowCount, last_run: _LastRun | None) 
     if keep is not None and keep < last_run.keep:
         yield f"keep was shortened from {_length(last_run.keep)} to {_length(keep)} {since}"
     for name in policy.selects:
-        if now[name] != last_run.definition.get(name):
+        # A time says when rows go, not which; the only one that may not be shortened is asked about above.
+        if not isinstance(getattr(policy, name), timedelta) and now[name] != last_run.definition.get(name):
             yield f"{name} was changed from {last_run.definition.get(name)} to {now[name]} {since}"
 
 

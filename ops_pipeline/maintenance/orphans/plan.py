@@ -8,10 +8,11 @@ from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.indexes import missing_indexes
 from ops_pipeline.maintenance.orphans.mark import choose_search
 from ops_pipeline.maintenance.orphans.policy import Orphans
-from ops_pipeline.maintenance.orphans.reference import check_holds, find_reference
-from ops_pipeline.maintenance.plan import DeletePlan, Method, Planning, is_migrated
+from ops_pipeline.maintenance.orphans.reference import Reference, check_holds, find_reference
+from ops_pipeline.maintenance.plan import DeletePlan, Method, Planning, RowCount, is_migrated
 from ops_pipeline.maintenance.row_counter import RowCounter
 from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.connection import Connection
 
 
 def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
@@ -27,14 +28,7 @@ def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
         migrated = is_migrated(connection)
         if migrated:
             check_holds(connection, reference)
-        unset = compose.SQL("false") if policy.null_is_orphan else reference.refers_to_nothing
-        counter = RowCounter(
-            connection,
-            reference.child,
-            {"unset": unset, "orphaned": reference.orphaned},
-            due=reference.orphaned,
-            unset=unset,
-        )
+        counter = orphan_counter(connection, reference, reference.orphaned)
         rows = counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
         search = choose_search(connection, reference)
         return DeletePlan(
@@ -56,3 +50,20 @@ def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
             ),
             dead_tuples=catalog.dead_tuples(connection, reference.child),
         )
+
+
+def plan_removal(planning: Planning, policy: Orphans, rows: RowCount) -> DeletePlan:
+    """What a run does next: it deletes so many of the orphans that it has listed, if the guard lets it."""
+    return DeletePlan(
+        policy=policy.name,
+        method=Method("missing parents"),
+        rows=rows,
+        needs_approval=guard.reasons(planning.connection, policy, rows, None, now=planning.clock()),
+    )
+
+
+def orphan_counter(connection: Connection, reference: Reference, orphaned: compose.Composable) -> RowCounter:
+    """Counts the orphans that are meant, and what keeps some of them."""
+    unset = compose.SQL("false") if reference.null_is_orphan else reference.refers_to_nothing
+    fragments = {"unset": unset, "orphaned": orphaned}
+    return RowCounter(connection, reference.child, fragments, due=orphaned, unset=unset)

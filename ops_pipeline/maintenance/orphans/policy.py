@@ -39,7 +39,9 @@ class Orphans(DeletingPolicy):
     track: bool
 
     kind: ClassVar[str] = KIND
-    selects: ClassVar[tuple[str, ...]] = ("columns", "parent", "parent_columns")
+    selects: ClassVar[tuple[str, ...]] = (
+        "columns", "parent", "parent_columns", "null_is_orphan", "grace_period",
+    )  # fmt: skip
 
     def reference_columns(self) -> tuple[str, ...]:
         return self.columns

@@ -9,26 +9,24 @@ from psycopg import sql as compose
 from psycopg.types.json import Jsonb
 
 import sql
-from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import references, remaining
-from ops_pipeline.maintenance.batches.actions.archive_and_delete import deleting
+from ops_pipeline.maintenance.batches.actions.deletion import deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.batches.scans import Scan, and_, listed
-from ops_pipeline.maintenance.cascades import COUNT_EXACTLY_BYTES
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.orphans import grace_period, track
 from ops_pipeline.maintenance.orphans.grace_period import GraceStatus, grace_status
+from ops_pipeline.maintenance.orphans.plan import orphan_counter, plan_removal
 from ops_pipeline.maintenance.orphans.policy import Orphans
-from ops_pipeline.maintenance.orphans.reference import Reference, count_children
+from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.maintenance.orphans.scans import (
     MarkedOrphans,
     MissingParents,
     MissingParentsByBlocks,
     NullReferences,
 )
-from ops_pipeline.maintenance.plan import DeletePlan, Method, RowCount
+from ops_pipeline.maintenance.plan import DeletePlan, Planning
 from ops_pipeline.maintenance.result import COMPLETED, Work
-from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
 from ops_pipeline.throttle.batch_size import BatchSize
@@ -47,21 +45,26 @@ class OrphanRemoval:
     policy: Orphans
     reference: Reference
     settings: Settings
+    planning: Planning
     left: int = 0
     approval: str | None = None
     _removed: int = 0
+    _waiting: int = 0
+    _waits_for: str = ""
 
     def remove(self) -> Work | None:
         """Removes what may go. None: all of it is gone that could; else how the run ends."""
+        self._waiting = 0
         self._count_recorded()
         grace = grace_status(self._connection, self.policy)
         older = grace_period.old_enough(self._connection, self.reference, grace.cutoff)
         if older is None:
             return None
-        since = grace.newest_over
-        if since is not None and grace_period.others_at_work(self._connection, since) is not None:
-            return None
         nulls = self._nulls(older)
+        since = grace.newest_over
+        if since is not None and (others := grace_period.others_at_work(self._connection, since)) is not None:
+            self._waiting, self._waits_for = self._orphans(grace, references.EVERYTHING) + nulls, others
+            return None
         due = self._orphans(grace, older) + nulls
         if due > 0 and (ended := self._remove(grace, older, due, nulls)) is not None:
             return ended
@@ -69,13 +72,17 @@ class OrphanRemoval:
         return None
 
     def completed(self) -> Work:
-        """The end of a run that was not stopped. What is due and waits for a transaction is left as well."""
+        """The end of a run that was not stopped. It is done when no orphan remains whose grace is over: none
+        that others keep, and none that waits for a transaction which was open when its parent was found
+        missing."""
+        child = self.reference.child
         if self.left:
-            child = self.reference.child
-            left = remaining.reason(self._connection, child, self.left, "orphaned rows")
-            return Work(left, self.left, approval=self.approval)
-        waiting = self._orphans(grace_status(self._connection, self.policy), references.EVERYTHING)
-        return Work(COMPLETED, waiting, approval=self.approval)
+            reason = remaining.reason(self._connection, child, self.left, "orphaned")
+            return Work(reason, self.left, approval=self.approval)
+        if self._waiting:
+            reason = f"{remaining.rows_remain(child, self._waiting, 'orphaned')}: {self._waits_for}"
+            return Work(reason, self._waiting, approval=self.approval)
+        return Work(COMPLETED, 0, approval=self.approval)
 
     def in_grace(self) -> int:
         """How many orphans are listed whose grace is not over."""
@@ -89,40 +96,25 @@ class OrphanRemoval:
         return self.run.connection
 
     def _remove(self, grace: GraceStatus, older: compose.Composed, due: int, nulls: int) -> Work | None:
-        planned = self._planned(due)
-        verdict = guard.judge(
-            self._connection, self.policy, planned, now=datetime.now(UTC), at_cutoff=lambda _: planned
-        )
+        counter = orphan_counter(self._connection, self.reference, self.reference.orphaned)
+        planned = plan_removal(self.planning, self.policy, counter.of_table(due))
+        verdict = guard.judge(self._connection, self.policy, planned, now=datetime.now(UTC))
         self._save_planned(verdict)
         if not verdict.allowed:
             return Work(verdict.message, due, plan=verdict.plan)
         self.approval = verdict.approval or self.approval
         self._removed = 0
         child = self.reference.child
-        with deleting(self.run, self.policy, child, verdict.planned, self.settings) as (action, seconds):
+        with deleting(self.run, self.policy, child, verdict.planned, self.settings) as deletion:
             for scan in self._scans(grace, older, nulls):
-                batch_size = BatchSize(scan.sizes, seconds)
-                batches = Batches(replace(self.run, planned=due), scan, action, batch_size)
+                batch_size = BatchSize(scan.sizes, deletion.batch_seconds)
+                batches = Batches(replace(self.run, planned=due), scan, deletion.action, batch_size)
                 reason = batches.work_through()
                 self._removed += batches.removed
                 if reason != COMPLETED:
                     return Work(reason, self._orphans(grace, older) + self._nulls(older))
         self.left = self._orphans(grace, older) + self._nulls(older) if self._removed < due else 0
         return None
-
-    def _planned(self, due: int) -> DeletePlan:
-        child = self.reference.child
-        total = catalog.live_tuples(self._connection, child)
-        if total < due or catalog.size(self._connection, child) <= COUNT_EXACTLY_BYTES:
-            total = count_children(self._connection, self.reference, references.EVERYTHING)
-        total = max(due, total)
-        rows = RowCount(due, total)
-        return DeletePlan(
-            policy=self.policy.name,
-            method=Method("missing parents"),
-            rows=rows,
-            needs_approval=guard.reasons(self._connection, self.policy, rows, None, now=datetime.now(UTC)),
-        )
 
     def _save_planned(self, verdict: guard.GuardResult[DeletePlan]) -> None:
         values = {
@@ -212,12 +204,7 @@ class OrphanRemoval:
 
     def _count(self, *conditions: compose.Composable) -> int:
         """How many children meet them that no hold and no row that stays keeps."""
-        child = self.reference.child
-        free = (
-            holds.exclusion(holds.active(self._connection, child)),
-            references.unreferenced(self._connection, child),
-        )
-        return count_children(self._connection, self.reference, and_(*conditions, *free))
+        return orphan_counter(self._connection, self.reference, and_(*conditions)).eligible()
 
     def _settle(self, grace: GraceStatus) -> None:
         """Forgets what was looked at. What a sweep had found is found again; the record is asked again."""

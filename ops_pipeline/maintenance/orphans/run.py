@@ -14,15 +14,12 @@ from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference, check_holds, find_reference
 from ops_pipeline.maintenance.orphans.removal import OrphanRemoval
 from ops_pipeline.maintenance.orphans.track import MissingParentSource
-from ops_pipeline.maintenance.plan import Planning
+from ops_pipeline.maintenance.plan import RUN_LIMIT_SECONDS, Planning
 from ops_pipeline.maintenance.result import COMPLETED, Work, refuse
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
 from ops_pipeline.throttle.batch_size import BatchSize
-
-COUNT_SECONDS = 60.0
-"""How long a run counts what its deletes would cascade into."""
 
 
 def run_orphans(run: PolicyRun, policy: Orphans, settings: Settings) -> Work:
@@ -35,11 +32,11 @@ def run_orphans(run: PolicyRun, policy: Orphans, settings: Settings) -> Work:
     """
     reference = find_reference(run.connection, policy)
     refusals.refuse_hidden_rows(run.connection, policy, reference.child, reference.parent)
-    planning = Planning(run.connection, COUNT_SECONDS, settings.archive_url)
+    planning = Planning(run.connection, RUN_LIMIT_SECONDS, settings.archive_url)
     refuse(policy.name, _refusals(planning, policy, reference))
     check_holds(run.connection, reference)
     dead_before = catalog.dead_tuples(run.connection, reference.child)
-    removal = OrphanRemoval(run, policy, reference, settings)
+    removal = OrphanRemoval(run, policy, reference, settings, planning)
     cleanup = _Cleanup(run, policy, reference, removal, choose_search(run.connection, reference))
     work = cleanup.work()
     return replace(
@@ -89,7 +86,6 @@ class _Cleanup:
         if (waits_for := grace_period.over_in_time(self.run, self.policy)) is not None:
             self.details["waits_for"] = waits_for
             self.run.report(f"{self.policy.name}: orphans are left for the next run, because {waits_for}")
-            return self.removal.completed()
         return self.removal.remove() or self.removal.completed()
 
     def _was_swept(self) -> bool:

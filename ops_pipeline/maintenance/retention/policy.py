@@ -32,7 +32,7 @@ class Retention(DeletingPolicy):
     premake: timedelta
 
     kind: ClassVar[str] = KIND
-    selects: ClassVar[tuple[str, ...]] = ("column",)
+    selects: ClassVar[tuple[str, ...]] = ("column", "keep")
 
     def partitioned_by_day(self) -> TableName | None:
         return self.table if self.partition == "day" else None

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ops_pipeline.maintenance import refusals, remaining
-from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete, deleting
+from ops_pipeline.maintenance.batches.actions.deletion import deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.guard.guard import GuardResult
-from ops_pipeline.maintenance.plan import Planning
+from ops_pipeline.maintenance.plan import RUN_LIMIT_SECONDS, Planning
 from ops_pipeline.maintenance.result import COMPLETED, Work, refuse
 from ops_pipeline.maintenance.retention import whole_partitions
 from ops_pipeline.maintenance.retention.expired import cutoff_now
@@ -20,9 +20,6 @@ from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.relation import Relation, find_relation
 from ops_pipeline.settings import Settings
 from ops_pipeline.throttle.batch_size import BatchSize
-
-COUNT_SECONDS = 60.0
-"""How long a run counts what is to go before PostgreSQL's own estimate has to do."""
 
 
 def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work:
@@ -36,7 +33,7 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
     table = find_relation(connection, policy.table)
     refusals.refuse_hidden_rows(connection, policy, table)
     undone = whole_partitions.prepare(run, policy, table, cutoff_now(connection, policy))
-    planning = Planning(connection, COUNT_SECONDS, settings.archive_url)
+    planning = Planning(connection, RUN_LIMIT_SECONDS, settings.archive_url)
     plan = plan_retention(planning, policy)
     refuse(policy.name, plan.refusals)
     verdict = guard.judge(
@@ -54,7 +51,7 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
     stopped_reason = _delete(replace(run, planned=plan.rows.eligible), policy, table, plan, settings)
     after = count_expired(replace(planning, after_deletes=True), policy, plan.cutoff)
     if stopped_reason == COMPLETED and after.exact and after.eligible:
-        stopped_reason = remaining.reason(connection, table, after.eligible, "expired rows")
+        stopped_reason = remaining.reason(connection, table, after.eligible, "expired")
     details: dict[str, Any] = {"held": after.held, "referenced": after.referenced, "unset": after.unset}
     return Work(
         stopped_reason,
@@ -82,9 +79,11 @@ def _delete(
     run: PolicyRun, policy: Retention, table: Relation, plan: RetentionPlan, settings: Settings
 ) -> str:
     """Whole partitions first, then rows; says why it ended."""
-    with deleting(run, policy, table, plan, settings) as (action, seconds):
-        archive = action if isinstance(action, ArchiveAndDelete) else None
-        if (reason := whole_partitions.remove(run, table, policy.column, plan, archive)) is not None:
+    with deleting(run, policy, table, plan, settings) as deletion:
+        archiving = deletion.archiving
+        if (reason := whole_partitions.remove(run, table, policy.column, plan, archiving)) is not None:
             return reason
         scan = scan_by(plan.method, run.connection, policy, table, plan.cutoff, plan.rows.total)
-        return Batches(run, scan, action, BatchSize(scan.sizes, seconds)).work_through()
+        return Batches(
+            run, scan, deletion.action, BatchSize(scan.sizes, deletion.batch_seconds)
+        ).work_through()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql as compose
@@ -10,7 +11,6 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.archive.files import WrittenFile, total_rows
 from ops_pipeline.holds import holds
-from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.history import Batch
 from ops_pipeline.maintenance.plan import RowCount
@@ -25,6 +25,9 @@ from ops_pipeline.postgres import on_delete
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.locks import LockedError
 from ops_pipeline.postgres.relation import Relation
+
+if TYPE_CHECKING:
+    from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
 
 
 def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime) -> list[str]:
@@ -51,7 +54,7 @@ def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime
 
 
 def remove(
-    run: PolicyRun, table: Relation, column: str, plan: RetentionPlan, archiving: ArchiveAndDelete | None
+    run: PolicyRun, table: Relation, column: str, plan: RetentionPlan, archiving: "ArchiveAndDelete | None"
 ) -> str | None:
     """Removes the partitions that hold nothing but expired rows; why it stopped early, if it did.
 
@@ -74,8 +77,8 @@ def _rows(rows: RowCount, partition: Partition) -> int | None:
     """How many rows the partition had when they were counted."""
     if not rows.exact:
         return None
-    counted = {share.table: share.total for share in rows.partitions}
-    return counted.get(str(partition))
+    counted = {count.partition.oid: count.total for count in rows.partitions}
+    return counted.get(partition.oid)
 
 
 @dataclass(slots=True)
@@ -87,7 +90,7 @@ class _PartitionRemoval:
     column: str
     partition: Partition
     rows: int | None
-    archiving: ArchiveAndDelete | None
+    archiving: "ArchiveAndDelete | None"
     _files: list[WrittenFile] = field(default_factory=list)
 
     def remove(self) -> str:
@@ -116,7 +119,7 @@ class _PartitionRemoval:
             self.archiving.archive.publish(self.run.connection, self._files)
         return f"{self.partition} is dropped, {dropped.bytes:,} bytes"
 
-    def _copy(self, archiving: ArchiveAndDelete, partition: Partition) -> None:
+    def _copy(self, archiving: "ArchiveAndDelete", partition: Partition) -> None:
         self._files += archiving.copy(partition)
 
     def _discard(self) -> None:

@@ -45,13 +45,14 @@ class Advice:
 class Writes:
     """A table as autovacuum sees it, with the settings that hold for it.
 
-    `died`, `written`: rows since the counters began, of the dead those left out that an update could replace
-    in their page; `visits`: by any VACUUM. `trigger`, `analyze_trigger`: how many dead or changed rows bring
-    autovacuum. `delay`: milliseconds of rest for each `limit` of work.
+    `root`: the oid of the partitioned table it belongs to, or its own. `died`, `written`: rows since the
+    counters began, of the dead those left out that an update could replace in their page; `visits`: by any
+    VACUUM. `trigger`, `analyze_trigger`: how many dead or changed rows bring autovacuum. `delay`:
+    milliseconds of rest for each `limit` of work.
     """
 
     relation: Relation
-    root: str
+    root: int
     enabled: bool
     rows: float
     dead: int
@@ -92,16 +93,16 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class WriteCounters:
-    """The counters of a moment, to be kept in the run's details."""
+    """The counters of a moment, to be kept in the run's details. `by_oid`: of each table."""
 
     at: datetime
-    tables: Mapping[str, tuple[int, int, int]]
+    by_oid: Mapping[int, tuple[int, int, int]]
 
     def as_json(self) -> dict[str, Any]:
         """As the run's details keep them."""
         return {
             "at": self.at.isoformat(),
-            "tables": {name: list(counters) for name, counters in self.tables.items()},
+            "by_oid": {str(oid): list(counters) for oid, counters in self.by_oid.items()},
         }
 
 
@@ -119,7 +120,7 @@ def find_advice(
     counters = WriteCounters(
         now,
         {
-            str(writes.relation): (writes.died, writes.written, writes.visits)
+            writes.relation.oid: (writes.died, writes.written, writes.visits)
             for writes in most_died
             if writes.died >= LEAST_COUNTED
         },
@@ -242,13 +243,13 @@ def _rates(
     if before is None:
         return {}
     at, counters = before
-    ours = _removed_by_us(connection, policy, at)
+    ours = _removed_by_us(connection, at)
     rates: dict[int, Rate] = {}
     for writes in written:
-        died, rows, visits = counters.get(str(writes.relation), (0, 0, 0))
+        died, rows, visits = counters.get(str(writes.relation.oid), (0, 0, 0))
         if writes.died < died or writes.visits < visits:
             continue  # the counters were reset meanwhile
-        by_us = ours.get(writes.root, 0)
+        by_us = sum(ours.get(oid, 0) for oid in {writes.root, writes.relation.oid})
         rates[writes.relation.oid] = Rate(
             died=max(0, writes.died - died - by_us),
             written=max(0, writes.written - rows - by_us),
@@ -258,11 +259,10 @@ def _rates(
     return rates
 
 
-def _removed_by_us(connection: Connection, policy: Vacuum, since: datetime) -> dict[str, int]:
-    """Rows that the other policies of the database have removed, by table."""
-    values = {"policies": f"{policy.database}/", "vacuum": policy.name, "since": since}
-    rows = connection.execute(sql.get("maintenance/vacuum/removed_since"), values)
-    return {table if "." in table else f"public.{table}": removed for table, removed in rows}
+def _removed_by_us(connection: Connection, since: datetime) -> dict[int, int]:
+    """Rows that policies have removed, by the oid of their table."""
+    rows = connection.execute(sql.get("maintenance/vacuum/removed_since"), {"since": since})
+    return dict(rows.fetchall())
 
 
 def _duration(duration: timedelta) -> str:

@@ -7,8 +7,13 @@ WITH died AS (
   WHERE policy = %(policy)s AND outcome = 'running'
   RETURNING id, rows_removed
 ), begun AS (
-  INSERT INTO ops.maintenance_runs (policy, dagster_run_id)
-  VALUES (%(policy)s, %(dagster_run_id)s)
+  INSERT INTO ops.maintenance_runs (policy, dagster_run_id, table_oid)
+  VALUES (%(policy)s, %(dagster_run_id)s, (
+    SELECT c.oid
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = %(schema)s AND c.relname = %(table)s
+  ))
   RETURNING id
 )
 SELECT (SELECT id FROM begun), coalesce((SELECT jsonb_object_agg(id, rows_removed) FROM died), '{}')

@@ -1,5 +1,5 @@
--- Name and size of a table and its partitions: indexes, TOAST and all.
-SELECT c.oid::bigint, n.nspname || '.' || c.relname, pg_total_relation_size(c.oid)
+-- A table and its partitions, each with its size: indexes, TOAST and all.
+SELECT c.oid::bigint, n.nspname, c.relname, pg_total_relation_size(c.oid)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r'

@@ -139,6 +139,9 @@ def test_a_transaction_that_was_at_work_is_waited_for_and_named(
         held_up = carry_out(memories, orphans)
 
         assert (held_up.removed, held_up.left, _orphans(memories)) == (0, 1, 1)
+        assert held_up.outcome == "stopped", "a run that leaves orphans whose grace is over is not done"
+        assert "1 orphaned row of public.memories remains: a transaction that was" in held_up.stopped_reason
+        assert f"importer (pid {other.info.backend_pid})" in held_up.stopped_reason
         assert f"importer (pid {other.info.backend_pid})" in held_up.details["waits_for"]
         other.execute("INSERT INTO sessions (id) VALUES (%s)", [ORPHAN])
         other.execute("COMMIT")

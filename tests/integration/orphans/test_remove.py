@@ -5,8 +5,11 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
+from ops_pipeline.maintenance import row_counter
 from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.maintenance.orphans.plan import plan_orphans
 from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection, scalar
 from tests.integration.orphans.conftest import an_hour_later
@@ -30,6 +33,33 @@ def test_orphans_go_and_a_null_reference_is_none(memories: Connection, orphans: 
     assert (result.outcome, result.removed, result.left, result.examined) == ("done", 500, 0, 6570)
     assert scalar(memories, "SELECT count(*) FROM memories WHERE session_id IS NULL") == 70
     assert scalar(memories, "SELECT count(*) FROM memories") == 6070
+
+
+def test_a_run_says_how_many_bytes_it_has_deleted_as_its_plan_did(
+    memories: Connection, orphans: Orphans
+) -> None:
+    planned = plan_orphans(Planning(memories, 60), orphans)
+
+    result = carry_out(memories, orphans)
+
+    assert planned.rows.bytes > 0
+    assert result.bytes == pytest.approx(planned.rows.bytes, rel=0.01)
+
+
+def test_the_guard_says_which_of_its_numbers_is_an_estimate(
+    memories: Connection, read: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_counter, "COUNT_EXACTLY_BYTES", 0)
+    memories.execute("ANALYZE memories")
+    policy = read(
+        "version: 1\ndatabases: {app: {url: x, guard: {max_fraction: 0.01}, orphans:"
+        " [{table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds}]}}"
+    ).policies[0]
+
+    result = carry_out(memories, policy)
+
+    assert result.outcome == "needs_approval"
+    assert "of memories would go (500 of about 6,570 rows)" in result.stopped_reason
 
 
 def test_a_null_among_the_parents_protects_no_orphan(
@@ -75,4 +105,4 @@ def test_a_locked_orphan_keeps_only_itself(memories: Connection, patient: Orphan
         result = carry_out(memories, patient)
 
     assert (result.outcome, result.removed, result.left) == ("stopped", 499, 1)
-    assert "1 orphaned rows of public.memories remain" in result.stopped_reason
+    assert "1 orphaned row of public.memories remains" in result.stopped_reason

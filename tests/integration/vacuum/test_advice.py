@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from psycopg import sql as compose
 
+import sql
+from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.maintenance.vacuum import advice
@@ -16,12 +18,12 @@ from ops_pipeline.maintenance.vacuum.plan import plan_vacuum
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection, scalar
-from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.relation import Relation, TableName
 
 POLICY = 'version: 1\ndatabases: {app: {url: x, vacuum: {tables: ["Odd.Name"]}}}\n'
 RELOPTIONS = """SELECT reloptions FROM pg_class WHERE oid = '"Odd"."Name"'::regclass"""
 WRITES = Writes(
-    Relation(1, "Odd", "Name"), "Odd.Name", enabled=True, rows=1_000_000, dead=0, died=0, written=0, visits=0,
+    Relation(1, "Odd", "Name"), 1, enabled=True, rows=1_000_000, dead=0, died=0, written=0, visits=0,
     threshold=50, scale=0.2, trigger=200_050, analyze_trigger=100_050, delay=2.0, limit=200, pages=10_000,
     index_pages=5_000,
 )  # fmt: skip
@@ -141,12 +143,34 @@ def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, policy: V
     carry_out(odd, policy)
     _two_hours_pass(odd)
     _churn(odd)
-    odd.execute(
-        "INSERT INTO ops.maintenance_runs (policy, outcome, rows_removed)"
-        " VALUES ('app/retention/Odd.Name', 'done', 20000)"
-    )
+    for table, schema in (("Name", "Odd"), ("other", "public")):
+        history.begin(odd, "app/retention/whatever:it is/called", None, TableName(schema, table))
+        odd.execute("UPDATE ops.maintenance_runs SET rows_removed = 20000 WHERE outcome = 'running'")
 
     assert _advised(odd, policy) == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "retention: [{table: Odd.Name, column: at, keep: 30 days, name: short}]",
+        "orphans: [{table: Odd.Name, column: id, references: parents.id, grace_period: 0 seconds}]",
+    ],
+)
+def test_a_policy_of_any_label_is_known_by_its_table(
+    odd: Connection, read: Callable[..., Database], entry: str
+) -> None:
+    odd.execute("""ALTER TABLE "Odd"."Name" ADD at timestamptz DEFAULT '2020-01-01'""")
+    odd.execute("CREATE TABLE parents (id int PRIMARY KEY)")
+    text = f"version: 1\ndatabases: {{app: {{url: x, guard: {{max_fraction: 1}}, {entry}}}}}\n"
+    (policy,) = read(text).policies
+
+    assert carry_out(odd, policy).removed == 5000
+
+    oid = scalar(odd, """SELECT '"Odd"."Name"'::regclass::oid::bigint""")
+    since = "SELECT now() - interval '1 hour'"
+    statement = sql.get("maintenance/vacuum/removed_since")
+    assert odd.execute(statement, {"since": scalar(odd, since)}).fetchall() == [(oid, 5000)]
 
 
 def test_less_than_an_hour_is_no_evidence(odd: Connection, policy: Vacuum) -> None:

@@ -13,8 +13,7 @@ from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, total_rows
 from ops_pipeline.maintenance.batches import actions
-from ops_pipeline.maintenance.batches.actions import Action, BatchLimits
-from ops_pipeline.maintenance.batches.actions.delete import Delete
+from ops_pipeline.maintenance.batches.actions import BatchLimits
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.batches.scans import ScanRange
 from ops_pipeline.maintenance.history import Batch, Record, Statement
@@ -109,23 +108,19 @@ class ArchiveAndDelete:
 
 
 @contextmanager
-def deleting(
+def archiving(
     run: PolicyRun,
     policy: DeletingPolicy,
     table: Relation,
     plan: DeletePlan,
     settings: Settings,
-) -> Iterator[tuple[Action, float]]:
-    """What deletes the policy's rows, and how many seconds a batch of it should take.
-
-    Where the policy archives, what an earlier run left in the archive is put right first.
+) -> Iterator[ArchiveAndDelete]:
+    """What archives and deletes the rows. What an earlier run left in the archive is put right first.
 
     Expired rows are filed under the day of their time; orphans have none, and go under the day they leave.
-    Raises DatabaseUnavailableError, WorkerBusyError, StorageUrlError or ArchiveError; nothing was removed.
+    Raises DatabaseUnavailableError, ArrowSessionBusyError, StorageUrlError or ArchiveError; nothing was
+    removed.
     """
-    if not policy.archive:
-        yield Delete(run.connection, run.record, table, plan.rows.row_bytes), settings.batch_target_seconds
-        return
     storage = location.storage(settings.archive_url)
     with ArrowSession(url_of(run.connection), policy.name, f"ops {policy.name} archive") as worker:
         archive = Archive(storage, run.connection)
@@ -142,7 +137,6 @@ def deleting(
             day_column=policy.time_column(), cutoff=plan.cutoff,
             keys=(*columns.keys(run.connection, table.oid), *policy.reference_columns()),
         )  # fmt: skip
-        action = ArchiveAndDelete(
+        yield ArchiveAndDelete(
             run.connection, worker, archive, run.record, table, source, plan.rows.row_bytes
         )
-        yield action, settings.archive_batch_target_seconds

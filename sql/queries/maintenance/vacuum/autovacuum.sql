@@ -13,7 +13,7 @@ WITH server AS MATERIALIZED (
          current_setting('vacuum_cost_limit')::int AS plain_limit,
          current_setting('block_size')::int AS page
 )
-SELECT c.oid, n.nspname, c.relname, coalesce(root.name, n.nspname || '.' || c.relname) AS root,
+SELECT c.oid, n.nspname, c.relname, coalesce(pg_partition_root(c.oid), c.oid)::oid AS root,
        coalesce((own.option ->> 'autovacuum_enabled')::boolean, true) AS enabled,
        rows.count, pg_stat_get_dead_tuples(c.oid) AS dead,
        pg_stat_get_tuples_updated(c.oid) - pg_stat_get_tuples_hot_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
@@ -33,12 +33,6 @@ FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN server
 CROSS JOIN LATERAL (SELECT greatest(c.reltuples, 0)::float8 AS count) AS rows
-LEFT JOIN LATERAL (
-  SELECT rn.nspname || '.' || r.relname AS name
-  FROM pg_class r
-  JOIN pg_namespace rn ON rn.oid = r.relnamespace
-  WHERE c.relispartition AND r.oid = pg_partition_root(c.oid)
-) AS root ON true
 CROSS JOIN LATERAL (
   SELECT coalesce(jsonb_object_agg(option_name, option_value), '{}') AS option FROM pg_options_to_table(c.reloptions)
 ) AS own

@@ -1,0 +1,46 @@
+"""How a policy's rows are deleted: only that, or archived before. Arrow is loaded where it takes part."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ops_pipeline.maintenance.batches.actions import Action
+from ops_pipeline.maintenance.batches.actions.delete import Delete
+from ops_pipeline.maintenance.batches.batch import PolicyRun
+from ops_pipeline.maintenance.plan import DeletePlan
+from ops_pipeline.policies.model import DeletingPolicy
+from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What deletes the rows of a range, and how many seconds a batch of it should take.
+
+    `archiving`: the same action, where it archives them first.
+    """
+
+    action: Action
+    batch_seconds: float
+    archiving: "ArchiveAndDelete | None" = None
+
+
+@contextmanager
+def deleting(
+    run: PolicyRun, policy: DeletingPolicy, table: Relation, plan: DeletePlan, settings: Settings
+) -> Iterator[Deletion]:
+    """What deletes the policy's rows; raises as `archiving` does where they are archived."""
+    if not policy.archive:
+        delete = Delete(run.connection, run.record, table, plan.rows.row_bytes)
+        yield Deletion(delete, settings.batch_target_seconds)
+        return
+    from ops_pipeline.maintenance.batches.actions.archive_and_delete import (  # noqa: PLC0415 - loads Arrow
+        archiving,
+    )
+
+    with archiving(run, policy, table, plan, settings) as action:
+        yield Deletion(action, settings.archive_batch_target_seconds, action)

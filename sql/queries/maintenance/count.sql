@@ -1,0 +1,2 @@
+-- How many rows meet a condition.
+SELECT count(*) FROM {rows} WHERE {condition}
