@@ -1,4 +1,4 @@
-"""Every statement the system runs, as files: `get("retention/delete_range")` is the text of one."""
+"""Every statement the system runs, as files: `get("maintenance/begin")` is the text of one."""
 
 from functools import cache
 from pathlib import Path

@@ -96,8 +96,8 @@ class Archive:
     def reconcile(self, connection: Connection, policy: str, schema: str, table: str) -> Reconciled:
         """Finishes what earlier runs of the policy left behind.
 
-        The caller has a Worker of the policy, which nobody else can have, and it has not written yet: so
-        no transaction with a file that is found here can still be committed. Raises ArchiveError.
+        The caller has an ArrowSession of the policy, which nobody else can have, and it has not written yet:
+        so no transaction with a file that is found here can still be committed. Raises ArchiveError.
         """
         published = manifest.unstored(connection, policy)
         self.publish_committed(connection, published)

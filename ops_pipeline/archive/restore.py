@@ -66,7 +66,7 @@ def restore(
     partitions for their days are made before it.
 
     Raises RestoreRefusedError, staging.DamagedError, ArchiveError, StorageError, ArrowSessionBusyError,
-    holds.HoldRefusedError, partitions.LockedError and psycopg.Error. Nothing is restored then.
+    holds.HoldRefusedError, LockedError and psycopg.Error. Nothing is restored then.
     """
     archived = _archived_table(connection, table)
     recorded = manifest.of_days(connection, archived.schema, archived.name, first, last)
