@@ -34,7 +34,7 @@ class Kind(Generic[AnyPolicy]):
     `after`: which of the policies before it a policy depends on (none).
 
     For people: `describe` a policy in a paragraph, `tables` it is about. `deletes`: whether it deletes rows,
-    and so can leave a backlog. `detail_tables`: what of a run's details is shown as a table, and its title.
+    and so can leave a backlog. `detail_tables`: titles of tables, and which of a run's details each shows.
     """
 
     name: str

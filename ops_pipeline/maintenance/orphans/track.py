@@ -11,6 +11,7 @@ from ops_pipeline.maintenance.batches.scans import listed
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.maintenance.orphans.triggers import triggers
+from ops_pipeline.maintenance.plan import is_migrated
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.relation import Relation, find_relation
 
@@ -117,7 +118,7 @@ def settle_recorded(connection: Connection, reference: Reference, by: Any) -> No
 
 def advice(connection: Connection, policy: Orphans) -> Iterator[str]:
     """What there is to say of the policy's triggers to whoever plans."""
-    if not scalar(connection, sql.get("postgres/migrated")):
+    if not is_migrated(connection):
         return
     if not policy.track:
         if installed := triggers(connection, policy.name):

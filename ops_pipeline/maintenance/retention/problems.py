@@ -3,9 +3,8 @@
 from ops_pipeline.maintenance.file_check import FileCheck
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.partitions.partition import partition_key
+from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
-
-TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
 
 
 def problems(connection: Connection, policy: Retention) -> list[str]:
@@ -15,7 +14,7 @@ def problems(connection: Connection, policy: Retention) -> list[str]:
     if table is None:
         return check.problems
     column_type = check.column_type(table, policy.column, "column")
-    if column_type is not None and column_type not in TIME_TYPES:
+    if column_type is not None and column_type not in catalog.TIME_TYPES:
         check.problem("column", f"{policy.column} is {column_type}; a column of time or date is needed")
     if policy.partition is not None and partition_key(connection, table) != policy.column:
         check.problem(

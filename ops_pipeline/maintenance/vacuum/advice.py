@@ -13,6 +13,7 @@ from typing import Any, LiteralString
 from psycopg import sql as compose
 
 import sql
+from ops_pipeline.maintenance.plan import is_migrated
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.tables import Table
 from ops_pipeline.postgres.connection import Connection, scalar
@@ -128,7 +129,7 @@ def find_advice(
     if not scalar(connection, sql.get("maintenance/vacuum/autovacuum_is_on")):
         reason = "autovacuum is switched off on this server, for every table"
         return [Advice("all tables", reason, "ALTER SYSTEM SET autovacuum = on")], counters
-    migrated = scalar(connection, sql.get("postgres/migrated"))
+    migrated = is_migrated(connection)
     rates = _rates(connection, policy, written, now) if migrated else {}
     advised = (advise_table(connection, writes, rates.get(writes.relation.oid)) for writes in written)
     return [advice for advice in advised if advice is not None], counters

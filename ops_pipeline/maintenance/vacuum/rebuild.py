@@ -15,6 +15,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline.maintenance.batches.batch import PolicyRun
+from ops_pipeline.maintenance.plan import is_migrated
 from ops_pipeline.maintenance.vacuum import bloat, horizon, invalid_indexes
 from ops_pipeline.maintenance.vacuum.bloat import Btree
 from ops_pipeline.maintenance.vacuum.effect import IndexGain
@@ -60,7 +61,7 @@ def corrections(connection: Connection, policy_name: str) -> Mapping[str, float]
 
     So an index whose statistics mislead is built anew once, and not every night.
     """
-    if not scalar(connection, sql.get("postgres/migrated")):
+    if not is_migrated(connection):
         return {}
     rows = connection.execute(sql.get("maintenance/vacuum/rebuilt"), {"policy": policy_name})
     return {index: float(factor) for index, factor in rows}

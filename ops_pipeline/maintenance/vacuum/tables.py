@@ -59,7 +59,7 @@ class Table:
         return max(self.age / self.age_limit, self.multixact_age / self.multixact_limit)
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.name}"
+        return str(self.relation)
 
 
 @dataclass(frozen=True, slots=True)
