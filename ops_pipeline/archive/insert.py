@@ -8,7 +8,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.archive.staging import Staged
 from ops_pipeline.archive.target import UNTOUCHED, RestoreRefusedError, Target
-from ops_pipeline.postgres.connection import Connection, row
+from ops_pipeline.postgres.connection import Connection, row, scalar
 
 
 def insert(connection: Connection, staged: Staged, target: Target) -> None:
@@ -18,14 +18,18 @@ def insert(connection: Connection, staged: Staged, target: Target) -> None:
     table changes them; psycopg.IntegrityError and psycopg.DataError when the table refuses them.
     """
     restored = target.taken(staged.columns)
+    deferrable = scalar(connection, sql.get("archive/has_deferrable_key"), {"oid": target.relation.oid})
     shared = {"target": target.relation.identifier, "staging": staged.identifier}
     statement = compose.SQL(sql.get("archive/put_back")).format(
         **shared,
         columns=_listed([compose.Identifier(column.name) for column in restored]),
         values=_listed([staged.value(column) for column in restored]),
         put=_listed([compose.Identifier("put", column.name) for column in restored]),
+        on_conflict=compose.SQL("" if deferrable else "ON CONFLICT DO NOTHING"),
     )
     with connection.transaction():
+        if deferrable:  # a collision is an error of this statement then, and names its key
+            connection.execute(sql.get("archive/check_now"))
         expected, put, same = row(connection, statement)
         if put != expected or not same:
             raise psycopg.Rollback  # of this statement alone; what is staged is still there to be looked at

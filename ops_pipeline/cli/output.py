@@ -10,8 +10,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 
 NEEDS_APPROVAL = 3
 """The exit code where nothing failed, but a plan waits for a person."""
-UNWATCHED_WIDTH = 160
-"""Columns of a table that goes into a file or a pipe."""
+UNWATCHED_WIDTH = 100_000
+"""Columns of what goes into a file or a pipe: as many as it needs, so that nothing is cut."""
 
 
 def _console(*, stderr: bool) -> Console:
@@ -30,7 +30,8 @@ def answer(content: Any, *lines: RenderableType, as_json: bool) -> None:
         typer.echo(msgspec.json.encode(content).decode())
         return
     for line in lines:
-        console.print(line, markup=False, emoji=False)
+        # A table marks up its cells; in a sentence, square brackets are a name's.
+        console.print(line, markup=not isinstance(line, str), emoji=False)
 
 
 def complain(message: object) -> None:

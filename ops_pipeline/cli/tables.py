@@ -92,7 +92,7 @@ def reasons(results: Sequence[RunResult]) -> list[str]:
 
 def keys_table(all_keys: Sequence[keys.Key]) -> Table:
     """The keys there are, revoked and expired ones too; times are in UTC."""
-    table = _table("id", "name", "scopes", "created", "expires", "last used", "state")
+    table = _table("id:", "name", "scopes", "created", "expires", "last used", "state")
     now = datetime.now(UTC)
     for key in all_keys:
         state = key.state(now)
@@ -135,7 +135,7 @@ def archives_table(files: Sequence[ArchivedFile]) -> Table:
 
 def plans_table(plans: Sequence[approvals.StoredPlan]) -> Table:
     """The plans that wait for an approval."""
-    table = _table("plan", "policy", "would remove:>", "of:>", "share:>", "older than", "stopped", "why")
+    table = _table("plan:", "policy", "would remove:>", "of:>", "share:>", "older than", "stopped", "why")
     for plan in plans:
         about = "" if plan.exact else "~"
         table.add_row(
@@ -159,8 +159,9 @@ def _minute(time: datetime | None) -> str:
 
 
 def _table(*headings: str) -> Table:
+    """A table with these columns: `:>` are numbers, `:` ids. Neither is wrapped or cut; text wraps."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for heading in headings:
-        title, number, _ = heading.partition(":>")
-        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+        title, whole, number = heading.partition(":")
+        table.add_column(title, justify="right" if number else "left", no_wrap=bool(whole), overflow="fold")
     return table

@@ -53,6 +53,11 @@ def cascades(connection: Connection, relation: Relation) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(key.child) for _, key in keys if key.on_delete == "c"))
 
 
+def acting(connection: Connection, relation: Relation) -> tuple[ForeignKey, ...]:
+    """The keys that delete or change rows when rows of the relation are deleted; through cascades as well."""
+    return tuple(key for _, key in _looked_up(connection, relation) if key.on_delete in "cnd")
+
+
 def referring(connection: Connection, relation: Relation) -> tuple[Relation, ...]:
     """The tables that refer to the relation, and through cascades to what goes along with its rows."""
     keys = _looked_up(connection, relation)

@@ -16,6 +16,8 @@ from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.postgres.row_security import hidden
 from ops_pipeline.storage import storage
 
+ACTIONS = {"c": "ON DELETE CASCADE", "n": "ON DELETE SET NULL", "d": "ON DELETE SET DEFAULT"}
+
 
 def plan_refusals(
     planning: Planning,
@@ -43,7 +45,8 @@ def table_refusals(
     yield from storage.problems(planning.archive_url, archive=policy.archive)
     yield from references.missing_indexes(connection, table)
     yield from _inheritance(connection, table, parent)
-    yield from _rules(connection, policy, table)
+    yield from _rules(connection, table)
+    yield from _referring(connection, table)
     if policy.archive:
         yield from cascades.unarchived(connection, table)
     if parent is not None:
@@ -76,19 +79,43 @@ def _inheritance(connection: Connection, table: Relation, parent: Relation | Non
         )
 
 
-def _rules(connection: Connection, policy: DeletingPolicy, table: Relation) -> Iterator[str]:
-    drop = compose.SQL("DROP RULE {} ON {}")
+def _rules(connection: Connection, table: Relation) -> Iterator[str]:
     for rule in on_delete.rules(connection, table):
-        if rule.instead or policy.archive:
-            why = (
-                "does something else instead of deleting rows"
-                if rule.instead
-                else "keeps a DELETE from answering with the rows to archive"
-            )
+        yield (
+            f"the rule {rule.name} on {rule.table} changes what a DELETE does: it may keep rows, or delete "
+            f"others that no plan, guard, hold or archive sees. Do it by a trigger: {_drop(connection, rule)}"
+        )
+
+
+def _referring(connection: Connection, table: Relation) -> Iterator[str]:
+    """What would keep ON DELETE CASCADE, SET NULL or SET DEFAULT from being done, or would undo it."""
+    for key in references.acting(connection, table):
+        action = f"{ACTIONS[key.on_delete]} of {key.name}"
+        for trigger in on_delete.keeping_triggers(connection, key.child, on_update=key.on_delete != "c"):
             yield (
-                f"the rule {rule.name} on {rule.table} {why}. Do it by a trigger: "
-                + drop.format(compose.Identifier(rule.name), rule.table.identifier).as_string(connection)
+                f"the trigger {trigger} may void the {action}, which would leave rows of {key.child} that "
+                "refer to nothing. Let it return a row when it runs within another trigger "
+                "(pg_trigger_depth() > 1), or make the foreign key NO ACTION"
             )
+        if key.on_delete == "c":
+            for rule in on_delete.rules(connection, key.child):
+                yield (
+                    f"the rule {rule.name} on {rule.table} would make the {action} fail: "
+                    f"{_drop(connection, rule)}"
+                )
+        if key.on_delete != "n":
+            continue
+        if required := catalog.required_columns(connection, key.child, key.columns):
+            yield (
+                f"the {action} would set {', '.join(required)} of {key.child} to NULL, which is NOT NULL: no "
+                f"row of {table} that is referred to could be deleted. Drop NOT NULL, or make the foreign "
+                "key NO ACTION"
+            )
+
+
+def _drop(connection: Connection, rule: on_delete.Rule) -> str:
+    drop = compose.SQL("DROP RULE {} ON {}").format(compose.Identifier(rule.name), rule.table.identifier)
+    return drop.as_string(connection)
 
 
 def _foreign_partitions(connection: Connection, table: Relation) -> Iterator[str]:

@@ -8,22 +8,23 @@ from ops_pipeline.postgres.relation import Relation
 
 
 def advice(connection: Connection, table: Relation) -> Iterator[str]:
-    """What a plan says of triggers that may keep rows of the table, a line each."""
-    for trigger in on_delete.row_triggers(connection, table):
+    """What a plan says of the application's triggers on DELETE of the table, a line each."""
+    for trigger in on_delete.triggers(connection, table):
         yield (
-            f"the trigger {trigger} runs before each row is deleted and may keep it; a run that leaves "
-            "expired rows for that reason is stopped"
+            f"the trigger {trigger} runs when rows are deleted: rows that it keeps or puts back remain, and "
+            "the run is stopped then; what it does to other rows is neither counted nor archived, and holds "
+            "do not protect them"
         )
 
 
 def reason(connection: Connection, table: Relation, rows: int, what: str) -> str:
     """Why a run that came to its end is not done: so many rows (`what`: expired or orphaned) remain."""
     remaining = rows_remain(table, rows, what)
-    if triggers := on_delete.row_triggers(connection, table):
+    if triggers := on_delete.triggers(connection, table):
         named = ", ".join(map(str, triggers))
         return (
-            f"{remaining}: the trigger {named} may have kept them. Batches of which it kept every row were "
-            "rolled back. Let it return OLD for such rows, or disable it, then run again"
+            f"{remaining}: the trigger {named} may have kept them or put them back. Batches of which every "
+            "row was kept were rolled back. Change the trigger, or disable it, then run again"
         )
     return (
         f"{remaining}: other sessions had locked them, or wrote them while the run was at work. "

@@ -47,6 +47,12 @@ def array_types(
     )
 
 
+def required_columns(connection: Connection, table: Relation, columns: Sequence[str]) -> list[str]:
+    """Those of the columns that are NOT NULL."""
+    values = {"oid": table.oid, "columns": list(columns)}
+    return [name for (name,) in connection.execute(sql.get("postgres/required_columns"), values)]
+
+
 def index_on(connection: Connection, table: Relation, columns: Sequence[str]) -> tuple[str, ...] | None:
     """The columns in the order of a sorted, whole, valid index that begins with just those; None: no such."""
     values = {"oid": table.oid, "columns": list(columns)}

@@ -9,16 +9,15 @@ from ops_pipeline.postgres.relation import Relation
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule ON DELETE of `table`. `instead`: the rows that it applies to are not deleted."""
+    """A rule ON DELETE of `table`. It may keep rows, and delete others that nobody has counted."""
 
     name: str
     table: Relation
-    instead: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A BEFORE DELETE row trigger of `table`: its `function` may return NULL, which keeps the row."""
+    """A trigger of `table` that is not disabled, and the function that it calls."""
 
     name: str
     table: Relation
@@ -31,10 +30,28 @@ class Trigger:
 def rules(connection: Connection, table: Relation) -> list[Rule]:
     """The rules that a DELETE from the table, or from a partition of it, would follow."""
     rows = connection.execute(sql.get("postgres/rules_on_delete"), {"oid": table.oid})
-    return [Rule(name, Relation(*of), instead) for name, instead, *of in rows]
+    return [Rule(name, Relation(*of)) for name, *of in rows]
+
+
+def triggers(connection: Connection, table: Relation) -> list[Trigger]:
+    """All triggers that a DELETE from the table, or from a partition of it, fires; ours are left out."""
+    return _triggers(connection, "postgres/triggers_on_delete", table)
+
+
+def keeping_triggers(connection: Connection, table: Relation, *, on_update: bool) -> list[Trigger]:
+    """The row triggers before DELETE, or before UPDATE, whose function may return NULL, which voids it.
+
+    Of a PL/pgSQL function its text tells; of one in another language it is not known.
+    """
+    event = "update" if on_update else "delete"
+    return _triggers(connection, f"postgres/triggers_keeping_{event}", table)
 
 
 def row_triggers(connection: Connection, table: Relation) -> list[Trigger]:
-    """The triggers that may keep rows of the table, or of a partition of it, from being deleted."""
-    rows = connection.execute(sql.get("postgres/triggers_before_delete"), {"oid": table.oid})
+    """The triggers that run for each row deleted from the table, or from a partition of it; without ours."""
+    return _triggers(connection, "postgres/row_triggers_on_delete", table)
+
+
+def _triggers(connection: Connection, statement: str, table: Relation) -> list[Trigger]:
+    rows = connection.execute(sql.get(statement), {"oid": table.oid})
     return [Trigger(name, Relation(*of), function) for name, function, *of in rows]

@@ -149,21 +149,115 @@ RULES = {
 
 @ARCHIVED
 @pytest.mark.parametrize("which", list(RULES))
-def test_a_rule_that_takes_the_place_of_deleting_is_refused_by_plan_and_run(
+def test_a_rule_on_delete_is_refused_by_plan_and_run(
     application: Connection, read: Read, given: Settings, archive: str, which: str
 ) -> None:
     application.execute("CREATE TABLE deleted (id int)")
     application.execute(f"CREATE RULE kept AS ON DELETE TO visits {RULES[which]}")
     of = read(POLICIES.format(archive=archive))
 
-    planned = _plan(application, of, "app/retention/visits").refusals
+    *_, refusal = _plan(application, of, "app/retention/visits").refusals  # or of the archive's place
 
-    if which == "also" and archive == "false":
-        assert planned == ()
-        assert _run(application, of, "app/retention/visits", given).outcome == "done"
-        assert scalar(application, "SELECT count(*) FROM deleted") == 30
-        return
-    assert 'DROP RULE "kept" ON "public"."visits"' in planned[-1]
+    assert 'DROP RULE "kept" ON "public"."visits"' in refusal
     with pytest.raises(RefusedError, match=r"the rule kept on public\.visits"):
         _run(application, of, "app/retention/visits", given)
     assert scalar(application, "SELECT count(*) FROM visits WHERE hidden_times = 0") == 60
+    assert scalar(application, "SELECT count(*) FROM deleted") == 0
+
+
+CHILD = """
+CREATE TABLE children (visit_id int {required} DEFAULT 60 REFERENCES visits ON DELETE {action});
+CREATE INDEX ON children (visit_id);
+INSERT INTO children SELECT id FROM visits;
+CREATE FUNCTION void() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+"""
+VOIDING = "CREATE TRIGGER t BEFORE {} ON children FOR EACH ROW EXECUTE FUNCTION void()"
+VOIDED = {
+    "CASCADE": (VOIDING.format("DELETE"), "may void the"),
+    "SET NULL": (VOIDING.format("UPDATE"), "may void the"),
+    "SET DEFAULT": (VOIDING.format("UPDATE"), "may void the"),
+    "CASCADE by a rule": ("CREATE RULE r AS ON DELETE TO children DO INSTEAD NOTHING", "would make the"),
+}
+
+
+@pytest.mark.parametrize("action", list(VOIDED))
+def test_what_would_leave_rows_that_refer_to_nothing_is_refused(
+    application: Connection, read: Read, given: Settings, action: str
+) -> None:
+    statement, words = VOIDED[action]
+    application.execute(CHILD.format(required="", action=action.removesuffix(" by a rule")))
+    application.execute(statement)
+    of = read(POLICIES.format(archive="false"))
+
+    (refusal,) = _plan(application, of, "app/retention/visits").refusals
+
+    assert words in refusal
+    assert f"ON DELETE {action.removesuffix(' by a rule')} of children_visit_id_fkey" in refusal
+    with pytest.raises(RefusedError, match="children_visit_id_fkey"):
+        _run(application, of, "app/retention/visits", given)
+    assert scalar(application, "SELECT count(*) FROM visits") == 60
+
+
+def test_a_column_that_cannot_be_null_is_not_set_to_null(
+    application: Connection, read: Read, given: Settings
+) -> None:
+    application.execute(CHILD.format(required="NOT NULL", action="SET NULL"))
+    of = read(POLICIES.format(archive="false"))
+
+    (refusal,) = _plan(application, of, "app/retention/visits").refusals
+
+    assert "would set visit_id of public.children to NULL, which is NOT NULL" in refusal
+
+
+def test_a_trigger_that_only_touches_referring_rows_is_no_obstacle(
+    application: Connection, read: Read, given: Settings
+) -> None:
+    application.execute(CHILD.format(required="", action="SET NULL"))
+    application.execute("CREATE TRIGGER t BEFORE UPDATE ON children FOR EACH ROW EXECUTE FUNCTION touch()")
+    of = read(POLICIES.format(archive="false"))
+
+    assert _run(application, of, "app/retention/visits", given).outcome == "done"
+    assert scalar(application, "SELECT count(*) FROM children WHERE visit_id IS NULL") == 30
+
+
+@ARCHIVED
+def test_rows_that_a_trigger_puts_back_remain_and_it_is_named(
+    application: Connection, read: Read, given: Settings, archive: str
+) -> None:
+    application.execute(
+        """
+        CREATE FUNCTION put_back() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO visits SELECT * FROM gone WHERE id % 4 = 0; RETURN NULL; END $$;
+        CREATE TRIGGER put_back AFTER DELETE ON visits REFERENCING OLD TABLE AS gone
+        FOR EACH STATEMENT EXECUTE FUNCTION put_back()
+        """
+    )
+    of = read(POLICIES.format(archive=archive))
+
+    (advice,) = _plan(application, of, "app/retention/visits").advice
+    result = _run(application, of, "app/retention/visits", given)
+
+    assert "put_back on public.visits" in advice
+    assert (result.outcome, result.left) == ("stopped", 8)
+    assert "the trigger put_back on public.visits" in result.stopped_reason
+
+
+@ARCHIVED
+def test_a_trigger_runs_for_each_row_of_a_partition(
+    application: Connection, read: Read, given: Settings, archive: str
+) -> None:
+    application.execute(
+        """
+        CREATE TABLE outbox (id int);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO outbox VALUES (OLD.id); RETURN NULL; END $$;
+        CREATE TRIGGER note AFTER DELETE ON days FOR EACH ROW EXECUTE FUNCTION note()
+        """
+    )
+    of = read(POLICIES.format(archive=archive))
+
+    result = _run(application, of, "app/retention/days", given)
+
+    assert (result.outcome, result.removed, result.left) == ("done", 10, 0)
+    assert scalar(application, "SELECT count(*) FROM outbox") == 10

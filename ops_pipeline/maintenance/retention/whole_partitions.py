@@ -148,7 +148,7 @@ class _PartitionRemoval:
         if holds.rows_on_hold(connection, relation, compose.SQL("true"), active) > 0:
             return f"a hold covers rows of {partition}"
         if triggers := on_delete.row_triggers(connection, relation):
-            return f"the trigger {triggers[0].name} of {partition} may keep rows of it"
+            return f"the trigger {triggers[0].name} of {partition} runs for each row that is deleted"
         if partition.may_hold_minus_infinity and self._has_infinite(partition):
             return f"{partition} holds rows whose {self.column} is infinite, which never expire"
         return None

@@ -3,7 +3,7 @@
 WITH put AS (
   INSERT INTO {target} AS put ({columns}) OVERRIDING SYSTEM VALUE
   SELECT {values} FROM {staging} AS staged
-  ON CONFLICT DO NOTHING
+  {on_conflict}
   RETURNING hashtextextended(ROW({put})::text, 0)::numeric AS hash
 )
 SELECT (SELECT count(*) FROM {staging}),

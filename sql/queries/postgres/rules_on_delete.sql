@@ -1,5 +1,5 @@
--- The rules that a DELETE from the table or from a partition of it follows, and whether they are INSTEAD rules.
-SELECT r.rulename::text, r.is_instead, c.oid, n.nspname, c.relname
+-- The rules that a DELETE from the table or from a partition of it follows.
+SELECT r.rulename::text, c.oid, n.nspname, c.relname
 FROM (SELECT relid FROM pg_partition_tree(%(oid)s) UNION SELECT %(oid)s) AS heap (oid)
 JOIN pg_rewrite r ON r.ev_class = heap.oid AND r.ev_type = '4' AND r.ev_enabled IN ('O', 'A')
 JOIN pg_class c ON c.oid = heap.oid

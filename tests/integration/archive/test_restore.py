@@ -65,6 +65,24 @@ def test_what_collides_is_refused_with_how_many_and_an_example(
     assert scalar(events, "SELECT count(*) FROM ops.archives WHERE restored_at IS NOT NULL") == 0
 
 
+def test_rows_with_a_deferrable_key_come_back_or_say_what_collides(
+    url: str, events: Connection, folder: Path
+) -> None:
+    events.execute("ALTER TABLE events DROP CONSTRAINT events_pkey")
+    events.execute("ALTER TABLE events ADD PRIMARY KEY (id) DEFERRABLE INITIALLY DEFERRED")
+    before = events.execute("SELECT * FROM events ORDER BY id").fetchall()
+    remove(url, events, folder)
+
+    events.execute("INSERT INTO events (id, what) OVERRIDING SYSTEM VALUE VALUES (17, 'new')")
+    with pytest.raises(RestoreRefusedError, match=r"\(id\)=\(17\) already exists"):
+        _restore(events, folder)
+    assert scalar(events, "SELECT count(*) FROM events") == 1
+    events.execute("DELETE FROM events")
+
+    assert _restore(events, folder).rows == 1000
+    assert events.execute("SELECT * FROM events ORDER BY id").fetchall() == before
+
+
 def test_rows_are_not_restored_twice_even_without_a_key(
     url: str, connection: Connection, folder: Path
 ) -> None:

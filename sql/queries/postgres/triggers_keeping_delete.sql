@@ -1,0 +1,13 @@
+-- The enabled row triggers before DELETE of a table and its partitions whose function may return NULL, as far as
+-- its text tells; a partition's copy of its table's trigger (tgparentid) is left out.
+SELECT t.tgname::text, format('%%I.%%I', f.nspname, p.proname), c.oid, n.nspname, c.relname
+FROM (SELECT relid FROM pg_partition_tree(%(oid)s) UNION SELECT %(oid)s) AS heap (oid)
+JOIN pg_trigger t ON t.tgrelid = heap.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+  AND (t.tgparentid = 0 OR heap.oid = %(oid)s)
+  AND t.tgtype & 11 = 11 -- FOR EACH ROW, BEFORE, DELETE
+JOIN pg_proc p ON p.oid = t.tgfoid
+JOIN pg_language l ON l.oid = p.prolang AND (l.lanname <> 'plpgsql' OR p.prosrc ~* '\mreturn\s+null\M')
+JOIN pg_namespace f ON f.oid = p.pronamespace
+JOIN pg_class c ON c.oid = heap.oid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+ORDER BY n.nspname, c.relname, t.tgname
