@@ -152,12 +152,15 @@ def show_results(to: Console, report: RunReport) -> None:
     """A table of what each policy did, why any of them stopped, and how Dagster's run ended."""
     to.print()
     to.print(tables.results_table(report.policies))
-    for reason in tables.reasons(report.policies):
-        complain(reason)
-    # What a step, or the guard's check, says of a policy that is not done has been said.
-    undone = {result.policy for result in report.policies if result.outcome != "done"}
+    steps = {failure.policy: failure.reason for failure in report.failures if not failure.checks}
+    undone = [result for result in report.policies if result.outcome != "done"]
+    for result in undone:
+        reason = steps.get(result.policy, result.stopped_reason)
+        complain(f"{result.policy} {result.outcome}: {reason}")
+    # What the step, or the guard's check, of a policy that is not done says has been said.
+    named = {result.policy for result in undone}
     for failure in report.failures:
-        if failure.policy not in undone or (failure.checks and GUARD_CHECK not in failure.checks):
+        if failure.policy not in named or (failure.checks and GUARD_CHECK not in failure.checks):
             complain(f"{failure.step}: {failure.reason}")
     colour = "green" if report.succeeded else "red"
     to.print(f"\nDagster run {report.run_id}: [{colour}]{report.status}[/]")

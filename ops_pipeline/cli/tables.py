@@ -15,7 +15,7 @@ from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.orphans.triggers import Trigger
 from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
-from ops_pipeline.maintenance.result import COMPLETED, RunResult
+from ops_pipeline.maintenance.result import RunResult
 
 COLOURS = {"done": "green", "running": "cyan"}
 
@@ -79,15 +79,6 @@ def _outcome(result: RunResult) -> RenderableType:
     bar = ProgressBar(total=result.planned, completed=min(result.removed, result.planned), width=20)
     progress.add_row(bar, f"{result.removed / result.planned:.0%}  {rate:,.0f}/s{time_left}")
     return progress
-
-
-def reasons(results: Sequence[RunResult]) -> list[str]:
-    """Why each policy that did not get to its end stopped, a line each."""
-    return [
-        f"{result.policy} {result.outcome}: {result.stopped_reason}"
-        for result in results
-        if result.stopped_reason not in {COMPLETED, ""}
-    ]
 
 
 def keys_table(all_keys: Sequence[keys.Key]) -> Table:
