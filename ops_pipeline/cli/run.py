@@ -155,8 +155,8 @@ def show_results(to: Console, report: RunReport) -> None:
     steps = {failure.policy: failure.reason for failure in report.failures if not failure.checks}
     undone = [result for result in report.policies if result.outcome != "done"]
     for result in undone:
-        reason = steps.get(result.policy, result.stopped_reason)
-        complain(f"{result.policy} {result.outcome}: {reason}")
+        said = f"{result.policy} {result.outcome}: {result.stopped_reason}"
+        complain(steps.get(result.policy, said))  # a step's failure begins with its policy
     # What the step, or the guard's check, of a policy that is not done says has been said.
     named = {result.policy for result in undone}
     for failure in report.failures:
