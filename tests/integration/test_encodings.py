@@ -27,7 +27,7 @@ from ops_pipeline.postgres.connection import connect, scalar
 from ops_pipeline.postgres.migrations import migrate
 from ops_pipeline.settings import Settings
 from ops_pipeline.storage import location
-from tests.integration.test_cloudtrail import record
+from tests.integration.cloudtrail_records import record
 
 POLICIES = """
 version: 1
