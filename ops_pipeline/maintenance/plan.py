@@ -1,9 +1,12 @@
 """What a run of a policy would do: the types that every kind's plan is made of."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
+
+from psycopg import sql as compose
 
 import sql
 from ops_pipeline.postgres.connection import Connection, scalar
@@ -68,6 +71,46 @@ class Method:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CascadedRows:
+    """Rows of another table that foreign keys (`keys`) delete along with a policy's, or change.
+
+    `action`: what becomes of them. `rows` of `total`; None where they could not be counted in time.
+    `table_bytes`: of the whole table with its indexes. `archived`: they are put into the archive first.
+    """
+
+    table: Relation
+    action: Literal["deleted", "set to NULL", "set to default"]
+    keys: tuple[str, ...]
+    rows: int | None
+    total: int
+    table_bytes: int
+    archived: bool = False
+
+    @property
+    def most(self) -> int:
+        """The rows, or all of the table's where they could not be counted."""
+        return self.total if self.rows is None else self.rows
+
+    @property
+    def bytes(self) -> int:
+        """About how many bytes of the table and its indexes they take."""
+        return round(self.table_bytes * fraction(self.most, self.total))
+
+    def __str__(self) -> str:
+        number = "an unknown number of" if self.rows is None else f"{self.rows:,}"
+        archived = "archived and deleted" if self.archived else self.action
+        return (
+            f"{number} {'row' if self.rows == 1 else 'rows'} of {self.table} "
+            f"{'is' if self.rows == 1 else 'are'} {archived} along ({', '.join(self.keys)})"
+        )
+
+
+def deleted_along(cascaded: Iterable[CascadedRows]) -> int:
+    """How many rows of other tables are deleted, at the most."""
+    return sum(rows.most for rows in cascaded if rows.action == "deleted")
+
+
 Cells = Mapping[str, str | int | float]
 """A row of a table for people."""
 
@@ -112,13 +155,13 @@ class Plan:
 class DeletePlan(Plan):
     """What a policy that deletes rows would do.
 
-    `cutoff`: rows before that time are expired; None where time does not decide. `cascades`: tables whose
-    rows ON DELETE CASCADE deletes along.
+    `cutoff`: rows before that time are expired; None where time does not decide. `cascaded`: the rows of
+    other tables that foreign keys delete or change along with them.
     """
 
     rows: RowCount
     cutoff: datetime | None = None
-    cascades: tuple[str, ...] = ()
+    cascaded: tuple[CascadedRows, ...] = ()
 
     def explanations(self) -> Iterator[str]:
         rows = self.rows
@@ -130,8 +173,7 @@ class DeletePlan(Plan):
             yield f"{rows.held:,} rows that are due are held (opsctl hold list)"
         if rows.referenced:
             yield f"{rows.referenced:,} rows that are due stay, because rows of other tables refer to them"
-        if self.cascades:
-            yield f"rows of {', '.join(self.cascades)} go along (ON DELETE CASCADE)"
+        yield from map(str, self.cascaded)
         if rows.partitions:
             yield f"{len(rows.partitions):,} partitions would lose rows"
 
@@ -150,9 +192,20 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedDeletion:
+    """Rows of `table` that a policy would delete: those that meet `condition`, over the alias `target`."""
+
+    policy: str
+    table: Relation
+    condition: compose.Composable
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Planning:
     """In what circumstances a plan is made.
 
+    `before`: what the policies before it would delete in the same run; each plan adds its own deletion.
     `archive_url`: OPS_ARCHIVE_URL. `limit_seconds`: how long rows are counted before a sample has to do.
     `after_deletes`: many rows of the table have just been deleted, which is the same plan, counted in another
     way. `clock`: this machine's, which the guard compares with the database's. The connection is in
@@ -164,6 +217,7 @@ class Planning:
     archive_url: str | None = None
     after_deletes: bool = False
     clock: Callable[[], datetime] = utc_now
+    before: list[PlannedDeletion] = field(default_factory=list)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

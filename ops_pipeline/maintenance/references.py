@@ -47,12 +47,6 @@ def missing_indexes(connection: Connection, relation: Relation) -> tuple[str, ..
     )
 
 
-def cascades(connection: Connection, relation: Relation) -> tuple[str, ...]:
-    """The tables whose rows go along by ON DELETE CASCADE, at whatever remove."""
-    keys = _looked_up(connection, relation)
-    return tuple(dict.fromkeys(str(key.child) for _, key in keys if key.on_delete == "c"))
-
-
 def acting(connection: Connection, relation: Relation) -> tuple[ForeignKey, ...]:
     """The keys that delete or change rows when rows of the relation are deleted; through cascades as well."""
     return tuple(key for _, key in _looked_up(connection, relation) if key.on_delete in "cnd")

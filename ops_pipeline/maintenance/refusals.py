@@ -1,14 +1,12 @@
 """What keeps a policy from running. The plan says all of it, and the run refuses for the same reasons."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from psycopg import sql as compose
 
-from ops_pipeline.maintenance import cascades, references
+from ops_pipeline.maintenance import references
 from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.maintenance.result import refuse
-from ops_pipeline.maintenance.row_counter import RowCounter
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres import catalog, on_delete
 from ops_pipeline.postgres.connection import Connection
@@ -17,21 +15,6 @@ from ops_pipeline.postgres.row_security import hidden
 from ops_pipeline.storage import storage
 
 ACTIONS = {"c": "ON DELETE CASCADE", "n": "ON DELETE SET NULL", "d": "ON DELETE SET DEFAULT"}
-
-
-def plan_refusals(
-    planning: Planning,
-    policy: DeletingPolicy,
-    counter: RowCounter,
-    rows: int,
-    *,
-    parent: Relation | None = None,
-) -> Iterator[str]:
-    """As `table_refusals`, and for the rows that deleting those counted would cascade into. Reads only."""
-    yield from table_refusals(planning, policy, counter.table, parent)
-    deletion = cascades.Deletion(policy, counter.table, counter.deleted, rows)
-    within = partial(counter.within, planning.limit_seconds)
-    yield from cascades.refusals(planning.connection, deletion, within)
 
 
 def table_refusals(
@@ -47,8 +30,6 @@ def table_refusals(
     yield from _inheritance(connection, table, parent)
     yield from _rules(connection, table)
     yield from _referring(connection, table)
-    if policy.archive:
-        yield from cascades.unarchived(connection, table)
     if parent is not None:
         yield from _foreign_partitions(connection, table)
 

@@ -56,7 +56,8 @@ class RunResult:
     `left`: rows the policy would still remove, None when nobody looked. `planned`: rows that were to go when
     the run began. `oldest`: the oldest row that the table still holds. `working` and `pausing` are parts of
     `seconds`. `wal_bytes`: what the server wrote meanwhile. VACUUM removes no rows: it looks at tables,
-    leaves those it could not have, and what it brings is in the dead tuples and `details`.
+    leaves those it could not have, and what it brings is in the dead tuples and `details`. `cascaded`: rows
+    of other tables that were deleted and changed along.
     """
 
     policy: str
@@ -79,3 +80,4 @@ class RunResult:
     pausing: float = 0.0
     pauses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    cascaded: Sequence[Mapping[str, Any]] = ()

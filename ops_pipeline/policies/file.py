@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,7 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
 
 from ops_pipeline.nearest import nearest
-from ops_pipeline.policies.values import Cron, Duration, Fraction, TimeZone
+from ops_pipeline.policies.values import Cron, Duration, Fraction, PolicyName, TimeZone
 
 Keys = tuple[str | int, ...]
 Form = TypeVar("Form", bound="FileSection")
@@ -109,6 +109,25 @@ class GuardSection(Section):
 
     max_fraction: Fraction = 0.5
     max_rows: Annotated[int, Field(ge=0)] | None = None
+
+
+class DeletingSection(Section):
+    """What every policy that deletes rows may say. `cascade`: as `DeletingPolicy` has it."""
+
+    name: PolicyName | None = None
+    archive: bool = False
+    cascade: Literal["archive", "delete"] | None = None
+    guard: GuardSection = GuardSection()
+
+    @model_validator(mode="after")
+    def _archive_what_children_refer_to(self) -> Self:
+        if self.cascade == "archive" and not self.archive:
+            raise PydanticCustomError(
+                "cascade",
+                "cascade: archive needs archive: true beside it, so that what the archived rows refer to is "
+                "archived as well",
+            )
+        return self
 
 
 class ThrottleSection(Section):

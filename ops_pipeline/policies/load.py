@@ -108,7 +108,7 @@ def _database(
 
 
 def _knowing_each_other(policies: Sequence[Policy]) -> list[Policy]:
-    deleting = tuple((policy.table, policy.name) for policy in policies if isinstance(policy, DeletingPolicy))
+    deleting = tuple(policy for policy in policies if isinstance(policy, DeletingPolicy))
     return [
         replace(policy, deleting=deleting) if isinstance(policy, DeletingPolicy) else policy
         for policy in policies

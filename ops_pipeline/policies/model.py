@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from ops_pipeline.policies.file import Place, PolicyError
 from ops_pipeline.policies.identity import Identity
@@ -62,7 +62,9 @@ class Policy:
 class DeletingPolicy(Policy):
     """A policy that deletes rows of one table; with `archive` they are archived first.
 
-    `deleting`: the table and name of every policy of the database that deletes rows, this one among them.
+    `cascade`: what becomes of rows that ON DELETE CASCADE deletes along; None: the policy is refused where
+    they are another policy's, or would be missing from its archive. `deleting`: the policies of the database
+    that delete rows, this one among them.
     `selects`: the fields that decide which rows of the table those are; with another value the policy is
     another one to the guard, by which an approval is void. A field that is not among them may change freely.
     """
@@ -70,7 +72,8 @@ class DeletingPolicy(Policy):
     table: TableName
     archive: bool
     guard: GuardLimits
-    deleting: tuple[tuple[TableName, str], ...] = field(default=(), compare=False, repr=False)
+    cascade: Literal["archive", "delete"] | None = None
+    deleting: "tuple[DeletingPolicy, ...]" = field(default=(), compare=False, repr=False)
 
     selects: ClassVar[tuple[str, ...]]
 

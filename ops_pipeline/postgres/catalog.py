@@ -109,6 +109,11 @@ def size(connection: Connection, table: Relation) -> int:
     return int(scalar(connection, sql.get("postgres/size"), {"oid": table.oid}))
 
 
+def total_size(connection: Connection, table: Relation) -> int:
+    """The table's bytes with its partitions, indexes and TOAST."""
+    return int(scalar(connection, sql.get("postgres/total_size"), {"oid": table.oid}))
+
+
 def heaps(connection: Connection, table: Relation, column: str) -> list[Heap]:
     """Where the table's rows are, in the order of their names."""
     rows = connection.execute(sql.get("postgres/leaves"), {"oid": table.oid, "column": column})

@@ -96,7 +96,7 @@ def test_the_limits_are_what_the_policy_says(
     policy = limited(retention, max_fraction=max_fraction, max_rows=max_rows)
     eligible = round(total * share)
 
-    against = guard.reasons(connection, policy, RowCount(eligible, total), None, now=datetime.now(UTC))
+    against = guard.reasons(connection, policy, RowCount(eligible, total), None, cascaded=(), now=datetime.now(UTC))
 
     too_many = max_rows is not None and eligible > max_rows
     assert len(against) == (eligible > max_fraction * total) + too_many
@@ -206,7 +206,7 @@ def test_a_clock_that_jumped_is_noticed(application: Connection, retention: Rete
 
     def a_night_later(server: timedelta, worker: timedelta) -> tuple[str, ...]:
         cutoff = now - retention.keep + server
-        return guard.reasons(application, retention, RowCount(600, 6000), cutoff, now=now + worker)
+        return guard.reasons(application, retention, RowCount(600, 6000), cutoff, cascaded=(), now=now + worker)
 
     assert a_night_later(DAY, DAY) == ()
     assert a_night_later(1.9 * DAY, DAY) == ()
@@ -326,7 +326,7 @@ def test_an_estimate_that_was_approved_may_be_off_by_a_tenth(
     plan_at = partial(plan_retention, Planning(application, 10), policy)
     counted = plan_at()
     rows = replace(counted.rows, exact=False)
-    against = guard.reasons(application, policy, rows, counted.cutoff, now=datetime.now(UTC))
+    against = guard.reasons(application, policy, rows, counted.cutoff, cascaded=(), now=datetime.now(UTC))
     estimated = replace(counted, rows=rows, needs_approval=against)
     stopped = guard.judge(application, policy, estimated, now=datetime.now(UTC), at_cutoff=plan_at)
     assert "about 3,000 rows of sessions would go" in stopped.message

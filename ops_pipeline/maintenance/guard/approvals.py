@@ -26,7 +26,8 @@ class NoSuchPlanError(ApprovalRefusedError):
 class StoredPlan:
     """What a run would have removed and was not let: `eligible` of `total` rows older than `cutoff`.
 
-    `definition`: the policy it was made by. `worker_clock`: the worker's time when it was made.
+    `cascaded`: rows of other tables that foreign keys would have deleted along. `definition`: the policy
+    it was made by. `worker_clock`: the worker's time when it was made.
     `used_by_run`: the run that the approval let through, since `used_at`.
     """
 
@@ -45,6 +46,7 @@ class StoredPlan:
     approved_by: str | None = None
     used_at: datetime | None = None
     used_by_run: int | None = None
+    cascaded: int = 0
 
 
 def pending(connection: Connection) -> list[StoredPlan]:

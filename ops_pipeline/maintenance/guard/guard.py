@@ -1,13 +1,13 @@
 """Stops a run before it removes anything, where it would remove more than anybody expects."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import sql
 from ops_pipeline.maintenance.guard import approvals
-from ops_pipeline.maintenance.plan import DeletePlan, RowCount
+from ops_pipeline.maintenance.plan import CascadedRows, DeletePlan, RowCount, deleted_along, fraction
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName
@@ -68,7 +68,7 @@ def judge(
         at_approved = plan
         if at_cutoff is not None and approved.cutoff is not None:
             at_approved = at_cutoff(approved.cutoff)
-        objections = tuple(_outgrown(policy, at_approved.rows, approved))
+        objections = tuple(_outgrown(policy, at_approved, approved))
         if not objections:
             details = _details(policy, approved.cutoff, approved.worker_clock)
             return GuardResult(at_approved, approval=approved.id, details=details)
@@ -83,12 +83,15 @@ def reasons(
     rows: RowCount,
     cutoff: datetime | None,
     *,
+    cascaded: Sequence[CascadedRows],
     now: datetime,
 ) -> tuple[str, ...]:
-    """Why deleting these rows needs approval; approvals are left out of account. Reads only."""
+    """Why deleting these rows, and the others along with them, needs approval; approvals are left out of
+    account. Reads only."""
     last_run = _last_run(connection, policy)
     return (
         *_too_many(policy, rows),
+        *_too_many_along(policy, rows, cascaded),
         *_jumped(policy, cutoff, now, last_run),
         *_changed(policy, rows, last_run),
     )
@@ -100,7 +103,7 @@ def definition(policy: DeletingPolicy) -> dict[str, Any]:
     Beside what selects the rows that is where they go: who has approved that they are archived has not
     approved that they are lost.
     """
-    names = ("table", *policy.selects, "archive")
+    names = ("table", *policy.selects, "archive", "cascade")
     return {"kind": policy.kind} | {name: _as_json(getattr(policy, name)) for name in names}
 
 
@@ -151,6 +154,23 @@ def _too_many(policy: DeletingPolicy, rows: RowCount) -> Iterator[str]:
         )
 
 
+def _too_many_along(
+    policy: DeletingPolicy, rows: RowCount, cascaded: Sequence[CascadedRows]
+) -> Iterator[str]:
+    limits = policy.guard
+    for along in cascaded:
+        share = fraction(along.most, along.total)
+        if along.action == "deleted" and share > limits.max_fraction:
+            most = _percent(limits.max_fraction)
+            yield f"{along}, {_percent(share)} of the table, and guard.max_fraction is {most}"
+    together = rows.eligible + deleted_along(cascaded)
+    if limits.max_rows is not None and rows.eligible <= limits.max_rows < together:
+        yield (
+            f"{rows.eligible:,} rows of {policy.table} would go and "
+            f"{together - rows.eligible:,} of other tables along, and guard.max_rows is {limits.max_rows:,}"
+        )
+
+
 def _jumped(
     policy: DeletingPolicy, cutoff: datetime | None, now: datetime, last_run: _LastRun | None
 ) -> Iterator[str]:
@@ -187,16 +207,22 @@ def _changed(policy: DeletingPolicy, rows: RowCount, last_run: _LastRun | None) 
             yield f"{name} was changed from {last_run.definition.get(name)} to {now[name]} {since}"
 
 
-def _outgrown(policy: DeletingPolicy, rows: RowCount, approved: approvals.StoredPlan) -> Iterator[str]:
+def _outgrown(policy: DeletingPolicy, plan: DeletePlan, approved: approvals.StoredPlan) -> Iterator[str]:
     """Why the approval is not for what is planned."""
     if definition(policy) != approved.definition:
         yield f"plan {approved.id} was approved for this policy as it stood then, and the policy was changed"
         return
+    rows, along = plan.rows, deleted_along(plan.cascaded)
     exact = rows.exact and approved.exact
     if rows.eligible > approved.eligible * (1 if exact else ESTIMATE):
         yield (
             f"plan {approved.id} was approved for {approved.eligible:,} rows, and by now "
             f"{rows.eligible:,} would go at the same cutoff"
+        )
+    if along > approved.cascaded:
+        yield (
+            f"plan {approved.id} was approved for {approved.cascaded:,} rows of other tables that are "
+            f"deleted along, and by now they would be {along:,}"
         )
 
 
@@ -219,6 +245,7 @@ def _stored(
         "cutoff": plan.cutoff,
         "worker_clock": now,
         "eligible": plan.rows.eligible,
+        "cascaded": deleted_along(plan.cascaded),
         "total": plan.rows.total,
         "fraction": plan.rows.fraction,
         "exact": plan.rows.exact,

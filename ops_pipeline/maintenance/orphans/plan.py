@@ -2,14 +2,14 @@
 
 from psycopg import sql as compose
 
-from ops_pipeline.maintenance import history, references, refusals, remaining
+from ops_pipeline.maintenance import cascades, history, refusals, remaining
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.indexes import missing_indexes
 from ops_pipeline.maintenance.orphans.mark import choose_search
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference, check_holds, find_reference
-from ops_pipeline.maintenance.plan import DeletePlan, Method, Planning, RowCount, is_migrated
+from ops_pipeline.maintenance.plan import DeletePlan, Method, Planning, is_migrated
 from ops_pipeline.maintenance.row_counter import RowCounter
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
@@ -30,17 +30,21 @@ def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
             check_holds(connection, reference)
         counter = orphan_counter(connection, reference, reference.orphaned)
         rows = counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
+        along = cascades.count_along(planning, policy, counter, rows.eligible)
         search = choose_search(connection, reference)
         return DeletePlan(
             policy=policy.name,
             method=Method(search.children.name, search.why),
             rows=rows,
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
-            cascades=references.cascades(connection, reference.child),
-            refusals=tuple(
-                refusals.plan_refusals(planning, policy, counter, rows.eligible, parent=reference.parent)
+            cascaded=along.rows,
+            refusals=(
+                *refusals.table_refusals(planning, policy, reference.child, reference.parent),
+                *along.refusals,
             ),
-            needs_approval=guard.reasons(connection, policy, rows, None, now=planning.clock())
+            needs_approval=guard.reasons(
+                connection, policy, rows, None, cascaded=along.rows, now=planning.clock()
+            )
             if migrated
             else (),
             advice=(
@@ -52,13 +56,19 @@ def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
         )
 
 
-def plan_removal(planning: Planning, policy: Orphans, rows: RowCount) -> DeletePlan:
+def plan_removal(planning: Planning, policy: Orphans, counter: RowCounter, due: int) -> DeletePlan:
     """What a run does next: it deletes so many of the orphans that it has listed, if the guard lets it."""
+    rows = counter.of_table(due)
+    along = cascades.count_along(planning, policy, counter, due)
     return DeletePlan(
         policy=policy.name,
         method=Method("missing parents"),
         rows=rows,
-        needs_approval=guard.reasons(planning.connection, policy, rows, None, now=planning.clock()),
+        cascaded=along.rows,
+        refusals=along.refusals,
+        needs_approval=guard.reasons(
+            planning.connection, policy, rows, None, cascaded=along.rows, now=planning.clock()
+        ),
     )
 
 

@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from ops_pipeline.policies.file import GuardSection, Section
+from ops_pipeline.policies.file import DeletingSection
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import DeletingPolicy, Policy
-from ops_pipeline.policies.values import UNITS, Column, PolicyName, Table, duration
+from ops_pipeline.policies.values import UNITS, Column, Table, duration
 from ops_pipeline.postgres.relation import PART, TableName, split_name
 
 KIND = "orphans"
@@ -80,7 +80,7 @@ def _referenced(text: str) -> tuple[TableName, tuple[str, ...]]:
     return TableName.parse(several["table"]), tuple(".".join(column) for column in columns)
 
 
-class OrphansSection(Section):
+class OrphansSection(DeletingSection):
     """An entry of `orphans`."""
 
     renamed: ClassVar = {"grace": "grace_period"}
@@ -89,12 +89,9 @@ class OrphansSection(Section):
     column: Column | None = None
     columns: Annotated[tuple[Column, ...], Field(min_length=1)] | None = None
     references: Annotated[tuple[TableName, tuple[str, ...]], BeforeValidator(_reference)]
-    name: PolicyName | None = None
     grace_period: Annotated[timedelta, BeforeValidator(_grace_period)] = timedelta(hours=1)
     null_is_orphan: bool = False
     track: bool = False
-    archive: bool = False
-    guard: GuardSection = GuardSection()
 
     @field_validator("references", mode="after")
     @classmethod
@@ -144,6 +141,7 @@ def read(entry: PolicyEntry[OrphansSection]) -> Orphans:
         null_is_orphan=section.null_is_orphan,
         track=section.track,
         archive=section.archive,
+        cascade=section.cascade,
         guard=entry.guard_limits(section.guard),
         throttle=entry.throttle,
         place=entry.place,

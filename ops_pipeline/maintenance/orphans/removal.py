@@ -26,7 +26,7 @@ from ops_pipeline.maintenance.orphans.scans import (
     NullReferences,
 )
 from ops_pipeline.maintenance.plan import DeletePlan, Planning
-from ops_pipeline.maintenance.result import COMPLETED, Work
+from ops_pipeline.maintenance.result import COMPLETED, Work, refuse
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
 from ops_pipeline.throttle.batch_size import BatchSize
@@ -97,7 +97,8 @@ class OrphanRemoval:
 
     def _remove(self, grace: GraceStatus, older: compose.Composed, due: int, nulls: int) -> Work | None:
         counter = orphan_counter(self._connection, self.reference, self.reference.orphaned)
-        planned = plan_removal(self.planning, self.policy, counter.of_table(due))
+        planned = plan_removal(self.planning, self.policy, counter, due)
+        refuse(self.policy.name, planned.refusals)
         verdict = guard.judge(self._connection, self.policy, planned, now=datetime.now(UTC))
         self._save_planned(verdict)
         if not verdict.allowed:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sql
-from ops_pipeline.maintenance import references, refusals
+from ops_pipeline.maintenance import refusals
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun, saved_position
 from ops_pipeline.maintenance.orphans import grace_period, track
 from ops_pipeline.maintenance.orphans.mark import TARGET_SECONDS, Mark, Search, choose_search
@@ -15,6 +15,7 @@ from ops_pipeline.maintenance.orphans.reference import Reference, check_holds, f
 from ops_pipeline.maintenance.orphans.removal import OrphanRemoval
 from ops_pipeline.maintenance.orphans.track import MissingParentSource
 from ops_pipeline.maintenance.plan import RUN_LIMIT_SECONDS, Planning
+from ops_pipeline.maintenance.reach import reach
 from ops_pipeline.maintenance.result import COMPLETED, Work, refuse
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
@@ -49,7 +50,7 @@ def run_orphans(run: PolicyRun, policy: Orphans, settings: Settings) -> Work:
 
 def _refusals(planning: Planning, policy: Orphans, reference: Reference) -> Sequence[str]:
     """As the plan has them; a count of all orphans, which is dear, only where their deletion may cascade."""
-    if references.cascades(planning.connection, reference.child):
+    if reach(planning.connection, reference.child).cascaded:
         return plan_orphans(planning, policy).refusals
     return tuple(refusals.table_refusals(planning, policy, reference.child, reference.parent))
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from psycopg import sql as compose
 
-from ops_pipeline.maintenance import history, references, refusals, remaining
+from ops_pipeline.maintenance import cascades, history, refusals, remaining
 from ops_pipeline.maintenance.batches.scans import target
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.plan import DeletePlan, Planning, RowCount, is_migrated
@@ -38,6 +38,7 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
         cutoff = cutoff or cutoff_now(connection, policy)
         counter = _counter(connection, policy, table, cutoff)
         rows = _count(planning, policy, counter, cutoff)
+        along = cascades.count_along(planning, policy, counter, rows.eligible)
         migrated = is_migrated(connection)
         return RetentionPlan(
             policy=policy.name,
@@ -45,9 +46,11 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
             rows=rows,
             cutoff=cutoff,
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
-            cascades=references.cascades(connection, table),
-            refusals=tuple(refusals.plan_refusals(planning, policy, counter, rows.eligible)),
-            needs_approval=guard.reasons(connection, policy, rows, cutoff, now=planning.clock())
+            cascaded=along.rows,
+            refusals=(*refusals.table_refusals(planning, policy, table), *along.refusals),
+            needs_approval=guard.reasons(
+                connection, policy, rows, cutoff, cascaded=along.rows, now=planning.clock()
+            )
             if migrated
             else (),
             advice=(*_foreign_partitions(connection, table), *remaining.advice(connection, table)),

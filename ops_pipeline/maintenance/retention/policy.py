@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from ops_pipeline.policies.file import GuardSection, Section
+from ops_pipeline.policies.file import DeletingSection
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import DeletingPolicy
-from ops_pipeline.policies.values import Column, Duration, PolicyName, Table, duration
+from ops_pipeline.policies.values import Column, Duration, Table, duration
 from ops_pipeline.postgres.relation import TableName
 
 KIND = "retention"
@@ -50,7 +50,7 @@ def _whole_days(duration: timedelta) -> timedelta:
     return duration
 
 
-class RetentionSection(Section):
+class RetentionSection(DeletingSection):
     """An entry of `retention`."""
 
     renamed: ClassVar = {"ahead": "premake"}
@@ -58,11 +58,8 @@ class RetentionSection(Section):
     table: Table
     column: Column
     keep: Duration
-    name: PolicyName | None = None
     partition: Literal["day"] | None = None
     premake: Annotated[timedelta, BeforeValidator(duration), AfterValidator(_whole_days)] | None = None
-    archive: bool = False
-    guard: GuardSection = GuardSection()
 
     @model_validator(mode="after")
     def _premake_partitions(self) -> Self:
@@ -82,6 +79,7 @@ def read(entry: PolicyEntry[RetentionSection]) -> Retention:
         partition=section.partition,
         premake=section.premake or PREMAKE,
         archive=section.archive,
+        cascade=section.cascade,
         guard=entry.guard_limits(section.guard),
         throttle=entry.throttle,
         place=entry.place,

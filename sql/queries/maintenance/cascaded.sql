@@ -1,2 +1,2 @@
--- How many rows of a table are deleted along, counted no further than that many.
-SELECT count(*) FROM (SELECT FROM {table} AS {alias} WHERE {condition} LIMIT {most}) AS cascaded
+-- How many rows of a table foreign keys delete or change along.
+SELECT count(*) FROM {table} AS {alias} WHERE {condition}

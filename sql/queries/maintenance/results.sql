@@ -9,7 +9,11 @@ SELECT DISTINCT ON (policy)
        id AS run_id, coalesce(method, '') AS method, rows_planned AS planned, rows_archived AS archived,
        bytes_removed AS bytes, wal_bytes, working_seconds AS working,
        coalesce((SELECT sum((pause.value ->> 'seconds')::float8) FROM jsonb_each(pauses) AS pause), 0) AS pausing,
-       pauses, details
+       pauses, details,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('table', c.table_schema || '.' || c.table_name,
+                                                     'deleted', c.rows_deleted, 'changed', c.rows_changed)
+                                  ORDER BY c.table_schema, c.table_name), '[]')
+        FROM ops.cascaded_rows c WHERE c.run_id = maintenance_runs.id) AS cascaded
 FROM ops.maintenance_runs
 WHERE (%(id)s::bigint IS NULL OR id = %(id)s)
   AND (%(dagster_run_id)s::text IS NULL OR dagster_run_id = %(dagster_run_id)s)

@@ -1,8 +1,9 @@
 """Rows deleted once they are in the archive, read back and compared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql as compose
@@ -13,11 +14,14 @@ from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, total_rows
 from ops_pipeline.maintenance.batches import actions
-from ops_pipeline.maintenance.batches.actions import BatchLimits
+from ops_pipeline.maintenance.batches.actions import BatchLimits, children
+from ops_pipeline.maintenance.batches.actions.children import Child
+from ops_pipeline.maintenance.batches.actions.deleted_along import Along, DeletedAlong, deleted_along
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.batches.scans import ScanRange
 from ops_pipeline.maintenance.history import Batch, Record, Statement
 from ops_pipeline.maintenance.plan import DeletePlan
+from ops_pipeline.maintenance.reach import Target
 from ops_pipeline.partitions.partition import Partition
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.connection import Connection, url_of
@@ -32,7 +36,8 @@ class ArchiveAndDelete:
 
     What is deleted is what is archived: the rows that DELETE answers with are written, synced, read back
     and compared before the transaction that deletes them is committed, and its commit waits for the disk.
-    `connection` has the policy's lock, and is where holds are read.
+    `connection` has the policy's lock, and is where holds are read. `children`: the tables whose rows are
+    archived and deleted before the rows they refer to, in the same transaction.
     """
 
     connection: Connection
@@ -41,29 +46,81 @@ class ArchiveAndDelete:
     record: Record
     table: Relation
     source: ArchivedTable
+    along: DeletedAlong
     row_bytes: float = 0.0
+    children: Sequence[Child] = ()
 
     def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
         """Removes and archives the rows of the range that may go, commits, and says how many they were.
 
         Raises ArchiveError when the archive fails; nothing of the range was deleted then, or, as its
-        message says, the rows are safe in the archive.
+        message says, the rows are safe in the archive. Raises UnplannedDeletionError; nothing of the range
+        was deleted then.
         """
         with self._files() as files, self.worker.transaction():
             wal = self._limit(limits)
+            before = self.along.counts(self._ask)
             # A trigger that keeps each row may have changed it instead, night after night.
             self.worker.execute("SAVEPOINT deletion")
-            with self.worker.query(self._deleting(scan_range, limits)) as reader:
-                files.extend(self.archive.write(reader, self.source))
-            removed = total_rows(files)
+            condition = actions.deletable(self.connection, self.table, scan_range)
+            archived = None
+            if self.children:
+                condition = self._lock(scan_range, condition, limits)
+                archived = self._delete_children(Target(condition, scan_range.heap), files)
+            with self.worker.query(self._deleting(scan_range, condition, limits)) as reader:
+                own = self.archive.write(reader, self.source)
+            files.extend(own)
+            removed = total_rows(own)
             if removed == 0:
                 self.worker.execute("ROLLBACK TO SAVEPOINT deletion")
-            batch = Batch(scan_range.examined, removed, removed, round(removed * self.row_bytes), wal)
-            if files:
-                self.worker.execute(self.archive.insert_statement(files))
-            for statement in actions.progress_statements(self.record, batch, scan_range, limits):
-                self.worker.execute(self._bound(statement))
+                self.archive.discard(files)
+                files.clear()
+            along = self.along.since(before, self._ask, removed, archived) if removed else []
+            self._record(scan_range, limits, files, Batch(
+                scan_range.examined, removed, total_rows(files), round(removed * self.row_bytes), wal
+            ), along)  # fmt: skip
         return removed
+
+    def _lock(
+        self, scan_range: ScanRange, condition: compose.Composable, limits: BatchLimits
+    ) -> compose.Composable:
+        """The rows to be deleted, which nobody can refer to any more, as a condition."""
+        locking = children.locking(scan_range, condition, skip_locked=limits.skip_locked)
+        with self.worker.query(locking) as reader:
+            places: str | None = reader.read_all().column(0)[0].as_py()
+        return compose.SQL("false") if places is None else children.at(scan_range.heap, places)
+
+    def _delete_children(self, target: Target, files: list[WrittenFile]) -> dict[int, int]:
+        """Archives and deletes what refers to the rows; how many rows of each table, by its root's oid."""
+        archived: dict[int, int] = {}
+        for child in self.children:
+            with self.worker.query(child.deleting(target)) as reader:
+                written = self.archive.write(reader, child.source)
+            files.extend(written)
+            archived[child.root] = archived.get(child.root, 0) + total_rows(written)
+        return archived
+
+    def _record(
+        self,
+        scan_range: ScanRange,
+        limits: BatchLimits,
+        files: Sequence[WrittenFile],
+        batch: Batch,
+        along: Sequence[Along],
+    ) -> None:
+        """Writes down, in the batch's transaction, what it does."""
+        if files:
+            self.worker.execute(self.archive.insert_statement(files))
+        for statement in (
+            *actions.progress_statements(self.record, batch, scan_range, limits),
+            *(rows.statement(self.record) for rows in along),
+        ):
+            self.worker.execute(self._bound(statement))
+
+    def _ask(self, statement: Statement) -> list[tuple[Any, ...]]:
+        with self.worker.query(self._bound(statement)) as reader:
+            table = reader.read_all()
+        return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def copy(self, partition: Partition) -> list[WrittenFile]:
         """Archives a detached partition that nobody can change. It counts once `insert_statement` is
@@ -74,11 +131,13 @@ class ArchiveAndDelete:
         with self.worker.query(every_row) as reader:
             return self.archive.write(reader, self.source)
 
-    def _deleting(self, scan_range: ScanRange, limits: BatchLimits) -> compose.Composed:
+    def _deleting(
+        self, scan_range: ScanRange, condition: compose.Composable, limits: BatchLimits
+    ) -> compose.Composed:
         name = "delete_returning_unlocked" if limits.skip_locked else "delete_returning"
         return compose.SQL(sql.get(f"maintenance/batches/actions/{name}")).format(
             heap=scan_range.heap.identifier,
-            condition=actions.deletable(self.connection, self.table, scan_range),
+            condition=condition,
             columns=columns.select_list(self.source.columns, "target"),
         )
 
@@ -124,19 +183,30 @@ def archiving(
     storage = location.storage(settings.archive_url)
     with ArrowSession(url_of(run.connection), policy.name, f"ops {policy.name} archive") as worker:
         archive = Archive(storage, run.connection)
-        reconciled = archive.reconcile(run.connection, policy.name, table.schema, table.name)
-        if reconciled.published or reconciled.deleted:
-            run.report(
-                f"{policy.name}: an earlier run had left {reconciled.published} files without their lasting "
-                f"names, which they have now, and {reconciled.deleted} whose rows were never deleted, which "
-                "are gone"
-            )
+        along = (
+            children.children(run.connection, policy, table, run.record.id)
+            if policy.cascade == "archive"
+            else ()
+        )
+        for each in (table, *(child.table for child in along)):
+            _reconcile(run, archive, policy, each)
         source = ArchivedTable(
             policy.name, run.record.id, table.schema, table.name,
             columns.columns_of(run.connection, table.oid),
             day_column=policy.time_column(), cutoff=plan.cutoff,
             keys=(*columns.keys(run.connection, table.oid), *policy.reference_columns()),
         )  # fmt: skip
+        watch = deleted_along(run.connection, policy, table)
         yield ArchiveAndDelete(
-            run.connection, worker, archive, run.record, table, source, plan.rows.row_bytes
+            run.connection, worker, archive, run.record, table, source, watch, plan.rows.row_bytes, along
+        )
+
+
+def _reconcile(run: PolicyRun, archive: Archive, policy: DeletingPolicy, table: Relation) -> None:
+    reconciled = archive.reconcile(run.connection, policy.name, table.schema, table.name)
+    if reconciled.published or reconciled.deleted:
+        run.report(
+            f"{policy.name}: an earlier run had left {reconciled.published} files without their lasting "
+            f"names, which they have now, and {reconciled.deleted} whose rows were never deleted, which "
+            "are gone"
         )

@@ -1,6 +1,7 @@
 """Rows deleted, and that is all."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql as compose
@@ -8,8 +9,9 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.maintenance.batches import actions
 from ops_pipeline.maintenance.batches.actions import BatchLimits
+from ops_pipeline.maintenance.batches.actions.deleted_along import DeletedAlong
 from ops_pipeline.maintenance.batches.scans import ScanRange
-from ops_pipeline.maintenance.history import Batch, Record
+from ops_pipeline.maintenance.history import Batch, Record, Statement
 from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.postgres.relation import Relation
 
@@ -25,10 +27,14 @@ class Delete:
     connection: Connection
     record: Record
     table: Relation
+    along: DeletedAlong
     row_bytes: float = 0.0
 
     def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
-        """Removes the rows of the range that may go, commits, and says how many they were."""
+        """Removes the rows of the range that may go, commits, and says how many they were.
+
+        Raises UnplannedDeletionError; nothing of the range was deleted then.
+        """
         name = "delete_unlocked" if limits.skip_locked else "delete"
         with self.connection.transaction():
             *_, wal = row(self.connection, *actions.limit_statement(limits, synchronous_commit=False))
@@ -36,12 +42,20 @@ class Delete:
                 heap=scan_range.heap.identifier,
                 condition=actions.deletable(self.connection, self.table, scan_range),
             )
+            before = self.along.counts(self._ask)
             # A trigger that keeps each row may have changed it instead, night after night.
             with self.connection.transaction() as deletion:
                 removed = self.connection.execute(statement).rowcount
                 if removed == 0:
                     raise psycopg.Rollback(deletion)
+            along = self.along.since(before, self._ask, removed) if removed else []
             batch = Batch(scan_range.examined, removed, bytes=round(removed * self.row_bytes), wal=wal)
-            for statement_and_values in actions.progress_statements(self.record, batch, scan_range, limits):
+            for statement_and_values in (
+                *actions.progress_statements(self.record, batch, scan_range, limits),
+                *(rows.statement(self.record) for rows in along),
+            ):
                 self.connection.execute(*statement_and_values)
         return removed
+
+    def _ask(self, statement: Statement) -> list[tuple[Any, ...]]:
+        return self.connection.execute(*statement).fetchall()

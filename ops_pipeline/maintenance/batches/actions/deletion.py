@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ops_pipeline.maintenance.batches.actions import Action
 from ops_pipeline.maintenance.batches.actions.delete import Delete
+from ops_pipeline.maintenance.batches.actions.deleted_along import deleted_along
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.policies.model import DeletingPolicy
@@ -35,7 +36,8 @@ def deleting(
 ) -> Iterator[Deletion]:
     """What deletes the policy's rows; raises as `archiving` does where they are archived."""
     if not policy.archive:
-        delete = Delete(run.connection, run.record, table, plan.rows.row_bytes)
+        watch = deleted_along(run.connection, policy, table)
+        delete = Delete(run.connection, run.record, table, watch, plan.rows.row_bytes)
         yield Deletion(delete, settings.batch_target_seconds)
         return
     from ops_pipeline.maintenance.batches.actions.archive_and_delete import (  # noqa: PLC0415 - loads Arrow

@@ -2,4 +2,4 @@
 UPDATE ops.plans SET approved_at = clock_timestamp(), approved_by = %(by)s
 WHERE id = %(id)s
 RETURNING id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, created_at,
-          approved_at, approved_by, used_at, used_by_run
+          approved_at, approved_by, used_at, used_by_run, cascaded

@@ -1,7 +1,7 @@
 -- The newest plan of a policy that was approved and not used. A complete run of the policy that came after it
 -- has made it pointless.
 SELECT id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, created_at,
-       approved_at, approved_by, used_at, used_by_run
+       approved_at, approved_by, used_at, used_by_run, cascaded
 FROM ops.plans p
 WHERE policy = %(policy)s AND approved_at IS NOT NULL AND used_at IS NULL
   AND NOT EXISTS (

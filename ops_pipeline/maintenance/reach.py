@@ -1,0 +1,157 @@
+"""The tables that a DELETE reaches through foreign keys, and which of their rows, as SQL."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from psycopg import sql as compose
+
+import sql
+from ops_pipeline.maintenance.references import ForeignKey, foreign_keys, refers
+from ops_pipeline.policies.model import DeletingPolicy
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import Relation, find_relation
+
+REACHED = "reached_0"
+"""The alias of the rows that a condition of `Reach` is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From a table by a key that refers to it, or to a partition of it, to the table that has the key."""
+
+    source: Relation
+    key: ForeignKey
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The rows of the policy's table that are deleted: those that meet `condition`, over the alias `target`.
+
+    `heap`: the table or partition that all of them are in, where that is known.
+    """
+
+    condition: compose.Composable
+    heap: Relation | None = None
+
+
+@dataclass(slots=True)
+class Reach:
+    """What deleting rows of `table` reaches.
+
+    `cascaded`: the tables of which ON DELETE CASCADE deletes rows, at any level, each with the steps to it.
+    `circles`: the steps left out there, because they lead back to where the way came from. `cleared`: the
+    tables of which SET NULL or SET DEFAULT changes rows, each with the steps to it.
+    """
+
+    table: Relation
+    cascaded: dict[Relation, list[Step]] = field(default_factory=dict)
+    circles: list[Step] = field(default_factory=list)
+    cleared: dict[Relation, list[Step]] = field(default_factory=dict)
+
+    def way(self, step: Step) -> str:
+        """The names of the keys that lead from the policy's table up to and with that one."""
+        before = self.cascaded.get(step.source)
+        return f"{self.way(before[0])}, then {step.key.name}" if before else step.key.name
+
+    def children_first(self) -> list[Relation]:
+        """The tables that lose rows, each before those whose deletes cascade into it."""
+        done: dict[Relation, None] = {}
+        for table in self.cascaded:
+            self._below(table, done, ())
+        return list(done)
+
+    def deleted(self, table: Relation, target: Target) -> compose.Composable:
+        """SQL that is true for the rows of a cascaded table (alias REACHED) that are deleted along."""
+        return self._reached(table, target, REACHED, 0)
+
+    def referring(self, steps: Sequence[Step], target: Target) -> compose.Composable:
+        """SQL that is true for the rows (alias REACHED) that refer by one of the steps to a deleted row."""
+        return self._any(steps, target, REACHED, 0)
+
+    def _below(self, table: Relation, done: dict[Relation, None], path: tuple[Relation, ...]) -> None:
+        for child, steps in self.cascaded.items():
+            if child not in path and any(step.source == table for step in steps):
+                self._below(child, done, (*path, table))
+        done.setdefault(table)
+
+    def _reached(self, table: Relation, target: Target, alias: str, depth: int) -> compose.Composable:
+        steps = self.cascaded.get(table)
+        return target.condition if steps is None else self._any(steps, target, alias, depth)
+
+    def _any(self, steps: Sequence[Step], target: Target, alias: str, depth: int) -> compose.Composable:
+        ways = [compose.SQL("({})").format(self._refers(step, target, alias, depth)) for step in steps]
+        return compose.SQL("({})").format(compose.SQL(" OR ").join(ways))
+
+    def _refers(self, step: Step, target: Target, alias: str, depth: int) -> compose.Composable:
+        cascaded = step.source in self.cascaded
+        parent = f"reached_{depth + 1}" if cascaded else "target"
+        # A key of the whole table is met in the heap alone; one of another partition, not at all.
+        in_heap = not cascaded and target.heap is not None and step.key.parent == self.table
+        rows = target.heap if in_heap and target.heap is not None else step.key.parent
+        return compose.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND {})").format(
+            rows.identifier,
+            compose.Identifier(parent),
+            refers(step.key, alias, parent),
+            self._reached(step.source, target, parent, depth + 1),
+        )
+
+
+def reach(connection: Connection, table: Relation) -> Reach:
+    """What deleting rows of the table reaches, by the catalog. Raises psycopg.Error."""
+    reached = Reach(table)
+    _follow(connection, reached, table, (table,))
+    return reached
+
+
+def protected(connection: Connection, policy: DeletingPolicy, reached: Reach) -> Mapping[Relation, str]:
+    """The tables of which the policy may delete no row along, each with the reason."""
+    if policy.cascade is not None:
+        return {}
+    owners = _owners(connection, policy)
+    reasons: dict[Relation, str] = {}
+    for table in reached.cascaded:
+        if (owner := owners.get(root(connection, table))) is not None:
+            reasons[table] = f"{table} has a policy of its own ({owner}), which would not see them"
+        elif policy.archive:
+            reasons[table] = "no file of this policy's archive would hold them"
+    return reasons
+
+
+def root(connection: Connection, table: Relation) -> int:
+    """The oid of the table itself, or of the one at the root of its partition tree."""
+    return int(scalar(connection, sql.get("maintenance/root"), {"oid": table.oid}))
+
+
+def _follow(connection: Connection, reached: Reach, table: Relation, path: tuple[Relation, ...]) -> None:
+    for step in _steps(connection, table):
+        child = step.key.child
+        if step.key.on_delete != "c":
+            reached.cleared.setdefault(child, []).append(step)
+        elif child in path:
+            reached.circles.append(step)
+        else:
+            known = child in reached.cascaded
+            reached.cascaded.setdefault(child, []).append(step)
+            if not known:
+                _follow(connection, reached, child, (*path, child))
+
+
+def _steps(connection: Connection, table: Relation) -> Iterator[Step]:
+    """The keys by which a delete from the table deletes or changes rows of another."""
+    for key in foreign_keys(connection, table):
+        if key.on_delete in "cnd":
+            yield Step(table, key)
+
+
+def _owners(connection: Connection, policy: DeletingPolicy) -> dict[int, str]:
+    """The other policies that archive the rows of a table or keep them by their age, by the table's root."""
+    owners: dict[int, str] = {}
+    for other in policy.deleting:
+        if other.name == policy.name or not (other.archive or other.max_age() is not None):
+            continue
+        try:
+            table = find_relation(connection, other.table)
+        except LookupError:
+            continue  # its own policy says so
+        owners.setdefault(root(connection, table), other.name)
+    return owners

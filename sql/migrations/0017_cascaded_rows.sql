@@ -1,0 +1,31 @@
+-- What foreign keys delete or change along with a policy's rows is planned, approved and recorded as well.
+-- depends: 0016_table_of_run
+
+ALTER TABLE ops.plans ADD COLUMN cascaded bigint NOT NULL DEFAULT 0;
+
+COMMENT ON COLUMN ops.plans.cascaded IS 'Rows of other tables that would have been deleted along';
+
+CREATE TABLE ops.cascaded_rows (
+  run_id       bigint NOT NULL REFERENCES ops.maintenance_runs ON DELETE CASCADE,
+  table_oid    oid    NOT NULL,
+  table_schema text   NOT NULL,
+  table_name   text   NOT NULL,
+  rows_deleted bigint NOT NULL DEFAULT 0,
+  rows_changed bigint NOT NULL DEFAULT 0,
+  PRIMARY KEY (run_id, table_oid)
+);
+
+COMMENT ON TABLE ops.cascaded_rows IS
+  'Rows of other tables that a run''s deletes have deleted or changed, by foreign keys and triggers';
+
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_reader') THEN
+    GRANT SELECT ON ops.cascaded_rows TO ops_reader;
+  END IF;
+
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_maintenance') THEN
+    GRANT SELECT, INSERT, UPDATE ON ops.cascaded_rows TO ops_maintenance;
+  END IF;
+END
+$$;

@@ -1,0 +1,3 @@
+-- Locks the rows of a range that may be deleted, as their DELETE would, and answers with where they lie.
+SELECT array_agg(tid)::text
+FROM (SELECT target.ctid AS tid FROM {heap} AS target WHERE {condition} FOR UPDATE OF target {skip_locked}) AS locked
