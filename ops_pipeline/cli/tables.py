@@ -132,9 +132,13 @@ def plans_table(plans: Sequence[approvals.StoredPlan]) -> Table:
         table.add_row(
             plan.id, plan.policy, f"{about}{plan.eligible:,}", f"{about}{plan.total:,}",
             f"{about}{plan.fraction:.1%}", _minute(plan.cutoff), _minute(plan.created_at),
-            escape("; ".join(plan.reasons)),
+            escape("; ".join([*plan.reasons, *_approved_with(plan)])),
         )  # fmt: skip
     return table
+
+
+def _approved_with(plan: approvals.StoredPlan) -> list[str]:
+    return [] if plan.follows is None else [f"is approved with plan {plan.follows}, which orphans these rows"]
 
 
 def triggers_table(installed: Sequence[Trigger]) -> Table:

@@ -73,7 +73,7 @@ class _Counting:
             if self._is_own(table):
                 self._count_own(table, steps, reached)
             else:
-                self._count_deleted(table, steps, reached, reasons.get(table))
+                self._count_deleted(table, steps, reached, reasons.get(root(self.connection, table)))
         for step in self.reach.circles:
             self._count_lap(step)
         for table, steps in self.reach.cleared.items():

@@ -180,8 +180,8 @@ def last(connection: Connection, policy: str) -> RunResult | None:
 
 
 def seconds_for(connection: Connection, policy: str, rows: int) -> float | None:
-    """How long so many rows take at the rate of the policy's last run; None when there was none."""
-    rate = connection.execute(sql.get("maintenance/rate"), {"policy": policy}).fetchone()
+    """How long so many rows take at the rate of the policy's last run that removed enough; None: no such."""
+    rate = connection.execute(sql.get("maintenance/rate"), {"policy": policy, "rows": rows}).fetchone()
     return rows / float(rate[0]) if rate else None
 
 
@@ -196,6 +196,7 @@ def account_for(connection: Connection, run_id: int) -> RunResult:
         "outcome": result.outcome,
         "rows_removed": result.removed,
         "rows_archived": result.archived,
+        **({"rows_along": list(result.cascaded)} if result.cascaded else {}),
         "method": result.method,
         **{key: result.details[key] for key in ("cutoff", "approved_plan") if key in result.details},
     }

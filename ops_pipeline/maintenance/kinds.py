@@ -1,6 +1,7 @@
 """The kinds of policies there are, and what is done with policies of any kind."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,19 @@ import psycopg
 
 from ops_pipeline.holds.holds import HoldUnclearError
 from ops_pipeline.maintenance import run
+from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.orphans.kind import ORPHANS
-from ops_pipeline.maintenance.plan import LIMIT_SECONDS, Plan, Planning, Unplanned
+from ops_pipeline.maintenance.plan import LIMIT_SECONDS, DeletePlan, Plan, Planning, Unplanned
 from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.maintenance.retention.kind import RETENTION
 from ops_pipeline.maintenance.vacuum.kind import VACUUM
 from ops_pipeline.policies import load as policies_file
 from ops_pipeline.policies.file import PolicyError
-from ops_pipeline.policies.model import Policies, Policy
+from ops_pipeline.policies.model import DeletingPolicy, Policies, Policy
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
 from ops_pipeline.settings import Settings
+from ops_pipeline.settings import load as load_settings
 
 KINDS: Sequence[Kind[Any]] = (RETENTION, ORPHANS, VACUUM)
 """In the order in which a run carries them out."""
@@ -96,13 +99,40 @@ def carry_out(
     stop: Callable[[], str | None] = run.never,
     report: Callable[[str], None] = run.silently,
 ) -> RunResult:
-    """Does what the policy says; see `run.run_policy`."""
-    return run.run_policy(
+    """Does what the policy says; see `run.run_policy`.
+
+    Where it needs approval, so do the policies that will then delete what it has orphaned: their plans are
+    stored with its own, and approved with it.
+    """
+    given = settings or load_settings()
+    result = run.run_policy(
         connection,
         kind_of(policy),
         policy,
-        settings=settings,
+        settings=given,
         dagster_run_id=dagster_run_id,
         stop=stop,
         report=report,
     )
+    if result.outcome == "needs_approval" and isinstance(policy, DeletingPolicy):
+        _store_followers(connection, policy, result.details["plan"], given.archive_url)
+    return result
+
+
+def _store_followers(
+    connection: Connection, policy: DeletingPolicy, plan_id: str, archive_url: str | None
+) -> None:
+    chain: list[Policy] = [policy]
+    for other in policy.deleting:
+        if any(other.name == earlier.name for earlier in chain):
+            continue
+        if kind_of(other).after(other, chain):
+            chain.append(other)
+    plans = list(plan(connection, chain, archive_url=archive_url))
+    for follower, planned in zip(chain[1:], plans[1:], strict=True):
+        if (
+            isinstance(follower, DeletingPolicy)
+            and isinstance(planned, DeletePlan)
+            and planned.needs_approval
+        ):
+            guard.store(connection, follower, planned, now=datetime.now(UTC), follows=plan_id)

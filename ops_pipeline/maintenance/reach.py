@@ -103,17 +103,15 @@ def reach(connection: Connection, table: Relation) -> Reach:
     return reached
 
 
-def protected(connection: Connection, policy: DeletingPolicy, reached: Reach) -> Mapping[Relation, str]:
-    """The tables of which the policy may delete no row along, each with the reason."""
+def protected(connection: Connection, policy: DeletingPolicy, reached: Reach) -> Mapping[int, str]:
+    """The tables of which the policy may delete no row along, by the oid of their root, with the reason."""
     if policy.cascade is not None:
         return {}
-    owners = _owners(connection, policy)
-    reasons: dict[Relation, str] = {}
+    reasons = dict(owned(connection, policy))
     for table in reached.cascaded:
-        if (owner := owners.get(root(connection, table))) is not None:
-            reasons[table] = f"{table} has a policy of its own ({owner}), which would not see them"
-        elif policy.archive:
-            reasons[table] = "no file of this policy's archive would hold them"
+        of = root(connection, table)
+        if policy.archive:
+            reasons.setdefault(of, "no file of this policy's archive would hold them")
     return reasons
 
 
@@ -143,9 +141,9 @@ def _steps(connection: Connection, table: Relation) -> Iterator[Step]:
             yield Step(table, key)
 
 
-def _owners(connection: Connection, policy: DeletingPolicy) -> dict[int, str]:
-    """The other policies that archive the rows of a table or keep them by their age, by the table's root."""
-    owners: dict[int, str] = {}
+def owned(connection: Connection, policy: DeletingPolicy) -> Mapping[int, str]:
+    """The tables whose rows other policies archive or keep by their age, as `protected` has them."""
+    reasons: dict[int, str] = {}
     for other in policy.deleting:
         if other.name == policy.name or not (other.archive or other.max_age() is not None):
             continue
@@ -153,5 +151,6 @@ def _owners(connection: Connection, policy: DeletingPolicy) -> dict[int, str]:
             table = find_relation(connection, other.table)
         except LookupError:
             continue  # its own policy says so
-        owners.setdefault(root(connection, table), other.name)
-    return owners
+        of = root(connection, table)
+        reasons.setdefault(of, f"{table} has a policy of its own ({other.name}), which would not see them")
+    return reasons

@@ -12,8 +12,8 @@ def advice(connection: Connection, table: Relation) -> Iterator[str]:
     for trigger in on_delete.triggers(connection, table):
         yield (
             f"the trigger {trigger} runs when rows are deleted: rows that it keeps or puts back remain, and "
-            "the run is stopped then; what it does to other rows is neither counted nor archived, and holds "
-            "do not protect them"
+            "the run is stopped then; what it does to other rows is recorded by the run, but neither counted "
+            "here nor archived, and holds do not protect them"
         )
 
 

@@ -44,6 +44,7 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
             approve=str(result.details["plan"]) if "plan" in result.details else None,
         ),
         **_tables({title: result.details.get(key) for title, key in kind.detail_tables.items()}),
+        **_tables({"rows_along": result.cascaded}),
     }
 
 

@@ -1,9 +1,15 @@
 -- What foreign keys delete or change along with a policy's rows is planned, approved and recorded as well.
 -- depends: 0016_table_of_run
 
-ALTER TABLE ops.plans ADD COLUMN cascaded bigint NOT NULL DEFAULT 0;
+ALTER TABLE ops.plans
+  ADD COLUMN cascaded bigint NOT NULL DEFAULT 0,
+  ADD COLUMN follows text REFERENCES ops.plans;
+
+CREATE INDEX plans_follows ON ops.plans (follows) WHERE follows IS NOT NULL;
 
 COMMENT ON COLUMN ops.plans.cascaded IS 'Rows of other tables that would have been deleted along';
+COMMENT ON COLUMN ops.plans.follows IS
+  'The plan that orphans what this one deletes; who approves that one approves this one as well';
 
 CREATE TABLE ops.cascaded_rows (
   run_id       bigint NOT NULL REFERENCES ops.maintenance_runs ON DELETE CASCADE,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import sql as compose
@@ -13,7 +14,7 @@ from ops_pipeline.archive.verify import verify
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.batches.actions.deleted_along import UnplannedDeletionError
-from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.guard import approvals, guard
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.maintenance.result import RefusedError, RunResult
@@ -40,7 +41,7 @@ CREATE TABLE lines_1 PARTITION OF lines FOR VALUES FROM (0) TO (3000);
 CREATE TABLE lines_2 PARTITION OF lines DEFAULT;
 CREATE TABLE visits (id int PRIMARY KEY, account_id int REFERENCES accounts ON DELETE SET NULL);
 CREATE INDEX ON visits (account_id);
-CREATE TABLE carts (id int PRIMARY KEY, invoice_id int DEFAULT NULL REFERENCES invoices ON DELETE SET DEFAULT);
+CREATE TABLE carts (id int PRIMARY KEY, invoice_id int REFERENCES invoices ON DELETE SET DEFAULT);
 CREATE INDEX ON carts (invoice_id);
 INSERT INTO accounts SELECT n, now() - CASE WHEN n <= 100 THEN '40 days'::interval ELSE '1 day' END
 FROM generate_series(1, 300) AS n;
@@ -64,7 +65,7 @@ databases:
 
 @pytest.fixture
 def shop(connection: Connection) -> Connection:
-    """A hundred of 300 accounts have expired, with 1,000 invoices, their 2,000 lines, and visits and carts."""
+    """A hundred of 300 accounts have expired, with 1,000 invoices and their 2,000 lines."""
     connection.execute(SCHEMA)
     return connection
 
@@ -176,17 +177,14 @@ def test_a_child_that_comes_after_the_plan_is_not_deleted(
 ) -> None:
     shop.execute("DELETE FROM invoices WHERE account_id <= 100")
     database = policies(read, f"archive: {archive}")
-    judge = "ops_pipeline.maintenance.guard.guard.judge"
-    from ops_pipeline.maintenance.guard import guard  # noqa: PLC0415 - replaced below
-
     original = guard.judge
 
-    def judged_too_early(*given: object, **more: object) -> object:
+    def judged_too_early(*given: Any, **more: Any) -> Any:
         with connect(url, "test application") as application:
             application.execute("INSERT INTO invoices VALUES (9999, 7, now(), 1)")
-        return original(*given, **more)  # type: ignore[arg-type, misc]
+        return original(*given, **more)
 
-    monkeypatch.setattr(judge, judged_too_early)
+    monkeypatch.setattr(guard, "judge", judged_too_early)
 
     with pytest.raises(UnplannedDeletionError, match=r"1 rows of public\.invoices"):
         carry_out(shop, database.policies[0], settings=settings(folder))
@@ -200,7 +198,8 @@ def test_a_trigger_that_deletes_elsewhere_is_recorded_and_may_not_touch_what_oth
     shop: Connection, read: Read, folder: Path
 ) -> None:
     shop.execute(
-        "CREATE TABLE logins (id int, account_id int); INSERT INTO logins SELECT n, n FROM generate_series(1, 300) n;"
+        "CREATE TABLE logins (id int, account_id int);"
+        "INSERT INTO logins SELECT n, n FROM generate_series(1, 300) n;"
         "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS"
         " 'BEGIN DELETE FROM logins WHERE account_id = OLD.id; RETURN OLD; END';"
         "CREATE TRIGGER forget BEFORE DELETE ON accounts FOR EACH ROW EXECUTE FUNCTION forget()"
@@ -211,6 +210,15 @@ def test_a_trigger_that_deletes_elsewhere_is_recorded_and_may_not_touch_what_oth
 
     assert along(result)["public.logins"] == (100, 0)
     assert len(rows(shop, "logins")) == 200
+    shop.execute("DELETE FROM invoices; UPDATE accounts SET created_at = now() - interval '50 days'")
+    kept = read(
+        POLICIES.format(accounts="archive: false") + "      - {table: logins, column: at, keep: 90 days}"
+    )
+
+    with pytest.raises(UnplannedDeletionError, match=r"200 rows of public\.logins.*app/retention/logins"):
+        carry_out(shop, kept.policies[0], settings=settings(folder))
+
+    assert (len(rows(shop, "logins")), len(rows(shop, "accounts"))) == (200, 200)
 
 
 def test_a_hold_on_a_grandchild_keeps_the_whole_branch(
@@ -268,10 +276,8 @@ databases:
 """
     )
 
-    assert [each.refusals for each in plan(shop, database.policies) if isinstance(each, DeletePlan)] == [
-        (),
-        (),
-    ]
+    plans = [planned(shop, database, folder, number) for number in (0, 1)]
+    assert [made.refusals for made in plans] == [(), ()]
     assert [carry_out(shop, policy).removed for policy in database.policies] == [1000, 100]
 
 

@@ -54,7 +54,7 @@ def rules(read: Read, others: str = "", accounts: str = "") -> Database:
 
 def refused(connection: Connection, database: Database, number: int = 0) -> str:
     """Why the policy is refused, which plan and run have to say alike."""
-    planned = list(plan(connection, database.policies))[number]
+    (planned,) = plan(connection, [database.policies[number]])
     assert isinstance(planned, DeletePlan), planned
     with pytest.raises(RefusedError) as error:
         carry_out(connection, database.policies[number])
@@ -74,7 +74,7 @@ def removed(connection: Connection, database: Database, number: int = 0) -> int:
 
 def needs_approval(connection: Connection, database: Database, number: int = 0) -> str:
     """Why the policy waits for a person, which plan and run have to say alike."""
-    planned = list(plan(connection, database.policies))[number]
+    (planned,) = plan(connection, [database.policies[number]])
     assert isinstance(planned, DeletePlan), planned
     assert planned.refusals == ()
     result = carry_out(connection, database.policies[number])

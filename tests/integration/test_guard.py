@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from ops_pipeline.maintenance.guard import approvals, guard
-from ops_pipeline.maintenance.orphans.plan import plan_orphans
+from ops_pipeline.maintenance.orphans.plan import OrphansPlan, plan_orphans
 from ops_pipeline.maintenance.orphans.policy import Orphans
-from ops_pipeline.maintenance.plan import DeletePlan, Planning, RowCount
+from ops_pipeline.maintenance.plan import Planning, RowCount
 from ops_pipeline.maintenance.retention.plan import RetentionPlan, plan_retention
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.policies.model import Database, DeletingPolicy, GuardLimits
@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 MORE = "INSERT INTO sessions (created_at) SELECT now() - interval '40 days' FROM generate_series(1, %s)"
 
 
-Judged = guard.GuardResult[RetentionPlan] | guard.GuardResult[DeletePlan]
+Judged = guard.GuardResult[RetentionPlan] | guard.GuardResult[OrphansPlan]
 
 
 def judged(connection: Connection, policy: Retention | Orphans, now: datetime | None = None) -> Judged:
@@ -96,7 +96,9 @@ def test_the_limits_are_what_the_policy_says(
     policy = limited(retention, max_fraction=max_fraction, max_rows=max_rows)
     eligible = round(total * share)
 
-    against = guard.reasons(connection, policy, RowCount(eligible, total), None, cascaded=(), now=datetime.now(UTC))
+    against = guard.reasons(
+        connection, policy, RowCount(eligible, total), None, cascaded=(), now=datetime.now(UTC)
+    )
 
     too_many = max_rows is not None and eligible > max_rows
     assert len(against) == (eligible > max_fraction * total) + too_many
@@ -206,7 +208,9 @@ def test_a_clock_that_jumped_is_noticed(application: Connection, retention: Rete
 
     def a_night_later(server: timedelta, worker: timedelta) -> tuple[str, ...]:
         cutoff = now - retention.keep + server
-        return guard.reasons(application, retention, RowCount(600, 6000), cutoff, cascaded=(), now=now + worker)
+        return guard.reasons(
+            application, retention, RowCount(600, 6000), cutoff, cascaded=(), now=now + worker
+        )
 
     assert a_night_later(DAY, DAY) == ()
     assert a_night_later(1.9 * DAY, DAY) == ()

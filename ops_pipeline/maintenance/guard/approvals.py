@@ -28,7 +28,8 @@ class StoredPlan:
 
     `cascaded`: rows of other tables that foreign keys would have deleted along. `definition`: the policy
     it was made by. `worker_clock`: the worker's time when it was made.
-    `used_by_run`: the run that the approval let through, since `used_at`.
+    `used_by_run`: the run that the approval let through, since `used_at`. `follows`: the plan with which
+    this one is approved, because it makes orphans of these rows.
     """
 
     id: str
@@ -47,6 +48,7 @@ class StoredPlan:
     used_at: datetime | None = None
     used_by_run: int | None = None
     cascaded: int = 0
+    follows: str | None = None
 
 
 def pending(connection: Connection) -> list[StoredPlan]:
@@ -55,7 +57,8 @@ def pending(connection: Connection) -> list[StoredPlan]:
 
 
 def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
-    """Lets the next run of the policy carry out exactly that plan. The audit log says who did.
+    """Lets the next run of the policy carry out exactly that plan, and those that follow from it: the orphans
+    that it makes. The audit log says who did.
 
     To approve it again before it was used changes nothing. Raises ApprovalRefusedError when there is no such
     plan, or when it was used up.
@@ -74,9 +77,11 @@ def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
             )
         if plan.approved_at is not None:
             return plan
-        plan = _plan(row(connection, sql.get("maintenance/guard/approve"), {"id": plan_id, "by": by}))
-        trail.record(connection, "plan.approved", _described(plan), by=by)
-    return plan
+        values = {"id": plan_id, "by": by}
+        approved = [_plan(row) for row in connection.execute(sql.get("maintenance/guard/approve"), values)]
+        for each in approved:
+            trail.record(connection, "plan.approved", _described(each), by=by)
+    return next(each for each in approved if each.id == plan_id)
 
 
 def use_up(connection: Connection, plan_id: str, run_id: int) -> None:

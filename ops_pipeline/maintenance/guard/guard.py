@@ -73,8 +73,15 @@ def judge(
             details = _details(policy, approved.cutoff, approved.worker_clock)
             return GuardResult(at_approved, approval=approved.id, details=details)
         reasons += objections
-    stored = approvals.store(connection, _stored(policy, plan, reasons, now))
+    stored = approvals.store(connection, _stored(policy, plan, reasons, now, None))
     return GuardResult(plan, reasons, plan=stored.id, details={"plan": stored.id})
+
+
+def store(
+    connection: Connection, policy: DeletingPolicy, plan: DeletePlan, *, now: datetime, follows: str
+) -> approvals.StoredPlan:
+    """Keeps a plan that will need approval once the plan `follows` is carried out; approved along with it."""
+    return approvals.store(connection, _stored(policy, plan, plan.needs_approval, now, follows))
 
 
 def reasons(
@@ -237,7 +244,7 @@ def _details(policy: DeletingPolicy, cutoff: datetime | None, worker_clock: date
 
 
 def _stored(
-    policy: DeletingPolicy, plan: DeletePlan, reasons: tuple[str, ...], now: datetime
+    policy: DeletingPolicy, plan: DeletePlan, reasons: tuple[str, ...], now: datetime, follows: str | None
 ) -> dict[str, Any]:
     return {
         "policy": policy.name,
@@ -250,6 +257,7 @@ def _stored(
         "fraction": plan.rows.fraction,
         "exact": plan.rows.exact,
         "reasons": list(reasons),
+        "follows": follows,
     }
 
 

@@ -1,26 +1,49 @@
 """What an orphans policy would delete now. Reads only."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from psycopg import sql as compose
 
 from ops_pipeline.maintenance import cascades, history, refusals, remaining
+from ops_pipeline.maintenance.batches.scans import or_
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.indexes import missing_indexes
 from ops_pipeline.maintenance.orphans.mark import choose_search
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference, check_holds, find_reference
-from ops_pipeline.maintenance.plan import DeletePlan, Method, Planning, is_migrated
+from ops_pipeline.maintenance.plan import DeletePlan, Method, Planning, RowCount, is_migrated
 from ops_pipeline.maintenance.row_counter import RowCounter
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
 
 
-def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
-    """What the policy would do if it ran now; everything of one moment.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphansPlan(DeletePlan):
+    """What an orphans policy would do.
 
-    An orphan whose parent this run's retention has yet to delete is counted by the run itself. Raises
-    LookupError when a table does not exist, RefusedError where rows may be hidden, HoldUnclearError, and
-    psycopg.Error.
+    `to_come`: how many of its rows are no orphans yet, but will be once the policies `after` have deleted
+    their parents.
+    """
+
+    to_come: int = 0
+    after: tuple[str, ...] = ()
+
+    def explanations(self) -> Iterator[str]:
+        if self.to_come:
+            yield (
+                f"{self.rows.eligible - self.to_come:,} orphans, {self.to_come:,} more once "
+                f"{', '.join(self.after)} {'has' if len(self.after) == 1 else 'have'} run"
+            )
+        yield from DeletePlan.explanations(self)
+
+
+def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
+    """What the policy would do if it ran now, after those before it; everything of one moment.
+
+    Raises LookupError when a table does not exist, RefusedError where rows may be hidden, HoldUnclearError,
+    and psycopg.Error.
     """
     with planning.snapshot() as connection:
         reference = find_reference(connection, policy)
@@ -28,12 +51,17 @@ def plan_orphans(planning: Planning, policy: Orphans) -> DeletePlan:
         migrated = is_migrated(connection)
         if migrated:
             check_holds(connection, reference)
-        counter = orphan_counter(connection, reference, reference.orphaned)
+        before = [each for each in planning.before if each.table == reference.parent]
+        losing = [reference.child_of(each.table, each.condition) for each in before]
+        counter = orphan_counter(connection, reference, or_(reference.orphaned, *losing))
         rows = counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
+        to_come = rows.eligible - _orphans_now(planning, reference).eligible if losing and rows.exact else 0
         along = cascades.count_along(planning, policy, counter, rows.eligible)
         search = choose_search(connection, reference)
-        return DeletePlan(
+        return OrphansPlan(
             policy=policy.name,
+            to_come=to_come,
+            after=tuple(each.policy for each in before),
             method=Method(search.children.name, search.why),
             rows=rows,
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
@@ -70,6 +98,11 @@ def plan_removal(planning: Planning, policy: Orphans, counter: RowCounter, due: 
             planning.connection, policy, rows, None, cascaded=along.rows, now=planning.clock()
         ),
     )
+
+
+def _orphans_now(planning: Planning, reference: Reference) -> RowCount:
+    counter = orphan_counter(planning.connection, reference, reference.orphaned)
+    return counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
 
 
 def orphan_counter(connection: Connection, reference: Reference, orphaned: compose.Composable) -> RowCounter:

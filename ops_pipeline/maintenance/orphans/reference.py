@@ -58,6 +58,13 @@ class Reference:
         """The row is an orphan at this moment."""
         return self._or_nothing(and_(self.refers, self.missing))
 
+    def child_of(self, parents: Relation, condition: compose.Composable) -> compose.Composed:
+        """The row refers to one of the parents that meet the condition, which is over the alias `target`."""
+        keys = listed(compose.Identifier("target", column) for column in self.parent_columns)
+        return compose.SQL("{} AND ({}) IN (SELECT {} FROM {} AS target WHERE {})").format(
+            self.refers, listed(self.of_row), keys, parents.identifier, condition
+        )
+
     @property
     def unmarked(self) -> compose.Composed:
         """The row is an orphan, and no run has marked it yet and no trigger has recorded its key."""

@@ -82,9 +82,10 @@ class DeletedAlong:
     def _check(self, table: Relation, deleted: int, archived: Mapping[int, int] | None) -> None:
         if deleted > 0 and table.oid in self.protected:
             raise UnplannedDeletionError(
-                f"{deleted:,} rows of {table} would have been deleted along that were not there when the run "
-                f"was planned, and {self.protected[table.oid]}. The batch was rolled back; run the policy "
-                "again, and the plan says what to do about them"
+                f"{deleted:,} rows of {table} would have been deleted along, which the plan did not count, "
+                f"and {self.protected[table.oid]}. The batch was rolled back. If a foreign key leads to them, "
+                "`opsctl plan` says now what to do; if a trigger deletes them, change it, or say "
+                "`cascade: delete` in the policy"
             )
         in_files = 0 if archived is None else archived.get(table.oid, 0)
         if archived is not None and deleted != in_files and table.oid in archived:
@@ -99,11 +100,12 @@ def deleted_along(connection: Connection, policy: DeletingPolicy, table: Relatio
     reached = reach(connection, table)
     tables = {*reached.cascaded, *reached.cleared}
     by_triggers = any(on_delete.triggers(connection, each) for each in (table, *tables))
+    own = root(connection, table)
     reasons = protected(connection, policy, reached)
     return DeletedAlong(
-        root(connection, table),
+        own,
         None if by_triggers else _heaps(connection, [*tables, table] if tables else []),
-        {root(connection, each): reason for each, reason in reasons.items()},
+        {of: reason for of, reason in reasons.items() if of != own},
     )
 
 

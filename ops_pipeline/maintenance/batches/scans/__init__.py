@@ -43,6 +43,11 @@ def and_(*conditions: compose.Composable) -> compose.Composed:
     return compose.SQL(" AND ").join([compose.SQL("({})").format(condition) for condition in conditions])
 
 
+def or_(*conditions: compose.Composable) -> compose.Composed:
+    """At least one of the conditions."""
+    return compose.SQL(" OR ").join([compose.SQL("({})").format(condition) for condition in conditions])
+
+
 def target(column: str) -> compose.Identifier:
     """A column of the row that may go."""
     return compose.Identifier("target", column)

@@ -1,12 +1,15 @@
 -- The newest plan of a policy that was approved and not used. A complete run of the policy that came after it
--- has made it pointless.
+-- has made it pointless; of a plan that follows from another one, a run that deleted rows once that was used.
 SELECT id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, created_at,
-       approved_at, approved_by, used_at, used_by_run, cascaded
+       approved_at, approved_by, used_at, used_by_run, cascaded, follows
 FROM ops.plans p
 WHERE policy = %(policy)s AND approved_at IS NOT NULL AND used_at IS NULL
   AND NOT EXISTS (
     SELECT FROM ops.maintenance_runs r
-    WHERE r.policy = p.policy AND r.outcome = 'done' AND r.started_at > p.created_at
+    WHERE r.policy = p.policy AND r.outcome = 'done'
+      AND CASE WHEN p.follows IS NULL THEN r.started_at > p.created_at
+               ELSE r.rows_removed > 0
+                    AND r.started_at > (SELECT used_at FROM ops.plans first WHERE first.id = p.follows) END
   )
 ORDER BY created_at DESC
 LIMIT 1
