@@ -13,6 +13,7 @@ from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.orphans.kind import ORPHANS
 from ops_pipeline.maintenance.plan import LIMIT_SECONDS, DeletePlan, Plan, Planning, Unplanned
+from ops_pipeline.maintenance.reach import reach, root
 from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.maintenance.retention.kind import RETENTION
 from ops_pipeline.maintenance.vacuum.kind import VACUUM
@@ -20,6 +21,7 @@ from ops_pipeline.policies import load as policies_file
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import DeletingPolicy, Policies, Policy
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
+from ops_pipeline.postgres.relation import find_relation
 from ops_pipeline.settings import Settings
 from ops_pipeline.settings import load as load_settings
 
@@ -54,12 +56,12 @@ def plan(
     archive_url: str | None = None,
     limit_seconds: float = LIMIT_SECONDS,
 ) -> Iterator[Plan | Unplanned]:
-    """What each of these policies of one database would do if it ran now, in their order. Reads only.
+    """What each of these policies of one database would do if it ran now, in the order of a run. Reads only.
 
     `archive_url`: OPS_ARCHIVE_URL; without it a policy that archives is refused.
     """
     planning = Planning(connection, limit_seconds, archive_url)
-    for policy in policies:
+    for policy in children_first(connection, policies):
         kind = kind_of(policy)
         try:
             problems = kind.problems(connection, policy)
@@ -68,6 +70,46 @@ def plan(
             yield Unplanned(policy.name, str(error))
         except psycopg.Error as error:
             yield Unplanned(policy.name, (error.diag.message_primary or str(error)).strip())
+
+
+def children_first(connection: Connection, policies: Sequence[Policy]) -> Sequence[Policy]:
+    """The policies in the order of a run: as given, but children before those whose deletes reach them."""
+    done: list[Policy] = []
+
+    def add(policy: Policy, path: tuple[Policy, ...]) -> None:
+        for child in children(connection, policy, policies):
+            if child not in path:
+                add(child, (*path, child))
+        if policy not in done:
+            done.append(policy)
+
+    for policy in policies:
+        add(policy, (policy,))
+    return done
+
+
+def children(connection: Connection, policy: Policy, policies: Sequence[Policy]) -> Sequence[Policy]:
+    """Those of the policies that delete by age from tables into which this one's deletes cascade."""
+    others = [
+        other
+        for other in policies
+        if other is not policy and isinstance(other, DeletingPolicy) and other.max_age() is not None
+    ]
+    if not others or not isinstance(policy, DeletingPolicy) or policy.max_age() is None:
+        return ()
+    try:
+        reached = reach(connection, find_relation(connection, policy.table)).cascaded
+    except LookupError:
+        return ()  # the policy says so itself
+    roots = {root(connection, table) for table in reached}
+    return [other for other in others if _root(connection, other) in roots]
+
+
+def _root(connection: Connection, policy: DeletingPolicy) -> int | None:
+    try:
+        return root(connection, find_relation(connection, policy.table))
+    except LookupError:
+        return None
 
 
 def plan_all(

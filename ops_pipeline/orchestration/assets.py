@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from cronsim import CronSim
 
+from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.orchestration import archive_partitions, metadata, order, retry, source_assets
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, Policy, Schedule
+from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
 AFTER_A_KILL = dg.RetryPolicy(max_retries=1, delay=5)
 """For a step whose process was killed. What fails for a reason of its own says so and is not tried again."""
@@ -60,7 +62,7 @@ def _asset(database: Database, policy: Policy) -> dg.AssetsDefinition:
             context.log_event(_dry_run(databases, database, policy, context))
             yield metadata.not_materialized()
             return
-        order.wait(context, policy, database.policies)
+        order.wait(context, policy, database.policies, _children(databases, database, policy))
         result = _carry_out(databases, database, policy, context)
         yield from _report(context, policy, result)
         with databases.reach(database, "observe") as connection:
@@ -78,6 +80,15 @@ def _nothing_from(assets: Sequence[dg.AssetKey]) -> dict[str, dg.AssetIn]:
         f"after_{number}": dg.AssetIn(asset, dagster_type=metadata.NOTHING)
         for number, asset in enumerate(assets)
     }
+
+
+def _children(databases: MaintenanceResource, database: Database, policy: Policy) -> Sequence[Policy]:
+    """The policies that have to run before this one for the database's foreign keys."""
+    try:
+        with databases.reach(database, "order") as connection:
+            return kinds.children(connection, policy, database.policies)
+    except DatabaseUnavailableError:
+        return ()  # the policy itself tries again, and says so
 
 
 def _carry_out(

@@ -1,7 +1,9 @@
 """The policies of a run one after another, whatever became of those before.
 
 An edge of Dagster's graph would skip what comes after a step that failed. So the policies have none among
-them: each step starts in their order, by its priority, and waits until those before it have ended.
+them: each step starts in the order of the file, by its priority, and waits until those before it have ended.
+Which tables refer to which only the database knows: a step whose children are yet to start gives its place
+to them, as does one that waits for a step that is to be started again.
 """
 
 import time
@@ -20,13 +22,18 @@ CHECKS = "checks"
 CHECKS_PRIORITY = {"dagster/priority": "1"}
 """Checks come before the policies that are yet to start, which may wait for them."""
 
-# A killed step that is to be started again needs a place that those who wait for it would take.
+GIVE_WAY_SECONDS = 3.0
+"""So long after it began to wait, a step gives its place to one that has not started."""
+TURNS = 10_000
+"""How often it may do so."""
+
 _ENDED = {
     dg.DagsterEventType.STEP_SUCCESS,
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.STEP_SKIPPED,
-    dg.DagsterEventType.STEP_UP_FOR_RETRY,
 }
+_STARTED = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_RESTARTED}
+_TO_START_AGAIN = {dg.DagsterEventType.STEP_UP_FOR_RETRY}
 
 
 def step(policy: Policy) -> str:
@@ -57,15 +64,22 @@ def before(policy: Policy, policies: Sequence[Policy]) -> Sequence[Policy]:
     return kind_of(policy).after(policy, policies[: policies.index(policy)])
 
 
-def wait(context: dg.AssetExecutionContext, policy: Policy, policies: Sequence[Policy]) -> None:
-    """Returns once those of this run's policies have ended that come before this one, in whatever way.
+def wait(
+    context: dg.AssetExecutionContext,
+    policy: Policy,
+    policies: Sequence[Policy],
+    children: Sequence[Policy] = (),
+) -> None:
+    """Returns once those of this run's policies have ended that come before this one, in whatever way: those
+    that it depends on, and its `children`, wherever they stand in the file.
 
-    Raises dg.Failure when the archive check of one of them has failed.
+    Raises dg.Failure when the archive check of one of them has failed, and dg.RetryRequested to give its
+    place to one that is yet to start.
     """
     cancellation.stop_with_parent()
     chosen = _steps_of_run(context)
     earlier = before(policy, policies)
-    _until_ended(context, chosen & set(map(step, earlier)))
+    _until_ended(context, chosen & {step(other) for other in (*earlier, *children)})
     # The check of a policy that failed is never asked.
     done = _ended(context, {dg.DagsterEventType.STEP_SUCCESS})
     checks = {
@@ -88,14 +102,33 @@ def wait(context: dg.AssetExecutionContext, policy: Policy, policies: Sequence[P
 
 
 def _until_ended(context: dg.AssetExecutionContext, steps: set[str]) -> None:
-    while not steps <= _ended(context, _ENDED):
+    began = time.monotonic()
+    while waited_for := steps - _ended(context, _ENDED):
+        if time.monotonic() - began > GIVE_WAY_SECONDS and (idle := waited_for - _at_work(context)):
+            context.log.info(f"Waits for {', '.join(sorted(idle))}, and gives its place to it meanwhile")
+            raise dg.RetryRequested(TURNS, LOOK_EVERY_SECONDS)
         time.sleep(LOOK_EVERY_SECONDS)
 
 
+def _at_work(context: dg.AssetExecutionContext) -> set[str]:
+    """The steps that have started and are not to be started again."""
+    states: dict[str, bool] = {}
+    for event in _events(context, _STARTED | _TO_START_AGAIN):
+        if event.step_key is not None:
+            states[event.step_key] = event.event_type in _STARTED
+    return {key for key, started in states.items() if started}
+
+
 def _ended(context: dg.AssetExecutionContext, kinds: set[dg.DagsterEventType]) -> set[str]:
-    records = context.instance.get_records_for_run(context.run.run_id, of_type=kinds).records
-    events = (record.event_log_entry.dagster_event for record in records)
-    return {event.step_key for event in events if event is not None and event.step_key is not None}
+    return {event.step_key for event in _events(context, kinds) if event.step_key is not None}
+
+
+def _events(context: dg.AssetExecutionContext, kinds: set[dg.DagsterEventType]) -> Iterator[dg.DagsterEvent]:
+    """The run's events of those kinds, the oldest first."""
+    records = context.instance.get_records_for_run(context.run.run_id, of_type=kinds, ascending=True).records
+    for record in records:
+        if (event := record.event_log_entry.dagster_event) is not None:
+            yield event
 
 
 def _steps_of_run(context: dg.AssetExecutionContext) -> set[str]:

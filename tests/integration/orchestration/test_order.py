@@ -93,3 +93,44 @@ def test_a_failed_archive_check_holds_back_vacuum_and_no_other_policy(
     assert "app__retention__visits_archive_verified" in failed
     assert "waits: the check archive_verified of app/retention/visits failed" in failed["app__vacuum"]
     assert scalar(application, "SELECT count(*) FROM memories") == 60
+
+
+CHILDREN = """
+CREATE TABLE accounts (id int PRIMARY KEY, at timestamptz);
+CREATE TABLE invoices (
+  id int PRIMARY KEY, account_id int REFERENCES accounts ON DELETE CASCADE, at timestamptz
+);
+CREATE INDEX ON invoices (account_id);
+INSERT INTO accounts SELECT n, now() - n * interval '1 day' FROM generate_series(1, 100) n;
+INSERT INTO invoices SELECT n, n, now() - n * interval '1 day' FROM generate_series(1, 100) n;
+"""
+PARENTS_FIRST_IN_THE_FILE = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    guard: {max_fraction: 1}
+    retention:
+      - {table: accounts, column: at, keep: 30 days}
+      - {table: invoices, column: at, keep: 30 days}
+    orphans:
+      - {table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds}
+    vacuum: {tables: [accounts]}
+"""
+
+
+def test_children_are_deleted_before_their_parents_wherever_they_stand_in_the_file(
+    materialize: Materialize, application: Connection
+) -> None:
+    application.execute(CHILDREN)
+
+    result = materialize(PARENTS_FIRST_IN_THE_FILE)
+
+    assert result.success
+    ran = application.execute(
+        "SELECT policy, rows_removed::int FROM ops.maintenance_runs ORDER BY id LIMIT 2"
+    )
+    assert ran.fetchall() == [("app/retention/invoices", 71), ("app/retention/accounts", 71)]
+    assert scalar(application, "SELECT count(*) FROM ops.cascaded_rows") == 0
+    last = scalar(application, "SELECT policy FROM ops.maintenance_runs ORDER BY id DESC LIMIT 1")
+    assert last == "app/vacuum"

@@ -83,7 +83,7 @@ class DeletedAlong:
         if deleted > 0 and table.oid in self.protected:
             raise UnplannedDeletionError(
                 f"{deleted:,} rows of {table} would have been deleted along, which the plan did not count, "
-                f"and {self.protected[table.oid]}. The batch was rolled back. If a foreign key leads to them, "
+                f"and {self.protected[table.oid]}. The batch was rolled back. If a foreign key leads there, "
                 "`opsctl plan` says now what to do; if a trigger deletes them, change it, or say "
                 "`cascade: delete` in the policy"
             )
