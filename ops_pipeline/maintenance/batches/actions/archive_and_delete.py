@@ -11,6 +11,7 @@ import sql
 from ops_pipeline.archive import columns
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
+from ops_pipeline.archive.deadline import Deadline
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, total_rows
 from ops_pipeline.maintenance.batches import actions
 from ops_pipeline.maintenance.batches.actions import BatchLimits
@@ -47,14 +48,16 @@ class ArchiveAndDelete:
         """Removes and archives the rows of the range that may go, commits, and says how many they were.
 
         Raises ArchiveError when the archive fails; nothing of the range was deleted then, or, as its
-        message says, the rows are safe in the archive.
+        message says, the rows are safe in the archive. Raises StorageTooSlowError when the rows are not
+        archived within `limits.statement_timeout`: for longer they are not locked.
         """
+        deadline = Deadline.after(limits.statement_timeout)
         with self._files() as files, self.worker.transaction():
             wal = self._limit(limits)
             # A trigger that keeps each row may have changed it instead, night after night.
             self.worker.execute("SAVEPOINT deletion")
             with self.worker.query(self._deleting(scan_range, limits)) as reader:
-                files.extend(self.archive.write(reader, self.source))
+                files.extend(self.archive.write(reader, self.source, deadline))
             removed = total_rows(files)
             if removed == 0:
                 self.worker.execute("ROLLBACK TO SAVEPOINT deletion")
