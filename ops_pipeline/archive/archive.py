@@ -12,9 +12,9 @@ not know was never committed, its rows are still in the table, and it is deleted
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 
 import psycopg
 import pyarrow as pa
@@ -24,6 +24,7 @@ from ops_pipeline.archive import manifest
 from ops_pipeline.archive.deadline import Deadline
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, folder, manifest_path, temporary_prefix
 from ops_pipeline.archive.manifest import ArchivedFile
+from ops_pipeline.archive.workers import Workers
 from ops_pipeline.archive.write import ArchiveError, write_files
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.storage.storage import Storage, StorageError
@@ -124,8 +125,8 @@ class Archive:
         """As `publish`, for what `ops.archives` says. Whoever reads it there may do this, at any time."""
         if not files:
             return
-        with ThreadPoolExecutor(PUBLISHING_THREADS, "archive-publish") as executor:
-            for file, done in [(file, executor.submit(self._name, file)) for file in files]:
+        with Workers(PUBLISHING_THREADS, "archive-publish") as workers:
+            for file, done in [(file, workers.submit(partial(self._name, file))) for file in files]:
                 try:
                     done.result()
                 except StorageError as error:

@@ -24,18 +24,24 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.end(wait=kind is None or issubclass(kind, Exception))  # an interrupt is not kept waiting
+
     def submit(self, call: Callable[[], Result]) -> "Future[Result]":
         """What the call returns or raises, once it is done."""
         future: Future[Result] = Future()
         self._calls.put((future, call))
         return future
 
-    def end(self) -> None:
-        """Begins no more calls, and waits for those at work."""
+    def end(self, *, wait: bool = True) -> None:
+        """Begins no more calls, and waits for those at work, unless not to `wait`."""
         self._ending.set()
         for _ in self._threads:
             self._calls.put(None)
-        for thread in self._threads:
+        for thread in self._threads if wait else ():
             thread.join()
 
     def _work(self) -> None:
