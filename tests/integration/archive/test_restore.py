@@ -83,6 +83,20 @@ def test_rows_with_a_deferrable_key_come_back_or_say_what_collides(
     assert events.execute("SELECT * FROM events ORDER BY id").fetchall() == before
 
 
+def test_a_deferrable_key_of_a_partition_alone_is_no_obstacle(
+    url: str, connection: Connection, folder: Path
+) -> None:
+    connection.execute(
+        "CREATE TABLE events (id int, at timestamptz) PARTITION BY RANGE (at);"
+        "CREATE TABLE march PARTITION OF events (UNIQUE (id) DEFERRABLE)"
+        "  FOR VALUES FROM ('2026-03-01') TO ('2026-04-01');"
+        "INSERT INTO events VALUES (1, '2026-03-01')"
+    )
+    remove(url, connection, folder)
+
+    assert _restore(connection, folder).rows == 1
+
+
 def test_rows_are_not_restored_twice_even_without_a_key(
     url: str, connection: Connection, folder: Path
 ) -> None:
