@@ -93,7 +93,8 @@ class Settings(BaseSettings):
     """How long one batch of a removal should take: what anyone may have to wait behind its locks."""
 
     archive_batch_target_seconds: Annotated[float, Field(gt=0, le=600)] = 2.0
-    """The same where removed rows are archived first: files of a sensible size need more rows."""
+    """The same where removed rows are archived first: files of a sensible size need more rows. A batch whose
+    storage is slow is rolled back after five times that, and 10 s at least."""
 
     pause_file: Path = LOCAL / "pause"
     """While this file exists, maintenance pauses between its batches."""

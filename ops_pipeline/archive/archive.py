@@ -12,17 +12,19 @@ not know was never committed, its rows are still in the table, and it is deleted
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 
 import psycopg
 import pyarrow as pa
 
 import sql
 from ops_pipeline.archive import manifest
+from ops_pipeline.archive.deadline import Deadline
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, folder, manifest_path, temporary_prefix
 from ops_pipeline.archive.manifest import ArchivedFile
+from ops_pipeline.archive.workers import Workers
 from ops_pipeline.archive.write import ArchiveError, write_files
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.storage.storage import Storage, StorageError
@@ -52,13 +54,16 @@ class Archive:
         self.origin = str(scalar(connection, sql.get("archive/origin")))
         self._today = today
 
-    def write(self, reader: pa.RecordBatchReader, source: ArchivedTable) -> list[WrittenFile]:
+    def write(
+        self, reader: pa.RecordBatchReader, source: ArchivedTable, deadline: Deadline | None = None
+    ) -> list[WrittenFile]:
         """Archives every row that the reader brings, as `columns.select_list` selects them.
 
         When this returns they are all on the storage and have been compared; nothing of it counts until
-        `insert_statement` is committed. Raises ArchiveError, and then no file is left.
+        `insert_statement` is committed. Raises ArchiveError, and StorageTooSlowError at the deadline; files
+        that cannot be deleted by then are left to `reconcile`.
         """
-        return write_files(self.storage, reader, source, self.origin, self._today())
+        return write_files(self.storage, reader, source, self.origin, self._today(), deadline)
 
     def insert_statement(self, files: Sequence[WrittenFile]) -> str:
         """What to carry out in the transaction that removes the rows of these files."""
@@ -120,8 +125,8 @@ class Archive:
         """As `publish`, for what `ops.archives` says. Whoever reads it there may do this, at any time."""
         if not files:
             return
-        with ThreadPoolExecutor(PUBLISHING_THREADS, "archive-publish") as executor:
-            for file, done in [(file, executor.submit(self._name, file)) for file in files]:
+        with Workers(PUBLISHING_THREADS, "archive-publish") as workers:
+            for file, done in [(file, workers.submit(partial(self._name, file))) for file in files]:
                 try:
                     done.result()
                 except StorageError as error:

@@ -98,6 +98,9 @@ class ArrowSession:
             reader = AdbcRecordBatchReader._import_from_c(handle.address)  # noqa: SLF001 - see the import
             try:
                 yield reader
+            except BaseException:
+                running.cancel()  # or closing would wait for the statement's end
+                raise
             finally:
                 reader.close()
 

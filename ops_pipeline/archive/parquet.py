@@ -14,6 +14,9 @@ LEVEL = 1
 FALSE_POSITIVES = 0.01
 """Of a Bloom filter: how often a row group is read in which the value is not."""
 
+BLOOM_BYTES = 32 * 1024
+"""Of one Bloom filter for 20,000 rows."""
+
 LOOKED_AT = 4096
 """Rows from whose values is told whether a column repeats itself."""
 
@@ -28,13 +31,20 @@ class Encoder:
     def __init__(self, schema: pa.Schema, looked_up_by: Sequence[str] = ()) -> None:
         self._schema = schema
         self._looked_up_by = looked_up_by
+        self._groups = 0
         self._sink = pa.BufferOutputStream()
         self._writer: pq.ParquetWriter | None = None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the file has so far. Bloom filters are written when it is closed."""
+        return int(self._sink.tell()) + self._groups * len(self._looked_up_by) * BLOOM_BYTES
 
     def add(self, rows: pa.Table) -> None:
         """Adds the rows as one row group."""
         if self._writer is None:
             self._writer = self._open(rows)
+        self._groups += 1
         self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
 
     def close(self) -> pa.Buffer:

@@ -1,27 +1,30 @@
 """Archived rows put back into a table: every bit as it was, or none of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 
 import psycopg
 from psycopg import sql as compose
 
 import sql
-from ops_pipeline.archive import manifest, staging
+from ops_pipeline.archive import foreign_keys, manifest, sequences, staging
 from ops_pipeline.archive import target as targets
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession
+from ops_pipeline.archive.foreign_keys import MissingParents
 from ops_pipeline.archive.insert import insert
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.staging import Staged
 from ops_pipeline.archive.target import UNTOUCHED, RestoreRefusedError
+from ops_pipeline.archive.triggers import Trigger, insert_triggers, switched_off
 from ops_pipeline.audit import trail
 from ops_pipeline.holds import holds
 from ops_pipeline.nearest import nearest
 from ops_pipeline.partitions.partition import partition_key
 from ops_pipeline.partitions.premake import premake_days
 from ops_pipeline.postgres.connection import Connection, url_of
+from ops_pipeline.postgres.locks import TableLock, with_short_lock
 from ops_pipeline.postgres.relation import PUBLIC, TableName, split_name
 from ops_pipeline.postgres.row_security import hidden
 
@@ -36,7 +39,9 @@ class Restored:
     """What came back: `rows` of `table`, of the days from `first` to `last`, are in the table `into`.
 
     `hold`: the hold that keeps them from the next night; None where they went into another table.
-    `passed_over`: files whose rows had been restored before.
+    `passed_over`: files whose rows had been restored before. `missing_parents`: the rows that came back with
+    what their foreign key sets for a deleted parent. `triggers_off`: the triggers that did not fire for them.
+    `sequences`: those that were moved on, to continue after the restored rows.
     """
 
     table: str
@@ -47,6 +52,9 @@ class Restored:
     last: date | None
     hold: int | None
     passed_over: int
+    missing_parents: tuple[MissingParents, ...] = ()
+    triggers_off: tuple[str, ...] = ()
+    sequences: tuple[str, ...] = ()
 
 
 def restore(
@@ -57,13 +65,15 @@ def restore(
     first: date | None,
     last: date | None,
     into: str | None = None,
+    triggers: bool = False,
     by: str,
 ) -> Restored:
     """Puts the rows of the days from `first` to `last` (UTC, both included; None: no bound) back.
 
     They go into the table they came from, or into `into`, which is created when it does not exist. All in
     one transaction, with a hold on them, an audit event by `by` and a note in `ops.archives`; only
-    partitions for their days are made before it.
+    partitions for their days are made before it. The table's triggers do not fire unless `triggers`; other
+    writers wait where some are switched off for that.
 
     Raises RestoreRefusedError, staging.DamagedError, ArchiveError, StorageError, ArrowSessionBusyError,
     holds.HoldRefusedError, LockedError and psycopg.Error. Nothing is restored then.
@@ -75,6 +85,7 @@ def restore(
     existing = targets.target(connection, into or own)
     if existing is not None and (problems := hidden(connection, (), [existing.relation])):
         raise RestoreRefusedError(f"{'; '.join(problems)}. Nothing was restored")
+    firing = [] if triggers or existing is None else insert_triggers(connection, existing.relation)
     files = _still_to_restore(recorded, own, str(existing.relation) if existing else str(into))
     if into is None and any(file.day_column is None for file in files):
         raise RestoreRefusedError(
@@ -86,10 +97,19 @@ def restore(
         staging.staged(connection, worker, archive.storage, files) as staged,
     ):
         _make_days(connection, into or own, staged)
+
+        def put_back() -> Restored:
+            return _put_back(connection, staged, own, into, by, firing, len(recorded) - len(files))
+
         try:
-            return _put_back(connection, staged, own, into, by, passed_over=len(recorded) - len(files))
+            if existing is not None and firing:
+                lock = TableLock(existing.relation.oid, "ShareRowExclusiveLock")
+                purpose = f"Switching the triggers of {existing.relation} off"
+                return with_short_lock(connection, lock, put_back, purpose=purpose)
+            with connection.transaction():
+                return put_back()
         except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.UndefinedObject) as error:
-            raise RestoreRefusedError(_not_taken(into or own, error)) from error
+            raise RestoreRefusedError(_not_taken(connection, into or own, error)) from error
 
 
 def _archived_table(connection: Connection, text: str) -> TableName:
@@ -158,31 +178,42 @@ def _make_days(connection: Connection, table: str, staged: Sequence[Staged]) -> 
 
 
 def _put_back(
-    connection: Connection, staged: Sequence[Staged], own: str, into: str | None, by: str, passed_over: int
+    connection: Connection,
+    staged: Sequence[Staged],
+    own: str,
+    into: str | None,
+    by: str,
+    firing: Sequence[Trigger],
+    passed_over: int,
 ) -> Restored:
     files = [file for one_schema in staged for file in one_schema.files]
-    with connection.transaction():
-        connection.execute(sql.get("archive/read_exactly"))
-        target = targets.target(connection, into or own)
-        if target is None and into is None:
-            raise RestoreRefusedError(f"{own} does not exist any more. {UNTOUCHED}")
-        if target is None:
-            target = targets.create(connection, str(into), [one_schema.columns for one_schema in staged])
+    connection.execute(sql.get("archive/read_exactly"))
+    target = targets.target(connection, into or own)
+    if target is None and into is None:
+        raise RestoreRefusedError(f"{own} does not exist any more. {UNTOUCHED}")
+    if target is None:
+        target = targets.create(connection, str(into), [one_schema.columns for one_schema in staged])
+    numbering = sequences.sequences(connection, target)
+    missing_parents = foreign_keys.apply(connection, staged, target)
+    with switched_off(connection, firing):
         for one_schema in staged:
             insert(connection, one_schema, target)
-        connection.execute(sql.get("archive/rows_are_restored"))
-        manifest.record_restored(connection, files, str(target.relation))
-        restored = Restored(
-            table=own,
-            into=str(target.relation),
-            rows=sum(file.rows for file in files),
-            files=len(files),
-            first=min((file.day for file in files if file.day), default=None),
-            last=max((file.day for file in files if file.day), default=None),
-            hold=_hold(connection, files, str(target.relation), by) if str(target.relation) == own else None,
-            passed_over=passed_over,
-        )
-        _record(connection, restored, by)
+    connection.execute(sql.get("archive/rows_are_restored"))
+    manifest.record_restored(connection, files, str(target.relation))
+    restored = Restored(
+        table=own,
+        into=str(target.relation),
+        rows=sum(file.rows for file in files),
+        files=len(files),
+        first=min((file.day for file in files if file.day), default=None),
+        last=max((file.day for file in files if file.day), default=None),
+        hold=_hold(connection, files, str(target.relation), by) if str(target.relation) == own else None,
+        passed_over=passed_over,
+        missing_parents=missing_parents,
+        triggers_off=tuple(map(str, firing)),
+        sequences=sequences.move_on(connection, numbering, staged),
+    )
+    _record(connection, restored, by)
     return restored
 
 
@@ -208,10 +239,16 @@ def _record(connection: Connection, restored: Restored, by: str) -> None:
         "first": restored.first.isoformat() if restored.first else None,
         "last": restored.last.isoformat() if restored.last else None,
         "hold": restored.hold,
+        "missing_parents": [asdict(missing) for missing in restored.missing_parents],
+        "triggers_off": restored.triggers_off,
     }
     trail.record(connection, "archive.restored", details, by=by)
 
 
-def _not_taken(table: str, error: psycopg.Error) -> str:
+def _not_taken(connection: Connection, table: str, error: psycopg.Error) -> str:
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-    return f"{table} does not take these rows: {error.diag.message_primary}{detail}. {UNTOUCHED}"
+    existing = targets.target(connection, table)
+    remedy = (
+        foreign_keys.unreadable(connection, existing.relation, error.diag.constraint_name) if existing else ""
+    )
+    return f"{table} does not take these rows: {error.diag.message_primary}{detail}.{remedy} {UNTOUCHED}"

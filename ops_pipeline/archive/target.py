@@ -7,7 +7,7 @@ from psycopg import sql as compose
 
 from ops_pipeline.archive import columns
 from ops_pipeline.archive.columns import ArchivedColumn
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
 UNTOUCHED = "Nothing was restored; --into a table that does not exist yet takes these rows as they were"
@@ -87,6 +87,16 @@ def create(connection: Connection, table: str, schemas: Sequence[Sequence[Archiv
             f"{table} was created and cannot be found; is its schema in the search path?"
         )
     return made
+
+
+def present_user(connection: Connection) -> str:
+    """Who the connection works as, for a GRANT."""
+    return written(str(scalar(connection, "SELECT current_user")))
+
+
+def written(*names: str) -> str:
+    """The name, of a schema before it where there is one, as a statement takes it."""
+    return compose.Identifier(*names).as_string(None)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,28 +6,41 @@ is closed; while `CLOSING_BYTES` wait to be stored and compared, nothing more is
 
 Tables are mostly in the order of time: a day that got no row among the last `IDLE_BYTES` is over and
 closed, so that at the end little is left to do; should it get one after all, that goes into another file.
+
+The rows are locked meanwhile. So there is a deadline, after which nothing of this is waited for: a thread
+whose storage hangs is left behind, and what it had begun is deleted by itself or by the next reconciling.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from hashlib import sha256
+from threading import Thread
 
 import pyarrow as pa
 
 from ops_pipeline.archive import arrow, parquet, split_by_day
+from ops_pipeline.archive.deadline import Deadline
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, place
+from ops_pipeline.archive.workers import Workers
 from ops_pipeline.postgres.relation import TableName
-from ops_pipeline.storage.storage import Storage, StorageError
+from ops_pipeline.storage.storage import Storage, StorageError, StorageTooSlowError
 
 ROW_GROUP_ROWS = 20_000
 """So few that a reader who looks for one value decodes little beside it."""
 ROW_GROUP_BYTES = 8 * 1024 * 1024
 FILE_BYTES = 64 * 1024 * 1024
+"""Of rows, as they are in memory."""
+STORED_BYTES = 8 * 1024 * 1024
+"""About as large as a file becomes: a bucket takes up to 10 MiB in one request, which leaves nothing behind
+when it fails, and parts of what is larger."""
 OPEN_BYTES = 128 * 1024 * 1024
 CLOSING_BYTES = 96 * 1024 * 1024
 IDLE_BYTES = 8 * 1024 * 1024
 STORING_THREADS = 4
+INTERRUPTED_SECONDS = 1.0
+"""How long an interrupt waits for unfinished files to be deleted."""
 
 
 class ArchiveError(Exception):
@@ -36,17 +49,22 @@ class ArchiveError(Exception):
 
 
 def write_files(
-    storage: Storage, reader: pa.RecordBatchReader, source: ArchivedTable, origin: str, today: date
+    storage: Storage,
+    reader: pa.RecordBatchReader,
+    source: ArchivedTable,
+    origin: str,
+    today: date,
+    deadline: Deadline | None = None,
 ) -> list[WrittenFile]:
     """Archives every row the reader brings; when this returns, all of them are on storage under temporary
     names and have been compared with what the storage holds.
 
-    Raises ArchiveError; whatever is raised, by the reader as well, no file is left but what cannot be
-    deleted, which the next reconciling does.
+    Raises ArchiveError, and StorageTooSlowError at the deadline; whatever is raised, by the reader as well,
+    no file is left but what cannot be deleted by the deadline, which the next reconciling does.
     """
     schema = _schema(reader, source)
     day_field = next((column.field for column in source.columns if column.name == source.day_column), None)
-    with _Writing(storage, source, origin, schema, day_field) as writing:
+    with _Writing(storage, source, origin, schema, day_field, deadline) as writing:
         for batch in reader:
             rows = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
             pieces = [(today, rows)] if day_field is None else split_by_day.split(rows, day_field)
@@ -89,13 +107,20 @@ class _Open:
 
 class _Writing:
     def __init__(
-        self, storage: Storage, source: ArchivedTable, origin: str, schema: pa.Schema, day_field: str | None
+        self,
+        storage: Storage,
+        source: ArchivedTable,
+        origin: str,
+        schema: pa.Schema,
+        day_field: str | None,
+        deadline: Deadline | None,
     ) -> None:
         self._storage = storage
         self._source = source
         self._origin = origin
         self._schema = schema
         self._day_field = day_field
+        self._deadline = deadline
         self._looked_up_by = _looked_up_by(source)
         self._open: dict[date | None, _Open] = {}
         self._open_bytes = 0
@@ -103,20 +128,31 @@ class _Writing:
         self._closing: list[tuple[int, Future[WrittenFile], Future[None]]] = []
         self._files: list[WrittenFile] = []
         self._temporary: list[str] = []
-        self._encoding = ThreadPoolExecutor(1, "archive-encode")
-        self._storing = ThreadPoolExecutor(STORING_THREADS, "archive-store")
+        self._left: list[str] = []
+        self._ratio = 0.0  # of stored bytes to bytes of rows, the largest that a whole row group had
+        self._encoding = Workers(1, "archive-encode")
+        self._storing = Workers(STORING_THREADS, "archive-store")
 
     def __enter__(self) -> "_Writing":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        for executor in (self._encoding, self._storing):
-            executor.shutdown(wait=True, cancel_futures=True)
-        if error is not None:
-            self._discard(error)
+        if error is None:
+            self._end_threads()
+            return
+        cleaning = Thread(target=self._clean_up, name="archive-clean-up", daemon=True)
+        cleaning.start()
+        cleaning.join(self._patience(error))
+        if cleaning.is_alive():
+            error.add_note("Unfinished files may be left behind; the next run deletes them")
+        for path in self._left:
+            error.add_note(f"{path} is left behind, unfinished; the next run deletes it")
 
     def add(self, day: date | None, rows: pa.RecordBatch) -> None:
         file = self._open.get(day)
+        if file is not None and self._is_full(file, rows.nbytes):
+            self._close(file)
+            file = None
         if file is None:
             file = self._open[day] = _Open(day, parquet.Encoder(self._schema, self._looked_up_by))
         file.pending.append(rows)
@@ -143,17 +179,33 @@ class _Writing:
             self._settle()
         return self._files
 
+    def _is_full(self, file: _Open, more: int) -> bool:
+        """Whether it would be stored as more than STORED_BYTES with so many bytes of rows more."""
+        size = file.bytes + more
+        if size <= STORED_BYTES:
+            return False
+        if not file.encoded:
+            self._encode(file, all_of_it=True)
+        file.encoded[0].result()
+        return size * (self._ratio or 1.0) > STORED_BYTES
+
     def _encode(self, file: _Open, *, all_of_it: bool = False) -> None:
         """Row groups of what is pending; of what is too little for one, only when it is large or the last."""
         pending = pa.Table.from_batches(file.pending, schema=self._schema)
         while pending.num_rows >= ROW_GROUP_ROWS or pending.nbytes >= ROW_GROUP_BYTES or all_of_it:
             group, pending = pending.slice(0, ROW_GROUP_ROWS), pending.slice(ROW_GROUP_ROWS)
             file.groups.append(group)
-            file.encoded.append(self._encoding.submit(file.encoder.add, group))
+            file.encoded.append(self._encoding.submit(partial(self._add_group, file.encoder, group)))
             if pending.num_rows == 0:
                 break
         file.pending, file.pending_rows = pending.to_batches(), pending.num_rows
         file.pending_bytes = pending.nbytes
+
+    def _add_group(self, encoder: parquet.Encoder, group: pa.Table) -> None:
+        size = encoder.size
+        encoder.add(group)
+        if group.num_rows >= ROW_GROUP_ROWS or 2 * group.nbytes >= ROW_GROUP_BYTES:
+            self._ratio = max(self._ratio, (encoder.size - size) / group.nbytes)
 
     def _close(self, file: _Open) -> None:
         if file.pending:
@@ -162,8 +214,8 @@ class _Writing:
         self._open_bytes -= file.bytes
         path, temporary = place(self._source, file.day, len(self._temporary) + 1, self._origin)
         self._temporary.append(temporary)
-        content = self._encoding.submit(_encoded, file)
-        stored = self._storing.submit(self._store, file, content, path, temporary)
+        content = self._encoding.submit(partial(_encoded, file))
+        stored = self._storing.submit(partial(self._store, file, content, path, temporary))
         compared = self._storing.submit(lambda: parquet.check(content.result(), file.groups))
         self._closing.append((file.bytes, stored, compared))
         while sum(size for size, *_ in self._closing) > CLOSING_BYTES:
@@ -172,8 +224,10 @@ class _Writing:
     def _settle(self) -> None:
         _, stored, compared = self._closing.pop(0)
         try:
-            compared.result()
-            self._files.append(stored.result())
+            compared.result(self._remaining())
+            self._files.append(stored.result(self._remaining()))
+        except TimeoutError as error:
+            raise self._too_slow() from error
         except (StorageError, FileNotFoundError, parquet.NotTheSameError) as error:
             raise ArchiveError(
                 f"{self._source.policy}: {error}. Nothing has been deleted; when the storage works again, "
@@ -202,12 +256,36 @@ class _Writing:
             newest=bounds[1],
         )
 
-    def _discard(self, error: BaseException) -> None:
-        for path in self._temporary:
+    def _remaining(self) -> float | None:
+        return None if self._deadline is None else self._deadline.remaining()
+
+    def _too_slow(self) -> StorageTooSlowError:
+        seconds = 0.0 if self._deadline is None else self._deadline.seconds
+        return StorageTooSlowError(
+            f"{self._source.policy}: {self._storage.name} had not stored the rows of a batch after "
+            f"{seconds:,.3g} s. Nothing of it was deleted, and its rows are no longer locked; when the "
+            "storage works again, the next run goes on from here"
+        )
+
+    def _patience(self, error: BaseException) -> float | None:
+        """How many seconds may be spent on deleting unfinished files, while rows are still locked."""
+        remaining = self._remaining()
+        if isinstance(error, Exception):
+            return remaining
+        return INTERRUPTED_SECONDS if remaining is None else min(INTERRUPTED_SECONDS, remaining)
+
+    def _clean_up(self) -> None:
+        self._end_threads()
+        for number, path in enumerate(self._temporary):
             try:
                 self._storage.delete(path)
-            except StorageError as left:
-                error.add_note(f"{path} is left behind, unfinished; the next run deletes it ({left})")
+            except StorageError:  # the others would wait for it in vain as well
+                self._left = self._temporary[number:]
+                return
+
+    def _end_threads(self) -> None:
+        self._encoding.end()
+        self._storing.end()
 
 
 def _looked_up_by(source: ArchivedTable) -> list[str]:

@@ -92,6 +92,9 @@ def restore_rows(
     into: Annotated[
         str | None, typer.Option(help="Another table; made when it does not exist. Unset: where they were.")
     ] = None,
+    triggers: Annotated[
+        bool, typer.Option("--triggers", help="Have the table's own triggers fire for the rows.")
+    ] = False,
     by: By = None,
     chosen: Database = None,
     as_json: Json = False,
@@ -99,13 +102,14 @@ def restore_rows(
     """Put archived rows of these days (UTC) back, every bit as the files have it.
 
     All come back, or none. In their own table a hold keeps them from the next night; release it, and they
-    go again.
+    go again. The table's triggers have seen these rows before, so they do not fire again: without
+    --triggers they are switched off meanwhile, which takes the table's owner and keeps other writers waiting.
     """
     with _connected(chosen) as (connection, archive):
         restored = restore(
             connection, archive, table,
             first=first.date() if first else None, last=last.date() if last else None,
-            into=into, by=by or person(),
+            into=into, triggers=triggers, by=by or person(),
         )  # fmt: skip
     answer(restored, *_sentences(restored), as_json=as_json)
 
@@ -134,6 +138,15 @@ def _as_json(file: ArchivedFile) -> dict[str, Any]:
 def _sentences(restored: Restored) -> Iterator[str]:
     days = "" if restored.first is None else f" of {restored.first} to {restored.last}"
     yield f"{restored.rows:,} rows{days} are in {restored.into} again, as the files have them."
+    for missing in restored.missing_parents:
+        yield (
+            f"{missing.rows:,} of them refer by {missing.key} to rows of {missing.parent} that no longer "
+            f"exist: {missing.on_delete} was applied to their {', '.join(missing.columns)}."
+        )
+    if restored.triggers_off:
+        yield f"These triggers did not fire for them: {', '.join(restored.triggers_off)}."
+    if restored.sequences:
+        yield f"These sequences continue after them: {', '.join(restored.sequences)}."
     if restored.passed_over:
         yield f"{restored.passed_over:,} files were passed over: their rows had been restored before."
     if restored.hold is not None:

@@ -171,6 +171,11 @@ def _restored(database: Database, policy: Retention) -> dg.AssetsDefinition:
             except Exception as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             context.log.info(f"{restored.rows:,} rows are in {restored.into} again")
+            for missing in restored.missing_parents:
+                context.log.warning(
+                    f"{missing.rows:,} of them refer by {missing.key} to rows of {missing.parent} that no "
+                    f"longer exist: {missing.on_delete} was applied"
+                )
             for day, files in _files_by_day(connection, policy, context).items():
                 if files:
                     context.log_event(_materialization(key(policy, "restored"), day, files))

@@ -8,7 +8,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.partitions.gaps import Range
 from ops_pipeline.partitions.partition import Partitioned
-from ops_pipeline.postgres.connection import Connection, row
+from ops_pipeline.postgres.connection import Connection, row, scalar
 
 LONGEST_NAME = 63
 """Bytes of an identifier; PostgreSQL cuts off what is longer."""
@@ -24,15 +24,16 @@ def attach_new(
 ) -> None:
     """Creates the partition of that range of times, in whatever transaction the connection is in.
 
-    It looks like its table, belongs to its table's owner, and its name begins with its table's, or with
-    `named`. `fill` may put rows into it before it is attached.
+    It looks like its table, belongs to its table's owner, is in the schema of most other partitions, and its
+    name begins with its table's, or with `named`. `fill` may put rows into it before it is attached.
 
     Raises psycopg.Error, CheckViolation where the default partition holds rows of that range.
     """
-    name = _free_name(connection, table, times, named or table.name)
+    schema = str(scalar(connection, sql.get("partitions/siblings_schema"), {"table": table.oid}))
+    name = _free_name(connection, schema, times, named or table.name)
     parts: dict[str, compose.Composable] = {
         "table": table.identifier,
-        "partition": compose.Identifier(table.schema, name),
+        "partition": compose.Identifier(schema, name),
         "lower": compose.Literal(times.lower.isoformat()),
         "upper": compose.Literal(times.upper.isoformat()),
     }
@@ -41,17 +42,17 @@ def attach_new(
     if is_other:
         parts["owner"] = compose.Identifier(owner)
         connection.execute(compose.SQL(sql.get("partitions/own")).format(**parts))
-    fill(compose.Identifier(table.schema, name))
+    fill(compose.Identifier(schema, name))
     connection.execute(compose.SQL(sql.get("partitions/attach")).format(**parts))
 
 
-def _free_name(connection: Connection, table: Partitioned, times: Range, start: str) -> str:
+def _free_name(connection: Connection, schema: str, times: Range, start: str) -> str:
     suffix = f"_{times.lower:%Y%m%d}"
     if times.lower.timetz().replace(tzinfo=None) != time() or times.upper - times.lower < timedelta(days=1):
         suffix += f"_{times.lower:%H%M%S}"
     names = [shortened(start, suffix)]
     names += [shortened(start, f"{suffix}_{number}") for number in range(2, NAMES_TRIED)]
-    (name,) = row(connection, sql.get("partitions/free_name"), {"names": names, "schema": table.schema})
+    (name,) = row(connection, sql.get("partitions/free_name"), {"names": names, "schema": schema})
     return str(name)
 
 

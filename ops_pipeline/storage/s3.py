@@ -1,18 +1,33 @@
 """A bucket of S3, or of anything that speaks its protocol."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import stamina
 from pyarrow import fs
 
 from ops_pipeline.storage.storage import StorageError, StorageUrlError, StoredFile
 
+Result = TypeVar("Result")
+
 OPTIONS = ("endpoint_override", "region", "scheme")
 CONNECT_SECONDS = 5.0
-REQUEST_SECONDS = 60.0
-ATTEMPTS = 3
+REQUEST_SECONDS = 10.0
+"""A request has failed when not a byte comes or goes for so long."""
+PATIENCE_SECONDS = 6.0
+"""For so long what has failed is tried again, whatever the server or the network said. That is over before
+rows have been locked for as long as they may be (`throttle.batch_size`), so that a run ends with the
+storage's own reason."""
+LONGEST_PAUSE_SECONDS = 2.0
+
+PASSING = re.compile(
+    r"HTTP status (5\d\d|429)|AWS Error "
+    r"(NETWORK_CONNECTION|INTERNAL_FAILURE|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT)"
+)
+"""What Arrow says of an error that may pass; it has no other way to tell."""
 
 
 class S3Bucket:
@@ -46,46 +61,52 @@ class S3Bucket:
             **options,
             connect_timeout=CONNECT_SECONDS,
             request_timeout=REQUEST_SECONDS,
-            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),  # `_patiently` does it
+            allow_delayed_open=True,  # what is small enough is one request, with no parts to leave behind
         )
         root = "/".join([bucket, *filter(None, parts.path.split("/"))])
         return cls(filesystem, root, f"s3://{root}")
 
     def write(self, path: str, content: memoryview) -> None:
-        with (
-            self._storage_errors("write", path),
-            self._fs.open_output_stream(self._at(path), compression=None) as out,
-        ):
-            out.write(content)
+        self._patiently("write", path, partial(self._write, path, content))
 
     def read(self, path: str) -> bytes:
-        with self._storage_errors("read", path), self._fs.open_input_file(self._at(path)) as file:
+        return self._patiently("read", path, partial(self._read, path))
+
+    def rename(self, source: str, target: str) -> None:
+        self._patiently("rename", source, partial(self._rename, source, target))
+
+    def delete(self, path: str) -> None:
+        self._patiently("delete", path, partial(self._delete, path))
+
+    def size(self, path: str) -> int | None:
+        info = self._patiently("look at", path, partial(self._info, path))
+        return info.size if info.type == fs.FileType.File else None
+
+    def files(self, folder: str) -> Iterator[StoredFile]:
+        selector = fs.FileSelector(self._at(folder), allow_not_found=True, recursive=True)
+        for info in self._patiently("list", folder, partial(self._fs.get_file_info, selector)):
+            if info.type == fs.FileType.File:
+                yield StoredFile(info.path.removeprefix(f"{self._root}/"), info.size)
+
+    def _write(self, path: str, content: memoryview) -> None:
+        with self._fs.open_output_stream(self._at(path), compression=None) as out:
+            out.write(content)
+
+    def _read(self, path: str) -> bytes:
+        with self._fs.open_input_file(self._at(path)) as file:
             content: bytes = file.read()
             return content
 
-    def rename(self, source: str, target: str) -> None:
-        with self._storage_errors("rename", source):
-            if self._info(source).type == fs.FileType.NotFound:
-                raise FileNotFoundError(f"{self.name}/{source}")
-            self._fs.copy_file(self._at(source), self._at(target))
-            self._fs.delete_file(self._at(source))
+    def _rename(self, source: str, target: str) -> None:
+        if self._info(source).type == fs.FileType.NotFound:
+            raise FileNotFoundError(f"{self.name}/{source}")
+        self._fs.copy_file(self._at(source), self._at(target))
+        self._fs.delete_file(self._at(source))
 
-    def delete(self, path: str) -> None:
-        with self._storage_errors("delete", path):
-            if self._info(path).type != fs.FileType.NotFound:
-                self._fs.delete_file(self._at(path))
-
-    def size(self, path: str) -> int | None:
-        with self._storage_errors("look at", path):
-            info = self._info(path)
-            return info.size if info.type == fs.FileType.File else None
-
-    def files(self, folder: str) -> Iterator[StoredFile]:
-        with self._storage_errors("list", folder):
-            selector = fs.FileSelector(self._at(folder), allow_not_found=True, recursive=True)
-            for info in self._fs.get_file_info(selector):
-                if info.type == fs.FileType.File:
-                    yield StoredFile(info.path.removeprefix(f"{self._root}/"), info.size)
+    def _delete(self, path: str) -> None:
+        if self._info(path).type != fs.FileType.NotFound:
+            self._fs.delete_file(self._at(path))
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
@@ -94,14 +115,23 @@ class S3Bucket:
         info: fs.FileInfo = self._fs.get_file_info(self._at(path))
         return info
 
-    @contextmanager
-    def _storage_errors(self, what: str, path: str) -> Iterator[None]:
+    def _patiently(self, what: str, path: str, call: Callable[[], Result]) -> Result:
+        """What the call answers with. Each may be made twice: it does the same again."""
         try:
-            yield
+            for attempt in stamina.retry_context(
+                on=_may_pass, attempts=None, timeout=PATIENCE_SECONDS, wait_max=LONGEST_PAUSE_SECONDS
+            ):
+                with attempt:
+                    return call()
         except FileNotFoundError:
             raise
         except OSError as error:
             raise StorageError(f"cannot {what} {self.name}/{path}: {error}") from error
+        raise AssertionError("stamina answers or raises")
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, OSError) and PASSING.search(str(error)) is not None
 
 
 def _credentials(key: str | None, secret: str | None) -> dict[str, Any]:

@@ -9,6 +9,10 @@ class StorageError(Exception):
     """The storage did not do what was asked; the message says what, where and why."""
 
 
+class StorageTooSlowError(StorageError):
+    """The storage had not done by a deadline what was asked; the message says what became of the rows."""
+
+
 class StorageUrlError(ValueError):
     """OPS_ARCHIVE_URL cannot be used; the message says what would be right."""
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+LEAST_LIMIT_SECONDS = 10.0
+"""Below that no batch is rolled back, however short it should be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -17,11 +20,12 @@ class BatchSize:
     """Fits the size of the next batch to how long the last one took.
 
     `target_seconds`: long enough to be worth a commit, short enough for anyone who waits behind its locks,
-    and for whoever asks us to stop.
+    and for whoever asks us to stop. `limit`: so many times the target a batch may take.
     """
 
     sizes: Sizes
     target_seconds: float
+    limit: float = 50.0
     size: int = 0
 
     def __post_init__(self) -> None:
@@ -29,8 +33,8 @@ class BatchSize:
 
     @property
     def limit_seconds(self) -> float:
-        """When a batch is given up and tried again at half its size."""
-        return max(10.0, 50 * self.target_seconds)
+        """When a batch is rolled back and tried again at half its size."""
+        return max(LEAST_LIMIT_SECONDS, self.limit * self.target_seconds)
 
     @property
     def at_its_least(self) -> bool:

@@ -13,6 +13,7 @@ from ops_pipeline.maintenance.batches.scans import Position, Scan, ScanRange
 from ops_pipeline.maintenance.history import Record
 from ops_pipeline.maintenance.result import COMPLETED
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.storage.storage import StorageTooSlowError
 from ops_pipeline.throttle.batch_size import BatchSize
 from ops_pipeline.throttle.limits import Throttle
 
@@ -23,6 +24,9 @@ SECOND_WAIT_SECONDS = 1.0
 
 BLOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 """Another session's lock was in the way; the batch is rolled back and may be tried again."""
+
+STORAGE_TRIES = 3
+"""So many batches in a row, each half the size of the one before, may find the storage too slow."""
 
 REPORT_SECONDS = 2.0
 """How often a person is told how the work goes."""
@@ -75,6 +79,7 @@ class Batches:
     verb: str = "removed"
     once: bool = False
     removed: int = 0
+    _too_slow: int = 0
     _locked: list[ScanRange] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
     _reported: float = field(default_factory=time.monotonic)
@@ -116,19 +121,31 @@ class Batches:
         """Removes the range; False when it took too long and nothing was done."""
         began = time.monotonic()
         try:
-            self.removed += self.action.remove(scan_range, self._limits())
-        except BLOCKED:
-            self._locked.append(scan_range)
-            self._remove_what_is_free(scan_range)
+            self._remove_all_or_what_is_free(scan_range)
         except psycopg.errors.QueryCanceled:
             # An operator's cancel has the same SQLSTATE; it comes before the time is over.
             if self.batch_size.at_its_least or time.monotonic() - began < self.batch_size.limit_seconds:
                 raise
             self.batch_size.halve()
             return False
+        except StorageTooSlowError as error:
+            self._too_slow += 1
+            if self._too_slow == STORAGE_TRIES:
+                raise StorageTooSlowError(f"{error} ({STORAGE_TRIES} batches in a row)") from error
+            self.run.report(f"{error}. Trying a smaller batch")
+            self.batch_size.halve()
+            return False
+        self._too_slow = 0
         self.batch_size.fit(time.monotonic() - began)
         self._report_progress()
         return True
+
+    def _remove_all_or_what_is_free(self, scan_range: ScanRange) -> None:
+        try:
+            self.removed += self.action.remove(scan_range, self._limits())
+        except BLOCKED:
+            self._remove_what_is_free(scan_range)
+            self._locked.append(scan_range)
 
     def _remove_what_is_free(self, scan_range: ScanRange) -> None:
         # PostgreSQL passes over locked rows three to five times more slowly: only where there are any.

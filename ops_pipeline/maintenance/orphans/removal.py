@@ -29,7 +29,6 @@ from ops_pipeline.maintenance.plan import DeletePlan, Planning
 from ops_pipeline.maintenance.result import COMPLETED, Work, refuse
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
-from ops_pipeline.throttle.batch_size import BatchSize
 
 MANY_CHILDREN = 100_000
 """From so many children of one row of missing parents on they are looked for block by block."""
@@ -108,7 +107,7 @@ class OrphanRemoval:
         child = self.reference.child
         with deleting(self.run, self.policy, child, verdict.planned, self.settings) as deletion:
             for scan in self._scans(grace, older, nulls):
-                batch_size = BatchSize(scan.sizes, deletion.batch_seconds)
+                batch_size = deletion.batch_size(scan.sizes)
                 batches = Batches(replace(self.run, planned=due), scan, deletion.action, batch_size)
                 reason = batches.work_through()
                 self._removed += batches.removed

@@ -19,7 +19,6 @@ from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.relation import Relation, find_relation
 from ops_pipeline.settings import Settings
-from ops_pipeline.throttle.batch_size import BatchSize
 
 
 def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work:
@@ -84,6 +83,4 @@ def _delete(
         if (reason := whole_partitions.remove(run, table, policy.column, plan, archiving)) is not None:
             return reason
         scan = scan_by(plan.method, run.connection, policy, table, plan.cutoff, plan.rows.total)
-        return Batches(
-            run, scan, deletion.action, BatchSize(scan.sizes, deletion.batch_seconds)
-        ).work_through()
+        return Batches(run, scan, deletion.action, deletion.batch_size(scan.sizes)).work_through()

@@ -1,6 +1,7 @@
 """What is deleted is in the archive, once, and what is not in the archive is not deleted."""
 
 import json
+import time
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -256,6 +257,20 @@ def test_many_days_at_once_stay_within_memory(
     assert sum(each.rows for each in parts) == 20_000
     ids = [number for (number,) in _asked(folder, "SELECT id FROM read_parquet(?)")]
     assert Counter(ids) == Counter(range(1, 20_001))
+
+
+def test_rows_that_are_given_up_are_not_waited_for(url: str, events: Connection) -> None:
+    # It would take 20 s: 100 kB every 20 ms, and the first ones come after 4 MB.
+    slow = "SELECT repeat('x', 100000) AS x, pg_sleep(0.02)::text AS slept FROM generate_series(1, 1000)"
+    with ArrowSession(url, POLICY, "test worker") as worker:
+        began = time.monotonic()
+        with pytest.raises(StorageError), worker.transaction(), worker.query(slow) as reader:  # noqa: PT012
+            reader.read_next_batch()
+            raise StorageError("it hangs")
+        took = time.monotonic() - began
+
+        assert worker.execute("SELECT 1") == 1, "the session goes on"
+    assert took < 10
 
 
 def test_two_workers_of_one_policy_do_not_meet(

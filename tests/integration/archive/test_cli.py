@@ -5,22 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ops_pipeline import cli
 from ops_pipeline.postgres.connection import Connection, scalar
-from tests.integration.archive.removal import remove
+from tests.integration.archive.conftest import Opsctl
 
-POLICIES = """
-version: 1
-databases:
-  app:
-    url: ${OPS_DATABASE_URL}
-    vacuum: {tables: all}
-"""
 SLOW = """
 CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(120); RETURN NULL; END';
 CREATE TRIGGER slowly BEFORE INSERT ON events EXECUTE FUNCTION slowly();
@@ -28,36 +19,6 @@ CREATE TRIGGER slowly BEFORE INSERT ON events EXECUTE FUNCTION slowly();
 SLEEPING = (
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 )
-Opsctl = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def opsctl(
-    url: str,
-    events: Connection,
-    folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Opsctl]:
-    """The program: exit code, standard output and error. The archive has five days of events."""
-    remove(url, events, folder)
-    (tmp_path / "policies.yaml").write_text(POLICIES)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPS_DATABASE_URL", url)
-    monkeypatch.setenv("OPS_ARCHIVE_URL", str(folder))
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["opsctl", "archive", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def test_from_the_list_to_the_rows(opsctl: Opsctl, events: Connection, folder: Path) -> None:
@@ -102,7 +63,7 @@ def test_ctrl_c_ends_a_restore_on_the_server_as_well(
 ) -> None:
     events.execute(SLOW)
     program = Path(sys.executable).with_name("opsctl")
-    command = [str(program), "archive", "restore", "--table", "events"]
+    command = [str(program), "archive", "restore", "--table", "events", "--triggers"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as restoring:
         _wait_until(events, 1)
         restoring.send_signal(signal.SIGINT)

@@ -1,12 +1,9 @@
 """Folders and buckets keep what they are given, and say what is wrong when they cannot."""
 
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
-from pyarrow import fs
 
 from ops_pipeline.archive.write import ArchiveError
 from ops_pipeline.postgres.connection import Connection, scalar
@@ -14,28 +11,6 @@ from ops_pipeline.storage import location
 from ops_pipeline.storage import s3 as s3_storage
 from ops_pipeline.storage.storage import Storage, StorageError, StorageUrlError
 from tests.integration.archive.removal import remove
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """A server that speaks S3's protocol: host and port."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket_url(s3: str, request: pytest.FixtureRequest) -> str:
-    """A bucket's URL, with a prefix in it."""
-    name = f"b{abs(hash(request.node.name)) % 10**9}"
-    client = fs.S3FileSystem(
-        access_key="me", secret_key="secret", endpoint_override=s3, scheme="http", allow_bucket_creation=True,
-        region="us-east-1",
-    )  # fmt: skip
-    client.create_dir(name)
-    return f"s3://me:secret@{name}/kept/here?endpoint_override={s3}&scheme=http&region=us-east-1"
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -93,7 +68,7 @@ def test_an_unfinished_object_is_not_in_what_readers_take(
 def test_a_bucket_out_of_reach_deletes_nothing(
     url: str, events: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_storage, "ATTEMPTS", 1)
+    monkeypatch.setattr(s3_storage, "PATIENCE_SECONDS", 0.01)
     nowhere = "s3://me:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
 
     with pytest.raises(

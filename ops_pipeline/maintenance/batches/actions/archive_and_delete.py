@@ -12,6 +12,7 @@ import sql
 from ops_pipeline.archive import columns
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
+from ops_pipeline.archive.deadline import Deadline
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, total_rows
 from ops_pipeline.maintenance.batches import actions
 from ops_pipeline.maintenance.batches.actions import BatchLimits, children
@@ -54,9 +55,11 @@ class ArchiveAndDelete:
         """Removes and archives the rows of the range that may go, commits, and says how many they were.
 
         Raises ArchiveError when the archive fails; nothing of the range was deleted then, or, as its
-        message says, the rows are safe in the archive. Raises UnplannedDeletionError; nothing of the range
-        was deleted then.
+        message says, the rows are safe in the archive. Raises UnplannedDeletionError, and StorageTooSlowError
+        when the rows are not archived within `limits.statement_timeout`: for longer they are not locked.
+        Nothing of the range was deleted then.
         """
+        deadline = Deadline.after(limits.statement_timeout)
         with self._files() as files, self.worker.transaction():
             wal = self._limit(limits)
             before = self.along.counts(self._ask)
@@ -66,9 +69,9 @@ class ArchiveAndDelete:
             archived = None
             if self.children:
                 condition = self._lock(scan_range, condition, limits)
-                archived = self._delete_children(Target(condition, scan_range.heap), files)
+                archived = self._delete_children(Target(condition, scan_range.heap), files, deadline)
             with self.worker.query(self._deleting(scan_range, condition, limits)) as reader:
-                own = self.archive.write(reader, self.source)
+                own = self.archive.write(reader, self.source, deadline)
             files.extend(own)
             removed = total_rows(own)
             if removed == 0:
@@ -90,12 +93,14 @@ class ArchiveAndDelete:
             places: str | None = reader.read_all().column(0)[0].as_py()
         return compose.SQL("false") if places is None else children.at(scan_range.heap, places)
 
-    def _delete_children(self, target: Target, files: list[WrittenFile]) -> dict[int, int]:
+    def _delete_children(
+        self, target: Target, files: list[WrittenFile], deadline: Deadline
+    ) -> dict[int, int]:
         """Archives and deletes what refers to the rows; how many rows of each table, by its root's oid."""
         archived: dict[int, int] = {}
         for child in self.children:
             with self.worker.query(child.deleting(target)) as reader:
-                written = self.archive.write(reader, child.source)
+                written = self.archive.write(reader, child.source, deadline)
             files.extend(written)
             archived[child.root] = archived.get(child.root, 0) + total_rows(written)
         return archived

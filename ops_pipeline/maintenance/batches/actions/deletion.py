@@ -13,9 +13,13 @@ from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.settings import Settings
+from ops_pipeline.throttle.batch_size import BatchSize, Sizes
 
 if TYPE_CHECKING:
     from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
+
+ARCHIVE_LIMIT = 5.0
+"""So many times its target a batch may take that waits for a storage, its rows being locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,12 @@ class Deletion:
     action: Action
     batch_seconds: float
     archiving: "ArchiveAndDelete | None" = None
+
+    def batch_size(self, sizes: Sizes) -> BatchSize:
+        """For a scan of those sizes."""
+        if self.archiving is None:
+            return BatchSize(sizes, self.batch_seconds)
+        return BatchSize(sizes, self.batch_seconds, ARCHIVE_LIMIT)
 
 
 @contextmanager

@@ -1,0 +1,2 @@
+-- Staged rows that refer to a row that does not exist.
+SELECT count(*) FROM {staging} AS staged WHERE {without_parent}
