@@ -16,6 +16,7 @@ from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.staging import DamagedError, content
 from ops_pipeline.audit import trail
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.storage.storage import StorageError
 
 MOST_LISTED = 20
 """Problems that the audit event lists; it counts all of them."""
@@ -42,9 +43,11 @@ def verify(
 
     With `sample`, so many files chosen at random; without, it also looks for files that are not recorded.
     What is found is kept in `ops.archives` and in the audit log. `report` is told files done and files there
-    are. Raises StorageError, when the storage cannot be reached, ArchiveError and psycopg.Error.
+    are. Raises StorageError, when the storage cannot be reached or has none of the files, ArchiveError and
+    psycopg.Error; nothing is recorded then.
     """
     everything = manifest.all_files(connection)
+    _require_any(archive, everything)
     archive.publish_committed(connection, [file for file in everything if file.stored_at is None])
     chosen = everything
     if sample is not None and sample < len(everything):
@@ -58,10 +61,23 @@ def verify(
 def verify_files(
     connection: Connection, archive: Archive, files: Sequence[ArchivedFile], *, by: str
 ) -> Verified:
-    """Reads the files of these files again, as `verify` does. Raises what it raises."""
+    """Reads these files again, as `verify` does. Raises what it raises."""
+    _require_any(archive, files)
     archive.publish_committed(connection, [file for file in files if file.stored_at is None])
     problems = list(_damages(connection, archive, files, lambda _done, _all: None))
     return _recorded(connection, files, problems, by)
+
+
+def _require_any(archive: Archive, files: Sequence[ArchivedFile]) -> None:
+    """Raises StorageError where the storage has none of the files: it is another one than they are on."""
+    if files and not any(
+        archive.storage.size(path) is not None for file in files for path in (file.path, file.temporary_path)
+    ):
+        raise StorageError(
+            f"none of the {len(files):,} files that ops.archives records is in {archive.storage.name}. "
+            "Nothing was recorded as damaged: it looks like another place than they were written to. Check "
+            "OPS_ARCHIVE_URL and whether the storage is mounted, then run this again"
+        )
 
 
 def _damages(

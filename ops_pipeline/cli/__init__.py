@@ -16,7 +16,7 @@ from ops_pipeline.archive.staging import DamagedError
 from ops_pipeline.archive.target import RestoreRefusedError
 from ops_pipeline.archive.write import ArchiveError
 from ops_pipeline.cli import adopt, approve, archive, hold, imports, keys, migrate, plan, run, track, up
-from ops_pipeline.cli.output import complain
+from ops_pipeline.cli.output import answer, complain
 from ops_pipeline.cli.up import demo
 from ops_pipeline.cli.up.sample_application import DemoRefusedError
 from ops_pipeline.holds import holds
@@ -117,12 +117,18 @@ def main() -> None:
     try:
         app()
     except WRONG_INPUT as error:
-        complain(error)
-        sys.exit(2)
+        _end(error, 2)
     except FAILED as error:
-        complain(error)
-        sys.exit(1)
+        _end(error, 1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             complain("Interrupted. What was committed stays done; the next run goes on from there.")
         raise
+
+
+def _end(error: Exception, code: int) -> None:
+    """Says what went wrong, to a script in the one object that it expects, and exits."""
+    if "--json" in sys.argv:
+        answer({"error": str(error)}, as_json=True)
+    complain(error)
+    sys.exit(code)

@@ -153,6 +153,10 @@ def show_results(to: Console, report: RunReport) -> None:
     to.print()
     to.print(tables.results_table(report.policies))
     steps = {failure.policy: failure.reason for failure in report.failures if not failure.checks}
+    for result in report.policies:
+        if waiting := result.details.get("in_grace"):
+            why = result.details.get("waits_for", "a later run deletes them")
+            to.print(f"{result.policy}: {waiting:,} orphans are left for a later run: {why}", markup=False)
     undone = [result for result in report.policies if result.outcome != "done"]
     for result in undone:
         said = f"{result.policy} {result.outcome}: {result.stopped_reason}"

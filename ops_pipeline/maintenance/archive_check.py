@@ -19,11 +19,17 @@ def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     """Reads the newest files of the policy's table again; fails for any file that was ever found damaged."""
     table = find_relation(connection, policy.table)
     files = manifest.of_days(connection, table.schema, table.name, None, None)
-    damaged = [file.path for file in files if file.verified_ok is False]
     newest = sorted(files, key=lambda file: file.id)[-READ_AGAIN:]
     archive = Archive(location.storage(load().archive_url), connection)
     problems = verify_files(connection, archive, newest, by=trail.SYSTEM).problems if newest else ()
-    problems = (*problems, *(f"{path} was found damaged before" for path in damaged))
+    damaged = [file.path for file in files if file.verified_ok is False and file not in newest]
+    if damaged:
+        were = "older file was" if len(damaged) == 1 else "older files were"
+        problems = (
+            *problems,
+            f"{len(damaged):,} {were} found damaged before, the first {damaged[0]}. Once they are put back, "
+            "`opsctl archive verify` clears this",
+        )
     return CheckResult(
         not problems,
         "; ".join(problems)

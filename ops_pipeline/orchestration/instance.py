@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql as compose
 
-from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect_bare
+from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect_bare, describe
 from ops_pipeline.settings import LOCAL, Settings, environment
 
 CONFIGURATION = Path(__file__).with_name("dagster.yaml")
@@ -18,7 +18,7 @@ def prepare(settings: Settings) -> dict[str, str]:
     """Makes the folder and the database that Dagster needs, and returns the environment to run it in.
 
     `settings` come from `embedded.resolved`. A `dagster.yaml` in a `DAGSTER_HOME` that somebody chose
-    stays as it is. Raises DatabaseUnavailableError when Dagster's database cannot be had.
+    stays as it is. Raises DatabaseUnavailableError when Dagster's database cannot be had or made.
     """
     chosen = os.environ.get("DAGSTER_HOME")
     home = Path(chosen or LOCAL / "dagster").absolute()
@@ -49,5 +49,14 @@ def _create_database(url: str) -> None:
         return
     name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
     from_here = psycopg.conninfo.make_conninfo(url, dbname="postgres")
+    create = compose.SQL("CREATE DATABASE {}").format(compose.Identifier(name))
     with connect_bare(from_here) as connection:
-        connection.execute(compose.SQL("CREATE DATABASE {}").format(compose.Identifier(name)))
+        try:
+            connection.execute(create)
+        except psycopg.errors.InsufficientPrivilege as error:
+            user = compose.Identifier(connection.info.user).as_string(connection)
+            raise DatabaseUnavailableError(
+                f"Dagster keeps its run history in a database of its own, {describe(url)}, which is missing, "
+                f"and {connection.info.user} may not create it. Nothing was done. Create it as a superuser: "
+                f"{create.as_string(connection)} OWNER {user}; or set OPS_DAGSTER_DATABASE_URL to another one"
+            ) from error

@@ -106,7 +106,18 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=connect_timeout, cursor_factory=Cursor)
     except psycopg.OperationalError as error:
+        if _looks_unescaped(url):
+            raise DatabaseUnavailableError(
+                "the database's URL cannot be read as it was meant: its user or password has an @, / or # of "
+                "its own. Write %40 for @, %2F for /, %23 for #, %3A for : and %25 for %"
+            ) from None  # libpq's words hold a part of the password
         raise DatabaseUnavailableError(f"{describe(url)} does not answer: {error}") from error
+
+
+def _looks_unescaped(url: str) -> bool:
+    """Whether a character that ends the password stands within it: then libpq takes its rest for a host."""
+    rest = url.partition("://")[2].partition("?")[0]
+    return rest.count("@") > 1 or "@" in rest.partition("/")[2]
 
 
 def refuse_unusable(url: str, info: psycopg.ConnectionInfo) -> None:

@@ -2,7 +2,7 @@
 
 from ops_pipeline.storage.filesystem import Folder
 from ops_pipeline.storage.s3 import S3Bucket
-from ops_pipeline.storage.storage import UNSET, Storage, StorageUrlError
+from ops_pipeline.storage.storage import UNSET, Storage, StorageUrlError, unknown
 
 
 def storage(url: str | None) -> Storage:
@@ -18,6 +18,4 @@ def storage(url: str | None) -> Storage:
         return Folder(rest if separator else url)
     if scheme == "s3":
         return S3Bucket.from_url(url)
-    raise StorageUrlError(
-        f"OPS_ARCHIVE_URL: {scheme}:// is not known; a folder's path or s3://bucket/prefix is needed"
-    )
+    raise StorageUrlError(unknown(scheme))

@@ -24,9 +24,22 @@ UNSET = (
 )
 
 
+SCHEMES = ("file", "s3")
+
+
 def problems(url: str | None, *, archive: bool) -> tuple[str, ...]:
     """Why a policy that archives, or not, is refused where OPS_ARCHIVE_URL is `url`; empty: it is not."""
-    return (UNSET,) if archive and url is None else ()
+    if not archive:
+        return ()
+    if url is None:
+        return (UNSET,)
+    scheme, separator, _ = url.partition("://")
+    return (unknown(scheme),) if separator and scheme not in SCHEMES else ()
+
+
+def unknown(scheme: str) -> str:
+    """That no storage is known by the scheme, and what is."""
+    return f"OPS_ARCHIVE_URL: {scheme}:// is not known; a folder's path or s3://bucket/prefix is needed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ def up() -> None:
     """Keep the database, the Dagster UI and its daemon, and the API running until Ctrl-C."""
     command = opsctl()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
+        services.require_free_ports(resolved)
         migrate_all(resolved, policies)
         try:
             check_policies(resolved, policies)

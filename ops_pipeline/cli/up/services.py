@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from ops_pipeline.settings import Settings
+import ops_pipeline
+from ops_pipeline.settings import Settings, SettingsError
 
 PROGRAMS = Path(sys.executable).parent
+WORKSPACE = Path(ops_pipeline.__file__).parents[1] / "workspace.yaml"
 KILL_AFTER_SECONDS = 10.0
 """How much longer than the API's own time to drain everything may take to end."""
 
@@ -29,10 +32,35 @@ class Service:
 def services_of(settings: Settings) -> list[Service]:
     """What `opsctl up` keeps running besides the database."""
     dagster = [
-        str(PROGRAMS / "dagster"), "dev", "--workspace", "workspace.yaml",
+        str(PROGRAMS / "dagster"), "dev", "--workspace", str(WORKSPACE),
         "--host", settings.dagster_host, "--port", str(settings.dagster_port),
     ]  # fmt: skip
     return [Service("dagster", dagster), Service("api", [sys.executable, "-m", "api"])]
+
+
+def require_free_ports(settings: Settings) -> None:
+    """Raises SettingsError where another program listens on a port that a service is to have."""
+    wanted = (
+        ("OPS_DAGSTER_PORT", settings.dagster_host, settings.dagster_port),
+        ("OPS_API_PORT", settings.api_host, settings.api_port),
+    )
+    taken = [
+        f"{name}: port {port} of {host} cannot be had ({reason}). Nothing was started. Another program, or "
+        f"another `opsctl up`, may have it: end that one, or set {name} to a free port"
+        for name, host, port in wanted
+        if (reason := _taken(host, port)) is not None
+    ]
+    if taken:
+        raise SettingsError("\n".join(taken))
+
+
+def _taken(host: str, port: int) -> str | None:
+    try:
+        # As the services do: what waits for its last packets after a restart is no obstacle.
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def run(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Literal
 
 from psycopg import sql as compose
 
@@ -38,6 +39,13 @@ def grace_status(connection: Connection, policy: Orphans) -> GraceStatus:
     """How the policy's missing parents stand now."""
     values = {"policy": policy.name, "grace": policy.grace_period}
     return GraceStatus(*row(connection, sql.get("maintenance/orphans/grace_status"), values))
+
+
+def missing_since(operator: Literal["<=", ">"], grace: GraceStatus) -> compose.Composed:
+    """Listed parents whose grace is over (<=), or not yet (>)."""
+    return compose.SQL("missing.keys IS NOT NULL AND missing.since {} {}").format(
+        compose.SQL(operator), compose.Literal(grace.cutoff)
+    )
 
 
 def record_horizon(connection: Connection, policy: Orphans) -> None:

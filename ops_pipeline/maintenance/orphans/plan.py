@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from psycopg import sql as compose
 
 from ops_pipeline.maintenance import cascades, history, refusals, remaining
-from ops_pipeline.maintenance.batches.scans import or_
+from ops_pipeline.maintenance.batches.scans import and_, or_
 from ops_pipeline.maintenance.guard import guard
-from ops_pipeline.maintenance.orphans import track
+from ops_pipeline.maintenance.orphans import grace_period, track
 from ops_pipeline.maintenance.orphans.indexes import missing_indexes
 from ops_pipeline.maintenance.orphans.mark import choose_search
 from ops_pipeline.maintenance.orphans.policy import Orphans
@@ -24,17 +25,25 @@ class OrphansPlan(DeletePlan):
     """What an orphans policy would do.
 
     `to_come`: how many of its rows are no orphans yet, but will be once the policies `after` have deleted
-    their parents.
+    their parents. `in_grace`: how many are orphans whose `grace_period` is not known to be over, which only a
+    later run deletes.
     """
 
     to_come: int = 0
     after: tuple[str, ...] = ()
+    in_grace: int = 0
+    grace_period: timedelta
 
     def explanations(self) -> Iterator[str]:
         if self.to_come:
             yield (
                 f"{self.rows.eligible - self.to_come:,} orphans, {self.to_come:,} more once "
                 f"{', '.join(self.after)} {'has' if len(self.after) == 1 else 'have'} run"
+            )
+        if self.in_grace:
+            yield (
+                f"{self.in_grace:,} of them wait for their grace period of {self.grace_period}: a run lists "
+                "them, and the first one after that time deletes them"
             )
         yield from DeletePlan.explanations(self)
 
@@ -55,13 +64,16 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
         losing = [reference.child_of(each.table, each.condition) for each in before]
         counter = orphan_counter(connection, reference, or_(reference.orphaned, *losing))
         rows = counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
-        to_come = rows.eligible - _orphans_now(planning, reference).eligible if losing and rows.exact else 0
+        now = _orphans_now(planning, reference) if losing else rows
+        to_come = rows.eligible - now.eligible if rows.exact and now.exact else 0
         along = cascades.count_along(planning, policy, counter, rows.eligible)
         search = choose_search(connection, reference)
         return OrphansPlan(
             policy=policy.name,
             to_come=to_come,
             after=tuple(each.policy for each in before),
+            in_grace=_in_grace(connection, policy, reference, now) if migrated else 0,
+            grace_period=policy.grace_period,
             method=Method(search.children.name, search.why),
             rows=rows,
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
@@ -103,6 +115,17 @@ def plan_removal(planning: Planning, policy: Orphans, counter: RowCounter, due: 
 def _orphans_now(planning: Planning, reference: Reference) -> RowCount:
     counter = orphan_counter(planning.connection, reference, reference.orphaned)
     return counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
+
+
+def _in_grace(connection: Connection, policy: Orphans, reference: Reference, now: RowCount) -> int:
+    """How many of the orphans the next run does not delete yet."""
+    if not now.exact or policy.grace_period <= grace_period.PATIENCE:
+        return 0
+    status = grace_period.grace_status(connection, policy)
+    listed = reference.refers_to(grace_period.missing_since("<=", status))
+    return max(
+        0, now.eligible - orphan_counter(connection, reference, and_(listed, reference.missing)).eligible()
+    )
 
 
 def orphan_counter(connection: Connection, reference: Reference, orphaned: compose.Composable) -> RowCounter:

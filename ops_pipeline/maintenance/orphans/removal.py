@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
 
 from psycopg import sql as compose
 from psycopg.types.json import Jsonb
@@ -15,7 +14,7 @@ from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.batches.scans import Scan, and_, listed
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.orphans import grace_period, track
-from ops_pipeline.maintenance.orphans.grace_period import GraceStatus, grace_status
+from ops_pipeline.maintenance.orphans.grace_period import GraceStatus, grace_status, missing_since
 from ops_pipeline.maintenance.orphans.plan import orphan_counter, plan_removal
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference
@@ -88,7 +87,7 @@ class OrphanRemoval:
         grace = grace_status(self._connection, self.policy)
         if grace.newest_within is None:
             return 0
-        return self._count(self._listed(_missing_since(">", grace)), self.reference.missing)
+        return self._count(self._listed(missing_since(">", grace)), self.reference.missing)
 
     @property
     def _connection(self) -> Connection:
@@ -126,7 +125,7 @@ class OrphanRemoval:
 
     def _scans(self, grace: GraceStatus, older: compose.Composed, nulls: int) -> Iterator[Scan]:
         """The scans for what may go, each of which is through before the next is asked for."""
-        over = _missing_since("<=", grace)
+        over = missing_since("<=", grace)
         marked = and_(over, compose.SQL("missing.places IS NOT NULL"))
         if (orphans := self._children(marked)) > 0:
             yield MarkedOrphans(self._connection, self.reference, marked, older)
@@ -190,7 +189,7 @@ class OrphanRemoval:
         """
         if grace.newest_over is None:
             return 0
-        return self._count(self._listed(_missing_since("<=", grace)), older, self.reference.missing)
+        return self._count(self._listed(missing_since("<=", grace)), older, self.reference.missing)
 
     def _nulls(self, older: compose.Composable) -> int:
         if not self.policy.null_is_orphan:
@@ -213,10 +212,3 @@ class OrphanRemoval:
         if self.reference.child_index is not None:
             track.settle_recorded(self._connection, self.reference, grace.cutoff)
         grace_period.forget_horizons(self._connection, self.policy, grace.cutoff)
-
-
-def _missing_since(operator: Literal["<=", ">"], grace: GraceStatus) -> compose.Composed:
-    """Listed parents whose grace is over (<=), or not yet (>)."""
-    return compose.SQL("missing.keys IS NOT NULL AND missing.since {} {}").format(
-        compose.SQL(operator), compose.Literal(grace.cutoff)
-    )

@@ -11,7 +11,9 @@ import pytest
 
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.orphans import grace_period
+from ops_pipeline.maintenance.orphans.plan import plan_orphans
 from ops_pipeline.maintenance.orphans.policy import Orphans
+from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from tests.integration.orphans.conftest import an_hour_later
 
@@ -37,13 +39,17 @@ def _orphans(connection: Connection) -> int:
 
 def test_an_orphan_goes_only_after_the_grace(memories: Connection, patient: Orphans) -> None:
     first = carry_out(memories, patient)
+    planned = plan_orphans(Planning(memories, 60), patient)
     again = carry_out(memories, patient)
+    assert (planned.rows.eligible, planned.in_grace) == (1, 1)
+    assert "1 of them wait for their grace period of 1:00:00" in "; ".join(planned.notes())
     assert (first.outcome, first.removed, first.left, first.details["in_grace"]) == ("done", 0, 0, 1)
     assert "grace of 1:00:00 is over at" in first.details["waits_for"]
     assert (again.removed, again.details["in_grace"]) == (0, 1), (
         "what was seen an hour ago counts, and nothing else"
     )
     an_hour_later(memories)
+    assert plan_orphans(Planning(memories, 60), patient).in_grace == 0
 
     result = carry_out(memories, patient)
 

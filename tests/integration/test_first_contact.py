@@ -1,0 +1,116 @@
+"""What a newcomer meets in the first ten minutes: each stumble names the place and what to do."""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline import cli
+from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.verify import verify
+from ops_pipeline.cli.up import services
+from ops_pipeline.maintenance.kinds import plan
+from ops_pipeline.maintenance.plan import DeletePlan
+from ops_pipeline.orchestration import instance
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect, scalar
+from ops_pipeline.settings import Settings, SettingsError
+from ops_pipeline.storage import location
+from ops_pipeline.storage.storage import StorageError
+from tests.integration.archive.conftest import EVENTS
+from tests.integration.archive.removal import remove
+
+ARCHIVING = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    retention: [{table: sessions, column: created_at, keep: 30 days, archive: true}]
+"""
+
+
+def test_dagsters_database_that_may_not_be_made_is_named_with_the_statement(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute("CREATE ROLE shop LOGIN PASSWORD 'shop'")
+    as_shop = f"postgresql://shop:shop@127.0.0.1:{connection.info.port}/{connection.info.dbname}"
+    of_dagster = f"postgresql://shop:shop@127.0.0.1:{connection.info.port}/dagster_of_shop"
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+
+    with pytest.raises(DatabaseUnavailableError) as error:
+        instance.prepare(Settings(database_url=as_shop, dagster_database_url=of_dagster))
+
+    assert 'CREATE DATABASE "dagster_of_shop" OWNER "shop"' in str(error.value)
+    assert "OPS_DAGSTER_DATABASE_URL" in str(error.value)
+    connection.execute("DROP ROLE shop")
+
+
+def test_an_archive_that_is_elsewhere_damages_nothing(
+    url: str, connection: Connection, tmp_path: Path
+) -> None:
+    connection.execute(EVENTS)
+    remove(url, connection, tmp_path / "archive")
+
+    with pytest.raises(StorageError, match=r"none of the 5 files.*OPS_ARCHIVE_URL"):
+        verify(connection, Archive(location.storage(str(tmp_path / "another")), connection), by="test")
+
+    assert scalar(connection, "SELECT count(*) FROM ops.archives WHERE verified_ok IS FALSE") == 0
+
+
+def test_a_port_that_is_taken_is_named_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings = Settings(dagster_host="127.0.0.1", dagster_port=port, api_host="127.0.0.1", api_port=port)
+
+        with pytest.raises(SettingsError) as error:
+            services.require_free_ports(settings)
+
+    assert f"OPS_DAGSTER_PORT: port {port} of 127.0.0.1" in str(error.value)
+    assert f"OPS_API_PORT: port {port} of 127.0.0.1" in str(error.value)
+    services.require_free_ports(settings)
+
+
+def test_up_finds_its_workspace_from_any_folder() -> None:
+    assert services.WORKSPACE.is_file()
+
+
+def test_a_storage_that_is_not_known_is_refused_by_the_plan(
+    application: Connection, read: Callable[..., Database]
+) -> None:
+    (planned,) = plan(application, read(ARCHIVING).policies, archive_url="gs://bucket")
+
+    assert isinstance(planned, DeletePlan)
+    assert "gs:// is not known" in planned.refusals[0]
+
+
+@pytest.mark.parametrize("password", ["p@ss", "p@ss/w", "a/b@c", "se/cret"])
+def test_a_password_that_is_not_escaped_is_not_printed(password: str) -> None:
+    with pytest.raises(DatabaseUnavailableError) as error:
+        connect(f"postgresql://shop:{password}@127.0.0.1:1/shop", "test", connect_timeout=1)
+
+    assert "%40 for @" in str(error.value)
+    assert all(part not in str(error.value) for part in ("ss/", "cret", "b@c", "p@"))
+
+
+def test_a_url_that_is_escaped_is_taken_as_it_is() -> None:
+    with pytest.raises(DatabaseUnavailableError, match=r"Database 'shop' at 127\.0\.0\.1:1 does not answer"):
+        connect(
+            "postgresql://shop:p%40ss%2F@127.0.0.1:1/shop?application_name=a@b", "test", connect_timeout=1
+        )
+
+
+def test_a_script_gets_an_object_whatever_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "policies.yaml").write_text("version: 2\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["opsctl", "plan", "--json"])
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    out, _ = capsys.readouterr()
+    assert ended.value.code == 2
+    assert "policies.yaml:1: version" in json.loads(out)["error"]
