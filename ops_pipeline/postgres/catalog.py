@@ -37,16 +37,6 @@ def columns(connection: Connection, table: Relation) -> dict[str, str]:
     return dict(connection.execute(sql.get("postgres/columns"), {"oid": table.oid}).fetchall())
 
 
-def array_types(
-    connection: Connection, table: Relation, columns: Sequence[str]
-) -> tuple[tuple[str, str], ...]:
-    """For each named column the type, by schema and name, that holds an array of its values."""
-    values = {"oid": table.oid, "columns": list(columns)}
-    return tuple(
-        (schema, name) for schema, name in connection.execute(sql.get("postgres/array_types"), values)
-    )
-
-
 def required_columns(connection: Connection, table: Relation, columns: Sequence[str]) -> list[str]:
     """Those of the columns that are NOT NULL."""
     values = {"oid": table.oid, "columns": list(columns)}

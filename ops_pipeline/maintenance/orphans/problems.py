@@ -5,6 +5,7 @@ from psycopg import sql as compose
 from ops_pipeline.maintenance.file_check import FileCheck
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.comparison import comparisons
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
@@ -23,12 +24,16 @@ def problems(connection: Connection, policy: Orphans) -> list[str]:
     for column, parent_column in zip(policy.columns, policy.parent_columns, strict=True):
         child_type = check.column_type(child, column, key)
         parent_type = check.column_type(parent, parent_column, "references")
-        if child_type and parent_type and child_type != parent_type:
-            check.problem(
-                "references",
-                f"{parent_column} is {parent_type}, but {column} is {child_type}; "
-                "columns of one type are needed",
-            )
+        if child_type and parent_type:
+            try:
+                comparisons(connection, child, [column], parent, [parent_column])
+            except LookupError:
+                check.problem(
+                    "references",
+                    f"{parent_column} is {parent_type}, but {column} is {child_type}: PostgreSQL could have no "
+                    "foreign key between them, because it has no operator that compares the two; give the "
+                    "columns one type",
+                )
     if not check.problems:
         _require_index(connection, check, policy, parent)
     return check.problems

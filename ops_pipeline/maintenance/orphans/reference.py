@@ -1,6 +1,6 @@
 """What a child refers to, as the statements take it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import sql as compose
@@ -11,6 +11,7 @@ from ops_pipeline.maintenance import references
 from ops_pipeline.maintenance.batches.scans import and_, listed, target
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.postgres import catalog
+from ops_pipeline.postgres.comparison import Comparison, comparisons
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation, find_relation
 
@@ -19,8 +20,8 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 class Reference:
     """A child's columns that name a parent, and the parent's by which it is named, in the same order.
 
-    `child_index`, `parent_index`: those columns in the order of an index that begins with them, if there is
-    one. `arrays`: the types that hold many values of each column.
+    `child_index`, `parent_index`: those columns in the order of an index that begins with them and by which
+    they are found, if there is one. `comparisons`: how each column is compared with the parent's.
     """
 
     policy: str
@@ -30,8 +31,13 @@ class Reference:
     parent: Relation
     parent_columns: tuple[str, ...]
     parent_index: tuple[str, ...] | None
-    arrays: tuple[tuple[str, str], ...]
+    comparisons: tuple[Comparison, ...]
     null_is_orphan: bool
+
+    @property
+    def child_indexable(self) -> bool:
+        """An index on the child's columns could find the children of a key."""
+        return _indexable(self.comparisons)
 
     @property
     def refers(self) -> compose.Composed:
@@ -51,7 +57,7 @@ class Reference:
     @property
     def missing(self) -> compose.Composed:
         """No parent has the key that the row refers to."""
-        return self._without_parent(self.of_row)
+        return self._without_parent(self.compared)
 
     @property
     def orphaned(self) -> compose.Composed:
@@ -66,8 +72,13 @@ class Reference:
 
     def refers_to(self, which: compose.Composable) -> compose.Composed:
         """The row refers to one of the missing parents listed; `which` is over the alias `missing`."""
-        return compose.SQL(sql.get("maintenance/orphans/refers_to")).format(
-            reference=listed(self.of_row),
+        # PostgreSQL hashes the listed keys for the first form only, which takes one operator for all columns.
+        signs = {comparison.operator: comparison.sign for comparison in self.comparisons}
+        form = "refers_to" if len(signs) == 1 else "refers_to_each"
+        return compose.SQL(sql.get(f"maintenance/orphans/{form}")).format(
+            reference=listed(self.compared),
+            operator=next(iter(signs.values())),
+            same_key=self.same_key,
             keys=listed(self.keys),
             arrays=self.unnested,
             policy=compose.Literal(self.policy),
@@ -80,6 +91,22 @@ class Reference:
         return [target(column) for column in self.columns]
 
     @property
+    def compared(self) -> list[compose.Composed]:
+        """The same as they are compared."""
+        return [
+            comparison.of_child(column)
+            for comparison, column in zip(self.comparisons, self.of_row, strict=True)
+        ]
+
+    @property
+    def key_of_row(self) -> list[compose.Composed]:
+        """The same as they are listed."""
+        return [
+            comparison.key_of_child(column)
+            for comparison, column in zip(self.comparisons, self.of_row, strict=True)
+        ]
+
+    @property
     def keys(self) -> list[compose.Identifier]:
         """Names for the parts of a key, whatever the columns are called."""
         return [compose.Identifier(f"key{number}") for number, _ in enumerate(self.columns, 1)]
@@ -89,13 +116,13 @@ class Reference:
         """The row's own key under those names."""
         return listed(
             compose.SQL("{} AS {}").format(column, key)
-            for column, key in zip(self.of_row, self.keys, strict=True)
+            for column, key in zip(self.key_of_row, self.keys, strict=True)
         )
 
     @property
     def same_key(self) -> compose.Composed:
         """The row refers to the key of those names."""
-        return _equal(self.of_row, self._listed_key)
+        return self._equal(self.compared, self._listed_key)
 
     @property
     def gathered(self) -> compose.Composed:
@@ -113,8 +140,8 @@ class Reference:
     def unnested(self) -> compose.Composed:
         """Those arrays again, for `unnest`."""
         return listed(
-            compose.SQL("missing.keys[{}]::{}").format(compose.Literal(place), compose.Identifier(*array))
-            for place, array in enumerate(self.arrays, 1)
+            comparison.keys(compose.SQL("missing.keys[{}]").format(compose.Literal(place)))
+            for place, comparison in enumerate(self.comparisons, 1)
         )
 
     @property
@@ -122,10 +149,19 @@ class Reference:
         return [compose.SQL("key.{}").format(key) for key in self.keys]
 
     def _without_parent(self, key: Sequence[compose.Composable]) -> compose.Composed:
-        of_parent = [compose.Identifier("parent", column) for column in self.parent_columns]
+        of_parent = [
+            comparison.of_parent(compose.Identifier("parent", column))
+            for comparison, column in zip(self.comparisons, self.parent_columns, strict=True)
+        ]
         return compose.SQL(sql.get("maintenance/orphans/missing")).format(
-            parent=self.parent.identifier, same_key=_equal(of_parent, key)
+            parent=self.parent.identifier, same_key=self._equal(of_parent, key)
         )
+
+    def _equal(
+        self, ones: Sequence[compose.Composable], others: Sequence[compose.Composable]
+    ) -> compose.Composed:
+        pairs = zip(self.comparisons, ones, others, strict=True)
+        return and_(*(comparison.equal(one, other) for comparison, one, other in pairs))
 
     def _or_nothing(self, without_parent: compose.Composed) -> compose.Composed:
         if not self.null_is_orphan:
@@ -134,18 +170,22 @@ class Reference:
 
 
 def find_reference(connection: Connection, policy: Orphans) -> Reference:
-    """The policy's reference, by what the catalog says now. Raises LookupError when a table is missing."""
+    """The policy's reference, by what the catalog says now.
+
+    Raises LookupError when a table is missing, or columns cannot be compared.
+    """
     child = find_relation(connection, policy.table)
     parent = find_relation(connection, policy.parent)
+    compared = comparisons(connection, child, policy.columns, parent, policy.parent_columns)
     return Reference(
         policy.name,
         child,
         policy.columns,
-        catalog.index_on(connection, child, policy.columns),
+        catalog.index_on(connection, child, policy.columns) if _indexable(compared) else None,
         parent,
         policy.parent_columns,
         catalog.index_on(connection, parent, policy.parent_columns),
-        catalog.array_types(connection, child, policy.columns),
+        compared,
         policy.null_is_orphan,
     )
 
@@ -168,5 +208,5 @@ def count_children(connection: Connection, reference: Reference, condition: comp
     return int(scalar(connection, statement))
 
 
-def _equal(ones: Sequence[compose.Composable], others: Iterable[compose.Composable]) -> compose.Composed:
-    return and_(*(compose.SQL("{} = {}").format(one, other) for one, other in zip(ones, others, strict=True)))
+def _indexable(compared: Sequence[Comparison]) -> bool:
+    return all(comparison.child_indexable for comparison in compared)
