@@ -37,6 +37,12 @@ def columns(connection: Connection, table: Relation) -> dict[str, str]:
     return dict(connection.execute(sql.get("postgres/columns"), {"oid": table.oid}).fetchall())
 
 
+def times(connection: Connection, table: Relation) -> set[str]:
+    """The table's columns of time or date, domains over such types among them."""
+    types = connection.execute(sql.get("postgres/base_types"), {"oid": table.oid})
+    return {column for column, of_type in types if of_type in TIME_TYPES}
+
+
 def required_columns(connection: Connection, table: Relation, columns: Sequence[str]) -> list[str]:
     """Those of the columns that are NOT NULL."""
     values = {"oid": table.oid, "columns": list(columns)}

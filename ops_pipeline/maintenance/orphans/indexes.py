@@ -15,8 +15,8 @@ def missing_indexes(connection: Connection, reference: Reference) -> Iterator[st
     if not reference.child_indexable:
         yield (
             f"no index of {reference.child} finds {', '.join(reference.columns)} as it is compared with "
-            f"{', '.join(reference.parent_columns)} of {reference.parent}, so its orphans are found by reading "
-            "all of it; give the columns one type and collation"
+            f"{', '.join(reference.parent_columns)} of {reference.parent}, so its orphans are found by "
+            "reading all of it; give the columns one type and collation"
         )
     elif reference.child_index is None:
         yield _advice(

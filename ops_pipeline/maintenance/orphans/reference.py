@@ -11,8 +11,8 @@ from ops_pipeline.maintenance import references
 from ops_pipeline.maintenance.batches.scans import and_, listed, target
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.postgres import catalog
-from ops_pipeline.postgres.comparison import Comparison, comparisons
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.equality import KeyEquality, key_equalities
 from ops_pipeline.postgres.relation import Relation, find_relation
 
 
@@ -21,7 +21,7 @@ class Reference:
     """A child's columns that name a parent, and the parent's by which it is named, in the same order.
 
     `child_index`, `parent_index`: those columns in the order of an index that begins with them and by which
-    they are found, if there is one. `comparisons`: how each column is compared with the parent's.
+    they are found, if there is one. `equalities`: how each column is compared with the parent's.
     """
 
     policy: str
@@ -31,13 +31,13 @@ class Reference:
     parent: Relation
     parent_columns: tuple[str, ...]
     parent_index: tuple[str, ...] | None
-    comparisons: tuple[Comparison, ...]
+    equalities: tuple[KeyEquality, ...]
     null_is_orphan: bool
 
     @property
     def child_indexable(self) -> bool:
         """An index on the child's columns could find the children of a key."""
-        return _indexable(self.comparisons)
+        return _indexable(self.equalities)
 
     @property
     def refers(self) -> compose.Composed:
@@ -73,7 +73,7 @@ class Reference:
     def refers_to(self, which: compose.Composable) -> compose.Composed:
         """The row refers to one of the missing parents listed; `which` is over the alias `missing`."""
         # PostgreSQL hashes the listed keys for the first form only, which takes one operator for all columns.
-        signs = {comparison.operator: comparison.sign for comparison in self.comparisons}
+        signs = {equality.operator: equality.sign for equality in self.equalities}
         form = "refers_to" if len(signs) == 1 else "refers_to_each"
         return compose.SQL(sql.get(f"maintenance/orphans/{form}")).format(
             reference=listed(self.compared),
@@ -91,19 +91,18 @@ class Reference:
         return [target(column) for column in self.columns]
 
     @property
-    def compared(self) -> list[compose.Composed]:
+    def compared(self) -> list[compose.Composable]:
         """The same as they are compared."""
         return [
-            comparison.of_child(column)
-            for comparison, column in zip(self.comparisons, self.of_row, strict=True)
+            equality.of_child(column) for equality, column in zip(self.equalities, self.of_row, strict=True)
         ]
 
     @property
-    def key_of_row(self) -> list[compose.Composed]:
+    def key_of_row(self) -> list[compose.Composable]:
         """The same as they are listed."""
         return [
-            comparison.key_of_child(column)
-            for comparison, column in zip(self.comparisons, self.of_row, strict=True)
+            equality.key_of_child(column)
+            for equality, column in zip(self.equalities, self.of_row, strict=True)
         ]
 
     @property
@@ -140,8 +139,8 @@ class Reference:
     def unnested(self) -> compose.Composed:
         """Those arrays again, for `unnest`."""
         return listed(
-            comparison.keys(compose.SQL("missing.keys[{}]").format(compose.Literal(place)))
-            for place, comparison in enumerate(self.comparisons, 1)
+            equality.keys(compose.SQL("missing.keys[{}]").format(compose.Literal(place)))
+            for place, equality in enumerate(self.equalities, 1)
         )
 
     @property
@@ -150,8 +149,8 @@ class Reference:
 
     def _without_parent(self, key: Sequence[compose.Composable]) -> compose.Composed:
         of_parent = [
-            comparison.of_parent(compose.Identifier("parent", column))
-            for comparison, column in zip(self.comparisons, self.parent_columns, strict=True)
+            equality.of_parent(compose.Identifier("parent", column))
+            for equality, column in zip(self.equalities, self.parent_columns, strict=True)
         ]
         return compose.SQL(sql.get("maintenance/orphans/missing")).format(
             parent=self.parent.identifier, same_key=self._equal(of_parent, key)
@@ -160,8 +159,8 @@ class Reference:
     def _equal(
         self, ones: Sequence[compose.Composable], others: Sequence[compose.Composable]
     ) -> compose.Composed:
-        pairs = zip(self.comparisons, ones, others, strict=True)
-        return and_(*(comparison.equal(one, other) for comparison, one, other in pairs))
+        pairs = zip(self.equalities, ones, others, strict=True)
+        return and_(*(equality.equal(one, other) for equality, one, other in pairs))
 
     def _or_nothing(self, without_parent: compose.Composed) -> compose.Composed:
         if not self.null_is_orphan:
@@ -176,7 +175,7 @@ def find_reference(connection: Connection, policy: Orphans) -> Reference:
     """
     child = find_relation(connection, policy.table)
     parent = find_relation(connection, policy.parent)
-    compared = comparisons(connection, child, policy.columns, parent, policy.parent_columns)
+    compared = key_equalities(connection, child, policy.columns, parent, policy.parent_columns)
     return Reference(
         policy.name,
         child,
@@ -208,5 +207,5 @@ def count_children(connection: Connection, reference: Reference, condition: comp
     return int(scalar(connection, statement))
 
 
-def _indexable(compared: Sequence[Comparison]) -> bool:
-    return all(comparison.child_indexable for comparison in compared)
+def _indexable(compared: Sequence[KeyEquality]) -> bool:
+    return all(equality.child_indexable for equality in compared)

@@ -90,7 +90,7 @@ WITH RECURSIVE pair AS (
 )
 SELECT keyed.schema, keyed.name,
        ARRAY[parent_schema.nspname, p.typname]::text[], ARRAY[child_schema.nspname, c.typname]::text[],
-       ARRAY[key_schema.nspname, k.typname]::text[], ARRAY[array_schema.nspname, a.typname]::text[],
+       ARRAY[key_schema.nspname, k.typname]::text[], CASE WHEN k.typarray <> 0 THEN ARRAY[array_schema.nspname, a.typname]::text[] END,
        CASE WHEN k.typcollation <> 0 AND collation_needed THEN ARRAY[coll_schema.nspname, coll.collname]::text[] END,
        (k.typcollation = 0 OR child_collation = parent_collation)
          AND (of_child = child_base
@@ -102,7 +102,7 @@ FROM keyed
 JOIN pg_type p ON p.oid = of_parent JOIN pg_namespace parent_schema ON parent_schema.oid = p.typnamespace
 JOIN pg_type c ON c.oid = of_child JOIN pg_namespace child_schema ON child_schema.oid = c.typnamespace
 JOIN pg_type k ON k.oid = of_key JOIN pg_namespace key_schema ON key_schema.oid = k.typnamespace
-JOIN pg_type a ON a.oid = k.typarray JOIN pg_namespace array_schema ON array_schema.oid = a.typnamespace
+LEFT JOIN pg_type a ON a.oid = k.typarray LEFT JOIN pg_namespace array_schema ON array_schema.oid = a.typnamespace
 LEFT JOIN pg_collation coll ON coll.oid = parent_collation
 LEFT JOIN pg_namespace coll_schema ON coll_schema.oid = coll.collnamespace
 CROSS JOIN LATERAL (

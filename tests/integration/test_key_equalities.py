@@ -6,13 +6,13 @@ import psycopg
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline.postgres.comparison import Comparison, comparisons
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.equality import KeyEquality, key_equalities
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
 TYPES = (
-    "int4", "int8", "numeric", "text", "varchar(9)", "char(3)", "citext", "name", "uuid", "big", "bigger", "words",
-    "mood", "date", "timestamptz", "int4range",
+    "int4", "int8", "numeric", "text", "varchar(9)", "char(3)", "citext", "name", "uuid", "big", "bigger",
+    "words", "mood", "date", "timestamptz", "int4range",
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def tables(connection: Connection) -> Connection:
     )
     for number, of_type in enumerate(TYPES):
         statement = f"CREATE TABLE c{number} (x {of_type}); CREATE TABLE p{number} (x {of_type} PRIMARY KEY);"
-        connection.execute(compose.SQL(f"{statement} CREATE TABLE q{number} (x {of_type})"))  # type: ignore[arg-type]  # ours
+        connection.execute(compose.SQL(f"{statement} CREATE TABLE q{number} (x {of_type})"))
     return connection
 
 
@@ -34,7 +34,7 @@ def test_whatever_may_have_a_foreign_key_is_compared_by_its_operator_and_nothing
 ) -> None:
     for child, parent in product(range(len(TYPES)), repeat=2):
         asked = (_table(tables, f"c{child}"), _table(tables, f"p{parent}"), _table(tables, f"q{parent}"))
-        with_key, without_key = _comparison(tables, *asked[:2]), _comparison(tables, asked[0], asked[2])
+        with_key, without_key = _equality(tables, *asked[:2]), _equality(tables, asked[0], asked[2])
         with tables.transaction(force_rollback=True):
             by_key = _by_foreign_key(tables, *asked[:2])
 
@@ -43,15 +43,15 @@ def test_whatever_may_have_a_foreign_key_is_compared_by_its_operator_and_nothing
             _compare(tables, *asked[:2], by_key)
 
 
-def _comparison(connection: Connection, child: Relation, parent: Relation) -> Comparison | None:
+def _equality(connection: Connection, child: Relation, parent: Relation) -> KeyEquality | None:
     try:
-        (comparison,) = comparisons(connection, child, ["x"], parent, ["x"])
+        (equality,) = key_equalities(connection, child, ["x"], parent, ["x"])
     except LookupError:
         return None
-    return comparison
+    return equality
 
 
-def _by_foreign_key(connection: Connection, child: Relation, parent: Relation) -> Comparison | None:
+def _by_foreign_key(connection: Connection, child: Relation, parent: Relation) -> KeyEquality | None:
     """By the key that PostgreSQL makes of it; None where it refuses to."""
     statement = compose.SQL("ALTER TABLE {} ADD CONSTRAINT made FOREIGN KEY (x) REFERENCES {}")
     try:
@@ -60,27 +60,27 @@ def _by_foreign_key(connection: Connection, child: Relation, parent: Relation) -
     except psycopg.errors.DatatypeMismatch:
         return None
     operator = connection.execute("SELECT conpfeqop[1] FROM pg_constraint WHERE conname = 'made'").fetchone()
-    comparison = _comparison(connection, child, parent)
-    assert comparison is not None
+    equality = _equality(connection, child, parent)
+    assert equality is not None
     named = connection.execute(
         "SELECT n.nspname, o.oprname FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace"
         " WHERE o.oid = %s",
         operator,
     ).fetchone()
-    assert comparison.operator == named
-    return comparison
+    assert equality.operator == named
+    return equality
 
 
-def _compare(connection: Connection, child: Relation, parent: Relation, comparison: Comparison) -> None:
+def _compare(connection: Connection, child: Relation, parent: Relation, equality: KeyEquality) -> None:
     """All that are compared: parent, child and key with each other."""
     of_child, of_parent = compose.SQL("c.x"), compose.SQL("p.x")
-    key = comparison.key_of_child(of_child)
+    key = equality.key_of_child(of_child)
     statement = compose.SQL("SELECT FROM {} AS c, {} AS p WHERE {} AND {} AND {}").format(
         child.identifier,
         parent.identifier,
-        comparison.equal(comparison.of_parent(of_parent), comparison.of_child(of_child)),
-        comparison.equal(comparison.of_parent(of_parent), key),
-        comparison.equal(comparison.of_child(of_child), key),
+        equality.equal(equality.of_parent(of_parent), equality.of_child(of_child)),
+        equality.equal(equality.of_parent(of_parent), key),
+        equality.equal(equality.of_child(of_child), key),
     )
     connection.execute(statement)
 
