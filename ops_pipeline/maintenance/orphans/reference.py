@@ -40,6 +40,11 @@ class Reference:
         return _indexable(self.equalities)
 
     @property
+    def refers_to_itself(self) -> bool:
+        """The table is its own parent, so deleted orphans leave orphans behind."""
+        return self.child.oid == self.parent.oid
+
+    @property
     def refers(self) -> compose.Composed:
         """The row (alias `target`) refers to a parent."""
         return and_(*(compose.SQL("{} IS NOT NULL").format(column) for column in self.of_row))
@@ -52,7 +57,7 @@ class Reference:
     @property
     def key_missing(self) -> compose.Composed:
         """No parent has the listed key, for `refers_to`: asked once for all the children of a key."""
-        return self._without_parent(self._listed_key)
+        return self._without_parent(self.keys_over("key"))
 
     @property
     def missing(self) -> compose.Composed:
@@ -121,7 +126,7 @@ class Reference:
     @property
     def same_key(self) -> compose.Composed:
         """The row refers to the key of those names."""
-        return self._equal(self.compared, self._listed_key)
+        return self._equal(self.compared, self.keys_over("key"))
 
     @property
     def gathered(self) -> compose.Composed:
@@ -143,17 +148,24 @@ class Reference:
             for place, equality in enumerate(self.equalities, 1)
         )
 
-    @property
-    def _listed_key(self) -> list[compose.Composed]:
-        return [compose.SQL("key.{}").format(key) for key in self.keys]
+    def keys_over(self, alias: str) -> list[compose.Composed]:
+        """The parts of a key, as columns of that alias."""
+        return [compose.SQL("{}.{}").format(compose.Identifier(alias), key) for key in self.keys]
 
-    def _without_parent(self, key: Sequence[compose.Composable]) -> compose.Composed:
-        of_parent = [
-            equality.of_parent(compose.Identifier("parent", column))
+    def of_parent(self, alias: str) -> list[compose.Composable]:
+        """The parent's columns, over that alias, as they are compared."""
+        return [
+            equality.of_parent(compose.Identifier(alias, column))
             for equality, column in zip(self.equalities, self.parent_columns, strict=True)
         ]
+
+    def refers_to_row(self, of_parent: Sequence[compose.Composable]) -> compose.Composed:
+        """The row refers to the one whose columns those are."""
+        return self._equal(of_parent, self.compared)
+
+    def _without_parent(self, key: Sequence[compose.Composable]) -> compose.Composed:
         return compose.SQL(sql.get("maintenance/orphans/missing")).format(
-            parent=self.parent.identifier, same_key=self._equal(of_parent, key)
+            parent=self.parent.identifier, same_key=self._equal(self.of_parent("parent"), key)
         )
 
     def _equal(
