@@ -19,7 +19,8 @@ from ops_pipeline.postgres.relation import TableName, split_name
 KIND = "orphans"
 NO_GRACE_PERIOD = re.compile(rf"\s*0\s+({'|'.join(UNITS)})s?\s*")
 QUOTED = r'"(?:[^"]|"")+"'
-SEVERAL_COLUMNS = re.compile(rf'(?P<table>(?:{QUOTED}|[^".(][^.(]*|\.)+)\((?P<columns>.+)\)')
+TABLE_PART = rf'(?:{QUOTED}|[^".(][^.(]*)'
+SEVERAL_COLUMNS = re.compile(rf"(?P<table>{TABLE_PART}(?:\.{TABLE_PART})?)\((?P<columns>.+)\)")
 ONE_COLUMN = re.compile(rf'\s*({QUOTED}|[^",\s][^,]*?)\s*(?:,|$)')
 
 
