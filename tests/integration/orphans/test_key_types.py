@@ -5,13 +5,15 @@ from collections.abc import Callable
 import pytest
 from psycopg import sql as compose
 
+import sql
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.orphans import mark, triggers
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.plan import DeletePlan, Unplanned
+from ops_pipeline.maintenance.retention.method import Evidence
 from ops_pipeline.policies.model import Database
-from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.connection import Connection, row, scalar
 
 Read = Callable[[str], Database]
 
@@ -273,3 +275,14 @@ def test_a_citext_row_that_others_refer_to_is_kept_whatever_the_search_path_is(
 
     assert carry_out(connection, policy).removed == 1
     assert scalar(connection, "SELECT name::text FROM public.people") == "Ada"
+
+
+@pytest.mark.parametrize(("of_key", "scanned"), [("text", True), ("citext", False)])
+def test_a_key_whose_order_depends_on_the_search_path_is_not_scanned_along(
+    connection: Connection, of_key: str, *, scanned: bool
+) -> None:
+    citext(connection, "public")
+    ddl(connection, "CREATE TABLE codes (code {of_key} PRIMARY KEY, at timestamptz)", of_key=of_key)
+    values = {"oid": scalar(connection, "SELECT 'codes'::regclass::oid"), "column": "at"}
+
+    assert Evidence(*row(connection, sql.get("maintenance/retention/evidence"), values)).has_key is scanned

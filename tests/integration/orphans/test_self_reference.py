@@ -63,8 +63,9 @@ def test_what_follows_from_an_orphan_needs_no_grace_period_of_its_own(
     an_hour_later(connection)
     connection.execute("INSERT INTO comments VALUES (999, 105), (998, 999)")
 
-    assert carry_out(connection, policy).removed == 12
+    result = carry_out(connection, policy)
 
+    assert (result.removed, result.outcome) == (12, "done")
     assert scalar(connection, "SELECT count(*) FROM comments WHERE id IN (998, 999)") == 2
 
 
