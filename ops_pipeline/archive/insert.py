@@ -9,6 +9,7 @@ import sql
 from ops_pipeline.archive.staging import Staged
 from ops_pipeline.archive.target import UNTOUCHED, RestoreRefusedError, Target
 from ops_pipeline.postgres.connection import Connection, row, scalar
+from ops_pipeline.postgres.equality import operator_sign
 
 
 def insert(connection: Connection, staged: Staged, target: Target) -> None:
@@ -44,14 +45,20 @@ def insert(connection: Connection, staged: Staged, target: Target) -> None:
 
 def _colliding(connection: Connection, staged: Staged, target: Target, rows: int, left_out: int) -> str:
     by_name = {column.name: column for column in staged.columns}
-    for (key,) in connection.execute(sql.get("archive/unique_keys"), {"oid": target.relation.oid}).fetchall():
+    keys = connection.execute(sql.get("archive/unique_keys"), {"oid": target.relation.oid}).fetchall()
+    for key, operators in keys:
         if not set(key) <= by_name.keys():
             continue
         parts = {
             "staging": staged.identifier,
             "target": target.relation.identifier,
             "values": _listed([staged.value(by_name[name]) for name in key]),
-            "there": _listed([compose.Identifier("there", name) for name in key]),
+            "same_key": compose.SQL(" AND ").join(
+                compose.SQL("{} {} {}").format(
+                    compose.Identifier("there", name), operator_sign(*operator), staged.value(by_name[name])
+                )
+                for name, operator in zip(key, operators, strict=True)
+            ),
         }
         for statement, what in (
             ("archive/collision", "are in it already"),

@@ -62,8 +62,9 @@ class Staged:
         if not column.temporal:
             return compose.SQL("{}::{}").format(field, own_type)
         beyond = compose.Identifier("staged", out_of_range_field(self.columns) or "")
-        return compose.SQL("coalesce(({}::jsonb ->> {})::{}, {}::{})").format(
-            beyond, compose.Literal(column.field), own_type, field, own_type
+        # A domain may be NOT NULL: cast what there is, and not each of the two.
+        return compose.SQL("coalesce(({}::jsonb ->> {})::{}, {})::{}").format(
+            beyond, compose.Literal(column.field), compose.SQL(column.travels), field, own_type
         )
 
 

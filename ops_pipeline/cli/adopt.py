@@ -12,6 +12,7 @@ from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.adopt.adoption import MIGRATION
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
 from ops_pipeline.partitions.adopt.obstacles import table_to_adopt
+from ops_pipeline.policies.values import column_name
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import cancel_on_interrupt, connect
 from ops_pipeline.postgres.migrations import check_audit_logs, migrate
@@ -45,7 +46,7 @@ def adopt(
     if finish and abort:
         raise typer.BadParameter("--finish and --abort exclude each other")
     try:
-        wanted = TableName.parse(table)
+        wanted, wanted_column = TableName.parse(table), column_name(column)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     zone = time_zone or ("UTC" if wanted == AUDIT_LOGS else None)
@@ -65,7 +66,9 @@ def adopt(
                 answer(content, f"{ended}: {ended.state}.", as_json=as_json)
                 return
             relation = table_to_adopt(connection, wanted)
-            adopted = adopt_table(connection, relation, column=column, time_zone=zone, report=notes.print)
+            adopted = adopt_table(
+                connection, relation, column=wanted_column, time_zone=zone, report=notes.print
+            )
     answer(
         {"table": adopted.table, "state": "swapped", "rows": adopted.rows, "kept": adopted.kept},
         f"{adopted.table} is partitioned by day of {adopted.column}: {adopted.rows:,} rows. What it was "

@@ -12,22 +12,24 @@ from ops_pipeline.nearest import nearest
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.condition import Condition, Predicate, PredicateError, parse
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.equality import equalities
 from ops_pipeline.postgres.relation import Relation
 
 
 def fitting(connection: Connection, relation: Relation, where: str) -> Predicate:
     """The predicate of that text, its times made absolute. Raises PredicateError where it does not fit."""
-    types = catalog.columns(connection, relation)
+    types, times_of_table = catalog.columns(connection, relation), catalog.times(connection, relation)
+    operators = equalities(connection, relation)
     now = datetime.now(UTC)
     fitted = []
-    for condition in parse(where).conditions:
+    for condition in parse(where).comparing(operators).conditions:
         if condition.column not in types:
             problem = (
                 f'{relation} has no column "{condition.column}"; {nearest(condition.column, list(types))}'
             )
             raise PredicateError(where, condition.column_at, problem)
         of_type = types[condition.column]
-        if of_type in catalog.TIME_TYPES:
+        if condition.column in times_of_table:
             fitted.append(_moment(condition, where, now))
             continue
         if condition.operator != "=":

@@ -18,6 +18,7 @@ from ops_pipeline.holds.fitting import fitting
 from ops_pipeline.postgres.advisory_lock import lock_holder
 from ops_pipeline.postgres.condition import Predicate, from_json
 from ops_pipeline.postgres.connection import Connection, row, scalar
+from ops_pipeline.postgres.equality import equalities
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
 LOCK = "ops: holds"
@@ -74,7 +75,9 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
     Raises HoldUnclearError when the table or a column of a hold is not the one that it was made for.
     """
     holds = []
-    for *values, columns in connection.execute(sql.get("holds/active"), {"oid": relation.oid}):
+    rows = connection.execute(sql.get("holds/active"), {"oid": relation.oid}).fetchall()
+    operators = equalities(connection, relation) if rows else {}
+    for *values, columns in rows:
         hold = _hold(values)
         if hold.problem is not None:
             raise HoldUnclearError(hold.problem)
@@ -88,7 +91,7 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
                 f"policy of its own in place of {relation}'s. If the hold is over: "
                 f"opsctl hold release {hold.id}"
             )
-        holds.append(hold)
+        holds.append(replace(hold, predicate=hold.predicate.comparing(operators)))
     return tuple(holds)
 
 
@@ -122,10 +125,12 @@ def rows_on_hold(
 def covered(connection: Connection, hold: Hold, *, seconds: float) -> int | None:
     """How many rows there are now that the hold covers; None when counting takes longer than that, or when
     not every row of the table may be seen."""
+    table = find_relation(connection, TableName.parse(hold.table))
+    predicate = hold.predicate.comparing(equalities(connection, table))
     statement = compose.SQL(sql.get("holds/rows_on_hold")).format(
-        table=find_relation(connection, TableName.parse(hold.table)).identifier,
+        table=table.identifier,
         condition=compose.SQL("true"),
-        exclusion=exclusion([hold]),
+        exclusion=exclusion([replace(hold, predicate=predicate)]),
     )
     try:
         with connection.transaction():

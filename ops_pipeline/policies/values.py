@@ -70,14 +70,21 @@ def _table(value: object) -> TableName:
         ) from None
 
 
+def column_name(text: str) -> str:
+    """The column that the text names: literally, or in double quotes as in SQL. Raises ValueError."""
+    (column,) = split_name(text)
+    return column
+
+
 def _column(value: object) -> str:
     try:
-        (column,) = split_name(str(value))
+        return column_name(str(value))
     except ValueError:
         raise PydanticCustomError(
-            "column", "{value} is not a column; write a column's name", {"value": repr(value)}
+            "column",
+            "{value} is not a column; write a column's name, in double quotes where it has a dot",
+            {"value": repr(value)},
         ) from None
-    return column
 
 
 Table = Annotated[TableName, BeforeValidator(_table)]

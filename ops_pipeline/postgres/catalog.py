@@ -37,14 +37,10 @@ def columns(connection: Connection, table: Relation) -> dict[str, str]:
     return dict(connection.execute(sql.get("postgres/columns"), {"oid": table.oid}).fetchall())
 
 
-def array_types(
-    connection: Connection, table: Relation, columns: Sequence[str]
-) -> tuple[tuple[str, str], ...]:
-    """For each named column the type, by schema and name, that holds an array of its values."""
-    values = {"oid": table.oid, "columns": list(columns)}
-    return tuple(
-        (schema, name) for schema, name in connection.execute(sql.get("postgres/array_types"), values)
-    )
+def times(connection: Connection, table: Relation) -> set[str]:
+    """The table's columns of time or date, domains over such types among them."""
+    types = connection.execute(sql.get("postgres/base_types"), {"oid": table.oid})
+    return {column for column, of_type in types if of_type in TIME_TYPES}
 
 
 def required_columns(connection: Connection, table: Relation, columns: Sequence[str]) -> list[str]:

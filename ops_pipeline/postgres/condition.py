@@ -1,20 +1,15 @@
 """What a hold says of the rows it covers: a few comparisons, all of which a row has to meet."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from psycopg import sql as compose
 
-OPERATORS = {
-    "=": compose.SQL("="),
-    ">=": compose.SQL(">="),
-    ">": compose.SQL(">"),
-    "<=": compose.SQL("<="),
-    "<": compose.SQL("<"),
-}
+from ops_pipeline.postgres.equality import operator_sign
+
 EXAMPLE = "tenant_id = 7 AND created_at >= 2026-01-01"
 
 
@@ -30,7 +25,8 @@ class PredicateError(Exception):
 class Condition:
     """`column` compared with `value`; a `value` of time is kept as a moment, so that it never moves.
 
-    `column_at`, `operator_at`, `value_at`: where each stands in the text, from 0.
+    `column_at`, `operator_at`, `value_at`: where each stands in the text, from 0. `equality`: the operator
+    that = stands for, by schema and name.
     """
 
     column: str
@@ -39,6 +35,7 @@ class Condition:
     column_at: int = field(default=0, compare=False)
     operator_at: int = field(default=0, compare=False)
     value_at: int = field(default=0, compare=False)
+    equality: tuple[str, str] = field(default=("pg_catalog", "="), compare=False)
 
     def __str__(self) -> str:
         value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
@@ -47,8 +44,9 @@ class Condition:
 
     def over(self, alias: str) -> compose.Composed:
         """The comparison in SQL. PostgreSQL reads a plain value as the type of the column beside it."""
+        operator = ("pg_catalog", self.operator) if self.operator != "=" else self.equality
         return compose.SQL("{} {} {}").format(
-            compose.Identifier(alias, self.column), OPERATORS[self.operator], compose.Literal(self.value)
+            compose.Identifier(alias, self.column), operator_sign(*operator), compose.Literal(self.value)
         )
 
 
@@ -64,6 +62,15 @@ class Predicate:
     def over(self, alias: str) -> compose.Composed:
         """The predicate in SQL, for rows of that alias."""
         return compose.SQL(" AND ").join([condition.over(alias) for condition in self.conditions])
+
+    def comparing(self, equalities: Mapping[str, tuple[str, str]]) -> "Predicate":
+        """The predicate with those operators for =, by column."""
+        return Predicate(
+            tuple(
+                replace(condition, equality=equalities.get(condition.column, condition.equality))
+                for condition in self.conditions
+            )
+        )
 
     def as_json(self) -> list[dict[str, object]]:
         """As `ops.legal_holds` keeps it."""

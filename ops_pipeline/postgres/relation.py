@@ -13,7 +13,7 @@ from ops_pipeline.postgres.connection import Connection
 PUBLIC = "public"
 PLAIN = re.compile(r"[^\W\d]\w*")
 """A name that needs no quotes among others; letters of any alphabet are plain."""
-PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
+PART = re.compile(r'"(?:[^"]|"")+"|[^".][^.]*')
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,7 +27,8 @@ class TableName:
     def parse(cls, text: str) -> Self:
         """`sessions`, `billing.invoices`, `"a.b"."c d"`: unqualified means the schema public.
 
-        Case and spaces are kept; double quotes are needed around a dot only. Raises ValueError.
+        Names are literal: case, spaces and quotes within are kept. Double quotes around a name, as in SQL,
+        are needed only where it has a dot or begins with a quote. Raises ValueError.
         """
         parts = split_name(text)
         if len(parts) > 2:
@@ -80,7 +81,7 @@ def find_relation(connection: Connection, table: TableName) -> Relation:
 
 
 def split_name(text: str) -> list[str]:
-    """The parts of a dotted name; a part in double quotes may hold dots. Raises ValueError."""
+    """The parts of a dotted name; a part in double quotes may have dots. Raises ValueError."""
     parts = PART.findall(text)
     names = [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in parts]
     if not names or ".".join(parts) != text or not all(map(str.strip, names)):

@@ -27,6 +27,7 @@ from ops_pipeline.storage import location
 Read = Callable[[str], Database]
 
 NAMES = ["Events", "select", "100%", "naïve", 'say"so', "My.Select 100%"]
+COLUMNS = ["At", "my at", "a.b", "100%", "%(at)s", 'say"so', '"at"', "{at}", "a,(b)", "n" * 63, "ö" * 31]
 HEAD = "version: 1\ndatabases:\n  app:\n    url: x\n"
 
 
@@ -202,7 +203,7 @@ def test_the_triggers_of_a_policy_with_a_similar_name_are_left_alone(
     assert len(triggers.triggers(connection, "app/orphans/user1notes.person")) == 3
 
 
-@pytest.mark.parametrize("name", ["a.b.c", "", " ", ".", 'a"b'])
+@pytest.mark.parametrize("name", ["a.b.c", "", " ", ".", '"a"b'])
 def test_a_name_that_is_none_is_refused_when_the_file_is_read(read: Read, name: str) -> None:
     with pytest.raises(PolicyError, match=r"table: .* is not a table; write a table's name, or schema.table"):
         read(f"{HEAD}    retention:\n      - {{table: '{name}', column: at, keep: 1 day}}\n")
@@ -233,3 +234,98 @@ def test_a_key_with_a_percent_sign_is_scanned(
     monkeypatch.setattr(method, "judge", lambda *_: Method("keyset scan", "the test says so"))
 
     assert carry_out(connection, policy).removed == 1000
+
+
+@pytest.mark.parametrize("scan", ["block-range scan", "time-slice scan", "keyset scan"])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_any_name_is_scanned_by(
+    connection: Connection, read: Read, monkeypatch: pytest.MonkeyPatch, name: str, scan: str
+) -> None:
+    run(
+        connection,
+        "CREATE TABLE {table} ({at} timestamptz, {key} int PRIMARY KEY); CREATE INDEX ON {table} ({at});"
+        "INSERT INTO {table} SELECT now() - make_interval(days => n), n FROM generate_series(0, 59) AS n",
+        table=name,
+        at=name,
+        key=f"{name[:20]} k",
+    )
+    where = f"{quoted(name)} >= '2000-01-01' AND {quoted(f'{name[:20]} k')} = 40"
+    holds.add(connection, quoted(name), where, reason="x", owner="y", by="z")
+    monkeypatch.setattr(method, "judge", lambda *_: Method(scan, "the test says so"))
+    database = read(
+        f"{HEAD}    retention:\n      - table: {in_yaml(name)}\n        column: {in_yaml(name)}\n"
+        f"        keep: 30 days\n        guard: {{max_fraction: 1}}\n"
+        f"    vacuum: {{tables: [{in_yaml(name)}], mode: always}}\n"
+    )
+
+    by_retention, by_vacuum = [carry_out(connection, policy) for policy in database.policies]
+
+    assert (by_retention.removed, by_retention.left) == (29, 0)
+    assert [table["table"] for table in by_vacuum.details["tables"]] == [f"public.{quoted(name)}"]
+
+
+@pytest.mark.parametrize("name", ["a.b", "%(at)s", 'say"so', "n" * 63])
+def test_a_column_of_any_name_has_its_days_archived_and_restored(
+    connection: Connection, read: Read, tmp_path: Path, name: str
+) -> None:
+    run(
+        connection,
+        "CREATE TABLE {table} ({at} timestamptz NOT NULL, n int, PRIMARY KEY ({at}, n));"
+        "INSERT INTO {table} SELECT now() - make_interval(days => n), n FROM generate_series(0, 59) AS n",
+        table=name,
+        at=name,
+    )
+    adopt_table(connection, table_of(connection, name), column=name)
+    (policy,) = read(
+        f"{HEAD}    retention:\n      - table: {in_yaml(name)}\n        column: {in_yaml(name)}\n"
+        f"        keep: 30 days\n        guard: {{max_fraction: 1}}\n        archive: true\n"
+        f"        partition: day\n"
+    ).policies
+
+    assert carry_out(connection, policy, settings=Settings(archive_url=str(tmp_path))).removed == 30
+
+    assert days_without_partition(connection, table_of(connection, name), 14) == []
+    archive = Archive(location.storage(str(tmp_path)), connection)
+    restored = restore(connection, archive, quoted(name), first=None, last=None, by="ada")
+    assert (restored.rows, rows(connection, name)) == (30, 60)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_any_name_refers(connection: Connection, read: Read, name: str, *, several: bool) -> None:
+    run(
+        connection,
+        "CREATE TABLE {parents} ({key} text, other int, PRIMARY KEY ({key}, other), UNIQUE ({key}));"
+        "CREATE TABLE {table} ({key} text, other int); CREATE INDEX ON {table} ({key}, other);"
+        "INSERT INTO {parents} SELECT n || '%', n FROM generate_series(1, 20) AS n;"
+        "INSERT INTO {table} SELECT n || '%', n FROM generate_series(1, 20) AS n",
+        parents=f"{name[:30]} p",
+        table=name,
+        key=name,
+    )
+    parent = quoted(f"{name[:30]} p")
+    references = f"{parent}({quoted(name)}, other)" if several else f"{parent}.{quoted(name)}"
+    columns = f"[{in_yaml(name)}, other]" if several else in_yaml(name)
+    (policy,) = read(
+        f"{HEAD}    orphans:\n      - table: {in_yaml(name)}\n"
+        f"        column{'s' if several else ''}: {columns}\n"
+        f"        references: {yaml_text(references)}\n        grace_period: 0 seconds\n        track: true\n"
+    ).policies
+    assert isinstance(policy, Orphans)
+    triggers.install(connection, policy, by="ada")
+    assert carry_out(connection, policy).removed == 0
+    run(connection, "DELETE FROM {parents} WHERE other <= 5", parents=f"{name[:30]} p")
+
+    result = carry_out(connection, policy)
+
+    assert (result.removed, result.details["source"]) == (5, "record")
+    assert len(triggers.remove(connection, policy.name, by="ada")) == 3
+
+
+def in_yaml(name: str) -> str:
+    """The name as it may be written: literally, but for a dot in it or a quote at its beginning."""
+    return yaml_text(quoted(name) if "." in name or name.startswith('"') else name)
+
+
+def yaml_text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -40,6 +40,12 @@ def children(action: str, name: str = "children", parent: str = "parents") -> st
     )
 
 
+@pytest.fixture
+def every_table_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A referring table needs an index, however few rows it has."""
+    monkeypatch.setattr(references, "SMALL_CHILD_BYTES", -1)
+
+
 @pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT"])
 def test_a_row_that_others_refer_to_stays(connection: Connection, action: str) -> None:
     connection.execute(PARENTS + children(action))
@@ -93,6 +99,7 @@ def test_a_tree_goes_from_its_leaves(connection: Connection) -> None:
     assert free(connection) == [1]
 
 
+@pytest.mark.usefixtures("every_table_is_large")
 def test_a_circle_of_cascades_ends(connection: Connection) -> None:
     connection.execute(
         "CREATE TABLE parents (id int PRIMARY KEY, other int); CREATE TABLE b (id int PRIMARY KEY, up int);"
@@ -138,6 +145,17 @@ INDEXES = {
 }
 
 
+def test_a_small_referring_table_needs_no_index(connection: Connection) -> None:
+    connection.execute(PARENTS + "CREATE TABLE children (parent_id int REFERENCES parents)")
+    relation = named(connection, "parents")
+    assert references.missing_indexes(connection, relation) == ()
+
+    connection.execute("INSERT INTO children SELECT NULL FROM generate_series(1, 10000)")
+
+    assert len(references.missing_indexes(connection, relation)) == 1
+
+
+@pytest.mark.usefixtures("every_table_is_large")
 def test_a_missing_index_is_named_with_the_statement_that_makes_it(connection: Connection) -> None:
     connection.execute(
         PARENTS
@@ -160,6 +178,7 @@ def test_a_missing_index_is_named_with_the_statement_that_makes_it(connection: C
     assert references.missing_indexes(connection, relation) == ()
 
 
+@pytest.mark.usefixtures("every_table_is_large")
 def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection) -> None:
     connection.execute(
         "CREATE TABLE parents (id int, part int, PRIMARY KEY (id, part));"
@@ -185,6 +204,7 @@ def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection
     assert rows.fetchall() == [(1,)]
 
 
+@pytest.mark.usefixtures("every_table_is_large")
 def test_retention_refuses_without_the_index_and_keeps_what_is_referred_to_with_it(
     application: Connection, retention: Retention, read: Callable[..., Database]
 ) -> None:

@@ -264,7 +264,10 @@ def test_a_row_that_others_refer_to_stays_and_is_counted(
 def test_without_the_index_that_a_reference_needs_it_is_refused(
     application: Connection, retention: Retention
 ) -> None:
-    application.execute("CREATE TABLE child (s uuid REFERENCES sessions)")
+    application.execute(
+        "CREATE TABLE child (s uuid REFERENCES sessions);"
+        "INSERT INTO child SELECT NULL FROM generate_series(1, 10000)"
+    )
 
     with pytest.raises(RefusedError, match=r'CREATE INDEX CONCURRENTLY ON "public"."child" \("s"\)'):
         carry_out(application, retention)

@@ -22,6 +22,8 @@ NAMES = st.text(min_size=1, max_size=12).filter(lambda name: "\0" not in name an
         ('""""', "public", '"'),
         ("Day's rows", "public", "Day's rows"),
         ("größe", "public", "größe"),
+        ('say"so', "public", 'say"so'),
+        ('billing.10"', "billing", '10"'),
     ],
 )
 def test_a_name_is_read_as_it_is_written(text: str, schema: str, name: str) -> None:
@@ -29,7 +31,7 @@ def test_a_name_is_read_as_it_is_written(text: str, schema: str, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", ".", "a.", ".a", "a..b", "a.b.c", '""', '"a', 'a"b"', '"a"b', '"a".', '" "']
+    "text", ["", " ", ".", "a.", ".a", "a..b", "a.b.c", '""', '"a', '"a"b', '"a".', '" "']
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a (table )?name"):

@@ -12,7 +12,13 @@ from ops_pipeline.postgres.relation import Relation
 
 def missing_indexes(connection: Connection, reference: Reference) -> Iterator[str]:
     """The indexes that the reference lacks, and the statements that would make them."""
-    if reference.child_index is None:
+    if not reference.child_indexable:
+        yield (
+            f"no index of {reference.child} finds {', '.join(reference.columns)} as it is compared with "
+            f"{', '.join(reference.parent_columns)} of {reference.parent}, so its orphans are found by "
+            "reading all of it; give the columns one type and collation"
+        )
+    elif reference.child_index is None:
         yield _advice(
             connection, reference.child, reference.columns, "its orphans are found by reading all of it"
         )

@@ -73,7 +73,7 @@ class Mark:
             keys_of_row=self.reference.keys_of_row,
             heap=scan_range.heap.identifier,
             range=scan_range.condition,
-            grouped=listed(self.reference.of_row),
+            grouped=listed(self.reference.key_of_row),
             missing=self.reference.missing,
             key_missing=self.reference.key_missing,
         )

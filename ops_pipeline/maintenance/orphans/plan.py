@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from psycopg import sql as compose
 
-from ops_pipeline.maintenance import cascades, history, refusals, remaining
+from ops_pipeline.maintenance import cascades, history, references, refusals, remaining
 from ops_pipeline.maintenance.batches.scans import and_, or_
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.orphans import grace_period, track
+from ops_pipeline.maintenance.orphans.chain import with_descendants
 from ops_pipeline.maintenance.orphans.indexes import missing_indexes
 from ops_pipeline.maintenance.orphans.mark import choose_search
 from ops_pipeline.maintenance.orphans.policy import Orphans
@@ -128,8 +129,17 @@ def _in_grace(connection: Connection, policy: Orphans, reference: Reference, now
     )
 
 
-def orphan_counter(connection: Connection, reference: Reference, orphaned: compose.Composable) -> RowCounter:
-    """Counts the orphans that are meant, and what keeps some of them."""
+def orphan_counter(
+    connection: Connection,
+    reference: Reference,
+    orphaned: compose.Composable,
+    descendants: compose.Composable = references.EVERYTHING,
+) -> RowCounter:
+    """Counts the orphans that are meant, and what keeps some of them.
+
+    In a table that is its own parent, those `descendants` that they leave behind are counted as well.
+    """
+    orphaned = with_descendants(connection, reference, orphaned, descendants)
     unset = compose.SQL("false") if reference.null_is_orphan else reference.refers_to_nothing
     fragments = {"unset": unset, "orphaned": orphaned}
     return RowCounter(connection, reference.child, fragments, due=orphaned, unset=unset)

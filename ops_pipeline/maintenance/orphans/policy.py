@@ -13,13 +13,15 @@ from ops_pipeline.policies.file import DeletingSection
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import DeletingPolicy, Policy
-from ops_pipeline.policies.values import UNITS, Column, Table, duration
-from ops_pipeline.postgres.relation import PART, TableName, split_name
+from ops_pipeline.policies.values import UNITS, Column, Table, column_name, duration
+from ops_pipeline.postgres.relation import TableName, split_name
 
 KIND = "orphans"
 NO_GRACE_PERIOD = re.compile(rf"\s*0\s+({'|'.join(UNITS)})s?\s*")
-SEVERAL_COLUMNS = re.compile(rf"(?P<table>(?:{PART.pattern}|\.)+)\((?P<columns>.+)\)")
-ONE_COLUMN = re.compile(r'\s*("(?:[^"]|"")+"|[^",]+)\s*(?:,|$)')
+QUOTED = r'"(?:[^"]|"")+"'
+TABLE_PART = rf'(?:{QUOTED}|[^".(][^.(]*)'
+SEVERAL_COLUMNS = re.compile(rf"(?P<table>{TABLE_PART}(?:\.{TABLE_PART})?)\((?P<columns>.+)\)")
+ONE_COLUMN = re.compile(rf'\s*({QUOTED}|[^",\s][^,]*?)\s*(?:,|$)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +78,10 @@ def _referenced(text: str) -> tuple[TableName, tuple[str, ...]]:
         if not 1 <= len(table) <= 2:
             raise ValueError(text)
         return TableName(*(["public", *table][-2:])), (column,)
-    columns = [split_name(column.strip()) for column in ONE_COLUMN.findall(several["columns"])]
-    return TableName.parse(several["table"]), tuple(".".join(column) for column in columns)
+    columns = ONE_COLUMN.findall(several["columns"])
+    if "".join(ONE_COLUMN.split(several["columns"])[::2]):
+        raise ValueError(text)
+    return TableName.parse(several["table"].rstrip()), tuple(column_name(column) for column in columns)
 
 
 class OrphansSection(DeletingSection):

@@ -6,6 +6,7 @@ from ops_pipeline.maintenance.file_check import FileCheck
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.equality import key_equalities
 from ops_pipeline.postgres.relation import Relation
 
 SMALL_PARENT_BYTES = 8 * 1024 * 1024
@@ -23,11 +24,13 @@ def problems(connection: Connection, policy: Orphans) -> list[str]:
     for column, parent_column in zip(policy.columns, policy.parent_columns, strict=True):
         child_type = check.column_type(child, column, key)
         parent_type = check.column_type(parent, parent_column, "references")
-        if child_type and parent_type and child_type != parent_type:
+        if child_type is None or parent_type is None:
+            continue
+        try:
+            key_equalities(connection, child, [column], parent, [parent_column])[0].keys(compose.SQL("NULL"))
+        except LookupError as error:
             check.problem(
-                "references",
-                f"{parent_column} is {parent_type}, but {column} is {child_type}; "
-                "columns of one type are needed",
+                "references", f"{parent_column} is {parent_type}, and {column} is {child_type}: {error}"
             )
     if not check.problems:
         _require_index(connection, check, policy, parent)

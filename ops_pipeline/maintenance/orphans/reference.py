@@ -1,6 +1,6 @@
 """What a child refers to, as the statements take it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import sql as compose
@@ -12,6 +12,7 @@ from ops_pipeline.maintenance.batches.scans import and_, listed, target
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.equality import KeyEquality, key_equalities
 from ops_pipeline.postgres.relation import Relation, find_relation
 
 
@@ -19,8 +20,8 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 class Reference:
     """A child's columns that name a parent, and the parent's by which it is named, in the same order.
 
-    `child_index`, `parent_index`: those columns in the order of an index that begins with them, if there is
-    one. `arrays`: the types that hold many values of each column.
+    `child_index`, `parent_index`: those columns in the order of an index that begins with them and by which
+    they are found, if there is one. `equalities`: how each column is compared with the parent's.
     """
 
     policy: str
@@ -30,8 +31,18 @@ class Reference:
     parent: Relation
     parent_columns: tuple[str, ...]
     parent_index: tuple[str, ...] | None
-    arrays: tuple[tuple[str, str], ...]
+    equalities: tuple[KeyEquality, ...]
     null_is_orphan: bool
+
+    @property
+    def child_indexable(self) -> bool:
+        """An index on the child's columns could find the children of a key."""
+        return _indexable(self.equalities)
+
+    @property
+    def refers_to_itself(self) -> bool:
+        """The table is its own parent, so deleted orphans leave orphans behind."""
+        return self.child.oid == self.parent.oid
 
     @property
     def refers(self) -> compose.Composed:
@@ -46,12 +57,12 @@ class Reference:
     @property
     def key_missing(self) -> compose.Composed:
         """No parent has the listed key, for `refers_to`: asked once for all the children of a key."""
-        return self._without_parent(self._listed_key)
+        return self._without_parent(self.keys_over("key"))
 
     @property
     def missing(self) -> compose.Composed:
         """No parent has the key that the row refers to."""
-        return self._without_parent(self.of_row)
+        return self._without_parent(self.compared)
 
     @property
     def orphaned(self) -> compose.Composed:
@@ -60,9 +71,16 @@ class Reference:
 
     def child_of(self, parents: Relation, condition: compose.Composable) -> compose.Composed:
         """The row refers to one of the parents that meet the condition, which is over the alias `target`."""
-        keys = listed(compose.Identifier("target", column) for column in self.parent_columns)
-        return compose.SQL("{} AND ({}) IN (SELECT {} FROM {} AS target WHERE {})").format(
-            self.refers, listed(self.of_row), keys, parents.identifier, condition
+        return compose.SQL(
+            "{refers} AND EXISTS (SELECT FROM (SELECT {keys} FROM {parents} AS target WHERE {condition})"
+            " AS parent ({names}) WHERE {same_key})"
+        ).format(
+            refers=self.refers,
+            keys=listed(self.of_parent("target")),
+            parents=parents.identifier,
+            condition=condition,
+            names=listed(self.keys),
+            same_key=self.refers_to_row(self.keys_over("parent")),
         )
 
     @property
@@ -73,8 +91,13 @@ class Reference:
 
     def refers_to(self, which: compose.Composable) -> compose.Composed:
         """The row refers to one of the missing parents listed; `which` is over the alias `missing`."""
-        return compose.SQL(sql.get("maintenance/orphans/refers_to")).format(
-            reference=listed(self.of_row),
+        # PostgreSQL hashes the listed keys for the first form only, which takes one operator for all columns.
+        signs = {equality.operator: equality.sign for equality in self.equalities}
+        form = "refers_to" if len(signs) == 1 else "refers_to_each"
+        return compose.SQL(sql.get(f"maintenance/orphans/{form}")).format(
+            reference=listed(self.compared),
+            operator=next(iter(signs.values())),
+            same_key=self.same_key,
             keys=listed(self.keys),
             arrays=self.unnested,
             policy=compose.Literal(self.policy),
@@ -87,6 +110,21 @@ class Reference:
         return [target(column) for column in self.columns]
 
     @property
+    def compared(self) -> list[compose.Composable]:
+        """The same as they are compared."""
+        return [
+            equality.of_child(column) for equality, column in zip(self.equalities, self.of_row, strict=True)
+        ]
+
+    @property
+    def key_of_row(self) -> list[compose.Composable]:
+        """The same as they are listed."""
+        return [
+            equality.key_of_child(column)
+            for equality, column in zip(self.equalities, self.of_row, strict=True)
+        ]
+
+    @property
     def keys(self) -> list[compose.Identifier]:
         """Names for the parts of a key, whatever the columns are called."""
         return [compose.Identifier(f"key{number}") for number, _ in enumerate(self.columns, 1)]
@@ -96,13 +134,13 @@ class Reference:
         """The row's own key under those names."""
         return listed(
             compose.SQL("{} AS {}").format(column, key)
-            for column, key in zip(self.of_row, self.keys, strict=True)
+            for column, key in zip(self.key_of_row, self.keys, strict=True)
         )
 
     @property
     def same_key(self) -> compose.Composed:
         """The row refers to the key of those names."""
-        return _equal(self.of_row, self._listed_key)
+        return self._equal(self.compared, self.keys_over("key"))
 
     @property
     def gathered(self) -> compose.Composed:
@@ -120,19 +158,35 @@ class Reference:
     def unnested(self) -> compose.Composed:
         """Those arrays again, for `unnest`."""
         return listed(
-            compose.SQL("missing.keys[{}]::{}").format(compose.Literal(place), compose.Identifier(*array))
-            for place, array in enumerate(self.arrays, 1)
+            equality.keys(compose.SQL("missing.keys[{}]").format(compose.Literal(place)))
+            for place, equality in enumerate(self.equalities, 1)
         )
 
-    @property
-    def _listed_key(self) -> list[compose.Composed]:
-        return [compose.SQL("key.{}").format(key) for key in self.keys]
+    def keys_over(self, alias: str) -> list[compose.Composed]:
+        """The parts of a key, as columns of that alias."""
+        return [compose.SQL("{}.{}").format(compose.Identifier(alias), key) for key in self.keys]
+
+    def of_parent(self, alias: str) -> list[compose.Composable]:
+        """The parent's columns, over that alias, as they are compared."""
+        return [
+            equality.of_parent(compose.Identifier(alias, column))
+            for equality, column in zip(self.equalities, self.parent_columns, strict=True)
+        ]
+
+    def refers_to_row(self, of_parent: Sequence[compose.Composable]) -> compose.Composed:
+        """The row refers to the one whose columns those are."""
+        return self._equal(of_parent, self.compared)
 
     def _without_parent(self, key: Sequence[compose.Composable]) -> compose.Composed:
-        of_parent = [compose.Identifier("parent", column) for column in self.parent_columns]
         return compose.SQL(sql.get("maintenance/orphans/missing")).format(
-            parent=self.parent.identifier, same_key=_equal(of_parent, key)
+            parent=self.parent.identifier, same_key=self._equal(self.of_parent("parent"), key)
         )
+
+    def _equal(
+        self, ones: Sequence[compose.Composable], others: Sequence[compose.Composable]
+    ) -> compose.Composed:
+        pairs = zip(self.equalities, ones, others, strict=True)
+        return and_(*(equality.equal(one, other) for equality, one, other in pairs))
 
     def _or_nothing(self, without_parent: compose.Composed) -> compose.Composed:
         if not self.null_is_orphan:
@@ -141,18 +195,22 @@ class Reference:
 
 
 def find_reference(connection: Connection, policy: Orphans) -> Reference:
-    """The policy's reference, by what the catalog says now. Raises LookupError when a table is missing."""
+    """The policy's reference, by what the catalog says now.
+
+    Raises LookupError when a table is missing, or columns cannot be compared.
+    """
     child = find_relation(connection, policy.table)
     parent = find_relation(connection, policy.parent)
+    compared = key_equalities(connection, child, policy.columns, parent, policy.parent_columns)
     return Reference(
         policy.name,
         child,
         policy.columns,
-        catalog.index_on(connection, child, policy.columns),
+        catalog.index_on(connection, child, policy.columns) if _indexable(compared) else None,
         parent,
         policy.parent_columns,
         catalog.index_on(connection, parent, policy.parent_columns),
-        catalog.array_types(connection, child, policy.columns),
+        compared,
         policy.null_is_orphan,
     )
 
@@ -175,5 +233,5 @@ def count_children(connection: Connection, reference: Reference, condition: comp
     return int(scalar(connection, statement))
 
 
-def _equal(ones: Sequence[compose.Composable], others: Iterable[compose.Composable]) -> compose.Composed:
-    return and_(*(compose.SQL("{} = {}").format(one, other) for one, other in zip(ones, others, strict=True)))
+def _indexable(compared: Sequence[KeyEquality]) -> bool:
+    return all(equality.child_indexable for equality in compared)

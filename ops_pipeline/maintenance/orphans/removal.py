@@ -14,6 +14,7 @@ from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.batches.scans import Scan, and_, listed
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.orphans import grace_period, track
+from ops_pipeline.maintenance.orphans.chain import list_descendants
 from ops_pipeline.maintenance.orphans.grace_period import GraceStatus, grace_status, missing_since
 from ops_pipeline.maintenance.orphans.plan import orphan_counter, plan_removal
 from ops_pipeline.maintenance.orphans.policy import Orphans
@@ -87,7 +88,8 @@ class OrphanRemoval:
         grace = grace_status(self._connection, self.policy)
         if grace.newest_within is None:
             return 0
-        return self._count(self._listed(missing_since(">", grace)), self.reference.missing)
+        listed_now = self._listed(missing_since(">", grace))
+        return self._count(and_(listed_now, self.reference.missing), references.EVERYTHING)
 
     @property
     def _connection(self) -> Connection:
@@ -105,6 +107,10 @@ class OrphanRemoval:
         self._removed = 0
         child = self.reference.child
         with deleting(self.run, self.policy, child, verdict.planned, self.settings) as deletion:
+            due_now = self._over(grace, older)
+            if self.policy.null_is_orphan:
+                due_now = compose.SQL("({}) OR ({})").format(due_now, self._null(older))
+            list_descendants(self._connection, self.reference, due_now, older, grace.cutoff)
             for scan in self._scans(grace, older, nulls):
                 batch_size = deletion.batch_size(scan.sizes)
                 batches = Batches(replace(self.run, planned=due), scan, deletion.action, batch_size)
@@ -131,16 +137,27 @@ class OrphanRemoval:
             yield MarkedOrphans(self._connection, self.reference, marked, older)
             if self._removed < orphans:
                 self._look_for_moved(marked)
-        if self.reference.child_index is not None:
-            by_index = compose.SQL("missing.rows <= {}").format(compose.Literal(MANY_CHILDREN))
-            keys_only = and_(over, compose.SQL("missing.places IS NULL"))
-            yield MissingParents(self._connection, self.reference, and_(keys_only, by_index), older)
-            many = and_(keys_only, compose.SQL("NOT {}").format(by_index))
-            if self._children(many) > 0:
-                goes = and_(older, self.reference.missing)
-                yield MissingParentsByBlocks(self._connection, self.reference, many, goes)
         if nulls:
             yield NullReferences(self._connection, self.reference, older)
+        keys_only = and_(over, compose.SQL("missing.places IS NULL"))
+        yield from self._scans_by_key(keys_only, older)
+        removed = 0
+        while self.reference.refers_to_itself and self._removed > removed:
+            removed = self._removed
+            yield from self._scans_by_key(keys_only, older)
+
+    def _scans_by_key(self, keys_only: compose.Composable, older: compose.Composed) -> Iterator[Scan]:
+        """The scans for the children of parents whose keys alone are listed."""
+        goes = and_(older, self.reference.missing)
+        if self.reference.child_index is None:
+            if self._children(keys_only) > 0:
+                yield MissingParentsByBlocks(self._connection, self.reference, keys_only, goes)
+            return
+        by_index = compose.SQL("missing.rows <= {}").format(compose.Literal(MANY_CHILDREN))
+        yield MissingParents(self._connection, self.reference, and_(keys_only, by_index), older)
+        many = and_(keys_only, compose.SQL("NOT {}").format(by_index))
+        if self._children(many) > 0:
+            yield MissingParentsByBlocks(self._connection, self.reference, many, goes)
 
     def _look_for_moved(self, marked: compose.Composable) -> None:
         """Some were not where they had been seen: those that were changed since are looked for by index.
@@ -189,21 +206,28 @@ class OrphanRemoval:
         """
         if grace.newest_over is None:
             return 0
-        return self._count(self._listed(missing_since("<=", grace)), older, self.reference.missing)
+        return self._count(self._over(grace, older), older)
+
+    def _over(self, grace: GraceStatus, older: compose.Composable) -> compose.Composed:
+        """The row is a listed orphan whose grace is over."""
+        return and_(self._listed(missing_since("<=", grace)), older, self.reference.missing)
 
     def _nulls(self, older: compose.Composable) -> int:
         if not self.policy.null_is_orphan:
             return 0
-        return self._count(self.reference.refers_to_nothing, older)
+        return self._count(self._null(older), older)
+
+    def _null(self, older: compose.Composable) -> compose.Composed:
+        return and_(self.reference.refers_to_nothing, older)
 
     def _listed(self, which: compose.Composable) -> compose.Composed:
         children = self.reference.refers_to(which)
         # IS TRUE keeps PostgreSQL from making a join of it, which is the better plan only with an index.
         return compose.SQL("({})" if self.reference.child_index else "({}) IS TRUE").format(children)
 
-    def _count(self, *conditions: compose.Composable) -> int:
-        """How many children meet them that no hold and no row that stays keeps."""
-        return orphan_counter(self._connection, self.reference, and_(*conditions)).eligible()
+    def _count(self, condition: compose.Composable, older: compose.Composable) -> int:
+        """How many children meet it, or lose their parent with them, that no hold or row that stays keeps."""
+        return orphan_counter(self._connection, self.reference, condition, older).eligible()
 
     def _settle(self, grace: GraceStatus) -> None:
         """Forgets what was looked at. What a sweep had found is found again; the record is asked again."""

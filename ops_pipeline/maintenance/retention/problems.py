@@ -14,7 +14,7 @@ def problems(connection: Connection, policy: Retention) -> list[str]:
     if table is None:
         return check.problems
     column_type = check.column_type(table, policy.column, "column")
-    if column_type is not None and column_type not in catalog.TIME_TYPES:
+    if column_type is not None and policy.column not in catalog.times(connection, table):
         check.problem("column", f"{policy.column} is {column_type}; a column of time or date is needed")
     if policy.partition is not None and partition_key(connection, table) != policy.column:
         check.problem(

@@ -1,6 +1,7 @@
 -- The foreign keys that refer to a table, to one above it or to a partition of it: name, its columns and those
 -- they refer to, what happens on delete, whether an index finds the referring rows; the referring table; the one
--- referred to (of this one's partitions that one, else this one); and the key without its CASCADE.
+-- referred to (of this one's partitions that one, else this one); the key without its CASCADE; and for each column
+-- how it is compared, as ri_triggers.c does it: by the key's own operator, its input types, the parent's collation.
 -- An index on a partitioned table, or one on each of its partitions, is as good; a partial one is good
 -- when all it leaves out is NULL.
 SELECT f.conname, f.columns, f.referred, f.confdeltype::text,
@@ -25,7 +26,22 @@ SELECT f.conname, f.columns, f.referred, f.confdeltype::text,
              ))
          )
        ),
-       c.oid, n.nspname, c.relname, p.oid, pn.nspname, p.relname, replace(pg_get_constraintdef(f.oid), ' ON DELETE CASCADE', '')
+       c.oid, n.nspname, c.relname, p.oid, pn.nspname, p.relname, replace(pg_get_constraintdef(f.oid), ' ON DELETE CASCADE', ''),
+       (SELECT jsonb_agg(jsonb_build_object(
+                 'operator', jsonb_build_array(os.nspname, o.oprname),
+                 'parent_type', CASE WHEN l.typtype <> 'p' THEN jsonb_build_array(ls.nspname, l.typname) END,
+                 'child_type', CASE WHEN r.typtype <> 'p' THEN jsonb_build_array(rs.nspname, r.typname) END,
+                 'collation', CASE WHEN r.typcollation <> 0 AND referring.attcollation <> referred.attcollation
+                                   THEN jsonb_build_array(collns.nspname, coll.collname) END
+               ) ORDER BY k.place)
+        FROM unnest(f.conpfeqop, f.conkey, f.confkey) WITH ORDINALITY AS k (operator, child, parent, place)
+        JOIN pg_operator o ON o.oid = k.operator JOIN pg_namespace os ON os.oid = o.oprnamespace
+        JOIN pg_type l ON l.oid = o.oprleft JOIN pg_namespace ls ON ls.oid = l.typnamespace
+        JOIN pg_type r ON r.oid = o.oprright JOIN pg_namespace rs ON rs.oid = r.typnamespace
+        JOIN pg_attribute referring ON referring.attrelid = f.conrelid AND referring.attnum = k.child
+        JOIN pg_attribute referred ON referred.attrelid = f.confrelid AND referred.attnum = k.parent
+        LEFT JOIN pg_collation coll ON coll.oid = referred.attcollation
+        LEFT JOIN pg_namespace collns ON collns.oid = coll.collnamespace)
 FROM (
   SELECT con.*,
          ARRAY(SELECT a.attname::text
@@ -38,6 +54,8 @@ FROM (
                ORDER BY k.place) AS referred
   FROM pg_constraint con
   WHERE con.contype = 'f' AND con.conparentid = 0
+    -- PostgreSQL before 18 has no such column, and enforces each.
+    AND to_jsonb(con) ->> 'conenforced' IS DISTINCT FROM 'false'
     AND con.confrelid IN (
       SELECT %(oid)s::oid
       UNION ALL SELECT relid FROM pg_partition_ancestors(%(oid)s)

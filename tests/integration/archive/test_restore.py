@@ -65,6 +65,22 @@ def test_what_collides_is_refused_with_how_many_and_an_example(
     assert scalar(events, "SELECT count(*) FROM ops.archives WHERE restored_at IS NOT NULL") == 0
 
 
+@pytest.mark.parametrize("path", ["public", ""])
+def test_a_citext_key_that_collides_is_named_whatever_the_search_path_is(
+    connection: Connection, url: str, folder: Path, path: str
+) -> None:
+    connection.execute(
+        "CREATE EXTENSION citext; CREATE TABLE events (name citext PRIMARY KEY, at timestamptz);"
+        "INSERT INTO events SELECT 'Name ' || n, '2026-03-01' FROM generate_series(1, 10) AS n"
+    )
+    remove(url, connection, folder)
+    connection.execute("INSERT INTO events VALUES ('NAME 7')")
+    connection.execute("SELECT set_config('search_path', %s, false)", [path])
+
+    with pytest.raises(RestoreRefusedError, match=r"1 of the 10 rows collide.*\(name\).*Name 7"):
+        _restore(connection, folder)
+
+
 def test_rows_with_a_deferrable_key_come_back_or_say_what_collides(
     url: str, events: Connection, folder: Path
 ) -> None:

@@ -1,6 +1,7 @@
 -- What the choice of a method goes by: whether the table is partitioned, whether a btree index leads with the
 -- column, how closely the rows lie in the order of their times (1 and -1: exactly; NULL: never analyzed), how
--- many rows a block has, about how many rows share a moment, and whether there is a primary key.
+-- many rows a block has, about how many rows share a moment, and whether there is a primary key, in an order that does
+-- not depend on the search path.
 SELECT c.relkind = 'p',
        EXISTS (
          SELECT FROM pg_index i
@@ -14,7 +15,13 @@ SELECT c.relkind = 'p',
        CASE WHEN s.n_distinct > 0 THEN c.reltuples / s.n_distinct
             WHEN s.n_distinct < 0 THEN -1 / s.n_distinct
             ELSE 1 END::float8,
-       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+       EXISTS (
+         SELECT FROM pg_index i
+         WHERE i.indrelid = c.oid AND i.indisprimary AND NOT EXISTS (
+           SELECT FROM unnest(i.indclass::oid[]) AS k (class)
+           JOIN pg_opclass o ON o.oid = k.class AND o.opcnamespace <> 'pg_catalog'::regnamespace
+         )
+       )
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(column)s

@@ -16,6 +16,7 @@ UNION ALL
 SELECT format('the constraint %%s is not validated; ALTER TABLE %%s VALIDATE CONSTRAINT %%I', n.conname,
               (SELECT name FROM named WHERE named.oid = c.oid), n.conname)
 FROM c JOIN pg_constraint n ON n.conrelid = c.oid AND NOT n.convalidated
+  AND to_jsonb(n) ->> 'conenforced' IS DISTINCT FROM 'false'
 UNION ALL
 SELECT format('%%s makes more than the primary key unique without %%s, which a partitioned table cannot; drop it',
               (SELECT name FROM named WHERE named.oid = i.indexrelid), %(column)s::text)
