@@ -30,6 +30,8 @@ from ops_pipeline.settings import LOCAL, Settings, SettingsError, require_databa
 
 SUPERUSER = "postgres"  # not "ops": a user's own schema comes first in its search path
 DATABASES = ("app", "dagster")
+LOCALE = ("--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8")
+"""Sorts alike on every machine."""
 START_SECONDS = 60.0  # crash recovery of a large database takes a while
 STOP_SECONDS = 60.0
 CONFIGURATION = """
@@ -157,8 +159,7 @@ def _initialise(folder: Path) -> None:
     command = [
         *without_root(), _program("initdb"), "--pgdata", str(data), "--no-sync",
         "--username", SUPERUSER, "--pwfile", str(password_file), "--auth", "scram-sha-256",
-        "--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin",
-        "--builtin-locale", "C.UTF-8",
+        "--encoding", "UTF8", *LOCALE,
     ]  # fmt: skip
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode != 0:

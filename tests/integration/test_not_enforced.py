@@ -4,17 +4,15 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.policies.model import Database
-from ops_pipeline.postgres import embedded
-from ops_pipeline.postgres.connection import Connection, connect, scalar
-from ops_pipeline.postgres.migrations import migrate
+from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import TableName, find_relation
+from tests.other_postgresql import migrated_database
 
 Read = Callable[[str], Database]
 
@@ -26,18 +24,12 @@ RETENTION = (
 
 
 @pytest.fixture
-def postgresql_18(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+def postgresql_18(tmp_path: Path) -> Iterator[Connection]:
     """A migrated database of PostgreSQL 18, the first that has NOT ENFORCED foreign keys."""
     if not (PROGRAMS / "postgres").exists():
         pytest.skip(f"PostgreSQL 18 is not in {PROGRAMS}; POSTGRESQL_18_BIN says where it is")
-    monkeypatch.setattr(embedded, "_program", lambda name: str(PROGRAMS / name))
-    with embedded.running(tmp_path / "postgres") as server:
-        with psycopg.connect(server.url("postgres"), autocommit=True) as session:
-            session.execute("DROP DATABASE IF EXISTS app")
-            session.execute("CREATE DATABASE app")
-        migrate(server.url("app"))
-        with connect(server.url("app"), "test") as session:
-            yield session
+    with migrated_database(PROGRAMS, tmp_path / "postgres") as session:
+        yield session
 
 
 def accounts(connection: Connection) -> None:

@@ -1,0 +1,27 @@
+"""A server of another PostgreSQL than the embedded one, for what differs between versions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import Connection, connect
+from ops_pipeline.postgres.migrations import migrate
+
+
+@contextmanager
+def migrated_database(programs: Path, folder: Path) -> Iterator[Connection]:
+    """A migrated database of the server whose programs are there, with its data in the folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded, "LOCALE", ("--locale", "C.UTF-8"))  # the builtin provider came with 17
+        patch.setattr(embedded, "_program", lambda name: str(programs / name))
+        with embedded.running(folder) as server:
+            with psycopg.connect(server.url("postgres"), autocommit=True) as session:
+                session.execute("DROP DATABASE IF EXISTS app")
+                session.execute("CREATE DATABASE app")
+            migrate(server.url("app"))
+            with connect(server.url("app"), "test") as session:
+                yield session
