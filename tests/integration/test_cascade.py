@@ -84,7 +84,8 @@ def settings(folder: Path) -> Settings:
 
 
 def planned(connection: Connection, database: Database, folder: Path, number: int = 0) -> DeletePlan:
-    made = list(plan(connection, database.policies, archive_url=str(folder)))[number]
+    plans = {made.policy: made for made in plan(connection, database.policies, archive_url=str(folder))}
+    made = plans[database.policies[number].name]
     assert isinstance(made, DeletePlan), made
     return made
 

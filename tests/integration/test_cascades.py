@@ -66,7 +66,7 @@ def refused(connection: Connection, database: Database, number: int = 0) -> str:
 
 def removed(connection: Connection, database: Database, number: int = 0) -> int:
     """How many rows the policy deletes, the plan having had nothing against it."""
-    planned = list(plan(connection, database.policies))[number]
+    (planned,) = plan(connection, [database.policies[number]])
     assert isinstance(planned, DeletePlan), planned
     assert planned.refusals == ()
     return carry_out(connection, database.policies[number]).removed

@@ -110,7 +110,7 @@ def app(urls: dict[str, str]) -> Iterator[Connection]:
     """The database `app`, filled anew, with a DELETE that takes five minutes."""
     with connect(urls["app"], "test") as connection:
         connection.execute("DROP TABLE sessions, memories; DROP FUNCTION IF EXISTS slow")
-        connection.execute("TRUNCATE ops.maintenance_runs, ops.maintenance_cursors")
+        connection.execute("TRUNCATE ops.maintenance_runs, ops.maintenance_cursors CASCADE")
         connection.execute(FILL)
         connection.execute(SLOW)
         yield connection

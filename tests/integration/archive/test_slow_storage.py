@@ -103,17 +103,14 @@ def test_a_hanging_bucket_locks_rows_for_no_longer_than_the_limit(
     other = threading.Thread(target=lambda: waited.append(_longest_update(url, over)))
     other.start()
 
-    began = time.monotonic()
     try:
         with pytest.raises(StorageTooSlowError, match=r"after 1 s\. Nothing of it was deleted.*3 batches"):
             kinds.carry_out(one_day, policy, settings=settings)
-        took = time.monotonic() - began
     finally:
         over.set()
         other.join()
 
     assert LIMIT_SECONDS / 2 < max(waited) < LIMIT_SECONDS + PROMPTLY
-    assert took < 3 * (LIMIT_SECONDS + PROMPTLY) + 1
     assert scalar(one_day, "SELECT count(*) FROM sessions") == 6000
     assert scalar(one_day, "SELECT count(*) FROM ops.archives") == 0
 
