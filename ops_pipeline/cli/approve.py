@@ -51,7 +51,7 @@ def _approve(plan: str, by: str, chosen: str | None) -> approvals.StoredPlan:
 def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
     plans: list[approvals.StoredPlan] = []
     away: list[str] = []
-    with connected_to(chosen, "opsctl approve", away) as connections:
+    with connected_to(chosen, "opsctl approve", away, writes=False) as connections:
         for _, connection in connections:
             plans += approvals.pending(connection)
     shown = tables.plans_table(plans) if plans else "No plan waits for an approval."

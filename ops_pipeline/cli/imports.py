@@ -14,7 +14,7 @@ from ops_pipeline.cli.context import url_of
 from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect
-from ops_pipeline.postgres.migrations import migrate
+from ops_pipeline.postgres.ready import refuse_unready
 
 app = typer.Typer(help="Bring audit events in from elsewhere.", no_args_is_help=True)
 
@@ -26,7 +26,8 @@ def import_cloudtrail(
 ) -> None:
     """Store CloudTrail events in the audit log. Importing twice changes nothing."""
     with embedded.resolved(settings.load()) as resolved:
-        migrate(url_of(resolved))
+        with connect(url_of(resolved), "opsctl import") as connection:
+            refuse_unready(connection)
         report = import_deliveries(resolved, paths)
     answer(report, *_sentences(report), as_json=as_json)
     raise typer.Exit(1 if report.rejected else 0)

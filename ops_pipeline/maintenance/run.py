@@ -10,6 +10,7 @@ from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
 from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt
+from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.settings import Settings, load
 from ops_pipeline.throttle.limits import Throttle
 
@@ -38,9 +39,11 @@ def run_policy(
     One run of a policy at a time: while another holds it, nothing is done and the result says who.
     Whatever ends the run early, the batches that were committed stay done and the next run goes on
     from there. `settings` (None: what the environment says) has the time a batch should take, the pause
-    file and where archives go. Raises psycopg.Error when the database fails; an interrupt stops the
+    file and where archives go. Raises StandbyError or NotMigratedError before anything is recorded;
+    psycopg.Error when the database fails; an interrupt stops the
     statement on the server first and passes on.
     """
+    refuse_unready(connection)
     given = settings or load()
     lock = f"ops: {policy.name}"
     with advisory_lock(connection, lock) as taken:
