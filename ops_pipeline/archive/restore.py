@@ -170,7 +170,6 @@ def _put_back(
             target = targets.create(connection, str(into), [one_schema.columns for one_schema in staged])
         for one_schema in staged:
             insert(connection, one_schema, target)
-        connection.execute(sql.get("archive/rows_are_restored"))
         manifest.record_restored(connection, files, str(target.relation))
         restored = Restored(
             table=own,

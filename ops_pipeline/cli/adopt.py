@@ -17,6 +17,7 @@ from ops_pipeline.postgres.connection import cancel_on_interrupt, connect
 from ops_pipeline.postgres.migrations import check_audit_logs, migrate
 from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.relation import TableName
+from ops_pipeline.postgres.rights import explained
 
 
 def adopt(
@@ -59,6 +60,7 @@ def adopt(
         with (
             connect(url_of(resolved), "opsctl adopt") as connection,
             cancel_on_interrupt(connection),
+            explained(connection),
         ):
             if wanted != AUDIT_LOGS:
                 refuse_unready(connection)

@@ -11,6 +11,7 @@ from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
 from ops_pipeline.postgres.ready import refuse_unmigrated, refuse_unready
+from ops_pipeline.postgres.rights import explained
 
 
 def _anything(_: Connection) -> None:
@@ -62,6 +63,7 @@ def connected(name: str, *, writes: bool = True) -> Iterator[Connection]:
     with (
         embedded.resolved(settings.load()) as resolved,
         connect(url_of(resolved), name) as connection,
+        explained(connection),
     ):
         _required(writes=writes)(connection)
         yield connection
@@ -76,7 +78,8 @@ def connected_to_one(wanted: str | None, name: str, *, writes: bool = True) -> I
     away: list[str] = []
     with connected_to(wanted, name, away, writes=writes, most=1) as databases:
         for _, connection in databases:
-            yield connection
+            with explained(connection):
+                yield connection
     if away:
         raise DatabaseUnavailableError("\n".join(away))
 

@@ -15,6 +15,7 @@ from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect
 from ops_pipeline.postgres.ready import refuse_unready
+from ops_pipeline.postgres.rights import explained
 
 app = typer.Typer(help="Bring audit events in from elsewhere.", no_args_is_help=True)
 
@@ -26,7 +27,7 @@ def import_cloudtrail(
 ) -> None:
     """Store CloudTrail events in the audit log. Importing twice changes nothing."""
     with embedded.resolved(settings.load()) as resolved:
-        with connect(url_of(resolved), "opsctl import") as connection:
+        with connect(url_of(resolved), "opsctl import") as connection, explained(connection):
             refuse_unready(connection)
         report = import_deliveries(resolved, paths)
     answer(report, *_sentences(report), as_json=as_json)
@@ -37,6 +38,7 @@ def import_deliveries(resolved: settings.Settings, paths: list[Path]) -> cloudtr
     """Stores those deliveries, with a bar on standard error."""
     with (
         connect(url_of(resolved), "opsctl import") as connection,
+        explained(connection),
         _progress() as progress,
     ):
         return cloudtrail.import_files(connection, paths, report_progress=progress)

@@ -23,6 +23,7 @@ from ops_pipeline.policies.model import DeletingPolicy, Policies, Policy
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
 from ops_pipeline.postgres.ready import NotMigratedError, refuse_unmigrated
 from ops_pipeline.postgres.relation import find_relation
+from ops_pipeline.postgres.rights import explanation
 from ops_pipeline.settings import Settings
 from ops_pipeline.settings import load as load_settings
 
@@ -79,6 +80,10 @@ def _why(connection: Connection, error: psycopg.Error) -> str:
             refuse_unmigrated(connection)
         except NotMigratedError as cause:
             return str(cause)
+    if isinstance(error, psycopg.errors.InsufficientPrivilege) and (
+        lacking := explanation(connection, error)
+    ):
+        return lacking
     return (error.diag.message_primary or str(error)).strip()
 
 

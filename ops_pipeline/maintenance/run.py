@@ -11,6 +11,7 @@ from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
 from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt
 from ops_pipeline.postgres.ready import refuse_unready
+from ops_pipeline.postgres.rights import MissingRightError, explained
 from ops_pipeline.settings import Settings, load
 from ops_pipeline.throttle.limits import Throttle
 
@@ -56,7 +57,7 @@ def run_policy(
         throttle = Throttle(policy.throttle, given.pause_file)
         run = PolicyRun(connection, record, throttle, stop, report)
         try:
-            with cancel_on_interrupt(connection):
+            with cancel_on_interrupt(connection), explained(connection):
                 work = kind.carry_out(run, policy, given)
         except Exception as error:
             record.end_early(connection, "failed", _in_one_line(error), throttle.as_json())
@@ -69,6 +70,8 @@ def run_policy(
 
 
 def _in_one_line(error: Exception) -> str:
+    if isinstance(error, MissingRightError):
+        return str(error)
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return f"{error.diag.message_primary} ({error.sqlstate})"
     return f"{type(error).__name__}: {error}".splitlines()[0]
