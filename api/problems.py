@@ -157,12 +157,19 @@ _without_schema = _unavailable(
     "The database lacks our tables. Its operator has to run `opsctl migrate`.",
 )
 
+_standby = _unavailable(
+    logging.ERROR,
+    "database is a standby",
+    "The database has become a standby, which takes no writes. Nothing was stored; try again.",
+)
+
 HANDLERS: ExceptionHandlersMap = {
     Problem: _of_problem,
     ValidationException: _of_validation,
     HTTPException: _of_http,
     psycopg.OperationalError: _away,
     psycopg.DataError: _of_value,
+    psycopg.errors.ReadOnlySqlTransaction: _standby,
     psycopg.errors.UndefinedTable: _without_schema,
     psycopg.errors.InvalidSchemaName: _without_schema,
     psycopg.errors.InsufficientPrivilege: _unavailable(

@@ -26,6 +26,7 @@ from ops_pipeline.postgres.connection import (
     connect_bare,
     refuse_unusable,
 )
+from ops_pipeline.postgres.ready import refuse_unready
 
 log = structlog.get_logger()
 
@@ -116,6 +117,7 @@ def _refuse_unusable(url: str) -> None:
     try:
         with connect_bare(url, connect_timeout=CONNECT_SECONDS) as connection:
             refuse_unusable(url, connection.info)
+            refuse_unready(connection)
     except DatabaseRefusedError:
         raise
     except DatabaseUnavailableError as error:

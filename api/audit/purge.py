@@ -27,9 +27,10 @@ class ReceiptPurge:
             return
         self._next_at = time.monotonic() + EVERY_SECONDS
         try:
-            purged = await database.rows("delete", sql.get("api/audit/purge_receipts"), {"limit": BATCH_ROWS})
+            statement = sql.get("api/audit/purge_receipts")
+            ((purged,),) = await database.rows("delete", statement, {"limit": BATCH_ROWS})
         except DOWN as error:
             log.warning("receipts not purged", error=type(error).__name__)
             return
-        if len(purged) == BATCH_ROWS:
+        if purged == BATCH_ROWS:
             self._next_at = time.monotonic() + BETWEEN_BATCHES_SECONDS

@@ -8,6 +8,7 @@ import sql
 from api.db.pool import Pool
 from api.health.check import OK, Finding
 from api.health.connection import HealthConnection, ask
+from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS
 
 HEARTBEAT_SECONDS = 300
 """Dagster itself calls a daemon unhealthy that has not been heard of for so long."""
@@ -15,7 +16,6 @@ OLD_TRANSACTION_SECONDS = 3600
 OLD_TRANSACTION_IDS = 1_000_000_000
 """Half of what there is before PostgreSQL refuses writes; autovacuum forces itself at 200 million."""
 REPLICA_LAG_SECONDS = 60
-KNOWN = frozenset(file.stem for file in (sql.FOLDER / "migrations").glob("*.sql"))
 """The migrations there were when this process began: a newer version that is put in its place on the disk
 must not make the one that still runs believe that something is missing."""
 
@@ -32,7 +32,7 @@ async def schema(connection: HealthConnection) -> Finding:
         applied = await connection.rows(sql.get("api/health/schema"))
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return Finding("error", "none of our tables is there; run `opsctl migrate`")
-    missing = sorted(KNOWN - {migration for migration, _ in applied})
+    missing = sorted(KNOWN_MIGRATIONS - {migration for migration, _ in applied})
     if missing:
         return Finding("error", f"not applied yet: {', '.join(missing)}; run `opsctl migrate`")
     if not all(tables_exist for _, tables_exist in applied):

@@ -61,14 +61,14 @@ class ArchivedFile(ArchiveFile):
 
 
 def insert_statement(files: Sequence[WrittenFile]) -> str:
-    """The INSERT that records the files, values and all, for the connection that removes their rows.
+    """The statement that records the files, values and all, for the connection that removes their rows.
 
     For no files at all it is a statement that does nothing.
     """
     if not files:
         return "SELECT"
-    rows = compose.SQL(",\n  ").join(map(_values, files))
-    return compose.SQL(sql.get("archive/insert")).format(rows=rows).as_string(None)
+    recorded = compose.Literal(msgspec.json.encode(list(map(_values, files))).decode())
+    return compose.SQL(sql.get("archive/insert")).format(files=recorded).as_string(None)
 
 
 def unstored(connection: Connection, policy: str) -> list[ArchivedFile]:
@@ -137,15 +137,25 @@ def description(file: ArchivedFile, origin: str) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
-def _values(file: WrittenFile) -> compose.Composable:
+def _values(file: WrittenFile) -> dict[str, Any]:
     source = file.source
-    schema = msgspec.json.encode([dataclasses.asdict(column) for column in source.columns]).decode()
-    values: list[Any] = [
-        source.policy, source.run_id, source.table_schema, source.table_name, source.day_column, file.day,
-        file.path, file.temporary_path, file.rows, file.bytes, file.sha256, schema, source.cutoff,
-        file.oldest, file.newest,
-    ]  # fmt: skip
-    return compose.SQL("({})").format(compose.SQL(", ").join(map(compose.Literal, values)))
+    return {
+        "policy": source.policy,
+        "run_id": source.run_id,
+        "table_schema": source.table_schema,
+        "table_name": source.table_name,
+        "day_column": source.day_column,
+        "day": file.day,
+        "path": file.path,
+        "temporary_path": file.temporary_path,
+        "rows": file.rows,
+        "bytes": file.bytes,
+        "sha256": file.sha256,
+        "schema": [dataclasses.asdict(column) for column in source.columns],
+        "cutoff": source.cutoff,
+        "oldest": file.oldest,
+        "newest": file.newest,
+    }
 
 
 def _read(connection: Connection, statement: str, values: dict[str, Any]) -> list[ArchivedFile]:

@@ -198,7 +198,6 @@ def _put_back(
     with switched_off(connection, firing):
         for one_schema in staged:
             insert(connection, one_schema, target)
-    connection.execute(sql.get("archive/rows_are_restored"))
     manifest.record_restored(connection, files, str(target.relation))
     restored = Restored(
         table=own,

@@ -109,12 +109,9 @@ def _create(
     extra = out_of_range_field(columns)
     if extra is not None:
         fields.append((extra, "text"))
-    listed = [
-        compose.SQL("{} {}").format(compose.Identifier(name), compose.SQL(kind)) for name, kind in fields
-    ]
-    connection.execute(
-        compose.SQL("CREATE UNLOGGED TABLE {} ({})").format(made.identifier, compose.SQL(", ").join(listed))
-    )
+    names, types = zip(*fields, strict=True)
+    values = {"name": made.name, "fields": list(names), "types": list(types)}
+    connection.execute(sql.get("archive/create_staging"), values)
     return made
 
 
@@ -166,4 +163,4 @@ def _differences(data: bytes, file: ArchivedFile) -> list[str]:
 
 def _clear(connection: Connection, names: Sequence[str]) -> None:
     for name in names:
-        connection.execute(compose.SQL("DROP TABLE {}").format(compose.Identifier("ops", name)))
+        connection.execute(sql.get("archive/drop_staging"), {"name": name})

@@ -31,6 +31,7 @@ from ops_pipeline.postgres.condition import PredicateError
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 from ops_pipeline.postgres.locks import LockedError
 from ops_pipeline.postgres.migrations import TakenError
+from ops_pipeline.postgres.rights import MissingRightError
 from ops_pipeline.storage.storage import StorageError, StorageUrlError
 
 app = typer.Typer(
@@ -74,6 +75,7 @@ FAILED = (
     embedded.EmbeddedServerError,
     DatabaseUnavailableError,
     TakenError,
+    MissingRightError,
     DemoRefusedError,
     AdoptionError,
     LockedError,

@@ -16,7 +16,9 @@ from ops_pipeline.policies.values import column_name
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import cancel_on_interrupt, connect
 from ops_pipeline.postgres.migrations import check_audit_logs, migrate
+from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.relation import TableName
+from ops_pipeline.postgres.rights import explained
 
 
 def adopt(
@@ -54,11 +56,15 @@ def adopt(
         if wanted == AUDIT_LOGS and not (finish or abort):
             with connect(url_of(resolved), "opsctl adopt") as connection:
                 check_audit_logs(connection, adopting=True)
-        migrate(url_of(resolved), only=MIGRATION)
+        if wanted == AUDIT_LOGS:  # which may have to be adopted before anything else can be migrated
+            migrate(url_of(resolved), only=MIGRATION)
         with (
             connect(url_of(resolved), "opsctl adopt") as connection,
             cancel_on_interrupt(connection),
+            explained(connection),
         ):
+            if wanted != AUDIT_LOGS:
+                refuse_unready(connection)
             if finish or abort:
                 end = finish_adoption if finish else abort_adoption
                 ended = end(connection, wanted)

@@ -10,6 +10,7 @@ from ops_pipeline.cli.context import connected_to
 from ops_pipeline.cli.hold import By
 from ops_pipeline.cli.output import Json, answer, complain
 from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.postgres.rights import explained
 
 Database = Annotated[
     str | None, typer.Option("--database", help="As policies.yaml calls it; all of them unless said.")
@@ -42,7 +43,8 @@ def _approve(plan: str, by: str, chosen: str | None) -> approvals.StoredPlan:
     with connected_to(chosen, "opsctl approve", away) as connections:
         for _, connection in connections:
             try:
-                return approvals.approve(connection, plan, by)
+                with explained(connection):
+                    return approvals.approve(connection, plan, by)
             except approvals.NoSuchPlanError as error:
                 missing.append(str(error))
     raise approvals.ApprovalRefusedError("\n".join(dict.fromkeys([*missing, *away])))
@@ -51,9 +53,10 @@ def _approve(plan: str, by: str, chosen: str | None) -> approvals.StoredPlan:
 def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
     plans: list[approvals.StoredPlan] = []
     away: list[str] = []
-    with connected_to(chosen, "opsctl approve", away) as connections:
+    with connected_to(chosen, "opsctl approve", away, writes=False) as connections:
         for _, connection in connections:
-            plans += approvals.pending(connection)
+            with explained(connection):
+                plans += approvals.pending(connection)
     shown = tables.plans_table(plans) if plans else "No plan waits for an approval."
     answer({"plans": plans}, shown, as_json=as_json)
     for problem in away:

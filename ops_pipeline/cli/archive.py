@@ -38,7 +38,7 @@ def list_archives(
     as_json: Json = False,
 ) -> None:
     """Show the files of archived rows, by table and day. Every time and day is in UTC."""
-    with _connected(chosen) as (connection, _):
+    with _connected(chosen, writes=False) as (connection, _):
         files = [
             file for file in manifest.all_files(connection) if table in {None, file.table_name, file.table}
         ]
@@ -115,11 +115,11 @@ def restore_rows(
 
 
 @contextmanager
-def _connected(chosen: str | None) -> Iterator[tuple[Connection, Archive]]:
+def _connected(chosen: str | None, *, writes: bool = True) -> Iterator[tuple[Connection, Archive]]:
     loaded = settings.load()
     settings.require_database(loaded)
     storage = location.storage(loaded.archive_url)
-    with connected_to_one(chosen, "opsctl archive") as connection:
+    with connected_to_one(chosen, "opsctl archive", writes=writes) as connection:
         yield connection, Archive(storage, connection)
 
 

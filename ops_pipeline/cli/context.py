@@ -1,7 +1,7 @@
 """What a command works on: settings, policies, a connection."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds
@@ -10,7 +10,12 @@ from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
-from ops_pipeline.postgres.migrations import migrate
+from ops_pipeline.postgres.ready import refuse_unmigrated, refuse_unready
+from ops_pipeline.postgres.rights import explained
+
+
+def _anything(_: Connection) -> None:
+    """Whatever the database is, it will do."""
 
 
 @contextmanager
@@ -30,15 +35,17 @@ def opened_policies(
         yield resolved, policies
 
 
-def check_policies(resolved: settings.Settings, policies: Policies) -> None:
+def check_policies(resolved: settings.Settings, policies: Policies, *, writes: bool = False) -> None:
     """Holds every policy against its database. Raises PolicyError with all problems of all of them.
 
-    One of several databases that does not answer is left to its own steps, which name it. Raises
-    DatabaseUnavailableError when none answers.
+    One of several databases that does not answer, or where nothing can be written (`writes`), is left to its
+    own steps, which name it. Raises DatabaseUnavailableError when that is so of all.
     """
     problems: list[str] = []
     away: list[str] = []
-    for database, connection in connections(resolved, policies.databases, "opsctl check", away):
+    for database, connection in connections(
+        resolved, policies.databases, "opsctl check", away, refuse_unready if writes else _anything
+    ):
         try:
             kinds.check(connection, database.policies)
         except PolicyError as error:
@@ -50,36 +57,42 @@ def check_policies(resolved: settings.Settings, policies: Policies) -> None:
 
 
 @contextmanager
-def connected(name: str) -> Iterator[Connection]:
-    """A connection to the migrated database of `OPS_DATABASE_URL`."""
-    with embedded.resolved(settings.load()) as resolved:
-        migrate(url_of(resolved))
-        with connect(url_of(resolved), name) as connection:
-            yield connection
+def connected(name: str, *, writes: bool = True) -> Iterator[Connection]:
+    """A connection to the database of `OPS_DATABASE_URL`. Raises NotMigratedError and, if the command writes,
+    StandbyError."""
+    with (
+        embedded.resolved(settings.load()) as resolved,
+        connect(url_of(resolved), name) as connection,
+        explained(connection),
+    ):
+        _required(writes=writes)(connection)
+        yield connection
 
 
 @contextmanager
-def connected_to_one(wanted: str | None, name: str) -> Iterator[Connection]:
-    """A connection to that migrated database of the policies, or to their first.
+def connected_to_one(wanted: str | None, name: str, *, writes: bool = True) -> Iterator[Connection]:
+    """A connection to that database of the policies, or to their first, as `connected` has it.
 
     Raises PolicyError when the policies name no such database, and DatabaseUnavailableError.
     """
     away: list[str] = []
-    with connected_to(wanted, name, away, most=1) as databases:
+    with connected_to(wanted, name, away, writes=writes, most=1) as databases:
         for _, connection in databases:
-            yield connection
+            with explained(connection):
+                yield connection
     if away:
         raise DatabaseUnavailableError("\n".join(away))
 
 
 @contextmanager
 def connected_to(
-    wanted: str | None, name: str, away: list[str], *, most: int | None = None
+    wanted: str | None, name: str, away: list[str], *, writes: bool = True, most: int | None = None
 ) -> Iterator[Iterator[tuple[Database, Connection]]]:
-    """The databases of the policies, each with a connection once it is migrated; only `wanted`, where given,
-    and the first `most` of them.
+    """The databases of the policies, each with a connection; only `wanted`, where given, and the first `most`
+    of them.
 
-    `away` is given what did not answer. Raises PolicyError when the policies name no such database.
+    `away` is given what did not answer, what is not migrated and, if the command writes, what is a standby.
+    Raises PolicyError when the policies name no such database.
     """
     loaded = settings.load()
     policies = kinds.load(loaded.policies)
@@ -90,7 +103,7 @@ def connected_to(
     if not chosen:
         raise PolicyError([f"{loaded.policies}: databases: there is none"])
     with embedded.resolved(loaded) as resolved:
-        yield connections(resolved, chosen, name, away, migrated=True)
+        yield connections(resolved, chosen, name, away, _required(writes=writes))
 
 
 def connections(
@@ -98,21 +111,23 @@ def connections(
     databases: Sequence[Database],
     name: str,
     away: list[str],
-    *,
-    migrated: bool = False,
+    require: Callable[[Connection], None] = _anything,
 ) -> Iterator[tuple[Database, Connection]]:
-    """Each database with a connection, `migrated` before if so asked. `away` gets what does not answer."""
+    """Each database with a connection. `away` gets what does not answer, or is refused by `require`."""
     for database in databases:
         url = database.url(settings.environment(resolved))
-        try:
-            if migrated:
-                migrate(url)
-            connection = connect(url, name)
-        except DatabaseUnavailableError as error:
-            away.append(f"{database.name}: {error}")
-            continue
-        with connection:
+        with ExitStack() as opened:
+            try:
+                connection = opened.enter_context(connect(url, name))
+                require(connection)
+            except DatabaseUnavailableError as error:
+                away.append(f"{database.name}: {error}")
+                continue
             yield database, connection
+
+
+def _required(*, writes: bool) -> Callable[[Connection], None]:
+    return refuse_unready if writes else refuse_unmigrated
 
 
 def url_of(resolved: settings.Settings) -> str:

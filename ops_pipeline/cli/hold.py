@@ -55,7 +55,7 @@ def add_hold(
 @app.command("list")
 def list_holds(chosen: Database = None, as_json: Json = False) -> None:
     """Show every hold there ever was, the newest first."""
-    with connected_to_one(chosen, "opsctl hold") as connection:
+    with connected_to_one(chosen, "opsctl hold", writes=False) as connection:
         all_holds = holds.list_holds(connection)
     problems = [
         hold.problem for hold in all_holds if hold.problem and hold.state(datetime.now(UTC)) == "unclear"

@@ -14,7 +14,8 @@ from ops_pipeline.cli.context import url_of
 from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect
-from ops_pipeline.postgres.migrations import migrate
+from ops_pipeline.postgres.ready import refuse_unready
+from ops_pipeline.postgres.rights import explained
 
 app = typer.Typer(help="Bring audit events in from elsewhere.", no_args_is_help=True)
 
@@ -26,7 +27,8 @@ def import_cloudtrail(
 ) -> None:
     """Store CloudTrail events in the audit log. Importing twice changes nothing."""
     with embedded.resolved(settings.load()) as resolved:
-        migrate(url_of(resolved))
+        with connect(url_of(resolved), "opsctl import") as connection, explained(connection):
+            refuse_unready(connection)
         report = import_deliveries(resolved, paths)
     answer(report, *_sentences(report), as_json=as_json)
     raise typer.Exit(1 if report.rejected else 0)
@@ -36,6 +38,7 @@ def import_deliveries(resolved: settings.Settings, paths: list[Path]) -> cloudtr
     """Stores those deliveries, with a bar on standard error."""
     with (
         connect(url_of(resolved), "opsctl import") as connection,
+        explained(connection),
         _progress() as progress,
     ):
         return cloudtrail.import_files(connection, paths, report_progress=progress)

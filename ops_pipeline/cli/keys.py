@@ -34,7 +34,7 @@ def create_key(
 @app.command("list")
 def list_keys(as_json: Json = False) -> None:
     """Show the keys there are, without the keys themselves."""
-    with connected("opsctl keys") as connection:
+    with connected("opsctl keys", writes=False) as connection:
         all_keys = keys.list_keys(connection)
     answer({"keys": all_keys}, tables.keys_table(all_keys), as_json=as_json)
 

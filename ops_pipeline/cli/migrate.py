@@ -14,6 +14,7 @@ from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres import embedded, migrations
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
 from ops_pipeline.postgres.relation import find_relation
+from ops_pipeline.postgres.rights import MissingRightError, explained
 
 
 def migrate(as_json: Json = False) -> None:
@@ -55,10 +56,10 @@ def migrate_all(resolved: settings.Settings, policies: Policies | None) -> list[
 
 def _migrate(name: str, url: str) -> Migrated:
     try:
-        applied = migrations.migrate(url)
-        with connect(url, "opsctl migrate") as connection:
+        with connect(url, "opsctl migrate") as connection, explained(connection):
+            applied = migrations.migrate(url)
             created = premake(connection, find_relation(connection, AUDIT_LOGS))
-    except (DatabaseUnavailableError, migrations.TakenError, psycopg.Error) as error:
+    except (DatabaseUnavailableError, migrations.TakenError, MissingRightError, psycopg.Error) as error:
         complain(f"{name} was not migrated: {error}")
         return Migrated(name, failed=str(error))
     return Migrated(name, tuple(applied), created)

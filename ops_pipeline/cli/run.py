@@ -23,6 +23,7 @@ from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
+from ops_pipeline.postgres.ready import refuse_unmigrated
 
 if TYPE_CHECKING:
     from ops_pipeline.orchestration.failure import FailedStep  # Dagster takes seconds to import
@@ -34,7 +35,7 @@ def run(as_json: Json = False) -> None:
     """Carry every policy out now, as a Dagster run, and wait for it."""
     with opened_policies(check=False) as (resolved, policies):
         with suppress(PolicyError):  # fails its own policy, which says so, and none of the others
-            check_policies(resolved, policies)
+            check_policies(resolved, policies, writes=True)
         report = run_policies(resolved, policies, notes if as_json else console)
     show(report, as_json=as_json)
     raise typer.Exit(report.exit_code)
@@ -96,7 +97,7 @@ def run_policies(resolved: settings.Settings, policies: Policies, console: Conso
         ended = launch.run_nightly_job(resolved)
     results = {
         result.policy: result
-        for _, connection in connections(resolved, policies.databases, "opsctl run", [])
+        for _, connection in connections(resolved, policies.databases, "opsctl run", [], refuse_unmigrated)
         for result in history.results(connection, dagster_run_id=ended.id)
     }
     complete = tuple(

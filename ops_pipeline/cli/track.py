@@ -17,7 +17,8 @@ from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError, Trigger
 from ops_pipeline.nearest import nearest
 from ops_pipeline.postgres.connection import Connection, connect
-from ops_pipeline.postgres.migrations import migrate
+from ops_pipeline.postgres.ready import refuse_unready
+from ops_pipeline.postgres.rights import explained
 
 app = typer.Typer(help="Triggers that record the keys a parent loses.", no_args_is_help=True)
 
@@ -69,8 +70,8 @@ def _opened_policy(name: str) -> Iterator[tuple[Connection, Orphans]]:
             )
         database, policy = by_name[name]
         url = database.url(settings.environment(resolved))
-        migrate(url)
-        with connect(url, "opsctl track") as connection:
+        with connect(url, "opsctl track") as connection, explained(connection):
+            refuse_unready(connection)
             yield connection, policy
 
 

@@ -21,7 +21,9 @@ from ops_pipeline.policies import load as policies_file
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import DeletingPolicy, Policies, Policy
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
+from ops_pipeline.postgres.ready import NotMigratedError, refuse_unmigrated
 from ops_pipeline.postgres.relation import find_relation
+from ops_pipeline.postgres.rights import explanation
 from ops_pipeline.settings import Settings
 from ops_pipeline.settings import load as load_settings
 
@@ -69,7 +71,20 @@ def plan(
         except (RefusedError, HoldUnclearError) as error:
             yield Unplanned(policy.name, str(error))
         except psycopg.Error as error:
-            yield Unplanned(policy.name, (error.diag.message_primary or str(error)).strip())
+            yield Unplanned(policy.name, _why(connection, error))
+
+
+def _why(connection: Connection, error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        try:
+            refuse_unmigrated(connection)
+        except NotMigratedError as cause:
+            return str(cause)
+    if isinstance(error, psycopg.errors.InsufficientPrivilege) and (
+        lacking := explanation(connection, error)
+    ):
+        return lacking
+    return (error.diag.message_primary or str(error)).strip()
 
 
 def children_first(connection: Connection, policies: Sequence[Policy]) -> Sequence[Policy]:

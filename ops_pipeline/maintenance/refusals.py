@@ -6,11 +6,13 @@ from psycopg import sql as compose
 
 from ops_pipeline.maintenance import references
 from ops_pipeline.maintenance.plan import Planning
+from ops_pipeline.maintenance.reach import reach
 from ops_pipeline.maintenance.result import refuse
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres import catalog, on_delete
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.rights import lacking, lacking_ownership
 from ops_pipeline.postgres.row_security import hidden
 from ops_pipeline.storage import storage
 
@@ -37,12 +39,33 @@ def table_refusals(
 def refuse_hidden_rows(
     connection: Connection, policy: DeletingPolicy, table: Relation, *others: Relation
 ) -> None:
-    """Raises RefusedError where row security may hide rows that the policy has to see: of its table and each
-    partition, of the others, and of tables that refer to its table.
+    """Raises RefusedError where our user may not delete rows of the policy's table, or not see rows that the
+    policy has to see: of its table and each partition, of the others, and of tables that refer to its table.
 
-    Our sessions have row_security off, so PostgreSQL would raise as well; this says what to do about it.
+    PostgreSQL would raise as well, row security included, which our sessions have off; this says what to do
+    about it.
     """
-    refuse(policy.name, hidden(connection, [table], [*references.referring(connection, table), *others]))
+    seen = [*references.referring(connection, table), *others]
+    refuse(policy.name, tuple(_rights(connection, policy, table, seen)))
+    refuse(policy.name, hidden(connection, [table], seen))
+
+
+def _rights(
+    connection: Connection, policy: DeletingPolicy, table: Relation, seen: Sequence[Relation]
+) -> Iterator[str]:
+    if policy.max_age() is not None and catalog.is_partitioned(connection, table):
+        for grant in lacking_ownership(connection, table):
+            yield f"only the owner of {table} may drop its partitions: {grant}"
+            return
+    needs: dict[Relation, set[str]] = {relation: {"SELECT"} for relation in seen}
+    needs.setdefault(table, set()).update(("SELECT", "DELETE"))
+    if policy.cascade == "archive" and (cascaded := reach(connection, table).cascaded):
+        needs[table].add("UPDATE")  # its rows are locked while those that refer to them are archived
+        for child in cascaded:
+            needs[child].add("DELETE")
+    for relation, rights in needs.items():
+        for grant in lacking(connection, relation, *sorted(rights, reverse=True)):
+            yield f"the rights on {relation} are not enough: {grant}"
 
 
 def _inheritance(connection: Connection, table: Relation, parent: Relation | None) -> Iterator[str]:

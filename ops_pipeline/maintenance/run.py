@@ -10,6 +10,8 @@ from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
 from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt
+from ops_pipeline.postgres.ready import refuse_unready
+from ops_pipeline.postgres.rights import MissingRightError, explained
 from ops_pipeline.settings import Settings, load
 from ops_pipeline.throttle.limits import Throttle
 
@@ -38,9 +40,11 @@ def run_policy(
     One run of a policy at a time: while another holds it, nothing is done and the result says who.
     Whatever ends the run early, the batches that were committed stay done and the next run goes on
     from there. `settings` (None: what the environment says) has the time a batch should take, the pause
-    file and where archives go. Raises psycopg.Error when the database fails; an interrupt stops the
+    file and where archives go. Raises StandbyError or NotMigratedError before anything is recorded;
+    psycopg.Error when the database fails; an interrupt stops the
     statement on the server first and passes on.
     """
+    refuse_unready(connection)
     given = settings or load()
     lock = f"ops: {policy.name}"
     with advisory_lock(connection, lock) as taken:
@@ -53,7 +57,7 @@ def run_policy(
         throttle = Throttle(policy.throttle, given.pause_file)
         run = PolicyRun(connection, record, throttle, stop, report)
         try:
-            with cancel_on_interrupt(connection):
+            with cancel_on_interrupt(connection), explained(connection):
                 work = kind.carry_out(run, policy, given)
         except Exception as error:
             record.end_early(connection, "failed", _in_one_line(error), throttle.as_json())
@@ -66,6 +70,8 @@ def run_policy(
 
 
 def _in_one_line(error: Exception) -> str:
+    if isinstance(error, MissingRightError):
+        return str(error)
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return f"{error.diag.message_primary} ({error.sqlstate})"
     return f"{type(error).__name__}: {error}".splitlines()[0]

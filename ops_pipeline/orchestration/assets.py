@@ -128,7 +128,9 @@ def _dry_run(
     databases: MaintenanceResource, database: Database, policy: Policy, context: dg.AssetExecutionContext
 ) -> dg.AssetObservation:
     try:
-        with databases.connect(database, policy, f"plan {policy.name}", context.run.run_id) as connection:
+        with databases.connect(
+            database, policy, f"plan {policy.name}", context.run.run_id, writes=False
+        ) as connection:
             planned = databases.plan(connection, policy)
     except Exception as error:
         raise dg.Failure(f"{policy.name} cannot be planned: {error}", allow_retries=False) from error

@@ -112,7 +112,7 @@ def _record(failed: failure.Failure, configured: settings.Settings) -> None:
 def _record_interrupted(databases: MaintenanceResource, policies: Policies, run: dg.DagsterRun) -> None:
     for database in run_ownership.databases_of(policies, run):
         try:
-            with databases.reach(database, "alerts") as connection:
+            with databases.reach(database, "alerts", writes=True) as connection:
                 history.interrupt_dead(connection)
         except DatabaseUnavailableError:
             continue  # which may be why the run failed; the policy's next run records it

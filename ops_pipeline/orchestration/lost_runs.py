@@ -53,7 +53,7 @@ def end_if_lost(
     interrupted: list[str] = []
     for database in concerned:
         try:
-            with databases.reach(database, "lost runs") as connection:
+            with databases.reach(database, "lost runs", writes=True) as connection:
                 if lock_is_held(connection, run_lock(run.run_id)):
                     return False
                 interrupted += history.interrupt_dead(connection)

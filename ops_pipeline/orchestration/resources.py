@@ -1,7 +1,7 @@
 """How a Dagster step reaches the databases that the policies name."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 from dagster._utils.interrupts import raise_interrupts_as
@@ -15,6 +15,7 @@ from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.advisory_lock import share_lock
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
+from ops_pipeline.postgres.ready import refuse_unready
 
 
 class MaintenanceResource(dg.ConfigurableResource[None]):
@@ -37,14 +38,17 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
     approved_by: str = Field(default="", description="Who approves; it is kept in the audit log.")
 
     @contextmanager
-    def connect(self, wanted: Database, policy: Policy, step: str, run_id: str) -> Iterator[Connection]:
+    def connect(
+        self, wanted: Database, policy: Policy, step: str, run_id: str, *, writes: bool = True
+    ) -> Iterator[Connection]:
         """A connection for one step of that policy, after it was held against its tables.
 
         While it lasts it holds `run_lock(run_id)`: the proof that somebody carries the run on.
 
-        Raises DatabaseUnavailableError, and PolicyError when the policy does not fit; nothing is done then.
+        Raises DatabaseUnavailableError, also where the step `writes` and that cannot be, and PolicyError when
+        the policy does not fit; nothing is done then.
         """
-        with self.reach(wanted, step) as connection:
+        with self.reach(wanted, step, writes=writes) as connection:
             share_lock(connection, run_lock(run_id))
             kinds.check(connection, [policy])
             yield connection
@@ -65,25 +69,28 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
             raise approvals.ApprovalRefusedError(
                 "approved_by is missing: write your name beside approve; the audit log keeps it"
             )
-        with self.reach(maintained, "approve") as connection:
+        with self.reach(maintained, "approve", writes=True) as connection:
             waiting = {plan.id for plan in approvals.pending(connection) if plan.policy == policy.name}
             for plan_id in waiting.intersection(self.approve):
                 approvals.approve(connection, plan_id, self.approved_by)
 
     @contextmanager
-    def reach(self, wanted: Database, step: str) -> Iterator[Connection]:
-        """A connection, and nothing more. Raises DatabaseUnavailableError, which names the database.
+    def reach(self, wanted: Database, step: str, *, writes: bool = False) -> Iterator[Connection]:
+        """A connection, and nothing more. Raises DatabaseUnavailableError, which names the database; of its
+        kind StandbyError and NotMigratedError where the step `writes`.
 
         What Dagster interrupts a step with, psycopg does not know: it would drop the connection and leave
         the statement to the server. For a KeyboardInterrupt it stops the statement first.
         """
         with raise_interrupts_as(KeyboardInterrupt), embedded.resolved(settings.load()) as resolved:
             url = wanted.url(settings.environment(resolved))
-            try:
-                connection = connect(url, f"ops {step}", lock_timeout="500ms")
-            except DatabaseUnavailableError as error:
-                raise type(error)(f"{wanted.name}: {error}") from error
-            with connection:
+            with ExitStack() as opened:
+                try:
+                    connection = opened.enter_context(connect(url, f"ops {step}", lock_timeout="500ms"))
+                    if writes:
+                        refuse_unready(connection)
+                except DatabaseUnavailableError as error:
+                    raise type(error)(f"{wanted.name}: {error}") from error
                 yield connection
 
 

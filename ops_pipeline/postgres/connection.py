@@ -26,6 +26,7 @@ LOST_STATES = {
     "57P01",  # admin_shutdown: the server stops, or somebody ended the session
     "57P02",  # crash_shutdown
     "57P03",  # cannot_connect_now: it starts, or recovers
+    "25006",  # read_only_sql_transaction: we never ask for one, so the server has become a standby
 }
 """With these the server has let go of the session; a new one can go on."""
 

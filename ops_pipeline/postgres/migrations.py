@@ -11,6 +11,7 @@ from yoyo.migrations import default_migration_table
 import sql
 from ops_pipeline.postgres.advisory_lock import advisory_lock
 from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.postgres.ready import refuse_standby
 from ops_pipeline.postgres.session import preparation
 
 MIGRATIONS = sql.FOLDER / "migrations"
@@ -33,12 +34,14 @@ def migrate(url: str, *, only: str | None = None) -> list[str]:
 
     Forward only, each in its own transaction, one migrator at a time: a second one waits. The lock
     is PostgreSQL's, not the row yoyo would leave behind when a migration is killed. `only`: that
-    migration alone, which has to be one that depends on none. Raises TakenError before anything is created.
+    migration alone, which has to be one that depends on none. Raises TakenError and
+    StandbyError before anything is created.
     """
     with (
         connect(url, "ops migrate", lock_timeout="60s") as connection,
         advisory_lock(connection, "ops: migrate", wait=True),
     ):
+        refuse_standby(connection)
         check_schema(connection)
         if only is None:
             check_audit_logs(connection)

@@ -1,10 +1,14 @@
 """A small application to look after, and policies for it."""
 
+import signal
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from ops_pipeline import cli
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
 from ops_pipeline.maintenance.batches.scans.keyset import KeysetScan
@@ -97,3 +101,32 @@ def vacuum(read: Callable[..., Database]) -> Vacuum:
     policy = read().policies[2]
     assert isinstance(policy, Vacuum)
     return policy
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def opsctl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """The program, in this process, in a folder with the small application's policies."""
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def run(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["opsctl", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    return run

@@ -33,7 +33,12 @@ def _orphans(table: str = "memories", column: str = "session_id", references: st
         (_orphans(column="session"), 6, "orphans[0].column", 'did you mean "session_id"?'),
         (_orphans(references="sesions.id"), 6, "orphans[0].references", 'did you mean "sessions"?'),
         (_orphans(references="sessions.key"), 6, "orphans[0].references", "There is: id"),
-        (_orphans(references="sessions.note"), 6, "orphans[0].references", "would refuse a foreign key between them"),
+        (
+            _orphans(references="sessions.note"),
+            6,
+            "orphans[0].references",
+            "would refuse a foreign key between them",
+        ),
         (HEAD + "    vacuum: {tables: [sessions, memry]}\n", 5, "vacuum.tables[1]", 'no table "memry"'),
     ],
 )

@@ -95,7 +95,9 @@ def test_what_is_held_stays_and_what_is_not_goes(
     wanted: list[Wanted],
     keep: int,
 ) -> None:
-    connection.execute("DROP TABLE IF EXISTS sessions; TRUNCATE ops.legal_holds, ops.maintenance_runs CASCADE")
+    connection.execute(
+        "DROP TABLE IF EXISTS sessions; TRUNCATE ops.legal_holds, ops.maintenance_runs CASCADE"
+    )
     connection.execute(TABLES[table])
     with connection.cursor() as cursor:
         cursor.executemany(

@@ -204,7 +204,9 @@ def test_the_outcome_is_what_the_plan_said(
     keep: int,
 ) -> None:
     connection.execute("DROP TABLE IF EXISTS sessions; CREATE TABLE sessions (created_at timestamptz)")
-    connection.execute("TRUNCATE ops.maintenance_runs CASCADE")  # else the guard compares with another example's run
+    connection.execute(
+        "TRUNCATE ops.maintenance_runs CASCADE"
+    )  # else the guard compares with another example's run
     connection.execute(
         "INSERT INTO sessions SELECT now() - make_interval(days => age) - interval '1 hour'"
         " FROM unnest(%s::int[]) AS age",

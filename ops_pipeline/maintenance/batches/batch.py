@@ -149,7 +149,9 @@ class Batches:
 
     def _remove_what_is_free(self, scan_range: ScanRange) -> None:
         # PostgreSQL passes over locked rows three to five times more slowly: only where there are any.
-        with suppress(*BLOCKED):  # by a lock on the table, or on a row that a cascade would take
+        # By a lock on the table, or on a row that a cascade would take; and rows cannot be passed over one by
+        # one without the right to UPDATE some column: the second visit waits for them.
+        with suppress(*BLOCKED, psycopg.errors.InsufficientPrivilege):
             self.removed += self.action.remove(scan_range, self._limits(skip_locked=True))
 
     def _visit_again(self, scan_range: ScanRange) -> None:

@@ -75,13 +75,11 @@ def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
                 f"Plan {plan_id} was approved by {plan.approved_by} and used by run {plan.used_by_run} on "
                 f"{plan.used_at:%Y-%m-%d %H:%M} UTC; an approval is good for one run"
             )
-        if plan.approved_at is not None:
-            return plan
         values = {"id": plan_id, "by": by}
         approved = [_plan(row) for row in connection.execute(sql.get("maintenance/guard/approve"), values)]
         for each in approved:
             trail.record(connection, "plan.approved", _described(each), by=by)
-    return next(each for each in approved if each.id == plan_id)
+    return next((each for each in approved if each.id == plan_id), plan)
 
 
 def use_up(connection: Connection, plan_id: str, run_id: int) -> None:

@@ -1,9 +1,7 @@
--- For this transaction: text is read as the archiving session wrote it, and restored audit events are no news
--- to the live tail.
+-- For this transaction: text is read as the archiving session wrote it.
 SELECT set_config('datestyle', 'ISO', true),
        set_config('intervalstyle', 'postgres', true),
        set_config('extra_float_digits', '3', true),
        set_config('bytea_output', 'hex', true),
        set_config('xmloption', 'content', true),
-       set_config('lc_monetary', 'C', true),
-       set_config('ops.restoring', 'on', true)
+       set_config('lc_monetary', 'C', true)

@@ -1,2 +1,2 @@
--- The rows are in a table again.
-UPDATE ops.archives SET restored_at = clock_timestamp(), restored_into = %(into)s WHERE id = ANY (%(ids)s)
+-- The rows are in a table again; those of the audit log are no news to the live tail.
+SELECT ops.mark_archives(%(ids)s, restored => %(into)s)

@@ -1,2 +1,2 @@
 -- The files have their lasting names.
-UPDATE ops.archives SET stored_at = clock_timestamp() WHERE id = ANY (%(ids)s)
+SELECT ops.mark_archives(%(ids)s, stored => true)

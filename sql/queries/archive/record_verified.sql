@@ -1,2 +1,2 @@
 -- The file was read again and agrees, or does not agree, with what is recorded of it here.
-UPDATE ops.archives SET verified_at = clock_timestamp(), verified_ok = %(ok)s WHERE id = %(id)s
+SELECT ops.mark_archives(ARRAY[%(id)s], verified => %(ok)s)

@@ -28,15 +28,10 @@ WITH given AS MATERIALIZED (
     "createdBy", place
   )
 ),
--- An id without a time: the time it got when it first came. In order, so that two batches cannot deadlock.
-receipts AS (
-  INSERT INTO ops.audit_receipts AS kept (id, created_at)
-  SELECT DISTINCT ON (own_id) own_id, received_at
-  FROM given
-  WHERE own_id IS NOT NULL AND own_time IS NULL
-  ORDER BY own_id, place
-  ON CONFLICT (id) DO UPDATE SET created_at = kept.created_at
-  RETURNING id, created_at
+-- An id without a time: the time it got when it first came.
+receipts AS MATERIALIZED (
+  SELECT id, created_at
+  FROM ops.claim_receipts(ARRAY(SELECT own_id FROM given WHERE own_id IS NOT NULL AND own_time IS NULL))
 ),
 known AS (
   {known_users}

@@ -1,2 +1,5 @@
--- Whether migrations of schema ops are counted here; they may be another program's.
-SELECT to_regclass('ops._yoyo_migration') IS NOT NULL
+-- Whether migrations of schema ops are counted here, which may be another program's, and this user may read them.
+SELECT count(*) > 0, coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')), false)
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'ops' AND c.relname = '_yoyo_migration'

@@ -72,6 +72,7 @@ def test_what_fails_for_a_reason_of_its_own_is_tried_once(
     [
         (psycopg.OperationalError("consuming input failed"), True),
         (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.ReadOnlySqlTransaction(), True),
         (psycopg.errors.ConnectionFailure(), True),
         (psycopg.InterfaceError("the connection is closed"), True),
         (DatabaseUnavailableError("away"), True),

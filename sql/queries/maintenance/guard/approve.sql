@@ -1,5 +1,4 @@
--- A person approves a plan, and with it those that follow from it.
-UPDATE ops.plans SET approved_at = clock_timestamp(), approved_by = %(by)s
-WHERE (id = %(id)s OR follows = %(id)s) AND used_at IS NULL
-RETURNING id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, created_at,
-          approved_at, approved_by, used_at, used_by_run, cascaded, follows
+-- A person approves a plan, and with it those that follow from it. One that was approved before is not among them.
+SELECT id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, created_at,
+       approved_at, approved_by, used_at, used_by_run, cascaded, follows
+FROM ops.approve_plan(%(id)s, %(by)s)

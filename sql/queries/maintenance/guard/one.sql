@@ -3,4 +3,3 @@ SELECT id, policy, definition, cutoff, worker_clock, eligible, total, fraction, 
        approved_at, approved_by, used_at, used_by_run, cascaded, follows
 FROM ops.plans
 WHERE id = %(id)s
-FOR UPDATE

@@ -1,0 +1,75 @@
+"""Which rights the present user lacks, each as the GRANT that gives it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+import sql
+from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import Relation, quoted
+
+PAGE = "docs/reference/rights.md"
+
+
+class MissingRightError(Exception):
+    """PostgreSQL has denied something to our user. The statement did nothing; the message has the GRANT."""
+
+
+def lacking(connection: Connection, table: Relation, *rights: str) -> list[str]:
+    """The GRANTs without which the user cannot use the table and its partitions in these ways; empty: none.
+
+    `rights`: such as SELECT; UPDATE means that of one column at least, which is enough to lock rows.
+    """
+    values = {"oid": table.oid, "rights": list(rights)}
+    return [grant for (grant,) in connection.execute(sql.get("postgres/lacking_rights"), values)]
+
+
+def lacking_ownership(connection: Connection, table: Relation) -> list[str]:
+    """The GRANT without which the user cannot do what is for the table's owner alone; empty: none."""
+    rows = connection.execute(sql.get("postgres/ownership"), {"oid": table.oid})
+    return [grant for (grant,) in rows]
+
+
+@contextmanager
+def explained(connection: Connection) -> Iterator[None]:
+    """Turns PostgreSQL's "permission denied" into a MissingRightError; other errors pass as they are.
+
+    The connection is in no transaction when the context ends.
+    """
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        if (reason := explanation(connection, error)) is None:
+            raise
+        raise MissingRightError(reason) from error
+
+
+def explanation(connection: Connection, error: psycopg.errors.InsufficientPrivilege) -> str | None:
+    """What the user lacks and the GRANT that gives it; None where the error is about something else."""
+    message = (error.diag.message_primary or str(error)).strip()
+    denied = connection.execute(sql.get("postgres/denied"), {"message": message}).fetchone()
+    if denied is None:
+        return None
+    grant = _grant(connection, message, *denied)
+    return f"{message}. To allow it: {grant} (what each command needs: {PAGE})"
+
+
+def _grant(
+    connection: Connection, message: str, kind: str, oid: int, schema: str, plain: str, name: str, owner: str
+) -> str:
+    user = quoted(scalar(connection, sql.get("postgres/present_user")))
+    if message.startswith("must be owner"):
+        return f"GRANT {owner} TO {user}, for only the owner of {name} may do that"
+    if "ops" in {schema, name} or name == "public.audit_logs":  # ours
+        return f"GRANT ops_maintenance TO {user}"
+    match kind:
+        case "table":
+            grants = lacking(connection, Relation(oid, schema, plain), "SELECT", "INSERT", "DELETE")
+            return "; ".join(grants) or f"GRANT UPDATE ON {name} TO {user}"
+        case "schema":
+            return f"GRANT USAGE, CREATE ON SCHEMA {name} TO {user}"
+        case "function":
+            return f"GRANT EXECUTE ON FUNCTION {name} TO {user}"
+        case _:
+            return f"GRANT CREATE ON DATABASE {name} TO {user}"

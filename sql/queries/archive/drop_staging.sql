@@ -1,0 +1,2 @@
+-- Their way is over.
+SELECT ops.drop_staging(%(name)s)

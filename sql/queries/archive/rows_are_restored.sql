@@ -1,2 +1,0 @@
--- From here on events are news again.
-SELECT set_config('ops.restoring', 'off', true)

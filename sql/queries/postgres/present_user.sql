@@ -1,0 +1,2 @@
+-- With whose rights this session works.
+SELECT current_user
