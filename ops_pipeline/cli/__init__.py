@@ -15,7 +15,20 @@ from ops_pipeline.archive.arrow_session import ArrowSessionBusyError
 from ops_pipeline.archive.staging import DamagedError
 from ops_pipeline.archive.target import RestoreRefusedError
 from ops_pipeline.archive.write import ArchiveError
-from ops_pipeline.cli import adopt, approve, archive, hold, imports, keys, migrate, plan, run, track, up
+from ops_pipeline.cli import (
+    adopt,
+    approve,
+    archive,
+    doctor,
+    hold,
+    imports,
+    keys,
+    migrate,
+    plan,
+    run,
+    track,
+    up,
+)
 from ops_pipeline.cli.output import answer, complain
 from ops_pipeline.cli.up import demo
 from ops_pipeline.cli.up.sample_application import DemoRefusedError
@@ -41,6 +54,7 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     plan.plan,
+    doctor.doctor,
     run.run,
     approve.approve,
     migrate.migrate,

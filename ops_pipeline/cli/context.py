@@ -95,15 +95,19 @@ def connected_to(
     Raises PolicyError when the policies name no such database.
     """
     loaded = settings.load()
-    policies = kinds.load(loaded.policies)
+    chosen = chosen_databases(loaded, kinds.load(loaded.policies), wanted)[:most]
+    with embedded.resolved(loaded) as resolved:
+        yield connections(resolved, chosen, name, away, _required(writes=writes))
+
+
+def chosen_databases(loaded: settings.Settings, policies: Policies, wanted: str | None) -> Sequence[Database]:
+    """The databases of the policies; only `wanted`, where given. Raises PolicyError when there is no such."""
     names = [database.name for database in policies.databases]
     if wanted is not None and wanted not in names:
         raise PolicyError([f'--database: the policies name no "{wanted}"; {nearest(wanted, names)}'])
-    chosen = [database for database in policies.databases if wanted in (None, database.name)][:most]
-    if not chosen:
+    if not names:
         raise PolicyError([f"{loaded.policies}: databases: there is none"])
-    with embedded.resolved(loaded) as resolved:
-        yield connections(resolved, chosen, name, away, _required(writes=writes))
+    return [database for database in policies.databases if wanted in (None, database.name)]
 
 
 def connections(

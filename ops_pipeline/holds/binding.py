@@ -44,18 +44,29 @@ def binding(values: Sequence[Any]) -> Binding:
 
 def problem(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> str | None:
     """Why it is not known which rows the hold covers, and what to do about it; None when it is."""
-    if bound.oid is not None and bound.oid == bound.named_oid:
-        changed = _changed(predicate, bound)
-        if changed is None:
-            return None
-        reason, commands = f"made for {table}, and {changed}", _by_column(hold_id, predicate, bound)
-    else:
-        reason, commands = _moved(table, bound), _by_table(hold_id, table, bound)
+    reason = _why_unclear(table, predicate, bound)
+    if reason is None:
+        return None
+    *commands, release = remedies(hold_id, table, predicate, bound)
     advice = f" Say what it covers: {', or '.join(commands)}." if commands else ""
     return (
         f"Hold {hold_id} ({predicate}) was {reason}, so which rows it covers is not known. Nothing was "
-        f"deleted.{advice} If it is over: opsctl hold release {hold_id}"
+        f"deleted.{advice} If it is over: {release}"
     )
+
+
+def remedies(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> list[str]:
+    """The commands of which one makes a hold clear again; the last one releases it."""
+    moved = bound.oid is None or bound.oid != bound.named_oid
+    commands = _by_table(hold_id, table, bound) if moved else _by_column(hold_id, predicate, bound)
+    return [*commands, f"opsctl hold release {hold_id}"]
+
+
+def _why_unclear(table: str, predicate: Predicate, bound: Binding) -> str | None:
+    if bound.oid is None or bound.oid != bound.named_oid:
+        return _moved(table, bound)
+    changed = _changed(predicate, bound)
+    return None if changed is None else f"made for {table}, and {changed}"
 
 
 def _moved(table: str, bound: Binding) -> str:

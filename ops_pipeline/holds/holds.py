@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 import sql
 from ops_pipeline.audit import trail
-from ops_pipeline.holds.binding import binding, problem
+from ops_pipeline.holds.binding import binding, problem, remedies
 from ops_pipeline.holds.fitting import fitting
 from ops_pipeline.postgres.advisory_lock import lock_holder
 from ops_pipeline.postgres.condition import Predicate, from_json
@@ -41,7 +41,7 @@ class HoldUnclearError(Exception):
 class Hold:
     """Rows of `table` (`schema.name`) that meet `predicate` are kept, for `reason`; ask `owner`.
 
-    `problem`: why it is not known which rows those are, and what to do about it.
+    `problem`: why it is not known which rows those are, and what to do about it; one of the `remedies` is.
     """
 
     id: int
@@ -55,6 +55,7 @@ class Hold:
     released_at: datetime | None = None
     released_by: str | None = None
     problem: str | None = None
+    remedies: tuple[str, ...] = ()
 
     def state(self, now: datetime) -> Literal["active", "unclear", "ended", "released"]:
         """What has become of it. While it is unclear, policies of its tables are refused."""
@@ -253,7 +254,9 @@ def _hold(values: Sequence[Any]) -> Hold:
     hold = Hold(hold_id, TableName(*table).qualified, from_json(predicate), *others)
     if hold.released_at is not None:
         return hold
-    return replace(hold, problem=problem(hold.id, hold.table, hold.predicate, binding(values[-5:])))
+    bound = hold.id, hold.table, hold.predicate, binding(values[-5:])
+    unclear = problem(*bound)
+    return hold if unclear is None else replace(hold, problem=unclear, remedies=tuple(remedies(*bound)))
 
 
 def _one(connection: Connection, hold_id: int) -> Hold:

@@ -214,15 +214,18 @@ def _is_no(deletion: PlannedDeletion) -> compose.Composable:
 
 
 def _way_out(steps: Sequence[Step]) -> str:
-    """The keys without their CASCADE: then a row is kept as long as others refer to it."""
-    statements = (
+    return f"To keep each row until nothing refers to it: {uncascade(steps).removesuffix(';')}"
+
+
+def uncascade(steps: Sequence[Step]) -> str:
+    """Makes the keys without their CASCADE: then a row is kept as long as others refer to it."""
+    return " ".join(
         compose.SQL("ALTER TABLE {0} DROP CONSTRAINT {1}, ADD CONSTRAINT {1} ")
         .format(step.key.child.identifier, compose.Identifier(step.key.name))
         .as_string(None)
-        + step.key.uncascaded
+        + f"{step.key.uncascaded};"
         for step in steps
     )
-    return f"To keep each row until nothing refers to it: {'; '.join(statements)}"
 
 
 def _rows(number: int) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 from psycopg import sql as compose
 
 import sql
+from ops_pipeline.finding import Finding
 from ops_pipeline.holds import holds
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
@@ -42,16 +43,23 @@ class ForeignKey:
 
 
 def missing_indexes(connection: Connection, relation: Relation) -> tuple[str, ...]:
-    """The indexes without which each removed row would read a whole table, and how to make them.
+    """The indexes without which each removed row would read a whole table, and how to make them."""
+    return tuple(map(str, unindexed(connection, relation)))
+
+
+def unindexed(connection: Connection, relation: Relation) -> Iterator[Finding]:
+    """The foreign keys whose referring rows no index finds.
 
     PostgreSQL looks for the referring rows of every row that goes, whatever it then does with them.
     """
-    return tuple(
-        f"{key.child}.{', '.join(key.columns)} refers to {parent} ({key.name}) without an index, so every "
-        f"row removed would read all of {key.child}. Create it first: {_create_index(connection, key)}"
-        for parent, key in _looked_up(connection, relation)
-        if not key.indexed and catalog.size(connection, key.child) > SMALL_CHILD_BYTES
-    )
+    for parent, key in _looked_up(connection, relation):
+        if not key.indexed and catalog.size(connection, key.child) > SMALL_CHILD_BYTES:
+            yield Finding(
+                str(key.child),
+                f"{key.child}.{', '.join(key.columns)} refers to {parent} ({key.name}) without an index, so "
+                f"every row removed would read all of {key.child}. Create it first",
+                (f"{_create_index(connection, key)};",),
+            )
 
 
 def acting(connection: Connection, relation: Relation) -> tuple[ForeignKey, ...]:

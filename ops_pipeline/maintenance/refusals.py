@@ -1,9 +1,10 @@
-"""What keeps a policy from running. The plan says all of it, and the run refuses for the same reasons."""
+"""What keeps a policy from running: the plan, the run and `opsctl doctor` say it in the same words."""
 
 from collections.abc import Iterator, Sequence
 
 from psycopg import sql as compose
 
+from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance import references
 from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.maintenance.reach import reach
@@ -28,12 +29,12 @@ def table_refusals(
     """
     connection = planning.connection
     yield from storage.problems(planning.archive_url, archive=policy.archive)
-    yield from references.missing_indexes(connection, table)
-    yield from _inheritance(connection, table, parent)
-    yield from _rules(connection, table)
-    yield from _referring(connection, table)
+    yield from map(str, references.unindexed(connection, table))
+    yield from map(str, inheritance(connection, table, parent))
+    yield from map(str, rules(connection, table))
+    yield from map(str, voided_keys(connection, table))
     if parent is not None:
-        yield from _foreign_partitions(connection, table)
+        yield from map(str, foreign_partitions(connection, table))
 
 
 def refuse_hidden_rows(
@@ -68,68 +69,102 @@ def _rights(
             yield f"the rights on {relation} are not enough: {grant}"
 
 
-def _inheritance(connection: Connection, table: Relation, parent: Relation | None) -> Iterator[str]:
+def inheritance(connection: Connection, table: Relation, parent: Relation | None) -> Iterator[Finding]:
+    """The table's inheritance children, and those of the parent of an orphans policy."""
     if children := catalog.inheritance_children(connection, table):
-        yield (
+        yield Finding(
+            str(table),
             f"{table} has inheritance children ({_named(children)}): their rows would be taken for its own, "
             "and an archive would lack their columns. Let each have a policy of its own, and none through "
-            f"{table}: {_apart(connection, children)}"
+            f"{table}",
+            (_apart(connection, children),),
         )
     if parent is not None and (children := catalog.inheritance_children(connection, parent)):
-        yield (
+        yield Finding(
+            str(parent),
             f"{parent}, which {table} refers to, has inheritance children ({_named(children)}): whether a "
             "row that is in one of them counts as a parent is not known. Refer to a table without, or take "
-            f"them out of it: {_apart(connection, children)}"
+            "them out of it",
+            (_apart(connection, children),),
         )
 
 
-def _rules(connection: Connection, table: Relation) -> Iterator[str]:
+def rules(connection: Connection, table: Relation) -> Iterator[Finding]:
+    """The rules ON DELETE of the table."""
     for rule in on_delete.rules(connection, table):
-        yield (
+        yield Finding(
+            str(rule.table),
             f"the rule {rule.name} on {rule.table} changes what a DELETE does: it may keep rows, or delete "
-            f"others that no plan, guard, hold or archive sees. Do it by a trigger: {_drop(connection, rule)}"
+            "others that no plan, guard, hold or archive sees. Do it by a trigger",
+            (_drop(connection, rule),),
         )
 
 
-def _referring(connection: Connection, table: Relation) -> Iterator[str]:
+def voided_keys(connection: Connection, table: Relation) -> Iterator[Finding]:
     """What would keep ON DELETE CASCADE, SET NULL or SET DEFAULT from being done, or would undo it."""
     for key in references.acting(connection, table):
         action = f"{ACTIONS[key.on_delete]} of {key.name}"
         for trigger in on_delete.keeping_triggers(connection, key.child, on_update=key.on_delete != "c"):
-            yield (
+            yield Finding(
+                str(key.child),
                 f"the trigger {trigger} may void the {action}, which would leave rows of {key.child} that "
                 "refer to nothing. Let it return a row when it runs within another trigger "
-                "(pg_trigger_depth() > 1), or make the foreign key NO ACTION"
+                "(pg_trigger_depth() > 1), make the foreign key NO ACTION, or switch the trigger off",
+                (disable(connection, trigger),),
             )
         if key.on_delete == "c":
             for rule in on_delete.rules(connection, key.child):
-                yield (
-                    f"the rule {rule.name} on {rule.table} would make the {action} fail: "
-                    f"{_drop(connection, rule)}"
+                yield Finding(
+                    str(rule.table),
+                    f"the rule {rule.name} on {rule.table} would make the {action} fail",
+                    (_drop(connection, rule),),
                 )
         if key.on_delete != "n":
             continue
         if required := catalog.required_columns(connection, key.child, key.columns):
-            yield (
+            yield Finding(
+                str(key.child),
                 f"the {action} would set {', '.join(required)} of {key.child} to NULL, which is NOT NULL: no "
-                f"row of {table} that is referred to could be deleted. Drop NOT NULL, or make the foreign "
-                "key NO ACTION"
+                f"row of {table} that is referred to could be deleted. Make the foreign key NO ACTION, or "
+                "drop NOT NULL",
+                (_drop_not_null(connection, key.child, required),),
             )
 
 
+def foreign_partitions(connection: Connection, table: Relation) -> Iterator[Finding]:
+    """The foreign tables among the partitions of an orphans policy's table."""
+    for partition in catalog.foreign_partitions(connection, table):
+        yield Finding(
+            str(partition),
+            f"{partition} is a foreign table, whose rows are not looked for without an index and not "
+            f"deleted. Take it out of {table} first, or leave that table to its own server",
+            (detach(connection, table, partition),),
+        )
+
+
+def disable(connection: Connection, trigger: on_delete.Trigger) -> str:
+    """The statement that switches the trigger off."""
+    statement = compose.SQL("ALTER TABLE {} DISABLE TRIGGER {};")
+    return statement.format(trigger.table.identifier, compose.Identifier(trigger.name)).as_string(connection)
+
+
+def detach(connection: Connection, table: Relation, partition: Relation) -> str:
+    """The statement that takes the partition out of its table."""
+    statement = compose.SQL("ALTER TABLE {} DETACH PARTITION {};")
+    return statement.format(table.identifier, partition.identifier).as_string(connection)
+
+
 def _drop(connection: Connection, rule: on_delete.Rule) -> str:
-    drop = compose.SQL("DROP RULE {} ON {}").format(compose.Identifier(rule.name), rule.table.identifier)
+    drop = compose.SQL("DROP RULE {} ON {};").format(compose.Identifier(rule.name), rule.table.identifier)
     return drop.as_string(connection)
 
 
-def _foreign_partitions(connection: Connection, table: Relation) -> Iterator[str]:
-    detach = compose.SQL("ALTER TABLE {} DETACH PARTITION {}")
-    for partition in catalog.foreign_partitions(connection, table):
-        yield (
-            f"{partition} is a foreign table, whose rows are not looked for without an index and not "
-            f"deleted. Take it out of {table} first, or leave that table to its own server: "
-            + detach.format(table.identifier, partition.identifier).as_string(connection)
-        )
+def _drop_not_null(connection: Connection, table: Relation, columns: Sequence[str]) -> str:
+    drops = [
+        compose.SQL("ALTER COLUMN {} DROP NOT NULL").format(compose.Identifier(column)) for column in columns
+    ]
+    statement = compose.SQL("ALTER TABLE {} {};").format(table.identifier, compose.SQL(", ").join(drops))
+    return statement.as_string(connection)
 
 
 def _named(children: Sequence[tuple[Relation, Relation]]) -> str:
@@ -137,8 +172,8 @@ def _named(children: Sequence[tuple[Relation, Relation]]) -> str:
 
 
 def _apart(connection: Connection, children: Sequence[tuple[Relation, Relation]]) -> str:
-    statement = compose.SQL("ALTER TABLE {} NO INHERIT {}")
-    return "; ".join(
+    statement = compose.SQL("ALTER TABLE {} NO INHERIT {};")
+    return " ".join(
         statement.format(child.identifier, parent.identifier).as_string(connection)
         for child, parent in children
     )

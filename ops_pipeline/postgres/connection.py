@@ -1,5 +1,6 @@
 """A connection to the database that is looked after: timeouts, interrupts, locks, migrations."""
 
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,14 @@ class DatabaseRefusedError(DatabaseUnavailableError):
     """The database answers, but must not be worked on as it is. Nothing was done; the message says why."""
 
 
+class EncodingRefusedError(DatabaseRefusedError):
+    """Its encoding does not say what its bytes mean."""
+
+
+class PoolerRefusedError(DatabaseRefusedError):
+    """A pooler is in between that lends its sessions for a transaction."""
+
+
 def connect(
     url: str,
     application_name: str,
@@ -129,17 +138,22 @@ def refuse_unusable(url: str, info: psycopg.ConnectionInfo) -> None:
     """
     encoding = info.parameter_status("server_encoding")
     if encoding in UNREADABLE_ENCODINGS:
-        raise DatabaseRefusedError(
+        raise EncodingRefusedError(
             f"{describe(url)} is refused: its encoding is {encoding}, which does not say what its bytes "
             "mean, so events and archived rows could not be read again. Nothing was changed. Move it to a "
-            "database with an encoding; LATIN1 stands for what its text is in: createdb -T template0 -E UTF8 "
-            f"{info.dbname}_utf8 && pg_dump -E LATIN1 {info.dbname} | psql {info.dbname}_utf8"
+            f"database with an encoding; LATIN1 stands for what its text is in: {copy_to_utf8(info.dbname)}"
         )
     place = (info.host, info.port, info.dbname, info.user)
     with _checking:
         if place not in _without_transaction_pooler:
             _refuse_transaction_pooler(url)
             _without_transaction_pooler.add(place)
+
+
+def copy_to_utf8(database: str, encoding: str = "LATIN1") -> str:
+    """The commands that copy a database whose text is in that encoding into a new one in UTF8."""
+    source, target = shlex.quote(database), shlex.quote(f"{database}_utf8")
+    return f"createdb -T template0 -E UTF8 {target} && pg_dump -E {encoding} {source} | psql {target}"
 
 
 _checking = threading.Lock()
@@ -157,7 +171,7 @@ def _refuse_transaction_pooler(url: str) -> None:
             f"several: {error}. Nothing was changed. Where a pooler is in between, raise its pool_size"
         ) from error
     if lends:
-        raise DatabaseRefusedError(
+        raise PoolerRefusedError(
             f"{describe(url)} is refused: between it and us is a pooler that lends its sessions for a "
             "transaction, as PgBouncer does with pool_mode = transaction. Our role, settings and locks would "
             "land in sessions of the application. Nothing was changed. Put the address of the PostgreSQL "

@@ -18,7 +18,14 @@ MIGRATIONS = sql.FOLDER / "migrations"
 
 
 class TakenError(Exception):
-    """The application has something under a name that we need. Nothing was changed."""
+    """The application has something under a name that we need. Nothing was changed.
+
+    `remedy`: the statement or command that the message is about.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class AuditLogsTakenError(TakenError):
@@ -74,13 +81,15 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
             f"audit log under that name, with another shape: {'; '.join(differences)}. Nothing was created "
             "or changed. Give it another name, in the application as well: "
             "ALTER TABLE public.audit_logs RENAME TO application_audit_logs; then run opsctl migrate. If it "
-            "has to keep the name, Ops Pipeline cannot look after this database"
+            "has to keep the name, Ops Pipeline cannot look after this database",
+            "ALTER TABLE public.audit_logs RENAME TO application_audit_logs;",
         )
     if is_ordinary and not adopting:
         raise AuditLogsTakenError(
             "public.audit_logs is an ordinary table of this application, with the columns of our audit log. "
             "Nothing was created or changed. Make it one that is partitioned by day, while it is in use: "
-            "opsctl adopt audit_logs. Then run opsctl migrate"
+            "opsctl adopt audit_logs. Then run opsctl migrate",
+            "opsctl adopt audit_logs",
         )
 
 
@@ -101,7 +110,8 @@ def check_schema(connection: Connection) -> None:
         f"the schema ops is this application's (owner {owner}): it has {_some(objects)}, and Ops Pipeline "
         "keeps its own tables in a schema of that name. Nothing was created or changed. Give it another "
         "name, in the application as well: ALTER SCHEMA ops RENAME TO application_ops; then run opsctl "
-        "migrate. If it has to keep the name, Ops Pipeline cannot look after this database"
+        "migrate. If it has to keep the name, Ops Pipeline cannot look after this database",
+        "ALTER SCHEMA ops RENAME TO application_ops;",
     )
 
 

@@ -1,8 +1,11 @@
 """Tables whose rows row security hides from us: what cannot be seen is not absent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql as compose
 
 import sql
+from ops_pipeline.finding import Finding
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
@@ -10,22 +13,61 @@ from ops_pipeline.postgres.relation import Relation
 def hidden(
     connection: Connection, with_partitions: Sequence[Relation], alone: Sequence[Relation] = ()
 ) -> list[str]:
-    """A sentence for each of these tables whose rows may be hidden from this user, with the way out.
+    """A sentence for each of these tables whose rows may be hidden from this user, with the way out."""
+    return list(map(str, hidden_tables(connection, with_partitions, alone)))
 
-    A policy of row security that lets this user see every row is no way out: PostgreSQL cannot tell.
+
+def hidden_tables(
+    connection: Connection, with_partitions: Sequence[Relation], alone: Sequence[Relation] = ()
+) -> list[Finding]:
+    """Those of the tables whose rows may be hidden from this user, the first with their partitions.
+
+    A policy of row security that lets this user see every row is no remedy: PostgreSQL cannot tell.
     """
     values = {
         "with_partitions": [relation.oid for relation in with_partitions],
         "alone": [relation.oid for relation in alone],
     }
     rows = connection.execute(sql.get("postgres/row_security"), values).fetchall()
-    return [_problem(*relation) for relation in rows]
+    return [_hidden(*relation) for relation in rows]
 
 
-def _problem(table: str, user: str, forced: bool, policies: list[str], cures: list[str]) -> str:
+def raising_triggers(connection: Connection, events: Iterable[tuple[Relation, int]]) -> list[Finding]:
+    """The triggers that an event (a bit of pg_trigger.tgtype) fires on a table or partition of it, and whose
+    functions read tables that row security hides: with row_security off, PostgreSQL raises there.
+
+    Which tables a function reads is told by its text alone, which names them.
+    """
+    tables, bits = zip(*((relation.oid, event) for relation, event in events), strict=True)
+    rows = connection.execute(
+        sql.get("postgres/raising_triggers"), {"tables": list(tables), "events": list(bits)}
+    ).fetchall()
+    return [_raising(*trigger) for trigger in rows]
+
+
+def _raising(
+    name: str, function: str, role: str, hidden_from_it: list[str], oid: int, schema: str, table_name: str
+) -> Finding:
+    table = Relation(oid, schema, table_name)
+    read = ", ".join(hidden_from_it)
+    return Finding(
+        str(table),
+        f"the trigger {name} on {table} raises when rows are deleted: its function {function} reads {read}, "
+        f"of which row security hides rows from {role}, and ours is off so that nothing is hidden. Let "
+        f"{role} see every row, or let the function go by row security",
+        (
+            compose.SQL("ALTER ROLE {} BYPASSRLS;").format(compose.Identifier(role)).as_string(None),
+            f"ALTER FUNCTION {function} SET row_security = on;",
+        ),
+    )
+
+
+def _hidden(table: str, user: str, forced: bool, policies: list[str], cures: list[str]) -> Finding:
     named = f"policies: {', '.join(policies)}" if policies else "without a policy, so all of them"
     owner = ", which is forced on its owner," if forced else ""
-    return (
+    return Finding(
+        table,
         f"row security of {table}{owner} hides rows from {user} ({named}), and rows that are there would be "
-        f"taken for missing. Let {user} see every row: {', or '.join(cures)}"
+        f"taken for missing. Let {user} see every row",
+        tuple(f"{cure};" for cure in cures),
     )

@@ -1,5 +1,6 @@
 """How every session of ours begins, whoever made the connection."""
 
+import re
 from typing import Literal, LiteralString
 
 import sql
@@ -24,3 +25,8 @@ def preparation(
         "row_security": row_security,
     }
     return sql.get("postgres/prepare"), values
+
+
+def pinned_settings() -> list[str]:
+    """The names of the settings that `preparation` sets, in lower case."""
+    return re.findall(r"set_config\('(\w+)'", sql.get("postgres/prepare"))

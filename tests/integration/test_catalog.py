@@ -37,7 +37,7 @@ def _orphans(table: str = "memories", column: str = "session_id", references: st
             _orphans(references="sessions.note"),
             6,
             "orphans[0].references",
-            "would refuse a foreign key between them",
+            "would refuse a foreign key",
         ),
         (HEAD + "    vacuum: {tables: [sessions, memry]}\n", 5, "vacuum.tables[1]", 'no table "memry"'),
     ],

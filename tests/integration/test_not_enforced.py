@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from ops_pipeline.diagnosis.diagnosis import Examination
+from ops_pipeline.diagnosis.not_enforced import NOT_ENFORCED
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import TableName, find_relation
+from ops_pipeline.settings import Settings
 from tests.other_postgresql import migrated_database
 
 Read = Callable[[str], Database]
@@ -93,3 +96,19 @@ def test_a_table_with_constraints_that_are_not_enforced_is_adopted_with_them(
         " WHERE conrelid = 'accounts'::regclass AND contype IN ('c', 'f') ORDER BY 1"
     ).fetchall() == [("is_small", False), ("of_owner", False)]
     assert scalar(postgresql_18, "SELECT count(*) FROM accounts") == 100
+
+
+def test_doctor_says_what_it_does_not_do_and_how_it_would(postgresql_18: Connection, read: Read) -> None:
+    accounts(postgresql_18)
+    postgresql_18.execute(
+        "ALTER TABLE notes ADD CONSTRAINT of_account FOREIGN KEY (account) REFERENCES accounts NOT ENFORCED;"
+        "DELETE FROM notes WHERE account > 100"
+    )
+    examined = Examination(postgresql_18, read(RETENTION).policies, Settings())
+
+    (found,) = NOT_ENFORCED.find(examined)
+
+    assert found.subject == "public.notes"
+    assert "of_account of public.notes to public.accounts is NOT ENFORCED" in found.problem
+    postgresql_18.execute(found.remedies[0].encode())
+    assert list(NOT_ENFORCED.find(examined)) == []

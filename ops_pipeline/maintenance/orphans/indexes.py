@@ -4,19 +4,21 @@ from collections.abc import Iterator
 
 from psycopg import sql as compose
 
+from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
 
-def missing_indexes(connection: Connection, reference: Reference) -> Iterator[str]:
+def missing_indexes(connection: Connection, reference: Reference) -> Iterator[Finding]:
     """The indexes that the reference lacks, and the statements that would make them."""
     if not reference.child_indexable:
-        yield (
+        yield Finding(
+            str(reference.child),
             f"no index of {reference.child} finds {', '.join(reference.columns)} as it is compared with "
             f"{', '.join(reference.parent_columns)} of {reference.parent}, so its orphans are found by "
-            "reading all of it; give the columns one type and collation"
+            "reading all of it; give the columns one type and collation",
         )
     elif reference.child_index is None:
         yield _advice(
@@ -28,7 +30,7 @@ def missing_indexes(connection: Connection, reference: Reference) -> Iterator[st
         )
 
 
-def _advice(connection: Connection, table: Relation, columns: tuple[str, ...], cost: str) -> str:
+def _advice(connection: Connection, table: Relation, columns: tuple[str, ...], cost: str) -> Finding:
     key = compose.SQL(", ").join(map(compose.Identifier, columns))
     # What is partitioned cannot be indexed beside the work; the index takes in what its partitions have.
     partitioned = catalog.is_partitioned(connection, table)
@@ -40,5 +42,5 @@ def _advice(connection: Connection, table: Relation, columns: tuple[str, ...], c
     ]
     create = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
     statements.append(compose.SQL(create).format(table.identifier, key))
-    text = "; ".join(statement.as_string(connection) for statement in statements)
-    return f"no index of {table} leads with {', '.join(columns)}, so {cost}: {text}"
+    made = " ".join(f"{statement.as_string(connection)};" for statement in statements)
+    return Finding(str(table), f"no index of {table} leads with {', '.join(columns)}, so {cost}", (made,))

@@ -89,7 +89,7 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
             if migrated
             else (),
             advice=(
-                *missing_indexes(connection, reference),
+                *map(str, missing_indexes(connection, reference)),
                 *track.advice(connection, policy),
                 *remaining.advice(connection, reference.child),
             ),

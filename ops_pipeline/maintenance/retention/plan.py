@@ -6,6 +6,7 @@ from datetime import datetime
 
 from psycopg import sql as compose
 
+from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance import cascades, history, refusals, remaining
 from ops_pipeline.maintenance.batches.scans import target
 from ops_pipeline.maintenance.guard import guard
@@ -53,14 +54,20 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
             )
             if migrated
             else (),
-            advice=(*_foreign_partitions(connection, table), *remaining.advice(connection, table)),
+            advice=(*map(str, foreign_partitions(connection, table)), *remaining.advice(connection, table)),
             dead_tuples=catalog.dead_tuples(connection, table),
         )
 
 
-def _foreign_partitions(connection: Connection, table: Relation) -> Iterator[str]:
+def foreign_partitions(connection: Connection, table: Relation) -> Iterator[Finding]:
+    """The partitions of the table whose rows are another server's."""
     for partition in catalog.foreign_partitions(connection, table):
-        yield f"{partition} is a foreign table: its rows are left alone, neither counted nor deleted"
+        yield Finding(
+            str(partition),
+            f"{partition} is a foreign table: its rows are left alone, neither counted nor deleted. To take "
+            f"it out of {table}",
+            (refusals.detach(connection, table, partition),),
+        )
 
 
 def count_expired(planning: Planning, policy: Retention, cutoff: datetime) -> RowCount:

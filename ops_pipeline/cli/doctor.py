@@ -1,0 +1,44 @@
+"""`opsctl doctor`: what keeps policies from running, endangers rows or surprises people, and what helps."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import typer
+
+from ops_pipeline import settings
+from ops_pipeline.cli.approve import Database
+from ops_pipeline.cli.context import chosen_databases
+from ops_pipeline.cli.output import Json, answer
+from ops_pipeline.diagnosis.all import DIAGNOSES
+from ops_pipeline.diagnosis.examine import SEVERITIES, Diagnosed, examine
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.policies import model
+from ops_pipeline.postgres import embedded
+
+
+def doctor(chosen: Database = None, as_json: Json = False) -> None:
+    """Ask each database what its policies may come to grief over, and say what helps. Changes nothing.
+
+    Exit 1: there is an error, so that a policy cannot run or rows are in danger.
+    """
+    loaded = settings.load()
+    databases = chosen_databases(loaded, kinds.load(loaded.policies), chosen)
+    with embedded.resolved(loaded) as resolved:
+        found = [diagnosed for database in databases for diagnosed in examine(database, resolved)]
+    answer({"findings": found}, *_lines(databases, found), as_json=as_json)
+    if any(diagnosed.severity == "error" for diagnosed in found):
+        raise typer.Exit(1)
+
+
+def _lines(databases: Sequence[model.Database], found: Sequence[Diagnosed]) -> Iterator[str]:
+    """A paragraph a finding: no line is broken, so that a remedy can be pasted as it stands."""
+    for diagnosed in found:
+        yield f"{diagnosed.database}  {diagnosed.severity}  {diagnosed.id}  {diagnosed.subject}"
+        yield f"  {diagnosed.problem}{':' if diagnosed.remedies else '.'}"
+        for number, remedy in enumerate(diagnosed.remedies):
+            yield f"  {'' if number == 0 else 'or: '}{remedy}"
+        yield ""
+    counts = Counter(diagnosed.severity for diagnosed in found)
+    numbers = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES)
+    asked = ", ".join(database.name for database in databases)
+    yield f"{numbers}; {len(DIAGNOSES)} questions to {asked} (docs/reference/doctor.md)"

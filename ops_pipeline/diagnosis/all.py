@@ -1,0 +1,61 @@
+"""Every diagnosis there is, in the order in which findings of one severity are listed."""
+
+from collections.abc import Sequence
+
+from ops_pipeline.diagnosis.archive_place import ARCHIVE_PLACE
+from ops_pipeline.diagnosis.cascades import CASCADES, DELETED_ALONG
+from ops_pipeline.diagnosis.diagnosis import Diagnosis
+from ops_pipeline.diagnosis.encoding import ENCODING, NARROW_ENCODING
+from ops_pipeline.diagnosis.foreign_key_indexes import FOREIGN_KEY_INDEXES
+from ops_pipeline.diagnosis.foreign_partitions import FOREIGN_PARTITIONS, FOREIGN_PARTITIONS_LEFT
+from ops_pipeline.diagnosis.holds import HOLDS
+from ops_pipeline.diagnosis.inheritance import INHERITANCE
+from ops_pipeline.diagnosis.names_taken import NAMES_TAKEN
+from ops_pipeline.diagnosis.not_enforced import NOT_ENFORCED
+from ops_pipeline.diagnosis.not_migrated import NOT_MIGRATED
+from ops_pipeline.diagnosis.orphan_indexes import ORPHAN_INDEXES
+from ops_pipeline.diagnosis.policy_mismatch import POLICY_MISMATCH
+from ops_pipeline.diagnosis.pooler import POOLER
+from ops_pipeline.diagnosis.rights import RIGHTS, VACUUM_RIGHTS
+from ops_pipeline.diagnosis.row_security import RAISING_TRIGGERS, ROW_SECURITY
+from ops_pipeline.diagnosis.rules import RULES
+from ops_pipeline.diagnosis.session_settings import SESSION_SETTINGS
+from ops_pipeline.diagnosis.standby import STANDBY
+from ops_pipeline.diagnosis.track_counts import TRACK_COUNTS
+from ops_pipeline.diagnosis.triggers import DELETE_TRIGGERS, KEEPING_TRIGGERS
+from ops_pipeline.diagnosis.unreachable import UNREACHABLE
+from ops_pipeline.diagnosis.voided_keys import VOIDED_KEYS
+from ops_pipeline.diagnosis.whole_partitions import ENDLESS_ROWS, WHOLE_PARTITIONS
+
+DIAGNOSES: Sequence[Diagnosis] = (
+    UNREACHABLE,
+    POOLER,
+    ENCODING,
+    STANDBY,
+    NAMES_TAKEN,
+    NOT_MIGRATED,
+    POLICY_MISMATCH,
+    RIGHTS,
+    ROW_SECURITY,
+    ARCHIVE_PLACE,
+    HOLDS,
+    INHERITANCE,
+    CASCADES,
+    VOIDED_KEYS,
+    RULES,
+    FOREIGN_KEY_INDEXES,
+    FOREIGN_PARTITIONS,
+    RAISING_TRIGGERS,
+    KEEPING_TRIGGERS,
+    VACUUM_RIGHTS,
+    ORPHAN_INDEXES,
+    TRACK_COUNTS,
+    DELETED_ALONG,
+    DELETE_TRIGGERS,
+    WHOLE_PARTITIONS,
+    ENDLESS_ROWS,
+    FOREIGN_PARTITIONS_LEFT,
+    NOT_ENFORCED,
+    SESSION_SETTINGS,
+    NARROW_ENCODING,
+)

@@ -1,0 +1,47 @@
+"""Encodings that do not say what their bytes mean, or cannot hold every character."""
+
+from collections.abc import Iterator
+
+from psycopg import conninfo
+
+from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
+from ops_pipeline.finding import Finding
+from ops_pipeline.postgres.connection import (
+    DatabaseUnavailableError,
+    EncodingRefusedError,
+    copy_to_utf8,
+    describe,
+)
+
+
+def _explain(url: str, error: DatabaseUnavailableError) -> Iterator[Finding]:
+    if isinstance(error, EncodingRefusedError):
+        database = str(conninfo.conninfo_to_dict(url).get("dbname", ""))
+        yield Finding(describe(url), str(error), (copy_to_utf8(database),))
+
+
+def _find(examined: Examination) -> Iterator[Finding]:
+    encoding = examined.connection.info.parameter_status("server_encoding")
+    if encoding is not None and encoding != "UTF8":
+        yield Finding(
+            examined.connection.info.dbname,
+            f"the encoding of the database is {encoding}: an audit event with characters that are not in it "
+            "is refused (400, with its field). To have all characters, copy it into a database in UTF8",
+            (copy_to_utf8(examined.connection.info.dbname, encoding),),
+        )
+
+
+ENCODING = Diagnosis(
+    id="encoding",
+    severity="error",
+    question="Does the database's encoding say what its bytes mean?",
+    remedy="Move the database into one in UTF8: `createdb -T template0 -E UTF8 …`, `pg_dump -E … | psql`.",
+    explain=_explain,
+)
+NARROW_ENCODING = Diagnosis(
+    id="narrow_encoding",
+    severity="info",
+    question="Can the database hold every character?",
+    remedy="Nothing has to be done. In a database in UTF8 every audit event can be stored.",
+    find=_find,
+)

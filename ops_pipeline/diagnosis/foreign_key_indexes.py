@@ -1,0 +1,21 @@
+"""Foreign keys without an index on the referring columns."""
+
+from collections.abc import Iterator
+
+from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
+from ops_pipeline.finding import Finding
+from ops_pipeline.maintenance import references
+
+
+def _find(examined: Examination) -> Iterator[Finding]:
+    for _, table, _ in examined.deleting():
+        yield from references.unindexed(examined.connection, table)
+
+
+FOREIGN_KEY_INDEXES = Diagnosis(
+    id="foreign_key_indexes",
+    severity="error",
+    question="Does an index find the rows that refer to a deleted one?",
+    remedy="`CREATE INDEX CONCURRENTLY` on the referring columns.",
+    find=_find,
+)

@@ -1,0 +1,28 @@
+"""Holds whose tables or columns are others than they were made for."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import sql
+from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
+from ops_pipeline.finding import Finding
+from ops_pipeline.holds.holds import list_holds
+from ops_pipeline.postgres.connection import scalar
+
+
+def _find(examined: Examination) -> Iterator[Finding]:
+    if not scalar(examined.connection, sql.get("holds/are_bound")):
+        return
+    for hold in list_holds(examined.connection):
+        if hold.state(datetime.now(UTC)) == "unclear":
+            yield Finding(f"hold {hold.id} on {hold.table}", str(hold.problem), hold.remedies)
+
+
+HOLDS = Diagnosis(
+    id="holds",
+    severity="error",
+    question="Do the tables and columns of all holds still mean what they meant?",
+    remedy="`opsctl hold confirm ID` says what the hold covers now, `opsctl hold release ID` ends it "
+    "([holds](../holds.md)).",
+    find=_find,
+)

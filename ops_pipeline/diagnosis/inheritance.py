@@ -1,0 +1,21 @@
+"""Tables that others inherit from."""
+
+from collections.abc import Iterator
+
+from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
+from ops_pipeline.finding import Finding
+from ops_pipeline.maintenance import refusals
+
+
+def _find(examined: Examination) -> Iterator[Finding]:
+    for _, table, parent in examined.deleting():
+        yield from refusals.inheritance(examined.connection, table, parent)
+
+
+INHERITANCE = Diagnosis(
+    id="inheritance",
+    severity="error",
+    question="Are the policies' tables without inheritance children?",
+    remedy="`ALTER TABLE child NO INHERIT parent`, and a policy for each child.",
+    find=_find,
+)

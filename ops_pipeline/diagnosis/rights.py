@@ -1,0 +1,75 @@
+"""Rights that maintenance lacks, with the GRANT that gives each."""
+
+from collections.abc import Iterator
+
+import sql
+from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
+from ops_pipeline.finding import Finding
+from ops_pipeline.maintenance import references
+from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.maintenance.vacuum.policy import Vacuum
+from ops_pipeline.maintenance.vacuum.tables import Table, policy_tables
+from ops_pipeline.partitions.partition import partition_key
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import Relation
+
+Right = tuple[Relation, str]
+"""A table and SELECT, DELETE or OWNER, which is membership in the role that owns it."""
+
+
+def _find(examined: Examination) -> Iterator[Finding]:
+    rights = dict.fromkeys(_required(examined))
+    values = {"tables": [table.oid for table, _ in rights], "rights": [right for _, right in rights]}
+    for subject, lacking, grant in examined.connection.execute(sql.get("diagnosis/rights"), values):
+        yield Finding(
+            subject,
+            f"{examined.connection.info.user} lacks {lacking} on {subject}. As the owner or a superuser",
+            (grant,),
+        )
+
+
+def _required(examined: Examination) -> Iterator[Right]:
+    for policy, table, parent in examined.deleting():
+        yield table, "DELETE"
+        yield from ((seen, "SELECT") for seen in (table, parent) if seen is not None)
+        yield from ((child, "SELECT") for child in references.referring(examined.connection, table))
+        # What is detached and dropped has to be one's own.
+        if isinstance(policy, Retention) and partition_key(examined.connection, table) == policy.column:
+            yield table, "OWNER"
+
+
+def _find_vacuum(examined: Examination) -> Iterator[Finding]:
+    for policy in examined.policies:
+        if isinstance(policy, Vacuum) and (tables := _not_allowed(examined.connection, policy)):
+            values = {"tables": [table.oid for table in tables]}
+            ways = [way for (way,) in examined.connection.execute(sql.get("diagnosis/vacuum_rights"), values)]
+            yield Finding(
+                policy.name,
+                f"{examined.connection.info.user} may not VACUUM {', '.join(map(str, tables))}: they are "
+                "passed over, and the run is stopped. As a superuser",
+                (" ".join(ways),),
+            )
+
+
+def _not_allowed(connection: Connection, policy: Vacuum) -> list[Table]:
+    try:
+        tables = policy_tables(connection, policy)
+    except LookupError:
+        return []  # `policy_mismatch` names the table that is missing
+    return [table for table in tables if not table.allowed and not table.system]
+
+
+RIGHTS = Diagnosis(
+    id="rights",
+    severity="error",
+    question="May maintenance do with the policies' tables what they ask for?",
+    remedy="The `GRANT` that the finding has ([access](access.md#database-roles)).",
+    find=_find,
+)
+VACUUM_RIGHTS = Diagnosis(
+    id="vacuum_rights",
+    severity="warning",
+    question="May maintenance VACUUM the tables of the vacuum policy?",
+    remedy="From PostgreSQL 17 `GRANT pg_maintain TO …`; before, membership in the tables' owners.",
+    find=_find_vacuum,
+)

@@ -1,0 +1,36 @@
+-- What of these rights on tables (SELECT, DELETE; OWNER is membership in the role that owns it) this user lacks, with
+-- USAGE of their schemas, and what membership in our roles gives: whose right, what, and the GRANT. Rows are also
+-- read and deleted partition by partition.
+WITH required AS (
+  SELECT DISTINCT c.oid, c.relname, c.relnamespace, c.relowner, r.privilege
+  FROM unnest(%(tables)s::oid[], %(rights)s::text[]) AS r (oid, privilege)
+  CROSS JOIN LATERAL (
+    SELECT leaf.relid FROM pg_partition_tree(r.oid) AS leaf UNION SELECT r.oid
+  ) AS heap (oid)
+  JOIN pg_class c ON c.oid = heap.oid AND c.relkind IN ('r', 'p')
+)
+SELECT 'schema ' || n.nspname, 'USAGE', format('GRANT USAGE ON SCHEMA %%I TO %%I;', n.nspname, current_user)
+FROM pg_namespace n
+WHERE n.oid IN (SELECT relnamespace FROM required) AND NOT has_schema_privilege(n.oid, 'USAGE')
+UNION ALL
+SELECT format('%%s.%%s', n.nspname, r.relname), string_agg(r.privilege, ', ' ORDER BY r.privilege DESC),
+       format('GRANT %%s ON %%I.%%I TO %%I;', string_agg(r.privilege, ', ' ORDER BY r.privilege DESC),
+              n.nspname, r.relname, current_user)
+FROM required r
+JOIN pg_namespace n ON n.oid = r.relnamespace
+WHERE r.privilege <> 'OWNER' AND NOT has_table_privilege(r.oid, r.privilege)
+GROUP BY n.nspname, r.relname
+UNION ALL
+SELECT format('%%s.%%s', n.nspname, r.relname), 'the rights of its owner, who alone may drop partitions',
+       format('GRANT %%I TO %%I;', pg_get_userbyid(r.relowner), current_user)
+FROM required r
+JOIN pg_namespace n ON n.oid = r.relnamespace
+WHERE r.privilege = 'OWNER' AND NOT pg_has_role(r.relowner, 'USAGE')
+UNION ALL
+SELECT 'schema ops', 'what members of ' || needed.role || ' may do', format('GRANT %%I TO %%I;', needed.role, current_user)
+FROM (VALUES ('ops_maintenance', 'maintenance_runs', 'INSERT'), ('ops_reader', '_yoyo_migration', 'SELECT'))
+  AS needed (role, relname, privilege)
+JOIN pg_class c ON c.relname = needed.relname
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'ops'
+WHERE NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, needed.privilege))
+ORDER BY 1, 2

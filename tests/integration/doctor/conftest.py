@@ -1,0 +1,47 @@
+"""What doctor is asked about, and how."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ops_pipeline import cli
+from ops_pipeline.diagnosis.examine import Diagnosed, examine
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.settings import Settings
+from tests.integration.conftest import APPLICATION, POLICIES
+
+
+@pytest.fixture
+def clean(connection: Connection) -> Connection:
+    """A migrated database in which nothing is to be found."""
+    connection.execute(APPLICATION + "; CREATE INDEX ON memories (session_id)")
+    return connection
+
+
+@pytest.fixture
+def diagnose(tmp_path: Path) -> Callable[..., list[Diagnosed]]:
+    """What is found in the database at that URL, given those policies."""
+
+    def found(url: str, policies: str = POLICIES, archive_url: str | None = None) -> list[Diagnosed]:
+        file = tmp_path / "policies.yaml"
+        file.write_text(policies)
+        (database,) = kinds.load(file).databases
+        return examine(database, Settings(database_url=url, policies=file, archive_url=archive_url))
+
+    return found
+
+
+@pytest.fixture
+def opsctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs a command on the database at that URL."""
+
+    def run(url: str, *arguments: str, policies: str = POLICIES) -> Result:
+        (tmp_path / "policies.yaml").write_text(policies)
+        monkeypatch.setenv("OPS_POLICIES", str(tmp_path / "policies.yaml"))
+        monkeypatch.setenv("OPS_DATABASE_URL", url)
+        return CliRunner().invoke(cli.app, list(arguments))
+
+    return run

@@ -1,0 +1,154 @@
+"""`opsctl doctor` asks every database of the file, shows what it found, and changes nothing."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from typer.testing import Result
+
+from ops_pipeline.cli import WRONG_INPUT
+from ops_pipeline.diagnosis.examine import Diagnosed
+from ops_pipeline.postgres.connection import Connection
+from tests.integration.conftest import APPLICATION, POLICIES
+from tests.integration.doctor.ailing_database import with_user
+
+Diagnose = Callable[..., list[Diagnosed]]
+Opsctl = Callable[..., Result]
+
+AWAY = "postgresql://nobody@127.0.0.1:1/none"
+
+
+def test_a_clean_database_has_nothing(
+    clean: Connection, url: str, diagnose: Diagnose, opsctl: Opsctl
+) -> None:
+    assert diagnose(url) == []
+    answered = opsctl(url, "doctor")
+    assert answered.exit_code == 0, answered.output
+    assert answered.stdout.startswith("0 error, 0 warning, 0 info")
+
+
+def test_a_finding_is_shown_with_a_remedy_to_paste_and_as_json(
+    clean: Connection, url: str, opsctl: Opsctl
+) -> None:
+    clean.execute(
+        "CREATE RULE keep AS ON DELETE TO sessions DO INSTEAD NOTHING;"
+        "CREATE TABLE stays (session uuid REFERENCES sessions ON DELETE CASCADE);"
+        "CREATE INDEX ON stays (session)"
+    )
+
+    shown, as_json = opsctl(url, "doctor"), opsctl(url, "doctor", "--json")
+
+    assert shown.exit_code == as_json.exit_code == 1
+    assert "app  error  rules  public.sessions\n" in shown.stdout
+    assert '\n  DROP RULE "keep" ON "public"."sessions";\n' in shown.stdout
+    assert "app  info  deleted_along  public.stays\n" in shown.stdout
+    assert '\n  cascade: delete\n  or: ALTER TABLE "public"."stays" DROP CONSTRAINT' in shown.stdout
+    assert "1 error, 0 warning, 1 info" in shown.stdout
+    first, _ = json.loads(as_json.stdout)["findings"]
+    problem = first.pop("problem")
+    assert problem.startswith("the rule keep on public.sessions")
+    assert problem in shown.stdout
+    assert first == {
+        "database": "app",
+        "severity": "error",
+        "id": "rules",
+        "subject": "public.sessions",
+        "remedies": ['DROP RULE "keep" ON "public"."sessions";'],
+    }
+
+
+def test_information_alone_is_no_failure(clean: Connection, url: str, opsctl: Opsctl) -> None:
+    clean.execute(
+        "CREATE TABLE stays (session uuid REFERENCES sessions ON DELETE CASCADE);"
+        "CREATE INDEX ON stays (session)"
+    )
+
+    assert opsctl(url, "doctor").exit_code == 0
+
+
+def test_a_database_that_is_away_is_one_finding_and_hides_no_other(
+    clean: Connection, url: str, opsctl: Opsctl
+) -> None:
+    clean.execute("CREATE RULE keep AS ON DELETE TO sessions DO INSTEAD NOTHING")
+    policies = POLICIES.replace(
+        "  app:",
+        f"  away: {{url: '{AWAY}', vacuum: {{}}}}\n  unset: {{url: '${{NOWHERE}}', vacuum: {{}}}}\n  app:",
+    )
+
+    answered = opsctl(url, "doctor", "--json", policies=policies)
+
+    assert answered.exit_code == 1
+    found = [(each["database"], each["id"]) for each in json.loads(answered.stdout)["findings"]]
+    assert found == [("away", "unreachable"), ("unset", "unreachable"), ("app", "rules")]
+    assert "127.0.0.1:1 does not answer" in answered.stdout
+    assert "the environment variable NOWHERE is not set" in answered.stdout
+    chosen = opsctl(url, "doctor", "--json", "--database", "app", policies=policies)
+    assert {each["database"] for each in json.loads(chosen.stdout)["findings"]} == {"app"}
+
+
+def test_a_file_that_cannot_be_read_is_wrong_usage(url: str, opsctl: Opsctl) -> None:
+    assert isinstance(opsctl(url, "doctor", policies="version: 2").exception, WRONG_INPUT)
+    assert isinstance(opsctl(url, "doctor", "--database", "nope").exception, WRONG_INPUT)
+
+
+def test_a_database_without_our_tables_is_asked_and_left_without(
+    new_database: Callable[[], str], diagnose: Diagnose
+) -> None:
+    url = new_database()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(APPLICATION + "; CREATE INDEX ON memories (session_id)")
+
+        (found,) = diagnose(url)
+
+        assert (found.id, found.severity, found.remedies) == ("not_migrated", "error", ("opsctl migrate",))
+        schemas = session.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' ORDER BY 1")
+        assert schemas.fetchall() == [("information_schema",), ("public",)]
+
+
+def test_a_migration_that_is_missing_is_named(clean: Connection, url: str, diagnose: Diagnose) -> None:
+    clean.execute("DELETE FROM ops._yoyo_migration WHERE migration_id = '0014_known_users'")
+
+    (found,) = diagnose(url)
+
+    assert (found.id, found.remedies) == ("not_migrated", ("opsctl migrate",))
+    assert "0014_known_users" in found.problem
+
+
+@pytest.fixture
+def stranger(clean: Connection, url: str) -> Iterator[str]:
+    """The URL of a role that may do nothing but connect."""
+    clean.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
+    yield with_user(url, "stranger")
+    clean.execute("DROP OWNED BY stranger CASCADE; DROP ROLE stranger")
+
+
+def test_a_role_without_rights_is_told_which_and_a_failing_diagnosis_hides_no_other(
+    clean: Connection, stranger: str, diagnose: Diagnose
+) -> None:
+    policies = POLICIES.replace("keep: 30 days}", "keep: 30 days, archive: true}")
+    found = diagnose(stranger, policies)
+
+    failed = [each for each in found if "could not be found out: permission denied" in each.problem]
+    assert {"not_migrated", "holds"} <= {each.id for each in failed}
+    rights = [each for each in found if each.id == "rights"]
+    assert {each.subject for each in rights} == {"public.sessions", "public.memories", "schema ops"}
+    assert "archive_place" in {each.id for each in found}, "what comes after the failed ones is asked"
+
+    for each in rights:
+        clean.execute(each.remedies[0].encode())
+    assert {each.id for each in diagnose(stranger)} == {"vacuum_rights"}
+
+
+def test_a_diagnosis_cannot_write(
+    clean: Connection, url: str, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ops_pipeline.diagnosis.rights._required",
+        lambda examined: examined.connection.execute("INSERT INTO sessions DEFAULT VALUES"),
+    )
+
+    (found,) = diagnose(url)
+
+    assert found.id == "rights"
+    assert "read-only transaction" in found.problem

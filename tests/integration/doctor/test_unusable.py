@@ -1,0 +1,98 @@
+"""Databases that cannot be looked after as they are: each is one finding that says why."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql as compose
+
+from ops_pipeline.diagnosis.examine import Diagnosed
+from ops_pipeline.postgres import embedded
+from tests.integration.conftest import POLICIES
+
+Diagnose = Callable[..., list[Diagnosed]]
+
+
+@pytest.fixture
+def encoded(server: embedded.Server) -> Iterator[Callable[[str], str]]:
+    """Makes an empty database of an encoding and says its URL."""
+    made: list[str] = []
+
+    def make(encoding: str) -> str:
+        made.append(f"test_{encoding.lower()}")
+        create = "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE_PROVIDER libc LOCALE 'C'"
+        session.execute(compose.SQL(create).format(compose.Identifier(made[-1]), compose.Literal(encoding)))
+        return server.url(made[-1])
+
+    with psycopg.connect(server.url("postgres"), autocommit=True) as session:
+        yield make
+        for name in made:
+            session.execute(compose.SQL("DROP DATABASE {} WITH (FORCE)").format(compose.Identifier(name)))
+
+
+def test_an_encoding_that_does_not_say_what_its_bytes_mean(
+    encoded: Callable[[str], str], diagnose: Diagnose
+) -> None:
+    (found,) = diagnose(encoded("SQL_ASCII"))
+
+    assert (found.id, found.severity) == ("encoding", "error")
+    assert found.subject.startswith("Database 'test_sql_ascii' at 127.0.0.1:")
+    assert found.remedies == (
+        "createdb -T template0 -E UTF8 test_sql_ascii_utf8 && pg_dump -E LATIN1 test_sql_ascii | "
+        "psql test_sql_ascii_utf8",
+    )
+
+
+def test_an_encoding_that_cannot_hold_every_character(
+    encoded: Callable[[str], str], diagnose: Diagnose
+) -> None:
+    (found,) = (each for each in diagnose(encoded("LATIN1")) if each.id == "narrow_encoding")
+
+    assert (found.severity, found.subject) == ("info", "test_latin1")
+    assert found.remedies[0].endswith("pg_dump -E LATIN1 test_latin1 | psql test_latin1_utf8")
+
+
+def test_a_pooler_that_lends_by_transaction(
+    url: str, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops_pipeline.postgres.pooler.lends_by_transaction", lambda _: True)
+
+    (found,) = diagnose(url)
+
+    assert (found.id, found.severity) == ("pooler", "error")
+    assert "pool_mode = session" in found.problem
+
+
+def test_a_standby(tmp_path: Path, diagnose: Diagnose) -> None:
+    with embedded.running(tmp_path):
+        pass
+    (tmp_path / "data" / "standby.signal").touch()
+    with embedded.running(tmp_path) as server:
+        found = diagnose(server.url("postgres"), POLICIES)
+
+    (standby,) = (each for each in found if each.id == "standby")
+    assert (standby.severity, standby.remedies) == ("error", ("?target_session_attrs=read-write",))
+    assert "policy_mismatch" in {each.id for each in found}, "it can be asked the rest"
+    assert not [each for each in found if "could not be found out" in each.problem]
+
+
+TAKEN = {
+    "schema ops": "CREATE SCHEMA ops CREATE TABLE ops.servers (id int)",
+    "public.audit_logs": "CREATE TABLE audit_logs (id int)",
+}
+
+
+@pytest.mark.parametrize("name", list(TAKEN))
+def test_a_name_of_ours_that_the_application_has_taken(
+    new_database: Callable[[], str], diagnose: Diagnose, name: str
+) -> None:
+    url = new_database()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(TAKEN[name].encode())
+        (found,) = (each for each in diagnose(url) if each.id == "names_taken")
+        assert (found.severity, found.subject) == ("error", name)
+        (remedy,) = found.remedies
+        session.execute(remedy.encode())
+
+    assert "names_taken" not in {each.id for each in diagnose(url)}
