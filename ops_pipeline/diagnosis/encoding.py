@@ -35,7 +35,8 @@ ENCODING = Diagnosis(
     id="encoding",
     severity="error",
     question="Does the database's encoding say what its bytes mean?",
-    remedy="Move the database into one in UTF8: `createdb -T template0 -E UTF8 …`, `pg_dump -E … -f dump.sql`, `psql -f dump.sql`.",
+    remedy="Move the database into one in UTF8: `createdb -T template0 -E UTF8 …`, "
+    "`pg_dump -E … -f dump.sql`, `psql -f dump.sql`.",
     explain=_explain,
 )
 NARROW_ENCODING = Diagnosis(
