@@ -127,7 +127,7 @@ def test_a_plan_is_shown_and_approved(opsctl: Run, connection: Connection) -> No
     kept = {
         "policy": "app/retention/sessions", "definition": {}, "cutoff": "2026-01-01",
         "worker_clock": "2026-02-01", "eligible": 9, "total": 10, "fraction": 0.9, "exact": True,
-        "reasons": ["too many"],
+        "reasons": ["too many"], "cascaded": 0, "follows": None,
     }  # fmt: skip
     plan = approvals.store(connection, kept)
 
