@@ -27,7 +27,6 @@ LOST_STATES = {
     "57P01",  # admin_shutdown: the server stops, or somebody ended the session
     "57P02",  # crash_shutdown
     "57P03",  # cannot_connect_now: it starts, or recovers
-    "25006",  # read_only_sql_transaction: we never ask for one, so the server has become a standby
 }
 """With these the server has let go of the session; a new one can go on."""
 
@@ -184,6 +183,8 @@ def connection_was_lost(error: BaseException) -> bool:
     """Whether the error says that the session is gone, so that a new one may do what it could not."""
     if isinstance(error, DatabaseUnavailableError):
         return not isinstance(error, DatabaseRefusedError)
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return True  # a standby now; for psycopg an internal error
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return False
     # Without a state the error is libpq's own: the socket is closed.

@@ -175,7 +175,7 @@ def _restorer(url: str, connection: Connection) -> Iterator[Connection]:
         connection.execute(
             "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, ops TO restorer;"
             "GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public, ops TO restorer;"
-            "GRANT USAGE, CREATE ON SCHEMA ops TO restorer"
+            "GRANT USAGE, CREATE ON SCHEMA ops TO restorer; GRANT ops_maintenance TO restorer"
         )
         as_restorer = psycopg.conninfo.make_conninfo(url, user="restorer", password="x")
         with connect(as_restorer, "test") as restorer:

@@ -65,7 +65,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 @pytest.fixture
 def failed_run(materialize: Materialize, application: Connection) -> str:
     application.execute("CREATE TABLE child (session_id uuid REFERENCES sessions)")
-    application.execute("INSERT INTO child SELECT id FROM sessions")
+    application.execute("INSERT INTO child SELECT id FROM sessions, generate_series(1, 500)")
     return materialize(raise_on_error=False).run_id
 
 

@@ -56,7 +56,7 @@ def test_what_fails_for_a_reason_of_its_own_is_tried_once(
     materialize: Materialize, application: Connection
 ) -> None:
     application.execute("CREATE TABLE child (session_id uuid REFERENCES sessions)")
-    application.execute("INSERT INTO child SELECT id FROM sessions")
+    application.execute("INSERT INTO child SELECT id FROM sessions, generate_series(1, 500)")
 
     result = materialize(raise_on_error=False)
 

@@ -128,7 +128,7 @@ def test_children_are_deleted_before_their_parents_wherever_they_stand_in_the_fi
 
     assert result.success
     ran = application.execute(
-        "SELECT policy, rows_removed::int FROM ops.maintenance_runs ORDER BY id LIMIT 2"
+        "SELECT policy, rows_removed::int FROM ops.maintenance_runs WHERE cutoff IS NOT NULL ORDER BY id"
     )
     assert ran.fetchall() == [("app/retention/invoices", 71), ("app/retention/accounts", 71)]
     assert scalar(application, "SELECT count(*) FROM ops.cascaded_rows") == 0
