@@ -118,7 +118,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT count(*) FROM old
 $$;
 
--- A table for archived rows on their way back, which its login alone fills and reads.
+-- A table for archived rows on their way back, which its login alone fills, changes (ON DELETE SET NULL of what
+-- has lost its parent) and reads.
 CREATE FUNCTION ops.create_staging(staging text, fields text[], types text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -134,7 +135,7 @@ BEGIN
     (SELECT string_agg(format('%I %s', field, type), ', ' ORDER BY place)
      FROM ROWS FROM (unnest(fields), unnest(types)) WITH ORDINALITY AS listed (field, type, place))
   );
-  EXECUTE format('GRANT SELECT, INSERT ON ops.%I TO %I', staging, session_user);
+  EXECUTE format('GRANT SELECT, INSERT, UPDATE ON ops.%I TO %I', staging, session_user);
 END
 $$;
 

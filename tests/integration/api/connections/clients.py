@@ -15,14 +15,20 @@ LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
 Start = Callable[..., Api]
 
 
+LEAST_ANSWERS = 20
+
+
 @contextmanager
 def alive(api: Api) -> Iterator[None]:
-    """Asks /health/live on a new connection again and again; each time it has to answer 200."""
+    """Asks /health/live on a new connection again and again; each time it has to answer 200.
+
+    It goes on asking after what is done meanwhile, which a server may be busy with for longer than it took.
+    """
     done = threading.Event()
     answers: list[object] = []
 
     def ask() -> None:
-        while not done.wait(0.01):
+        while len(answers) < LEAST_ANSWERS or not done.wait(0.01):
             connection = HTTPConnection("127.0.0.1", port_of(api), timeout=5)
             try:
                 connection.request("GET", "/health/live")
