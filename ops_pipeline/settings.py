@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import conninfo
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ops_pipeline.credentials import without_source
 
 LOCAL = Path(".local")
 """Where everything that belongs to this checkout alone is kept: the embedded server, Dagster's home."""
@@ -26,7 +28,7 @@ def _postgresql(url: str) -> str:
     except ValueError as error:
         raise ValueError(f"the port in the URL is none: {error}") from None
     try:
-        conninfo.conninfo_to_dict(plain)
+        conninfo.conninfo_to_dict(without_source(plain))
     except psycopg.ProgrammingError:
         # What libpq says would show the part that it cannot read, which is often the password.
         reason = "the URL cannot be read; in a password % is written %25, @ is %40, / is %2F"
@@ -58,6 +60,12 @@ class Settings(BaseSettings):
     database_url: Annotated[Url | None, Secret] = None
     """The database that is looked after. Unset: `opsctl demo` and `opsctl up` use an embedded PostgreSQL
     under `.local/`; everything else is refused."""
+
+    database_password_command: str | None = None
+    """What says the password of `OPS_DATABASE_URL`, such as a cloud's token, for each new connection."""
+
+    database_password_file: Path | None = None
+    """The file that holds that password; read for each new connection. At most one of the two is set."""
 
     dagster_database_url: Annotated[Url | None, Secret] = None
     """Dagster's own storage. Unset: the database `dagster` on the same server."""
@@ -116,6 +124,13 @@ class Settings(BaseSettings):
 
     demo_cloudtrail: Path | None = None
     """CloudTrail files for the demo to import. Unset: `../shared/data/cloudtrail` where it exists."""
+
+    @field_validator("database_password_file")
+    @classmethod
+    def _one_source(cls, file: Path | None, given: ValidationInfo) -> Path | None:
+        if file is not None and given.data.get("database_password_command") is not None:
+            raise ValueError("OPS_DATABASE_PASSWORD_COMMAND is set as well; unset one of the two")
+        return file
 
     def secret_urls(self) -> list[str | None]:
         """The URLs that may carry a password or a key, for whoever has to keep those to itself."""

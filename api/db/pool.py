@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 import sql
 from api.process.deadline import deadline
+from ops_pipeline.credentials import with_password
 from ops_pipeline.postgres.connection import Statement, refuse_unusable
 from ops_pipeline.postgres.session import preparation
 
@@ -69,7 +70,7 @@ class Pool:
         self._keep_plans = keep_plans
         self._role_reported = False
         self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
-            url,
+            self._with_password,
             min_size=1,
             max_size=max_size,
             timeout=WAIT_SECONDS,
@@ -116,6 +117,9 @@ class Pool:
             connection.used = time.monotonic()
             self._observe(query_type, time.perf_counter() - began)
             await self._pool.putconn(connection)
+
+    async def _with_password(self) -> str:
+        return await asyncio.to_thread(with_password, self._url)
 
     async def _prepare(self, connection: AsyncConnection) -> None:
         await asyncio.to_thread(refuse_unusable, self._url, connection.info)

@@ -9,6 +9,7 @@ import psycopg
 
 from api.db.pool import AsyncConnection, Row
 from api.process.deadline import deadline
+from ops_pipeline.credentials import PasswordError, with_password
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, refuse_unusable
 from ops_pipeline.postgres.session import preparation
 
@@ -86,7 +87,12 @@ def _refuse(url: str, info: psycopg.ConnectionInfo) -> None:
 async def _connect(url: str) -> AsyncConnection:
     try:
         # Not even a name: a pooler would leave it in a session that it then lends to the application.
-        return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+        with_its_password = await asyncio.to_thread(with_password, url)
+        return await psycopg.AsyncConnection.connect(
+            with_its_password, autocommit=True, connect_timeout=CONNECT_SECONDS
+        )
+    except PasswordError as error:
+        raise psycopg.OperationalError(str(error)) from None
     except psycopg.ProgrammingError:
         # libpq says which part it cannot read, and that is often the password.
         raise psycopg.OperationalError("the database's URL cannot be read") from None

@@ -16,6 +16,7 @@ from psycopg import conninfo
 from psycopg import sql as compose
 
 import sql
+from ops_pipeline.credentials import PasswordError, with_password
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, describe
 from ops_pipeline.postgres.session import preparation
 
@@ -58,10 +59,10 @@ class ArrowSession:
         self._lock = f"ops: worker of {policy}"
         self._statement: adbc.AdbcStatement | None = None
         try:
-            as_utf8 = conninfo.make_conninfo(url, client_encoding="UTF8")
+            as_utf8 = conninfo.make_conninfo(with_password(url), client_encoding="UTF8")
             self._database = adbc_driver_postgresql.connect(as_utf8)
             self._connection = adbc.AdbcConnection(self._database)
-        except adbc.Error as error:
+        except (adbc.Error, PasswordError) as error:
             raise DatabaseUnavailableError(f"{describe(url)} does not answer: {error}") from error
         try:
             self._prepare(application_name, lock_timeout, statement_timeout)

@@ -143,9 +143,19 @@ class DatabaseSection(Section):
     """A database; each kind of policy adds a key of its own (`load`)."""
 
     url: str
+    password_command: str | None = None
+    password_file: Path | None = None
     schedule: ScheduleSection | None = None
     guard: GuardSection = GuardSection()
     throttle: ThrottleSection = ThrottleSection()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.password_command is not None and self.password_file is not None:
+            raise PydanticCustomError(
+                "password", "password_command and password_file exclude each other; leave one out"
+            )
+        return self
 
 
 class FileSection(Section):

@@ -104,7 +104,15 @@ def _database(
     _refuse_repeats(policies)
     policies = _knowing_each_other(policies)
     own = section.schedule or schedule
-    return Database(name, section.url, Schedule(own.cron, own.timezone), tuple(policies), place)
+    return Database(
+        name,
+        section.url,
+        Schedule(own.cron, own.timezone),
+        tuple(policies),
+        place,
+        section.password_command,
+        section.password_file,
+    )
 
 
 def _knowing_each_other(policies: Sequence[Policy]) -> list[Policy]:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
+from ops_pipeline.credentials import with_source
 from ops_pipeline.policies.file import Place, PolicyError
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.postgres.relation import TableName
@@ -103,16 +105,21 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database and its policies, in the order in which a run carries them out."""
+    """A database and its policies, in the order in which a run carries them out.
+
+    `password_command`, `password_file`: from where each connection takes its password.
+    """
 
     name: str
     url_template: str = field(repr=False)
     schedule: Schedule
     policies: tuple[Policy, ...]
     place: Place = field(compare=False, repr=False)
+    password_command: str | None = field(default=None, repr=False)
+    password_file: Path | None = None
 
     def url(self, environment: Mapping[str, str]) -> str:
-        """The URL with each `${NAME}` replaced from the environment.
+        """The URL with each `${NAME}` replaced from the environment, and from where its password comes.
 
         Raises PolicyError when a variable is not set.
         """
@@ -123,7 +130,8 @@ class Database:
                 raise PolicyError([self.place.problem("url", f"the environment variable {name} is not set")])
             return environment[name]
 
-        return re.sub(r"\$\{(\w+)\}", value, self.url_template)
+        url = re.sub(r"\$\{(\w+)\}", value, self.url_template)
+        return with_source(url, command=self.password_command, file=self.password_file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,15 @@ from psycopg import conninfo
 from psycopg import sql as compose
 from psycopg.abc import AdaptContext
 
+from ops_pipeline import credentials
 from ops_pipeline.postgres import pooler
 from ops_pipeline.postgres.session import preparation
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+Place = tuple[str, int, str, str]
+"""A database as this process knows it: host, port, name and user."""
 
 
 Statement = LiteralString | compose.SQL | compose.Composed
@@ -113,7 +118,14 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
     DatabaseUnavailableError.
     """
     try:
-        return psycopg.connect(url, autocommit=True, connect_timeout=connect_timeout, cursor_factory=Cursor)
+        connection = psycopg.connect(
+            credentials.with_password(url),
+            autocommit=True,
+            connect_timeout=connect_timeout,
+            cursor_factory=Cursor,
+        )
+    except credentials.PasswordError as error:
+        raise DatabaseUnavailableError(f"{describe(url)} was not asked: {error}") from error
     except psycopg.OperationalError as error:
         if _looks_unescaped(url):
             raise DatabaseUnavailableError(
@@ -121,6 +133,9 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
                 "its own. Write %40 for @, %2F for /, %23 for #, %3A for : and %25 for %"
             ) from None  # libpq's words hold a part of the password
         raise DatabaseUnavailableError(f"{describe(url)} does not answer: {error}") from error
+    if url != credentials.without_source(url):
+        _urls[_place(connection.info)] = url
+    return connection
 
 
 def _looks_unescaped(url: str) -> bool:
@@ -142,7 +157,7 @@ def refuse_unusable(url: str, info: psycopg.ConnectionInfo) -> None:
             "mean, so events and archived rows could not be read again. Nothing was changed. Move it to a "
             f"database with an encoding; LATIN1 stands for what its text is in: {copy_to_utf8(info.dbname)}"
         )
-    place = (info.host, info.port, info.dbname, info.user)
+    place = _place(info)
     with _checking:
         if place not in _without_transaction_pooler:
             _refuse_transaction_pooler(url)
@@ -155,10 +170,18 @@ def copy_to_utf8(database: str, encoding: str = "LATIN1") -> str:
     return f"createdb -T template0 -E UTF8 {target} && pg_dump -E {encoding} {source} | psql {target}"
 
 
+def _place(info: psycopg.ConnectionInfo) -> Place:
+    return (info.host, info.port, info.dbname, info.user)
+
+
+_urls: dict[Place, str] = {}
+"""How each place is reached whose password is read for each connection: the last one may have expired."""
+
+
 _checking = threading.Lock()
 
 
-_without_transaction_pooler: set[tuple[str, int, str, str]] = set()
+_without_transaction_pooler: set[Place] = set()
 
 
 def _refuse_transaction_pooler(url: str) -> None:
@@ -192,7 +215,9 @@ def connection_was_lost(error: BaseException) -> bool:
 
 
 def url_of(connection: Connection | psycopg.AsyncConnection[Any]) -> str:
-    """Where another connection of the same kind can be made; the password is in it."""
+    """Where another connection of the same kind can be made, with the password or where that comes from."""
+    if (url := _urls.get(_place(connection.info))) is not None:
+        return url
     parameters = connection.info.get_parameters()
     return conninfo.make_conninfo(**parameters | {"password": connection.info.password})
 
@@ -200,7 +225,7 @@ def url_of(connection: Connection | psycopg.AsyncConnection[Any]) -> str:
 def describe(url: str) -> str:
     """Which database a URL means, without its password."""
     try:
-        parts = conninfo.conninfo_to_dict(url)
+        parts = conninfo.conninfo_to_dict(credentials.without_source(url))
     except psycopg.ProgrammingError:
         return "The database (its URL cannot be read)"
     host, port = parts.get("host", "local socket"), parts.get("port", 5432)

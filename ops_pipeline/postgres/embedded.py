@@ -26,6 +26,7 @@ from urllib.parse import quote, urlsplit
 import psycopg
 from psycopg import sql as compose
 
+from ops_pipeline import credentials
 from ops_pipeline.settings import LOCAL, Settings, SettingsError, require_database
 
 SUPERUSER = "postgres"  # not "ops": a user's own schema comes first in its search path
@@ -63,7 +64,12 @@ def resolved(settings: Settings, *, or_embedded: bool = False) -> Iterator[Setti
         return
     require_database(settings)
     dagster_url = settings.dagster_database_url or beside(settings.database_url or "", "dagster")
-    yield settings.model_copy(update={"dagster_database_url": dagster_url})
+    database_url = credentials.with_source(
+        settings.database_url or "",
+        command=settings.database_password_command,
+        file=settings.database_password_file,
+    )
+    yield settings.model_copy(update={"database_url": database_url, "dagster_database_url": dagster_url})
 
 
 @contextmanager
@@ -97,7 +103,7 @@ def _archive_folder() -> str:
 
 def beside(url: str, database: str) -> str:
     """The URL of another database on the same server."""
-    return urlsplit(url)._replace(path=f"/{database}").geturl()
+    return urlsplit(credentials.without_source(url))._replace(path=f"/{database}").geturl()
 
 
 @contextmanager

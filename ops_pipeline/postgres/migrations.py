@@ -9,6 +9,7 @@ from yoyo.connections import parse_uri
 from yoyo.migrations import default_migration_table
 
 import sql
+from ops_pipeline.credentials import with_password
 from ops_pipeline.postgres.advisory_lock import advisory_lock
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.ready import refuse_standby
@@ -129,7 +130,7 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no
 def _yoyo_url(url: str) -> str:
     # yoyo keeps its own tables in the schema it is given; the application's is not ours to fill.
     parameters = {
-        **conninfo.conninfo_to_dict(url),
+        **conninfo.conninfo_to_dict(with_password(url)),
         "schema": "ops",
         "application_name": "ops migrate",
         "client_encoding": "UTF8",

@@ -132,12 +132,15 @@ CREATE INDEX IF NOT EXISTS idx_audit_logs_resource
 -- One event by its id alone: an auditor has no date in hand.
 CREATE INDEX IF NOT EXISTS idx_audit_logs_id ON public.audit_logs (id);
 
--- An application without a users table, or with another kind of key, has no one to refer to.
+-- An application without a users table, or with another kind of key, has no one to refer to; and a table of
+-- somebody else's may be referred to only with the rights to lock its rows.
 DO $$
 BEGIN
   IF EXISTS (
     SELECT FROM pg_attribute
     WHERE attrelid = to_regclass('public.users') AND attname = 'id' AND atttypid = 'uuid'::regtype
+      AND has_table_privilege(attrelid, 'REFERENCES') AND has_table_privilege(attrelid, 'SELECT')
+      AND has_any_column_privilege(attrelid, 'UPDATE')
   ) AND NOT EXISTS (
     SELECT FROM pg_constraint
     WHERE conrelid = 'public.audit_logs'::regclass AND contype = 'f' AND confrelid = to_regclass('public.users')

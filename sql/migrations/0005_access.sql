@@ -70,10 +70,11 @@ BEGIN
       TO ops_reader;
     -- What signs cursors, and what the live tail follows.
     GRANT SELECT ON ops.secrets, ops.audit_arrivals TO ops_reader;
-    IF to_regclass('public.conversations') IS NOT NULL THEN
+    -- What is somebody else's may not be ours to pass on.
+    IF has_table_privilege(to_regclass('public.conversations'), 'SELECT WITH GRANT OPTION') THEN
       GRANT SELECT ON public.conversations TO ops_reader;
     END IF;
-    IF to_regclass('public.sessions') IS NOT NULL THEN
+    IF has_table_privilege(to_regclass('public.sessions'), 'SELECT WITH GRANT OPTION') THEN
       GRANT SELECT ON public.sessions TO ops_reader;
     END IF;
   END IF;

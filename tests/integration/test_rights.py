@@ -232,3 +232,18 @@ def _url(connection: Connection) -> str:
 def _as_url(conninfo: str) -> str:
     parts = psycopg.conninfo.conninfo_to_dict(conninfo)
     return f"postgresql://{parts['user']}:x@127.0.0.1:{parts['port']}/{parts['dbname']}"
+
+
+def test_vacuum_passes_over_what_is_the_owners_until_it_may_be_maintained(
+    application: Connection, login: Connection, read: Callable[..., Database]
+) -> None:
+    policy = read(
+        "version: 1\ndatabases: {app: {url: x, vacuum: {tables: [sessions], mode: always}}}"
+    ).policies[0]
+
+    passed_over = carry_out(login, policy)
+    application.execute(f"GRANT MAINTAIN ON sessions TO {login.info.user}")
+    done = carry_out(login, policy)
+
+    assert (passed_over.outcome, done.outcome) == ("stopped", "done")
+    assert "passed over public.sessions: permission denied" in passed_over.stopped_reason
