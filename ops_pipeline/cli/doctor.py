@@ -34,7 +34,7 @@ def _lines(databases: Sequence[model.Database], found: Sequence[Diagnosed]) -> I
     """A paragraph a finding: no line is broken, so that a remedy can be pasted as it stands."""
     for diagnosed in found:
         yield f"{diagnosed.database}  {diagnosed.severity}  {diagnosed.id}  {diagnosed.subject}"
-        yield f"  {diagnosed.problem}{':' if diagnosed.remedies else '.'}"
+        yield f"  {diagnosed.problem}."
         for number, remedy in enumerate(diagnosed.remedies):
             yield f"  {'' if number == 0 else 'or: '}{remedy}"
         yield ""

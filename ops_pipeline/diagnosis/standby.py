@@ -2,20 +2,17 @@
 
 from collections.abc import Iterator
 
-import sql
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
-from ops_pipeline.postgres.connection import scalar
+from ops_pipeline.postgres.ready import StandbyError, refuse_standby
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
-    if scalar(examined.connection, sql.get("postgres/is_standby")):
-        yield Finding(
-            f"{examined.connection.info.host}:{examined.connection.info.port}",
-            "the server is a standby, which takes no writes. Put the primary's address into `url`, or those "
-            "of all servers with this parameter, which finds the primary after each failover",
-            ("?target_session_attrs=read-write",),
-        )
+    info = examined.connection.info
+    try:
+        refuse_standby(examined.connection)
+    except StandbyError as error:
+        yield Finding(f"{info.host}:{info.port}", str(error), ("?target_session_attrs=read-write",))
 
 
 STANDBY = Diagnosis(
