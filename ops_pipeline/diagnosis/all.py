@@ -10,6 +10,7 @@ from ops_pipeline.diagnosis.foreign_key_indexes import FOREIGN_KEY_INDEXES
 from ops_pipeline.diagnosis.foreign_partitions import FOREIGN_PARTITIONS, FOREIGN_PARTITIONS_LEFT
 from ops_pipeline.diagnosis.holds import HOLDS
 from ops_pipeline.diagnosis.inheritance import INHERITANCE
+from ops_pipeline.diagnosis.kept_parents import KEPT_PARENTS
 from ops_pipeline.diagnosis.names_taken import NAMES_TAKEN
 from ops_pipeline.diagnosis.not_enforced import NOT_ENFORCED
 from ops_pipeline.diagnosis.not_migrated import NOT_MIGRATED
@@ -42,6 +43,7 @@ DIAGNOSES: Sequence[Diagnosis] = (
     INHERITANCE,
     CASCADES,
     VOIDED_KEYS,
+    KEPT_PARENTS,
     RULES,
     FOREIGN_KEY_INDEXES,
     FOREIGN_PARTITIONS,

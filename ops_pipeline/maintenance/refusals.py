@@ -33,6 +33,8 @@ def table_refusals(
     yield from map(str, inheritance(connection, table, parent))
     yield from map(str, rules(connection, table))
     yield from map(str, voided_keys(connection, table))
+    if policy.cascade == "archive":
+        yield from map(str, kept_parents(connection, table))
     if parent is not None:
         yield from map(str, foreign_partitions(connection, table))
 
@@ -129,6 +131,19 @@ def voided_keys(connection: Connection, table: Relation) -> Iterator[Finding]:
                 "drop NOT NULL",
                 (_drop_not_null(connection, key.child, required),),
             )
+
+
+def kept_parents(connection: Connection, table: Relation) -> Iterator[Finding]:
+    """What may keep rows of the table, whose children `cascade: archive` would have deleted by then."""
+    if not reach(connection, table).cascaded:
+        return
+    for trigger in on_delete.keeping_triggers(connection, table, on_update=False):
+        yield Finding(
+            str(table),
+            f"the trigger {trigger} may keep rows of {table}, and `cascade: archive` deletes what refers to "
+            "them first. Say `cascade: delete`, or switch the trigger off",
+            (disable(connection, trigger),),
+        )
 
 
 def foreign_partitions(connection: Connection, table: Relation) -> Iterator[Finding]:

@@ -222,6 +222,55 @@ def test_a_trigger_that_deletes_elsewhere_is_recorded_and_may_not_touch_what_oth
     assert (len(rows(shop, "logins")), len(rows(shop, "accounts"))) == (200, 200)
 
 
+KEEPS_SEVENTH = """
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN IF OLD.id = 7 THEN RETURN NULL; END IF; RETURN OLD; END';
+CREATE TRIGGER keep BEFORE DELETE ON accounts FOR EACH ROW EXECUTE FUNCTION keep();
+"""
+
+
+def test_children_of_rows_that_a_trigger_may_keep_are_not_archived(
+    shop: Connection, read: Read, folder: Path
+) -> None:
+    shop.execute(KEEPS_SEVENTH)
+    database = policies(read, "archive: true, cascade: archive")
+    before = {table: rows(shop, table) for table in TABLES}
+
+    (refusal,) = planned(shop, database, folder).refusals
+    assert "the trigger keep on public.accounts (function public.keep) may keep rows" in refusal
+    assert 'DISABLE TRIGGER "keep"' in refusal
+    with pytest.raises(RefusedError, match="may keep rows"):
+        carry_out(shop, database.policies[0], settings=settings(folder))
+
+    assert {table: rows(shop, table) for table in TABLES} == before
+    knowingly = policies(read, "archive: false, cascade: delete")
+    assert carry_out(shop, knowingly.policies[0], settings=settings(folder)).removed == 99
+    kept = [text for text in before["invoices"] if text.split(",")[1] == "7"]
+    assert kept
+    assert rows(shop, "invoices", "account_id = 7") == kept
+
+
+def test_a_trigger_that_comes_after_the_plan_costs_no_child(
+    shop: Connection, read: Read, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = policies(read, "archive: true, cascade: archive")
+    before = {table: rows(shop, table) for table in TABLES}
+    original = guard.judge
+
+    def judged_too_early(*given: Any, **more: Any) -> Any:
+        with connect(url, "test application") as application:
+            application.execute(KEEPS_SEVENTH)
+        return original(*given, **more)
+
+    monkeypatch.setattr(guard, "judge", judged_too_early)
+
+    with pytest.raises(UnplannedDeletionError, match=r"1 rows of public\.accounts were kept by a trigger"):
+        carry_out(shop, database.policies[0], settings=settings(folder))
+
+    assert {table: rows(shop, table) for table in TABLES} == before
+    assert not list(folder.rglob("*.parquet"))
+
+
 def test_a_hold_on_a_grandchild_keeps_the_whole_branch(
     shop: Connection, read: Read, folder: Path, small_batches: None
 ) -> None:

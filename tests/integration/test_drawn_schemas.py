@@ -1,8 +1,9 @@
 """Whatever tables, foreign keys, triggers, holds and policies there are: nothing is deleted that was not
 planned, what was to be archived is, exactly, and what is held or kept remains."""
 
+import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ops_pipeline.settings import Settings
 
 Read = Callable[[str], Database]
 Rows = Mapping[str, Mapping[int, str]]
-"""Of each table the rows by their ids, as text."""
+"""Of each table the rows by their ids, as JSON."""
 
 KEEPS = """
 CREATE FUNCTION keeps_sevenths() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -110,7 +111,7 @@ def schemas(draw: st.DrawFn) -> Schema:
 
 def all_rows(connection: Connection, schema: Schema) -> Rows:
     return {
-        f"t{number}": dict(connection.execute(f"SELECT id, t::text FROM t{number} AS t").fetchall())  # noqa: S608
+        f"t{number}": dict(connection.execute(f"SELECT id, to_jsonb(t)::text FROM t{number} AS t").fetchall())  # noqa: S608
         for number, _ in enumerate(schema.tables)
     }
 
@@ -120,6 +121,13 @@ def archived_ids(folder: Path) -> dict[str, list[int]]:
     for file in folder.rglob("*.parquet"):
         ids.setdefault(file.relative_to(folder).parts[0], []).extend(pq.read_table(file)["id"].to_pylist())
     return {table: sorted(of_table) for table, of_table in ids.items()}
+
+
+def has_lost_a_parent(schema: Schema, name: str, row: str, deleted: Mapping[str, Collection[int]]) -> bool:
+    """Whether a row that this one refers to by ON DELETE CASCADE is among those deleted."""
+    values = json.loads(row)
+    cascading = [to for to, action in schema.tables[int(name[1:])].refers.items() if action == "CASCADE"]
+    return any(values[f"r{to}"] in deleted[f"t{to}"] for to in cascading)
 
 
 def carry_out_and_compare(
@@ -152,6 +160,9 @@ def carry_out_and_compare(
     of_others = {table: len(ids) for table, ids in deleted.items() if ids and table != own}
     assert {table: number for table, number in along.items() if number} == of_others, "recorded as it was"
     assert result.removed == len(deleted[own])
+    for name in of_others:
+        for row_id in deleted[name]:
+            assert has_lost_a_parent(schema, name, before[name][row_id], deleted), (name, row_id)
     assert result.removed <= plan.rows.eligible
     assert sum(of_others.values()) <= deleted_along(plan.cascaded)
     if result.outcome == "done":

@@ -40,6 +40,11 @@ CREATE RULE kept AS ON DELETE TO visits WHERE OLD.id = 7 DO INSTEAD NOTHING;
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 CREATE TRIGGER keep BEFORE DELETE ON visits FOR EACH ROW EXECUTE FUNCTION keep();
 
+CREATE TABLE carts (id int PRIMARY KEY, at timestamptz);
+CREATE TABLE items (cart int REFERENCES carts ON DELETE CASCADE);
+CREATE INDEX ON items (cart);
+CREATE TRIGGER keep BEFORE DELETE ON carts FOR EACH ROW EXECUTE FUNCTION keep();
+
 CREATE TABLE tickets (id int PRIMARY KEY, at timestamptz);
 CREATE TABLE comments (ticket int NOT NULL REFERENCES tickets ON DELETE SET NULL, words text);
 INSERT INTO tickets VALUES (1, now());
@@ -62,9 +67,10 @@ CREATE FOREIGN TABLE readings_2018 PARTITION OF readings FOR VALUES FROM ('2018-
 
 CREATE TABLE notes (account int, words text);
 CREATE TABLE evidence (id int PRIMARY KEY, at timestamptz);
-GRANT SELECT, DELETE ON accounts, sessions, invoices, visits, stays, tickets, comments, child, events,
-  events_first, readings, notes, evidence TO janitor;
+GRANT SELECT, DELETE ON accounts, sessions, invoices, visits, stays, carts, items, tickets,
+  comments, child, events, events_first, readings, notes, evidence TO janitor;
 GRANT SELECT ON base TO janitor;
+GRANT UPDATE ON carts TO janitor;
 """
 POLICIES = """
 version: 1
@@ -76,6 +82,7 @@ databases:
       - {table: sessions, column: at, keep: 30 days, archive: true}
       - {table: invoices, column: at, keep: 3650 days}
       - {table: visits, column: at, keep: 30 days}
+      - {table: carts, column: at, keep: 30 days, archive: true, cascade: archive}
       - {table: tickets, column: at, keep: 30 days}
       - {table: base, column: at, keep: 30 days}
       - {table: events, column: at, keep: 30 days}
@@ -93,21 +100,25 @@ FINDINGS = {
     ("rights", "public.events_first"),
     ("rights", "public.readings"),
     ("row_security", "public.accounts"),
+    ("archive_place", "app/retention/carts"),
     ("archive_place", "app/retention/sessions"),
     ("holds", "hold 1 on public.evidence"),
     ("inheritance", "public.base"),
     ("cascades", "public.invoices"),
     ("voided_keys", "public.comments"),
+    ("kept_parents", "public.carts"),
     ("rules", "public.visits"),
     ("foreign_key_indexes", "public.comments"),
     ("foreign_partitions", "public.readings_2018"),
     ("raising_triggers", "public.tickets"),
+    ("keeping_triggers", "public.carts"),
     ("keeping_triggers", "public.visits"),
     ("vacuum_rights", "app/vacuum"),
     ("orphan_indexes", "public.notes"),
     ("orphan_indexes", "public.readings"),
     ("track_counts", "NAME"),
     ("deleted_along", "public.stays"),
+    ("delete_triggers", "public.carts"),
     ("delete_triggers", "public.visits"),
     ("delete_triggers", "public.tickets"),
     ("whole_partitions", "public.events"),

@@ -17,7 +17,12 @@ from ops_pipeline.archive.files import ArchivedTable, WrittenFile, total_rows
 from ops_pipeline.maintenance.batches import actions
 from ops_pipeline.maintenance.batches.actions import BatchLimits, children
 from ops_pipeline.maintenance.batches.actions.children import Child
-from ops_pipeline.maintenance.batches.actions.deleted_along import Along, DeletedAlong, deleted_along
+from ops_pipeline.maintenance.batches.actions.deleted_along import (
+    Along,
+    DeletedAlong,
+    UnplannedDeletionError,
+    deleted_along,
+)
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.batches.scans import ScanRange
 from ops_pipeline.maintenance.history import Batch, Record, Statement
@@ -55,9 +60,10 @@ class ArchiveAndDelete:
         """Removes and archives the rows of the range that may go, commits, and says how many they were.
 
         Raises ArchiveError when the archive fails; nothing of the range was deleted then, or, as its
-        message says, the rows are safe in the archive. Raises UnplannedDeletionError, and StorageTooSlowError
-        when the rows are not archived within `limits.statement_timeout`: for longer they are not locked.
-        Nothing of the range was deleted then.
+        message says, the rows are safe in the archive. Raises UnplannedDeletionError, also when a trigger
+        keeps a row whose children were to be archived, and StorageTooSlowError when the rows are not archived
+        within `limits.statement_timeout`: for longer they are not locked. Nothing of the range was deleted
+        then.
         """
         deadline = Deadline.after(limits.statement_timeout)
         with self._files() as files, self.worker.transaction():
@@ -67,13 +73,20 @@ class ArchiveAndDelete:
             self.worker.execute("SAVEPOINT deletion")
             condition = actions.deletable(self.connection, self.table, scan_range)
             archived = None
+            locked = 0
             if self.children:
-                condition = self._lock(scan_range, condition, limits)
+                condition, locked = self._lock(scan_range, condition, limits)
                 archived = self._delete_children(Target(condition, scan_range.heap), files, deadline)
             with self.worker.query(self._deleting(scan_range, condition, limits)) as reader:
                 own = self.archive.write(reader, self.source, deadline)
             files.extend(own)
             removed = total_rows(own)
+            if removed < locked:
+                raise UnplannedDeletionError(
+                    f"{locked - removed:,} rows of {self.table} were kept by a trigger, and would have lost "
+                    "the rows that refer to them, which `cascade: archive` deletes first. The batch was "
+                    "rolled back; `opsctl plan` says now what to do"
+                )
             if removed == 0:
                 self.worker.execute("ROLLBACK TO SAVEPOINT deletion")
                 self.archive.discard(files)
@@ -86,12 +99,13 @@ class ArchiveAndDelete:
 
     def _lock(
         self, scan_range: ScanRange, condition: compose.Composable, limits: BatchLimits
-    ) -> compose.Composable:
-        """The rows to be deleted, which nobody can refer to any more, as a condition."""
+    ) -> tuple[compose.Composable, int]:
+        """The rows to be deleted, which nobody can refer to any more: as a condition, and how many."""
         locking = children.locking(scan_range, condition, skip_locked=limits.skip_locked)
         with self.worker.query(locking) as reader:
-            places: str | None = reader.read_all().column(0)[0].as_py()
-        return compose.SQL("false") if places is None else children.at(scan_range.heap, places)
+            (answer,) = reader.read_all().to_pylist()
+        places, rows = answer.values()
+        return compose.SQL("false") if places is None else children.at(scan_range.heap, places), rows
 
     def _delete_children(
         self, target: Target, files: list[WrittenFile], deadline: Deadline

@@ -68,7 +68,7 @@ def children(
 
 def locking(scan_range: ScanRange, condition: compose.Composable, *, skip_locked: bool) -> compose.Composed:
     """Locks the rows to be deleted, so that nobody can refer to them any more, and answers with where they
-    lie; NULL when there are none."""
+    lie (NULL when there are none) and how many they are."""
     return compose.SQL(sql.get("maintenance/batches/actions/lock")).format(
         heap=scan_range.heap.identifier,
         condition=condition,
