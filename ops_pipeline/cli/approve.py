@@ -1,5 +1,6 @@
 """`opsctl approve`: lets through, once, what the guard has stopped."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -27,24 +28,29 @@ def approve(
     if plan is None:
         _show_waiting(chosen, as_json=as_json)
         return
-    approved = _approve(plan, by or person(), chosen)
+    approved, following = _approve(plan, by or person(), chosen)
     older = f" older than {approved.cutoff:%Y-%m-%d %H:%M} UTC" if approved.cutoff else ""
     answer(
-        approved,
+        {**asdict(approved), "following": following},
         f"Approved: the next complete run of {approved.policy} may remove {approved.eligible:,} rows{older}.",
-        "It is good for this plan alone, and once. Run it now: opsctl run",
+        *(f"With it: {each.policy}, {each.eligible:,} rows that will refer to none." for each in following),
+        f"It is good for {'these plans' if following else 'this plan'} alone, and once. "
+        "Run it now: opsctl run",
         as_json=as_json,
     )
 
 
-def _approve(plan: str, by: str, chosen: str | None) -> approvals.StoredPlan:
+def _approve(
+    plan: str, by: str, chosen: str | None
+) -> tuple[approvals.StoredPlan, list[approvals.StoredPlan]]:
+    """The plan, and those that are approved with it."""
     missing: list[str] = []
     away: list[str] = []
     with connected_to(chosen, "opsctl approve", away) as connections:
         for _, connection in connections:
             try:
                 with explained(connection):
-                    return approvals.approve(connection, plan, by)
+                    return approvals.approve(connection, plan, by), approvals.following(connection, plan)
             except approvals.NoSuchPlanError as error:
                 missing.append(str(error))
     raise approvals.ApprovalRefusedError("\n".join(dict.fromkeys([*missing, *away])))

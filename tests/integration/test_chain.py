@@ -63,6 +63,10 @@ def test_one_approval_covers_the_chain(chain: Connection, read: Read) -> None:
     assert waiting["app/orphans/memories.session_id"].follows == sessions.id
 
     approvals.approve(chain, sessions.id, by="a person")
+    assert [(each.policy, each.approved_by) for each in approvals.following(chain, sessions.id)] == [
+        ("app/orphans/memories.session_id", "a person"),
+        ("app/orphans/traces.memory_id", "a person"),
+    ]
     second = [carry_out(chain, policy) for policy in policies]
 
     assert [(result.outcome, result.removed) for result in second] == [

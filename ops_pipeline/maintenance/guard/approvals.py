@@ -82,6 +82,11 @@ def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
     return next((each for each in approved if each.id == plan_id), plan)
 
 
+def following(connection: Connection, plan_id: str) -> list[StoredPlan]:
+    """The plans that are approved with that one: of the orphans that it makes."""
+    return [_plan(row) for row in connection.execute(sql.get("maintenance/guard/following"), {"id": plan_id})]
+
+
 def use_up(connection: Connection, plan_id: str, run_id: int) -> None:
     """Records that the approval has let a run through that is complete; in that run's last transaction.
 
