@@ -6,6 +6,7 @@ import sql
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance import references
+from ops_pipeline.maintenance.reach import reach
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.tables import Table, policy_tables
@@ -14,7 +15,7 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
 Right = tuple[Relation, str]
-"""A table and SELECT, DELETE or OWNER, which is membership in the role that owns it."""
+"""A table and SELECT, DELETE, UPDATE (of any column) or OWNER, membership in the owning role."""
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
@@ -33,6 +34,9 @@ def _required(examined: Examination) -> Iterator[Right]:
         yield table, "DELETE"
         yield from ((seen, "SELECT") for seen in (table, parent) if seen is not None)
         yield from ((child, "SELECT") for child in references.referring(examined.connection, table))
+        if policy.cascade == "archive" and (cascaded := reach(examined.connection, table).cascaded):
+            yield table, "UPDATE"  # its rows are locked while those that refer to them are archived
+            yield from ((child, "DELETE") for child in cascaded)
         # What is detached and dropped has to be one's own.
         if isinstance(policy, Retention) and partition_key(examined.connection, table) == policy.column:
             yield table, "OWNER"

@@ -56,10 +56,10 @@ def refuse_hidden_rows(
 def _rights(
     connection: Connection, policy: DeletingPolicy, table: Relation, seen: Sequence[Relation]
 ) -> Iterator[str]:
-    if policy.max_age() is not None and catalog.is_partitioned(connection, table):
-        for grant in lacking_ownership(connection, table):
-            yield f"only the owner of {table} may drop its partitions: {grant}"
-            return
+    by_partition = policy.max_age() is not None and catalog.is_partitioned(connection, table)
+    if by_partition and (ways := lacking_ownership(connection, table)):
+        yield f"only the owner of {table} may drop its partitions: {'; '.join(ways)}"
+        return
     needs: dict[Relation, set[str]] = {relation: {"SELECT"} for relation in seen}
     needs.setdefault(table, set()).update(("SELECT", "DELETE"))
     if policy.cascade == "archive" and (cascaded := reach(connection, table).cascaded):

@@ -26,7 +26,8 @@ def lacking(connection: Connection, table: Relation, *rights: str) -> list[str]:
 
 
 def lacking_ownership(connection: Connection, table: Relation) -> list[str]:
-    """The GRANT without which the user cannot do what is for the table's owner alone; empty: none."""
+    """The statements without which the user cannot do what is for the owner of the table and its partitions
+    alone: a GRANT, or ALTER TABLE … OWNER where that is a superuser; empty: none."""
     rows = connection.execute(sql.get("postgres/ownership"), {"oid": table.oid})
     return [grant for (grant,) in rows]
 
@@ -60,7 +61,8 @@ def _grant(
 ) -> str:
     user = quoted(scalar(connection, sql.get("postgres/present_user")))
     if message.startswith("must be owner"):
-        return f"GRANT {owner} TO {user}, for only the owner of {name} may do that"
+        ways = lacking_ownership(connection, Relation(oid, schema, plain)) if kind == "table" else []
+        return f"{'; '.join(ways) or f'GRANT {owner} TO {user}'}, for only the owner of {name} may do that"
     if "ops" in {schema, name} or name == "public.audit_logs":  # ours
         return f"GRANT ops_maintenance TO {user}"
     match kind:

@@ -57,8 +57,6 @@ MISSING = {
     "the parent": ("REVOKE ALL ON sessions FROM {login}; GRANT SELECT, DELETE ON memories TO {login}",
                    POLICIES.replace("retention: [{table: sessions, column: created_at, keep: 30 days}]", ""),
                    "SELECT ON public.sessions"),
-    "ownership":
-        (PARTITIONED, RETENTION.replace("sessions, column: created_at", "visits, column: at"), "postgres"),
 }  # fmt: skip
 
 
@@ -147,6 +145,23 @@ def test_a_missing_right_is_named_before_the_run_and_its_grant_is_enough(
     while isinstance((planned := next(plan(login, [policy], archive_url=settings.archive_url))), Unplanned):
         application.execute(_grant(planned.problem))
     assert carry_out(login, policy, settings=settings).outcome == "done"
+
+
+def test_what_only_the_owner_may_do_makes_nobody_a_superuser(
+    application: Connection, login: Connection, settings: Settings, read: Callable[..., Database]
+) -> None:
+    user = login.info.user
+    application.execute(PARTITIONED.replace("{login}", user))
+    policy = read(RETENTION.replace("sessions, column: created_at", "visits, column: at")).policies[0]
+    ways = f"ALTER TABLE public.visits OWNER TO {user}; ALTER TABLE public.visits_old OWNER TO {user}"
+
+    (planned,) = plan(login, [policy], archive_url=settings.archive_url)
+
+    assert isinstance(planned, Unplanned)
+    assert planned.problem.endswith(f"only the owner of public.visits may drop its partitions: {ways}")
+    application.execute(ways.encode())
+    assert carry_out(login, policy, settings=settings).outcome == "done"
+    assert scalar(application, "SELECT to_regclass('visits_old')") is None
 
 
 def test_who_is_no_member_is_told_which_role(

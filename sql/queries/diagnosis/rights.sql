@@ -1,4 +1,4 @@
--- What of these rights on tables (SELECT, DELETE; OWNER is membership in the role that owns it) this user lacks, with
+-- What of these rights on tables (SELECT, DELETE, UPDATE; OWNER is membership in the role that owns it) this user lacks, with
 -- USAGE of their schemas, and what membership in our roles gives: whose right, what, and the GRANT. Rows are also
 -- read and deleted partition by partition.
 WITH required AS (
@@ -18,13 +18,17 @@ SELECT format('%%s.%%s', n.nspname, r.relname), string_agg(r.privilege, ', ' ORD
               n.nspname, r.relname, current_user)
 FROM required r
 JOIN pg_namespace n ON n.oid = r.relnamespace
-WHERE r.privilege <> 'OWNER' AND NOT has_table_privilege(r.oid, r.privilege)
+WHERE r.privilege <> 'OWNER'
+  AND NOT CASE r.privilege WHEN 'UPDATE' THEN has_any_column_privilege(r.oid, r.privilege) -- enough to lock rows
+                           ELSE has_table_privilege(r.oid, r.privilege) END
 GROUP BY n.nspname, r.relname
 UNION ALL
 SELECT format('%%s.%%s', n.nspname, r.relname), 'the rights of its owner, who alone may drop partitions',
-       format('GRANT %%I TO %%I;', pg_get_userbyid(r.relowner), current_user)
+       CASE WHEN owner.rolsuper THEN format('ALTER TABLE %%I.%%I OWNER TO %%I;', n.nspname, r.relname, current_user)
+            ELSE format('GRANT %%I TO %%I;', owner.rolname, current_user) END
 FROM required r
 JOIN pg_namespace n ON n.oid = r.relnamespace
+JOIN pg_roles owner ON owner.oid = r.relowner
 WHERE r.privilege = 'OWNER' AND NOT pg_has_role(r.relowner, 'USAGE')
 UNION ALL
 SELECT 'schema ops', 'what members of ' || needed.role || ' may do', format('GRANT %%I TO %%I;', needed.role, current_user)

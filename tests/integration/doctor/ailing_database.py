@@ -70,7 +70,6 @@ CREATE TABLE evidence (id int PRIMARY KEY, at timestamptz);
 GRANT SELECT, DELETE ON accounts, sessions, invoices, visits, stays, carts, items, tickets,
   comments, child, events, events_first, readings, notes, evidence TO janitor;
 GRANT SELECT ON base TO janitor;
-GRANT UPDATE ON carts TO janitor;
 """
 POLICIES = """
 version: 1
@@ -96,6 +95,7 @@ databases:
 FINDINGS = {
     ("policy_mismatch", "app/retention/nowhere"),
     ("rights", "public.base"),
+    ("rights", "public.carts"),
     ("rights", "public.events"),
     ("rights", "public.events_first"),
     ("rights", "public.readings"),
