@@ -50,10 +50,11 @@ def _free_name(connection: Connection, schema: str, times: Range, start: str) ->
     suffix = f"_{times.lower:%Y%m%d}"
     if times.lower.timetz().replace(tzinfo=None) != time() or times.upper - times.lower < timedelta(days=1):
         suffix += f"_{times.lower:%H%M%S}"
-    names = [shortened(start, suffix)]
-    names += [shortened(start, f"{suffix}_{number}") for number in range(2, NAMES_TRIED)]
-    (name,) = row(connection, sql.get("partitions/free_name"), {"names": names, "schema": schema})
-    return str(name)
+    statement, plain = sql.get("partitions/free_name"), shortened(start, suffix)
+    if connection.execute(statement, {"names": [plain], "schema": schema}).fetchone() is not None:
+        return plain
+    numbered = [shortened(start, f"{suffix}_{number}") for number in range(2, NAMES_TRIED)]
+    return str(scalar(connection, statement, {"names": numbered, "schema": schema}))
 
 
 def shortened(name: str, suffix: str) -> str:

@@ -26,8 +26,18 @@ from ops_pipeline.storage import location
 
 Read = Callable[[str], Database]
 
-NAMES = ["Events", "select", "100%", "naïve", 'say"so', "My.Select 100%"]
-COLUMNS = ["At", "my at", "a.b", "100%", "%(at)s", 'say"so', '"at"', "{at}", "a,(b)", "n" * 63, "ö" * 31]
+NAMES = [
+    'say"so', "My.Select 100%",
+    *(pytest.param(name, marks=pytest.mark.prove) for name in ("Events", "select", "100%", "naïve")),
+]  # fmt: skip
+COLUMNS = [
+    "%(at)s", 'say"so', "a,(b)", "n" * 63,
+    *(
+        pytest.param(name, marks=pytest.mark.prove)
+        for name in ("At", "my at", "a.b", "100%", '"at"', "{at}", "ö" * 31)
+    ),
+]  # fmt: skip
+"""The worst of each sort in every run of the suite, the others in the proofs."""
 HEAD = "version: 1\ndatabases:\n  app:\n    url: x\n"
 
 
@@ -264,7 +274,7 @@ def test_a_column_of_any_name_is_scanned_by(
     assert [table["table"] for table in by_vacuum.details["tables"]] == [f"public.{quoted(name)}"]
 
 
-@pytest.mark.parametrize("name", ["a.b", "%(at)s", 'say"so', "n" * 63])
+@pytest.mark.parametrize("name", COLUMNS)
 def test_a_column_of_any_name_has_its_days_archived_and_restored(
     connection: Connection, read: Read, tmp_path: Path, name: str
 ) -> None:

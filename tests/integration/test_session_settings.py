@@ -144,6 +144,7 @@ def test_policies_plan_run_archive_and_restore(awkward: str, read: Read, tmp_pat
 
 def test_a_table_is_adopted(awkward: str) -> None:
     with connect(awkward, "test") as session:
+        session.execute("UPDATE visits SET at = now() - make_interval(hours => id)")  # few days
         adopted = adopt_table(
             session, find_relation(session, TableName("public", "visits")), column="at", report=lambda _: None
         )
