@@ -87,6 +87,7 @@ def restore(
         raise RestoreRefusedError(f"{'; '.join(problems)}. Nothing was restored")
     firing = [] if triggers or existing is None else insert_triggers(connection, existing.relation)
     files = _still_to_restore(recorded, own, str(existing.relation) if existing else str(into))
+    targets.check_types(connection, [column for file in files for column in file.columns])
     if into is None and any(file.day_column is None for file in files):
         raise RestoreRefusedError(
             f"The rows of {own} were removed as orphans and would be so again the next night: they have no "

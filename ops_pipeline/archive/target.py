@@ -1,10 +1,12 @@
 """The table that restored rows go into, and whether it takes them as they were."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql as compose
 
+import sql
 from ops_pipeline.archive import columns
 from ops_pipeline.archive.columns import ArchivedColumn
 from ops_pipeline.postgres.connection import Connection, scalar
@@ -87,6 +89,21 @@ def create(connection: Connection, table: str, schemas: Sequence[Sequence[Archiv
             f"{table} was created and cannot be found; is its schema in the search path?"
         )
     return made
+
+
+def check_types(connection: Connection, archived: Iterable[ArchivedColumn]) -> None:
+    """Raises RestoreRefusedError for a column whose type's name is none here; it becomes part of statements,
+    and was read from a table."""
+    for type_name, column in {column.type: column for column in archived}.items():
+        try:
+            known = scalar(connection, sql.get("archive/is_type"), {"text": type_name})
+        except (psycopg.errors.SyntaxError, psycopg.errors.InvalidParameterValue):
+            known = False
+        if not known:
+            raise RestoreRefusedError(
+                f"{column.name} was of type {type_name}, which is no type of this database. Nothing was "
+                "restored"
+            )
 
 
 def present_user(connection: Connection) -> str:

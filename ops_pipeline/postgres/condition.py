@@ -88,17 +88,16 @@ class Predicate:
 
 
 def from_json(conditions: Iterable[dict[str, Any]]) -> Predicate:
-    """The predicate that `as_json` wrote."""
-    return Predicate(
-        tuple(
-            Condition(
-                condition["column"],
-                condition["operator"],
-                datetime.fromisoformat(condition["value"]) if condition["time"] else condition["value"],
-            )
-            for condition in conditions
-        )
-    )
+    """The predicate that `as_json` wrote. Raises ValueError for what it cannot have written: an operator
+    becomes part of statements."""
+    return Predicate(tuple(map(_condition, conditions)))
+
+
+def _condition(written: dict[str, Any]) -> Condition:
+    if _OPERATOR.fullmatch(written["operator"]) is None:
+        raise ValueError(f"{written['operator']!r} is no operator of a predicate")
+    value = datetime.fromisoformat(written["value"]) if written["time"] else written["value"]
+    return Condition(written["column"], written["operator"], value)
 
 
 def parse(text: str) -> Predicate:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops_pipeline.storage.storage import StorageError, StoredFile
+from ops_pipeline.storage.storage import StorageError, StoredFile, within
 
 
 class Folder:
@@ -16,7 +16,7 @@ class Folder:
         self.name = str(self._root)
 
     def write(self, path: str, content: memoryview) -> None:
-        target = self._root / path
+        target = self._at(path)
         with _storage_errors("write", target):
             _make(target.parent)
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -30,35 +30,38 @@ class Folder:
             _sync(target.parent)
 
     def read(self, path: str) -> bytes:
-        source = self._root / path
+        source = self._at(path)
         with _storage_errors("read", source), source.open("rb", buffering=0) as file:
             # Synced pages may be dropped, and then the bytes come from the disk and not from memory.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             return file.readall()
 
     def rename(self, source: str, target: str) -> None:
-        with _storage_errors("rename", self._root / source):
-            _make((self._root / target).parent)
-            (self._root / source).replace(self._root / target)
-            _sync((self._root / target).parent)
+        with _storage_errors("rename", self._at(source)):
+            _make(self._at(target).parent)
+            self._at(source).replace(self._at(target))
+            _sync(self._at(target).parent)
 
     def delete(self, path: str) -> None:
-        with _storage_errors("delete", self._root / path):
-            (self._root / path).unlink(missing_ok=True)
+        with _storage_errors("delete", self._at(path)):
+            self._at(path).unlink(missing_ok=True)
 
     def size(self, path: str) -> int | None:
-        with _storage_errors("look at", self._root / path):
+        with _storage_errors("look at", self._at(path)):
             try:
-                return (self._root / path).stat().st_size
+                return self._at(path).stat().st_size
             except FileNotFoundError:
                 return None
 
     def files(self, folder: str) -> Iterator[StoredFile]:
-        with _storage_errors("list", self._root / folder):
-            for parent, _, names in os.walk(self._root / folder, onerror=_raise):
+        with _storage_errors("list", self._at(folder)):
+            for parent, _, names in os.walk(self._at(folder), onerror=_raise):
                 for name in names:
                     file = Path(parent, name)
                     yield StoredFile(file.relative_to(self._root).as_posix(), file.stat().st_size)
+
+    def _at(self, path: str) -> Path:
+        return self._root / within(path)
 
 
 def _make(folder: Path) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import stamina
 from pyarrow import fs
 
-from ops_pipeline.storage.storage import StorageError, StorageUrlError, StoredFile
+from ops_pipeline.storage.storage import StorageError, StorageUrlError, StoredFile, within
 
 Result = TypeVar("Result")
 
@@ -109,7 +109,7 @@ class S3Bucket:
             self._fs.delete_file(self._at(path))
 
     def _at(self, path: str) -> str:
-        return f"{self._root}/{path}" if path else self._root
+        return f"{self._root}/{within(path)}" if path else self._root
 
     def _info(self, path: str) -> fs.FileInfo:
         info: fs.FileInfo = self._fs.get_file_info(self._at(path))

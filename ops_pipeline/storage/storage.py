@@ -42,6 +42,16 @@ def unknown(scheme: str) -> str:
     return f"OPS_ARCHIVE_URL: {scheme}:// is not known; a folder's path or s3://bucket/prefix is needed"
 
 
+def within(path: str) -> str:
+    """The path, which leads to something below a storage's root; "" is the root itself.
+
+    Paths come from tables that others may write. Raises StorageError for one that leads elsewhere.
+    """
+    if path and any(part in {"", ".", ".."} or "\\" in part for part in path.split("/")):
+        raise StorageError(f"{path!r} is no path of the archive: it would lead out of it")
+    return path
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file: its path below the storage's root, with `/`, and its size in bytes."""

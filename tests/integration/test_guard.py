@@ -128,6 +128,22 @@ def test_an_approved_plan_goes_through_once_and_no_further(
     assert again.plan != stopped.plan
 
 
+def test_no_approval_moves_the_cutoff_past_what_the_policy_keeps(
+    application: Connection, retention: Retention
+) -> None:
+    policy = limited(retention, max_rows=100)
+    stopped = judged(application, policy)
+    approvals.approve(application, str(stopped.plan), "ann")
+    application.execute("UPDATE ops.plans SET cutoff = now() + interval '1 year', eligible = 1000000")
+
+    through = judged(application, policy)
+
+    assert through.allowed
+    assert through.planned.cutoff is not None
+    assert through.planned.cutoff < datetime.now(UTC) - retention.keep + timedelta(minutes=1)
+    assert through.planned.rows.eligible == 3000
+
+
 def test_an_interrupted_run_goes_on_with_its_approval(application: Connection, retention: Retention) -> None:
     policy = limited(retention, max_rows=100)
     plan_id = judged(application, policy).plan

@@ -22,7 +22,11 @@ INSERT INTO ops.archives
   (policy, run_id, table_schema, table_name, path, temporary_path, rows, bytes, sha256, schema)
 VALUES ('app/retention/sessions', 1, 'public', 'sessions', 'a', 'b', 2, 2, repeat('0', 64), '[]')
 """
-HOLD = "SELECT ops.add_hold('public', 'audit_logs', 'audit_logs'::regclass, '[]', 'x', 'x', 'y', 'z', NULL)"
+PREDICATE = '[{"column": "id", "operator": "=", "value": "1", "time": false}]'
+HOLD = (
+    f"SELECT ops.add_hold('public', 'audit_logs', 'audit_logs'::regclass, '{PREDICATE}', 'x', 'x', 'y', 'z', "
+    "NULL)"
+)
 RECEIPT = (
     "INSERT INTO ops.audit_receipts (id, created_at, body_sha256) VALUES (gen_random_uuid(), now(), 'x')"
 )
@@ -58,6 +62,8 @@ BY_HAND = {
     "move a receipt": "UPDATE ops.audit_receipts SET created_at = now() - interval '1 year'",
     "poison a receipt": "UPDATE ops.audit_receipts SET body_sha256 = 'y'",
     "forget receipts": "DELETE FROM ops.audit_receipts",
+    "send a table to its drop": "INSERT INTO ops.detached_partitions (partition, schema, name, parent,"
+    " bounds, upper) VALUES (1, 'public', 'users', 2, 'DEFAULT; DROP TABLE users', now())",
     "forget history": "DELETE FROM ops.maintenance_runs",
     "forget arrivals": "DELETE FROM ops.audit_arrivals",
     "replace a function": "CREATE OR REPLACE FUNCTION ops.approve_plan(plan text, by_person text) "
@@ -70,12 +76,13 @@ CALLS = {
     "SELECT ops.approve_plan('0123abcd', 'ada')": {"ops_maintenance"},
     "SELECT ops.use_plan('0123abcd', 1)": {"ops_maintenance"},
     HOLD: {"ops_maintenance"},
-    "SELECT ops.bind_hold(1, 'a', 'b', 1::oid, '[]', 'x')": {"ops_maintenance"},
+    f"SELECT ops.bind_hold(1, 'a', 'b', 1::oid, '{PREDICATE}', 'x')": {"ops_maintenance"},
     "SELECT ops.release_hold(1, 'ada')": {"ops_maintenance"},
     "SELECT ops.record_archives('[]')": {"ops_maintenance"},
     "SELECT ops.mark_archives('{1}', true)": {"ops_maintenance"},
     "SELECT ops.create_staging('restoring_000000000000', '{a}', '{text}')": {"ops_maintenance"},
     "SELECT ops.drop_staging('restoring_000000000000')": {"ops_maintenance"},
+    "SELECT ops.note_detaching(1)": {"ops_maintenance"},
     "SELECT ops.claim_receipts('{}')": {"ops_maintenance", "ops_writer"},
     "SELECT ops.purge_receipts(1)": {"ops_writer"},
 }
@@ -152,7 +159,7 @@ def test_each_function_is_for_its_role_alone(
 @pytest.mark.parametrize("login", ["ops_maintenance"], indirect=True)
 def test_who_really_approved_and_held_is_recorded(rows: Connection, login: Connection) -> None:
     login.execute("SET application_name = 'ada'; SELECT ops.approve_plan('0123abcd', 'ada')")
-    login.execute("SELECT ops.bind_hold(1, 'public', 'x', 1::oid, '[]', 'x')")
+    login.execute(f"SELECT ops.bind_hold(1, 'public', 'x', 1::oid, '{PREDICATE}', 'x')")
     login.execute("SELECT ops.release_hold(1, 'ada')")
 
     user = login.info.user

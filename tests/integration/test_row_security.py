@@ -172,8 +172,16 @@ def test_row_security_of_users_does_not_keep_maintenance_from_accounting_for_its
             "ALTER FUNCTION ops.known_users(uuid[]) OWNER TO modest;"
             "ALTER TABLE users ENABLE ROW LEVEL SECURITY"
         )
+        user = "INSERT INTO users VALUES (gen_random_uuid()) RETURNING id"
         try:
             trail.record(owner, "rows.removed", {})
             assert scalar(owner, "SELECT count(*) FROM audit_logs") == 1
+            # What the policy calls would run as the functions' owner.
+            owner.execute(
+                "CREATE FUNCTION stop() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''called''; END';"
+                "CREATE POLICY all_of_them ON users USING (stop())"
+            )
+            known = owner.execute("SELECT ops.known_users(ARRAY[%s::uuid])", [scalar(owner, user)]).fetchall()
+            assert known == []
         finally:
             owner.execute("DROP OWNED BY modest CASCADE; DROP ROLE modest")

@@ -65,12 +65,14 @@ def judge(
         return GuardResult(plan, details=_details(policy, plan.cutoff, now))
     approved = approvals.approved_plan(connection, policy.name)
     if approved is not None:
-        at_approved = plan
-        if at_cutoff is not None and approved.cutoff is not None:
-            at_approved = at_cutoff(approved.cutoff)
+        at_approved, cutoff = plan, approved.cutoff
+        if at_cutoff is not None and cutoff is not None and plan.cutoff is not None:
+            # Nothing younger than the policy lets go now, whatever a stored plan says.
+            cutoff = min(cutoff, plan.cutoff)
+            at_approved = at_cutoff(cutoff)
         objections = tuple(_outgrown(policy, at_approved, approved))
         if not objections:
-            details = _details(policy, approved.cutoff, approved.worker_clock)
+            details = _details(policy, cutoff, approved.worker_clock)
             return GuardResult(at_approved, approval=approved.id, details=details)
         reasons += objections
     stored = approvals.store(connection, _stored(policy, plan, reasons, now, None))

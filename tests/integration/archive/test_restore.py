@@ -231,6 +231,30 @@ def test_a_damaged_file_restores_nothing(url: str, events: Connection, folder: P
     assert _restore(events, folder, last=date(2026, 3, 2)).rows == 480
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "text); DROP TABLE people; CREATE TABLE x (i int",
+        "int DEFAULT evil()",
+        "numeric(evil())",
+        "no.type",
+    ],
+)
+def test_a_type_that_is_none_becomes_part_of_no_statement(
+    url: str, events: Connection, folder: Path, forged: str
+) -> None:
+    events.execute("CREATE TABLE people (id int)")
+    remove(url, events, folder)
+    events.execute(
+        "UPDATE ops.archives SET schema = jsonb_set(schema, '{2,type}', to_jsonb(%s::text))", [forged]
+    )
+
+    with pytest.raises(RestoreRefusedError, match=r"what was of type .* is no type of this database"):
+        _restore(events, folder, into="elsewhere")
+
+    assert scalar(events, "SELECT to_regclass('people') IS NOT NULL AND to_regclass('elsewhere') IS NULL")
+
+
 def test_what_was_never_archived_is_told(url: str, events: Connection, folder: Path) -> None:
     with pytest.raises(RestoreRefusedError, match="has no rows yet"):
         _restore(events, folder)

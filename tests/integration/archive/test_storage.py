@@ -1,6 +1,7 @@
 """Folders and buckets keep what they are given, and say what is wrong when they cannot."""
 
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,25 @@ def test_a_storage_does_what_it_promises(storage: Storage) -> None:
     storage.delete("t/day=2026-01-01/x")
     storage.delete("t/day=2026-01-01/x")
     assert storage.size("t/day=2026-01-01/x") is None
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a//x", "./x", "a/.", "a\\\\..\\\\x"])
+def test_no_path_leads_out_of_the_storage(storage: Storage, path: str) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: storage.write(path, memoryview(b"x")),
+        lambda: storage.read(path),
+        lambda: storage.rename(path, "y"),
+        lambda: storage.rename("y", path),
+        lambda: storage.delete(path),
+        lambda: storage.size(path),
+        lambda: list(storage.files(path)),
+    ]
+    storage.write("y", memoryview(b"x"))
+    for call in calls:
+        with pytest.raises(StorageError, match="would lead out of it"):
+            call()
+
+    assert [file.path for file in storage.files("")] == ["y"]
 
 
 def test_rows_go_to_a_bucket(url: str, events: Connection, bucket_url: str) -> None:

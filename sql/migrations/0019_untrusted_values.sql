@@ -1,0 +1,122 @@
+-- What a role may write into our tables is a value and nothing else: whoever reads it there, perhaps with more
+-- rights, composes no SQL from it that was not checked, and opens no file outside the archive.
+-- depends: 0018_owner_functions
+
+-- A hold's predicate: comparisons by the operators that `opsctl hold add` knows.
+CREATE FUNCTION ops.is_predicate(conditions jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
+  SELECT jsonb_typeof(conditions) = 'array' AND jsonb_array_length(conditions) > 0
+    AND NOT EXISTS (
+      SELECT
+      FROM jsonb_array_elements(CASE jsonb_typeof(conditions) WHEN 'array' THEN conditions ELSE '[]' END) AS one
+      WHERE (
+        jsonb_typeof(one -> 'column') = 'string' AND jsonb_typeof(one -> 'value') = 'string'
+        AND one ->> 'operator' IN ('=', '>=', '<=', '>', '<')
+        AND CASE one -> 'time' WHEN 'false' THEN true
+            -- As Python writes a moment.
+            WHEN 'true' THEN one ->> 'value' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?[+-]\d\d:\d\d(:\d\d(\.\d{6})?)?$'
+            END
+      ) IS NOT TRUE
+    )
+$$;
+
+-- NOT VALID: what is there already was written by us.
+ALTER TABLE ops.legal_holds ADD CONSTRAINT legal_holds_predicate CHECK (ops.is_predicate(predicate)) NOT VALID;
+
+-- A file of the archive lies in it: its path leads nowhere else.
+ALTER TABLE ops.archives ADD CONSTRAINT archives_path CHECK (
+  path !~ '(^/)|(^|/)\.{0,2}(/|$)|\\' AND temporary_path !~ '(^/)|(^|/)\.{0,2}(/|$)|\\'
+) NOT VALID;
+
+-- When a key was used last is a moment.
+UPDATE ops.api_keys SET last_used_at = NULL WHERE NOT isfinite(last_used_at);
+ALTER TABLE ops.api_keys ADD CONSTRAINT api_keys_last_used_at CHECK (isfinite(last_used_at));
+
+-- Notes that a partition is about to be detached: what it is says the catalog, not the caller.
+CREATE FUNCTION ops.note_detaching(child oid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
+  INSERT INTO ops.detached_partitions (partition, schema, name, parent, bounds, lower, upper)
+  SELECT c.oid, n.nspname, c.relname, i.inhparent, described.bounds,
+         greatest(substring(described.bounds FROM $sql$FROM \('([^']*)'\)$sql$)::timestamptz, '0001-01-02 00:00:00+00'),
+         least(substring(described.bounds FROM $sql$TO \('([^']*)'\)$sql$)::timestamptz, '9999-12-30 00:00:00+00')
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_inherits i ON i.inhrelid = c.oid
+  CROSS JOIN LATERAL (SELECT pg_get_expr(c.relpartbound, c.oid) AS bounds) AS described
+  WHERE c.oid = child AND c.relispartition AND c.relkind = 'r'
+  ON CONFLICT (partition) DO UPDATE
+  SET schema = excluded.schema, name = excluded.name, parent = excluded.parent, bounds = excluded.bounds,
+      lower = excluded.lower, upper = excluded.upper, intended_at = excluded.intended_at
+$$;
+
+REVOKE ALL ON FUNCTION ops.note_detaching(oid) FROM PUBLIC;
+
+-- As before, but only of a table that the login may fill.
+CREATE OR REPLACE FUNCTION ops.drop_staging(staging text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF staging !~ '^restoring_[0-9a-f]{12}$'
+     OR NOT has_table_privilege(session_user, format('ops.%I', staging), 'INSERT') THEN
+    RAISE EXCEPTION '% is no staging table of %', staging, session_user USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  EXECUTE format('DROP TABLE ops.%I', staging);
+END
+$$;
+
+-- As before, but that "gone" is the trigger's transition table and nothing else of that name, which could run
+-- with the owner's rights.
+CREATE OR REPLACE FUNCTION ops.note_deleted_parents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres'
+SET bytea_output = 'hex' SET extra_float_digits = 1 AS $$
+DECLARE
+  columns text[] := TG_ARGV[1:];
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO ops.missing_parents (policy) VALUES (TG_ARGV[0]);
+  ELSIF TG_LEVEL = 'ROW' THEN
+    EXECUTE format(
+      'INSERT INTO ops.missing_parents (policy, keys) SELECT $1, ARRAY[%s] WHERE %s',
+      (SELECT string_agg(format('format(''%%s'', ARRAY[($2).%I])', name), ', ') FROM unnest(columns) AS name),
+      (SELECT string_agg(format('($2).%I IS NOT NULL', name), ' AND ') FROM unnest(columns) AS name)
+    ) USING TG_ARGV[0], OLD;
+  ELSIF NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgname = TG_NAME AND tgoldtable = 'gone'
+  ) THEN
+    RAISE EXCEPTION 'the trigger % on % has no transition table "gone"', TG_NAME, TG_RELID::regclass
+      USING ERRCODE = 'invalid_object_definition';
+  ELSE
+    EXECUTE format(
+      'INSERT INTO ops.missing_parents (policy, keys)
+       SELECT $1, ARRAY[%s]
+       FROM (SELECT %s, (row_number() OVER () - 1) / 1000 AS "part of gone" FROM gone WHERE %s) AS numbered
+       GROUP BY "part of gone"',
+      (SELECT string_agg(format('format(''%%s'', array_agg(%I))', name), ', ') FROM unnest(columns) AS name),
+      (SELECT string_agg(format('%I', name), ', ') FROM unnest(columns) AS name),
+      (SELECT string_agg(format('%I IS NOT NULL', name), ' AND ') FROM unnest(columns) AS name)
+    ) USING TG_ARGV[0];
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- As before, but that row security of the application's users is never evaluated, which would run its functions
+-- with the owner's rights: where it would hide users from the owner, none is known.
+CREATE OR REPLACE FUNCTION ops.known_users(wanted uuid[]) RETURNS SETOF uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
+BEGIN
+  RETURN QUERY SELECT id FROM public.users WHERE id = ANY (wanted) FOR KEY SHARE;
+EXCEPTION
+  WHEN insufficient_privilege THEN
+    RETURN;
+END
+$$;
+
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_maintenance') THEN
+    REVOKE INSERT, UPDATE ON ops.detached_partitions FROM ops_maintenance;
+    GRANT EXECUTE ON FUNCTION ops.note_detaching(oid) TO ops_maintenance;
+  END IF;
+END
+$$;

@@ -1,0 +1,129 @@
+"""What a role may write into our tables is a value, whoever reads it there: never a statement, never a way out
+of the archive."""
+
+import json
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from ops_pipeline.partitions.partition import existing
+from ops_pipeline.postgres.connection import Connection, connect, row, scalar
+from tests.named import named
+
+GOOD = {"column": "id", "operator": "=", "value": "1", "time": False}
+TEMPORARY = """
+CREATE FUNCTION pg_temp.become() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN EXECUTE 'CREATE TABLE ops.owned ()'; RETURN 1; END $$;
+CREATE TEMP TABLE parents (id bigint);
+CREATE TEMP VIEW gone AS SELECT pg_temp.become() AS id;
+GRANT SELECT ON gone TO PUBLIC;
+CREATE TRIGGER noted AFTER DELETE ON parents FOR EACH STATEMENT
+  EXECUTE FUNCTION ops.note_deleted_parents('p', 'id');
+"""
+
+
+@pytest.fixture
+def login(connection: Connection, url: str) -> Iterator[Connection]:
+    """A login that is a member of ops_maintenance and owns nothing."""
+    name = f"login_{uuid4().hex[:8]}"
+    connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE ops_maintenance")
+    try:
+        with connect(make_conninfo(url, user=name, password="x"), "test") as session:
+            yield session
+    finally:
+        connection.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+
+
+def hold(login: Connection, predicate: object) -> None:
+    login.execute(
+        "SELECT ops.add_hold('public', 'audit_logs', 'audit_logs'::regclass, %s, 'x', 'x', 'y', 'z', NULL)",
+        [json.dumps(predicate)],
+    )
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        [],
+        {},
+        "id = 1",
+        [GOOD | {"operator": "=) 1 OR (1"}],
+        [GOOD | {"operator": "<>"}],
+        [GOOD | {"column": 1}],
+        [GOOD | {"value": None}],
+        [GOOD | {"value": "yesterday", "time": True}],
+        [GOOD | {"time": "true"}],
+        [GOOD, {}],
+        [GOOD, "id"],
+    ],
+)
+def test_a_predicate_is_a_few_comparisons(
+    connection: Connection, login: Connection, predicate: object
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        hold(login, predicate)
+    hold(login, [GOOD, GOOD | {"operator": ">=", "value": "2026-01-01T00:00:00.000001+00:00", "time": True}])
+    with pytest.raises(psycopg.errors.CheckViolation):
+        login.execute(
+            "SELECT ops.bind_hold((SELECT id FROM ops.legal_holds), 'public', 'x', 1::oid, %s, 'x')",
+            [json.dumps(predicate)],
+        )
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../x", "a//x", "./x", "a/", "a\\\\x", ""])
+@pytest.mark.parametrize("field", ["path", "temporary_path"])
+def test_a_file_of_the_archive_lies_in_it(login: Connection, path: str, field: str) -> None:
+    file = {
+        "policy": "p", "run_id": 1, "table_schema": "public", "table_name": "x", "path": "x/part-1.parquet",
+        "temporary_path": "x/.0-part-1.unfinished", "rows": 1, "bytes": 1, "sha256": "0" * 64, "schema": [],
+    }  # fmt: skip
+    login.execute("SELECT ops.record_archives(%s)", [json.dumps([file])])
+    with pytest.raises(psycopg.errors.CheckViolation, match="archives_path"):
+        login.execute("SELECT ops.record_archives(%s)", [json.dumps([file | {field: path}])])
+
+
+def test_what_a_detached_partition_was_says_the_catalog(connection: Connection, login: Connection) -> None:
+    connection.execute(
+        "CREATE TABLE users (id int);"
+        "CREATE TABLE visits (at timestamptz) PARTITION BY RANGE (at);"
+        "CREATE TABLE visits_1 PARTITION OF visits"
+        "  FOR VALUES FROM ('2026-03-01') TO ('2026-03-02 05:30+05:30')"
+    )
+    (partition,) = existing(connection, named(connection, "visits"))
+
+    login.execute("SET timezone = 'Asia/Kathmandu'; SET datestyle = 'German'")
+    login.execute("SELECT ops.note_detaching('users'::regclass), ops.note_detaching(%s)", [partition.oid])
+
+    noted = "SELECT partition, schema, name, lower, upper, bounds, parent FROM ops.detached_partitions"
+    assert row(connection, noted) == (*partition.identity.values(),)
+    assert scalar(connection, "SELECT count(*) FROM ops.detached_partitions") == 1
+
+
+def test_gone_is_the_triggers_own_table(connection: Connection, login: Connection) -> None:
+    login.execute(TEMPORARY)
+
+    with pytest.raises(psycopg.errors.InvalidObjectDefinition, match="no transition table"):
+        login.execute("DELETE FROM parents")
+
+    assert scalar(connection, "SELECT to_regclass('ops.owned')") is None
+
+
+def test_nobody_takes_the_place_of_anothers_staging_table(connection: Connection, login: Connection) -> None:
+    connection.execute("SELECT ops.create_staging('restoring_000000000000', '{a}', '{text}')")
+    login.execute("SELECT ops.create_staging('restoring_111111111111', '{a}', '{text}')")
+
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="no staging table of login_"):
+        login.execute("SELECT ops.drop_staging('restoring_000000000000')")
+    login.execute("SELECT ops.drop_staging('restoring_111111111111')")
+    connection.execute("SELECT ops.drop_staging('restoring_000000000000')")
+
+
+def test_a_key_was_used_at_a_moment(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO ops.api_keys (name, key_hash, scopes) VALUES ('a', sha256('a'), '{admin}')"
+    )
+    with pytest.raises(psycopg.errors.CheckViolation, match="api_keys_last_used_at"):
+        connection.execute("UPDATE ops.api_keys SET last_used_at = 'infinity'")
