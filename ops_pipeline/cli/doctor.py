@@ -8,7 +8,7 @@ import typer
 from ops_pipeline import settings
 from ops_pipeline.cli.approve import Database
 from ops_pipeline.cli.context import chosen_databases
-from ops_pipeline.cli.output import Json, answer
+from ops_pipeline.cli.output import Json, answer, one_line
 from ops_pipeline.diagnosis.all import DIAGNOSES
 from ops_pipeline.diagnosis.examine import SEVERITIES, Diagnosed, examine
 from ops_pipeline.maintenance import kinds
@@ -33,10 +33,10 @@ def doctor(chosen: Database = None, as_json: Json = False) -> None:
 def _lines(databases: Sequence[model.Database], found: Sequence[Diagnosed]) -> Iterator[str]:
     """A paragraph a finding: no line is broken, so that a remedy can be pasted as it stands."""
     for diagnosed in found:
-        yield f"{diagnosed.database}  {diagnosed.severity}  {diagnosed.id}  {diagnosed.subject}"
-        yield f"  {diagnosed.problem}."
+        yield one_line(f"{diagnosed.database}  {diagnosed.severity}  {diagnosed.id}  {diagnosed.subject}")
+        yield one_line(f"  {diagnosed.problem}.")
         for number, remedy in enumerate(diagnosed.remedies):
-            yield f"  {'' if number == 0 else 'or: '}{remedy}"
+            yield one_line(f"  {'' if number == 0 else 'or: '}{remedy}")
         yield ""
     counts = Counter(diagnosed.severity for diagnosed in found)
     numbers = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES)

@@ -1,10 +1,12 @@
 """Where a command's answer goes: a table for a person, one JSON object for a script."""
 
+import re
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for scripts.")]
 
@@ -14,10 +16,31 @@ UNWATCHED_WIDTH = 100_000
 """Columns of what goes into a file or a pipe: as many as it needs, so that nothing is cut."""
 
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What moves the cursor, changes colours, titles and the clipboard, or turns a line's direction around."""
+
+
+class _Console(Console):
+    """Shows control characters, which names and texts from a database may have, and obeys none of them."""
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        return super().render_str(visible(text), **style)
+
+
+def visible(text: str) -> str:
+    """The text with each control character but tab and line feed as an escape."""
+    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """The text as one line: what ends lines in it is shown as an escape."""
+    return visible(text).replace("\n", "\\n")
+
+
 def _console(*, stderr: bool) -> Console:
     """A console that breaks no line by itself, so that what is piped can be searched."""
     at_a_terminal = Console(stderr=stderr).is_terminal
-    return Console(stderr=stderr, soft_wrap=True, width=None if at_a_terminal else UNWATCHED_WIDTH)
+    return _Console(stderr=stderr, soft_wrap=True, width=None if at_a_terminal else UNWATCHED_WIDTH)
 
 
 console = _console(stderr=False)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ops_pipeline.access import keys
 from ops_pipeline.archive.manifest import ArchivedFile
+from ops_pipeline.cli.output import one_line
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.orphans.triggers import Trigger
@@ -49,7 +50,12 @@ def _row_cells(rows: RowCount | None) -> tuple[str, ...]:
 
 def plan_notes(plans: Sequence[Plan | Unplanned]) -> list[str]:
     """What a person should know of the plan beyond its numbers, a line each."""
-    return [f"{plan.policy}: {note}" for plan in plans if isinstance(plan, Plan) for note in plan.notes()]
+    return [
+        one_line(f"{plan.policy}: {note}")
+        for plan in plans
+        if isinstance(plan, Plan)
+        for note in plan.notes()
+    ]
 
 
 def results_table(results: Sequence[RunResult]) -> Table:

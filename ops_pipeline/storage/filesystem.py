@@ -56,9 +56,12 @@ class Folder:
     def files(self, folder: str) -> Iterator[StoredFile]:
         with _storage_errors("list", self._at(folder)):
             for parent, _, names in os.walk(self._at(folder), onerror=_raise):
-                for name in names:
-                    file = Path(parent, name)
-                    yield StoredFile(file.relative_to(self._root).as_posix(), file.stat().st_size)
+                for file in (Path(parent, name) for name in names):
+                    try:
+                        size = file.lstat().st_size  # a link that leads nowhere is a file as well
+                    except FileNotFoundError:
+                        continue  # renamed meanwhile
+                    yield StoredFile(file.relative_to(self._root).as_posix(), size)
 
     def _at(self, path: str) -> Path:
         return self._root / within(path)

@@ -56,6 +56,10 @@ class S3Bucket:
         bucket = parts.netloc.rpartition("@")[2]
         if not bucket:
             raise StorageUrlError("OPS_ARCHIVE_URL: s3:// needs a bucket: s3://bucket/prefix")
+        if ":" in bucket:  # the URL stays unsaid: this is where a secret with a slash in it is cut
+            raise StorageUrlError(
+                "OPS_ARCHIVE_URL: the name of a bucket has no colon. In a secret key / is written %2F, @ %40"
+            )
         filesystem = fs.S3FileSystem(
             **_credentials(parts.username, parts.password),
             **options,

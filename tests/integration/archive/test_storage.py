@@ -137,12 +137,20 @@ def test_a_folder_that_is_a_file_deletes_nothing(url: str, events: Connection, t
     [
         ("ftp://x/y", "ftp:// is not known"),
         ("s3:///prefix", "needs a bucket"),
+        ("s3://KEY:sec/ret@bucket/prefix", "/ is written %2F"),
         ("s3://bucket?endpoint=x", "endpoint: not an option"),
     ],
 )
 def test_a_wrong_url_is_told(url: str, said: str) -> None:
     with pytest.raises(StorageUrlError, match=said):
         location.storage(url)
+
+
+def test_a_link_that_leads_nowhere_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "sessions" / "dangling").symlink_to("/nonexistent")
+
+    assert [file.path for file in location.storage(str(tmp_path)).files("")] == ["sessions/dangling"]
 
 
 def test_what_a_full_disk_says_is_passed_on(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""What comes out of a database is shown at a terminal, and commands nothing there."""
+
+import io
+
+import pytest
+from rich.markup import escape
+from rich.table import Table
+
+from ops_pipeline.cli import output
+
+# Colour, title and clipboard of a terminal, the cursor, C1 controls, a line end and a turned line.
+NAMES = [
+    "\x1b[31mred",
+    "\x1b]0;title\x07",
+    "\x1b]52;c;bm8=\x07",
+    "a\rb\x08",
+    "\x9b31m",
+    "\u2028x",
+    "\u202etxt",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_control_characters_are_shown_and_not_obeyed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setenv("TERM", "xterm")
+    for each in (output.console, output.notes):
+        monkeypatch.setattr(each, "file", file)
+    table = Table("name")
+    table.add_row(escape(name))
+    table.caption = name
+
+    output.answer(None, f"a line with {name}", table, as_json=False)
+    output.complain(ValueError(name))
+
+    shown = file.getvalue()
+    assert not set(shown) & (set(map(chr, [*range(32), *range(127, 160)])) | {"\u2028", "\u202e"}) - {"\n"}
+    assert shown.count(output.visible(name)) >= 3
+
+
+def test_a_name_with_a_line_end_stays_in_its_line() -> None:
+    assert output.one_line("x\n  ALTER ROLE mallory SUPERUSER;\r\n") == (
+        r"x\n  ALTER ROLE mallory SUPERUSER;\r\n"
+    )
