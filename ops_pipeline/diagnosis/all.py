@@ -14,6 +14,7 @@ from ops_pipeline.diagnosis.kept_parents import KEPT_PARENTS
 from ops_pipeline.diagnosis.names_taken import NAMES_TAKEN
 from ops_pipeline.diagnosis.not_enforced import NOT_ENFORCED
 from ops_pipeline.diagnosis.not_migrated import NOT_MIGRATED
+from ops_pipeline.diagnosis.open_schemas import OPEN_SCHEMAS
 from ops_pipeline.diagnosis.orphan_indexes import ORPHAN_INDEXES
 from ops_pipeline.diagnosis.policy_mismatch import POLICY_MISMATCH
 from ops_pipeline.diagnosis.pooler import POOLER
@@ -51,6 +52,7 @@ DIAGNOSES: Sequence[Diagnosis] = (
     KEEPING_TRIGGERS,
     VACUUM_RIGHTS,
     ORPHAN_INDEXES,
+    OPEN_SCHEMAS,
     TRACK_COUNTS,
     DELETED_ALONG,
     DELETE_TRIGGERS,

@@ -22,6 +22,7 @@ CREATE EXTENSION file_fdw;
 CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
 GRANT USAGE ON FOREIGN SERVER files TO shop;
 GRANT ALL ON SCHEMA public TO shop;
+GRANT CREATE ON SCHEMA public TO PUBLIC;
 GRANT pg_read_server_files TO shop;
 """
 SCHEMA = """
@@ -116,6 +117,7 @@ FINDINGS = {
     ("vacuum_rights", "app/vacuum"),
     ("orphan_indexes", "public.notes"),
     ("orphan_indexes", "public.readings"),
+    ("open_schemas", "schema public"),
     ("track_counts", "NAME"),
     ("deleted_along", "public.stays"),
     ("delete_triggers", "public.carts"),

@@ -1,0 +1,29 @@
+"""Schemas on our sessions' search path in which others may create what PostgreSQL takes for its own."""
+
+from collections.abc import Iterator
+
+import sql
+from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
+from ops_pipeline.finding import Finding
+
+
+def _find(examined: Examination) -> Iterator[Finding]:
+    values = {"tables": [table.oid for _, table, _ in examined.deleting()]}
+    rows = examined.connection.execute(sql.get("diagnosis/open_schemas"), values)
+    for schema, role, revoke in rows:
+        yield Finding(
+            f"schema {schema}",
+            f"{role or 'every role'} may create objects in schema {schema}, which is on the search path of "
+            "our sessions: a function or operator there that fits better than PostgreSQL's own would run "
+            f"with the rights of {examined.connection.info.user}. Take the right back",
+            (revoke,),
+        )
+
+
+OPEN_SCHEMAS = Diagnosis(
+    id="open_schemas",
+    severity="warning",
+    question="Can only the owners of policies' tables create objects in the schemas on our search path?",
+    remedy="`REVOKE CREATE ON SCHEMA public FROM PUBLIC`, which is PostgreSQL's default from version 15.",
+    find=_find,
+)
