@@ -17,7 +17,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline.credentials import PasswordError, with_password
-from ops_pipeline.postgres.connection import DatabaseUnavailableError, describe
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, describe, scalar
 from ops_pipeline.postgres.session import preparation
 
 WAIT_FOR_PREDECESSOR = "15s"
@@ -38,6 +38,15 @@ class CommitUnknownError(psycopg.OperationalError):
     """
 
 
+def startup_options(connection: Connection) -> str:
+    """What an ArrowSession beside that connection has to begin with, as libpq's `options`; "" for nothing.
+
+    Its driver reads the types of the database before anything can be set, and some of what the role or
+    database sets would change the answer. Only where it does: a pooler may refuse options.
+    """
+    return str(scalar(connection, sql.get("archive/startup_settings")))
+
+
 class ArrowSession:
     """A session of one policy. It holds `ops: worker of <policy>` for as long as the server knows it.
 
@@ -53,13 +62,18 @@ class ArrowSession:
         *,
         lock_timeout: str = "2s",
         statement_timeout: str = "0",
+        options: str = "",
     ) -> None:
-        """Connects. Raises DatabaseUnavailableError, or ArrowSessionBusyError when an earlier session of the
-        policy does not end within 15 seconds."""
+        """Connects, with the `startup_options` besides the URL's own. Raises DatabaseUnavailableError, or
+        ArrowSessionBusyError when an earlier session of the policy does not end within 15 seconds."""
         self._lock = f"ops: worker of {policy}"
         self._statement: adbc.AdbcStatement | None = None
         try:
-            as_utf8 = conninfo.make_conninfo(with_password(url), client_encoding="UTF8")
+            given = with_password(url)
+            if options:
+                options = f"{conninfo.conninfo_to_dict(given).get('options', '')} {options}"
+                given = conninfo.make_conninfo(given, options=options)
+            as_utf8 = conninfo.make_conninfo(given, client_encoding="UTF8")
             self._database = adbc_driver_postgresql.connect(as_utf8)
             self._connection = adbc.AdbcConnection(self._database)
         except (adbc.Error, PasswordError) as error:

@@ -11,7 +11,7 @@ import sql
 from ops_pipeline.archive import foreign_keys, manifest, sequences, staging
 from ops_pipeline.archive import target as targets
 from ops_pipeline.archive.archive import Archive
-from ops_pipeline.archive.arrow_session import ArrowSession
+from ops_pipeline.archive.arrow_session import ArrowSession, startup_options
 from ops_pipeline.archive.foreign_keys import MissingParents
 from ops_pipeline.archive.insert import insert
 from ops_pipeline.archive.manifest import ArchivedFile
@@ -90,11 +90,13 @@ def restore(
     targets.check_types(connection, [column for file in files for column in file.columns])
     if into is None and any(file.day_column is None for file in files):
         raise RestoreRefusedError(
-            f"The rows of {own} were removed as orphans and would be so again the next night: they have no "
-            f"time that a hold could name. {UNTOUCHED}"
+            f"The rows of {own} were removed as orphans, or along with those they refer to, and not by a "
+            f"time of their own that a hold could name: the next night might remove them again. {UNTOUCHED}"
         )
     with (
-        ArrowSession(url_of(connection), WORKER, "ops restore") as worker,
+        ArrowSession(
+            url_of(connection), WORKER, "ops restore", options=startup_options(connection)
+        ) as worker,
         staging.staged(connection, worker, archive.storage, files) as staged,
     ):
         _make_days(connection, into or own, staged)

@@ -28,13 +28,15 @@ EVERYTHING: compose.Composable = compose.SQL("true")
 class ForeignKey:
     """`columns` of `child` refer to the columns `referred` of `parent`: of a table, or of its partition.
 
-    `uncascaded`: its definition without ON DELETE CASCADE. `equalities`: how they are compared.
+    `cleared`: the columns that ON DELETE SET NULL or SET DEFAULT sets. `uncascaded`: its definition without
+    ON DELETE CASCADE. `equalities`: how they are compared.
     """
 
     name: str
     child: Relation
     columns: tuple[str, ...]
     referred: tuple[str, ...]
+    cleared: tuple[str, ...]
     on_delete: OnDelete
     indexed: bool
     parent: Relation
@@ -65,6 +67,21 @@ def unindexed(connection: Connection, relation: Relation) -> Iterator[Finding]:
 def acting(connection: Connection, relation: Relation) -> tuple[ForeignKey, ...]:
     """The keys that delete or change rows when rows of the relation are deleted; through cascades as well."""
     return tuple(key for _, key in _looked_up(connection, relation) if key.on_delete in "cnd")
+
+
+def silent(connection: Connection, relation: Relation) -> Iterator[Finding]:
+    """The foreign keys that would not act or be held when rows of the relation are deleted, or of those that
+    this cascades into."""
+    for parent in {parent.oid: parent for parent, _ in _looked_up(connection, relation)}.values():
+        for key, *table, enable in connection.execute(
+            sql.get("maintenance/silent_keys"), {"oid": parent.oid}
+        ):
+            yield Finding(
+                str(Relation(*table)),
+                f"the foreign key {key} is not held where rows of {Relation(*table)} are deleted, because "
+                "its trigger is switched off: rows would be left that refer to nothing. Switch it on",
+                (enable,),
+            )
 
 
 def referring(connection: Connection, relation: Relation) -> tuple[Relation, ...]:
@@ -158,13 +175,14 @@ def foreign_keys(connection: Connection, relation: Relation) -> list[ForeignKey]
             Relation(*row[:3]),
             tuple(columns),
             tuple(referred),
+            tuple(cleared),
             on_delete,
             indexed,
             parent=Relation(*row[3:6]),
             uncascaded=row[6],
             equalities=tuple(map(_equality, row[7])),
         )
-        for name, columns, referred, on_delete, indexed, *row in rows
+        for name, columns, referred, cleared, on_delete, indexed, *row in rows
     ]
 
 

@@ -31,6 +31,7 @@ def table_refusals(
     yield from storage.problems(planning.archive_url, archive=policy.archive)
     yield from map(str, references.unindexed(connection, table))
     yield from map(str, inheritance(connection, table, parent))
+    yield from map(str, references.silent(connection, table))
     yield from map(str, rules(connection, table))
     yield from map(str, voided_keys(connection, table))
     if policy.cascade == "archive":
@@ -123,7 +124,7 @@ def voided_keys(connection: Connection, table: Relation) -> Iterator[Finding]:
                 )
         if key.on_delete != "n":
             continue
-        if required := catalog.required_columns(connection, key.child, key.columns):
+        if required := catalog.required_columns(connection, key.child, key.cleared):
             yield Finding(
                 str(key.child),
                 f"the {action} would set {', '.join(required)} of {key.child} to NULL, which is NOT NULL: no "

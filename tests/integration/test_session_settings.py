@@ -54,7 +54,7 @@ PINNED = {
     "quote_all_identifiers": "off", "default_transaction_read_only": "off",
     "default_transaction_isolation": "read committed", "lock_timeout": "2s", "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0", "transaction_timeout": "0",
-    "row_security": "off",
+    "row_security": "off", "session_replication_role": "origin",
 }  # fmt: skip
 SHOWN = "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)"
 APPLICATION = r"""

@@ -1,10 +1,10 @@
 -- The foreign keys that refer to a table, to one above it or to a partition of it: name, its columns and those
--- they refer to, what happens on delete, whether an index finds the referring rows; the referring table; the one
+-- they refer to, those that SET NULL or SET DEFAULT sets, what happens on delete, whether an index finds the referring rows; the referring table; the one
 -- referred to (of this one's partitions that one, else this one); the key without its CASCADE; and for each column
 -- how it is compared, as ri_triggers.c does it: by the key's own operator, its input types, the parent's collation.
 -- An index on a partitioned table, or one on each of its partitions, is as good; a partial one is good
 -- when all it leaves out is NULL.
-SELECT f.conname, f.columns, f.referred, f.confdeltype::text,
+SELECT f.conname, f.columns, f.referred, f.cleared, f.confdeltype::text,
        NOT EXISTS (
          SELECT FROM (
            SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf
@@ -48,6 +48,12 @@ FROM (
                FROM unnest(con.conkey) WITH ORDINALITY AS k (attnum, place)
                JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum
                ORDER BY k.place) AS columns,
+         ARRAY(SELECT a.attname::text
+               -- PostgreSQL before 15 has no such column, and sets them all.
+               FROM jsonb_array_elements_text(coalesce(nullif(to_jsonb(con) -> 'confdelsetcols', 'null'),
+                                                       to_jsonb(con.conkey))) WITH ORDINALITY AS k (attnum, place)
+               JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum::smallint
+               ORDER BY k.place) AS cleared,
          ARRAY(SELECT a.attname::text
                FROM unnest(con.confkey) WITH ORDINALITY AS k (attnum, place)
                JOIN pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.attnum

@@ -11,7 +11,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.archive import columns
 from ops_pipeline.archive.archive import Archive
-from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
+from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError, startup_options
 from ops_pipeline.archive.deadline import Deadline
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, total_rows
 from ops_pipeline.maintenance.batches import actions
@@ -68,7 +68,7 @@ class ArchiveAndDelete:
         deadline = Deadline.after(limits.statement_timeout)
         with self._files() as files, self.worker.transaction():
             wal = self._limit(limits)
-            before = self.along.counts(self._ask)
+            before, inserted = self.along.counts(self._ask), self._inserted()
             # A trigger that keeps each row may have changed it instead, night after night.
             self.worker.execute("SAVEPOINT deletion")
             condition = actions.deletable(self.connection, self.table, scan_range)
@@ -87,6 +87,12 @@ class ArchiveAndDelete:
                     "the rows that refer to them, which `cascade: archive` deletes first. The batch was "
                     "rolled back; `opsctl plan` says now what to do"
                 )
+            if (put_back := self._inserted() - inserted) > 0:
+                raise UnplannedDeletionError(
+                    f"a trigger has put {put_back:,} rows into {self.table} while {removed:,} were deleted, "
+                    "and an archive has no rows that are still there. The batch was rolled back; switch the "
+                    "trigger off, or let the policy be without `archive: true`"
+                )
             if removed == 0:
                 self.worker.execute("ROLLBACK TO SAVEPOINT deletion")
                 self.archive.discard(files)
@@ -96,6 +102,13 @@ class ArchiveAndDelete:
                 scan_range.examined, removed, total_rows(files), round(removed * self.row_bytes), wal
             ), along)  # fmt: skip
         return removed
+
+    def _inserted(self) -> int:
+        """Rows put into the table so far, which a trigger alone does while others are deleted."""
+        if self.along.heaps is not None:
+            return 0
+        ((rows,),) = self._ask((sql.get("maintenance/batches/actions/inserted"), {"oid": self.table.oid}))
+        return int(rows)
 
     def _lock(
         self, scan_range: ScanRange, condition: compose.Composable, limits: BatchLimits
@@ -200,7 +213,12 @@ def archiving(
     removed.
     """
     storage = location.storage(settings.archive_url)
-    with ArrowSession(url_of(run.connection), policy.name, f"ops {policy.name} archive") as worker:
+    with ArrowSession(
+        url_of(run.connection),
+        policy.name,
+        f"ops {policy.name} archive",
+        options=startup_options(run.connection),
+    ) as worker:
         archive = Archive(storage, run.connection)
         along = (
             children.children(run.connection, policy, table, run.record.id)
