@@ -7,7 +7,8 @@ import psycopg
 
 import sql
 from ops_pipeline.postgres.connection import Connection, scalar
-from ops_pipeline.postgres.relation import Relation, quoted
+from ops_pipeline.postgres.relation import PUBLIC, Relation, TableName, audit_logs, quoted
+from sql.schema_names import configured
 
 PAGE = "docs/reference/rights.md"
 
@@ -61,7 +62,7 @@ def _grant(
     user = quoted(scalar(connection, sql.get("postgres/present_user")))
     if message.startswith("must be owner"):
         return f"GRANT {owner} TO {user}, for only the owner of {name} may do that"
-    if "ops" in {schema, name} or name == "public.audit_logs":  # ours
+    if _is_ours(kind, TableName(schema, plain)):
         return f"GRANT ops_maintenance TO {user}"
     match kind:
         case "table":
@@ -73,3 +74,10 @@ def _grant(
             return f"GRANT EXECUTE ON FUNCTION {name} TO {user}"
         case _:
             return f"GRANT CREATE ON DATABASE {name} TO {user}"
+
+
+def _is_ours(kind: str, denied: TableName) -> bool:
+    names = configured()
+    if kind == "schema" and denied.schema == names.audit_log_schema != PUBLIC:
+        return True
+    return denied.schema == names.own_schema or denied == audit_logs()
