@@ -1,0 +1,285 @@
+"""An application has a schema `ops` and an `audit_logs` of its own; ours live elsewhere, by settings."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api_process import free_port, serving
+
+OPSCTL = Path(sys.executable).parent / "opsctl"
+OWN, LOG = "Pipeline_Ops", "AuditTrail"
+NAMES = {"OPS_SCHEMA": OWN, "OPS_AUDIT_LOG_SCHEMA": LOG}
+
+APPLICATION = """
+CREATE SCHEMA ops;
+CREATE TABLE ops.maintenance_runs (machine text PRIMARY KEY, serviced date);
+INSERT INTO ops.maintenance_runs VALUES ('press 4', '2026-03-01'), ('press 5', '2026-03-02');
+CREATE TABLE ops.legal_holds (court text, dossier int);
+INSERT INTO ops.legal_holds VALUES ('Utrecht', 12);
+CREATE TABLE ops._yoyo_migration (migration_hash text, migration_id text);
+CREATE FUNCTION ops.known_users(wanted uuid[]) RETURNS text LANGUAGE sql RETURN 'not yours';
+CREATE TABLE public.audit_logs (n serial PRIMARY KEY, who text, created_at timestamptz NOT NULL);
+CREATE INDEX idx_audit_logs_created_at ON public.audit_logs (created_at);
+INSERT INTO public.audit_logs (who, created_at)
+SELECT 'them', now() - n * interval '100 days' FROM generate_series(1, 9) n;
+
+CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text);
+INSERT INTO users (id) VALUES ('00000000-0000-4000-8000-000000000001');
+CREATE TABLE sessions (id int PRIMARY KEY, created_at timestamptz);
+INSERT INTO sessions SELECT n, now() - n * interval '1 day' FROM generate_series(1, 60) n;
+CREATE TABLE memories (id int PRIMARY KEY, session_id int);
+INSERT INTO memories SELECT n, n FROM generate_series(1, 70) n;
+CREATE TABLE visits (id int PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
+INSERT INTO visits SELECT n, now() - n * interval '1 hour' FROM generate_series(1, 60) n;
+"""
+POLICIES = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    retention:
+      - {table: sessions, column: created_at, keep: 30 days, archive: true, guard: {max_fraction: 0.2}}
+      - {table: AuditTrail.audit_logs, column: created_at, keep: 90 days, partition: day, archive: true}
+    orphans:
+      - {table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds, track: true}
+    vacuum: {tables: [sessions, memories]}
+    guard: {max_fraction: 1}
+"""
+THEIRS = """
+SELECT ARRAY(
+  SELECT format('%s %s %s %s', c.oid, c.relfilenode, c.relname, c.relacl) FROM pg_class c
+  WHERE relnamespace = 'ops'::regnamespace OR relname ~ 'audit_logs' AND relnamespace = 'public'::regnamespace
+  ORDER BY c.oid
+), ARRAY(SELECT format('%s %s %s %s', ctid, xmin, xmax, a) FROM public.audit_logs a ORDER BY ctid),
+   ARRAY(SELECT format('%s %s %s %s', ctid, xmin, xmax, r) FROM ops.maintenance_runs r ORDER BY ctid),
+   ARRAY(SELECT format('%s %s %s %s', ctid, xmin, xmax, h) FROM ops.legal_holds h ORDER BY ctid),
+   ARRAY(SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'ops'::regnamespace),
+   ARRAY(SELECT migration_id FROM ops._yoyo_migration),
+   (SELECT nspacl::text FROM pg_namespace WHERE nspname = 'ops'),
+   ARRAY(SELECT tgname FROM pg_trigger WHERE tgrelid = 'public.audit_logs'::regclass)
+"""
+OURS_MENTIONING_THEIRS = r"""
+WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname IN ('Pipeline_Ops', 'AuditTrail')),
+texts AS (
+  SELECT proname::text AS name, pg_get_functiondef(oid) AS text FROM pg_proc
+  WHERE pronamespace IN (TABLE ours)
+  UNION ALL
+  SELECT relname, pg_get_viewdef(oid) FROM pg_class WHERE relkind = 'v' AND relnamespace IN (TABLE ours)
+  UNION ALL
+  SELECT relname, pg_get_indexdef(oid) FROM pg_class
+  WHERE relkind IN ('i', 'I') AND relnamespace IN (TABLE ours)
+  UNION ALL
+  SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace IN (TABLE ours)
+  UNION ALL
+  SELECT tgname, pg_get_triggerdef(t.oid) FROM pg_trigger t
+  UNION ALL
+  SELECT 'comment', description FROM pg_description
+  JOIN pg_class c ON classoid = 'pg_class'::regclass AND c.oid = objoid AND relnamespace IN (TABLE ours)
+  UNION ALL
+  SELECT 'default', pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_class c ON c.oid = adrelid
+  WHERE relnamespace IN (TABLE ours)
+)
+SELECT name, text FROM texts WHERE text ~ '\mops\.|\mpublic\.(idx_)?audit_logs|''ops'''
+"""
+STORE = """
+from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.audit.filters import Filters
+from ops_pipeline.audit_log import AuditLogRepository
+from ops_pipeline.postgres.connection import connect
+import os, uuid
+with connect(os.environ["OPS_DATABASE_URL"], "library") as connection:
+    log = AuditLogRepository(connection)
+    user = uuid.UUID("00000000-0000-4000-8000-000000000001")
+    event = AuditEvent(event_type="login", user_id=user, action="library", id=uuid.uuid4())
+    id = log.log(event)
+    assert log.log(event) == id
+    (found,) = [event for event in log.query_logs(Filters(event_type="login", limit=9)) if event.id == id]
+    print(found.user_id == user, log.cleanup_old_logs(90))
+"""
+
+RUN_FIRST_POLICY = """
+from pathlib import Path
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.postgres.connection import connect
+import os
+(database,) = kinds.load(Path("policies.yaml")).databases
+with connect(os.environ["OPS_DATABASE_URL"], "worker") as connection:
+    print(kinds.carry_out(connection, database.policies[0]).outcome)
+"""
+
+
+class Application:
+    """The application's database, and a folder in which our programs run with the two settings."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+        self.environment = {
+            "OPS_DATABASE_URL": url,
+            "OPS_DAGSTER_DATABASE_URL": f"{url}_dagster",
+            "OPS_ARCHIVE_URL": str(folder / "archive"),
+            "DAGSTER_HOME": str(folder / "dagster"),
+            **NAMES,
+        }
+
+    def run(self, *command: str, exits: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=os.environ | self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == exits, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def opsctl(self, *arguments: str, exits: int = 0) -> dict[str, Any]:
+        answered: dict[str, Any] = json.loads(self.run(str(OPSCTL), *arguments, "--json", exits=exits).stdout)
+        return answered
+
+    def ask(self, question: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as session:
+            return session.execute(question.encode()).fetchall()
+
+    def events(self) -> set[str]:
+        return {action for (action,) in self.ask('SELECT action FROM "AuditTrail".audit_logs')}
+
+
+@pytest.fixture
+def application(new_database: Callable[..., str], tmp_path: Path) -> Iterator[Application]:
+    url = new_database()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(APPLICATION.encode())
+        (tmp_path / "policies.yaml").write_text(POLICIES)
+        yield Application(url, tmp_path)
+        session.execute(f'DROP DATABASE IF EXISTS "{session.info.dbname}_dagster" WITH (FORCE)'.encode())
+
+
+def test_ours_live_beside_the_applications_tables_of_the_same_names(application: Application) -> None:
+    theirs = application.ask(THEIRS)
+
+    _migrated(application)
+    _looked_after(application)
+    _archive_comes_back(application)
+    _partitioned(application)
+    _events_are_kept(application)
+
+    assert application.ask(THEIRS) == theirs
+    assert application.ask(OURS_MENTIONING_THEIRS) == []
+
+
+@pytest.mark.parametrize("variable", list(NAMES))
+@pytest.mark.parametrize(
+    "command",
+    [
+        [str(OPSCTL), "migrate"],
+        [str(OPSCTL), "adopt", "audit_logs"],
+        [sys.executable, "-m", "api"],
+        [sys.executable, "-c", "import ops_pipeline.definitions"],
+    ],
+    ids=["migrate", "adopt", "api", "dagster"],
+)
+def test_a_name_that_cannot_be_is_told_by_its_variable(
+    command: list[str], variable: str, tmp_path: Path
+) -> None:
+    nowhere = Application("postgresql://nobody@127.0.0.1:1/none", tmp_path)
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+
+    exits = 1 if "import" in command[-1] else 2
+    said = nowhere.run(*command, exits=exits, **{variable: "Our Schema"}).stderr.splitlines()
+
+    assert f"{variable}: 'Our Schema' cannot be the name of our schema: write ASCII letters" in said[-1]
+    assert len(said) == 1 or exits == 1
+
+
+def _migrated(application: Application) -> None:
+    refused = application.run(str(OPSCTL), "migrate", exits=1, OPS_SCHEMA="ops").stderr
+    assert "OPS_SCHEMA=ops_pipeline" in refused
+    refused = application.run(str(OPSCTL), "migrate", exits=1, OPS_AUDIT_LOG_SCHEMA="public").stderr
+    assert "OPS_AUDIT_LOG_SCHEMA=ops_audit" in refused
+    assert application.ask(f"SELECT FROM pg_namespace WHERE nspname IN ('{OWN}', '{LOG}')") == []
+
+    (migrated,) = application.opsctl("migrate")["databases"]
+    assert len(migrated["applied"]) > 10
+    assert migrated["partitions_created"] > 0
+    (again,) = application.opsctl("migrate")["databases"]
+    assert again["applied"] == []
+
+    moved = application.run(str(OPSCTL), "migrate", exits=1, OPS_SCHEMA="other").stderr
+    assert f"set OPS_SCHEMA={OWN}" in moved
+    findings = application.opsctl("doctor")["findings"]
+    assert [each for each in findings if each["severity"] != "info" and each["id"] != "orphan_indexes"] == []
+
+
+def _looked_after(application: Application) -> None:
+    application.opsctl("track", "install", "app/orphans/memories.session_id")
+    said = ("--reason", "case 12", "--owner", "legal")
+    hold = application.opsctl("hold", "add", "--table", "sessions", "--where", "id = 50", *said)
+    assert hold["rows"] == 1
+    (sessions, *_) = application.opsctl("plan", exits=3)["policies"]
+    assert sessions["rows"]["eligible"] == 30
+
+    assert application.run(sys.executable, "-c", RUN_FIRST_POLICY).stdout == "needs_approval\n"
+    (plan,) = application.opsctl("approve")["plans"]
+    application.opsctl("approve", plan["id"])
+    results = application.opsctl("run")["policies"]
+
+    assert {each["outcome"] for each in results} == {"done"}
+    assert application.ask("SELECT count(*), max(id) FROM sessions") == [(30, 50)]
+    assert application.ask("SELECT count(*) FROM memories") == [(30,)]
+    recorded = {"hold.added", "plan.approved", "track.installed", "rows.archived_and_removed", "rows.removed"}
+    assert recorded <= application.events()
+
+
+def _archive_comes_back(application: Application) -> None:
+    assert application.opsctl("archive", "verify")["problems"] == []
+    restored = application.opsctl("archive", "restore", "--table", "sessions")
+    assert restored["rows"] == 30
+    assert application.ask("SELECT count(*) FROM sessions") == [(60,)]
+    for hold in application.opsctl("hold", "list")["holds"]:
+        application.opsctl("hold", "release", str(hold["id"]))
+    assert {"archive.restored", "archive.verified", "hold.released"} <= application.events()
+
+
+def _partitioned(application: Application) -> None:
+    ambiguous = application.run(str(OPSCTL), "adopt", "audit_logs", exits=2).stderr
+    assert f"write {LOG}.audit_logs" in " ".join(ambiguous.replace("│", " ").split())
+
+    adopted = application.opsctl("adopt", "visits", "--time-zone", "UTC")
+    assert (adopted["rows"], adopted["state"]) == (60, "swapped")
+    application.opsctl("adopt", "visits", "--finish")
+    assert {"table.adoption_started", "table.adoption_finished"} <= application.events()
+    schemas = "SELECT DISTINCT relnamespace::regnamespace::text FROM pg_class WHERE relname ~ '^audit_logs_'"
+    assert application.ask(schemas + " AND relispartition") == [(f'"{LOG}"',)]
+
+
+def _events_are_kept(application: Application) -> None:
+    assert application.run(sys.executable, "-c", STORE).stdout == "True 0\n"
+
+    key = application.opsctl("keys", "create", "--name", "me", "--scope", "admin")["key"]
+    port = free_port()
+    known = {"Authorization": f"Bearer {key}"}
+    with (
+        serving(application.url, application.folder, port, **application.environment),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=known) as client,
+    ):
+        event = {"eventType": "login", "action": "over http", "status": "success"}
+        assert client.post("/api/audit-logs", json=event).status_code == 201
+        found = client.get("/api/admin/audit-logs", params={"action": "over http"}).json()
+        assert [each["event_type"] for each in found["data"]] == ["login"]
+        runs = client.get("/api/admin/maintenance/runs", params={"limit": "5"}).json()
+        assert runs["data"]
+        assert client.get("/health/ready").status_code == 200
+        checks = client.get("/health/full").json()["checks"]
+        assert (checks["schema"]["status"], checks["partitions"]["status"]) == ("ok", "ok")
+    assert {"library", "over http", "audit.read", "key.create"} <= application.events()
+    assert application.ask('SELECT count(*) FROM "Pipeline_Ops".audit_arrivals')[0][0] > 5
