@@ -67,9 +67,9 @@ SELECT ARRAY(
    ARRAY(SELECT tgname FROM pg_trigger WHERE tgrelid = 'public.audit_logs'::regclass)
 """
 OURS_MENTIONING_THEIRS = r"""
-WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname IN ('Pipeline_Ops', 'AuditTrail')),
+WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname IN ('{own}', '{log}')),
 texts AS (
-  SELECT proname::text AS name, pg_get_functiondef(oid) AS text FROM pg_proc
+  SELECT proname::text AS name, concat(prosrc, proconfig) AS text FROM pg_proc
   WHERE pronamespace IN (TABLE ours)
   UNION ALL
   SELECT relname, pg_get_viewdef(oid) FROM pg_class WHERE relkind = 'v' AND relnamespace IN (TABLE ours)
@@ -174,7 +174,19 @@ def test_ours_live_beside_the_applications_tables_of_the_same_names(application:
     _events_are_kept(application)
 
     assert application.ask(THEIRS) == theirs
-    assert application.ask(OURS_MENTIONING_THEIRS) == []
+    assert application.ask(OURS_MENTIONING_THEIRS.format(own=OWN, log=LOG)) == []
+
+
+@pytest.mark.parametrize(("own", "log"), [(OWN, LOG), ("user", "Both"), ("Both", "Both")])
+def test_nothing_of_ours_mentions_their_schemas(application: Application, own: str, log: str) -> None:
+    theirs = application.ask(THEIRS)
+    application.environment |= {"OPS_SCHEMA": own, "OPS_AUDIT_LOG_SCHEMA": log}
+
+    application.opsctl("migrate")
+
+    assert application.ask(OURS_MENTIONING_THEIRS.format(own=own, log=log)) == []
+    assert application.run(sys.executable, "-c", STORE).stdout == "True 0\n"
+    assert application.ask(THEIRS) == theirs
 
 
 @pytest.mark.parametrize("variable", list(NAMES))
