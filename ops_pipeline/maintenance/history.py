@@ -19,7 +19,8 @@ Pauses = Mapping[str, Mapping[str, float]]
 NO_PAUSES: Pauses = {}
 NO_DETAILS: Mapping[str, object] = {}
 UNRECORDED = "unrecorded"
-"""The key of a run's details that says that the audit log was missing, in words."""
+"""The key of a run's details that says that the audit log was missing, in words; of a run that removed
+nothing it would have recorded nothing either."""
 Statement = tuple[LiteralString, Mapping[str, Any]]
 """A statement and its values."""
 

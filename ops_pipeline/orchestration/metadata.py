@@ -43,7 +43,9 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
             oldest_row_left=result.oldest,
             method=result.method or None,
             approve=str(result.details["plan"]) if "plan" in result.details else None,
-            unrecorded=str(result.details[UNRECORDED]) if UNRECORDED in result.details else None,
+            unrecorded=str(result.details[UNRECORDED])
+            if result.removed and UNRECORDED in result.details
+            else None,
         ),
         **_tables({title: result.details.get(key) for title, key in kind.detail_tables.items()}),
         **_tables({"rows_along": result.cascaded}),

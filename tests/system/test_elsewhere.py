@@ -189,6 +189,20 @@ def test_nothing_of_ours_mentions_their_schemas(application: Application, own: s
     assert application.ask(THEIRS) == theirs
 
 
+def test_audit_logs_alone_is_refused_where_it_might_be_either(tmp_path: Path) -> None:
+    nowhere = Application("postgresql://nobody@127.0.0.1:1/none", tmp_path)
+    (tmp_path / "policies.yaml").write_text(
+        POLICIES.replace("AuditTrail.audit_logs", "audit_logs").replace("sessions.id", "audit_logs.id")
+    )
+
+    said = nowhere.run(str(OPSCTL), "plan", exits=2).stderr
+
+    full_names = (
+        "write AuditTrail.audit_logs for the audit log, or public.audit_logs for the application's table"
+    )
+    assert said.count(full_names) == 2, said
+
+
 @pytest.mark.parametrize("variable", list(NAMES))
 @pytest.mark.parametrize(
     "command",
