@@ -223,7 +223,8 @@ def test_a_name_that_cannot_be_is_told_by_its_variable(
     exits = 1 if "import" in command[-1] else 2
     said = nowhere.run(*command, exits=exits, **{variable: "Our Schema"}).stderr.splitlines()
 
-    assert f"{variable}: 'Our Schema' cannot be the name of our schema: write ASCII letters" in said[-1]
+    problem = f" {variable}: 'Our Schema' cannot be the name of our schema: write ASCII letters"
+    assert problem in f" {said[-1]}"
     assert len(said) == 1 or exits == 1
 
 
