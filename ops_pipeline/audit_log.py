@@ -6,13 +6,14 @@ from pathlib import Path
 
 from psycopg.pq import TransactionStatus
 
-from ops_pipeline.audit.store import AUDIT_LOGS, AsyncAuditStore, AsyncConnection, AuditStore
+from ops_pipeline.audit.store import AsyncAuditStore, AsyncConnection, AuditStore
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.retention.policy import KIND, PREMAKE, Retention
 from ops_pipeline.policies.file import Place, PolicyFile
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.model import GuardLimits, ThrottleLimits
 from ops_pipeline.postgres.connection import Connection, connect, url_of
+from ops_pipeline.postgres.relation import audit_logs
 
 
 class NotDoneError(Exception):
@@ -57,8 +58,8 @@ def _policy(retention_days: int) -> Retention:
         raise ValueError(f"retention_days is {retention_days}; it has to be between 1 and 36500")
     return Retention(
         # With another number of days it is another policy: the guard has nothing to compare it with.
-        identity=Identity("audit_log", KIND, AUDIT_LOGS, name=f"{retention_days}_days"),
-        table=AUDIT_LOGS,
+        identity=Identity("audit_log", KIND, audit_logs(), name=f"{retention_days}_days"),
+        table=audit_logs(),
         column="created_at",
         keep=timedelta(days=retention_days),
         partition=None,

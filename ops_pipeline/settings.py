@@ -10,9 +10,9 @@ import psycopg
 from psycopg import conninfo
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ops_pipeline.credentials import without_source
+from sql.schema_names import SchemaNames
 
 LOCAL = Path(".local")
 """Where everything that belongs to this checkout alone is kept: the embedded server, Dagster's home."""
@@ -46,16 +46,11 @@ class SettingsError(Exception):
     """A setting is missing or makes no sense; the message names its environment variable."""
 
 
-class Settings(BaseSettings):
-    """What the environment says, by variables that begin with `OPS_`; a file `.env` is honoured."""
+class Settings(SchemaNames):
+    """What the environment says, by variables that begin with `OPS_`; a file `.env` is honoured.
 
-    model_config = SettingsConfigDict(
-        env_prefix="OPS_",
-        env_file=".env",
-        extra="ignore",
-        frozen=True,
-        env_ignore_empty=True,
-    )
+    The schemas that are ours are among them; statements have them from `sql.schema_names`.
+    """
 
     database_url: Annotated[Url | None, Secret] = None
     """The database that is looked after. Unset: `opsctl demo` and `opsctl up` use an embedded PostgreSQL
@@ -161,16 +156,19 @@ def require_database(settings: Settings) -> None:
 
 
 def _problem(details: ErrorDetails) -> str:
-    variable = "_".join(["OPS", *map(str, details["loc"])]).upper()
+    name = "_".join(map(str, details["loc"])).upper()
+    variable = f"OPS_{name.removeprefix('OPS_')}"
     return f"{variable}: {details['msg'].removeprefix('Value error, ')}"
 
 
 def environment(settings: Settings) -> Mapping[str, str]:
     """The variables that `policies.yaml` may name and child processes get: `os.environ`, with the
-    URLs as they were resolved."""
+    URLs and schemas as they were resolved."""
     resolved = {
         "OPS_DATABASE_URL": settings.database_url,
         "OPS_DAGSTER_DATABASE_URL": settings.dagster_database_url,
         "OPS_ARCHIVE_URL": settings.archive_url,
+        "OPS_SCHEMA": settings.own_schema,
+        "OPS_AUDIT_LOG_SCHEMA": settings.audit_log_schema,
     }
-    return os.environ | {name: url for name, url in resolved.items() if url is not None}
+    return os.environ | {name: value for name, value in resolved.items() if value is not None}

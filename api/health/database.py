@@ -9,6 +9,7 @@ from api.db.pool import Pool
 from api.health.check import OK, Finding
 from api.health.connection import HealthConnection, ask
 from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS
+from ops_pipeline.postgres.relation import audit_logs, our_table
 
 HEARTBEAT_SECONDS = 300
 """Dagster itself calls a daemon unhealthy that has not been heard of for so long."""
@@ -36,7 +37,11 @@ async def schema(connection: HealthConnection) -> Finding:
     if missing:
         return Finding("error", f"not applied yet: {', '.join(missing)}; run `opsctl migrate`")
     if not all(tables_exist for _, tables_exist in applied):
-        return Finding("error", "the migrations were applied and our tables are gone; restore them")
+        return Finding(
+            "error",
+            f"the migrations were applied and {audit_logs()} or {our_table('api_keys')} is gone; run "
+            "`opsctl doctor`, which says what to do, or restore them",
+        )
     return OK
 
 

@@ -12,11 +12,10 @@ import sql
 from api.health.check import OK, Finding
 from api.health.connection import ask
 from ops_pipeline import settings
-from ops_pipeline.audit.store import AUDIT_LOGS
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database, Policies, Schedule
-from ops_pipeline.postgres.relation import TableName
+from ops_pipeline.postgres.relation import TableName, audit_logs
 
 LATE_AFTER = timedelta(hours=2)
 """How long after its hour a night may still be under way before it counts as missed."""
@@ -65,10 +64,10 @@ class MaintenanceChecks:
         own_url = self._settings.database_url or ""
 
         async def of_policies(database: Database, url: str) -> list[str]:
-            tables = _by_day(database) - ({AUDIT_LOGS} if url == own_url else set())
+            tables = _by_day(database) - ({audit_logs()} if url == own_url else set())
             return await missing(url, sorted(tables), "the nightly maintenance")
 
-        own = await missing(own_url, [AUDIT_LOGS], "`opsctl migrate`")
+        own = await missing(own_url, [audit_logs()], "`opsctl migrate`")
         named = [database for database in policies.databases if _by_day(database)] if policies else []
         rest = await self._of_each(named, of_policies)
         problems = [*own, *([rest.message] if rest.status == "error" else [])]

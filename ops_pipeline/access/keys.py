@@ -9,10 +9,9 @@ from typing import Literal, get_args
 from uuid import UUID
 
 import sql
-from ops_pipeline.audit import times
+from ops_pipeline.audit import times, trail
 from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent
 from ops_pipeline.audit.person import person
-from ops_pipeline.audit.store import AuditStore
 from ops_pipeline.postgres.connection import Connection, row
 
 PREFIX = "ops_"
@@ -142,4 +141,4 @@ def _record(connection: Connection, action: str, key_id: UUID, **details: object
         details=given,
         created_by=person()[:255],
     )
-    AuditStore(connection).log(event)
+    trail.store(connection, event)

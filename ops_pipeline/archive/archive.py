@@ -27,6 +27,7 @@ from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.workers import Workers
 from ops_pipeline.archive.write import ArchiveError, write_files
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import our_table
 from ops_pipeline.storage.storage import Storage, StorageError
 
 PUBLISHING_THREADS = 4
@@ -151,5 +152,5 @@ class Archive:
             f"{file.policy}: {self.storage.name}/{file.path} is missing, and so is the file it was to be "
             f"made of, {file.temporary_path}. Its {file.rows:,} rows of {file.table} were removed at "
             f"{file.created_at:%Y-%m-%d %H:%M:%S} UTC and are in no other file. Put it back from a copy of "
-            f"the archive; to go on without it, delete row {file.id} of ops.archives"
+            f"the archive; to go on without it, delete row {file.id} of {our_table('archives')}"
         )

@@ -16,6 +16,7 @@ from ops_pipeline.archive.arrow_session import ArrowSession
 from ops_pipeline.archive.columns import ArchivedColumn, Travels, out_of_range_field
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import TableName, our_table
 from ops_pipeline.storage.storage import Storage
 
 STAGED: dict[Travels, str] = {
@@ -50,8 +51,12 @@ class Staged:
     files: tuple[ArchivedFile, ...]
 
     @property
+    def table(self) -> TableName:
+        return our_table(self.name)
+
+    @property
     def identifier(self) -> compose.Identifier:
-        return compose.Identifier("ops", self.name)
+        return self.table.identifier
 
     def value(self, column: ArchivedColumn) -> compose.Composable:
         """The column of a row called `staged`, as what it was."""
@@ -119,7 +124,7 @@ def _fill(staged: Staged, worker: ArrowSession, storage: Storage) -> None:
     schema = arrow.schema(staged.columns, {})
     for file in staged.files:
         rows = _rows(content(storage, file), schema)
-        worker.ingest("ops", staged.name, pa.RecordBatchReader.from_batches(schema, rows))
+        worker.ingest(staged.table.schema, staged.name, pa.RecordBatchReader.from_batches(schema, rows))
 
 
 def _rows(file_content: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -141,7 +146,8 @@ def content(storage: Storage, file: ArchivedFile) -> bytes:
         raise DamagedError(f"{file.path} is missing from {storage.name}") from None
     if differences := _differences(data, file):
         raise DamagedError(
-            f"{file.path} in {storage.name} does not agree with ops.archives: {', '.join(differences)}"
+            f"{file.path} in {storage.name} does not agree with {our_table('archives')}: "
+            f"{', '.join(differences)}"
         )
     return data
 

@@ -16,6 +16,7 @@ from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.staging import DamagedError, content
 from ops_pipeline.audit import trail
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import our_table
 from ops_pipeline.storage.storage import StorageError
 
 MOST_LISTED = 20
@@ -74,9 +75,9 @@ def _require_any(archive: Archive, files: Sequence[ArchivedFile]) -> None:
         archive.storage.size(path) is not None for file in files for path in (file.path, file.temporary_path)
     ):
         raise StorageError(
-            f"none of the {len(files):,} files that ops.archives records is in {archive.storage.name}. "
-            "Nothing was recorded as damaged: it looks like another place than they were written to. Check "
-            "OPS_ARCHIVE_URL and whether the storage is mounted, then run this again"
+            f"none of the {len(files):,} files that {our_table('archives')} records is in "
+            f"{archive.storage.name}. Nothing was recorded as damaged: it looks like another place than they "
+            "were written to. Check OPS_ARCHIVE_URL and whether the storage is mounted, then run this again"
         )
 
 
@@ -108,8 +109,8 @@ def _unknown(archive: Archive, files: Sequence[ArchivedFile]) -> Iterator[str]:
         in_a_day = f"/{DAY}=" in entry.path and not name.startswith(".")
         if in_a_day and entry.path not in known and not _of_another(archive, entry.path):
             yield (
-                f"{entry.path} in {archive.storage.name} is not recorded in ops.archives: readers of the "
-                "folder take it for archived rows. Find out whose it is, and move it away"
+                f"{entry.path} in {archive.storage.name} is not recorded in {our_table('archives')}: readers "
+                "of the folder take it for archived rows. Find out whose it is, and move it away"
             )
     for path in sorted(missing - present):
         yield f"{path}, which describes the file beside it, is missing from {archive.storage.name}"

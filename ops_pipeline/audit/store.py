@@ -16,9 +16,6 @@ from ops_pipeline.audit.cursor import Position
 from ops_pipeline.audit.event import AuditEvent
 from ops_pipeline.audit.filters import Filters, pages
 from ops_pipeline.postgres.connection import Connection, Statement, row, scalar
-from ops_pipeline.postgres.relation import TableName
-
-AUDIT_LOGS = TableName("public", "audit_logs")
 
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 

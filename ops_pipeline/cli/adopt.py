@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from ops_pipeline import settings
-from ops_pipeline.audit.store import AUDIT_LOGS
 from ops_pipeline.cli.context import url_of
 from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.partitions.adopt.adopt import adopt_table
@@ -17,7 +16,7 @@ from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import cancel_on_interrupt, connect
 from ops_pipeline.postgres.migrations import check_audit_logs, migrate
 from ops_pipeline.postgres.ready import refuse_unready
-from ops_pipeline.postgres.relation import TableName
+from ops_pipeline.postgres.relation import TableName, audit_logs
 from ops_pipeline.postgres.rights import explained
 
 
@@ -47,23 +46,25 @@ def adopt(
     """
     if finish and abort:
         raise typer.BadParameter("--finish and --abort exclude each other")
+    loaded = settings.load()
     try:
         wanted, wanted_column = TableName.parse(table), column_name(column)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    zone = time_zone or ("UTC" if wanted == AUDIT_LOGS else None)
-    with embedded.resolved(settings.load()) as resolved:
-        if wanted == AUDIT_LOGS and not (finish or abort):
+    is_audit_log = wanted == audit_logs()
+    zone = time_zone or ("UTC" if is_audit_log else None)
+    with embedded.resolved(loaded) as resolved:
+        if is_audit_log and not (finish or abort):
             with connect(url_of(resolved), "opsctl adopt") as connection:
                 check_audit_logs(connection, adopting=True)
-        if wanted == AUDIT_LOGS:  # which may have to be adopted before anything else can be migrated
+        if is_audit_log:  # which may have to be adopted before anything else can be migrated
             migrate(url_of(resolved), only=MIGRATION)
         with (
             connect(url_of(resolved), "opsctl adopt") as connection,
             cancel_on_interrupt(connection),
             explained(connection),
         ):
-            if wanted != AUDIT_LOGS:
+            if not is_audit_log:
                 refuse_unready(connection)
             if finish or abort:
                 end = finish_adoption if finish else abort_adoption

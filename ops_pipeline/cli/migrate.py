@@ -6,19 +6,19 @@ import psycopg
 import typer
 
 from ops_pipeline import settings
-from ops_pipeline.audit.store import AUDIT_LOGS
+from ops_pipeline.audit import trail
 from ops_pipeline.cli.output import Json, answer, complain
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres import embedded, migrations
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
-from ops_pipeline.postgres.relation import find_relation
+from ops_pipeline.postgres.relation import audit_logs, find_relation
 from ops_pipeline.postgres.rights import MissingRightError, explained
 
 
 def migrate(as_json: Json = False) -> None:
-    """Create or update our tables in every database of the policies: audit_logs and the schema ops.
+    """Create or update our tables in every database of the policies: the audit log and a schema.
 
     The application's tables stay as they are.
     """
@@ -58,7 +58,11 @@ def _migrate(name: str, url: str) -> Migrated:
     try:
         with connect(url, "opsctl migrate") as connection, explained(connection):
             applied = migrations.migrate(url)
-            created = premake(connection, find_relation(connection, AUDIT_LOGS))
+            if not trail.is_there(connection):
+                missing = f"the audit log {audit_logs().qualified} is missing; opsctl doctor says what to do"
+                complain(f"{name}: {missing}")
+                return Migrated(name, tuple(applied), failed=missing)
+            created = premake(connection, find_relation(connection, audit_logs()))
     except (DatabaseUnavailableError, migrations.TakenError, MissingRightError, psycopg.Error) as error:
         complain(f"{name} was not migrated: {error}")
         return Migrated(name, failed=str(error))

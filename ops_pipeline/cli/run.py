@@ -158,6 +158,8 @@ def show_results(to: Console, report: RunReport) -> None:
         if waiting := result.details.get("in_grace"):
             why = result.details.get("waits_for", "a later run deletes them")
             to.print(f"{result.policy}: {waiting:,} orphans are left for a later run: {why}", markup=False)
+        if result.removed and (unrecorded := result.details.get(history.UNRECORDED)):
+            to.print(f"{result.policy}: {unrecorded}", markup=False)
     undone = [result for result in report.policies if result.outcome != "done"]
     for result in undone:
         said = f"{result.policy} {result.outcome}: {result.stopped_reason}"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ops_pipeline.diagnosis.archive_place import ARCHIVE_PLACE
+from ops_pipeline.diagnosis.audit_log_missing import AUDIT_LOG_MISSING
 from ops_pipeline.diagnosis.cascades import CASCADES, DELETED_ALONG
 from ops_pipeline.diagnosis.diagnosis import Diagnosis
 from ops_pipeline.diagnosis.encoding import ENCODING, NARROW_ENCODING
@@ -48,6 +49,7 @@ DIAGNOSES: Sequence[Diagnosis] = (
     RULES,
     FOREIGN_KEY_INDEXES,
     FOREIGN_PARTITIONS,
+    AUDIT_LOG_MISSING,
     RAISING_TRIGGERS,
     KEEPING_TRIGGERS,
     VACUUM_RIGHTS,

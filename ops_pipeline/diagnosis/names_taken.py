@@ -1,31 +1,33 @@
-"""The application has a schema `ops` or a table `audit_logs` of its own."""
+"""The application has a schema or a table of the name that ours is to have."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
-from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.migrations import TakenError, check_audit_logs, check_schema
-
-NAMES: dict[str, Callable[[Connection], None]] = {
-    "schema ops": check_schema,
-    "public.audit_logs": check_audit_logs,
-}
+from ops_pipeline.postgres.relation import AUDIT_LOGS
+from sql.schema_names import configured, shown
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
-    for name, check in NAMES.items():
+    names = configured()
+    checks = {
+        f"schema {shown(names.own_schema)}": check_schema,
+        f"{shown(names.audit_log_schema)}.{AUDIT_LOGS}": check_audit_logs,
+    }
+    for name, check in checks.items():
         try:
             check(examined.connection)
         except TakenError as error:
-            yield Finding(name, str(error), (error.remedy,))
+            yield Finding(name, str(error), error.remedies)
 
 
 NAMES_TAKEN = Diagnosis(
     id="names_taken",
     severity="error",
-    question="Are the names free that our tables have: schema `ops`, table `public.audit_logs`?",
-    remedy="Give the application's schema or table another name; an `audit_logs` of our columns is adopted "
-    "with `opsctl adopt audit_logs`.",
+    question="Are the names free that our schema and our table `audit_logs` have?",
+    remedy="Give the application's schema or table another name, or ours, with `OPS_SCHEMA` and "
+    "`OPS_AUDIT_LOG_SCHEMA` ([settings](settings.md#where-our-tables-live)); an `audit_logs` of our columns "
+    "is adopted with `opsctl adopt audit_logs`.",
     find=_find,
 )

@@ -18,6 +18,9 @@ from ops_pipeline.postgres.relation import TableName
 Pauses = Mapping[str, Mapping[str, float]]
 NO_PAUSES: Pauses = {}
 NO_DETAILS: Mapping[str, object] = {}
+UNRECORDED = "unrecorded"
+"""The key of a run's details that says that the audit log was missing, in words; of a run that removed
+nothing it would have recorded nothing either."""
 Statement = tuple[LiteralString, Mapping[str, Any]]
 """A statement and its values."""
 
@@ -108,6 +111,8 @@ class Record:
         left: int | None = None,
         details: Mapping[str, object] = NO_DETAILS,
     ) -> RunResult:
+        if not trail.is_there(connection):
+            details = {**details, UNRECORDED: f"this run is {trail.not_recorded(connection)}"}
         values = {
             "id": self.id,
             "outcome": outcome,

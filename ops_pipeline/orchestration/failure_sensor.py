@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 
 from ops_pipeline import settings
-from ops_pipeline.audit.store import AuditStore
+from ops_pipeline.audit import trail
 from ops_pipeline.maintenance import history
 from ops_pipeline.orchestration import failure, run_ownership, webhook
 from ops_pipeline.orchestration.resources import MaintenanceResource
@@ -106,7 +106,7 @@ def _record(failed: failure.Failure, configured: settings.Settings) -> None:
         embedded.resolved(configured) as resolved,
         connect(str(resolved.database_url), "ops alerts") as connection,
     ):
-        AuditStore(connection).log(failed.audit_event())
+        trail.store(connection, failed.audit_event())
 
 
 def _record_interrupted(databases: MaintenanceResource, policies: Policies, run: dg.DagsterRun) -> None:

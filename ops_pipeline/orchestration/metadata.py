@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._core.definitions.metadata import normalize_metadata_value
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
+from ops_pipeline.maintenance.history import UNRECORDED
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
 from ops_pipeline.maintenance.result import RunResult
@@ -42,6 +43,9 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
             oldest_row_left=result.oldest,
             method=result.method or None,
             approve=str(result.details["plan"]) if "plan" in result.details else None,
+            unrecorded=str(result.details[UNRECORDED])
+            if result.removed and UNRECORDED in result.details
+            else None,
         ),
         **_tables({title: result.details.get(key) for title, key in kind.detail_tables.items()}),
         **_tables({"rows_along": result.cascaded}),

@@ -10,6 +10,7 @@ import dagster as dg
 from ops_pipeline import settings
 from ops_pipeline.orchestration import run_ownership
 from ops_pipeline.policies.model import Policies
+from ops_pipeline.postgres.relation import our_table
 
 KEY = dg.AssetKey(["dagster", "run_history_cleanup"])
 PAGE = 200
@@ -43,7 +44,7 @@ def definitions(policies: Policies) -> dg.Definitions:
         kinds={"dagster"},
         owners=["team:operations"],
         description="Removes old runs and their events from **Dagster's own database**, which would grow for "
-        "ever. What each policy did stays in `ops.maintenance_runs`.",
+        f"ever. What each policy did stays in `{our_table('maintenance_runs')}`.",
     )
     def run_history_cleanup(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         configured = settings.load()

@@ -9,7 +9,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from ops_pipeline.postgres.relation import TableName, split_name
+from ops_pipeline.postgres.relation import AmbiguousTableError, TableName, split_name
 
 UNITS = {"second": "seconds", "minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}
 
@@ -64,6 +64,8 @@ def _fraction(value: object) -> float:
 def _table(value: object) -> TableName:
     try:
         return TableName.parse(str(value))
+    except AmbiguousTableError as error:
+        raise PydanticCustomError("table", "{problem}", {"problem": str(error)}) from None
     except ValueError:
         raise PydanticCustomError(
             "table", "{value} is not a table; write a table's name, or schema.table", {"value": repr(value)}

@@ -9,6 +9,7 @@ from ops_pipeline.postgres.connection import (
     scalar,
 )
 from ops_pipeline.postgres.relation import quoted
+from sql.schema_names import configured, shown
 
 KNOWN_MIGRATIONS = frozenset(file.stem for file in (sql.FOLDER / "migrations").glob("*.sql"))
 """By their names, such as `0001_audit_log`."""
@@ -58,7 +59,8 @@ def _applied(connection: Connection) -> set[str]:
     if not readable:  # of an older schema, in which only the owner and ops_reader may ask
         raise NotMigratedError(
             f"{connection.info.user} may not read which migrations database {connection.info.dbname!r} has. "
-            "Nothing was changed. Have the owner of schema ops run: opsctl migrate; then: "
+            f"Nothing was changed. Have the owner of schema {shown(configured().own_schema)} run: opsctl "
+            "migrate; then: "
             f"GRANT ops_maintenance TO {quoted(connection.info.user)}"
         )
     return {name for (name,) in connection.execute(sql.get("postgres/applied_migrations"))}

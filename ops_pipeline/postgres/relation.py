@@ -9,11 +9,17 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.nearest import nearest
 from ops_pipeline.postgres.connection import Connection
+from sql.schema_names import configured
 
 PUBLIC = "public"
+AUDIT_LOGS = "audit_logs"
 PLAIN = re.compile(r"[^\W\d]\w*")
 """A name that needs no quotes among others; letters of any alphabet are plain."""
 PART = re.compile(r'"(?:[^"]|"")+"|[^".][^.]*')
+
+
+class AmbiguousTableError(ValueError):
+    """The name alone does not say whether the audit log is meant; the message has both full names."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,14 +34,30 @@ class TableName:
         """`sessions`, `billing.invoices`, `"a.b"."c d"`: unqualified means the schema public.
 
         Names are literal: case, spaces and quotes within are kept. Double quotes around a name, as in SQL,
-        are needed only where it has a dot or begins with a quote. Raises ValueError.
+        are needed only where it has a dot or begins with a quote. `audit_logs` alone means the audit log,
+        and says nothing where that is not in public. Raises ValueError.
         """
         parts = split_name(text)
         if len(parts) > 2:
             raise ValueError(
                 f"{text!r} is not a table name: write table or schema.table; quote a dot in a name"
             )
-        return cls(*([PUBLIC, *parts][-2:]))
+        return cls.of(parts)
+
+    @classmethod
+    def of(cls, parts: list[str]) -> Self:
+        """The table of a name, or of a schema and a name. Raises AmbiguousTableError."""
+        table = cls(*([PUBLIC, *parts][-2:]))
+        if len(parts) == 1 and table._is_ambiguous():
+            raise AmbiguousTableError(
+                f"{table.name} is ambiguous, because OPS_AUDIT_LOG_SCHEMA is set: write {audit_logs()} for "
+                f"the audit log, or {table} for the application's table of that name"
+            )
+        return table
+
+    def _is_ambiguous(self) -> bool:
+        """Whether the name without its schema might be taken for the audit log that is elsewhere."""
+        return self == TableName(PUBLIC, AUDIT_LOGS) and configured().audit_log_schema != PUBLIC
 
     @property
     def identifier(self) -> compose.Identifier:
@@ -47,7 +69,17 @@ class TableName:
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
     def __str__(self) -> str:
-        return quoted(self.name) if self.schema == PUBLIC else self.qualified
+        return quoted(self.name) if self.schema == PUBLIC and not self._is_ambiguous() else self.qualified
+
+
+def audit_logs() -> TableName:
+    """The audit log's table, in the schema of `OPS_AUDIT_LOG_SCHEMA`."""
+    return TableName(configured().audit_log_schema, AUDIT_LOGS)
+
+
+def our_table(name: str) -> TableName:
+    """A table of ours, in the schema of `OPS_SCHEMA`."""
+    return TableName(configured().own_schema, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import psycopg
 
 import sql
 from ops_pipeline.postgres.connection import Connection, scalar
-from ops_pipeline.postgres.relation import Relation, quoted
+from ops_pipeline.postgres.relation import PUBLIC, Relation, TableName, audit_logs, quoted
+from sql.schema_names import configured
 
 PAGE = "docs/reference/rights.md"
 
@@ -63,7 +64,7 @@ def _grant(
     if message.startswith("must be owner"):
         ways = lacking_ownership(connection, Relation(oid, schema, plain)) if kind == "table" else []
         return f"{'; '.join(ways) or f'GRANT {owner} TO {user}'}, for only the owner of {name} may do that"
-    if "ops" in {schema, name} or name == "public.audit_logs":  # ours
+    if _is_ours(kind, TableName(schema, plain)):
         return f"GRANT ops_maintenance TO {user}"
     match kind:
         case "table":
@@ -75,3 +76,10 @@ def _grant(
             return f"GRANT EXECUTE ON FUNCTION {name} TO {user}"
         case _:
             return f"GRANT CREATE ON DATABASE {name} TO {user}"
+
+
+def _is_ours(kind: str, denied: TableName) -> bool:
+    names = configured()
+    if kind == "schema" and denied.schema == names.audit_log_schema != PUBLIC:
+        return True
+    return denied.schema == names.own_schema or denied == audit_logs()

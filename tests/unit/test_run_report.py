@@ -1,9 +1,13 @@
 """What a run of all policies came to, as an exit code says it."""
 
+from dataclasses import replace
+
 import pytest
+from rich.console import Console
 
 from ops_pipeline.cli.output import NEEDS_APPROVAL
-from ops_pipeline.cli.run import RunReport
+from ops_pipeline.cli.run import RunReport, show_results
+from ops_pipeline.maintenance.history import UNRECORDED
 from ops_pipeline.maintenance.result import Outcome, RunResult
 from ops_pipeline.orchestration.failure import FailedStep
 
@@ -43,3 +47,16 @@ def test_rows_remain_in_a_table_whatever_it_is_called() -> None:
 
     assert _report(_result("app/retention/vacuum_log"), vacuum).nothing_remaining
     assert not _report(_result("app/retention/vacuum_log", left=3), vacuum).nothing_remaining
+
+
+def test_a_run_that_no_audit_log_has_says_so() -> None:
+    details = {UNRECORDED: "this run is not recorded in an audit log"}
+    removed = replace(_result("app/retention/sessions"), removed=7, details=details)
+    nothing = replace(_result("app/retention/visits"), details=details)
+    console = Console(width=200)
+
+    with console.capture() as shown:
+        show_results(console, _report(removed, nothing))
+
+    said = [line for line in shown.get().splitlines() if "not recorded" in line]
+    assert said == ["app/retention/sessions: this run is not recorded in an audit log"]

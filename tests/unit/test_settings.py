@@ -7,6 +7,10 @@ import pytest
 
 from ops_pipeline import settings
 
+VARIABLES = {
+    str(field.validation_alias or f"OPS_{name.upper()}"): field
+    for name, field in settings.Settings.model_fields.items()
+}
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
 
@@ -18,15 +22,15 @@ def _no_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_page_and_the_code_name_the_same_settings() -> None:
     documented = set(re.findall(r"^\| `(OPS_\w+)`", PAGE.read_text(), re.MULTILINE))
 
-    assert documented == {f"OPS_{name.upper()}" for name in settings.Settings.model_fields}
+    assert documented == set(VARIABLES)
 
 
 def test_the_page_has_the_real_defaults() -> None:
     documented = dict(re.findall(r"^\| `(OPS_\w+)` \| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE))
 
-    for name, field in settings.Settings.model_fields.items():
+    for variable, field in VARIABLES.items():
         if field.default is not None:
-            assert documented[f"OPS_{name.upper()}"] == f"{field.default}".removesuffix(".0")
+            assert documented[variable] == f"{field.default}".removesuffix(".0")
 
 
 @pytest.mark.parametrize(
@@ -37,6 +41,9 @@ def test_the_page_has_the_real_defaults() -> None:
         ("OPS_SHUTDOWN_TIMEOUT_SECONDS", "-1", "greater than 0"),
         ("OPS_DATABASE_URL", "mysql://x", "postgresql://user:password@host:5432/database"),
         ("OPS_DATABASE_URL", "postgresql://me:s3cret@host:5x/db", "the port in the URL"),
+        ("OPS_SCHEMA", 'a"b', "write ASCII letters, digits and underscores"),
+        ("OPS_SCHEMA", "public", "the application's schema"),
+        ("OPS_AUDIT_LOG_SCHEMA", "pg_catalog", "one of PostgreSQL's own schemas"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_variable(

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import sql
-from ops_pipeline.audit.store import AUDIT_LOGS
 from ops_pipeline.partitions.premake import premake_days
 from ops_pipeline.postgres.advisory_lock import advisory_lock
 from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt, connect, row
 from ops_pipeline.postgres.migrations import migrate
-from ops_pipeline.postgres.relation import find_relation
+from ops_pipeline.postgres.relation import audit_logs, find_relation
 
 DAYS = 120
 ROWS_A_STATEMENT = 60_000
@@ -115,7 +114,7 @@ def _earlier(connection: Connection, report: Report) -> Filled | None:
 
 def _create_partitions(connection: Connection, as_of: datetime) -> None:
     last = as_of.astimezone(UTC).date()
-    premake_days(connection, find_relation(connection, AUDIT_LOGS), last - timedelta(days=DAYS), last)
+    premake_days(connection, find_relation(connection, audit_logs()), last - timedelta(days=DAYS), last)
 
 
 def _fill_all(connection: Connection, seed: int, scale: float, as_of: datetime, report: Report) -> _Rows:

@@ -14,7 +14,7 @@ from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import DeletingPolicy, Policy
 from ops_pipeline.policies.values import UNITS, Column, Table, column_name, duration
-from ops_pipeline.postgres.relation import TableName, split_name
+from ops_pipeline.postgres.relation import AmbiguousTableError, TableName, split_name
 
 KIND = "orphans"
 NO_GRACE_PERIOD = re.compile(rf"\s*0\s+({'|'.join(UNITS)})s?\s*")
@@ -62,6 +62,8 @@ def _grace_period(value: object) -> timedelta:
 def _reference(value: object) -> tuple[TableName, tuple[str, ...]]:
     try:
         return _referenced(str(value))
+    except AmbiguousTableError as error:
+        raise PydanticCustomError("references", "{problem}", {"problem": str(error)}) from None
     except ValueError:
         raise PydanticCustomError(
             "references",
@@ -77,7 +79,7 @@ def _referenced(text: str) -> tuple[TableName, tuple[str, ...]]:
         *table, column = split_name(text)
         if not 1 <= len(table) <= 2:
             raise ValueError(text)
-        return TableName(*(["public", *table][-2:])), (column,)
+        return TableName.of(table), (column,)
     columns = ONE_COLUMN.findall(several["columns"])
     if "".join(ONE_COLUMN.split(several["columns"])[::2]):
         raise ValueError(text)

@@ -9,9 +9,10 @@ from psycopg import sql as compose
 from psycopg.types.json import Jsonb
 
 import sql
+from ops_pipeline.audit import trail
 from ops_pipeline.partitions.create import shortened
-from ops_pipeline.postgres.connection import Connection, row, scalar
-from ops_pipeline.postgres.relation import Relation, TableName
+from ops_pipeline.postgres.connection import Connection, row
+from ops_pipeline.postgres.relation import Relation, TableName, our_table
 
 AdoptionState = Literal["preparing", "copying", "swapped", "finished", "aborted"]
 
@@ -40,11 +41,11 @@ class Adoption:
 
     @property
     def changes(self) -> compose.Identifier:
-        return compose.Identifier("ops", f"adoption_{self.id}_changes")
+        return our_table(f"adoption_{self.id}_changes").identifier
 
     @property
     def recorder(self) -> compose.Identifier:
-        return compose.Identifier("ops", f"adoption_{self.id}_record")
+        return our_table(f"adoption_{self.id}_record").identifier
 
     def copied_to(self, position: list[str] | None, rows: int) -> "Adoption":
         return replace(self, position=position, copied=self.copied + rows)
@@ -89,11 +90,15 @@ def advance(connection: Connection, adoption: Adoption, state: AdoptionState, **
 
 
 def record_event(connection: Connection, action: str, details: Mapping[str, Any]) -> None:
-    """Stores an audit event, in whatever transaction the connection is in, where there is an audit log."""
-    if scalar(connection, sql.get("partitions/adopt/has_audit_log")):
-        connection.execute(
-            sql.get("partitions/adopt/record_event"), {"action": action, "details": Jsonb(dict(details))}
-        )
+    """Stores an audit event in the connection's transaction, or says that there is no audit log.
+
+    Of an audit log that is being adopted it takes the columns that it has before and after.
+    """
+    if not trail.is_there(connection):
+        trail.say_unrecorded(connection, action)
+        return
+    values = {"action": action, "details": Jsonb(dict(details))}
+    connection.execute(sql.get("partitions/adopt/record_event"), values)
 
 
 def relation(connection: Connection, oid: int) -> Relation:

@@ -22,7 +22,7 @@ from ops_pipeline.partitions.create import shortened
 from ops_pipeline.partitions.premake import PREMAKE_DAYS, premake_days
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.locks import TableLock, with_short_lock
-from ops_pipeline.postgres.relation import TableName, find_relation
+from ops_pipeline.postgres.relation import TableName, find_relation, our_table
 
 NOW = ("CURRENT_TIMESTAMP", "now()", "LOCALTIMESTAMP", "transaction_timestamp()")
 
@@ -102,7 +102,7 @@ def _create(connection: Connection, chosen: Candidate, new: compose.Identifier) 
     columns = connection.execute(sql.get("partitions/adopt/columns"), {"table": old.oid})
     keys = [name for _, name in sorted((key, name) for name, _, key in columns if key is not None)]
     parts: dict[str, compose.Composable] = {
-        "shape": compose.Identifier("ops", f"adoption_shape_{old.oid}"),
+        "shape": our_table(f"adoption_shape_{old.oid}").identifier,
         "old": old.identifier,
         "new": new,
         "column": compose.Identifier(chosen.column),

@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from ops_pipeline.audit.store import AUDIT_LOGS
 from ops_pipeline.partitions.adopt import adoption, copy
 from ops_pipeline.partitions.adopt.adopt import Adopted, adopt_table
 from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError
@@ -20,7 +19,7 @@ from ops_pipeline.partitions.premake import PREMAKE_DAYS
 from ops_pipeline.postgres import locks
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.locks import LOCK_TIMEOUT, LockedError
-from ops_pipeline.postgres.relation import TableName
+from ops_pipeline.postgres.relation import TableName, audit_logs
 from ops_pipeline.throttle.batch_size import Sizes
 from tests.named import named
 
@@ -38,7 +37,7 @@ Mission = Connection
 
 def run(connection: Connection, **more: Any) -> Adopted:
     return adopt_table(
-        connection, table_to_adopt(connection, AUDIT_LOGS), column="created_at", time_zone="UTC", **more
+        connection, table_to_adopt(connection, audit_logs()), column="created_at", time_zone="UTC", **more
     )
 
 
@@ -89,7 +88,7 @@ def test_names_keys_and_indexes_stand_where_they_stood(mission: Mission) -> None
 
 def test_start_swap_and_finish_are_audit_events(mission: Mission) -> None:
     run(mission)
-    finish_adoption(mission, AUDIT_LOGS)
+    finish_adoption(mission, audit_logs())
 
     events = mission.execute(
         "SELECT action, details->>'table', created_by FROM audit_logs WHERE event_type = 'maintenance'"
@@ -109,12 +108,12 @@ def test_nothing_of_an_aborted_adoption_is_left(mission: Mission) -> None:
         run(mission, report=when("rows copied", _interrupt))
     assert mission.execute(RELATIONS).fetchall() != before
 
-    assert abort_adoption(mission, AUDIT_LOGS).state == "aborted"
+    assert abort_adoption(mission, audit_logs()).state == "aborted"
 
     assert mission.execute(RELATIONS).fetchall() == before
     assert mission.execute(ROWS).fetchall() == rows
     with pytest.raises(AdoptionError, match="no adoption"):
-        abort_adoption(mission, AUDIT_LOGS)
+        abort_adoption(mission, audit_logs())
     run(mission)
 
 
@@ -122,13 +121,13 @@ def test_what_is_not_at_its_end_is_not_finished_and_what_is_cannot_be_undone(mis
     with pytest.raises(KeyboardInterrupt):
         run(mission, report=when("copying", _interrupt))
     with pytest.raises(AdoptionError, match="still being copied"):
-        finish_adoption(mission, AUDIT_LOGS)
+        finish_adoption(mission, audit_logs())
 
     run(mission)
     with pytest.raises(AdoptionError, match="has been adopted"):
-        abort_adoption(mission, AUDIT_LOGS)
+        abort_adoption(mission, audit_logs())
     assert run(mission).kept == '"public"."audit_logs_before_adoption"'
-    finish_adoption(mission, AUDIT_LOGS)
+    finish_adoption(mission, audit_logs())
     with pytest.raises(AdoptionRefusedError, match="partitioned already"):
         run(mission)
 

@@ -88,6 +88,20 @@ def test_a_failed_run_is_an_audit_event_by_system(
     ]
 
 
+def test_a_missing_audit_log_keeps_nobody_from_being_told(
+    failed_run: str,
+    instance: dg.DagsterInstance,
+    policies: Policies,
+    application: Connection,
+    receiver: Receiver,
+) -> None:
+    application.execute("ALTER TABLE audit_logs RENAME TO events_before")
+
+    assert _report(instance, policies) == f"Told: {failed_run}"
+
+    assert [message["run_id"] for message in receiver.got] == [failed_run]
+
+
 NAMED = """
 version: 1
 databases:

@@ -1,0 +1,2 @@
+-- The schema of the audit log, where that is not the application's.
+CREATE SCHEMA {schema}
