@@ -13,7 +13,7 @@ up: $(READY) ## database, Dagster and API together, until Ctrl-C
 	@exec $(BIN)/opsctl up
 
 test: $(READY) ## the whole test suite against a real PostgreSQL
-	$(BIN)/pytest -m "not prove" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not prove" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(READY) ## the tests that need no database, in seconds
 	$(BIN)/pytest tests/unit

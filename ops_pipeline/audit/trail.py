@@ -28,11 +28,13 @@ def record(
     """Stores an audit event in whatever transaction the connection is in, so that both are there or neither.
 
     `action` is `<noun>.<what happened>`, such as `rows.removed`, `hold.added`, `plan.approved`; `by` is the
-    person, or `system`. Where the audit log is missing, see `store`. Raises psycopg.Error.
+    person, or `system`, as it was said; the database's login stands in the details as `login`. Where the audit
+    log is missing, see `store`. Raises psycopg.Error.
     """
+    named = {**details, "login": connection.info.user}
     store(
         connection,
-        AuditEvent(event_type=EVENT_TYPE, action=action, details=dict(details), status=status, created_by=by),
+        AuditEvent(event_type=EVENT_TYPE, action=action, details=named, status=status, created_by=by),
     )
 
 
