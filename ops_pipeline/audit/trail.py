@@ -28,7 +28,7 @@ def record(
     """Stores an audit event in whatever transaction the connection is in, so that both are there or neither.
 
     `action` is `<noun>.<what happened>`, such as `rows.removed`, `hold.added`, `plan.approved`; `by` is the
-    person, or `system`, as it was said; the database's login stands in the details as `login`. Where the audit
+    person, or `system`, as it was said; the database's login is in the details, as `login`. Where the audit
     log is missing, see `store`. Raises psycopg.Error.
     """
     named = {**details, "login": connection.info.user}
