@@ -108,13 +108,13 @@ class _Counting:
         ]
         if not first:
             return counted
-        still = [reached, *(_is_no(each) for each in first)]
+        still = [reached, *(each.leaves(REACHED) for each in first)]
         condition = compose.SQL(" AND ").join(still)
         return self._counted(table, steps, condition)
 
     def _count_own(self, table: Relation, steps: Sequence[Step], reached: compose.Composable) -> None:
         """Rows of the policy's own table: those that it deletes anyway are counted as such."""
-        kept = compose.SQL("{} AND {}").format(reached, _is_no(self.deletion))
+        kept = compose.SQL("{} AND {}").format(reached, self.deletion.leaves(REACHED))
         counted = self._add(table, steps, kept, name=" that this policy keeps")
         if self.policy.archive:
             # Deleted along in another batch than its own, a row would be in no file.
@@ -199,18 +199,6 @@ class _Counting:
 
     def _named(self, steps: Sequence[Step]) -> str:
         return "; ".join(self.reach.way(step) for step in steps)
-
-
-def _is_no(deletion: PlannedDeletion) -> compose.Composable:
-    """SQL that is true for rows (alias REACHED) that the deletion leaves."""
-    return compose.SQL(
-        "NOT EXISTS (SELECT FROM {} AS target WHERE (target.tableoid, target.ctid) = ({}, {}) AND {})"
-    ).format(
-        deletion.table.identifier,
-        compose.Identifier(REACHED, "tableoid"),
-        compose.Identifier(REACHED, "ctid"),
-        deletion.condition,
-    )
 
 
 def _way_out(steps: Sequence[Step]) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 
 from ops_pipeline.holds.holds import HoldUnclearError
-from ops_pipeline.maintenance import run
+from ops_pipeline.maintenance import references, run
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.orphans.kind import ORPHANS
 from ops_pipeline.maintenance.plan import LIMIT_SECONDS, DeletePlan, Plan, Planning, Unplanned
-from ops_pipeline.maintenance.reach import reach, root
+from ops_pipeline.maintenance.reach import root
 from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.maintenance.retention.kind import RETENTION
 from ops_pipeline.maintenance.vacuum.kind import VACUUM
@@ -88,7 +88,8 @@ def _why(connection: Connection, error: psycopg.Error) -> str:
 
 
 def children_first(connection: Connection, policies: Sequence[Policy]) -> Sequence[Policy]:
-    """The policies in the order of a run: as given, but children before those whose deletes reach them."""
+    """The policies in the order of a run: as given, but children before those whose deletes reach them, or
+    whose rows they keep."""
     done: list[Policy] = []
 
     def add(policy: Policy, path: tuple[Policy, ...]) -> None:
@@ -104,7 +105,8 @@ def children_first(connection: Connection, policies: Sequence[Policy]) -> Sequen
 
 
 def children(connection: Connection, policy: Policy, policies: Sequence[Policy]) -> Sequence[Policy]:
-    """Those of the policies that delete by age from tables into which this one's deletes cascade."""
+    """Those of the policies that delete by age from tables into which this one's deletes cascade, or whose
+    rows keep those that they refer to."""
     others = [
         other
         for other in policies
@@ -113,10 +115,10 @@ def children(connection: Connection, policy: Policy, policies: Sequence[Policy])
     if not others or not isinstance(policy, DeletingPolicy) or policy.max_age() is None:
         return ()
     try:
-        reached = reach(connection, find_relation(connection, policy.table)).cascaded
+        keeping = references.keeping(connection, find_relation(connection, policy.table))
     except LookupError:
         return ()  # the policy says so itself
-    roots = {root(connection, table) for table in reached}
+    roots = {root(connection, table) for table in keeping}
     return [other for other in others if _root(connection, other) in roots]
 
 

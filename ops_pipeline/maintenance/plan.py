@@ -156,15 +156,20 @@ class DeletePlan(Plan):
     """What a policy that deletes rows would do.
 
     `cutoff`: rows before that time are expired; None where time does not decide. `cascaded`: the rows of
-    other tables that foreign keys delete or change along with them.
+    other tables that foreign keys delete or change along with them. `to_come`: how many of its rows can only
+    be deleted once the policies `after` have run, whose deletes set them free or make them orphans.
     """
 
     rows: RowCount
     cutoff: datetime | None = None
     cascaded: tuple[CascadedRows, ...] = ()
+    to_come: int = 0
+    after: tuple[str, ...] = ()
 
     def explanations(self) -> Iterator[str]:
         rows = self.rows
+        if self.to_come:
+            yield self.waiting()
         if not rows.exact:
             yield "counting took too long; the numbers marked with ~ are what a sample of the rows says"
         if self.method.why and rows.eligible:
@@ -176,6 +181,14 @@ class DeletePlan(Plan):
         yield from map(str, self.cascaded)
         if rows.partitions:
             yield f"{len(rows.partitions):,} partitions would lose rows"
+
+    def waiting(self) -> str:
+        """What it says of the rows `to_come`."""
+        return f"{self.to_come:,} of the rows are free to go once {self.once_run()}"
+
+    def once_run(self) -> str:
+        """That the policies `after` have run."""
+        return f"{', '.join(self.after)} {'has' if len(self.after) == 1 else 'have'} run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +212,17 @@ class PlannedDeletion:
     table: Relation
     condition: compose.Composable
     rows: int
+
+    def leaves(self, alias: str) -> compose.Composed:
+        """SQL that is true for rows of that alias, in its table, that it does not delete."""
+        return compose.SQL(
+            "NOT EXISTS (SELECT FROM {} AS target WHERE (target.tableoid, target.ctid) = ({}, {}) AND {})"
+        ).format(
+            self.table.identifier,
+            compose.Identifier(alias, "tableoid"),
+            compose.Identifier(alias, "ctid"),
+            self.condition,
+        )
 
 
 @dataclass(frozen=True, slots=True)

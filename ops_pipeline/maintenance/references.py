@@ -9,6 +9,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.finding import Finding
 from ops_pipeline.holds import holds
+from ops_pipeline.maintenance.plan import PlannedDeletion
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.equality import Equality
@@ -90,24 +91,45 @@ def referring(connection: Connection, relation: Relation) -> tuple[Relation, ...
     return tuple({key.child.oid: key.child for _, key in keys}.values())
 
 
-def unreferenced(connection: Connection, relation: Relation) -> compose.Composable:
+def unreferenced(
+    connection: Connection, relation: Relation, before: Sequence[PlannedDeletion] = ()
+) -> compose.Composable:
     """SQL that is true for the rows of the alias `target` that may go as far as others refer to them.
 
     A row stays that a NO ACTION or RESTRICT key refers to, so that its batch does not fail for it, and one
-    whose going would remove or change a row that somebody holds. Never NULL. To be asked in the removing
-    transaction, as the holds are. Raises HoldUnclearError.
+    whose going would remove or change a row that somebody holds. For a plan, rows do not count that others
+    delete `before`. Never NULL. To be asked in the removing transaction, as the holds are. Raises
+    HoldUnclearError.
     """
-    return _unreferenced(connection, relation, "target", (relation.oid,))
+    return _unreferenced(connection, relation, "target", (relation.oid,), before)
+
+
+def keeping(connection: Connection, relation: Relation) -> set[Relation]:
+    """The tables whose rows go with those of the relation that they refer to, or keep them; through cascades
+    as well."""
+    return {key.child for _, key in _looked_up(connection, relation) if key.on_delete in "car"}
+
+
+def waited_for(
+    connection: Connection, relation: Relation, before: Sequence[PlannedDeletion]
+) -> tuple[str, ...]:
+    """Which of the policies before delete rows that would keep rows of the relation."""
+    keeping = {key.child for _, key in _looked_up(connection, relation) if key.on_delete in "ar"}
+    return tuple(deletion.policy for deletion in before if deletion.table in keeping)
 
 
 def _unreferenced(
-    connection: Connection, relation: Relation, alias: str, path: tuple[int, ...]
+    connection: Connection,
+    relation: Relation,
+    alias: str,
+    path: tuple[int, ...],
+    before: Sequence[PlannedDeletion],
 ) -> compose.Composable:
     child = f"referring_{len(path)}"
     keepers = [
         _exists(key, alias, child, keeps)
         for key in foreign_keys(connection, relation)
-        if (keeps := _keeps(connection, key, child, path)) is not None
+        if (keeps := _keeps(connection, key, child, path, before)) is not None
     ]
     if not keepers:
         return EVERYTHING
@@ -115,14 +137,19 @@ def _unreferenced(
 
 
 def _keeps(
-    connection: Connection, key: ForeignKey, child: str, path: tuple[int, ...]
+    connection: Connection,
+    key: ForeignKey,
+    child: str,
+    path: tuple[int, ...],
+    before: Sequence[PlannedDeletion],
 ) -> compose.Composable | None:
     """Which of the referring rows keep the one they refer to; None: none of them can."""
     if key.on_delete in "ar":
-        return EVERYTHING
+        left = [deletion.leaves(child) for deletion in before if deletion.table == key.child]
+        return compose.SQL(" AND ").join(left) if left else EVERYTHING
     free = [holds.exclusion(held, child)] if (held := holds.active(connection, key.child)) else []
     if key.on_delete == "c" and key.child.oid not in path:
-        below = _unreferenced(connection, key.child, child, (*path, key.child.oid))
+        below = _unreferenced(connection, key.child, child, (*path, key.child.oid), before)
         free += [below] if below is not EVERYTHING else []
     if not free:
         return None

@@ -1,7 +1,7 @@
 """How many rows of one table a policy would delete, counted or estimated."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ import sql
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import references
 from ops_pipeline.maintenance.batches.scans import and_, target
-from ops_pipeline.maintenance.plan import PartitionCount, RowCount, fraction, is_migrated
+from ops_pipeline.maintenance.plan import PartitionCount, PlannedDeletion, RowCount, fraction, is_migrated
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
@@ -33,6 +33,7 @@ class RowCounter:
     """Counts the rows of one table that are `due`, and what keeps some of them. It only reads.
 
     `fragments` are for the statement that counts; `due` and `unset` are conditions over the alias `target`.
+    Rows that are deleted `before` keep none that they refer to.
     Raises HoldUnclearError and psycopg.Error.
     """
 
@@ -44,13 +45,14 @@ class RowCounter:
         *,
         due: compose.Composable,
         unset: compose.Composable,
+        before: Sequence[PlannedDeletion] = (),
     ) -> None:
         self._connection = connection
         self.table = table
         self._due = due
         self._unset = unset
         self._unheld = holds.exclusion(holds.active(connection, table) if is_migrated(connection) else ())
-        self._unreferenced = references.unreferenced(connection, table)
+        self._unreferenced = references.unreferenced(connection, table, before)
         self._fragments = {
             **fragments,
             "rows": catalog.local_rows(connection, table),

@@ -86,7 +86,10 @@ def _children(databases: MaintenanceResource, database: Database, policy: Policy
     """The policies that have to run before this one for the database's foreign keys."""
     try:
         with databases.reach(database, "order") as connection:
-            return kinds.children(connection, policy, database.policies)
+            in_order = kinds.children_first(connection, database.policies)
+            # Of those that refer to each other, one has to begin.
+            earlier = in_order[: in_order.index(policy)]
+            return kinds.children(connection, policy, earlier)
     except DatabaseUnavailableError:
         return ()  # the policy itself tries again, and says so
 

@@ -1,6 +1,6 @@
 """What an orphans policy would delete now. Reads only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from ops_pipeline.maintenance.orphans.indexes import missing_indexes
 from ops_pipeline.maintenance.orphans.mark import choose_search
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference, check_holds, find_reference
-from ops_pipeline.maintenance.plan import DeletePlan, Method, Planning, RowCount, is_migrated
+from ops_pipeline.maintenance.plan import DeletePlan, Method, PlannedDeletion, Planning, RowCount, is_migrated
 from ops_pipeline.maintenance.row_counter import RowCounter
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
@@ -25,22 +25,17 @@ from ops_pipeline.postgres.connection import Connection
 class OrphansPlan(DeletePlan):
     """What an orphans policy would do.
 
-    `to_come`: how many of its rows are no orphans yet, but will be once the policies `after` have deleted
-    their parents. `in_grace`: how many are orphans whose `grace_period` is not known to be over, which only a
-    later run deletes.
+    `in_grace`: how many are orphans whose `grace_period` is not known to be over, which only a later run
+    deletes.
     """
 
-    to_come: int = 0
-    after: tuple[str, ...] = ()
     in_grace: int = 0
     grace_period: timedelta
 
+    def waiting(self) -> str:
+        return f"{self.rows.eligible - self.to_come:,} orphans, {self.to_come:,} more once {self.once_run()}"
+
     def explanations(self) -> Iterator[str]:
-        if self.to_come:
-            yield (
-                f"{self.rows.eligible - self.to_come:,} orphans, {self.to_come:,} more once "
-                f"{', '.join(self.after)} {'has' if len(self.after) == 1 else 'have'} run"
-            )
         if self.in_grace:
             yield (
                 f"{self.in_grace:,} of them wait for their grace period of {self.grace_period}: a run lists "
@@ -63,16 +58,18 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
             check_holds(connection, reference)
         before = [each for each in planning.before if each.table == reference.parent]
         losing = [reference.child_of(each.table, each.condition) for each in before]
-        counter = orphan_counter(connection, reference, or_(reference.orphaned, *losing))
+        freed_by = references.waited_for(connection, reference.child, planning.before)
+        orphaned = or_(reference.orphaned, *losing)
+        counter = orphan_counter(connection, reference, orphaned, before=tuple(planning.before))
         rows = counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
-        now = _orphans_now(planning, reference) if losing else rows
+        now = _orphans_now(planning, reference) if losing or freed_by else rows
         to_come = rows.eligible - now.eligible if rows.exact and now.exact else 0
         along = cascades.count_along(planning, policy, counter, rows.eligible)
         search = choose_search(connection, reference)
         return OrphansPlan(
             policy=policy.name,
             to_come=to_come,
-            after=tuple(each.policy for each in before),
+            after=tuple(dict.fromkeys([*(each.policy for each in before), *freed_by])),
             in_grace=_in_grace(connection, policy, reference, now) if migrated else 0,
             grace_period=policy.grace_period,
             method=Method(search.children.name, search.why),
@@ -134,12 +131,13 @@ def orphan_counter(
     reference: Reference,
     orphaned: compose.Composable,
     descendants: compose.Composable = references.EVERYTHING,
+    before: Sequence[PlannedDeletion] = (),
 ) -> RowCounter:
-    """Counts the orphans that are meant, and what keeps some of them.
+    """Counts the orphans that are meant, and what keeps some of them; rows deleted `before` keep none.
 
     In a table that is its own parent, those `descendants` that they leave behind are counted as well.
     """
     orphaned = with_descendants(connection, reference, orphaned, descendants)
     unset = compose.SQL("false") if reference.null_is_orphan else reference.refers_to_nothing
     fragments = {"unset": unset, "orphaned": orphaned}
-    return RowCounter(connection, reference.child, fragments, due=orphaned, unset=unset)
+    return RowCounter(connection, reference.child, fragments, due=orphaned, unset=unset, before=before)

@@ -1,16 +1,16 @@
 """What a retention policy would delete now. Reads only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg import sql as compose
 
 from ops_pipeline.finding import Finding
-from ops_pipeline.maintenance import cascades, history, refusals, remaining
+from ops_pipeline.maintenance import cascades, history, references, refusals, remaining
 from ops_pipeline.maintenance.batches.scans import target
 from ops_pipeline.maintenance.guard import guard
-from ops_pipeline.maintenance.plan import DeletePlan, Planning, RowCount, is_migrated
+from ops_pipeline.maintenance.plan import DeletePlan, PlannedDeletion, Planning, RowCount, is_migrated
 from ops_pipeline.maintenance.retention.expired import cutoff_now, expired
 from ops_pipeline.maintenance.retention.method import choose_method
 from ops_pipeline.maintenance.retention.policy import Retention
@@ -37,14 +37,18 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
         table = find_relation(connection, policy.table)
         refusals.refuse_hidden_rows(connection, policy, table)
         cutoff = cutoff or cutoff_now(connection, policy)
-        counter = _counter(connection, policy, table, cutoff)
+        after = references.waited_for(connection, table, planning.before)
+        counter = _counter(connection, policy, table, cutoff, tuple(planning.before) if after else ())
         rows = _count(planning, policy, counter, cutoff)
+        now = count_expired(planning, policy, cutoff) if after else rows
         along = cascades.count_along(planning, policy, counter, rows.eligible)
         migrated = is_migrated(connection)
         return RetentionPlan(
             policy=policy.name,
             method=choose_method(connection, policy, table, rows.fraction),
             rows=rows,
+            to_come=rows.eligible - now.eligible if rows.exact and now.exact else 0,
+            after=after,
             cutoff=cutoff,
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
             cascaded=along.rows,
@@ -71,13 +75,20 @@ def foreign_partitions(connection: Connection, table: Relation) -> Iterator[Find
 
 
 def count_expired(planning: Planning, policy: Retention, cutoff: datetime) -> RowCount:
-    """How many rows would be deleted at that cutoff. Raises as `plan_retention` does."""
+    """How many rows would be deleted at that cutoff, with the rows that are there now. Raises as
+    `plan_retention` does."""
     with planning.snapshot() as connection:
         counter = _counter(connection, policy, find_relation(connection, policy.table), cutoff)
         return _count(planning, policy, counter, cutoff)
 
 
-def _counter(connection: Connection, policy: Retention, table: Relation, cutoff: datetime) -> RowCounter:
+def _counter(
+    connection: Connection,
+    policy: Retention,
+    table: Relation,
+    cutoff: datetime,
+    before: Sequence[PlannedDeletion] = (),
+) -> RowCounter:
     condition = expired(policy, cutoff)
     return RowCounter(
         connection,
@@ -85,6 +96,7 @@ def _counter(connection: Connection, policy: Retention, table: Relation, cutoff:
         {"column": target(policy.column), "expired": condition},
         due=condition,
         unset=compose.SQL("{} IS NULL").format(target(policy.column)),
+        before=before,
     )
 
 

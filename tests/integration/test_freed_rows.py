@@ -1,0 +1,84 @@
+"""Rows that another policy of the same run sets free are in the plan, and go in that run."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ops_pipeline.maintenance.kinds import carry_out, children_first, plan
+from ops_pipeline.maintenance.orphans.plan import OrphansPlan
+from ops_pipeline.maintenance.retention.plan import RetentionPlan
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection
+
+Read = Callable[[str], Database]
+
+# Of 1,000 tokens 900 have expired: 600 that expired requests refer to, 100 that younger ones do, 200 free.
+SCHEMA = """
+CREATE TABLE tokens (id int PRIMARY KEY, at timestamptz NOT NULL, owner int);
+CREATE INDEX ON tokens (owner);
+CREATE TABLE requests (
+  id int PRIMARY KEY, token int REFERENCES tokens ON DELETE {action}, at timestamptz NOT NULL
+);
+CREATE INDEX ON requests (token);
+CREATE TABLE owners (id int PRIMARY KEY);
+INSERT INTO tokens SELECT n, now() - CASE WHEN n <= 900 THEN '90 days' ELSE '1 day' END::interval, n
+FROM generate_series(1, 1000) AS n;
+INSERT INTO requests SELECT n, n, now() - CASE WHEN n <= 600 THEN '90 days' ELSE '1 day' END::interval
+FROM generate_series(1, 700) AS n;
+"""
+HEAD = "version: 1\ndatabases:\n  app:\n    url: x\n    guard: {max_fraction: 1}\n"
+TOKENS = "{table: tokens, column: at, keep: 30 days, guard: {max_rows: 700}}"
+REQUESTS = "{table: requests, column: at, keep: 30 days}"
+
+
+@pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT"])
+@pytest.mark.parametrize("entries", [[REQUESTS, TOKENS], [TOKENS, REQUESTS]])
+def test_what_expired_rows_kept_is_free_once_they_are_gone(
+    connection: Connection, read: Read, action: str, entries: list[str]
+) -> None:
+    connection.execute(SCHEMA.format(action=action).encode())
+    database = read(f"{HEAD}    retention: [{', '.join(entries)}]\n")
+    policies = children_first(connection, database.policies)
+
+    requests, tokens = plan(connection, database.policies)
+
+    assert isinstance(requests, RetentionPlan)
+    assert isinstance(tokens, RetentionPlan)
+    assert (requests.policy, requests.rows.eligible) == ("app/retention/requests", 600)
+    assert (tokens.rows.eligible, tokens.rows.referenced, tokens.to_come) == (800, 100, 600)
+    assert "600 of the rows are free to go once app/retention/requests has run" in list(tokens.notes())
+    assert tokens.needs_approval, "the guard is asked about all of them"
+    (alone,) = plan(connection, [policy for policy in policies if policy.name == "app/retention/tokens"])
+    assert isinstance(alone, RetentionPlan)
+    assert (alone.rows.eligible, alone.to_come, alone.needs_approval) == (200, 0, ())
+    unguarded = read(f"{HEAD}    retention: [{', '.join(entries)}]\n".replace(", guard: {max_rows: 700}", ""))
+    runs = [carry_out(connection, policy) for policy in children_first(connection, unguarded.policies)]
+    assert [(run.outcome, run.removed) for run in runs] == [("done", 600), ("done", 800)]
+
+
+def test_orphans_that_expired_rows_kept_are_free_as_well(connection: Connection, read: Read) -> None:
+    connection.execute(SCHEMA.format(action="NO ACTION").encode())
+    database = read(
+        f"{HEAD}    retention: [{REQUESTS}]\n"
+        "    orphans: [{table: tokens, column: owner, references: owners.id, grace_period: 0 seconds}]\n"
+    )
+
+    _, tokens = plan(connection, database.policies)
+
+    assert isinstance(tokens, OrphansPlan)
+    assert (tokens.rows.eligible, tokens.to_come) == (900, 600)
+    assert "300 orphans, 600 more once app/retention/requests has run" in list(tokens.notes())
+    assert [carry_out(connection, policy).removed for policy in database.policies] == [600, 900]
+
+
+def test_of_two_that_keep_each_other_one_begins(connection: Connection, read: Read) -> None:
+    connection.execute(SCHEMA.format(action="NO ACTION").encode())
+    connection.execute(
+        "ALTER TABLE tokens ADD request int REFERENCES requests; CREATE INDEX ON tokens (request)"
+    )
+    database = read(f"{HEAD}    retention: [{TOKENS}, {REQUESTS}]\n")
+
+    assert [policy.name for policy in children_first(connection, database.policies)] == [
+        "app/retention/requests",
+        "app/retention/tokens",
+    ]
