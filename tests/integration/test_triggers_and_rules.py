@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.batches.actions.deleted_along import UnplannedDeletionError
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.policies.model import Database
@@ -221,19 +222,19 @@ def test_a_trigger_that_only_touches_referring_rows_is_no_obstacle(
     assert scalar(application, "SELECT count(*) FROM children WHERE visit_id IS NULL") == 30
 
 
-@ARCHIVED
+PUT_BACK = """
+CREATE FUNCTION put_back() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO visits SELECT * FROM gone WHERE id % 4 = 0; RETURN NULL; END $$;
+CREATE TRIGGER put_back AFTER DELETE ON visits REFERENCING OLD TABLE AS gone
+FOR EACH STATEMENT EXECUTE FUNCTION put_back()
+"""
+
+
 def test_rows_that_a_trigger_puts_back_remain_and_it_is_named(
-    application: Connection, read: Read, given: Settings, archive: str
+    application: Connection, read: Read, given: Settings
 ) -> None:
-    application.execute(
-        """
-        CREATE FUNCTION put_back() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN INSERT INTO visits SELECT * FROM gone WHERE id % 4 = 0; RETURN NULL; END $$;
-        CREATE TRIGGER put_back AFTER DELETE ON visits REFERENCING OLD TABLE AS gone
-        FOR EACH STATEMENT EXECUTE FUNCTION put_back()
-        """
-    )
-    of = read(POLICIES.format(archive=archive))
+    application.execute(PUT_BACK)
+    of = read(POLICIES.format(archive="false"))
 
     (advice,) = _plan(application, of, "app/retention/visits").advice
     result = _run(application, of, "app/retention/visits", given)
@@ -241,6 +242,20 @@ def test_rows_that_a_trigger_puts_back_remain_and_it_is_named(
     assert "put_back on public.visits" in advice
     assert (result.outcome, result.left) == ("stopped", 8)
     assert "the trigger put_back on public.visits" in result.stopped_reason
+
+
+def test_rows_that_a_trigger_puts_back_are_not_archived(
+    application: Connection, read: Read, given: Settings
+) -> None:
+    application.execute(PUT_BACK)
+    before = scalar(application, "SELECT count(*) FROM visits")
+    of = read(POLICIES.format(archive="true"))
+
+    with pytest.raises(UnplannedDeletionError, match=r"a trigger has put 8 rows into public\.visits"):
+        _run(application, of, "app/retention/visits", given)
+
+    assert scalar(application, "SELECT count(*) FROM visits") == before
+    assert list(Path(str(given.archive_url)).rglob("*.parquet")) == []
 
 
 @ARCHIVED

@@ -94,6 +94,7 @@ def application(new_database: Callable[..., str], tmp_path: Path) -> Iterator[Ap
         session.execute(f'DROP DATABASE IF EXISTS "{session.info.dbname}_dagster" WITH (FORCE)'.encode())
 
 
+@pytest.mark.prove
 def test_ours_live_beside_the_applications_tables_of_the_same_names(application: Application) -> None:
     theirs = application.ask(THEIRS)
 
