@@ -10,7 +10,6 @@ from psycopg.conninfo import make_conninfo
 
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.restore import restore
-from ops_pipeline.maintenance.batches.actions.deleted_along import UnplannedDeletionError
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.maintenance.result import RefusedError
@@ -134,24 +133,6 @@ def test_set_null_of_some_columns_asks_these_alone(connection: Connection, read:
     assert planned(connection, database).refusals == ()
     assert carry_out(connection, database.policies[0]).removed == 31
     assert scalar(connection, "SELECT count(*) FROM posts WHERE (author IS NULL) = (id >= 30)") == 60
-
-
-def test_rows_that_a_trigger_puts_back_are_not_archived(
-    connection: Connection, read: Read, tmp_path: Path
-) -> None:
-    fill(connection, "CASCADE", PARTITIONED)
-    connection.execute(
-        "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$"
-        "BEGIN IF OLD.id % 2 = 0 THEN INSERT INTO visits VALUES (OLD.id, OLD.at); END IF; RETURN OLD; END $$;"
-        "CREATE TRIGGER again AFTER DELETE ON visits FOR EACH ROW EXECUTE FUNCTION again()"
-    )
-    archiving = read(POLICIES.replace("30 days", "30 days, archive: true, cascade: delete"))
-
-    with pytest.raises(UnplannedDeletionError, match=r"a trigger has put \d+ rows into public\.visits"):
-        carry_out(connection, archiving.policies[0], settings=Settings(archive_url=str(tmp_path)))
-
-    assert scalar(connection, "SELECT count(*) FROM visits") == 60
-    assert list(tmp_path.rglob("*.parquet")) == []
 
 
 def test_what_a_role_sets_before_the_driver_can_does_not_matter(
