@@ -15,14 +15,12 @@ import sql
 from ops_pipeline.audit import trail
 from ops_pipeline.holds.binding import binding, problem, remedies
 from ops_pipeline.holds.fitting import fitting
-from ops_pipeline.postgres.advisory_lock import lock_holder
+from ops_pipeline.postgres.advisory_lock import in_words
 from ops_pipeline.postgres.condition import Predicate, from_json
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.equality import equalities
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
-LOCK = "ops: holds"
-"""The advisory lock that every removing transaction holds shared, and `add` by itself."""
 WAIT = "30s"
 
 
@@ -71,7 +69,7 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
 
     Those of the tables that it is a partition or a child of, and of its own, count as well. A partition that
     was detached has no tree any more: ask for its former table. A transaction that removes rows asks after it
-    has taken `LOCK` shared; no hold can be added then until it is over.
+    has called `ops.keep_holds()`; no hold can be added then until it is over.
 
     Raises HoldUnclearError when the table or a column of a hold is not the one that it was made for.
     """
@@ -244,9 +242,13 @@ def _locked(connection: Connection) -> Iterator[None]:
             yield
     except psycopg.errors.LockNotAvailable:
         raise HoldRefusedError(
-            f"Rows are being removed by {lock_holder(connection, LOCK)}, in one transaction for more than "
+            f"Rows are being removed by {_deleting(connection)}, in one transaction for more than "
             f"{WAIT}, and may be those to be held. Nothing was held; try again when that is over"
         ) from None
+
+
+def _deleting(connection: Connection) -> str:
+    return in_words(connection.execute(sql.get("holds/deleting")).fetchone())
 
 
 def _hold(values: Sequence[Any]) -> Hold:

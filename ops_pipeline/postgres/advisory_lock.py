@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import sql
 from ops_pipeline.postgres.connection import Connection, scalar
@@ -38,8 +39,12 @@ def lock_is_held(connection: Connection, name: str) -> bool:
 
 def lock_holder(connection: Connection, name: str) -> str:
     """Who holds that lock, in words for a message."""
-    row = connection.execute(sql.get("postgres/lock_holder"), {"name": name}).fetchone()
-    if row is None:
+    return in_words(connection.execute(sql.get("postgres/lock_holder"), {"name": name}).fetchone())
+
+
+def in_words(holder: tuple[Any, ...] | None) -> str:
+    """A session, known by pid, application_name and since when it is connected; None: it has just ended."""
+    if holder is None:
         return "a session that has just ended"
-    pid, application_name, since = row
+    pid, application_name, since = holder
     return f"{application_name or 'a session'} (pid {pid}, connected since {since:%Y-%m-%d %H:%M:%S} UTC)"

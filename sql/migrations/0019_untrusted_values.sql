@@ -23,6 +23,26 @@ $$;
 -- NOT VALID: what is there already was written by us.
 ALTER TABLE ops.legal_holds ADD CONSTRAINT legal_holds_predicate CHECK (ops.is_predicate(predicate)) NOT VALID;
 
+-- Holds wait for the transactions that delete rows, by locks on their table: an advisory lock anybody may have, and
+-- keep holds from being added with it.
+CREATE FUNCTION ops.keep_holds() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  LOCK TABLE ops.legal_holds IN ROW SHARE MODE;
+END
+$$;
+
+CREATE FUNCTION ops.lock_holds() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  LOCK TABLE ops.legal_holds IN EXCLUSIVE MODE;
+END
+$$;
+
+REVOKE ALL ON FUNCTION ops.keep_holds(), ops.lock_holds() FROM PUBLIC;
+
+COMMENT ON TABLE ops.legal_holds IS 'Rows that no policy may remove; ops.lock_holds() waits for what deletes meanwhile';
+
 -- A file of the archive lies in it: its path leads nowhere else.
 ALTER TABLE ops.archives ADD CONSTRAINT archives_path CHECK (
   path !~ '(^/)|(^|/)\.{0,2}(/|$)|\\' AND temporary_path !~ '(^/)|(^|/)\.{0,2}(/|$)|\\'
@@ -116,7 +136,7 @@ DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_maintenance') THEN
     REVOKE INSERT, UPDATE ON ops.detached_partitions FROM ops_maintenance;
-    GRANT EXECUTE ON FUNCTION ops.note_detaching(oid) TO ops_maintenance;
+    GRANT EXECUTE ON FUNCTION ops.note_detaching(oid), ops.keep_holds(), ops.lock_holds() TO ops_maintenance;
   END IF;
 END
 $$;

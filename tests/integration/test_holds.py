@@ -6,8 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import sql as compose
+from psycopg.conninfo import make_conninfo
 
 import sql
 from ops_pipeline.holds import holds
@@ -232,7 +234,7 @@ def test_a_hold_waits_for_the_batch_under_way(
     things: Connection, hold: Callable[..., holds.Hold], url: str
 ) -> None:
     with connect(url, "a batch") as batch, batch.transaction():
-        batch.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('ops: holds', 0))")
+        batch.execute(sql.get("maintenance/retention/lock_shared"))
         adding = threading.Thread(target=hold, args=["tenant_id = 1"])
         adding.start()
         adding.join(0.3)
@@ -250,7 +252,7 @@ def test_a_batch_that_waited_for_a_hold_heeds_it(things: Connection, url: str) -
             compose.Identifier(things.info.dbname)
         )
     )
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waiting = "SELECT count(*) FROM pg_locks WHERE mode = 'RowShareLock' AND NOT granted"
     seen: list[holds.Hold] = []
 
     def remove() -> None:
@@ -269,12 +271,28 @@ def test_a_batch_that_waited_for_a_hold_heeds_it(things: Connection, url: str) -
     assert seen == [added]
 
 
+def test_who_may_not_delete_keeps_no_hold_from_being_added(
+    things: Connection, hold: Callable[..., holds.Hold], url: str
+) -> None:
+    things.execute("CREATE ROLE stranger LOGIN PASSWORD 'x' IN ROLE ops_reader")
+    try:
+        with connect(make_conninfo(url, user="stranger", password="x"), "stranger") as stranger:
+            stranger.execute("SELECT pg_advisory_lock_shared(hashtextextended('ops: holds', 0))")
+            for way in ("SELECT ops.keep_holds()", "LOCK TABLE ops.legal_holds IN ROW SHARE MODE"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege), stranger.transaction():
+                    stranger.execute(way)
+
+            assert hold("tenant_id = 1").id
+    finally:
+        things.execute("DROP ROLE stranger")
+
+
 def test_a_hold_that_would_wait_too_long_is_not_half_there(
     things: Connection, hold: Callable[..., holds.Hold], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(holds, "WAIT", "100ms")
     with connect(url, "a long batch") as batch, batch.transaction():
-        batch.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('ops: holds', 0))")
+        batch.execute(sql.get("maintenance/retention/lock_shared"))
 
         with pytest.raises(holds.HoldRefusedError, match=r"removed by a long batch \(pid .*Nothing was held"):
             hold("tenant_id = 1")

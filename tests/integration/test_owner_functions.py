@@ -83,6 +83,8 @@ CALLS = {
     "SELECT ops.create_staging('restoring_000000000000', '{a}', '{text}')": {"ops_maintenance"},
     "SELECT ops.drop_staging('restoring_000000000000')": {"ops_maintenance"},
     "SELECT ops.note_detaching(1)": {"ops_maintenance"},
+    "SELECT ops.keep_holds()": {"ops_maintenance"},
+    "SELECT ops.lock_holds()": {"ops_maintenance"},
     "SELECT ops.claim_receipts('{}')": {"ops_maintenance", "ops_writer"},
     "SELECT ops.purge_receipts(1)": {"ops_writer"},
 }

@@ -61,7 +61,7 @@ def test_every_name_of_the_audit_logs_schema_is_replaced() -> None:
         ("to_regclass('public.' || ours.name)", "to_regclass('\"Log\".' || ours.name)"),
         ("current_setting('ops.restoring', true)", "current_setting('ops.restoring', true)"),
         ("ops.restoring_0", '"Our_Things".restoring_0'),
-        ("hashtextextended('ops: holds', 0)", "hashtextextended('ops: holds', 0)"),
+        ("hashtextextended('ops: migrate', 0)", "hashtextextended('ops: migrate', 0)"),
         ("GRANT ops_reader TO me", "GRANT ops_reader TO me"),
         ("SELECT id FROM public.users", "SELECT id FROM public.users"),
     ],

@@ -1,3 +1,2 @@
--- Waits for the batches under way, which hold this lock shared; those that follow see what is added now.
-SELECT set_config('lock_timeout', %(lock_timeout)s, true),
-       pg_advisory_xact_lock(hashtextextended('ops: holds', 0))
+-- Waits for the transactions that delete rows; those that follow see the hold that is added now.
+SELECT set_config('lock_timeout', %(lock_timeout)s, true), ops.lock_holds()

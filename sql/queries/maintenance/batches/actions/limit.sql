@@ -1,6 +1,6 @@
 -- No hold is added until this transaction is over; then how long it may wait for a lock and run, and whether
 -- its commit waits for the disk. Answers with where the WAL stands.
-SELECT pg_advisory_xact_lock_shared(hashtextextended('ops: holds', 0))::text,
+SELECT ops.keep_holds()::text,
        set_config('lock_timeout', %(lock_timeout)s, true),
        set_config('statement_timeout', %(statement_timeout)s, true),
        set_config('synchronous_commit', %(synchronous_commit)s, true),
