@@ -30,7 +30,7 @@ def insert(connection: Connection, staged: Staged, target: Target) -> None:
     )
     with connection.transaction():
         if deferrable:  # a collision is an error of this statement then, and names its key
-            connection.execute(sql.get("archive/check_now"))
+            connection.execute(sql.get("postgres/check_now"))
         expected, put, same = row(connection, statement)
         if put != expected or not same:
             raise psycopg.Rollback  # of this statement alone; what is staged is still there to be looked at

@@ -65,7 +65,7 @@ def switched_off(connection: Connection, triggers: Sequence[Trigger]) -> Iterato
     yield
     if triggers:
         # A table with checks to come cannot be altered.
-        connection.execute(sql.get("archive/check_now"))
+        connection.execute(sql.get("postgres/check_now"))
     for trigger in triggers:
         connection.execute(
             compose.SQL(sql.get("archive/trigger_on")).format(

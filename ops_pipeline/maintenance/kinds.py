@@ -67,7 +67,13 @@ def plan(
         kind = kind_of(policy)
         try:
             problems = kind.problems(connection, policy)
-            yield Unplanned(policy.name, "\n".join(problems)) if problems else kind.plan(planning, policy)
+            if problems:
+                yield Unplanned(policy.name, "\n".join(problems))
+                continue
+            planned = kind.plan(planning, policy)
+            if planned.refusals:  # what it would delete stays, for the policies after it as well
+                planning.before[:] = [each for each in planning.before if each.policy != policy.name]
+            yield planned
         except (RefusedError, HoldUnclearError) as error:
             yield Unplanned(policy.name, str(error))
         except psycopg.Error as error:
@@ -91,16 +97,18 @@ def children_first(connection: Connection, policies: Sequence[Policy]) -> Sequen
     """The policies in the order of a run: as given, but children before those whose deletes reach them, or
     whose rows they keep."""
     done: list[Policy] = []
+    begun: set[str] = set()
 
-    def add(policy: Policy, path: tuple[Policy, ...]) -> None:
+    def add(policy: Policy) -> None:
+        if policy.name in begun:
+            return
+        begun.add(policy.name)  # of those that refer to each other, the one that is asked last goes first
         for child in children(connection, policy, policies):
-            if child not in path:
-                add(child, (*path, child))
-        if policy not in done:
-            done.append(policy)
+            add(child)
+        done.append(policy)
 
     for policy in policies:
-        add(policy, (policy,))
+        add(policy)
     return done
 
 

@@ -215,8 +215,10 @@ class PlannedDeletion:
 
     def leaves(self, alias: str) -> compose.Composed:
         """SQL that is true for rows of that alias, in its table, that it does not delete."""
+        # OFFSET 0: each row is found by its place. Taken apart, nested ones would join whole tables for each.
         return compose.SQL(
-            "NOT EXISTS (SELECT FROM {} AS target WHERE (target.tableoid, target.ctid) = ({}, {}) AND {})"
+            "NOT EXISTS (SELECT FROM {} AS target WHERE (target.tableoid, target.ctid) = ({}, {}) AND {} "
+            "OFFSET 0)"
         ).format(
             self.table.identifier,
             compose.Identifier(alias, "tableoid"),

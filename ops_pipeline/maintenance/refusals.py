@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from psycopg import sql as compose
 
+import sql
 from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance import references
 from ops_pipeline.maintenance.plan import Planning
@@ -11,7 +12,7 @@ from ops_pipeline.maintenance.reach import reach
 from ops_pipeline.maintenance.result import refuse
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres import catalog, on_delete
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.postgres.rights import lacking, lacking_ownership
 from ops_pipeline.postgres.row_security import hidden
@@ -32,6 +33,7 @@ def table_refusals(
     yield from map(str, references.unindexed(connection, table))
     yield from map(str, inheritance(connection, table, parent))
     yield from map(str, references.silent(connection, table))
+    yield from map(str, uncounted(connection, table))
     yield from map(str, rules(connection, table))
     yield from map(str, voided_keys(connection, table))
     if policy.cascade == "archive":
@@ -90,6 +92,25 @@ def inheritance(connection: Connection, table: Relation, parent: Relation | None
             "them out of it",
             (_apart(connection, children),),
         )
+
+
+def uncounted(connection: Connection, table: Relation) -> Iterator[Finding]:
+    """That the server does not count what keys and triggers do along with a delete."""
+    reached = reach(connection, table)
+    acting = reached.cascaded or reached.cleared or on_delete.triggers(connection, table)
+    if acting and not scalar(connection, sql.get("diagnosis/track_counts")):
+        yield Finding(
+            str(table),
+            "track_counts is off, so that what foreign keys and triggers do when rows of "
+            f"{table} are deleted would not be counted. Switch it on",
+            (switch_counting_on(connection),),
+        )
+
+
+def switch_counting_on(connection: Connection) -> str:
+    """The statement that has the server count what happens to rows."""
+    statement = compose.SQL("ALTER DATABASE {} SET track_counts = on;")
+    return statement.format(compose.Identifier(connection.info.dbname)).as_string(connection)
 
 
 def rules(connection: Connection, table: Relation) -> Iterator[Finding]:

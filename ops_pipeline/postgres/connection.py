@@ -105,6 +105,14 @@ def connect(
         connection.execute(
             *preparation(application_name, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
         )
+    except psycopg.errors.InsufficientPrivilege as error:
+        user = connection.info.user
+        connection.close()
+        raise DatabaseRefusedError(
+            f"{describe(url)} sets session_replication_role for our sessions, in which foreign keys and "
+            f"triggers would not act, and its user may not set it back ({error}). Take it back: "
+            f"ALTER ROLE {user} RESET session_replication_role, or ALTER DATABASE … RESET it"
+        ) from error
     except BaseException:
         connection.close()
         raise

@@ -27,8 +27,8 @@ def lacking(connection: Connection, table: Relation, *rights: str) -> list[str]:
 
 
 def lacking_ownership(connection: Connection, table: Relation) -> list[str]:
-    """The statements without which the user cannot do what is for the owner of the table and its partitions
-    alone: a GRANT, or ALTER TABLE … OWNER where that is a superuser; empty: none."""
+    """The statement without which the user cannot do what is for the table's owner alone: a GRANT, or
+    ALTER TABLE … OWNER where that is a superuser; empty: none."""
     rows = connection.execute(sql.get("postgres/ownership"), {"oid": table.oid})
     return [grant for (grant,) in rows]
 

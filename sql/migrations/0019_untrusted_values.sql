@@ -57,13 +57,17 @@ CREATE FUNCTION ops.note_detaching(child oid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
   INSERT INTO ops.detached_partitions (partition, schema, name, parent, bounds, lower, upper)
   SELECT c.oid, n.nspname, c.relname, i.inhparent, described.bounds,
-         greatest(substring(described.bounds FROM $sql$FROM \('([^']*)'\)$sql$)::timestamptz, '0001-01-02 00:00:00+00'),
-         least(substring(described.bounds FROM $sql$TO \('([^']*)'\)$sql$)::timestamptz, '9999-12-30 00:00:00+00')
+         CASE WHEN described.lower IS NOT NULL THEN greatest(described.lower::timestamptz, '0001-01-02 00:00:00+00') END,
+         CASE WHEN described.upper IS NOT NULL THEN least(described.upper::timestamptz, '9999-12-30 00:00:00+00') END
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_inherits i ON i.inhrelid = c.oid
-  CROSS JOIN LATERAL (SELECT pg_get_expr(c.relpartbound, c.oid) AS bounds) AS described
-  WHERE c.oid = child AND c.relispartition AND c.relkind = 'r'
+  CROSS JOIN LATERAL (
+    SELECT pg_get_expr(c.relpartbound, c.oid) AS bounds,
+           substring(pg_get_expr(c.relpartbound, c.oid) FROM $sql$FROM \('([^']*)'\)$sql$) AS lower,
+           substring(pg_get_expr(c.relpartbound, c.oid) FROM $sql$TO \('([^']*)'\)$sql$) AS upper
+  ) AS described
+  WHERE c.oid = child AND c.relispartition AND c.relkind = 'r' AND described.upper IS NOT NULL
   ON CONFLICT (partition) DO UPDATE
   SET schema = excluded.schema, name = excluded.name, parent = excluded.parent, bounds = excluded.bounds,
       lower = excluded.lower, upper = excluded.upper, intended_at = excluded.intended_at
@@ -125,10 +129,9 @@ $$;
 CREATE OR REPLACE FUNCTION ops.known_users(wanted uuid[]) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
 BEGIN
-  RETURN QUERY SELECT id FROM public.users WHERE id = ANY (wanted) FOR KEY SHARE;
-EXCEPTION
-  WHEN insufficient_privilege THEN
-    RETURN;
+  IF NOT row_security_active('public.users') THEN
+    RETURN QUERY SELECT id FROM public.users WHERE id = ANY (wanted) FOR KEY SHARE;
+  END IF;
 END
 $$;
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops_pipeline.access import keys
+from ops_pipeline.audit import trail
 from ops_pipeline.diagnosis.examine import examine
 from ops_pipeline.maintenance import history, kinds
 from ops_pipeline.orchestration import metadata
@@ -189,3 +190,11 @@ def test_migrate_says_so_and_fails(
 
     assert done.code == 1
     assert "the audit log public.audit_logs is missing; opsctl doctor says what to do" in done.err
+
+
+def test_a_column_whose_type_has_changed_is_written_to_as_before(application: Connection) -> None:
+    application.execute("ALTER TABLE audit_logs ALTER created_by TYPE text, ALTER action TYPE text")
+
+    trail.record(application, "hold.added", {}, by="ada")
+
+    assert scalar(application, "SELECT created_by FROM audit_logs WHERE action = 'hold.added'") == "ada"

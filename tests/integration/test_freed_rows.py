@@ -1,13 +1,14 @@
 """Rows that another policy of the same run sets free are in the plan, and go in that run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.kinds import carry_out, children_first, plan
 from ops_pipeline.maintenance.orphans.plan import OrphansPlan
 from ops_pipeline.maintenance.retention.plan import RetentionPlan
-from ops_pipeline.policies.model import Database
+from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres.connection import Connection
 
 Read = Callable[[str], Database]
@@ -82,3 +83,40 @@ def test_of_two_that_keep_each_other_one_begins(connection: Connection, read: Re
         "app/retention/requests",
         "app/retention/tokens",
     ]
+
+
+def test_what_is_refused_sets_nothing_free(connection: Connection, read: Read) -> None:
+    connection.execute(SCHEMA.format(action="NO ACTION").encode())
+    archiving = REQUESTS.replace("30 days", "30 days, archive: true")
+    database = read(f"{HEAD}    retention: [{archiving}, {TOKENS}]\n")
+
+    requests, tokens = plan(connection, database.policies, archive_url=None)
+
+    assert isinstance(requests, RetentionPlan)
+    assert isinstance(tokens, RetentionPlan)
+    assert requests.refusals
+    assert (tokens.rows.eligible, tokens.to_come) == (200, 0)
+
+
+def test_many_tables_that_refer_to_each_other_are_put_in_order_at_once(
+    connection: Connection, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = 14
+    for table in range(number):
+        keys = "".join(f", r{to} int REFERENCES t{to}" for to in range(max(0, table - 2), table))
+        connection.execute(f"CREATE TABLE t{table} (id int PRIMARY KEY, at timestamptz{keys})".encode())
+    entries = ", ".join(f"{{table: t{table}, column: at, keep: 1 day}}" for table in range(number))
+    database = read(f"{HEAD}    retention: [{entries}]\n")
+    asked: list[str] = []
+    original = kinds.children
+
+    def children(connection: Connection, policy: Policy, policies: Sequence[Policy]) -> Sequence[Policy]:
+        asked.append(policy.name)
+        return original(connection, policy, policies)
+
+    monkeypatch.setattr(kinds, "children", children)
+
+    order = [policy.name for policy in kinds.children_first(connection, database.policies)]
+
+    assert order == [f"app/retention/t{table}" for table in reversed(range(number))]
+    assert len(asked) == number, "each once"

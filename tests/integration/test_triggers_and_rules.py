@@ -222,6 +222,98 @@ def test_a_trigger_that_only_touches_referring_rows_is_no_obstacle(
     assert scalar(application, "SELECT count(*) FROM children WHERE visit_id IS NULL") == 30
 
 
+CHILDREN = """
+CREATE TABLE marks (id int PRIMARY KEY, visit_id int REFERENCES visits ON DELETE {action});
+CREATE INDEX ON marks (visit_id);
+INSERT INTO marks SELECT id, id FROM visits;
+"""
+# How the children refer, what the trigger does, and when it is fired.
+AGAIN = {
+    "deferred to the commit": (
+        "SET NULL",
+        "IF OLD.id % 4 = 0 THEN INSERT INTO visits SELECT OLD.*; END IF;",
+        "CONSTRAINT TRIGGER again AFTER DELETE ON visits DEFERRABLE INITIALLY DEFERRED",
+    ),
+    "by a key that clears": (
+        "SET NULL",
+        "INSERT INTO visits (id, at) VALUES (OLD.visit_id, '2020-01-01');",
+        "TRIGGER again AFTER UPDATE ON marks",
+    ),
+    "children": (
+        "CASCADE",
+        "INSERT INTO marks VALUES (OLD.id, NULL);",
+        "TRIGGER again AFTER DELETE ON marks",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", AGAIN)
+def test_nothing_is_archived_that_is_there_again(
+    application: Connection, read: Read, given: Settings, how: str
+) -> None:
+    action, done, fired = AGAIN[how]
+    application.execute(CHILDREN.format(action=action))
+    application.execute(
+        f"CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {done} RETURN NULL; END $$;"
+        f"CREATE {fired} FOR EACH ROW EXECUTE FUNCTION again()"
+    )
+    before = scalar(application, "SELECT count(*) FROM visits")
+    archive = "true, cascade: archive" if how == "children" else "true"
+    of = read(POLICIES.format(archive=archive))
+
+    with pytest.raises(UnplannedDeletionError, match=r"a trigger has put \d+ rows into public"):
+        _run(application, of, "app/retention/visits", given)
+
+    assert scalar(application, "SELECT count(*) FROM visits") == before
+    assert list(Path(str(given.archive_url)).rglob("*.parquet")) == []
+
+
+def test_a_trigger_may_leave_another_row_in_the_place(
+    application: Connection, read: Read, given: Settings
+) -> None:
+    application.execute(
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$"
+        "BEGIN INSERT INTO visits (id, at) VALUES (-OLD.id - 1, now()); RETURN NULL; END $$;"
+        "CREATE TRIGGER note AFTER DELETE ON visits FOR EACH ROW EXECUTE FUNCTION note()"
+    )
+
+    of = read(POLICIES.format(archive="true"))
+
+    assert _run(application, of, "app/retention/visits", given).outcome == "done"
+
+
+def test_what_a_deferred_trigger_deletes_elsewhere_is_counted(
+    application: Connection, read: Read, given: Settings
+) -> None:
+    application.execute(
+        "CREATE TABLE notes (id int, at timestamptz); INSERT INTO notes SELECT id, now() FROM visits;"
+        "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN DELETE FROM notes WHERE id = OLD.id; RETURN NULL; END';"
+        "CREATE CONSTRAINT TRIGGER forget AFTER DELETE ON visits DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION forget()"
+    )
+    keeping = "    orphans:"
+    entry = "      - {table: notes, column: at, keep: 300 days}\n"
+    of = read(POLICIES.format(archive="false").replace(keeping, entry + keeping))
+
+    with pytest.raises(UnplannedDeletionError, match=r"rows of public\.notes would have been deleted along"):
+        _run(application, of, "app/retention/visits", given)
+
+
+def test_where_nothing_is_counted_what_reaches_others_is_refused(
+    application: Connection, read: Read, given: Settings
+) -> None:
+    of = read(POLICIES.format(archive="false"))
+    application.execute("SET track_counts = off")
+    assert _plan(application, of, "app/retention/visits").refusals == ()
+    application.execute(CHILDREN.format(action="SET NULL"))
+
+    (refusal,) = _plan(application, of, "app/retention/visits").refusals
+
+    assert "track_counts is off" in refusal
+    assert "SET track_counts = on" in refusal
+
+
 PUT_BACK = """
 CREATE FUNCTION put_back() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO visits SELECT * FROM gone WHERE id % 4 = 0; RETURN NULL; END $$;

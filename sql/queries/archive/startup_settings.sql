@@ -1,6 +1,5 @@
 -- What a session of this role begins with that would change what a driver reads before it can set anything: as options
 -- of a connection. Empty where it is as by default.
-SELECT coalesce(string_agg('-c ' || name || '=' || wanted, ' '), '')
-FROM (VALUES ('quote_all_identifiers', 'off'), ('statement_timeout', '0'), ('lock_timeout', '0')) AS needed (name, wanted)
-JOIN pg_settings s USING (name)
-WHERE s.reset_val <> wanted
+SELECT CASE WHEN reset_val = 'on' THEN '-c quote_all_identifiers=off' ELSE '' END
+FROM pg_settings
+WHERE name = 'quote_all_identifiers'

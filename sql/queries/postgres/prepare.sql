@@ -28,7 +28,7 @@ SELECT set_config('application_name', %(application_name)s, false),
        set_config('default_transaction_isolation', 'read committed', false),
        set_config('default_transaction_read_only', 'off', false),
        set_config('default_transaction_deferrable', 'off', false),
-       -- Only who may set it can have it otherwise: foreign keys would not be held, and triggers not fire.
+       -- Otherwise foreign keys would not be held, and triggers not fire. Who may not set it is refused.
        CASE WHEN current_setting('session_replication_role') <> 'origin'
             THEN set_config('session_replication_role', 'origin', false) END,
        set_config('client_connection_check_interval', '1s', false),

@@ -83,16 +83,14 @@ class ArchiveAndDelete:
             removed = total_rows(own)
             if removed < locked:
                 raise UnplannedDeletionError(
-                    f"{locked - removed:,} rows of {self.table} were kept by a trigger, and would have lost "
-                    "the rows that refer to them, which `cascade: archive` deletes first. The batch was "
-                    "rolled back; `opsctl plan` says now what to do"
+                    f"{locked - removed:,} rows of {self.table} were kept by a trigger, or changed by one of "
+                    "the tables that refer to them, and would have lost the rows that refer to them, which "
+                    "`cascade: archive` deletes first. The batch was rolled back; switch the trigger off, or "
+                    "say `cascade: delete`"
                 )
-            if (put_back := self._inserted() - inserted) > 0:
-                raise UnplannedDeletionError(
-                    f"a trigger has put {put_back:,} rows into {self.table} while {removed:,} were deleted, "
-                    "and an archive has no rows that are still there. The batch was rolled back; switch the "
-                    "trigger off, or let the policy be without `archive: true`"
-                )
+            # What is deferred to the commit is done now, and seen.
+            self.worker.execute(sql.get("postgres/check_now"))
+            self._check_put_back(inserted)
             if removed == 0:
                 self.worker.execute("ROLLBACK TO SAVEPOINT deletion")
                 self.archive.discard(files)
@@ -104,11 +102,36 @@ class ArchiveAndDelete:
         return removed
 
     def _inserted(self) -> int:
-        """Rows put into the table so far, which a trigger alone does while others are deleted."""
-        if self.along.heaps is not None:
-            return 0
-        ((rows,),) = self._ask((sql.get("maintenance/batches/actions/inserted"), {"oid": self.table.oid}))
+        """Rows put so far into the tables that are archived, which a trigger alone does meanwhile."""
+        tables = [self.table.oid, *(child.table.oid for child in self.children)]
+        ((rows,),) = self._ask((sql.get("maintenance/batches/actions/inserted"), {"tables": tables}))
         return int(rows)
+
+    def _check_put_back(self, before: int) -> None:
+        """Raises UnplannedDeletionError when a trigger has put rows back."""
+        if self._inserted() == before:
+            return
+        column = self.source.day_column
+        due: compose.Composable = compose.SQL("true")
+        if column is not None and self.source.cutoff is not None:
+            due = compose.SQL("target.{} < {}").format(
+                compose.Identifier(column), compose.Literal(self.source.cutoff)
+            )
+        for table, condition in (
+            (self.table, due),
+            *((child.table, compose.SQL("true")) for child in self.children),
+        ):
+            statement = compose.SQL(sql.get("maintenance/batches/actions/put_back")).format(
+                table=table.identifier, condition=condition
+            )
+            with self.worker.query(statement) as reader:
+                rows: int = reader.read_all().column(0)[0].as_py()
+            if rows:
+                raise UnplannedDeletionError(
+                    f"a trigger has put {rows:,} rows into {table} while others were deleted, and an archive "
+                    "has no rows that are still there. The batch was rolled back; switch the trigger off, or "
+                    "let the policy be without `archive: true`"
+                )
 
     def _lock(
         self, scan_range: ScanRange, condition: compose.Composable, limits: BatchLimits

@@ -46,6 +46,8 @@ class Delete:
             # A trigger that keeps each row may have changed it instead, night after night.
             with self.connection.transaction() as deletion:
                 removed = self.connection.execute(statement).rowcount
+                # What is deferred to the commit is done now, and seen.
+                self.connection.execute(sql.get("postgres/check_now"))
                 if removed == 0:
                     raise psycopg.Rollback(deletion)
             along = self.along.since(before, self._ask, removed) if removed else []
