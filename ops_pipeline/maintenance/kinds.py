@@ -97,12 +97,12 @@ def children_first(connection: Connection, policies: Sequence[Policy]) -> Sequen
     """The policies in the order of a run: as given, but children before those whose deletes reach them, or
     whose rows they keep."""
     done: list[Policy] = []
-    begun: set[str] = set()
+    begun: list[Policy] = []
 
     def add(policy: Policy) -> None:
-        if policy.name in begun:
+        if policy in begun:
             return
-        begun.add(policy.name)  # of those that refer to each other, the one that is asked last goes first
+        begun.append(policy)  # of those that refer to each other, the one that is asked last goes first
         for child in children(connection, policy, policies):
             add(child)
         done.append(policy)
