@@ -107,7 +107,7 @@ BEGIN
   ELSIF NOT EXISTS (
     SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgname = TG_NAME AND tgoldtable = 'gone'
   ) THEN
-    RAISE EXCEPTION 'the trigger % on % has no transition table "gone"', TG_NAME, TG_RELID::regclass
+    RAISE EXCEPTION 'the trigger % on %.% has no transition table "gone"', TG_NAME, TG_TABLE_SCHEMA, TG_TABLE_NAME
       USING ERRCODE = 'invalid_object_definition';
   ELSE
     EXECUTE format(
