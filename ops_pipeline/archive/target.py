@@ -92,8 +92,8 @@ def create(connection: Connection, table: str, schemas: Sequence[Sequence[Archiv
 
 
 def check_types(connection: Connection, archived: Iterable[ArchivedColumn]) -> None:
-    """Raises RestoreRefusedError for a column whose type's name is none here; it becomes part of statements,
-    and was read from a table."""
+    """Raises RestoreRefusedError for a column whose type does not exist here; its name was read from a table,
+    and becomes part of statements."""
     for type_name, column in {column.type: column for column in archived}.items():
         try:
             known = scalar(connection, sql.get("archive/is_type"), {"text": type_name})

@@ -1,4 +1,4 @@
--- What a role may write into our tables is a value and nothing else: whoever reads it there, perhaps with more
+-- What a role may write into our tables is a value and nothing else: a session that reads it, perhaps with more
 -- rights, composes no SQL from it that was not checked, and opens no file outside the archive.
 -- depends: 0018_owner_functions
 
@@ -23,7 +23,7 @@ $$;
 -- NOT VALID: what is there already was written by us.
 ALTER TABLE ops.legal_holds ADD CONSTRAINT legal_holds_predicate CHECK (ops.is_predicate(predicate)) NOT VALID;
 
--- Holds wait for the transactions that delete rows, by locks on their table: an advisory lock anybody may have, and
+-- Holds wait for the transactions that delete rows, by locks on their table: any role may take an advisory lock, and
 -- keep holds from being added with it.
 CREATE FUNCTION ops.keep_holds() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -136,7 +136,7 @@ class ArchiveAndDelete:
     def _lock(
         self, scan_range: ScanRange, condition: compose.Composable, limits: BatchLimits
     ) -> tuple[compose.Composable, int]:
-        """The rows to be deleted, which nobody can refer to any more: as a condition, and how many."""
+        """The rows to be deleted, locked so that no row can refer to them: as a condition, and how many."""
         locking = children.locking(scan_range, condition, skip_locked=limits.skip_locked)
         with self.worker.query(locking) as reader:
             (answer,) = reader.read_all().to_pylist()
