@@ -4,10 +4,11 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.eventually import eventually
 
 
 @contextmanager
@@ -25,7 +26,8 @@ def serving(url: str, folder: Path, port: int, **environment: str) -> Iterator[s
             stderr=log,
         )
     try:
-        _wait(process, port)
+        eventually(lambda: _listens(port) or process.poll() is not None)
+        assert process.poll() is None, "the API has ended; see api.log"
         yield process
     finally:
         if process.poll() is None:
@@ -34,16 +36,11 @@ def serving(url: str, folder: Path, port: int, **environment: str) -> Iterator[s
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that no process listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError("the API does not listen; see api.log")
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

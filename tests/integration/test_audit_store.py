@@ -1,7 +1,6 @@
 """Events are kept once, whoever they name, and found again newest first."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from ops_pipeline.maintenance.history import last
 from ops_pipeline.postgres.advisory_lock import advisory_lock
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.migrations import migrate
+from tests.eventually import eventually
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALICE = UUID("00000000-0000-4000-8000-00000000a11c")
@@ -266,7 +266,4 @@ def test_the_asynchronous_twin_does_the_same(url: str) -> None:
 
 
 def _wait_until_blocked(session: Connection, pid: int) -> None:
-    deadline = time.monotonic() + 30
-    while not scalar(session, "SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid]):
-        assert time.monotonic() < deadline, "the event was not held up by the deletion"
-        time.sleep(0.01)
+    eventually(lambda: scalar(session, "SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid]))

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ops_pipeline.audit.event import AuditEvent, EventError
 from ops_pipeline.audit.spool import Spool, SpoolFullError, SpoolInUseError
 from ops_pipeline.postgres.connection import Connection, scalar
 from tests.api_process import free_port, serving
+from tests.eventually import eventually
 
 APPLICATION = """
 import sys
@@ -66,8 +66,7 @@ def test_events_logged_while_the_api_comes_and_goes_are_stored_once_each(
                 target=lambda: logged.extend([str(client.log(each)) for each in events(2000)])
             )
             logging.start()
-            while scalar(connection, "SELECT count(*) FROM audit_logs") == 0:
-                time.sleep(0.01)
+            eventually(lambda: scalar(connection, "SELECT count(*) FROM audit_logs"))
             api.kill()
             logging.join()
         with serving(url, tmp_path, port):

@@ -1,7 +1,6 @@
 """What is held stays, from the moment the hold was added until the last one on it is released."""
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +14,7 @@ import sql
 from ops_pipeline.holds import holds
 from ops_pipeline.postgres.condition import PredicateError
 from ops_pipeline.postgres.connection import Connection, connect, scalar
+from tests.eventually import eventually
 from tests.named import named
 
 ALL = compose.SQL("true")
@@ -264,8 +264,7 @@ def test_a_batch_that_waited_for_a_hold_heeds_it(things: Connection, url: str) -
     with connect(url, "ann") as person, person.transaction():
         added = holds.add(person, "things", "id = 1", reason="x", owner="y", by="ann")
         removing.start()
-        while not scalar(things, waiting):
-            time.sleep(0.01)
+        eventually(lambda: scalar(things, waiting))
     removing.join(10)
 
     assert seen == [added]

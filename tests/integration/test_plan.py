@@ -1,7 +1,6 @@
 """The plan says what a run would do, why, and how sure it is; making it changes nothing."""
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from ops_pipeline.policies.model import Database, GuardLimits, Policies, Policy
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.relation import Relation, TableName
+from tests.eventually import eventually
 
 EVERYTHING = GuardLimits(max_fraction=1.0)
 
@@ -124,8 +124,7 @@ def test_an_operators_cancel_is_no_reason_to_guess(
 
     def cancel() -> None:
         with connect(url, "operator") as operator:
-            while not scalar(operator, counting):
-                time.sleep(0.01)
+            eventually(lambda: scalar(operator, counting))
             operator.execute("SELECT pg_cancel_backend(%s)", [pid])
 
     with psycopg.connect(url) as other:

@@ -5,9 +5,8 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from ops_pipeline.postgres import embedded, pooler
 from ops_pipeline.postgres.connection import DatabaseRefusedError, DatabaseUnavailableError, connect, scalar
 from ops_pipeline.postgres.migrations import migrate
 from ops_pipeline.settings import Settings
+from tests.eventually import eventually
 
 PGBOUNCER = Path("/usr/sbin/pgbouncer")
 SETTINGS = """
@@ -78,16 +78,14 @@ def _as_pairs(url: str) -> str:
 
 
 def _until_it_answers(process: "subprocess.Popen[bytes]", through: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        with suppress(psycopg.OperationalError):
             psycopg.connect(through).close()
-        except psycopg.OperationalError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
-        else:
-            return
+            return True
+        return False
+
+    eventually(answers, otherwise=log.read_text)
 
 
 @contextmanager

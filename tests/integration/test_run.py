@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psycopg
@@ -15,6 +14,7 @@ import sql
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.postgres.connection import Connection, connect, scalar
+from tests.eventually import eventually
 
 HISTORY = (
     "SELECT outcome, stopped_reason, rows_removed, rows_left, finished_at IS NOT NULL, dagster_run_id"
@@ -60,8 +60,7 @@ def test_of_two_runs_one_works_and_one_says_who(
     assert result.outcome == "skipped"
     assert "the first run (pid" in result.stopped_reason
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000
-    while scalar(application, "SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid]):
-        time.sleep(0.01)
+    eventually(lambda: not scalar(application, "SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid]))
     assert carry_out(application, retention).outcome == "done", "the lock went with its session"
 
 
@@ -115,8 +114,8 @@ def test_killed_in_the_middle_the_next_run_ends_like_an_undisturbed_one(
     assert worker.returncode == -signal.SIGKILL
     removed = 6000 - scalar(application, "SELECT count(*) FROM sessions")
     assert 0 < removed < 3000, "the kill came in the middle"
-    while scalar(application, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker'"):
-        time.sleep(0.01)  # the server takes a moment to notice that its client is gone
+    workers = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker'"
+    eventually(lambda: scalar(application, workers) == 0)
 
     result = carry_out(application, retention)
 
@@ -143,9 +142,12 @@ def test_told_to_stop_in_a_batch_a_worker_keeps_its_place_and_the_next_run_goes_
         " AND wait_event = 'PgSleep' AND datname = current_database())"
     )
     removing = "SELECT coalesce(max(rows_removed), 0) > 0 FROM ops.maintenance_runs"
-    while not (scalar(application, removing) and scalar(application, in_a_batch)):
+
+    def at_work() -> bool:
         assert worker.poll() is None
-        time.sleep(0.02)
+        return bool(scalar(application, removing) and scalar(application, in_a_batch))
+
+    eventually(at_work)
 
     worker.send_signal(told)
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+
+from tests.eventually import eventually
 
 PROGRAMS = Path(sys.executable).parent
 LOCATION = {"repositoryLocationName": "ops_pipeline", "repositoryName": "__repository__"}
@@ -54,21 +55,12 @@ class Services:
 
     def wait_for(self, question: Callable[[], Answer | None], seconds: float) -> Answer:
         """The first answer that is not None or False, asked for until the time is over."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, (self.folder / "up.log").read_text()
-            if answer := question():
-                return answer
-            time.sleep(0.1)
-        raise AssertionError(f"Not within {seconds} seconds: {question}")
 
-    @staticmethod
-    def wait_for_database(question: Callable[[], bool], seconds: float) -> None:
-        """Waits for something that does not need the services."""
-        deadline = time.monotonic() + seconds
-        while not question():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        def asked() -> Answer | None:
+            assert self.process.poll() is None, (self.folder / "up.log").read_text()
+            return question()
+
+        return eventually(asked, seconds=seconds)
 
     def ask(self, query: str, **variables: Any) -> Any:
         """What Dagster's GraphQL answers."""

@@ -4,8 +4,8 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect
+from tests.eventually import eventually
 from tests.system.conftest import PROGRAMS, Opsctl
 
 RUNS = "{runsOrError(limit: 10) {... on Runs {results {runId status jobName}}}}"
@@ -138,16 +139,13 @@ def test_up_shows_the_run_and_the_schedule_and_leaves_no_process(
 
 
 def _wait_until_it_answers(process: subprocess.Popen[str], address: str) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
+    def answers() -> bool:
         assert process.poll() is None, "it has ended"
-        try:
-            if httpx.get(address, timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise AssertionError(f"{address} does not answer")
+        with suppress(httpx.TransportError):
+            return httpx.get(address, timeout=5).status_code == 200
+        return False
+
+    eventually(answers, seconds=90)
 
 
 def _ask(dagster: str, query: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import pytest
 
 from ops_pipeline.access import keys
 from ops_pipeline.postgres.connection import Connection, scalar
+from tests.eventually import eventually
 
 CLIENTS = 6
 Event = dict[str, Any]
@@ -42,11 +43,11 @@ class Api:
             self.popen = subprocess.Popen(
                 [sys.executable, "-m", "api"], cwd=self.folder, env=environment, stderr=log
             )
-        deadline = time.monotonic() + 120
-        while not self._answers():
-            assert time.monotonic() < deadline, (self.folder / "api.log").read_text()
-            assert self.popen.poll() is None, (self.folder / "api.log").read_text()
-            time.sleep(0.2)
+        log_file, popen = self.folder / "api.log", self.popen
+        eventually(
+            lambda: self._answers() or popen.poll() is not None, seconds=120, otherwise=log_file.read_text
+        )
+        assert popen.poll() is None, log_file.read_text()
 
     def kill(self) -> None:
         if self.popen is not None:
@@ -129,7 +130,7 @@ def test_what_was_answered_for_survives_kill_9_and_is_there_once(
         try:
             for _ in range(kills):
                 before = len(load.answered)
-                _wait(lambda before=before: len(load.answered) > before + 300)  # type: ignore[misc]  # a default binds it
+                eventually(lambda before=before: len(load.answered) > before + 300)  # type: ignore[misc]  # a default binds it
                 api.kill()
                 api.start()
         finally:
@@ -141,10 +142,3 @@ def test_what_was_answered_for_survives_kill_9_and_is_there_once(
     assert len(stored) == len(set(stored)) == scalar(connection, "SELECT count(*) FROM audit_logs")
     assert set(stored) == load.answered
     assert load.retries >= kills, "nobody was posting when the API was killed"
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

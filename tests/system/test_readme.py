@@ -7,13 +7,14 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.eventually import eventually
 from tests.system.conftest import PROGRAMS, REPOSITORY
 
 
@@ -28,13 +29,14 @@ def api(url: str, tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]
         start_new_session=True,
     )
     address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            httpx.get(f"{address}/health/live")
-            break
-        except httpx.TransportError:
-            time.sleep(0.05)
+
+    def answers() -> bool:
+        assert process.poll() is None, "it has ended"
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{address}/health/live").status_code == 200
+        return False
+
+    eventually(answers)
     yield address
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0

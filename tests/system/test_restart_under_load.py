@@ -21,6 +21,7 @@ from ops_pipeline.access import keys
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.postgres.connection import Connection
 from tests.api_process import free_port
+from tests.eventually import eventually
 from tests.named import named
 from tests.system.wire import CutShortError, Wire
 
@@ -281,7 +282,4 @@ def _in_flight(service: Service, path: str) -> None:
 
 
 def until(condition: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, log.read_text()[-5000:]
-        time.sleep(0.02)
+    eventually(condition, otherwise=lambda: log.read_text()[-5000:])

@@ -14,6 +14,7 @@ import pytest
 
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.embedded import Server
+from tests.eventually import eventually
 from tests.integration.orchestration.conftest import FILL
 from tests.integration.orchestration.events import TODAY, fill_events
 from tests.system.services import LOCATION, Services
@@ -201,7 +202,7 @@ def test_a_run_of_a_machine_that_is_gone_is_ended_and_started_again(
     _caught(services, app, run_id)
 
     services.kill_everything()
-    services.wait_for_database(lambda: scalar(app, SLEEPING) == 0, 30)
+    eventually(lambda: scalar(app, SLEEPING) == 0)
     app.execute("DROP TRIGGER slow ON sessions")
     services.start_again()
 

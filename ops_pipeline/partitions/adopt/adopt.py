@@ -12,6 +12,7 @@ from ops_pipeline.partitions.adopt.adoption import (
     open_adoption,
     relation,
 )
+from ops_pipeline.partitions.adopt.copy import DEFAULT_SIZES, CopySizes
 from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError, candidate
 from ops_pipeline.partitions.adopt.swap import swap
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
@@ -36,6 +37,7 @@ def adopt_table(
     column: str,
     time_zone: str | None = None,
     report: Callable[[str], None] = lambda _: None,
+    sizes: CopySizes = DEFAULT_SIZES,
 ) -> Adopted:
     """Turns the table into one that is partitioned by day of `column`; goes on where an earlier call ended.
 
@@ -57,19 +59,21 @@ def adopt_table(
         else:
             _refuse_other(current, column)
             report(f"{current}: going on with the adoption that has begun ({current.state})")
-        return _from(connection, current, report)
+        return _from(connection, current, report, sizes)
 
 
-def _from(connection: Connection, current: Adoption, report: Callable[[str], None]) -> Adopted:
+def _from(
+    connection: Connection, current: Adoption, report: Callable[[str], None], sizes: CopySizes
+) -> Adopted:
     if current.state == "preparing":
         current = prepare.complete(connection, current)
         report(f"{current}: changes are recorded from now on; copying")
     rows = current.copied
     if current.state == "copying":
-        current = copy.copy(connection, current, report)
-        copy.catch_up(connection, Statements(connection, current))
-        rows = copy.compare(connection, current, report)
-        current = swap(connection, current, rows)
+        current = copy.copy(connection, current, report, sizes)
+        copy.catch_up(connection, Statements(connection, current), sizes)
+        rows = copy.compare(connection, current, report, sizes)
+        current = swap(connection, current, rows, sizes)
         report(f"{current}: the new table is in place")
     kept = relation(connection, current.old).identifier.as_string(connection)
     return Adopted(str(current), current.column, rows, kept)

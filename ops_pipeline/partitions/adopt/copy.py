@@ -15,9 +15,7 @@ from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.throttle.batch_size import BatchSize, Sizes
 
 TARGET_SECONDS = 0.2
-SIZES = Sizes(first=1_000, least=100, most=50_000)
-COMPARED_ROWS = 20_000
-CHANGES_AT_ONCE = 2_000
+COPIED_ROWS = Sizes(first=1_000, least=100, most=50_000)
 TRIES = 5
 
 Report = Callable[[str], None]
@@ -30,6 +28,18 @@ RETRIED = (
 
 
 @dataclass(frozen=True, slots=True)
+class CopySizes:
+    """How many rows are copied and compared, and how many changes applied, at once."""
+
+    copied: Sizes = COPIED_ROWS
+    compared: int = 20_000
+    changes: int = 2_000
+
+
+DEFAULT_SIZES = CopySizes()
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """Changes that were brought over, and rows of theirs that differ, which others may change as we look."""
 
@@ -37,10 +47,10 @@ class Applied:
     differing: int
 
 
-def copy(connection: Connection, adoption: Adoption, report: Report) -> Adoption:
+def copy(connection: Connection, adoption: Adoption, report: Report, sizes: CopySizes) -> Adoption:
     """Copies the rows from where the adoption stands to the end. Raises AdoptionError, psycopg.Error."""
     statements = Statements(connection, adoption)
-    batch_size = BatchSize(SIZES, TARGET_SECONDS)
+    batch_size = BatchSize(sizes.copied, TARGET_SECONDS)
     reported = time.monotonic()
     while True:
         began = time.monotonic()
@@ -51,25 +61,25 @@ def copy(connection: Connection, adoption: Adoption, report: Report) -> Adoption
             return adoption
         adoption = adoption.copied_to(last, rows)
         batch_size.fit(time.monotonic() - began)
-        if waiting(connection, statements) > CHANGES_AT_ONCE:
-            catch_up(connection, statements)
+        if waiting(connection, statements) > sizes.changes:
+            catch_up(connection, statements, sizes)
         if time.monotonic() - reported > 1:
             reported = time.monotonic()
             report(f"{adoption}: {adoption.copied:,} rows copied so far")
 
 
-def catch_up(connection: Connection, statements: Statements) -> None:
+def catch_up(connection: Connection, statements: Statements, sizes: CopySizes) -> None:
     """Brings the changes over that are recorded by now; those to rows without a time stay recorded."""
     (end,) = row(connection, statements("changes_end"))
     while end is not None:
-        places = next_changes(connection, statements, end)
+        places = next_changes(connection, statements, end, sizes.changes)
         if not places or _retried(partial(apply, connection, statements, places)).done == 0:
             return
 
 
-def next_changes(connection: Connection, statements: Statements, end: int = 2**62) -> list[int]:
-    """The places of the next changes to bring over, none after `end`."""
-    (places,) = row(connection, statements("next_changes"), {"end": end, "size": CHANGES_AT_ONCE})
+def next_changes(connection: Connection, statements: Statements, end: int, most: int) -> list[int]:
+    """The places of the next changes to bring over, at most that many and none after `end`."""
+    (places,) = row(connection, statements("next_changes"), {"end": end, "size": most})
     return places or []
 
 
@@ -88,7 +98,7 @@ def apply(connection: Connection, statements: Statements, places: list[int]) -> 
     return Applied(done, differing)
 
 
-def compare(connection: Connection, adoption: Adoption, report: Report) -> int:
+def compare(connection: Connection, adoption: Adoption, report: Report, sizes: CopySizes) -> int:
     """Compares every row on both sides, a range of keys at a time, each as of one moment; says how many.
 
     Raises AdoptionError with the range that differs, or when rows have lost their time meanwhile.
@@ -98,7 +108,7 @@ def compare(connection: Connection, adoption: Adoption, report: Report) -> int:
     rows = 0
     while True:
         edge = connection.execute(
-            statements("edge", after=statements.after(position)), {"size": COMPARED_ROWS}
+            statements("edge", after=statements.after(position)), {"size": sizes.compared}
         ).fetchone()
         until = None if edge is None else edge[0]
         condition = statements.between(position, until)
@@ -116,8 +126,8 @@ def compare(connection: Connection, adoption: Adoption, report: Report) -> int:
             report(f"{adoption}: {rows:,} rows compared, all the same")
             return rows
         position = until
-        if waiting(connection, statements) > CHANGES_AT_ONCE:
-            catch_up(connection, statements)
+        if waiting(connection, statements) > sizes.changes:
+            catch_up(connection, statements, sizes)
         if time.monotonic() - reported > 1:
             reported = time.monotonic()
             report(f"{adoption}: {rows:,} rows compared so far")

@@ -12,8 +12,8 @@ from ops_pipeline.partitions.adopt.adoption import (
     relation,
     waiting,
 )
-from ops_pipeline.partitions.adopt.copy import apply, catch_up, next_changes
-from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.partitions.adopt.copy import CopySizes, apply, catch_up, next_changes
+from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.locks import TableLock, with_short_lock
 
 FEW_CHANGES = 100
@@ -23,7 +23,7 @@ MOST_CHANGES = 2_000
 ROUNDS = 50
 
 
-def swap(connection: Connection, adoption: Adoption, rows: int) -> Adoption:
+def swap(connection: Connection, adoption: Adoption, rows: int, sizes: CopySizes) -> Adoption:
     """Renames both tables, with their indexes and sequences, once the last changes are over and compared.
 
     Others wait for the table as long as that takes, and for its lock at most the timeout of
@@ -31,7 +31,7 @@ def swap(connection: Connection, adoption: Adoption, rows: int) -> Adoption:
     """
     statements = Statements(connection, adoption)
     for _ in range(ROUNDS):
-        catch_up(connection, statements)
+        catch_up(connection, statements, sizes)
         if waiting(connection, statements) <= FEW_CHANGES:
             break
     names = numbered(adoption.table.name, "_before_adoption")
@@ -45,7 +45,7 @@ def swap(connection: Connection, adoption: Adoption, rows: int) -> Adoption:
                 f"{adoption}: changes come faster than they can be brought over. The table is in place and "
                 "whole; run the same command again at a quieter time"
             )
-        differing = _apply_all(connection, statements)
+        differing = _apply_last(connection, statements)
         unset = waiting(connection, statements)
         if differing or unset:
             raise AdoptionError(
@@ -85,11 +85,12 @@ def _clear_holds(connection: Connection, adoption: Adoption) -> list[holds.Hold]
     ]
 
 
-def _apply_all(connection: Connection, statements: Statements) -> int:
-    differing = 0
-    while places := next_changes(connection, statements):
-        applied = apply(connection, statements, places)
-        differing += applied.differing
-        if applied.done < len(places):  # rows without a time stay recorded
-            break
-    return differing
+def _apply_last(connection: Connection, statements: Statements) -> int:
+    """Applies every recorded change; returns how many rows differ afterwards.
+
+    All at once: between two parts of the changes a row that was changed twice may be in the new table as it
+    was in between and as it is now, because each part inserts the row as it is now.
+    """
+    (end,) = row(connection, statements("changes_end"))
+    places = [] if end is None else next_changes(connection, statements, end, MOST_CHANGES)
+    return apply(connection, statements, places).differing

@@ -2,14 +2,13 @@
 
 import sys
 
-from ops_pipeline.partitions.adopt import copy
 from ops_pipeline.partitions.adopt.adopt import adopt_table
+from ops_pipeline.partitions.adopt.copy import CopySizes
 from ops_pipeline.postgres.connection import connect
 from ops_pipeline.postgres.relation import TableName, find_relation
 from ops_pipeline.throttle.batch_size import Sizes
 
-copy.SIZES = Sizes(200, 200, 200)
-copy.COMPARED_ROWS = 500
-copy.CHANGES_AT_ONCE = 50
+SMALL = CopySizes(copied=Sizes(200, 200, 200), compared=500, changes=50)
 with connect(sys.argv[1], "adopting worker") as connection:
-    adopt_table(connection, find_relation(connection, TableName("public", "ledger")), column="at")
+    ledger = find_relation(connection, TableName("public", "ledger"))
+    adopt_table(connection, ledger, column="at", sizes=SMALL)

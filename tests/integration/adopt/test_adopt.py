@@ -9,9 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from ops_pipeline.partitions.adopt import adoption, copy
+from ops_pipeline.partitions.adopt import adoption
 from ops_pipeline.partitions.adopt.adopt import Adopted, adopt_table
 from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError
+from ops_pipeline.partitions.adopt.copy import CopySizes
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
 from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError, table_to_adopt
 from ops_pipeline.partitions.partition import existing
@@ -133,11 +134,8 @@ def test_what_is_not_at_its_end_is_not_finished_and_what_is_cannot_be_undone(mis
 
 
 @pytest.mark.parametrize("state", ["preparing", "copying"])
-def test_a_change_of_any_kind_is_brought_over(
-    mission: Mission, plain_url: str, monkeypatch: pytest.MonkeyPatch, state: str
-) -> None:
+def test_a_change_of_any_kind_is_brought_over(mission: Mission, plain_url: str, state: str) -> None:
     """Before and after it was copied; a moved key, a moved time; a session that reads an old snapshot."""
-    monkeypatch.setattr(copy, "SIZES", Sizes(500, 500, 500))
     with psycopg.connect(plain_url) as old_snapshot:
         old_snapshot.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old_snapshot.execute("SELECT count(*) FROM users")
@@ -160,7 +158,7 @@ def test_a_change_of_any_kind_is_brought_over(
             mission.execute("DELETE FROM users WHERE name IN ('user 3', 'user 4')")
 
         moment = "preparing" if state == "preparing" else "rows copied"
-        run(mission, report=when(moment, change))
+        run(mission, report=when(moment, change), sizes=CopySizes(copied=Sizes(500, 500, 500)))
 
     _same_on_both_sides(mission)
     assert scalar(mission, "SELECT tableoid::regclass::text FROM audit_logs WHERE event_type = 'late'") == (

@@ -1,23 +1,28 @@
 """While others write, and at whatever moment the adopting process dies: each row once, as last written."""
 
+# ruff: noqa: S608 - statements of the test itself
+
 import random
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 
 import psycopg
 import pytest
 
-from ops_pipeline.partitions.adopt import copy
 from ops_pipeline.partitions.adopt.adopt import adopt_table
+from ops_pipeline.partitions.adopt.copy import CopySizes
 from ops_pipeline.postgres import locks
-from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.relation import TableName, find_relation
 from ops_pipeline.throttle.batch_size import Sizes
+from tests.eventually import eventually
 from tests.integration.adopt.ledger import Book, fill, read, writing
 from tests.integration.partitions.sessions import working
 
+WAITS_FOR_THE_LEDGER = "SELECT count(*) FROM pg_locks WHERE relation = 'ledger'::regclass AND NOT granted"
 LEVELS = (
     psycopg.IsolationLevel.READ_COMMITTED,
     psycopg.IsolationLevel.READ_COMMITTED,
@@ -29,7 +34,6 @@ LEVELS = (
 def test_what_every_session_wrote_is_there_afterwards(
     plain: Connection, plain_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copy, "SIZES", Sizes(200, 200, 200))
     monkeypatch.setattr(locks, "TRIES", 50)
     books: list[Book] = [fill(plain, 5_000)]
     with working(plain_url) as sessions:
@@ -38,7 +42,8 @@ def test_what_every_session_wrote_is_there_afterwards(
             sessions.start(writing(books[-1], owner, level))
         _until_all_have_written(sessions.done)
         before = dict(sessions.done)
-        adopt_table(plain, find_relation(plain, TableName("public", "ledger")), column="at")
+        ledger = find_relation(plain, TableName("public", "ledger"))
+        adopt_table(plain, ledger, column="at", sizes=CopySizes(copied=Sizes(200, 200, 200)))
         at_the_swap = dict(sessions.done)
         _until_all_have_written(sessions.done, beyond=at_the_swap)
 
@@ -47,6 +52,39 @@ def test_what_every_session_wrote_is_there_afterwards(
     assert read(plain) == {number: row for book in books for number, row in book.items()}
     assert scalar(plain, "SELECT relkind::text FROM pg_class WHERE oid = 'ledger'::regclass") == "p"
     assert scalar(plain, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'ops%%'", []) == 0
+
+
+def test_changes_that_arrive_while_the_lock_is_waited_for_are_applied_at_once(
+    plain: Connection, plain_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few are applied at a time before: between two changes of a row it is rightly there twice."""
+    monkeypatch.setattr(locks, "TRIES", 50)
+    fill(plain, 100)
+    small = CopySizes(changes=1)
+
+    def change(report: str) -> None:
+        if "rows compared" not in report:
+            return
+        writer.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE id = 7")
+        # As an earlier round leaves the row that read it at this moment.
+        writer.execute("DELETE FROM ledger_adopting WHERE id = 7")
+        writer.execute("INSERT INTO ledger_adopting SELECT * FROM ledger WHERE id = 7")
+        writer.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE id = 7")
+        committing.start()
+
+    def commit() -> None:
+        eventually(lambda: scalar(observer, WAITS_FOR_THE_LEDGER))
+        writer.commit()
+
+    with psycopg.connect(plain_url) as writer, connect(plain_url, "observer") as observer:
+        committing = threading.Thread(target=commit)
+        ledger = find_relation(plain, TableName("public", "ledger"))
+        adopt_table(plain, ledger, column="at", sizes=small, report=change)
+        committing.join()
+
+    differing = "(TABLE ledger EXCEPT TABLE ledger_before_adoption)"
+    assert len(read(plain)) == 100
+    assert scalar(plain, f"SELECT count(*) FROM {differing} AS d") == 0
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -95,15 +133,12 @@ def _killed_again_and_again(plain: Connection, url: str, *, kills: int, seed: in
 
 def _until_it_works(plain: Connection, worker: subprocess.Popen[bytes]) -> None:
     there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'adopting worker'"
-    while worker.poll() is None and not scalar(plain, there):
-        time.sleep(0.01)
+    eventually(lambda: worker.poll() is not None or scalar(plain, there))
 
 
 def _until_all_have_written(done: dict[str, int], beyond: dict[str, int] | None = None) -> None:
-    deadline = time.monotonic() + 30
     reached = beyond or {}
-    while time.monotonic() < deadline:
-        if len(done) >= 2 and all(done[name] > reached.get(name, 0) + 5 for name in list(done)):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"the sessions do not come on: {dict(done)}")
+    eventually(
+        lambda: len(done) >= 2 and all(done[name] > reached.get(name, 0) + 5 for name in list(done)),
+        otherwise=lambda: f"the sessions do not come on: {dict(done)}",
+    )

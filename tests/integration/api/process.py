@@ -5,12 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.eventually import eventually
 
 FAULTS = Path(__file__).with_name("server_with_faults.py")
 
@@ -60,12 +62,9 @@ class Api:
         except httpx.TransportError:
             return None
 
-    def until(self, condition: Any, seconds: float = 30) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 60) -> None:
         """Waits for something to become true."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
+        eventually(condition, seconds=seconds, otherwise=self.log.read_text)
 
     def stop(self, told: signal.Signals = signal.SIGTERM) -> int:
         """Tells it to stop and returns its exit code."""

@@ -5,9 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from tests.eventually import eventually
 
 
 @contextmanager
@@ -22,7 +23,8 @@ def serving(url: str, **environment: str) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        _wait_until_listening(process, int(port))
+        eventually(lambda: _listens(int(port)) or process.poll() is not None)
+        assert process.poll() is None, "the API has ended"
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
@@ -33,14 +35,6 @@ def serving(url: str, **environment: str) -> Iterator[str]:
             process.wait()
 
 
-def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except ConnectionRefusedError:
-            time.sleep(0.02)
-        else:
-            return
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from ops_pipeline.access import keys
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.postgres.connection import Connection, connect
 from ops_pipeline.settings import Settings
+from tests.eventually import eventually
 from tests.integration.api.conftest import Client, Headers
 from tests.named import named
 
@@ -50,20 +50,13 @@ def serving(url: str, **settings: Any) -> Iterator[Client]:
         yield client
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def message(client: Client, headers: Headers, check: str) -> str:
     return str(client.get(f"/health/full/{check}", headers=headers).json().get("message", UNTOLD))
 
 
 def checked(client: Client, headers: Headers, check: str) -> tuple[str, str]:
     """Its status and message once it has been looked at."""
-    until(lambda: message(client, headers, check) not in {UNTOLD, "not checked yet"})
+    eventually(lambda: message(client, headers, check) not in {UNTOLD, "not checked yet"})
     answer = client.get(f"/health/full/{check}", headers=headers).json()
     return answer["status"], answer["message"]
 
@@ -98,7 +91,7 @@ def test_what_was_found_is_told_in_words_to_a_key_that_may_know(
     client: Client, key: Callable[..., Headers], scope: str
 ) -> None:
     headers = key(scope)
-    until(lambda: "message" in client.get("/health/full/cache", headers=headers).json())
+    eventually(lambda: "message" in client.get("/health/full/cache", headers=headers).json())
 
     full = client.get("/health/full?verbose", headers=headers).json()["checks"]
     ready = client.get("/health/ready?verbose", headers=headers).json()["checks"]
@@ -110,7 +103,7 @@ def test_what_was_found_is_told_in_words_to_a_key_that_may_know(
 
 def test_others_are_told_statuses_alone(client: Client, key: Callable[..., Headers]) -> None:
     may = key("maintenance:read")
-    until(lambda: "message" in client.get("/health/full/cache", headers=may).json())
+    eventually(lambda: "message" in client.get("/health/full/cache", headers=may).json())
     strange = [
         {}, key("audit:read", "audit:write", "audit:export"), {"Authorization": "Bearer ops_invented"},
         {"Authorization": f"Basic {may['Authorization'].split()[1]}"}, {"Authorization": "Bearer"},
@@ -132,13 +125,13 @@ def test_a_key_that_was_taken_back_or_has_expired_is_told_no_more(
     def told() -> list[bool]:
         return ["message" in client.get("/health/full/cache", headers=each).json() for each in headers]
 
-    until(lambda: told() == [True, True])
+    eventually(lambda: told() == [True, True])
     keys.revoke(connection, "revoked")
     connection.execute(
         "UPDATE ops.api_keys SET expires_at = clock_timestamp() + interval '1 second' WHERE id = %s",
         [expiring.id],
     )
-    until(lambda: told() == [False, False])
+    eventually(lambda: told() == [False, False])
 
 
 def test_excluded_checks_are_out_of_the_verdict_and_of_the_list(client: Client) -> None:
@@ -184,8 +177,8 @@ def test_the_drafts_form_tells_what_failed_and_where_to_read_on(
 ) -> None:
     headers = {**key("admin"), "Accept": "application/health+json"}
     with serving(url, archive_url=str(tmp_path / "gone")) as client:
-        until(lambda: client.get("/health/full/archive").status_code == 503)
-        until(lambda: "output" in client.get("/health/full", headers=headers).text)
+        eventually(lambda: client.get("/health/full/archive").status_code == 503)
+        eventually(lambda: "output" in client.get("/health/full", headers=headers).text)
         answer = client.get("/health/full", headers=headers).json()
 
     assert answer["status"] == "warn"
@@ -243,10 +236,10 @@ def test_policies_that_change_are_read_again_and_a_wrong_file_is_told(
         assert checked(client, admin, "maintenance")[0] == "not_configured"
         database = "url: '${OPS_DATABASE_URL}', vacuum: {tables: all}"
         policies.write_text(f"version: 1\ndatabases: {{app: {{{database}}}}}")
-        until(lambda: message(client, admin, "maintenance") == "app/vacuum has never run to its end")
+        eventually(lambda: message(client, admin, "maintenance") == "app/vacuum has never run to its end")
         policies.write_text("version: 1\ndatabases: {app: {url: x, vaccum: {}}}")
         os.utime(policies, (1, 1))
-        until(lambda: "unknown key" in message(client, admin, "maintenance"))
+        eventually(lambda: "unknown key" in message(client, admin, "maintenance"))
 
 
 def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_needs_them(
@@ -340,8 +333,8 @@ def test_requests_that_wait_for_a_connection_are_told_by_what_they_want(
 ) -> None:
     with serving(url) as client:
         monkeypatch.setattr("api.db.pool.Pool.waiting", property(lambda _: 2))
-        until(lambda: client.get("/health/full/pool").status_code == 503)
-        until(lambda: "message" in client.get("/health/full/pool", headers=admin).json())
+        eventually(lambda: client.get("/health/full/pool").status_code == 503)
+        eventually(lambda: "message" in client.get("/health/full/pool", headers=admin).json())
         told = message(client, admin, "pool")
         assert "requests wait for a connection: 2 for one that reads, " in told
         assert "2 for one that writes" in told

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pytest
 
 from ops_pipeline.access import keys
 from ops_pipeline.postgres.connection import Connection, scalar
+from tests.eventually import eventually
 
 NOWHERE = "postgresql://ops:hidden@127.0.0.1:1/app"
 BODY = b'{"eventType": "in flight"}'
@@ -38,11 +38,8 @@ class Process:
         return answer.status, body
 
     def wait_until(self, listens: bool) -> None:
-        deadline = time.monotonic() + 30
-        while _listens(self.port) is not listens:
-            assert time.monotonic() < deadline
-            assert not listens or self.popen.poll() is None, self.popen.communicate()[1]
-            time.sleep(0.02)
+        eventually(lambda: _listens(self.port) is listens or (listens and self.popen.poll() is not None))
+        assert not listens or self.popen.poll() is None, self.popen.communicate()[1]
 
     def ended(self) -> tuple[int, str]:
         """Its exit code and what it logged."""

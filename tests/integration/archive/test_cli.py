@@ -4,12 +4,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from ops_pipeline.postgres.connection import Connection, scalar
+from tests.eventually import eventually
 from tests.integration.archive.conftest import Opsctl
 
 SLOW = """
@@ -65,21 +65,14 @@ def test_ctrl_c_ends_a_restore_on_the_server_as_well(
     program = Path(sys.executable).with_name("opsctl")
     command = [str(program), "archive", "restore", "--table", "events", "--triggers"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as restoring:
-        _wait_until(events, 1)
+        eventually(lambda: scalar(events, SLEEPING) == 1)
         restoring.send_signal(signal.SIGINT)
         _, said = restoring.communicate(timeout=60)
 
     assert (restoring.returncode, said.startswith("Interrupted.")) == (130, True), said
-    _wait_until(events, 0)
+    eventually(lambda: scalar(events, SLEEPING) == 0)
     assert scalar(events, "SELECT count(*) FROM events") == 0
     assert opsctl("verify")[0] == 0
-
-
-def _wait_until(connection: Connection, sleeping: int) -> None:
-    deadline = time.monotonic() + 60
-    while scalar(connection, SLEEPING) != sleeping:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_wrong_usage_is_said_with_exit_2(opsctl: Opsctl, monkeypatch: pytest.MonkeyPatch) -> None:

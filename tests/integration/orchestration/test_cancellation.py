@@ -6,9 +6,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import LiteralString
 
 from ops_pipeline.postgres.connection import Connection, scalar
+from tests.eventually import eventually
 
 SLOW = """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
@@ -39,12 +39,12 @@ def test_an_interrupt_stops_the_archiving_statement_on_the_server(
     repository = Path(__file__).parents[3]
     process = subprocess.Popen(command, env=environment, cwd=repository, stderr=subprocess.DEVNULL)
     try:
-        _wait_until(application, SLEEPING, 1)
+        eventually(lambda: scalar(application, SLEEPING) == 1)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _wait_until(application, SLEEPING, 0)
+        eventually(lambda: scalar(application, SLEEPING) == 0)
         seconds = time.monotonic() - began
-        _wait_until(application, INTERRUPTED, 1)
+        eventually(lambda: scalar(application, INTERRUPTED) == 1)
     finally:
         process.kill()
         process.wait()
@@ -52,10 +52,3 @@ def test_an_interrupt_stops_the_archiving_statement_on_the_server(
     print(f"the archiving statement had ended {seconds:.2f} s after the interrupt")  # noqa: T201 - for docs/proofs.md
     assert seconds < 30, "it did not end by itself"
     assert scalar(application, "SELECT count(*) FROM sessions") == 60
-
-
-def _wait_until(connection: Connection, question: LiteralString, answer: int) -> None:
-    deadline = time.monotonic() + 90
-    while scalar(connection, question) != answer:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

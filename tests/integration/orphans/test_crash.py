@@ -12,8 +12,10 @@ import pytest
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.postgres.connection import Connection, scalar
+from tests.eventually import eventually
 
 WORKER = Path(__file__).with_name("worker.py")
+WORKERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker'"
 KEPT = "SELECT md5(string_agg(m.id::text, ',' ORDER BY m.id)) FROM memories m"
 
 
@@ -37,31 +39,14 @@ def test_a_killed_sweep_loses_no_child_of_a_parent(
             assert worker.stdout is not None
             worker.stdout.readline()
             if kill % 2:  # however busy the machine is, these come in the middle
-                _until_fewer(application, before)
+                eventually(lambda: scalar(application, "SELECT count(*) FROM memories") < before)  # noqa: B023
             time.sleep(when.uniform(0, 0.8 if kill % 2 == 0 else 0.05))
             worker.kill()
         in_the_middle += 6000 < scalar(application, "SELECT count(*) FROM memories") < before
-        if not _free(application):
-            pytest.fail("the killed worker's session did not end")
+        eventually(lambda: scalar(application, WORKERS) == 0)
 
     result = carry_out(application, replace(orphans, guard=replace(orphans.guard, max_fraction=1.0)))
 
     assert (result.outcome, result.left) == ("done", 0)
     assert scalar(application, KEPT) == live
     assert in_the_middle or kills < 10, "no kill came in the middle"
-
-
-def _until_fewer(connection: Connection, rows: int) -> None:
-    deadline = time.monotonic() + 60
-    while scalar(connection, "SELECT count(*) FROM memories") >= rows:
-        assert time.monotonic() < deadline, "the worker removes nothing"
-        time.sleep(0.005)
-
-
-def _free(connection: Connection) -> bool:
-    """Waits until the server has noticed that the worker is gone."""
-    for _ in range(300):
-        if scalar(connection, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker'") == 0:
-            return True
-        time.sleep(0.05)
-    return False

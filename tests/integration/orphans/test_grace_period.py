@@ -15,6 +15,7 @@ from ops_pipeline.maintenance.orphans.plan import plan_orphans
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.postgres.connection import Connection, connect, scalar
+from tests.eventually import eventually
 from tests.integration.orphans.conftest import an_hour_later
 
 ORPHAN = "00000000-0000-0000-0000-00000000000a"
@@ -128,8 +129,7 @@ def test_a_child_that_finds_a_parent_while_we_wait_for_its_lock_stays(
         )
         threading.Timer(0.03, other.execute, ["COMMIT"]).start()
         result = carry_out(memories, patient)
-        while other.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            time.sleep(0.01)
+        eventually(lambda: other.info.transaction_status == psycopg.pq.TransactionStatus.IDLE)
 
     assert result.removed == 0
     assert scalar(memories, "SELECT count(*) FROM memories") == 6001

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,6 +17,7 @@ from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.relation import TableName
+from tests.eventually import eventually
 from tests.integration.vacuum.conftest import Standby
 
 
@@ -163,10 +163,7 @@ def _kill(server: embedded.Server) -> None:
 
 
 def _until(primary: Connection, question: LiteralString) -> None:
-    deadline = time.monotonic() + 20
-    while not (row := primary.execute(question).fetchone()) or not row[0]:
-        assert time.monotonic() < deadline, question
-        time.sleep(0.05)
+    eventually(lambda: (primary.execute(question).fetchone() or [None])[0], otherwise=lambda: question)
 
 
 def test_a_lock_is_waited_for_at_the_end_and_its_holder_named(

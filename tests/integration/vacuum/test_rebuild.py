@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from ops_pipeline.maintenance.vacuum.policy import Reindex, Vacuum
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres import disk
 from ops_pipeline.postgres.connection import Connection, scalar
+from tests.eventually import eventually
 
 POLICY = """
 version: 1
@@ -332,7 +332,4 @@ def _statement(url: str, text: LiteralString) -> Iterator[int]:
 
 
 def _until(connection: Connection, question: LiteralString) -> None:
-    deadline = time.monotonic() + 30
-    while not (row := connection.execute(question).fetchone()) or not row[0]:
-        assert time.monotonic() < deadline, question
-        time.sleep(0.02)
+    eventually(lambda: (connection.execute(question).fetchone() or [None])[0], otherwise=lambda: question)
