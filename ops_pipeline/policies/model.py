@@ -19,12 +19,15 @@ class ThrottleLimits:
 
     `replica_lag`: how far the slowest standby is behind. `lock_queue`: sessions that wait for a lock.
     `active_sessions`: sessions besides ours that are at work. `wal_rate`: bytes of WAL a second, everybody's.
+    `most_blocks`, `most_rows`: the largest batch of a scan by blocks or by rows; no keys of the file.
     """
 
     replica_lag: timedelta | None
     lock_queue: int | None
     active_sessions: int | None
     wal_rate: int | None
+    most_blocks: int | None = None
+    most_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

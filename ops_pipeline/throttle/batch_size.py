@@ -1,6 +1,9 @@
 """How large the next batch is: as large as fits into the time a batch should take."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+from ops_pipeline.policies.model import ThrottleLimits
 
 LEAST_LIMIT_SECONDS = 10.0
 """Below that no batch is rolled back, however short it should be."""
@@ -8,11 +11,19 @@ LEAST_LIMIT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large a batch may be, in the unit of its scan."""
+    """How large a batch of a scan may be, in the scan's unit."""
 
     first: int
     least: int
     most: int
+    unit: Literal["blocks", "rows"] = "rows"
+
+    def within(self, limits: ThrottleLimits) -> "Sizes":
+        """The same sizes, none of them above the limits' largest batch."""
+        cap = limits.most_blocks if self.unit == "blocks" else limits.most_rows
+        if cap is None:
+            return self
+        return Sizes(min(self.first, cap), min(self.least, cap), min(self.most, cap), self.unit)
 
 
 @dataclass(slots=True)

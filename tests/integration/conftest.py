@@ -3,23 +3,19 @@
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from ops_pipeline import cli
 from ops_pipeline.maintenance import kinds
-from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
-from ops_pipeline.maintenance.batches.scans.keyset import KeysetScan
-from ops_pipeline.maintenance.batches.scans.time_slices import TimeSliceScan
 from ops_pipeline.maintenance.orphans.policy import Orphans
-from ops_pipeline.maintenance.orphans.scans import Children, MarkedOrphans, MissingParents
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection
-from ops_pipeline.throttle.batch_size import Sizes
+from tests.small_batches import in_small_batches
 
 APPLICATION = """
 CREATE TABLE sessions (
@@ -59,24 +55,21 @@ def application(connection: Connection) -> Connection:
 
 
 @pytest.fixture
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many batches even in a small table."""
-    monkeypatch.setattr(BlockRangeScan, "sizes", Sizes(8, 8, 8))
-    monkeypatch.setattr(KeysetScan, "sizes", Sizes(100, 100, 100))
-    monkeypatch.setattr(TimeSliceScan, "sizes", Sizes(100, 100, 100))
-    monkeypatch.setattr(Children, "sizes", Sizes(8, 8, 8))
-    monkeypatch.setattr(MarkedOrphans, "sizes", Sizes(100, 100, 100))
-    monkeypatch.setattr(MissingParents, "sizes", Sizes(100, 100, 100))
+def small_batches() -> None:
+    """Has `read` answer with policies whose batches are small."""
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., Database]:
+def read(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Database]:
     """Reads policies for one database from text."""
+    small = "small_batches" in request.fixturenames
 
     def load(text: str = POLICIES) -> Database:
         file = tmp_path / "policies.yaml"
         file.write_text(text)
         (database,) = kinds.load(file).databases
+        if small:
+            return replace(database, policies=tuple(map(in_small_batches, database.policies)))
         return database
 
     return load

@@ -8,10 +8,9 @@ from typing import Any
 
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.batches import actions
-from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.postgres.connection import connect
-from ops_pipeline.throttle.batch_size import Sizes
+from tests.small_batches import in_small_batches
 
 url, policies, after_batches = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 batches = 0
@@ -27,7 +26,6 @@ def die_with_statements(*values: Any) -> Any:
 
 
 actions.progress_statements = die_with_statements  # type: ignore[assignment]  # the break is put there
-BlockRangeScan.sizes = Sizes(8, 8, 8)
-policy = kinds.load(policies).databases[0].policies[0]
+policy = in_small_batches(kinds.load(policies).databases[0].policies[0])
 with connect(url, "worker") as connection:
     carry_out(connection, policy)

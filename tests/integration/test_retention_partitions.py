@@ -10,14 +10,13 @@ import pytest
 
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import kinds
-from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
 from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
 from ops_pipeline.storage import storage as storages
 from ops_pipeline.storage.filesystem import Folder
-from ops_pipeline.throttle.batch_size import Sizes
+from tests.small_batches import in_small_batches
 
 TABLES = {
     "partitioned": """
@@ -65,12 +64,14 @@ def visits(request: pytest.FixtureRequest, connection: Connection) -> Connection
 def carry_out(visits: Connection, read: Callable[..., Database], tmp_path: Path) -> Callable[..., RunResult]:
     """Carries the policy out with these further keys; the archive is a folder of its own."""
 
-    def carry(keys: str = "", **named: Any) -> RunResult:
+    def carry(keys: str = "", *, blocks: int | None = None, **named: Any) -> RunResult:
         policy = read(
             "version: 1\ndatabases: {app: {url: x, guard: {max_fraction: 1}, retention:"
             f" [{{table: visits, column: at, keep: 10 days{keys}}}]}}}}"
         ).policies[0]
         settings = Settings(archive_url=str(tmp_path / "archive"))
+        if blocks is not None:
+            policy = in_small_batches(policy, blocks=blocks)
         return kinds.carry_out(visits, policy, settings=settings, **named)
 
     return carry
@@ -190,13 +191,11 @@ def test_a_disk_that_fills_on_the_way_ends_the_run_and_the_next_goes_on(
     carry_out: Carry,
     tmp_path: Path,
     small_disk: Callable[[int], None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(BlockRangeScan, "sizes", Sizes(2, 2, 2))
     everything = _everything(visits)
 
     with pytest.raises(Exception, match="No space left on device"):
-        carry_out(", archive: true")
+        carry_out(", archive: true", blocks=2)
 
     live = _live(visits)
     assert not set(_archived(tmp_path)) & live

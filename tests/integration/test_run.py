@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,8 +20,8 @@ HISTORY = (
     " FROM ops.maintenance_runs ORDER BY id"
 )
 PLACE = "SELECT position FROM ops.maintenance_cursors"
-WORKER = Path(__file__).with_name("retention_worker.py")
-STOPPED = Path(__file__).with_name("stopped_worker.py")
+WORKER = "tests.integration.retention_worker"
+STOPPED = "tests.integration.stopped_worker"
 
 
 def test_a_run_is_one_row_of_history(application: Connection, retention: Retention) -> None:
@@ -109,7 +108,7 @@ def test_killed_in_the_middle_the_next_run_ends_like_an_undisturbed_one(
 ) -> None:
     kept = "SELECT array_agg(id ORDER BY id) FROM sessions WHERE created_at >= now() - interval '30 days'"
     undisturbed = scalar(application, kept)
-    command = [sys.executable, str(WORKER), url, str(retention.place.source.path), str(after_batches)]
+    command = [sys.executable, "-m", WORKER, url, str(retention.place.source.path), str(after_batches)]
     worker = subprocess.run(command, check=False)
     assert worker.returncode == -signal.SIGKILL
     removed = 6000 - scalar(application, "SELECT count(*) FROM sessions")
@@ -136,7 +135,7 @@ def test_told_to_stop_in_a_batch_a_worker_keeps_its_place_and_the_next_run_goes_
         " $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$;"
         "CREATE TRIGGER slow BEFORE DELETE ON sessions FOR EACH STATEMENT EXECUTE FUNCTION slow()"
     )
-    worker = subprocess.Popen([sys.executable, str(STOPPED), url, str(retention.place.source.path)])
+    worker = subprocess.Popen([sys.executable, "-m", STOPPED, url, str(retention.place.source.path)])
     in_a_batch = (
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'worker'"
         " AND wait_event = 'PgSleep' AND datname = current_database())"

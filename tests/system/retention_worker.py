@@ -4,15 +4,13 @@ import sys
 from pathlib import Path
 
 from ops_pipeline.maintenance import kinds
-from ops_pipeline.maintenance.batches.scans.block_ranges import BlockRangeScan
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.postgres.connection import connect
 from ops_pipeline.settings import Settings
-from ops_pipeline.throttle.batch_size import Sizes
+from tests.small_batches import in_small_batches
 
 url, policies, archive = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-BlockRangeScan.sizes = Sizes(16, 16, 64)  # many batches even in a small table
-policy = kinds.load(policies).databases[0].policies[0]
+policy = in_small_batches(kinds.load(policies).databases[0].policies[0], blocks=64)
 settings = Settings(archive_url=archive, archive_batch_target_seconds=0.02)
 with connect(url, "ops worker", lock_timeout="500ms") as connection:
     sys.stdout.write("begins\n")

@@ -24,7 +24,7 @@ from ops_pipeline.postgres.connection import connect, scalar
 from ops_pipeline.postgres.migrations import migrate
 from tests.named import named
 
-WORKER = Path(__file__).with_name("retention_worker.py")
+WORKER = "tests.system.retention_worker"
 POLICIES = """
 version: 1
 databases:
@@ -85,7 +85,8 @@ class Visits:
         """A worker that has begun."""
         command = [
             sys.executable,
-            str(WORKER),
+            "-m",
+            WORKER,
             url,
             str(self.folder / "policies.yaml"),
             str(self.folder / "archive"),

@@ -99,7 +99,7 @@ class _Cleanup:
             track.begin_sweep(self.connection, self.policy, source)
         scan = self.search.children
         mark = Mark(self.connection, self.run.record, self.reference, self.search.by_key)
-        batch_size = BatchSize(scan.sizes, TARGET_SECONDS)
+        batch_size = BatchSize(scan.sizes.within(self.policy.throttle), TARGET_SECONDS)
         batches = Batches(self.run, scan, mark, batch_size, verb="marked", once=True)
         if (reason := batches.work_through()) != COMPLETED:
             return reason

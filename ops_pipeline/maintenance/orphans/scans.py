@@ -19,7 +19,7 @@ from ops_pipeline.throttle.batch_size import Sizes
 class Children(BlockRangeScan):
     """Scans the child's blocks, each once. A range's condition is only that a row refers to a parent."""
 
-    sizes = Sizes(first=2_048, least=64, most=262_144)  # blocks: 16 MiB, 512 KiB, 2 GiB
+    sizes = Sizes(first=2_048, least=64, most=262_144, unit="blocks")  # 16 MiB, 512 KiB, 2 GiB
 
     def __init__(self, connection: Connection, reference: Reference) -> None:
         super().__init__(
@@ -38,7 +38,7 @@ class ChildrenBesideAll(Children):
         of_parents = round(parents / max(1.0, self._rows_a_block))
         least = min(self.sizes.most, max(self.sizes.least, of_parents))
         first = min(self.sizes.most, max(self.sizes.first, 10 * of_parents))
-        self.sizes = Sizes(first, least, self.sizes.most)
+        self.sizes = Sizes(first, least, self.sizes.most, unit="blocks")
 
 
 @dataclass

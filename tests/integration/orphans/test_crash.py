@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.postgres.connection import Connection, scalar
 from tests.eventually import eventually
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = "tests.integration.orphans.worker"
 WORKERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker'"
 KEPT = "SELECT md5(string_agg(m.id::text, ',' ORDER BY m.id)) FROM memories m"
 
@@ -34,7 +33,7 @@ def test_a_killed_sweep_loses_no_child_of_a_parent(
             "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 5000)"
         )
         before = scalar(application, "SELECT count(*) FROM memories")
-        command = [sys.executable, str(WORKER), url, str(orphans.place.source.path)]
+        command = [sys.executable, "-m", WORKER, url, str(orphans.place.source.path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
             assert worker.stdout is not None
             worker.stdout.readline()

@@ -8,13 +8,10 @@ from pathlib import Path
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.orphans.policy import Orphans
-from ops_pipeline.maintenance.orphans.scans import Children, MarkedOrphans
 from ops_pipeline.postgres.connection import connect
-from ops_pipeline.throttle.batch_size import Sizes
+from tests.small_batches import in_small_batches
 
 url, policies = sys.argv[1], Path(sys.argv[2])
-Children.sizes = Sizes(8, 8, 8)
-MarkedOrphans.sizes = Sizes(100, 100, 100)
 (policy,) = (each for each in kinds.load(policies).databases[0].policies if isinstance(each, Orphans))
 with connect(url, "worker") as connection:
     sys.stdout.write("ready\n")
@@ -22,5 +19,9 @@ with connect(url, "worker") as connection:
     while True:
         carry_out(
             connection,
-            replace(policy, grace_period=timedelta(0), guard=replace(policy.guard, max_fraction=1.0)),
+            replace(
+                in_small_batches(policy),
+                grace_period=timedelta(0),
+                guard=replace(policy.guard, max_fraction=1.0),
+            ),
         )

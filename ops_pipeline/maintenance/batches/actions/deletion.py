@@ -10,7 +10,7 @@ from ops_pipeline.maintenance.batches.actions.delete import Delete
 from ops_pipeline.maintenance.batches.actions.deleted_along import deleted_along
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.plan import DeletePlan
-from ops_pipeline.policies.model import DeletingPolicy
+from ops_pipeline.policies.model import DeletingPolicy, ThrottleLimits
 from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.settings import Settings
 from ops_pipeline.throttle.batch_size import BatchSize, Sizes
@@ -31,13 +31,15 @@ class Deletion:
 
     action: Action
     batch_seconds: float
+    limits: ThrottleLimits
     archiving: "ArchiveAndDelete | None" = None
 
     def batch_size(self, sizes: Sizes) -> BatchSize:
         """For a scan of those sizes."""
+        allowed = sizes.within(self.limits)
         if self.archiving is None:
-            return BatchSize(sizes, self.batch_seconds)
-        return BatchSize(sizes, self.batch_seconds, ARCHIVE_LIMIT)
+            return BatchSize(allowed, self.batch_seconds)
+        return BatchSize(allowed, self.batch_seconds, ARCHIVE_LIMIT)
 
 
 @contextmanager
@@ -48,11 +50,11 @@ def deleting(
     if not policy.archive:
         watch = deleted_along(run.connection, policy, table)
         delete = Delete(run.connection, run.record, table, watch, plan.rows.row_bytes)
-        yield Deletion(delete, settings.batch_target_seconds)
+        yield Deletion(delete, settings.batch_target_seconds, policy.throttle)
         return
     from ops_pipeline.maintenance.batches.actions.archive_and_delete import (  # noqa: PLC0415 - loads Arrow
         archiving,
     )
 
     with archiving(run, policy, table, plan, settings) as action:
-        yield Deletion(action, settings.archive_batch_target_seconds, action)
+        yield Deletion(action, settings.archive_batch_target_seconds, policy.throttle, action)

@@ -21,7 +21,7 @@ class BlockRangeScan:
     """
 
     name = "block-range scan"
-    sizes = Sizes(first=256, least=8, most=65_536)  # blocks of 8 KiB: 2 MiB, 64 KiB, 512 MiB
+    sizes = Sizes(first=256, least=8, most=65_536, unit="blocks")  # 2 MiB, 64 KiB, 512 MiB
 
     def __init__(self, heaps: Sequence[Heap], predicate: compose.Composable, *, rows: int) -> None:
         self._heaps = [heap for heap in heaps if heap.blocks > 0]
