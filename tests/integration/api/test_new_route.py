@@ -26,7 +26,8 @@ def test_it_answers_a_key_of_its_scope_alone(
     client: Client, connection: Connection, key: Callable[..., Headers]
 ) -> None:
     connection.execute(
-        "INSERT INTO ops.maintenance_runs (policy, outcome) VALUES ('a', 'done'), ('b', 'done'), ('b', 'failed')"
+        "INSERT INTO ops.maintenance_runs (policy, outcome)"
+        " VALUES ('a', 'done'), ('b', 'done'), ('b', 'failed')"
     )
 
     answer = client.get(PATH, headers=key("maintenance:read"))
