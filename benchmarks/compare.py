@@ -43,7 +43,7 @@ def line(what: str, other: str, rates: dict[str, list[float]], unit: str, size: 
 
 def write(lines: list[Line]) -> None:
     """Prints the table, as docs/benchmarks.md holds it."""
-    sys.stdout.write("\n| measured | compared with | size | ratio | goal |\n|---|---|---|---|---|\n")
+    sys.stdout.write("\n| what | beside what | size | ratio | wanted |\n|---|---|---|---|---|\n")
     for each in lines:
         sys.stdout.write(f"| {each.what} | {each.beside} | {each.size} | {each.ratio} | {each.wanted} |\n")
     sys.stdout.flush()
