@@ -1,4 +1,4 @@
-"""The README's curl examples work as they are written."""
+"""The examples of the README and of docs/api.md work as they are written."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def api(url: str, tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]
 
 def test_the_curl_examples_work(api: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", url)
-    section = (REPOSITORY / "README.md").read_text().split("## The API")[1].split("```")[1]
+    section = (REPOSITORY / "docs" / "api.md").read_text().split("## Six requests")[1].split("```")[1]
     lines = section.removeprefix("sh\n").replace("\\\n", " ").splitlines()
     key = ""
     answers = []
@@ -72,7 +72,7 @@ def test_the_curl_examples_work(api: str, url: str, monkeypatch: pytest.MonkeyPa
         assert name in metrics.text
 
 
-def test_the_policy_file_in_it_is_the_shipped_one() -> None:
+def test_the_policies_of_the_readme_are_the_shipped_ones() -> None:
     shown = re.search(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
     assert shown is not None
     shipped = (REPOSITORY / "policies.yaml").read_text()

@@ -1,0 +1,114 @@
+"""Writes docs/reference/cli.md from the commands and their help: `python -m ops_pipeline.cli.reference`."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ops_pipeline.cli import app
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+
+HEAD = """\
+# opsctl
+
+The commands of `opsctl`, with their arguments, options and exit codes. `opsctl COMMAND --help` prints the
+same. `python -m ops_pipeline.cli.reference` writes this page; edit the help texts in `ops_pipeline/cli/`
+instead.
+
+Settings come from [the environment](settings.md), policies from [policies.yaml](policies.md). Tables go to
+standard output, messages to standard error. With `--json`, which every command but `up` takes, standard
+output is one JSON object, `{"error": …}` where the command fails. Times are in UTC.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | failed: a policy or a database failed, was refused, or has rows remaining; a check found something |
+| 2 | wrong usage, or a file or setting that cannot be read; nothing was tried |
+| 3 | nothing failed, but a plan needs approval (`plan`, `run`) |
+| 130 | interrupted by Ctrl-C or SIGTERM; what was committed stays done |
+
+Before the command:
+"""
+JSON = "as_json"
+"""The option that the page's head explains for all commands."""
+PLACEHOLDERS = {int: "N", float: "X", datetime: "YYYY-MM-DD"}
+"""What stands for the value of an option, by its type; otherwise the option's own name."""
+
+
+def page() -> str:
+    """The page, as the commands are now."""
+    root: Any = typer.main.get_command(app)
+    commands = sorted(_commands(root))
+    contents = [f"- [`{name}`](#{name.replace(' ', '-')}): {_first(command)}" for name, command in commands]
+    sections = [_section(name, command) for name, command in commands]
+    return "\n".join([HEAD, *_table(root.params), "", "The commands:", "", *contents, "", *sections])
+
+
+def _commands(group: Any, prefix: str = "opsctl ") -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its full name."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def _section(name: str, command: Any) -> str:
+    usage = " ".join([name, *map(_usage, command.params)])
+    paragraphs = [" ".join(text.split()) for text in command.help.split("\n\n")]
+    lines = [f"## {name}", *_spaced(f"    {usage}", *paragraphs)]
+    own = [parameter for parameter in command.params if parameter.name != JSON]
+    return "\n".join([*lines, *(["", *_table(own)] if own else []), ""])
+
+
+def _spaced(*paragraphs: str) -> Iterator[str]:
+    for paragraph in paragraphs:
+        yield ""
+        yield paragraph
+
+
+def _first(command: Any) -> str:
+    """The first paragraph of the command's help."""
+    return str(command.help).split("\n\n", maxsplit=1)[0].replace("\n", " ")
+
+
+def _table(parameters: list[Any]) -> list[str]:
+    rows = (
+        f"| `{_named(parameter)}` | {_default(parameter)} | {_cell(parameter.help)} |"
+        for parameter in parameters
+    )
+    return ["| argument or option | default | meaning |", "|---|---|---|", *rows]
+
+
+def _usage(parameter: Any) -> str:
+    again = "…" if parameter.multiple or parameter.nargs < 0 else ""
+    named = _named(parameter) + again
+    return named if parameter.required else f"[{named}]"
+
+
+def _named(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar or parameter.name.upper())
+    option = str(parameter.opts[0])
+    if parameter.is_flag:
+        return option
+    own_name = option.removeprefix("--").replace("-", "_").upper()
+    value = parameter.metavar or PLACEHOLDERS.get(parameter.type_descriptor.annotation, own_name)
+    return f"{option} {value}"
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    return f"`{parameter.default}`" if parameter.default not in (None, False) else ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
