@@ -1,8 +1,11 @@
 """One real server for the whole run; a fresh, migrated database for each test that asks for one."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import psycopg
@@ -12,8 +15,19 @@ from psycopg import sql as compose
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection, connect
 from ops_pipeline.postgres.migrations import migrate
+from tests import given_server
+from tests.other_postgresql import programs_in
 
+SERVER = os.environ.get("OPS_TEST_DATABASE_URL")
+PROGRAMS = os.environ.get("OPS_TEST_POSTGRESQL")
+MEMORY_BYTES = 4 * 2**30
 CLOUDTRAIL = Path(__file__).parents[2] / "shared" / "data" / "cloudtrail"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuses a shared server for several processes of tests: they would make the same names."""
+    if SERVER is not None and hasattr(config, "workerinput"):
+        raise pytest.UsageError("OPS_TEST_DATABASE_URL is one server: run the tests without --numprocesses")
 
 
 @pytest.fixture(autouse=True)
@@ -25,12 +39,32 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
-    with embedded.running(tmp_path_factory.mktemp("postgres")) as running:
+    """The server of OPS_TEST_DATABASE_URL, or one of our own.
+
+    Its own one runs the programs of OPS_TEST_POSTGRESQL where that is set. Its files are in memory where
+    there is room: to create and drop a database took half of the time.
+    """
+    if SERVER is not None:
+        with given_server.given(SERVER) as given:
+            yield given
+        return
+    with ExitStack() as stack:
+        if PROGRAMS is not None:
+            stack.enter_context(programs_in(Path(PROGRAMS)))
+        folder = _in_memory(stack) or tmp_path_factory.mktemp("postgres")
+        running = stack.enter_context(embedded.running(folder))
         with psycopg.connect(running.url("postgres"), autocommit=True) as session:
-            # No test cuts the power, and making and dropping databases was half of the time.
-            session.execute("ALTER SYSTEM SET fsync = off")
+            session.execute("ALTER SYSTEM SET fsync = off")  # no test of this server cuts the power
             session.execute("SELECT pg_reload_conf()")
         yield running
+
+
+def _in_memory(stack: ExitStack) -> Path | None:
+    """A folder that is gone with the stack, where memory has room for the files of a server."""
+    memory = Path("/dev/shm")  # noqa: S108 - the server's own folder within it is ours alone
+    if not memory.is_dir() or shutil.disk_usage(memory).free < MEMORY_BYTES:
+        return None
+    return Path(stack.enter_context(TemporaryDirectory(prefix="ops-tests-", dir=memory)))
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,21 @@ from ops_pipeline.postgres.migrations import migrate
 
 
 @contextmanager
-def migrated_database(programs: Path, folder: Path) -> Iterator[Connection]:
-    """A migrated database of the server whose programs are there, with its data in the folder."""
+def programs_in(folder: Path) -> Iterator[None]:
+    """Has every server that is made within run PostgreSQL's programs of that folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "LOCALE", ("--locale", "C.UTF-8"))  # the builtin provider came with 17
-        patch.setattr(embedded, "_program", lambda name: str(programs / name))
-        with embedded.running(folder) as server:
-            with psycopg.connect(server.url("postgres"), autocommit=True) as session:
-                session.execute("DROP DATABASE IF EXISTS app")
-                session.execute("CREATE DATABASE app")
-            migrate(server.url("app"))
-            with connect(server.url("app"), "test") as session:
-                yield session
+        patch.setattr(embedded, "_program", lambda name: str(folder / name))
+        yield
+
+
+@contextmanager
+def migrated_database(programs: Path, folder: Path) -> Iterator[Connection]:
+    """A migrated database of the server whose programs are there, with its data in the folder."""
+    with programs_in(programs), embedded.running(folder) as server:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as session:
+            session.execute("DROP DATABASE IF EXISTS app")
+            session.execute("CREATE DATABASE app")
+        migrate(server.url("app"))
+        with connect(server.url("app"), "test") as session:
+            yield session

