@@ -111,7 +111,7 @@ def protected(connection: Connection, policy: DeletingPolicy, reached: Reach) ->
     for table in reached.cascaded:
         of = root(connection, table)
         if policy.archive:
-            reasons.setdefault(of, "no file of this policy's archive would hold them")
+            reasons.setdefault(of, "they would be missing from this policy's archive")
     return reasons
 
 
@@ -152,5 +152,5 @@ def owned(connection: Connection, policy: DeletingPolicy) -> Mapping[int, str]:
         except LookupError:
             continue  # its own policy says so
         of = root(connection, table)
-        reasons.setdefault(of, f"{table} has a policy of its own ({other.name}), which would not see them")
+        reasons.setdefault(of, f"{table} has its own policy ({other.name}), which they would bypass")
     return reasons
