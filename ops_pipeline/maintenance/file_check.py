@@ -23,7 +23,7 @@ class FileCheck:
         self.problems.append(self.place.problem(key, message))
 
     def table(self, name: TableName, key: str | int, *, place: Place | None = None) -> Relation | None:
-        """The table that the key names. Where it does not exist: None, and a problem is added."""
+        """The table that the key names. Where it does not exist: None, and a problem."""
         try:
             return find_relation(self.connection, name)
         except LookupError as error:
@@ -32,7 +32,7 @@ class FileCheck:
             return None
 
     def column_type(self, table: Relation, column: str, key: str) -> str | None:
-        """The type of the column that the key names. Where it does not exist: None, and a problem is added."""
+        """The type of the column that the key names. Where it does not exist: None, and a problem."""
         types = catalog.columns(self.connection, table)
         if column not in types:
             self.problem(key, f'{table} has no column "{column}"; {nearest(column, list(types))}')

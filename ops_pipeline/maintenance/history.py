@@ -184,7 +184,7 @@ def last(connection: Connection, policy: str) -> RunResult | None:
 
 
 def seconds_for(connection: Connection, policy: str, rows: int) -> float | None:
-    """Seconds for that many rows at the rate of the policy's last run that removed enough; None without one."""
+    """Seconds for that many rows at the rate of the policy's last run that removed enough, or None."""
     rate = connection.execute(sql.get("maintenance/rate"), {"policy": policy, "rows": rows}).fetchone()
     return rows / float(rate[0]) if rate else None
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 Outcome = Literal["running", "done", "stopped", "needs_approval", "interrupted", "failed", "skipped"]
 """done: everything that the policy deletes was deleted. stopped: ended early on purpose, or rows remain; the
-next run continues. needs_approval: nothing was deleted, a person must approve the plan first. skipped: another
-run of the policy is running. interrupted and failed are recorded in the history and raised."""
+next run continues. needs_approval: nothing was deleted, a person must approve the plan first. skipped:
+another run of the policy is running. interrupted and failed are recorded in the history and raised."""
 
 COMPLETED = "completed"
 

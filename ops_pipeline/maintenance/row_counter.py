@@ -22,7 +22,7 @@ SAMPLE_SECONDS = 5.0
 """How long a sample of about SAMPLE_ROWS is counted, where counting all rows took too long."""
 HEAP = compose.SQL("target.tableoid::bigint")
 EACH_ONCE = compose.SQL("OFFSET 0")
-"""Where it depends on other tables whether a row is deleted, that is evaluated once and not for each number."""
+"""Where a row's fate depends on other tables, it is evaluated once per row and not once for each number."""
 COUNT_EXACTLY_BYTES = 64 * 1024 * 1024
 """Up to this size all rows of a table are counted for the guard; above it an estimate is close enough."""
 OLDEST_SECONDS = 1.0
@@ -86,7 +86,7 @@ class RowCounter:
         return RowCount(eligible, total, total_exact=exact, bytes=round(size * fraction(eligible, total)))
 
     def estimate(self) -> RowCount:
-        """An estimate from a sample. Where even that takes too long, it says that all rows would be deleted."""
+        """An estimate from a sample. Where even that takes too long, all rows count as eligible."""
         total = catalog.expected_rows(self._connection, self.table)
         sample = self._sample(total)
         sampled, deleted, held, unset = sample if sample is not None and sample[0] > 0 else (1, 1, 0, 0)

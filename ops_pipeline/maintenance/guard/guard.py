@@ -26,8 +26,8 @@ class GuardResult(Generic[P]):
 
     Without `reasons` the run may delete what is `planned`, up to its `cutoff`. `approval`: the approved plan
     that allows it, used up when the run is complete. With `reasons` nothing may be deleted until a person
-    approves `plan`, the id of the stored plan. `details`: for the run's history; the next run's guard compares
-    with them.
+    approves `plan`, the id of the stored plan. `details`: for the run's history, and for the next run's guard
+    to compare with.
     """
 
     planned: P
@@ -202,8 +202,8 @@ def _jumped(
     if by_server - by_worker > JUMP:
         yield (
             f"the cutoff has moved {_length(by_server - by_worker)} further than the clock explains: since "
-            f"the run of {_minute(last_run.started_at)} the database's clock advanced by {_length(by_server)} "
-            f"and this machine's by {_length(by_worker)}"
+            f"the run of {_minute(last_run.started_at)} the database's clock advanced by "
+            f"{_length(by_server)} and this machine's by {_length(by_worker)}"
         )
 
 
@@ -215,7 +215,7 @@ def _changed(policy: DeletingPolicy, rows: RowCount, last_run: _LastRun | None) 
     if keep is not None and keep < last_run.keep:
         yield f"keep was shortened from {_length(last_run.keep)} to {_length(keep)} {since}"
     for name in policy.selects:
-        # A duration says when rows are deleted, not which; `keep`, which must not get shorter, is checked above.
+        # A duration says when rows are deleted, not which; that `keep` gets no shorter is checked above.
         if not isinstance(getattr(policy, name), timedelta) and now[name] != last_run.definition.get(name):
             yield f"{name} was changed from {last_run.definition.get(name)} to {now[name]} {since}"
 

@@ -128,7 +128,7 @@ class ArchiveAndDelete:
                 rows: int = reader.read_all().column(0)[0].as_py()
             if rows:
                 raise UnplannedDeletionError(
-                    f"a trigger has put {rows:,} rows into {table} while others were deleted, and the archive "
+                    f"a trigger has put {rows:,} rows into {table} while others were deleted, and an archive "
                     "must not contain rows that still exist. The batch was rolled back. Disable the trigger, "
                     "or remove `archive: true` from the policy"
                 )
