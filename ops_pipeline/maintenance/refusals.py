@@ -46,7 +46,7 @@ def refuse_hidden_rows(
     connection: Connection, policy: DeletingPolicy, table: Relation, *others: Relation
 ) -> None:
     """Raises RefusedError where our role may not delete rows of the policy's table, or cannot see rows that
-    the policy must see: of its table and each partition, of the others, and of tables that refer to its table.
+    the policy must see: of its table and partitions, of the others, and of tables that refer to its table.
 
     PostgreSQL would raise an error as well, also for row security, because our sessions set row_security =
     off; this error says what to do.
@@ -87,15 +87,15 @@ def inheritance(connection: Connection, table: Relation, parent: Relation | None
     if parent is not None and (children := catalog.inheritance_children(connection, parent)):
         yield Finding(
             str(parent),
-            f"{parent}, which {table} refers to, has inheritance children ({_named(children)}): it is unknown "
-            "whether a row in one of them counts as a parent. Refer to a table without inheritance children, "
-            "or detach them",
+            f"{parent}, which {table} refers to, has inheritance children ({_named(children)}): whether a "
+            "row in one of them counts as a parent is unknown. Refer to a table without inheritance "
+            "children, or detach them",
             (_apart(connection, children),),
         )
 
 
 def uncounted(connection: Connection, table: Relation) -> Iterator[Finding]:
-    """Reports track_counts = off where foreign keys or triggers act on deletes: their rows are not counted."""
+    """Reports track_counts = off where foreign keys or triggers act on deletes, which is then not counted."""
     reached = reach(connection, table)
     acting = reached.cascaded or reached.cleared or on_delete.triggers(connection, table)
     if acting and not scalar(connection, sql.get("diagnosis/track_counts")):
@@ -131,8 +131,8 @@ def voided_keys(connection: Connection, table: Relation) -> Iterator[Finding]:
         for trigger in on_delete.keeping_triggers(connection, key.child, on_update=key.on_delete != "c"):
             yield Finding(
                 str(key.child),
-                f"the trigger {trigger} may void the {action}, which would leave orphans in {key.child}. Make "
-                "it return a row when it runs within another trigger (pg_trigger_depth() > 1), make the "
+                f"the trigger {trigger} may void the {action}, which would leave orphans in {key.child}. "
+                "Make it return a row when it runs within another trigger (pg_trigger_depth() > 1), make the "
                 "foreign key NO ACTION, or disable the trigger",
                 (disable(connection, trigger),),
             )

@@ -97,7 +97,7 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
 
 
 def plan_removal(planning: Planning, policy: Orphans, counter: RowCounter, due: int) -> DeletePlan:
-    """What a run is about to do: delete `due` of the orphans that it has listed, unless the guard stops it."""
+    """What a run is about to do: delete `due` orphans that it has listed, unless the guard stops it."""
     rows = counter.of_table(due)
     along = cascades.count_along(planning, policy, counter, due)
     return DeletePlan(

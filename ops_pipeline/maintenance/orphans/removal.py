@@ -71,9 +71,9 @@ class OrphanRemoval:
         return None
 
     def completed(self) -> Work:
-        """The end of a run that was not stopped. It is done when no orphan remains whose grace period is over:
-        none that locks or triggers kept, and none that waits for a transaction that was open when its parent
-        was found missing."""
+        """The end of a run that was not stopped. It is done when no orphan remains whose grace period is
+        over: none that locks or triggers kept, and none that waits for a transaction that was open when its
+        parent was found missing."""
         child = self.reference.child
         if self.left:
             reason = remaining.reason(self._connection, child, self.left, "orphaned")

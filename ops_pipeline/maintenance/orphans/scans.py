@@ -109,7 +109,7 @@ class MarkedOrphans(MissingParents):
 
 
 class MissingParentsByBlocks(BlockRangeScan):
-    """Scans the child's blocks for children of the listed parents: without an index, or where there are many."""
+    """Scans the child's blocks for children of the listed parents: without an index, or where many exist."""
 
     name = "missing parents by blocks"
 

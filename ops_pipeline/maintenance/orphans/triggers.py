@@ -52,7 +52,7 @@ def install(connection: Connection, policy: Orphans, *, by: str) -> list[Trigger
         return installed
 
     lock = _lock_to_drop(connection, policy.name) or TableLock(parent.oid, "ShareRowExclusiveLock")
-    return with_short_lock(connection, lock, work, purpose=f"no triggers were created on {parent}")
+    return with_short_lock(connection, lock, work, purpose=f"Creating triggers on {parent}")
 
 
 def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger]:
@@ -73,7 +73,7 @@ def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger
     if lock is None:
         with connection.transaction():
             return work()
-    return with_short_lock(connection, lock, work, purpose=f"the triggers of {policy_name} were not dropped")
+    return with_short_lock(connection, lock, work, purpose=f"Dropping the triggers of {policy_name}")
 
 
 def _lock_to_drop(connection: Connection, policy_name: str) -> TableLock | None:
