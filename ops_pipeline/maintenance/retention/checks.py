@@ -33,7 +33,7 @@ def checks(policy: Retention) -> Iterator[PolicyCheck]:
         )
         yield PolicyCheck(
             "no_detach_pending",
-            f"No detach of a partition of {table} is pending after an interruption; the next run completes it.",
+            f"No interrupted detach of a partition of {table} is pending; if one is, the next run completes it.",
             partial(_no_detach_pending, policy),
         )
 
@@ -55,7 +55,9 @@ def _partitions_premade(policy: Retention, connection: Connection) -> CheckResul
     days = ", ".join(f"{day:%Y-%m-%d}" for day in without)
     return CheckResult(
         not without,
-        f"No partitions exist for {days}" if without else f"Partitions exist for the next {DAYS_REQUIRED} days",
+        f"No partitions exist for {days}"
+        if without
+        else f"Partitions exist for the next {DAYS_REQUIRED} days",
         {"days_missing": len(without)},
     )
 

@@ -250,4 +250,4 @@ UNREADABLE = (
     psycopg.errors.FeatureNotSupported,
     psycopg.errors.InternalError_,  # dropped since it was listed
 )
-"""The relation is locked, was dropped, or is of a kind that pgstattuple does not read; the estimate is used."""
+"""The relation is locked, was dropped, or is of a kind that pgstattuple cannot read; the estimate is used."""

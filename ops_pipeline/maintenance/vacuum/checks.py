@@ -27,8 +27,8 @@ def checks(policy: Vacuum) -> Iterator[PolicyCheck]:
         "xid_age",
         "No table has reached the age at which autovacuum must freeze it (autovacuum_freeze_max_age). The "
         "policy freezes tables at half that age; if one reaches it anyway, an old session keeps it from "
-        f"being frozen. At an age of {FAR_TOO_OLD:,} the run fails: at about twice that PostgreSQL accepts no "
-        "more writes.",
+        f"being frozen. At an age of {FAR_TOO_OLD:,} the run fails: at about twice that PostgreSQL accepts "
+        "no more writes.",
         partial(_xid_age, policy),
     )
 

@@ -30,7 +30,9 @@ class Leftover:
     def kept_because(self) -> str | None:
         """Why it must not be dropped now; None when it may be dropped."""
         if self.worker is not None:
-            return f"it is invalid, but may be under construction: {self.worker} holds a lock on it or its table"
+            return (
+                f"it is invalid, but may be under construction: {self.worker} holds a lock on it or its table"
+            )
         if self.copy_of is None:
             return (
                 "it is invalid, but not a copy of a valid index of its table. Drop it yourself, or make it "

@@ -78,7 +78,7 @@ def btree_bytes(
     with_nulls = 1 - math.prod(1 - column.null_share for column in columns)
     header = (1 - with_nulls) * ENTRY_HEADER + with_nulls * ENTRY_HEADER_WITH_NULLS
     entry = _padded(header + data, constant=constant)
-    # A page's last entry may exceed the fillfactor; it moves to the next page and becomes this one's high key.
+    # A page's last entry may exceed the fillfactor; it moves to the next page, as this one's high key.
     room = page - PAGE_HEADER - BTREE_SPECIAL - page * (100 - fillfactor) / 100
     if deduplicated:
         needed = _keys(rows, nulls, columns, entry, page) + _key(nulls, ENTRY_HEADER_WITH_NULLS, page)
@@ -98,8 +98,8 @@ def btree_bytes(
 
 
 def _keys(rows: float, nulls: float, columns: Sequence[ColumnStatistics], entry: float, page: int) -> float:
-    """Bytes of the entries when equal keys share one. For keys of several columns, the largest possible number
-    of distinct keys is assumed."""
+    """Bytes of the entries when equal keys share one. For composite keys the largest possible number of
+    distinct keys is assumed."""
     values = (column.distinct if column.distinct >= 0 else -column.distinct * rows for column in columns)
     distinct = min(math.prod(max(1.0, value) for value in values), rows - nulls)
     return distinct * _key((rows - nulls) / distinct, entry, page) if distinct >= 1 else 0.0

@@ -32,8 +32,8 @@ class Vacuum(Policy):
 
     `mode`: "auto" vacuums the tables that need it, "always" every table. `parallel`: workers for indexes,
     None: the server decides. `buffer_usage_limit`: a size as PostgreSQL reads it, since version 16.
-    `cost_delay`: milliseconds that VACUUM sleeps for each `vacuum_cost_limit` of cost. `reindex`: which indexes
-    are rebuilt afterwards, None: none. `throttle` applies to the rebuilds, not to VACUUM.
+    `cost_delay`: milliseconds that VACUUM sleeps for each `vacuum_cost_limit` of cost. `reindex`: which
+    indexes are rebuilt afterwards, None: none. `throttle` applies to the rebuilds, not to VACUUM.
     """
 
     tables: Literal["all"] | tuple[TableName, ...]

@@ -94,7 +94,7 @@ def _the_rest(table: Table, policy: Vacuum, analyze: bool) -> tuple[Rank, Choice
 
 def _rank_parent(table: Table, policy: Vacuum, renewed: set[int]) -> tuple[Rank, Choice]:
     if table.oid not in renewed:
-        return LAST, Choice(table, "skip", "its rows are in its partitions, and its statistics are up to date")
+        return LAST, Choice(table, "skip", "its rows are in its partitions, and its statistics are current")
     reason = "the policy has mode: always" if policy.mode == "always" else "its partitions have changed"
     return (5, 0), Choice(table, "analyze", reason, analyze=True)
 

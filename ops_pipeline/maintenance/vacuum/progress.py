@@ -61,9 +61,9 @@ class VacuumProgress:
         if self.phase.startswith("REINDEX"):
             return f"{self.table}: {self.phase}{f', {self.share:.0%} done' if self.blocks else ''}"
         indexes = f", {self.indexes_done} of {self.indexes} indexes" if self.indexes else ""
-        left = f", about {self.seconds_left:,.0f} s" if self.seconds_left is not None else ""
-        remaining = f"{left} remaining in this phase" if left else ""
-        return f"{self.table}: {self.phase}, {self.share:.0%} of the table scanned{indexes}{remaining}"
+        seconds = self.seconds_left
+        left = "" if seconds is None else f", about {seconds:,.0f} s remaining in this phase"
+        return f"{self.table}: {self.phase}, {self.share:.0%} of the table scanned{indexes}{left}"
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class IndexMaintenance:
     left: int = 0
 
     def drop_leftovers(self) -> str | None:
-        """Drops invalid indexes of interrupted rebuilds on the policy's tables. Returns why it stopped early."""
+        """Drops invalid indexes of interrupted rebuilds. Returns why it stopped early."""
         oids = [table.oid for table in policy_tables(self.run.connection, self.policy)]
         for leftover in invalid_indexes.find_leftovers(self.run.connection, oids):
             if (reason := self.run.asked_to_stop()) is not None:
@@ -182,7 +182,7 @@ class IndexMaintenance:
         return self._current(btree)[1]
 
     def _current(self, btree: Btree) -> tuple[int, int]:
-        """The oid of the index with that name, which changes when it is rebuilt, and its bytes; 0: dropped."""
+        """The oid of the index with that name, which a rebuild changes, and its bytes; 0: dropped."""
         values = {"schema": btree.index.schema, "name": btree.index.name}
         current = self.run.connection.execute(sql.get("maintenance/vacuum/index_now"), values).fetchone()
         return current or (0, 0)
