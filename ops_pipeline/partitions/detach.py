@@ -27,8 +27,8 @@ def detach(connection: Connection, relation: Relation, partition: Partition) -> 
 
     CONCURRENTLY, unless the table has a default partition, with which PostgreSQL does not allow that; then
     under a brief ACCESS EXCLUSIVE lock. Raises LockedError; psycopg.errors.ForeignKeyViolation where rows of
-    other tables still refer to rows of the partition; ChangedError where it is another partition now. After an
-    error, `state` says how far it came.
+    other tables still refer to rows of the partition; ChangedError where it is another partition now. After
+    an error, `state` says how far it came.
     """
     present = existing(connection, relation)
     default = next((other for other in present if other.is_default), None)

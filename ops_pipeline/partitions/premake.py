@@ -30,9 +30,9 @@ def premake_days(
 ) -> int:
     """Creates the missing day partitions from `first` to `last`, both included.
 
-    A partition of any width that covers the day is enough; where partitions cover a part of it, one is created
-    for the rest. Rows of such a day in the default partition are moved into the new one. Each partition is a
-    transaction, so finished ones are kept. Partition names begin with the table's, or with `named`.
+    A partition of any width that covers the day is enough; where partitions cover a part of it, one is
+    created for the rest. Rows of such a day in the default partition are moved into the new one. Each
+    partition is a transaction, so finished ones are kept. Partition names begin with the table's, or `named`.
 
     Returns how many were created. Raises NotPartitionedError; LockedError when other sessions had locked the
     table at every try; DefaultRowsRemainError, after all other days, when default partition rows cannot be

@@ -18,8 +18,8 @@ CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 10.0
 """A request fails when no byte is transferred for this long."""
 PATIENCE_SECONDS = 6.0
-"""How long failed requests are retried. It is shorter than rows may be locked (`throttle.batch_size`), so that
-a run ends with the storage's own error."""
+"""How long failed requests are retried. It is shorter than rows may be locked (`throttle.batch_size`), so
+that a run ends with the storage's own error."""
 LONGEST_PAUSE_SECONDS = 2.0
 
 PASSING = re.compile(
@@ -50,15 +50,15 @@ class S3Bucket:
         unknown = sorted(options.keys() - set(OPTIONS))
         if unknown:
             raise StorageUrlError(
-                f"OPS_ARCHIVE_URL: {unknown[0]}: is not an option of s3://; valid options: {', '.join(OPTIONS)}"
+                f"OPS_ARCHIVE_URL: {unknown[0]}: not an option of s3://; valid options: {', '.join(OPTIONS)}"
             )
         bucket = parts.netloc.rpartition("@")[2]
         if not bucket:
             raise StorageUrlError("OPS_ARCHIVE_URL: the bucket is missing; write s3://bucket/prefix")
         if ":" in bucket:  # the message does not quote it: it may be part of a secret that contains a slash
             raise StorageUrlError(
-                "OPS_ARCHIVE_URL: a bucket's name cannot contain a colon. In a secret key, write / as %2F and "
-                "@ as %40"
+                "OPS_ARCHIVE_URL: a bucket's name cannot contain a colon. In a secret key, write / as %2F "
+                "and @ as %40"
             )
         filesystem = fs.S3FileSystem(
             **_credentials(parts.username, parts.password),

@@ -77,7 +77,8 @@ class Storage(Protocol):
         Raises FileNotFoundError."""
 
     def rename(self, source: str, target: str) -> None:
-        """Renames the file, replacing an existing one; durable when this returns. Raises FileNotFoundError."""
+        """Renames the file, replacing an existing one; durable when this returns.
+        Raises FileNotFoundError."""
 
     def delete(self, path: str) -> None:
         """Deletes the file, if it exists."""

@@ -33,7 +33,7 @@ def checks(policy: Retention) -> Iterator[PolicyCheck]:
         )
         yield PolicyCheck(
             "no_detach_pending",
-            f"No interrupted detach of a partition of {table} is pending; if one is, the next run completes it.",
+            f"No partition of {table} has a pending detach. If one was interrupted, the next run completes it.",
             partial(_no_detach_pending, policy),
         )
 

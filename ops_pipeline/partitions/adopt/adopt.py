@@ -40,8 +40,8 @@ def adopt_table(
     """Converts the table to one partitioned by day of `column`; continues where an earlier call ended.
 
     The application can read and write the table meanwhile; only during the swap at the end it waits briefly
-    (`postgres.locks`). The old table is kept, under another name, until `finish_adoption`. With `time_zone`, a
-    `timestamp` column becomes `timestamptz`, its times read in that zone.
+    (`postgres.locks`). The old table is kept, under another name, until `finish_adoption`. With `time_zone`,
+    a `timestamp` column becomes `timestamptz`, its times read in that zone.
 
     Raises AdoptionRefusedError before anything is changed; AdoptionError or LockedError later, with the old
     table in place and complete; psycopg.Error.

@@ -21,7 +21,7 @@ MIGRATION = "0009_adoptions"
 
 
 class AdoptionError(Exception):
-    """The adoption could not continue; the old table is in place and complete. The message says what to do."""
+    """The adoption cannot continue; the old table is in place and complete. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ def finish_adoption(connection: Connection, table: TableName) -> Adoption:
     with _current(connection, table) as current:
         if current.state != "swapped":
             raise AdoptionError(
-                f"{current} is not copied completely. Nothing was changed. First run the same command without "
-                "--finish"
+                f"{current} is not copied completely. Nothing was changed. First run the same command "
+                "without --finish"
             )
 
         def work() -> Adoption:

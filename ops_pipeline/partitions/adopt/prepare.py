@@ -60,7 +60,7 @@ def begin(connection: Connection, chosen: Candidate) -> Adoption:
 
 
 def complete(connection: Connection, begun: Adoption) -> Adoption:
-    """Creates the new table's partitions and foreign keys; from then on changes of the old table are recorded.
+    """Creates the new table's partitions and foreign keys; then starts recording changes of the old table.
 
     What exists already is kept, so it can be called again after a crash. Raises LockedError.
     """
