@@ -64,8 +64,9 @@ class ArrowSession:
         statement_timeout: str = "0",
         options: str = "",
     ) -> None:
-        """Connects. `options`: the `startup_options`, added to the URL's own. Raises DatabaseUnavailableError,
-        or ArrowSessionBusyError when an earlier session of the policy does not end within 15 seconds."""
+        """Connects. `options`: the `startup_options`, added to the URL's own. Raises
+        DatabaseUnavailableError, or ArrowSessionBusyError when an earlier session of the policy does not end
+        within 15 seconds."""
         self._lock = f"ops: worker of {policy}"
         self._statement: adbc.AdbcStatement | None = None
         try:
@@ -181,9 +182,9 @@ class ArrowSession:
             self.execute(take.format(compose.Literal(self._lock)))
         except psycopg.errors.LockNotAvailable as error:
             raise ArrowSessionBusyError(
-                f"an earlier session is still working for this policy (it holds the advisory lock "
-                f"{self._lock!r}). Nothing was done. The session ends once the server notices that its client "
-                "is gone; then run again"
+                "an earlier session is still working for this policy (it holds the advisory lock "
+                f"{self._lock!r}). Nothing was done. That session ends once the server notices that its "
+                "client is gone; then run again"
             ) from error
         self.execute(compose.SQL("SET lock_timeout = {}").format(compose.Literal(lock_timeout)))
 

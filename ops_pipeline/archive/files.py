@@ -57,7 +57,7 @@ class WrittenFile(ArchiveFile):
 
 
 def folder(schema: str, table: str) -> str:
-    """The folder of a table's files, and of no other table's: `table` or, outside of `public`, `schema.table`.
+    """The folder of this table's files alone: `table` or, outside of `public`, `schema.table`.
 
     A dot within a name is written as %2E, so the only dot is the one between schema and table.
     """

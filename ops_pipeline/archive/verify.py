@@ -44,9 +44,9 @@ def verify(
     """Reads every file of the archive again and compares it with `ops.archives`: size, SHA-256, row count.
 
     `sample`: reads that many files chosen at random; None: all, and also looks for files that are not
-    recorded. The result is recorded in `ops.archives` and in the audit log. `report` is called with the number
-    of files done and of all files. Raises StorageError when the storage cannot be reached or has none of the
-    files, ArchiveError and psycopg.Error; nothing is recorded then.
+    recorded. The result is recorded in `ops.archives` and in the audit log. `report` is called with the
+    number of files done and of all files. Raises StorageError when the storage cannot be reached or has none
+    of the files, ArchiveError and psycopg.Error; nothing is recorded then.
     """
     everything = manifest.all_files(connection)
     _require_any(archive, everything)

@@ -7,8 +7,9 @@ closed; while `CLOSING_BYTES` wait to be stored and compared, no more rows are r
 Tables are mostly in the order of time: the file of a day without a row among the last `IDLE_BYTES` is closed,
 so that little remains to be done at the end; a later row of that day goes into another file.
 
-The rows are locked meanwhile. So there is a deadline, after which nothing is waited for: a thread whose storage
-hangs is abandoned, and its unfinished file is deleted by the thread itself or by the next `Archive.reconcile`.
+The rows are locked meanwhile. So there is a deadline, after which nothing is waited for: a thread whose
+storage hangs is abandoned, and its unfinished file is deleted by the thread itself or by the next
+`Archive.reconcile`.
 """
 
 from concurrent.futures import Future
@@ -33,8 +34,8 @@ ROW_GROUP_BYTES = 8 * 1024 * 1024
 FILE_BYTES = 64 * 1024 * 1024
 """Of rows in memory."""
 STORED_BYTES = 8 * 1024 * 1024
-"""The approximate size of a file. Up to 10 MiB are stored in S3 by one request, which leaves nothing behind when
-it fails; larger files would be multipart uploads."""
+"""The approximate size of a file. Up to 10 MiB are stored in S3 by one request, which leaves nothing behind
+when it fails; larger files would be multipart uploads."""
 OPEN_BYTES = 128 * 1024 * 1024
 CLOSING_BYTES = 96 * 1024 * 1024
 IDLE_BYTES = 8 * 1024 * 1024

@@ -33,7 +33,7 @@ def checks(policy: Retention) -> Iterator[PolicyCheck]:
         )
         yield PolicyCheck(
             "no_detach_pending",
-            f"No partition of {table} has a pending detach. If one was interrupted, the next run completes it.",
+            f"No partition of {table} has a pending detach. The next run completes an interrupted one.",
             partial(_no_detach_pending, policy),
         )
 
