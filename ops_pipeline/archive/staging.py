@@ -145,8 +145,7 @@ def content(storage: Storage, file: ArchivedFile) -> bytes:
         raise DamagedError(f"{file.path} is missing from {storage.name}") from None
     if differences := _differences(data, file):
         raise DamagedError(
-            f"{file.path} in {storage.name} does not match {our_table('archives')}: "
-            f"{', '.join(differences)}"
+            f"{file.path} in {storage.name} does not match {our_table('archives')}: {', '.join(differences)}"
         )
     return data
 

@@ -46,8 +46,7 @@ def reason(connection: Connection, table: Relation, rows: int, what: str) -> str
             "row was kept were rolled back. Change or disable the trigger, then run `opsctl run`"
         )
     return (
-        f"{remaining}: other sessions had locked them, or wrote them during the run. "
-        "The next run tries again"
+        f"{remaining}: other sessions had locked them, or wrote them during the run. The next run tries again"
     )
 
 

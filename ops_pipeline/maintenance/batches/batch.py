@@ -176,8 +176,7 @@ class Batches:
         remaining = max(0, self.run.planned - self.removed)
         time_left = f", about {remaining / rate:,.0f} s remaining" if rate and self.run.planned else ""
         self.run.report(
-            f"{self.run.record.policy}: {self.removed:,} rows {self.verb}, "
-            f"{rate:,.0f} rows/s{time_left}"
+            f"{self.run.record.policy}: {self.removed:,} rows {self.verb}, {rate:,.0f} rows/s{time_left}"
         )
 
 

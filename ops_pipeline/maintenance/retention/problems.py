@@ -17,7 +17,5 @@ def problems(connection: Connection, policy: Retention) -> list[str]:
     if column_type is not None and policy.column not in catalog.times(connection, table):
         check.problem("column", f"{policy.column} is {column_type}; it must be a timestamp or date column")
     if policy.partition is not None and partition_key(connection, table) != policy.column:
-        check.problem(
-            "partition", f"{table} is not partitioned by range of {policy.column}; remove this key"
-        )
+        check.problem("partition", f"{table} is not partitioned by range of {policy.column}; remove this key")
     return check.problems

@@ -65,9 +65,7 @@ def candidate(connection: Connection, table: Relation, column: str, time_zone: s
     if unset:
         raise AdoptionRefusedError(
             str(table),
-            [
-                f"{unset:,} rows have {column} IS NULL and so belong to no partition: UPDATE or DELETE them"
-            ],
+            [f"{unset:,} rows have {column} IS NULL and so belong to no partition: UPDATE or DELETE them"],
         )
     return Candidate(table, column, zone, _first_day(earliest), rows)
 

@@ -2,7 +2,7 @@
 -- A run that ends meanwhile is checked again, and keeps its outcome.
 UPDATE ops.maintenance_runs AS run
 SET outcome = 'interrupted', finished_at = clock_timestamp(),
-    stopped_reason = 'the process ended without a word; what was committed stays done and the next run goes on'
+    stopped_reason = 'the process died without recording its end; committed batches are kept and the next run continues'
 WHERE run.outcome = 'running'
   AND NOT EXISTS (
     SELECT FROM pg_locks l
