@@ -90,7 +90,7 @@ def test_opsctl_plan_shows_it_and_exits_1_or_3_where_approval_is_all_it_needs(
     planned = _opsctl("plan")
 
     assert (refused.exit_code, planned.exit_code) == (1, 3)
-    assert "app/retention/sessions: refused: `archive: true` needs OPS_ARCHIVE_URL" in refused.output
+    assert "app/retention/sessions: refused: `archive: true` requires OPS_ARCHIVE_URL" in refused.output
     assert "app/retention/visits: refused" not in refused.output
     assert "refused" not in planned.output
 

@@ -7,7 +7,7 @@ named AS (
 SELECT 'it has no primary key, which is required to copy its rows; add one'
 FROM c WHERE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)
 UNION ALL
-SELECT format('the foreign key %%s of %%s refers to it, but a partitioned table cannot have a unique key (%%s) alone; drop it',
+SELECT format('the foreign key %%s of %%s refers to it, but the new table cannot have a unique key on (%%s) alone; drop it',
               f.conname, (SELECT name FROM named WHERE named.oid = f.conrelid),
               (SELECT string_agg(attname, ', ') FROM pg_attribute
                WHERE attrelid = c.oid AND attnum = ANY (f.confkey)))
@@ -18,7 +18,7 @@ SELECT format('the constraint %%s is not validated; ALTER TABLE %%s VALIDATE CON
 FROM c JOIN pg_constraint n ON n.conrelid = c.oid AND NOT n.convalidated
   AND to_jsonb(n) ->> 'conenforced' IS DISTINCT FROM 'false'
 UNION ALL
-SELECT format('the unique index %%s does not include %%s, which a partitioned table requires; drop it',
+SELECT format('the unique or exclusion constraint of index %%s cannot exist on a table partitioned by %%s; drop it',
               (SELECT name FROM named WHERE named.oid = i.indexrelid), %(column)s::text)
 FROM c JOIN pg_index i ON i.indrelid = c.oid AND NOT i.indisprimary AND (i.indisunique OR i.indisexclusion)
 WHERE i.indisexclusion OR NOT (
