@@ -172,8 +172,8 @@ def test_what_does_not_fit_the_table_is_pointed_at(
 @pytest.mark.parametrize(
     ("given", "advice"),
     [
-        ({"reason": " "}, "reason: is empty"),
-        ({"owner": ""}, "owner: is empty"),
+        ({"reason": " "}, "reason: must not be empty"),
+        ({"owner": ""}, "owner: must not be empty"),
         ({"ends_at": datetime(2020, 1, 1, tzinfo=UTC)}, "until: 2020-01-01 00:00 UTC is in the past"),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_partition_is_held_by_what_holds_its_table(connection: Connection) -> 
 
     for table in ("parted_q1", "parted_2026", "parted"):
         assert free(connection, table) == [1, 3]
-    with pytest.raises(holds.HoldRefusedError, match=r"parted_q1 is a partition of public\.parted; hold"):
+    with pytest.raises(holds.HoldRefusedError, match=r"parted_q1 is a partition of public\.parted; name"):
         holds.add(connection, "parted_q1", "id = 1", reason="x", owner="y", by="z")
 
 

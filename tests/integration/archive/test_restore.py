@@ -270,7 +270,7 @@ def test_orphans_do_not_go_back_where_they_would_be_removed_again(
 ) -> None:
     remove(url, events, folder, day_column=None)
 
-    with pytest.raises(RestoreRefusedError, match=r"removed as orphans.*--into"):
+    with pytest.raises(RestoreRefusedError, match=r"deleted as orphans.*--into"):
         _restore(events, folder)
     assert _restore(events, folder, into="found").hold is None
 
