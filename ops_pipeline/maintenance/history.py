@@ -146,7 +146,7 @@ def begin(
 
 
 def interrupt_dead(connection: Connection) -> list[str]:
-    """Marks the runs whose worker is gone as interrupted, and returns the names of their policies.
+    """Marks runs whose worker has died as interrupted, and returns the names of their policies.
 
     A run is alive while its session holds the policy's advisory lock. Nothing it committed is undone: the
     policy's next run continues after its last batch. What it had removed is recorded in the audit log.

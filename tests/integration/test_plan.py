@@ -119,7 +119,9 @@ def test_an_operators_cancel_is_no_reason_to_guess(
     application: Connection, retention: Retention, url: str
 ) -> None:
     application.execute("SET lock_timeout = '10s'")
-    counting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'What happens to'"
+    counting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'What happens to'"
+    )
     pid = application.info.backend_pid
 
     def cancel() -> None:

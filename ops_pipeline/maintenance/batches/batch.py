@@ -23,7 +23,7 @@ SECOND_WAIT_SECONDS = 1.0
 """How long the second visit waits; it comes when everything else is done."""
 
 BLOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-"""Another session's lock was in the way; the batch is rolled back and may be tried again."""
+"""Another session's lock blocked the batch, which is rolled back and may be tried again."""
 
 STORAGE_TRIES = 3
 """After this many batches in a row, each half the size of the one before, a slow storage is an error."""

@@ -43,6 +43,6 @@ def _record_is_complete(policy: Orphans, connection: Connection) -> CheckResult:
     unrecorded, some = track.last_audit(connection, policy)
     return CheckResult(
         unrecorded == 0,
-        f"{unrecorded:,} deleted rows of {policy.parent} were not recorded by its triggers",
+        f"{unrecorded:,} missing parents in {policy.parent} were not recorded by its triggers",
         {"unrecorded": unrecorded, "some_of_them": str(some)},
     )

@@ -116,8 +116,8 @@ class OrphansSection(DeletingSection):
         if len(given) != len(of_parent):
             raise PydanticCustomError(
                 "columns",
-                "references names {parent} columns of the parent, but the table has {child} here; write the "
-                "same number",
+                "{parent} columns of the parent are named, but {child} of the table; name the same number of "
+                "columns",
                 {"parent": len(of_parent), "child": len(given)},
             )
         return references

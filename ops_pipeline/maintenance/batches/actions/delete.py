@@ -20,7 +20,7 @@ from ops_pipeline.postgres.relation import Relation
 class Delete:
     """Deletes rows of `table`; a row takes about `row_bytes`.
 
-    Its commits do not wait for the disk (synchronous_commit = off): if the server crashes at that moment the
+    Its commits do not wait for the disk (synchronous_commit = off): if the server crashes then, the
     rows exist again, and so does the position that was reached before them.
     """
 
