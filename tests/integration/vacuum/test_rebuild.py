@@ -181,7 +181,7 @@ def test_without_room_on_the_disk_it_is_not_begun(
 
     assert result.outcome == "stopped"
     assert "MB of disk, and 0 MB are free" in _of(result, "public.items_note")["problem"]
-    assert "public.items_note: it may need" in result.stopped_reason
+    assert "public.items_note: the rebuild may need" in result.stopped_reason
     assert _indexes(items).keys() == before.keys()
 
 
