@@ -1,1 +1,1 @@
-"""Removed rows, kept: Parquet files that are exactly what was deleted, and the way back."""
+"""The archive: Parquet files of deleted rows, written before the delete commits, and their restore."""

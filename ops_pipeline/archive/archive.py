@@ -1,14 +1,14 @@
-"""The archive of one database: rows go in before they are deleted, and count once they are.
+"""The archive of one database: writes, publishes and reconciles files of deleted rows.
 
-The protocol of a removal, whose every step may be the last before a crash:
+The steps of a batch that archives and deletes, which may crash after any of them:
 
-1. `write`: the rows are files under temporary names, synced, read back and compared.
-2. In the removal's own transaction `insert_statement` records the files in `ops.archives`.
-3. COMMIT. From here on the files count: the rows are in them and nowhere else.
-4. `publish`: each file gets its lasting name and a manifest file beside it; `stored_at` is set.
+1. `write`: the rows are written to files with temporary names, synced, read back and compared.
+2. In the deleting transaction `insert_statement` records the files in `ops.archives`.
+3. COMMIT. From here on the files count: the rows exist only in them.
+4. `publish`: each file gets its final name and a manifest file beside it; `stored_at` is set.
 
-`reconcile` finishes what a crash left: a file that `ops.archives` knows is published; one that it does
-not know was never committed, its rows are still in the table, and it is deleted.
+`reconcile` cleans up after a crash: a file recorded in `ops.archives` is published; any other was never
+committed, its rows are still in the table, and it is deleted.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ PUBLISHING_THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What an earlier run had left: files published now, and files deleted whose rows are in the table."""
+    """How many files of an earlier run were published, and deleted because their rows are in the table."""
 
     published: int
     deleted: int
@@ -46,10 +46,10 @@ def _today() -> date:
 
 
 class Archive:
-    """Files of removed rows on a storage, and what `ops.archives` of one database says of them."""
+    """Files of deleted rows on a storage, and their records in `ops.archives` of one database."""
 
     def __init__(self, storage: Storage, connection: Connection, today: Callable[[], date] = _today) -> None:
-        """The connection is in autocommit mode, its database migrated."""
+        """The connection must be in autocommit mode and its database migrated."""
         self.storage = storage
         self._connection = connection
         self.origin = str(scalar(connection, sql.get("archive/origin")))
@@ -58,33 +58,33 @@ class Archive:
     def write(
         self, reader: pa.RecordBatchReader, source: ArchivedTable, deadline: Deadline | None = None
     ) -> list[WrittenFile]:
-        """Archives every row that the reader brings, as `columns.select_list` selects them.
+        """Archives every row of the reader, in the form that `columns.select_list` selects.
 
-        When this returns they are all on the storage and have been compared; nothing of it counts until
+        When this returns, all rows are on the storage and were compared; the files do not count until
         `insert_statement` is committed. Raises ArchiveError, and StorageTooSlowError at the deadline; files
         that cannot be deleted by then are left to `reconcile`.
         """
         return write_files(self.storage, reader, source, self.origin, self._today(), deadline)
 
     def insert_statement(self, files: Sequence[WrittenFile]) -> str:
-        """What to carry out in the transaction that removes the rows of these files."""
+        """The statement to execute in the transaction that deletes the rows of these files."""
         return manifest.insert_statement(files)
 
     def publish(self, connection: Connection, files: Sequence[WrittenFile]) -> None:
-        """Gives the files their lasting names. The transaction with `insert_statement` is committed.
+        """Renames the files to their final names, after the transaction with `insert_statement` is committed.
 
-        Raises ArchiveError; the rows are safe then, and `reconcile` does what is missing.
+        Raises ArchiveError; the rows are safe then, and `reconcile` finishes it.
         """
         self.publish_committed(connection, manifest.by_path(connection, [file.path for file in files]))
 
     def discard(self, files: Sequence[WrittenFile]) -> list[str]:
-        """Deletes the files of a removal that has been rolled back: the rows are still in their table.
+        """Deletes the files of a batch that was rolled back: its rows are still in their table.
 
-        An interrupt may have come right after the commit; so the database is asked, and a file that it
-        knows stays. Never after CommitUnknownError.
+        An interrupt may have come right after the commit, so files that are recorded in the database are
+        kept. Do not call it after CommitUnknownError.
 
-        Answers with what is left: files that could not be deleted, or all when the database could not be
-        asked. Nothing is raised, for something else has gone wrong already; `reconcile` does what is missing.
+        Returns the files that could not be deleted; all of them when the database does not answer. Raises
+        nothing, because it is called while another error is handled; `reconcile` deletes the rest.
         """
         try:
             known = {file.path for file in manifest.by_path(self._connection, [file.path for file in files])}
@@ -100,10 +100,10 @@ class Archive:
         return left
 
     def reconcile(self, connection: Connection, policy: str, schema: str, table: str) -> Reconciled:
-        """Finishes what earlier runs of the policy left behind.
+        """Publishes or deletes the files that earlier runs of the policy left under temporary names.
 
-        The caller has an ArrowSession of the policy, which nobody else can have, and it has not written yet:
-        so no transaction with a file that is found here can still be committed. Raises ArchiveError.
+        The caller has the policy's ArrowSession, which is exclusive, and has not written yet: so no
+        transaction with one of these files can still be committed. Raises ArchiveError.
         """
         published = manifest.unstored(connection, policy)
         self.publish_committed(connection, published)
@@ -118,12 +118,12 @@ class Archive:
                 self.storage.delete(path)
         except StorageError as error:
             raise ArchiveError(
-                f"{policy}: {error}. Nothing has been deleted from the table; the next run tries again"
+                f"{policy}: {error}. Nothing was deleted from the table; the next run tries again"
             ) from error
         return Reconciled(len(published), len(left))
 
     def publish_committed(self, connection: Connection, files: Sequence[ArchivedFile]) -> None:
-        """As `publish`, for what `ops.archives` says. Whoever reads it there may do this, at any time."""
+        """As `publish`, for files read from `ops.archives`. It may be called at any time."""
         if not files:
             return
         with Workers(PUBLISHING_THREADS, "archive-publish") as workers:
@@ -132,8 +132,8 @@ class Archive:
                     done.result()
                 except StorageError as error:
                     raise ArchiveError(
-                        f"{file.policy}: {error}. The rows that were removed are safe in the archive, one of "
-                        "their files under its temporary name; the next run goes on from here"
+                        f"{file.policy}: {error}. The deleted rows are safe in the archive, one of their "
+                        "files under its temporary name; the next run continues from here"
                     ) from error
         manifest.record_stored(connection, files)
 
@@ -143,14 +143,14 @@ class Archive:
         except FileNotFoundError:
             if self.storage.size(file.path) != file.bytes:
                 raise self._lost(file) from None
-        # A crash may have left one of that name, even half of one.
+        # A crash may have left a file with that name, even an incomplete one.
         self.storage.delete(manifest_path(file.path))
         self.storage.write(manifest_path(file.path), memoryview(manifest.description(file, self.origin)))
 
     def _lost(self, file: ArchivedFile) -> ArchiveError:
         return ArchiveError(
-            f"{file.policy}: {self.storage.name}/{file.path} is missing, and so is the file it was to be "
-            f"made of, {file.temporary_path}. Its {file.rows:,} rows of {file.table} were removed at "
-            f"{file.created_at:%Y-%m-%d %H:%M:%S} UTC and are in no other file. Put it back from a copy of "
-            f"the archive; to go on without it, delete row {file.id} of {our_table('archives')}"
+            f"{file.policy}: {self.storage.name}/{file.path} is missing, and so is its temporary file "
+            f"{file.temporary_path}. Its {file.rows:,} rows of {file.table} were deleted at "
+            f"{file.created_at:%Y-%m-%d %H:%M:%S} UTC and are in no other file. Restore the file from a copy "
+            f"of the storage; to continue without it, delete row {file.id} of {our_table('archives')}"
         )

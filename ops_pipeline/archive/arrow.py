@@ -1,4 +1,4 @@
-"""The same columns as Arrow and Parquet know them."""
+"""Archived columns as Arrow types and schemas. Loads Arrow."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,13 +23,13 @@ TYPES: Mapping[Travels, pa.DataType] = {
 }
 
 TYPE_KEY = "postgresql.type"
-"""Metadata of a field: the column's type as PostgreSQL writes it."""
+"""The metadata key of a field for the column's PostgreSQL type."""
 
 BITS = {pa.float32(): pa.int32(), pa.float64(): pa.int64()}
 
 
 def schema(columns: Sequence[ArchivedColumn], about: Mapping[str, str]) -> pa.Schema:
-    """The schema of a file with these columns; `about` is kept in its metadata."""
+    """The schema of a file with these columns; `about` is stored in its metadata."""
     fields = [
         pa.field(column.field, TYPES[column.travels], metadata={TYPE_KEY: column.type}) for column in columns
     ]
@@ -40,7 +40,7 @@ def schema(columns: Sequence[ArchivedColumn], about: Mapping[str, str]) -> pa.Sc
 
 
 def same(left: pa.Table, right: pa.Table) -> bool:
-    """Whether both hold the same values, bit by bit: NaN is itself, and 0.0 is not -0.0."""
+    """Whether both have the same values, bit by bit: NaN equals NaN, and 0.0 differs from -0.0."""
     return left.num_rows == right.num_rows and all(
         _bits(one).equals(_bits(other)) for one, other in zip(left.columns, right.columns, strict=True)
     )

@@ -1,4 +1,4 @@
-"""The connection that deletes and archives: rows come out of it as Arrow."""
+"""The database session that archives and deletes: queries return rows as Arrow. Loads Arrow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import adbc_driver_postgresql
 import psycopg
 import pyarrow as pa
 
-# The public fetch_record_batch answers with a reader whose errors have lost their SQLSTATE
+# The public fetch_record_batch returns a reader whose errors have no SQLSTATE
 # (github.com/apache/arrow-adbc/issues/1523).
 from adbc_driver_manager._reader import AdbcRecordBatchReader
 from psycopg import conninfo
@@ -23,35 +23,35 @@ from ops_pipeline.postgres.session import preparation
 WAIT_FOR_PREDECESSOR = "15s"
 BATCH_BYTES = adbc_driver_postgresql.StatementOptions.BATCH_SIZE_HINT_BYTES.value
 BATCH = 4 * 1024 * 1024
-"""Bytes of rows that arrive at a time: enough to be worth it, few enough that encoding soon has some."""
+"""Bytes of rows per Arrow batch: large enough to be efficient, small enough that encoding starts early."""
 
 
 class ArrowSessionBusyError(Exception):
-    """A session of an earlier run still works for the policy; the message says which. Nothing was done."""
+    """A session of an earlier run is still working for the policy. Nothing was done."""
 
 
 class CommitUnknownError(psycopg.OperationalError):
-    """The connection was lost while a transaction was being committed: it may or may not have been.
+    """The connection was lost during a COMMIT: the transaction may or may not be committed.
 
-    The files of this transaction stay where they are. Reconciling tells, from what the database says
-    once the session has ended, which of them count.
+    The files of this transaction are kept. Once the session has ended, `Archive.reconcile` finds out from the
+    database which of them count.
     """
 
 
 def startup_options(connection: Connection) -> str:
-    """What an ArrowSession beside that connection has to begin with, as libpq's `options`; "" for nothing.
+    """The libpq `options` that an ArrowSession for the same database must start with; "" for none.
 
-    Its driver reads the types of the database before anything can be set, and some of what the role or
-    database sets would change the answer. Only where it does: a pooler may refuse options.
+    Its driver reads the database's types before any setting can be changed, and some settings of the role or
+    database would change the result. Only those are included, because a pooler may reject options.
     """
     return str(scalar(connection, sql.get("archive/startup_settings")))
 
 
 class ArrowSession:
-    """A session of one policy. It holds `ops: worker of <policy>` for as long as the server knows it.
+    """A session of one policy. It holds the advisory lock `ops: worker of <policy>` until it ends.
 
-    So whoever holds that lock knows that no commit of an earlier worker can still come to pass. Errors
-    are psycopg's, by SQLSTATE, as on any other connection. Not for two threads, `cancel` excepted.
+    So once it has the lock, no earlier worker's transaction can still be committed. Errors are psycopg's, by
+    SQLSTATE, as on any other connection. Not thread-safe, except for `cancel`.
     """
 
     def __init__(
@@ -64,8 +64,9 @@ class ArrowSession:
         statement_timeout: str = "0",
         options: str = "",
     ) -> None:
-        """Connects, with the `startup_options` besides the URL's own. Raises DatabaseUnavailableError, or
-        ArrowSessionBusyError when an earlier session of the policy does not end within 15 seconds."""
+        """Connects. `options`: the `startup_options`, added to the URL's own. Raises
+        DatabaseUnavailableError, or ArrowSessionBusyError when an earlier session of the policy does not end
+        within 15 seconds."""
         self._lock = f"ops: worker of {policy}"
         self._statement: adbc.AdbcStatement | None = None
         try:
@@ -91,21 +92,21 @@ class ArrowSession:
         self.close()
 
     def close(self) -> None:
-        """Ends the session; an open transaction is rolled back, and the lock is free."""
+        """Ends the session; an open transaction is rolled back, and the lock is released."""
         self._connection.close()
         self._database.close()
 
     def execute(self, statement: str | compose.Composable) -> int:
-        """Carries the statement out; answers with how many rows it touched, -1 where that says nothing."""
+        """Executes the statement; returns the number of affected rows, -1 where that is unknown."""
         with self._running(statement) as running:
             touched: int = running.execute_update()
             return touched
 
     @contextmanager
     def query(self, statement: str | compose.Composable) -> Iterator[pa.RecordBatchReader]:
-        """The rows that a SELECT, or a DELETE … RETURNING, answers with, as they come.
+        """The rows that a SELECT, or a DELETE … RETURNING, returns, as a stream.
 
-        A DELETE is done when its last row has been read, and not before.
+        A DELETE is done only when its last row has been read.
         """
         with self._running(statement) as running:
             running.set_options(**{BATCH_BYTES: str(BATCH)})
@@ -135,9 +136,9 @@ class ArrowSession:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is done within is committed at its end, or rolled back when it raises.
+        """A transaction: committed at the end of the context, rolled back when it raises.
 
-        Raises CommitUnknownError when nobody can say which of the two it was.
+        Raises CommitUnknownError when it is unknown whether it was committed.
         """
         self.execute("BEGIN")
         try:
@@ -152,16 +153,16 @@ class ArrowSession:
                 raise CommitUnknownError(str(error)) from error
             raise
         except BaseException:
-            self._roll_back()  # an interrupt came before the COMMIT, or after it, when this changes nothing
+            self._roll_back()  # if the interrupt came after the COMMIT, this has no effect
             raise
 
     @property
     def pid(self) -> int:
-        """The server's process."""
+        """The process ID of the server's backend."""
         return self._pid
 
     def cancel(self) -> None:
-        """Stops the statement at work, from another thread. Its rows are not deleted."""
+        """Cancels the running statement, from another thread. Its rows are not deleted."""
         if self._statement is not None:
             self._statement.cancel()
 
@@ -169,7 +170,7 @@ class ArrowSession:
         statement, values = preparation(
             application_name, lock_timeout=lock_timeout, statement_timeout=statement_timeout
         )
-        # This driver binds no parameters where it answers with rows.
+        # This driver cannot bind parameters to a statement that returns rows.
         literals = {name: compose.Literal(value).as_string(None) for name, value in values.items()}
         self._pid: int = self._value("SELECT pg_backend_pid()")
         self.execute(statement % literals)
@@ -181,8 +182,9 @@ class ArrowSession:
             self.execute(take.format(compose.Literal(self._lock)))
         except psycopg.errors.LockNotAvailable as error:
             raise ArrowSessionBusyError(
-                f"an earlier session still works for this policy (it holds the lock {self._lock!r}); nothing "
-                "was done. It ends by itself once the server notices that its client is gone"
+                "an earlier session is still working for this policy (it holds the advisory lock "
+                f"{self._lock!r}). Nothing was done. That session ends once the server notices that its "
+                "client is gone; then run again"
             ) from error
         self.execute(compose.SQL("SET lock_timeout = {}").format(compose.Literal(lock_timeout)))
 
@@ -212,7 +214,7 @@ class ArrowSession:
         try:
             self.execute("ROLLBACK")
         except psycopg.Error:
-            # Only a broken connection refuses this, and then the server rolls back by itself.
+            # Only a broken connection fails here, and then the server rolls back by itself.
             self._connection.close()
 
 

@@ -1,4 +1,4 @@
-"""How a table's columns travel into Arrow and back, without losing a bit."""
+"""How a table's columns are archived: their types in the files, and the SQL that converts them losslessly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ Travels = Literal[
     "bool", "int16", "int32", "int64", "float", "double", "string", "binary", "date", "timestamp",
     "timestamptz", "text", "oid",
 ]  # fmt: skip
-"""A type of Arrow that holds every value of the column's own. text: cast to text, which every type of
-PostgreSQL can be, and back. oid: a name for something in the catalog, kept as the number that it is."""
+"""How values are stored in the file: an Arrow type that can represent every value of the column's type. text:
+cast to text, as every PostgreSQL type can be, and back. oid: a reference to a catalog object, stored as its
+number."""
 
 NATIVE: dict[int, Travels] = {
     16: "bool",
@@ -34,21 +35,21 @@ NATIVE: dict[int, Travels] = {
 """By the type's oid, which is fixed for PostgreSQL's own types (src/include/catalog/pg_type.dat)."""
 
 NAMES_OF_CATALOG = {24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191}
-"""regproc, regclass and their like. Their text depends on the search path."""
+"""regproc, regclass and similar types. Their text depends on the search path."""
 
 IN_RANGE = {
     "date": "{} > '-infinity' AND {} < 'infinity'",
     "timestamp": "{} > '-infinity' AND {} < '294247-01-01'",
     "timestamptz": "{} > '-infinity' AND {} < '294247-01-01 00:00:00+00'",
 }
-"""What Arrow's 64 bits of microseconds since 1970 can hold of PostgreSQL's since 2000, and its 32 bits of
-days: no infinities, and no moment later than January 294247."""
+"""The values that Arrow can represent with 64 bits of microseconds since 1970, or 32 bits of days: no
+infinities, and no time after January 294247."""
 
 MOST_PAIRS = 50
-"""What one call of jsonb_build_object takes: a function has at most 100 arguments."""
+"""How many pairs one call of jsonb_build_object takes: a function has at most 100 arguments."""
 
 DAY = "day"
-"""The key of the folders; a reader that knows Hive's layout would hide a file's column of that name."""
+"""The key of the folders (day=…). A reader of Hive's layout would hide a file's column of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,12 @@ class ArchivedColumn:
 
     @property
     def temporal(self) -> bool:
-        """Whether it may hold what Arrow cannot."""
+        """Whether it may have values that Arrow cannot represent."""
         return self.travels in IN_RANGE
 
 
 def columns_of(connection: Connection, oid: int) -> tuple[ArchivedColumn, ...]:
-    """The columns of that table, in its order. The database has been migrated (`ops.type_name`)."""
+    """The columns of that table, in its order. The database must be migrated (`ops.type_name`)."""
     rows = connection.execute(sql.get("archive/columns"), {"oid": oid}).fetchall()
     taken = {name.lower() for name, *_ in rows}
     return tuple(
@@ -78,21 +79,22 @@ def columns_of(connection: Connection, oid: int) -> tuple[ArchivedColumn, ...]:
 
 
 def keys(connection: Connection, oid: int) -> tuple[str, ...]:
-    """The names of that table's columns that its unique indexes and foreign keys consist of."""
+    """The names of that table's columns that are in its unique indexes and foreign keys."""
     return tuple(name for (name,) in connection.execute(sql.get("archive/key_columns"), {"oid": oid}))
 
 
 def out_of_range_field(columns: Sequence[ArchivedColumn]) -> str | None:
-    """The extra field for what the others cannot hold, as JSON by field; None: nothing can be."""
+    """The name of the extra field for values that the other fields cannot represent, as JSON by field; None
+    where no column can have such values."""
     if not any(column.temporal for column in columns):
         return None
     return _free("_out_of_range", {column.field.lower() for column in columns})
 
 
 def select_list(columns: Sequence[ArchivedColumn], alias: str) -> compose.Composable:
-    """What to SELECT, or RETURN, of the rows called `alias`, so that they travel exactly.
+    """The SELECT or RETURNING list for rows of `alias` that archives them losslessly.
 
-    The session is one that `Worker` has set up: the text of some types depends on settings.
+    Use it in an `ArrowSession` only: the text of some types depends on the session's settings.
     """
     items = [_item(column, alias) for column in columns]
     extra = out_of_range_field(columns)
@@ -136,7 +138,7 @@ def _in_range(column: ArchivedColumn, alias: str) -> compose.Composable:
 
 
 def _out_of_range(temporal: Sequence[ArchivedColumn], alias: str, extra: str) -> compose.Composable:
-    # The common case is told by the first CASE alone; JSON is built for the rare row only.
+    # The first CASE decides the common case; JSON is built for rare rows only.
     all_in_range = compose.SQL(" AND ").join(
         compose.SQL("({}) IS NOT FALSE").format(_in_range(column, alias)) for column in temporal
     )

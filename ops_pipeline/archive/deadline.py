@@ -1,4 +1,4 @@
-"""When work that holds other sessions up has to be over."""
+"""A deadline for work during which rows are locked."""
 
 import time
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """`seconds` from when it was set; `at` is on the clock of time.monotonic."""
+    """`seconds` after it was set; `at` is a time of time.monotonic."""
 
     seconds: float
     at: float
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
-        """The deadline that is so many seconds away."""
+        """The deadline that many seconds from now."""
         return cls(seconds, time.monotonic() + seconds)
 
     def remaining(self) -> float:

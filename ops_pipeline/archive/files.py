@@ -1,4 +1,4 @@
-"""A file of archived rows, and where it lies."""
+"""Archived files: their paths and names on the storage, and what is known about each."""
 
 import secrets
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from urllib.parse import quote
 from ops_pipeline.archive.columns import DAY, ArchivedColumn
 
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive's layout calls the folder of the rows without a value."""
+"""Hive's name for the folder of rows without a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedTable:
-    """What is archived: rows of one table, removed by one run of one policy.
+    """What is archived: rows of one table, deleted by one run of one policy.
 
-    `day_column`: the name of the column whose UTC day a row is filed under; None: the day it is removed.
-    `keys`: the names of columns by which rows are looked up.
+    `day_column`: the name of the column whose UTC day a row is filed under; None: the day it is deleted.
+    `keys`: the names of columns by which rows are searched.
     """
 
     policy: str
@@ -33,10 +33,10 @@ class ArchivedTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFile:
-    """A file of rows: `path` is where it belongs, `temporary_path` where it is until its rows are gone.
+    """A file of rows: `path` is its final path, `temporary_path` its path until the delete is committed.
 
-    `day` None: of no day between the years 1 and 9999. `bytes`, `sha256`: of the file as a whole.
-    `oldest`, `newest`: of the day column; None also for a moment that no calendar of Python reaches.
+    `day` None: no day between the years 1 and 9999. `bytes`, `sha256`: of the whole file. `oldest`, `newest`:
+    of the day column; None also for a time that Python's datetime cannot represent.
     """
 
     day: date | None
@@ -51,15 +51,15 @@ class ArchiveFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenFile(ArchiveFile):
-    """A file that counts once the removal of its rows is committed."""
+    """A file that counts once the delete of its rows is committed."""
 
     source: ArchivedTable
 
 
 def folder(schema: str, table: str) -> str:
-    """The folder of a table's files, and of no other's. A table outside of `public` has its schema in front.
+    """The folder of this table's files alone: `table` or, outside of `public`, `schema.table`.
 
-    A dot within a name is written as %2E, so that the one between schema and table is the only one.
+    A dot within a name is written as %2E, so the only dot is the one between schema and table.
     """
     parts = [table] if schema == "public" else [schema, table]
     return ".".join(quote(part, safe=" $@+=,~").replace(".", "%2E") for part in parts)
@@ -68,9 +68,9 @@ def folder(schema: str, table: str) -> str:
 def place(source: ArchivedTable, day: date | None, number: int, origin: str) -> tuple[str, str]:
     """The path of a new file, and its temporary path beside it.
 
-    No reader takes the temporary one for data: Hive, Trino and Athena pass over a leading dot, and a glob
-    for *.parquet, as DuckDB and polars take one, over its ending. It carries a mark of the database and
-    the policy it belongs to, for the run that cleans up after a crash.
+    Readers ignore the temporary file: Hive, Trino and Athena because of its leading dot, and a glob for
+    *.parquet, as for DuckDB and polars, because of its ending. Its name identifies its database and policy,
+    for the run that cleans up after a crash.
     """
     within = f"{folder(source.table_schema, source.table_name)}/{DAY}={day.isoformat() if day else UNDATED}"
     name = f"part-{source.run_id}-{number}-{secrets.token_hex(4)}"
@@ -79,16 +79,16 @@ def place(source: ArchivedTable, day: date | None, number: int, origin: str) -> 
 
 
 def temporary_prefix(origin: str, policy: str) -> str:
-    """What the names of a policy's unfinished files begin with, in one database's part of the storage."""
+    """The prefix of the names of a policy's unfinished files, different for each database."""
     return f".{sha256(f'{origin} {policy}'.encode()).hexdigest()[:12]}-"
 
 
 def manifest_path(path: str) -> str:
-    """Where the description of the file at `path` lies: beside it, under a name no reader takes for data."""
+    """The path of the manifest of the file at `path`: beside it, with a name that readers ignore."""
     parent, _, name = path.rpartition("/")
     return f"{parent}/_{name.removesuffix('.parquet')}.json"
 
 
 def total_rows(files: Sequence[WrittenFile]) -> int:
-    """The rows in all of them."""
+    """The number of rows in all of the files."""
     return sum(file.rows for file in files)

@@ -1,4 +1,4 @@
-"""What a foreign key would have done to restored rows, had they been there when their parent was deleted."""
+"""Applies ON DELETE SET NULL and SET DEFAULT to restored rows whose parent was deleted meanwhile."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from ops_pipeline.postgres.relation import Relation
 
 OnDelete = Literal["SET NULL", "SET DEFAULT"]
 SETTING: dict[str, OnDelete] = {"n": "SET NULL", "d": "SET DEFAULT"}
-"""What pg_constraint.confdeltype stands for, of what changes a row and does not delete it."""
+"""The values of pg_constraint.confdeltype that change a row and do not delete it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingParents:
-    """So many `rows` refer by the foreign key `key` to rows of `parent` that have been deleted, and came back
-    with what its ON DELETE says in `columns`."""
+    """How many `rows` refer by the foreign key `key` to deleted rows of `parent`, and were restored with the
+    values of its ON DELETE action in `columns`."""
 
     key: str
     columns: tuple[str, ...]
@@ -33,7 +33,7 @@ class MissingParents:
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
     """A foreign key of the table that rows are restored into. Operators are pairs of schema and name, with
-    the parent's column on their left. `readable`: all rows of the parent can be seen."""
+    the parent's column on their left. `readable`: all rows of the parent are visible."""
 
     name: str
     on_delete: OnDelete | None
@@ -69,11 +69,11 @@ def foreign_keys(connection: Connection, table: Relation) -> list[ForeignKey]:
 
 
 def apply(connection: Connection, staged: Sequence[Staged], target: Target) -> tuple[MissingParents, ...]:
-    """Sets what ON DELETE SET NULL and SET DEFAULT set, in staged rows whose parent no longer exists.
+    """Applies ON DELETE SET NULL and SET DEFAULT to staged rows whose parent no longer exists.
 
-    In the caller's transaction. Raises RestoreRefusedError with each other key whose parents are missing,
-    and of how many rows. A key whose parent cannot be read is left to PostgreSQL, which refuses the first
-    such row.
+    In the caller's transaction. Raises RestoreRefusedError naming each other key with missing parents, and
+    the number of rows. A key whose parent cannot be read is left to PostgreSQL, which rejects the first such
+    row.
     """
     keys = [key for key in foreign_keys(connection, target.relation) if key.readable]
     applied = []
@@ -92,13 +92,13 @@ def apply(connection: Connection, staged: Sequence[Staged], target: Target) -> t
             problems.append(f"{rows:,} rows refer by {key} to rows of {key.parent} that no longer exist")
     if problems:
         raise RestoreRefusedError(
-            f"{target.relation} does not take these rows: {'; '.join(problems)}. {UNTOUCHED}"
+            f"These rows cannot be restored into {target.relation}: {'; '.join(problems)}. {UNTOUCHED}"
         )
     return tuple(applied)
 
 
 def unreadable(connection: Connection, table: Relation, key: str | None) -> str:
-    """What would let a restore apply that key, where this user cannot read its parent; else nothing."""
+    """The GRANT that lets a restore apply that key, where this user cannot read its parent; else ""."""
     for foreign_key in foreign_keys(connection, table):
         if foreign_key.name == key and foreign_key.on_delete is not None and not foreign_key.readable:
             parent, user = (
@@ -106,7 +106,7 @@ def unreadable(connection: Connection, table: Relation, key: str | None) -> str:
                 present_user(connection),
             )
             return (
-                f" Restore applies its ON DELETE {foreign_key.on_delete} where it may read all of {parent}: "
+                f" Restore can apply its ON DELETE {foreign_key.on_delete} only if it can read {parent}: "
                 f"GRANT SELECT ON {parent} TO {user}."
             )
     return ""
@@ -133,7 +133,7 @@ def _assignments(
     staged: Staged, columns: Sequence[ArchivedColumn], defaults: dict[str, str]
 ) -> Iterator[compose.Composed]:
     for column in columns:
-        # Expression and types are the catalog's own words for them.
+        # Expression and types are texts from the catalog.
         value = compose.SQL("({})::{}{}").format(
             compose.SQL(defaults.get(column.name, "NULL")),
             compose.SQL(column.type),
@@ -159,7 +159,7 @@ def _counts(key: ForeignKey, staged: Sequence[Staged], target: Target) -> Iterat
 def _without_parent(
     key: ForeignKey, staged: Sequence[Staged], target: Target
 ) -> Iterator[tuple[Staged, compose.Composed]]:
-    """What tells rows whose parent does not exist, for the staged rows that have the key's columns."""
+    """The condition for rows whose parent does not exist, for staged rows that have the key's columns."""
     parents = _parents(key, staged, target)
     for one_schema in staged:
         by_name = {column.name: column for column in target.taken(one_schema.columns)}
@@ -187,7 +187,7 @@ def _without_parent(
 
 
 def _parents(key: ForeignKey, staged: Sequence[Staged], target: Target) -> compose.Composable:
-    """What FROM takes for the parents there are; where a table refers to itself, the restored ones too."""
+    """The existing parents, as an item of FROM; where a table refers to itself, including restored rows."""
     if key.parent.oid != target.relation.oid:
         return key.parent.identifier
     listed = compose.SQL(", ").join(map(compose.Identifier, key.parent_columns))

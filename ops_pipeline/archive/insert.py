@@ -1,4 +1,4 @@
-"""Staged rows put into their table, all of them and as they were."""
+"""Inserts staged rows into their table, and checks that all of them are there unchanged."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from ops_pipeline.postgres.equality import operator_sign
 
 
 def insert(connection: Connection, staged: Staged, target: Target) -> None:
-    """Puts the rows in, in the caller's transaction, and makes sure that they are what they were.
+    """Inserts the rows, in the caller's transaction, and checks that they are unchanged.
 
-    Raises RestoreRefusedError, with an example, when some collide with rows that are there, and when the
-    table changes them; psycopg.IntegrityError and psycopg.DataError when the table refuses them.
+    Raises RestoreRefusedError, with an example, when some conflict with existing rows, and when a trigger
+    changes them; psycopg.IntegrityError and psycopg.DataError when the table rejects them.
     """
     restored = target.taken(staged.columns)
     deferrable = scalar(connection, sql.get("archive/has_deferrable_key"), {"oid": target.relation.oid})
@@ -29,17 +29,17 @@ def insert(connection: Connection, staged: Staged, target: Target) -> None:
         on_conflict=compose.SQL("" if deferrable else "ON CONFLICT DO NOTHING"),
     )
     with connection.transaction():
-        if deferrable:  # a collision is an error of this statement then, and names its key
+        if deferrable:  # then a conflict is an error of this statement, which names the key
             connection.execute(sql.get("postgres/check_now"))
         expected, put, same = row(connection, statement)
         if put != expected or not same:
-            raise psycopg.Rollback  # of this statement alone; what is staged is still there to be looked at
+            raise psycopg.Rollback  # of this statement only; the staged rows are kept to find an example
     if put != expected:
         raise RestoreRefusedError(_colliding(connection, staged, target, expected, expected - put))
     if not same:
         raise RestoreRefusedError(
-            f"A trigger of {target.relation} changes rows on their way in, so they would not be what they "
-            f"were. {UNTOUCHED}"
+            f"A trigger of {target.relation} changes inserted rows, so they would not be restored exactly. "
+            f"{UNTOUCHED}"
         )
 
 
@@ -61,18 +61,18 @@ def _colliding(connection: Connection, staged: Staged, target: Target, rows: int
             ),
         }
         for statement, what in (
-            ("archive/collision", "are in it already"),
-            ("archive/twice", "are there twice"),
+            ("archive/collision", "already exist"),
+            ("archive/twice", "occur twice"),
         ):
             example = connection.execute(compose.SQL(sql.get(statement)).format(**parts)).fetchone()
             if example is not None:
                 return (
-                    f"{left_out:,} of the {rows:,} rows collide in {target.relation}: their "
-                    f"({', '.join(key)}) {what}, such as {example[0]}. {UNTOUCHED}"
+                    f"{left_out:,} of the {rows:,} rows conflict in {target.relation}: their keys "
+                    f"({', '.join(key)}) {what}, for example {example[0]}. {UNTOUCHED}"
                 )
     return (
-        f"{target.relation} does not take {left_out:,} of the {rows:,} rows: a constraint or a trigger keeps "
-        f"them out. {UNTOUCHED}"
+        f"{left_out:,} of the {rows:,} rows cannot be inserted into {target.relation}: a constraint or a "
+        f"trigger rejects them. {UNTOUCHED}"
     )
 
 

@@ -1,4 +1,4 @@
-"""`ops.archives`: what was removed and where it is kept, committed with the removal itself."""
+"""Records of archived files in `ops.archives`, committed together with the delete of their rows."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName
 
 FORMAT = 1
-"""Of the manifest files. It goes up when an older reader would misread a newer file."""
+"""The format version of manifest files. It is increased when an older reader would misread a newer file."""
 
 FileState = Literal["unfinished", "stored", "verified", "damaged", "restored"]
-"""unfinished: the rows are gone and kept, but the file has its temporary name until the next run.
-restored: its rows went back into a table; the file stays as it is."""
+"""unfinished: the rows were deleted and are in the file, which has its temporary name until the next run.
+restored: its rows were put back into a table; the file is unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedFile(ArchiveFile):
-    """A file whose rows are gone from the table: a row of `ops.archives`."""
+    """A file whose rows were deleted from the table: a row of `ops.archives`."""
 
     id: int
     policy: str
@@ -45,12 +45,12 @@ class ArchivedFile(ArchiveFile):
 
     @property
     def table(self) -> str:
-        """`schema.table` as it was named, quoted where need be."""
+        """`schema.table` as it was named when archived, quoted where necessary."""
         return TableName(self.table_schema, self.table_name).qualified
 
     @property
     def state(self) -> FileState:
-        """The last thing known of it."""
+        """Its last known state."""
         if self.verified_ok is False:
             return "damaged"
         if self.restored_at is not None:
@@ -61,9 +61,9 @@ class ArchivedFile(ArchiveFile):
 
 
 def insert_statement(files: Sequence[WrittenFile]) -> str:
-    """The statement that records the files, values and all, for the connection that removes their rows.
+    """The statement that records the files, including values, for the connection that deletes their rows.
 
-    For no files at all it is a statement that does nothing.
+    Without files, a statement that does nothing.
     """
     if not files:
         return "SELECT"
@@ -77,12 +77,12 @@ def unstored(connection: Connection, policy: str) -> list[ArchivedFile]:
 
 
 def by_path(connection: Connection, paths: Sequence[str]) -> list[ArchivedFile]:
-    """The files that belong at those paths, as far as their removal is committed."""
+    """The files with those final paths whose delete is committed."""
     return _read(connection, "archive/by_path", {"paths": list(paths)})
 
 
 def all_files(connection: Connection) -> list[ArchivedFile]:
-    """Every file there is, by table and day."""
+    """All files, ordered by table and day."""
     return _read(connection, "archive/everything", {})
 
 
@@ -91,30 +91,30 @@ def of_days(
 ) -> list[ArchivedFile]:
     """The files of a table from the first day to the last, both included; None: no bound.
 
-    Files of no day come with those of the first days: -infinity is what retention finds of that kind.
+    Files without a day count as before the first day: among expired rows these are the ones with -infinity.
     """
     values = {"schema": schema, "table": table, "first": first, "last": last}
     return _read(connection, "archive/of_days", values)
 
 
 def record_verified(connection: Connection, file: ArchivedFile, *, ok: bool) -> None:
-    """The file has been read again and, as `ok` says, agrees with what is recorded of it or not."""
+    """Records that the file was read again, and whether it matches its record (`ok`)."""
     connection.execute(sql.get("archive/record_verified"), {"id": file.id, "ok": ok})
 
 
 def record_restored(connection: Connection, files: Sequence[ArchivedFile], into: str) -> None:
-    """The files' rows are in that table, once this transaction is committed."""
+    """Records that the files' rows were restored into that table, in the caller's transaction."""
     values = {"ids": [file.id for file in files], "into": into}
     connection.execute(sql.get("archive/record_restored"), values)
 
 
 def record_stored(connection: Connection, files: Sequence[ArchivedFile]) -> None:
-    """The files have their lasting names from now on."""
+    """Records that the files have their final names."""
     connection.execute(sql.get("archive/record_stored"), {"ids": [file.id for file in files]})
 
 
 def description(file: ArchivedFile, origin: str) -> bytes:
-    """What the file beside it says of the file: JSON, enough to restore it without the database."""
+    """The content of the file's manifest: JSON, enough to restore it without the database."""
     content = {
         "format": FORMAT,
         "origin": origin,

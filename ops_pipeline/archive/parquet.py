@@ -1,4 +1,4 @@
-"""A file as Parquet: built in memory row group by row group, and compared with what went in."""
+"""Encodes a Parquet file in memory, row group by row group, and compares it with the rows. Loads Arrow."""
 
 from collections.abc import Sequence
 
@@ -9,24 +9,24 @@ import pyarrow.parquet as pq
 from ops_pipeline.archive import arrow
 
 LEVEL = 1
-"""Of zstd. Higher ones take several times as long for a few per cent."""
+"""The zstd level. Higher levels take several times as long and save only a few percent."""
 
 FALSE_POSITIVES = 0.01
-"""Of a Bloom filter: how often a row group is read in which the value is not."""
+"""The false positive rate of a Bloom filter: how often a row group without the value is read."""
 
 BLOOM_BYTES = 32 * 1024
-"""Of one Bloom filter for 20,000 rows."""
+"""The size of one Bloom filter for 20,000 rows."""
 
 LOOKED_AT = 4096
-"""Rows from whose values is told whether a column repeats itself."""
+"""How many rows decide whether a column has enough repeated values for a dictionary."""
 
 
 class NotTheSameError(Exception):
-    """What was decoded is not what was encoded."""
+    """The decoded rows differ from the encoded rows."""
 
 
 class Encoder:
-    """One file. Not for two threads at once. The columns `looked_up_by` get Bloom filters."""
+    """Encodes one file. Not thread-safe. The columns `looked_up_by` get Bloom filters."""
 
     def __init__(self, schema: pa.Schema, looked_up_by: Sequence[str] = ()) -> None:
         self._schema = schema
@@ -37,7 +37,7 @@ class Encoder:
 
     @property
     def size(self) -> int:
-        """About how many bytes the file has so far. Bloom filters are written when it is closed."""
+        """The approximate size in bytes so far. Bloom filters are written when the file is closed."""
         return int(self._sink.tell()) + self._groups * len(self._looked_up_by) * BLOOM_BYTES
 
     def add(self, rows: pa.Table) -> None:
@@ -48,7 +48,7 @@ class Encoder:
         self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
 
     def close(self) -> pa.Buffer:
-        """The whole file."""
+        """Finishes the file and returns its content."""
         if self._writer is not None:
             self._writer.close()
         return self._sink.getvalue()
@@ -70,17 +70,17 @@ class Encoder:
 
 
 def check(content: pa.Buffer, groups: Sequence[pa.Table]) -> None:
-    """Decodes the file and holds it against the rows that went in, bit by bit. Raises NotTheSameError."""
+    """Decodes the file and compares it with the rows, bit by bit. Raises NotTheSameError."""
     file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
     if file.num_row_groups != len(groups):
         raise NotTheSameError(f"{file.num_row_groups} row groups where {len(groups)} were written")
     for number, group in enumerate(groups):
         if not arrow.same(file.read_row_group(number, use_threads=False), group):
-            raise NotTheSameError(f"row group {number} is not what was written")
+            raise NotTheSameError(f"row group {number} differs from what was written")
 
 
 def _repeats(values: pa.ChunkedArray) -> bool:
-    # A dictionary of floats would take 0.0 for -0.0 if their hashes met.
+    # A dictionary of floats could confuse 0.0 and -0.0 if their hashes collide.
     if pa.types.is_floating(values.type) or pa.types.is_boolean(values.type):
         return False
     looked_at = values.slice(0, LOOKED_AT)

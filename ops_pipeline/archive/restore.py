@@ -1,4 +1,4 @@
-"""Archived rows put back into a table: every bit as it was, or none of them."""
+"""Restores archived rows into a table: all of them, bit by bit, or none. Loads Arrow."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,19 +29,19 @@ from ops_pipeline.postgres.relation import PUBLIC, TableName, split_name
 from ops_pipeline.postgres.row_security import hidden
 
 WORKER = "restore"
-"""One restore of a database at a time: this takes the place of a policy's name in the worker's lock."""
+"""Used instead of a policy's name in the worker's advisory lock, so that one restore runs at a time."""
 
 REASON = "restored from the archive"
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back: `rows` of `table`, of the days from `first` to `last`, are in the table `into`.
+    """What was restored: `rows` of `table`, of the days from `first` to `last`, into the table `into`.
 
-    `hold`: the hold that keeps them from the next night; None where they went into another table.
-    `passed_over`: files whose rows had been restored before. `missing_parents`: the rows that came back with
-    what their foreign key sets for a deleted parent. `triggers_off`: the triggers that did not fire for them.
-    `sequences`: those that were moved on, to continue after the restored rows.
+    `hold`: the hold that protects them from the next run; None where they went into another table.
+    `passed_over`: files whose rows had been restored before. `missing_parents`: the rows that were restored
+    with what their foreign key sets for a deleted parent. `triggers_off`: the triggers that did not fire.
+    `sequences`: the sequences that were advanced beyond the restored rows.
     """
 
     table: str
@@ -68,12 +68,12 @@ def restore(
     triggers: bool = False,
     by: str,
 ) -> Restored:
-    """Puts the rows of the days from `first` to `last` (UTC, both included; None: no bound) back.
+    """Restores the rows of the days from `first` to `last` (UTC, both included; None: no bound).
 
-    They go into the table they came from, or into `into`, which is created when it does not exist. All in
-    one transaction, with a hold on them, an audit event by `by` and a note in `ops.archives`; only
-    partitions for their days are made before it. The table's triggers do not fire unless `triggers`; other
-    writers wait where some are switched off for that.
+    They are inserted into the table they came from, or into `into`, which is created when it does not exist.
+    All in one transaction, with a hold on them, an audit event by `by` and a record in `ops.archives`; only
+    partitions for their days are created before it. The table's triggers do not fire unless `triggers` is
+    true; while they are disabled, other writers of the table wait.
 
     Raises RestoreRefusedError, staging.DamagedError, ArchiveError, StorageError, ArrowSessionBusyError,
     holds.HoldRefusedError, LockedError and psycopg.Error. Nothing is restored then.
@@ -90,8 +90,8 @@ def restore(
     targets.check_types(connection, [column for file in files for column in file.columns])
     if into is None and any(file.day_column is None for file in files):
         raise RestoreRefusedError(
-            f"The rows of {own} were removed as orphans, or along with those they refer to, and not by a "
-            f"time of their own that a hold could name: the next night might remove them again. {UNTOUCHED}"
+            f"The rows of {own} were deleted as orphans, or by cascade, and not by a time column that a hold "
+            f"could use to protect them: the next run might delete them again. {UNTOUCHED}"
         )
     with (
         ArrowSession(
@@ -107,7 +107,7 @@ def restore(
         try:
             if existing is not None and firing:
                 lock = TableLock(existing.relation.oid, "ShareRowExclusiveLock")
-                purpose = f"Switching the triggers of {existing.relation} off"
+                purpose = f"Disabling the triggers of {existing.relation}"
                 return with_short_lock(connection, lock, put_back, purpose=purpose)
             with connection.transaction():
                 return put_back()
@@ -132,16 +132,16 @@ def _archived_table(connection: Connection, text: str) -> TableName:
         return elsewhere[0]
     names = [str(archived_table) for archived_table in tables]
     raise RestoreRefusedError(
-        f'No rows of a table "{text}" have been archived; {nearest(text, names)}'
+        f'No rows of a table "{text}" were archived; {nearest(text, names)}'
         if names
-        else "The archive of this database has no rows yet, so there is nothing to restore"
+        else "The archive of this database is empty; there is nothing to restore"
     )
 
 
 def _still_to_restore(recorded: Sequence[ArchivedFile], own: str, into: str) -> list[ArchivedFile]:
     if not recorded:
         raise RestoreRefusedError(
-            f"No rows of {own} were archived of these days; `opsctl archive list` shows those there are"
+            f"No rows of {own} were archived for these days. To list the archived days: opsctl archive list"
         )
     files = [
         file for file in recorded if file.restored_into != into and not _archived_again(file, recorded, own)
@@ -149,15 +149,15 @@ def _still_to_restore(recorded: Sequence[ArchivedFile], own: str, into: str) -> 
     if not files:
         last = max(file.restored_at for file in recorded if file.restored_at)
         raise RestoreRefusedError(
-            f"Nothing was restored: these rows of {own} were restored into {recorded[-1].restored_into} "
-            f"before, the last on {last:%Y-%m-%d %H:%M} UTC. "
-            "They are there, or have been archived again since"
+            f"Nothing was restored: these rows of {own} were already restored into "
+            f"{recorded[-1].restored_into}, the last on {last:%Y-%m-%d %H:%M} UTC. They are still there, or "
+            "were archived again since"
         )
     return files
 
 
 def _archived_again(file: ArchivedFile, recorded: Sequence[ArchivedFile], own: str) -> bool:
-    # Rows that went back into their own table and expired once more are in a newer file of their day.
+    # Rows that were restored into their own table and expired again are in a newer file of their day.
     return file.restored_into == own and any(
         newer.day == file.day and file.restored_at is not None and newer.created_at > file.restored_at
         for newer in recorded
@@ -193,7 +193,7 @@ def _put_back(
     connection.execute(sql.get("archive/read_exactly"))
     target = targets.target(connection, into or own)
     if target is None and into is None:
-        raise RestoreRefusedError(f"{own} does not exist any more. {UNTOUCHED}")
+        raise RestoreRefusedError(f"{own} no longer exists. {UNTOUCHED}")
     if target is None:
         target = targets.create(connection, str(into), [one_schema.columns for one_schema in staged])
     numbering = sequences.sequences(connection, target)
@@ -253,4 +253,5 @@ def _not_taken(connection: Connection, table: str, error: psycopg.Error) -> str:
     remedy = (
         foreign_keys.unreadable(connection, existing.relation, error.diag.constraint_name) if existing else ""
     )
-    return f"{table} does not take these rows: {error.diag.message_primary}{detail}.{remedy} {UNTOUCHED}"
+    problem = f"{error.diag.message_primary}{detail}"
+    return f"These rows cannot be restored into {table}: {problem}.{remedy} {UNTOUCHED}"

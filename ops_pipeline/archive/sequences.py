@@ -1,4 +1,4 @@
-"""The sequences that number a table's rows, which must not give a restored row's number to another."""
+"""Advances a table's sequences beyond restored rows, so that no new row gets a restored row's number."""
 
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ops_pipeline.postgres.relation import Relation
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence, and the column whose values come from it. It gives values from `least` to `most`."""
+    """A sequence, and the column whose values come from it. Its values are from `least` to `most`."""
 
     column: str
     relation: Relation
@@ -24,14 +24,14 @@ class Sequence:
 
 
 def sequences(connection: Connection, target: Target) -> list[Sequence]:
-    """The sequences of the table's columns. Raises RestoreRefusedError when the present user may not move
+    """The sequences of the table's columns. Raises RestoreRefusedError when the current user may not advance
     one."""
     rows = connection.execute(sql.get("archive/sequences"), {"oid": target.relation.oid}).fetchall()
     for column, _, schema, name, *_, movable in rows:
         if not movable:
             raise RestoreRefusedError(
-                f"{target.relation} takes its {column} from a sequence that has to continue after the "
-                "restored rows, which this user may not have it do: GRANT SELECT, UPDATE ON SEQUENCE "
+                f"{column} of {target.relation} comes from a sequence that must be advanced beyond the "
+                "restored rows, but this user may not do that: GRANT SELECT, UPDATE ON SEQUENCE "
                 f"{written(schema, name)} TO {present_user(connection)}. {UNTOUCHED}"
             )
     return [
@@ -41,9 +41,9 @@ def sequences(connection: Connection, target: Target) -> list[Sequence]:
 
 
 def move_on(connection: Connection, numbering: Several[Sequence], staged: Several[Staged]) -> tuple[str, ...]:
-    """Has them continue above the staged rows; answers with those that were not there yet.
+    """Advances the sequences beyond the staged rows; returns the names of those that were behind.
 
-    A rollback does not undo it: some numbers are given to no row then.
+    A rollback does not undo it: some numbers remain unused then.
     """
     return tuple(f"{sequence.relation}" for sequence in numbering if _moved(connection, sequence, staged))
 
@@ -59,7 +59,7 @@ def _moved(connection: Connection, sequence: Sequence, staged: Several[Staged]) 
     ]
     if not values:
         return False
-    # Values as literals: with parameters, a percent sign in a column's name would be taken for one.
+    # Literals, because with parameters a percent sign in a column's name would count as a placeholder.
     statement = compose.SQL(sql.get("archive/move_sequence")).format(
         oid=compose.Literal(sequence.relation.oid),
         sequence=sequence.relation.identifier,

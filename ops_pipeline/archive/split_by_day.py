@@ -1,4 +1,4 @@
-"""Rows told apart by their UTC day."""
+"""Splits Arrow batches by the UTC day of a column."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -13,8 +13,8 @@ EPOCH_ORDINAL = EPOCH.toordinal()
 def split(batch: pa.RecordBatch, field: str) -> Iterator[tuple[date | None, pa.RecordBatch]]:
     """The batch's rows by the day of that field, in their order within a day.
 
-    Each piece has memory of its own unless the batch is of one day. None: rows without a value, or of
-    a year that has no four digits.
+    Each piece is a copy unless the whole batch is of one day. Day None: rows without a value, or outside of
+    the years 1 to 9999.
     """
     days = pc.cast(batch.column(field), pa.date32(), safe=False).cast(pa.int32())
     bounds = pc.min_max(days).as_py()
@@ -30,7 +30,7 @@ def split(batch: pa.RecordBatch, field: str) -> Iterator[tuple[date | None, pa.R
 
 
 def bounds(table: pa.Table, field: str) -> tuple[datetime | None, datetime | None]:
-    """The oldest and newest moment of that field, each None where there is none in Python's calendar."""
+    """The oldest and newest time of that field; None where Python's datetime cannot represent it."""
     values = table.column(field)
     if pa.types.is_date(values.type):
         values = values.cast(pa.timestamp("s"))

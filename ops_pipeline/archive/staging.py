@@ -1,4 +1,4 @@
-"""Archived rows on their way back: the files of each schema in a table of their own, beside all others."""
+"""Loads archived files into staging tables for a restore, one table for each set of columns."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -34,17 +34,16 @@ STAGED: dict[Travels, str] = {
     "text": "text",
     "oid": "text",
 }
-"""What a field is while it is staged; its own type it gets on the way into its table."""
+"""A field's type in the staging table; it is cast to the column's own type when it is inserted."""
 
 
 class DamagedError(Exception):
-    """A file of the archive is missing, or does not agree with what the database recorded of it; the message
-    names it."""
+    """An archived file is missing, or does not match what the database recorded; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Files of one schema, in the table `ops.<name>`."""
+    """Files with the same columns, in the staging table `ops.<name>`."""
 
     name: str
     columns: tuple[ArchivedColumn, ...]
@@ -59,7 +58,7 @@ class Staged:
         return self.table.identifier
 
     def value(self, column: ArchivedColumn) -> compose.Composable:
-        """The column of a row called `staged`, as what it was."""
+        """The column of the alias `staged`, as the value that was archived."""
         field = compose.Identifier("staged", column.field)
         own_type = compose.SQL(column.type)
         if column.travels == "oid":
@@ -67,7 +66,7 @@ class Staged:
         if not column.temporal:
             return compose.SQL("{}::{}").format(field, own_type)
         beyond = compose.Identifier("staged", out_of_range_field(self.columns) or "")
-        # A domain may be NOT NULL: cast what there is, and not each of the two.
+        # A domain may be NOT NULL: only the value that exists is cast, not both of them.
         return compose.SQL("coalesce(({}::jsonb ->> {})::{}, {})::{}").format(
             beyond, compose.Literal(column.field), compose.SQL(column.travels), field, own_type
         )
@@ -77,10 +76,10 @@ class Staged:
 def staged(
     connection: Connection, worker: ArrowSession, storage: Storage, files: Sequence[ArchivedFile]
 ) -> Iterator[list[Staged]]:
-    """The files' rows in tables that are gone afterwards, also those that a killed restore has left.
+    """Loads the files' rows into staging tables, and drops these afterwards, also those of a killed restore.
 
-    Every file is compared with what the database recorded of it first. The caller has the worker, which
-    nobody else can have. Raises DamagedError and StorageError; no other table has been touched.
+    Every file is first compared with what the database recorded. The caller has the restore's ArrowSession,
+    which is exclusive. Raises DamagedError and StorageError; no other table was changed.
     """
     _clear(connection, [name for (name,) in connection.execute(sql.get("archive/left_staging")).fetchall()])
     made: list[Staged] = []
@@ -90,7 +89,7 @@ def staged(
             _fill(made[-1], worker, storage)
         yield made
     except BaseException:
-        worker.close()  # a COPY that broke off would keep the table from being dropped
+        worker.close()  # an interrupted COPY would prevent the table from being dropped
         raise
     finally:
         if not (connection.closed or connection.broken):
@@ -136,7 +135,7 @@ def _rows(file_content: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
 
 def content(storage: Storage, file: ArchivedFile) -> bytes:
-    """The file's content, which agrees with what the database recorded of it: size, SHA-256 and row count.
+    """The file's content, after checking that size, SHA-256 and row count match what the database recorded.
 
     Raises DamagedError and StorageError.
     """
@@ -146,8 +145,7 @@ def content(storage: Storage, file: ArchivedFile) -> bytes:
         raise DamagedError(f"{file.path} is missing from {storage.name}") from None
     if differences := _differences(data, file):
         raise DamagedError(
-            f"{file.path} in {storage.name} does not agree with {our_table('archives')}: "
-            f"{', '.join(differences)}"
+            f"{file.path} in {storage.name} does not match {our_table('archives')}: {', '.join(differences)}"
         )
     return data
 
@@ -157,7 +155,7 @@ def _differences(data: bytes, file: ArchivedFile) -> list[str]:
     if len(data) != file.bytes:
         differences.append(f"it has {len(data):,} bytes, recorded are {file.bytes:,}")
     if sha256(data).hexdigest() != file.sha256:
-        return [*differences, "its SHA-256 is another than the recorded one"]
+        return [*differences, "its SHA-256 differs from the recorded one"]
     try:
         rows: int = pq.read_metadata(pa.BufferReader(data)).num_rows
     except pa.ArrowInvalid as error:

@@ -1,4 +1,4 @@
-"""The table that restored rows go into, and whether it takes them as they were."""
+"""The table that archived rows are restored into: checks its columns, or creates it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from ops_pipeline.archive.columns import ArchivedColumn
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
-UNTOUCHED = "Nothing was restored; --into a table that does not exist yet takes these rows as they were"
+UNTOUCHED = "Nothing was restored. To restore the rows unchanged into a new table: --into NEW_TABLE"
 
 
 class RestoreRefusedError(Exception):
-    """The rows cannot go back as asked; nothing was restored, and the message says what would be right."""
+    """The rows cannot be restored as requested; nothing was restored, and the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,16 @@ class Target:
     columns: tuple[ArchivedColumn, ...]
 
     def taken(self, archived: Sequence[ArchivedColumn]) -> tuple[ArchivedColumn, ...]:
-        """The archived columns that are put in: those the table does not generate by itself.
+        """The archived columns that are inserted: all that are not generated columns of the table.
 
-        Raises RestoreRefusedError for a column that is gone or has another type now. One that the table got
-        since takes its default.
+        Raises RestoreRefusedError for a column that no longer exists or has another type now. A column that
+        was added since gets its default.
         """
         now = {column.name: column for column in self.columns}
         gone = [column.name for column in archived if column.name not in now]
         if gone:
             raise RestoreRefusedError(
-                f"{self.relation} has no column {_listed(gone)} any more, and the archived rows do. "
-                f"{UNTOUCHED}"
+                f"{self.relation} no longer has the column {_listed(gone)} of the archived rows. {UNTOUCHED}"
             )
         changed = [
             f"{column.name} was {column.type} and is {now[column.name].type}"
@@ -50,7 +49,7 @@ class Target:
 
 
 def target(connection: Connection, table: str) -> Target | None:
-    """The table of that name; None when there is none. Raises RestoreRefusedError for what is no name."""
+    """The table of that name; None when it does not exist. Raises RestoreRefusedError for an invalid name."""
     try:
         relation = find_relation(connection, TableName.parse(table))
     except ValueError as error:
@@ -61,17 +60,17 @@ def target(connection: Connection, table: str) -> Target | None:
 
 
 def create(connection: Connection, table: str, schemas: Sequence[Sequence[ArchivedColumn]]) -> Target:
-    """A new table with every column that the archived rows have, as a plain one.
+    """Creates a table with every column of the archived rows, without defaults and constraints.
 
-    Raises RestoreRefusedError where one column has had two types.
+    Raises RestoreRefusedError where the archived rows have one column with two types.
     """
     wanted: dict[str, ArchivedColumn] = {}
     for column in [archived_column for schema in schemas for archived_column in schema]:
         before = wanted.setdefault(column.name, column)
         if before.type != column.type:
             raise RestoreRefusedError(
-                f"{column.name} was {before.type} in some of these rows and {column.type} in others, so no "
-                "table takes both. Nothing was restored; restore the days before and after the change "
+                f"{column.name} was {before.type} in some of these rows and {column.type} in others, so they "
+                "cannot be in one table. Nothing was restored; restore the days before and after the change "
                 "separately"
             )
     fields = [
@@ -86,14 +85,14 @@ def create(connection: Connection, table: str, schemas: Sequence[Sequence[Archiv
     made = target(connection, table)
     if made is None:
         raise RestoreRefusedError(
-            f"{table} was created and cannot be found; is its schema in the search path?"
+            f"{table} was created but cannot be found; check that its schema is in the search_path"
         )
     return made
 
 
 def check_types(connection: Connection, archived: Iterable[ArchivedColumn]) -> None:
-    """Raises RestoreRefusedError for a column whose type does not exist here; its name was read from a table,
-    and becomes part of statements."""
+    """Raises RestoreRefusedError for a column whose type does not exist in this database. The type's name was
+    read from a table and becomes part of SQL statements."""
     for type_name, column in {column.type: column for column in archived}.items():
         try:
             known = scalar(connection, sql.get("archive/is_type"), {"text": type_name})
@@ -101,18 +100,18 @@ def check_types(connection: Connection, archived: Iterable[ArchivedColumn]) -> N
             known = False
         if not known:
             raise RestoreRefusedError(
-                f"{column.name} was of type {type_name}, which is no type of this database. Nothing was "
-                "restored"
+                f"{column.name} was of type {type_name}, which does not exist in this database. Nothing was "
+                "restored; create the type first"
             )
 
 
 def present_user(connection: Connection) -> str:
-    """Who the connection works as, for a GRANT."""
+    """The connection's current user, quoted for a GRANT."""
     return written(str(scalar(connection, "SELECT current_user")))
 
 
 def written(*names: str) -> str:
-    """The name, of a schema before it where there is one, as a statement takes it."""
+    """The name, optionally schema-qualified, quoted for a statement."""
     return compose.Identifier(*names).as_string(None)
 
 

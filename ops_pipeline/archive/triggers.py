@@ -1,4 +1,4 @@
-"""The application's triggers, which have had their say on a row when it came first."""
+"""Disables the application's INSERT triggers during a restore: they already fired for the original rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from ops_pipeline.postgres.relation import Relation, quoted
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A trigger that fires for an INSERT. `always`: also for a replication worker's."""
+    """A trigger that fires on INSERT. `always`: also on a replica (ENABLE ALWAYS)."""
 
     name: str
     always: bool
@@ -27,10 +27,10 @@ class Trigger:
 
 
 def insert_triggers(connection: Connection, table: Relation) -> list[Trigger]:
-    """The triggers that rows put into the table would fire, those of its partitions among them.
+    """The triggers that an INSERT into the table fires, including those of its partitions.
 
-    Ours are none of them: the audit log's knows restored rows, and an adoption must see every row. Raises
-    RestoreRefusedError when the present user may not switch one off.
+    Without ours: the audit log's handles restored rows, and an adoption must see every row. Raises
+    RestoreRefusedError when the current user may not disable one.
     """
     rows = connection.execute(sql.get("archive/insert_triggers"), {"oid": table.oid}).fetchall()
     triggers = [
@@ -42,18 +42,17 @@ def insert_triggers(connection: Connection, table: Relation) -> list[Trigger]:
         named = ", ".join(map(str, others))
         owners = ", ".join(sorted({written(trigger.owner) for trigger in others}))
         raise RestoreRefusedError(
-            f"Restored rows would fire {named}, and only the owner of a table may switch its triggers off "
-            f"for a restore. Let {user} do that: GRANT {owners} TO {user}; or add --triggers to have "
-            f"them fire. {UNTOUCHED}"
+            f"Restored rows would fire {named}, and only the owner of a table may disable its triggers. To "
+            f"let {user} do that: GRANT {owners} TO {user}; or add --triggers to let them fire. {UNTOUCHED}"
         )
     return triggers
 
 
 @contextmanager
 def switched_off(connection: Connection, triggers: Sequence[Trigger]) -> Iterator[None]:
-    """None of them fires meanwhile, in the caller's transaction, which keeps other writers from their tables.
+    """Disables the triggers inside the context, in the caller's transaction, which locks out other writers.
 
-    Foreign keys and other constraints are checked as ever, deferred ones at the end of this. Raises
+    Foreign keys and other constraints are checked as usual, deferred ones at the end of the context. Raises
     psycopg.errors.LockNotAvailable, psycopg.IntegrityError.
     """
     for trigger in triggers:
@@ -64,7 +63,7 @@ def switched_off(connection: Connection, triggers: Sequence[Trigger]) -> Iterato
         )
     yield
     if triggers:
-        # A table with checks to come cannot be altered.
+        # A table with pending deferred checks cannot be altered.
         connection.execute(sql.get("postgres/check_now"))
     for trigger in triggers:
         connection.execute(

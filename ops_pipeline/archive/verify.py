@@ -1,6 +1,7 @@
-"""Whether the archive's files agree with what the database recorded of them.
+"""Verifies that archived files match what the database recorded. Loads Arrow.
 
-Who can write to both can change both: this finds damage, and changes made in one of the two alone.
+This finds damage, and changes made to only one of the two. A user who can write to both the storage and the
+database can change both.
 """
 
 import json
@@ -20,12 +21,12 @@ from ops_pipeline.postgres.relation import our_table
 from ops_pipeline.storage.storage import StorageError
 
 MOST_LISTED = 20
-"""Problems that the audit event lists; it counts all of them."""
+"""How many problems the audit event lists; it counts all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found: files read again, their bytes, and a line for each problem. None: all is well."""
+    """The result: number of files read, their bytes, and a line for each problem; empty: no problem."""
 
     files: int
     bytes: int
@@ -42,10 +43,10 @@ def verify(
 ) -> Verified:
     """Reads every file of the archive again and compares it with `ops.archives`: size, SHA-256, row count.
 
-    With `sample`, so many files chosen at random; without, it also looks for files that are not recorded.
-    What is found is kept in `ops.archives` and in the audit log. `report` is told files done and files there
-    are. Raises StorageError, when the storage cannot be reached or has none of the files, ArchiveError and
-    psycopg.Error; nothing is recorded then.
+    `sample`: reads that many files chosen at random; None: all, and also looks for files that are not
+    recorded. The result is recorded in `ops.archives` and in the audit log. `report` is called with the
+    number of files done and of all files. Raises StorageError when the storage cannot be reached or has none
+    of the files, ArchiveError and psycopg.Error; nothing is recorded then.
     """
     everything = manifest.all_files(connection)
     _require_any(archive, everything)
@@ -62,7 +63,7 @@ def verify(
 def verify_files(
     connection: Connection, archive: Archive, files: Sequence[ArchivedFile], *, by: str
 ) -> Verified:
-    """Reads these files again, as `verify` does. Raises what it raises."""
+    """Reads these files again, as `verify` does, and raises the same errors."""
     _require_any(archive, files)
     archive.publish_committed(connection, [file for file in files if file.stored_at is None])
     problems = list(_damages(connection, archive, files, lambda _done, _all: None))
@@ -70,14 +71,14 @@ def verify_files(
 
 
 def _require_any(archive: Archive, files: Sequence[ArchivedFile]) -> None:
-    """Raises StorageError where the storage has none of the files: it is another one than they are on."""
+    """Raises StorageError where the storage has none of the files: then it is probably the wrong storage."""
     if files and not any(
         archive.storage.size(path) is not None for file in files for path in (file.path, file.temporary_path)
     ):
         raise StorageError(
-            f"none of the {len(files):,} files that {our_table('archives')} records is in "
-            f"{archive.storage.name}. Nothing was recorded as damaged: it looks like another place than they "
-            "were written to. Check OPS_ARCHIVE_URL and whether the storage is mounted, then run this again"
+            f"none of the {len(files):,} files recorded in {our_table('archives')} is in "
+            f"{archive.storage.name}, so it is probably not the storage they were written to. Nothing was "
+            "recorded as damaged. Check OPS_ARCHIVE_URL and that the storage is mounted, then run this again"
         )
 
 
@@ -92,14 +93,17 @@ def _damages(
             content(archive.storage, file)
         except DamagedError as error:
             manifest.record_verified(connection, file, ok=False)
-            yield f"{error}. {file.rows:,} rows of {file.table} are in it; put it back from a copy"
+            yield (
+                f"{error}. The file contains {file.rows:,} rows of {file.table}; restore it from a copy of "
+                "the storage"
+            )
         else:
             manifest.record_verified(connection, file, ok=True)
         report(done, len(files))
 
 
 def _unknown(archive: Archive, files: Sequence[ArchivedFile]) -> Iterator[str]:
-    """Files where archived rows lie that are not of this archive, and descriptions that are missing."""
+    """Files in the archive's folders that are not recorded, and manifest files that are missing."""
     missing = {manifest_path(file.path) for file in files}
     known = {file.path for file in files} | missing
     present = set()
@@ -109,15 +113,15 @@ def _unknown(archive: Archive, files: Sequence[ArchivedFile]) -> Iterator[str]:
         in_a_day = f"/{DAY}=" in entry.path and not name.startswith(".")
         if in_a_day and entry.path not in known and not _of_another(archive, entry.path):
             yield (
-                f"{entry.path} in {archive.storage.name} is not recorded in {our_table('archives')}: readers "
-                "of the folder take it for archived rows. Find out whose it is, and move it away"
+                f"{entry.path} in {archive.storage.name} is not recorded in {our_table('archives')}, but "
+                "readers of the folder treat it as archived rows. Find out where it comes from and move it"
             )
     for path in sorted(missing - present):
-        yield f"{path}, which describes the file beside it, is missing from {archive.storage.name}"
+        yield f"the manifest file {path} is missing from {archive.storage.name}"
 
 
 def _of_another(archive: Archive, path: str) -> bool:
-    """Whether another database, in the same folder, has put the file there."""
+    """Whether the file belongs to another database that archives into the same folder."""
     described = manifest_path(path) if path.endswith(".parquet") else path
     try:
         beside = json.loads(archive.storage.read(described))

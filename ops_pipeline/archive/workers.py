@@ -1,4 +1,4 @@
-"""Threads that may hang: nobody has to wait for them, the process's end included."""
+"""Daemon threads for storage calls that may hang: neither callers nor the process's end wait for them."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -10,9 +10,10 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """So many threads that carry out calls in the order they are submitted.
+    """A number of threads that run calls in the order in which they are submitted.
 
-    concurrent.futures joins its threads when the interpreter ends, however long they hang; these it leaves.
+    concurrent.futures joins its threads when the interpreter exits, however long they hang; these threads do
+    not delay the exit.
     """
 
     def __init__(self, threads: int, name: str) -> None:
@@ -28,16 +29,16 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.end(wait=kind is None or issubclass(kind, Exception))  # an interrupt is not kept waiting
+        self.end(wait=kind is None or issubclass(kind, Exception))  # an interrupt does not wait
 
     def submit(self, call: Callable[[], Result]) -> "Future[Result]":
-        """What the call returns or raises, once it is done."""
+        """A future for the call's result or exception."""
         future: Future[Result] = Future()
         self._calls.put((future, call))
         return future
 
     def end(self, *, wait: bool = True) -> None:
-        """Begins no more calls, and waits for those at work, unless not to `wait`."""
+        """Starts no more calls and, with `wait`, waits for the running ones."""
         self._ending.set()
         for _ in self._threads:
             self._calls.put(None)

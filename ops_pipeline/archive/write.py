@@ -1,14 +1,15 @@
-"""Rows from Arrow into files that are on storage, read back and compared.
+"""Writes Arrow rows to Parquet files on the storage, reads them back and compares. Loads Arrow.
 
-Three things go on at once: this thread reads rows and tells days apart, a second encodes, others store
-and compare. Memory stays bounded: when the open files together hold `OPEN_BYTES` of rows, the largest
-is closed; while `CLOSING_BYTES` wait to be stored and compared, nothing more is read.
+Three things happen at once: this thread reads rows and splits them by day, a second one encodes, others store
+and compare. Memory is bounded: when the open files together contain `OPEN_BYTES` of rows, the largest is
+closed; while `CLOSING_BYTES` wait to be stored and compared, no more rows are read.
 
-Tables are mostly in the order of time: a day that got no row among the last `IDLE_BYTES` is over and
-closed, so that at the end little is left to do; should it get one after all, that goes into another file.
+Tables are mostly in the order of time: the file of a day without a row among the last `IDLE_BYTES` is closed,
+so that little remains to be done at the end; a later row of that day goes into another file.
 
-The rows are locked meanwhile. So there is a deadline, after which nothing of this is waited for: a thread
-whose storage hangs is left behind, and what it had begun is deleted by itself or by the next reconciling.
+The rows are locked meanwhile. So there is a deadline, after which nothing is waited for: a thread whose
+storage hangs is abandoned, and its unfinished file is deleted by the thread itself or by the next
+`Archive.reconcile`.
 """
 
 from concurrent.futures import Future
@@ -28,13 +29,13 @@ from ops_pipeline.postgres.relation import TableName
 from ops_pipeline.storage.storage import Storage, StorageError, StorageTooSlowError
 
 ROW_GROUP_ROWS = 20_000
-"""So few that a reader who looks for one value decodes little beside it."""
+"""Small enough that a search for one value decodes few other rows."""
 ROW_GROUP_BYTES = 8 * 1024 * 1024
 FILE_BYTES = 64 * 1024 * 1024
-"""Of rows, as they are in memory."""
+"""Of rows in memory."""
 STORED_BYTES = 8 * 1024 * 1024
-"""About as large as a file becomes: a bucket takes up to 10 MiB in one request, which leaves nothing behind
-when it fails, and parts of what is larger."""
+"""The approximate size of a file. Up to 10 MiB are stored in S3 by one request, which leaves nothing behind
+when it fails; larger files would be multipart uploads."""
 OPEN_BYTES = 128 * 1024 * 1024
 CLOSING_BYTES = 96 * 1024 * 1024
 IDLE_BYTES = 8 * 1024 * 1024
@@ -44,8 +45,8 @@ INTERRUPTED_SECONDS = 1.0
 
 
 class ArchiveError(Exception):
-    """The rows could not be archived. The message says why, and that nothing has been deleted: the files
-    are whole before the removal commits, and the caller now rolls it back."""
+    """The rows could not be archived. The message says why, and that nothing was deleted: the files must be
+    complete before the delete is committed, and the caller rolls it back now."""
 
 
 def write_files(
@@ -56,11 +57,11 @@ def write_files(
     today: date,
     deadline: Deadline | None = None,
 ) -> list[WrittenFile]:
-    """Archives every row the reader brings; when this returns, all of them are on storage under temporary
-    names and have been compared with what the storage holds.
+    """Archives every row of the reader; when this returns, all of them are on the storage under temporary
+    names and were read back and compared.
 
-    Raises ArchiveError, and StorageTooSlowError at the deadline; whatever is raised, by the reader as well,
-    no file is left but what cannot be deleted by the deadline, which the next reconciling does.
+    Raises ArchiveError, and StorageTooSlowError at the deadline. After any error, also one of the reader, the
+    files are deleted; those that cannot be deleted by the deadline are left to `Archive.reconcile`.
     """
     schema = _schema(reader, source)
     day_field = next((column.field for column in source.columns if column.name == source.day_column), None)
@@ -83,16 +84,16 @@ def _schema(reader: pa.RecordBatchReader, source: ArchivedTable) -> pa.Schema:
     for wanted, given in zip(expected, reader.schema, strict=True):
         if (wanted.name, wanted.type) != (given.name, given.type):
             raise ArchiveError(
-                f"{about['ops.table']}: the rows come with {given.name} {given.type} "
-                f"where {wanted.name} {wanted.type} was expected. Nothing has been deleted; has the "
-                "table been altered just now? Run the policy again"
+                f"{about['ops.table']}: the rows have {given.name} {given.type} where "
+                f"{wanted.name} {wanted.type} was expected; the table was probably altered meanwhile. "
+                "Nothing was deleted. Run the policy again"
             )
     return expected
 
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A file that still takes rows. `groups` are on their way to the encoder, `pending` not yet."""
+    """A file to which rows are still added. `groups` were submitted to the encoder, `pending` not yet."""
 
     day: date | None
     encoder: parquet.Encoder
@@ -129,7 +130,7 @@ class _Writing:
         self._files: list[WrittenFile] = []
         self._temporary: list[str] = []
         self._left: list[str] = []
-        self._ratio = 0.0  # of stored bytes to bytes of rows, the largest that a whole row group had
+        self._ratio = 0.0  # stored bytes by bytes of rows, the largest of any complete row group
         self._encoding = Workers(1, "archive-encode")
         self._storing = Workers(STORING_THREADS, "archive-store")
 
@@ -144,9 +145,9 @@ class _Writing:
         cleaning.start()
         cleaning.join(self._patience(error))
         if cleaning.is_alive():
-            error.add_note("Unfinished files may be left behind; the next run deletes them")
+            error.add_note("Unfinished files may remain on the storage; the next run deletes them")
         for path in self._left:
-            error.add_note(f"{path} is left behind, unfinished; the next run deletes it")
+            error.add_note(f"The unfinished file {path} could not be deleted; the next run deletes it")
 
     def add(self, day: date | None, rows: pa.RecordBatch) -> None:
         file = self._open.get(day)
@@ -180,7 +181,7 @@ class _Writing:
         return self._files
 
     def _is_full(self, file: _Open, more: int) -> bool:
-        """Whether it would be stored as more than STORED_BYTES with so many bytes of rows more."""
+        """Whether it would become larger than STORED_BYTES with `more` bytes of rows."""
         size = file.bytes + more
         if size <= STORED_BYTES:
             return False
@@ -190,7 +191,7 @@ class _Writing:
         return size * (self._ratio or 1.0) > STORED_BYTES
 
     def _encode(self, file: _Open, *, all_of_it: bool = False) -> None:
-        """Row groups of what is pending; of what is too little for one, only when it is large or the last."""
+        """Submits pending rows in row groups; a smaller rest only when it is large or `all_of_it` is true."""
         pending = pa.Table.from_batches(file.pending, schema=self._schema)
         while pending.num_rows >= ROW_GROUP_ROWS or pending.nbytes >= ROW_GROUP_BYTES or all_of_it:
             group, pending = pending.slice(0, ROW_GROUP_ROWS), pending.slice(ROW_GROUP_ROWS)
@@ -230,8 +231,8 @@ class _Writing:
             raise self._too_slow() from error
         except (StorageError, FileNotFoundError, parquet.NotTheSameError) as error:
             raise ArchiveError(
-                f"{self._source.policy}: {error}. Nothing has been deleted; when the storage works again, "
-                "the next run goes on from here"
+                f"{self._source.policy}: {error}. Nothing was deleted; when the storage works again, the "
+                "next run continues from here"
             ) from error
 
     def _store(self, file: _Open, content: "Future[pa.Buffer]", path: str, temporary: str) -> WrittenFile:
@@ -240,7 +241,7 @@ class _Writing:
         self._storage.write(temporary, encoded)
         if sha256(self._storage.read(temporary)).hexdigest() != digest:
             raise parquet.NotTheSameError(
-                f"{self._storage.name}/{temporary} does not read back as it was written"
+                f"{self._storage.name}/{temporary} differs from what was written when it is read back"
             )
         table = pa.concat_tables(file.groups)
         bounds = split_by_day.bounds(table, self._day_field) if self._day_field else (None, None)
@@ -262,9 +263,9 @@ class _Writing:
     def _too_slow(self) -> StorageTooSlowError:
         seconds = 0.0 if self._deadline is None else self._deadline.seconds
         return StorageTooSlowError(
-            f"{self._source.policy}: {self._storage.name} had not stored the rows of a batch after "
-            f"{seconds:,.3g} s. Nothing of it was deleted, and its rows are no longer locked; when the "
-            "storage works again, the next run goes on from here"
+            f"{self._source.policy}: {self._storage.name} did not store the rows of a batch within "
+            f"{seconds:,.3g} s. None of its rows was deleted, and they are no longer locked; when the "
+            "storage works again, the next run continues from here"
         )
 
     def _patience(self, error: BaseException) -> float | None:
@@ -279,7 +280,7 @@ class _Writing:
         for number, path in enumerate(self._temporary):
             try:
                 self._storage.delete(path)
-            except StorageError:  # the others would wait for it in vain as well
+            except StorageError:  # deleting the others would fail as well
                 self._left = self._temporary[number:]
                 return
 
@@ -289,7 +290,8 @@ class _Writing:
 
 
 def _looked_up_by(source: ArchivedTable) -> list[str]:
-    # Times are looked up by ranges, for which bounds serve; Parquet has no Bloom filter of booleans.
+    # Times are searched by ranges, for which min/max statistics are enough; Parquet has no Bloom filter for
+    # booleans.
     return [
         column.field
         for column in source.columns

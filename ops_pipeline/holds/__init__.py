@@ -1,1 +1,1 @@
-"""Rows that no policy may delete."""
+"""Holds: rows that no policy may delete, for example a legal hold."""

@@ -1,4 +1,4 @@
-"""What a hold was made for, and whether its names still mean that."""
+"""Checks that a hold's table and columns are still those it was made for, after renames and drops."""
 
 import shlex
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ops_pipeline.postgres.condition import Predicate
 
 @dataclass(frozen=True, slots=True)
 class BoundColumn:
-    """A column of a table. `type_oid` and `modifier` are its type, which `type` says in words."""
+    """A column of a table. `type_oid` and `modifier` are its type, `type` is the type's name."""
 
     name: str
     number: int
@@ -24,9 +24,9 @@ class BoundColumn:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The table and columns that a hold was made for (`oid`, `columns`), and those that its names mean now.
+    """The table and columns that a hold was made for (`oid`, `columns`), and those that have its names now.
 
-    `bound_name`: what the table it was made for is called now; None when it does not exist.
+    `bound_name`: the current name of the table it was made for; None when that table does not exist.
     """
 
     oid: int | None
@@ -37,26 +37,26 @@ class Binding:
 
 
 def binding(values: Sequence[Any]) -> Binding:
-    """As `ops.holds_now` says it."""
+    """The binding from a row of `ops.holds_now`."""
     oid, columns, named_oid, named_columns, bound_name = values
     return Binding(oid, _by_name(columns), named_oid, _by_name(named_columns), bound_name)
 
 
 def problem(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> str | None:
-    """Why it is not known which rows the hold covers, and what to do about it; None when it is."""
+    """Why it is unknown which rows the hold covers, and what to do; None when it is known."""
     reason = _why_unclear(table, predicate, bound)
     if reason is None:
         return None
     *commands, release = remedies(hold_id, table, predicate, bound)
-    advice = f" Say what it covers: {', or '.join(commands)}." if commands else ""
+    advice = f" Confirm what it covers: {', or '.join(commands)}." if commands else ""
     return (
-        f"Hold {hold_id} ({predicate}) was {reason}, so which rows it covers is not known. Nothing was "
-        f"deleted.{advice} If it is over: {release}"
+        f"Hold {hold_id} ({predicate}) was {reason}, so it is unknown which rows it covers. Nothing was "
+        f"deleted.{advice} If the hold is over: {release}"
     )
 
 
 def remedies(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> list[str]:
-    """The commands of which one makes a hold clear again; the last one releases it."""
+    """The commands of which one resolves an unclear hold; the last one releases it."""
     moved = bound.oid is None or bound.oid != bound.named_oid
     commands = _by_table(hold_id, table, bound) if moved else _by_column(hold_id, predicate, bound)
     return [*commands, f"opsctl hold release {hold_id}"]
@@ -70,8 +70,10 @@ def _why_unclear(table: str, predicate: Predicate, bound: Binding) -> str | None
 
 
 def _moved(table: str, bound: Binding) -> str:
-    made_for = f"the table that is now {bound.bound_name}" if bound.bound_name else "a table that is gone"
-    now = f"there is no {table} now" if bound.named_oid is None else f"{table} is another table now"
+    made_for = (
+        f"the table that is now {bound.bound_name}" if bound.bound_name else "a table that no longer exists"
+    )
+    now = f"{table} does not exist now" if bound.named_oid is None else f"{table} is another table now"
     return f"made for {made_for}, and {now}"
 
 
@@ -82,7 +84,7 @@ def _by_table(hold_id: int, table: str, bound: Binding) -> list[str]:
 
 
 def _changed(predicate: Predicate, bound: Binding) -> str | None:
-    """The first of the predicate's columns that is another one now."""
+    """The first of the predicate's columns that is another column now, in words; None: none is."""
     for name in dict.fromkeys(condition.column for condition in predicate.conditions):
         then, now = bound.columns.get(name), bound.named_columns.get(name)
         if then is not None and now is not None and _same(then, now):
@@ -112,7 +114,7 @@ def _by_column(hold_id: int, predicate: Predicate, bound: Binding) -> list[str]:
 
 
 def _called_now(name: str, bound: Binding) -> str | None:
-    """What the column that had that name is called now; None when it is gone."""
+    """The current name of the column that had that name; None when it was dropped."""
     then = bound.columns.get(name)
     numbered = {column.number: column.name for column in bound.named_columns.values()}
     return None if then is None else numbered.get(then.number)

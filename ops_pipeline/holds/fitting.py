@@ -1,4 +1,4 @@
-"""A predicate held against the table whose rows it is to cover."""
+"""Checks a hold's predicate against its table: columns, types, operators and times."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from ops_pipeline.postgres.relation import Relation
 
 
 def fitting(connection: Connection, relation: Relation, where: str) -> Predicate:
-    """The predicate of that text, its times made absolute. Raises PredicateError where it does not fit."""
+    """The predicate of that text, with absolute times. Raises PredicateError where it is invalid."""
     types, times_of_table = catalog.columns(connection, relation), catalog.times(connection, relation)
     operators = equalities(connection, relation)
     now = datetime.now(UTC)
@@ -33,7 +33,7 @@ def fitting(connection: Connection, relation: Relation, where: str) -> Predicate
             fitted.append(_moment(condition, where, now))
             continue
         if condition.operator != "=":
-            kinds = f"{condition.operator} is for columns of time or date, = for all"
+            kinds = f"{condition.operator} requires a timestamp or date column, = works for all"
             problem = f"{condition.column} is {of_type}; {kinds}"
             raise PredicateError(where, condition.operator_at, problem)
         _try(connection, relation, condition, of_type, where)
@@ -42,7 +42,7 @@ def fitting(connection: Connection, relation: Relation, where: str) -> Predicate
 
 
 def _moment(condition: Condition, where: str, now: datetime) -> Condition:
-    # What is relative to now would cover other rows every night.
+    # A time relative to now would cover different rows every night.
     try:
         return replace(condition, value=times.read(str(condition.value), now))
     except ValueError as error:
@@ -57,7 +57,7 @@ def _try(connection: Connection, relation: Relation, condition: Condition, of_ty
         with connection.transaction():
             connection.execute(statement)
     except psycopg.errors.UndefinedFunction:
-        problem = f"{condition.column} is {of_type}, which nothing equals; hold the rows by another column"
+        problem = f"{condition.column} is {of_type}, which has no = operator; use another column"
         raise PredicateError(where, condition.column_at, problem) from None
     except psycopg.DataError as error:
         problem = f"{condition.column} is {of_type}, and {error.diag.message_primary}"

@@ -1,4 +1,4 @@
-"""Rows that no policy may remove, whatever their age, until somebody releases them."""
+"""Adds, confirms, releases and reads holds: rows that no policy may delete until the hold is released."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,13 +25,13 @@ WAIT = "30s"
 
 
 class HoldRefusedError(Exception):
-    """The hold cannot be added, found or released as asked; the message says what would be right."""
+    """The hold cannot be added, confirmed or released; the message says why and what to do."""
 
 
 class HoldUnclearError(Exception):
-    """A hold's table or columns are others than it was made for, so which rows it covers is not known.
+    """A hold's table or columns are not those it was made for, so it is unknown which rows it covers.
 
-    No row of the tables in question may be deleted then. The message says how to confirm or release the hold.
+    No row of the tables concerned may be deleted then. The message says how to confirm or release the hold.
     """
 
 
@@ -39,7 +39,8 @@ class HoldUnclearError(Exception):
 class Hold:
     """Rows of `table` (`schema.name`) that meet `predicate` are kept, for `reason`; ask `owner`.
 
-    `problem`: why it is not known which rows those are, and what to do about it; one of the `remedies` is.
+    `problem`: why it is unknown which rows those are, and what to do; `remedies`: the commands, one of which
+    resolves it.
     """
 
     id: int
@@ -56,7 +57,7 @@ class Hold:
     remedies: tuple[str, ...] = ()
 
     def state(self, now: datetime) -> Literal["active", "unclear", "ended", "released"]:
-        """What has become of it. While it is unclear, policies of its tables are refused."""
+        """The hold's state. While it is unclear, policies of its tables are refused."""
         if self.released_at is not None:
             return "released"
         if self.ends_at is not None and self.ends_at <= now:
@@ -65,11 +66,11 @@ class Hold:
 
 
 def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
-    """The holds on the table that count now.
+    """The holds on the table that apply now.
 
-    Those of the tables that it is a partition or a child of, and of its own, count as well. A partition that
-    was detached has no tree any more: ask for its former table. A transaction that removes rows asks after it
-    has called `ops.keep_holds()`; no hold can be added then until it is over.
+    Includes holds on its partitions and inheritance children, and on the tables that it is one of. For a
+    detached partition, ask for its former table. A transaction that deletes rows calls `ops.keep_holds()`
+    first; no hold can be added then until it ends.
 
     Raises HoldUnclearError when the table or a column of a hold is not the one that it was made for.
     """
@@ -85,17 +86,16 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
         ]
         if lacking:
             raise HoldUnclearError(
-                f"Hold {hold.id} on {hold.table} ({hold.predicate}) covers rows of {relation} as well, which "
-                f'has no column "{lacking[0]}" to tell them by. Nothing was deleted. Give {hold.table} a '
-                f"policy of its own in place of {relation}'s. If the hold is over: "
-                f"opsctl hold release {hold.id}"
+                f"Hold {hold.id} on {hold.table} ({hold.predicate}) also covers rows of {relation}, which "
+                f'has no column "{lacking[0]}" to identify them. Nothing was deleted. Write a policy for '
+                f"{hold.table} instead of {relation}. If the hold is over: opsctl hold release {hold.id}"
             )
         holds.append(replace(hold, predicate=hold.predicate.comparing(operators)))
     return tuple(holds)
 
 
 def exclusion(holds: Sequence[Hold], alias: str = "target") -> compose.Composable:
-    """SQL that is true for the rows of that alias that are not on hold, and never NULL."""
+    """SQL that is true for the rows of that alias that are not on hold. Never NULL."""
     if not holds:
         return compose.SQL("true")
     conditions = [compose.SQL("({})").format(hold.predicate.over(alias)) for hold in holds]
@@ -110,7 +110,7 @@ def rows_on_hold(
 ) -> int:
     """How many of the rows that meet the condition (over the alias `target`) are on hold.
 
-    By `holds`, where given; else by those that are active. Raises as `active` does.
+    `holds`: the holds to apply; None: those that are active. Raises as `active` does.
     """
     holds = active(connection, relation) if holds is None else holds
     if not holds:
@@ -122,8 +122,8 @@ def rows_on_hold(
 
 
 def covered(connection: Connection, hold: Hold, *, seconds: float) -> int | None:
-    """How many rows there are now that the hold covers; None when counting takes longer than that, or when
-    not every row of the table may be seen."""
+    """How many rows the hold covers now; None when counting takes longer than `seconds`, or when not every
+    row of the table is visible."""
     table = find_relation(connection, TableName.parse(hold.table))
     predicate = hold.predicate.comparing(equalities(connection, table))
     statement = compose.SQL(sql.get("holds/rows_on_hold")).format(
@@ -140,13 +140,13 @@ def covered(connection: Connection, hold: Hold, *, seconds: float) -> int | None
 
 
 def lost(connection: Connection, table: TableName) -> str:
-    """What to do about holds that were made for a table which no longer has that name; empty: nothing."""
+    """What to do about holds that were made for a table which no longer has that name; empty if none were."""
     if not scalar(connection, sql.get("holds/are_bound")):
         return ""
     values = {"schema": table.schema, "name": table.name}
     return "".join(
         f". Hold {hold_id} was made for it"
-        + (f", which is {now} now: opsctl hold confirm {hold_id} --table {quote(now)}, or" if now else ":")
+        + (f", now named {now}: opsctl hold confirm {hold_id} --table {quote(now)}, or" if now else ":")
         + f" opsctl hold release {hold_id}"
         for hold_id, now in connection.execute(sql.get("holds/made_for_missing"), values)
     )
@@ -162,12 +162,12 @@ def add(
     by: str,
     ends_at: datetime | None = None,
 ) -> Hold:
-    """Keeps the rows of the table that meet the predicate (see `predicate.parse`), also future ones.
+    """Protects the rows of the table that meet the predicate (see `predicate.parse`), present and future.
 
-    Waits for the batches under way, up to 30 seconds: once this has returned, or its transaction has been
-    committed, no row that the hold covers can be removed. The audit log says who added it.
+    Waits for running batches, up to 30 seconds: once this has returned, or its transaction is committed, no
+    row that the hold covers can be deleted. The audit log records who added it.
 
-    Raises HoldRefusedError, and PredicateError where the predicate is the problem.
+    Raises HoldRefusedError, and PredicateError for an invalid predicate.
     """
     relation = _table_to_hold(connection, table)
     predicate = fitting(connection, relation, where)
@@ -183,16 +183,17 @@ def add(
         hold = _one(connection, scalar(connection, sql.get("holds/add"), values))
         if hold.problem is not None:
             raise HoldRefusedError(
-                f"{relation} was changed at this moment. Nothing was held; add the hold again"
+                f"{relation} was changed by another session meanwhile. The hold was not added; add it again"
             )
         trail.record(connection, "hold.added", _described(hold), by=by)
     return hold
 
 
 def release(connection: Connection, hold_id: int, *, by: str) -> Hold:
-    """Lets the rows go again, as far as no other hold covers them. The audit log says who did.
+    """Releases the hold: its rows may be deleted, unless another hold covers them. The audit log records who
+    released it.
 
-    Raises HoldRefusedError when there is no such hold, or it was released before.
+    Raises HoldRefusedError when the hold does not exist or was already released.
     """
     with connection.transaction():
         if connection.execute(sql.get("holds/release"), {"id": hold_id, "by": by}).fetchone() is None:
@@ -207,7 +208,7 @@ def confirm(
 ) -> Hold:
     """Binds a hold to that table and predicate (None: those it has), with the columns as they are now.
 
-    Waits as `add` does. The audit log says who confirmed it, and what the hold said before. Raises
+    Waits as `add` does. The audit log records who confirmed it, and the hold before that. Raises
     HoldRefusedError and PredicateError.
     """
     before = _unreleased(connection, hold_id)
@@ -222,28 +223,28 @@ def confirm(
 
 
 def follow(connection: Connection, holds: Sequence[Hold], relation: Relation) -> None:
-    """Binds the holds to the table that takes the place of theirs, in the transaction that puts it there."""
+    """Binds the holds to the table that replaces theirs, in the transaction that replaces it."""
     for hold in holds:
         values = {"id": hold.id, **_bound(relation, hold.predicate)}
         connection.execute(sql.get("holds/bind"), values)
 
 
 def list_holds(connection: Connection) -> list[Hold]:
-    """Every hold there ever was, the newest first."""
+    """All holds, also ended and released ones, the newest first."""
     return [_hold(values) for values in connection.execute(sql.get("holds/list"))]
 
 
 @contextmanager
 def _locked(connection: Connection) -> Iterator[None]:
-    """A transaction in which no row is being removed."""
+    """A transaction during which no policy deletes rows."""
     try:
         with connection.transaction():
             connection.execute(sql.get("holds/lock"), {"lock_timeout": WAIT})
             yield
     except psycopg.errors.LockNotAvailable:
         raise HoldRefusedError(
-            f"Rows are being removed by {_deleting(connection)}, in one transaction for more than "
-            f"{WAIT}, and may be those to be held. Nothing was held; try again when that is over"
+            f"Waited {WAIT} for {_deleting(connection)}, which is deleting rows, possibly ones that this "
+            "hold covers. The hold was not added or changed; try again when that transaction has ended"
         ) from None
 
 
@@ -268,11 +269,11 @@ def _one(connection: Connection, hold_id: int) -> Hold:
 def _unreleased(connection: Connection, hold_id: int) -> Hold:
     values = connection.execute(sql.get("holds/one"), {"id": hold_id}).fetchone()
     if values is None:
-        raise HoldRefusedError(f"There is no hold {hold_id}; `opsctl hold list` shows those there are")
+        raise HoldRefusedError(f"Hold {hold_id} does not exist; to list all holds: opsctl hold list")
     hold = _hold(values)
     if hold.released_at is not None:
         raise HoldRefusedError(
-            f"Hold {hold_id} was released before, on {hold.released_at:%Y-%m-%d %H:%M} UTC by "
+            f"Hold {hold_id} was already released, on {hold.released_at:%Y-%m-%d %H:%M} UTC by "
             f"{hold.released_by}; nothing was changed"
         )
     return hold
@@ -306,18 +307,18 @@ def _table_to_hold(connection: Connection, table: str) -> Relation:
         raise HoldRefusedError(f"table: {error}") from None
     root = connection.execute(sql.get("holds/root"), {"oid": relation.oid}).fetchone()
     if root is not None:
-        raise HoldRefusedError(f"table: {relation} is a partition of {root[0]}; hold rows of {root[0]}")
+        raise HoldRefusedError(f"table: {relation} is a partition of {root[0]}; name {root[0]} instead")
     return relation
 
 
 def _check_words(reason: str, owner: str, ends_at: datetime | None) -> None:
     for name, text, what in (
-        ("reason", reason, "say why the rows are held"),
+        ("reason", reason, "say why the rows are on hold"),
         ("owner", owner, "say whom to ask before they are released"),
     ):
         if not text.strip():
-            raise HoldRefusedError(f"{name}: is empty; {what}")
+            raise HoldRefusedError(f"{name}: must not be empty; {what}")
         if "\0" in text:
-            raise HoldRefusedError(f"{name}: PostgreSQL cannot keep the NUL character")
+            raise HoldRefusedError(f"{name}: PostgreSQL cannot store the NUL character")
     if ends_at is not None and ends_at <= datetime.now(UTC):
-        raise HoldRefusedError(f"until: {ends_at:%Y-%m-%d %H:%M} UTC has passed already")
+        raise HoldRefusedError(f"until: {ends_at:%Y-%m-%d %H:%M} UTC is in the past; write a future time")

@@ -1,1 +1,1 @@
-"""What must be done to the database every night, free of Dagster: functions over a connection."""
+"""Nightly maintenance: plans, guards, runs and records policies over a connection. Without Dagster."""

@@ -1,4 +1,4 @@
-"""Whether what the archive keeps of a policy's rows can still be read. Needs Arrow."""
+"""The check that a policy's newest archived files can still be read. Loads Arrow."""
 
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
@@ -12,7 +12,7 @@ from ops_pipeline.settings import load
 from ops_pipeline.storage import location
 
 READ_AGAIN = 5
-"""Each file was read back when it was written. This looks whether the storage has kept it since."""
+"""How many of the newest files are read. Each was read back when it was written; this checks the storage."""
 
 
 def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
@@ -27,14 +27,13 @@ def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
         were = "older file was" if len(damaged) == 1 else "older files were"
         problems = (
             *problems,
-            f"{len(damaged):,} {were} found damaged before, the first {damaged[0]}. Once they are put back, "
-            "`opsctl archive verify` clears this",
+            f"{len(damaged):,} {were} found damaged before, the first {damaged[0]}. Restore them from a copy "
+            "of the storage, then run `opsctl archive verify`",
         )
     return CheckResult(
         not problems,
         "; ".join(problems)
-        or f"{len(newest)} of {len(files)} files were read again and agree with what the database recorded "
-        "of them",
+        or f"{len(newest)} of {len(files)} files were read again and match what the database recorded",
         {"files": len(files), "damaged": len(problems)},
         fails_run=bool(problems),
     )

@@ -1,4 +1,4 @@
-"""Rows that PostgreSQL deletes or changes along with a policy's: counted, and refused where they are kept."""
+"""Counts the rows that foreign keys delete or change by cascade, and refuses those that must be kept."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,23 +17,23 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
 Within = Callable[[compose.Composed], list[tuple[Any, ...]] | None]
-"""Answers a statement; None when that took too long."""
+"""Runs a statement and returns its rows; None when it took too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cascades:
-    """What the policy's deletes take along, and why the policy may therefore not run."""
+    """What the policy's deletes also delete or change, and why the policy may therefore not run."""
 
     rows: tuple[CascadedRows, ...] = ()
     refusals: tuple[str, ...] = ()
 
 
 def count_along(planning: Planning, policy: DeletingPolicy, counter: RowCounter, rows: int) -> Cascades:
-    """Counts what deleting those rows, which were counted, reaches through foreign keys, at every level.
+    """Counts what deleting those rows reaches through foreign keys, at every level. `rows`: their number.
 
-    Unless the policy says what becomes of them (`cascade`), it is refused where a row would be deleted along
-    that another policy archives or keeps longer, that an archive of its own would lack, or that it keeps
-    itself. Rows that the policies before it delete first do not count there. The deletion is added to
+    Unless the policy sets `cascade`, it is refused where a cascade would delete a row that another policy
+    archives or keeps longer, that would be missing from the policy's own archive, or that the policy itself
+    keeps. Rows that the policies before it delete first do not count there. The deletion is added to
     `planning.before`. Reads only. Raises psycopg.Error.
     """
     connection = planning.connection
@@ -51,7 +51,7 @@ def count_along(planning: Planning, policy: DeletingPolicy, counter: RowCounter,
 
 @dataclass(slots=True)
 class _Counting:
-    """Goes through what is reached; `rows` and `refusals` grow."""
+    """Visits each table that is reached and fills `rows` and `refusals`."""
 
     connection: Connection
     policy: DeletingPolicy
@@ -92,8 +92,8 @@ class _Counting:
             self.refusals.append(self._uncounted(table, steps, reason))
         elif kept.rows:
             self.refusals.append(
-                f"{self._would(kept.rows, table, steps)}, and {reason}. Say in the policy `cascade: archive` "
-                f"or `cascade: delete`. {_way_out(steps)}"
+                f"{self._would(kept.rows, table, steps)}: {reason}. To allow it, set `cascade: archive` or "
+                f"`cascade: delete` in the policy. {_way_out(steps)}"
             )
 
     def _not_deleted_before(
@@ -113,16 +113,16 @@ class _Counting:
         return self._counted(table, steps, condition)
 
     def _count_own(self, table: Relation, steps: Sequence[Step], reached: compose.Composable) -> None:
-        """Rows of the policy's own table: those that it deletes anyway are counted as such."""
+        """Rows of the policy's own table; those that it deletes anyway are already counted."""
         kept = compose.SQL("{} AND {}").format(reached, self.deletion.leaves(REACHED))
         counted = self._add(table, steps, kept, name=" that this policy keeps")
         if self.policy.archive:
-            # Deleted along in another batch than its own, a row would be in no file.
+            # A row that a cascade deletes in another batch than its own would not be archived.
             in_another_batch = self._counted(table, steps, reached)
             if in_another_batch.rows != 0:
                 self.refusals.append(
-                    f"rows of {table} refer to each other by ON DELETE CASCADE ({self._named(steps)}), so "
-                    f"that some would be deleted before they are archived. {_way_out(steps)}"
+                    f"rows of {table} refer to each other with ON DELETE CASCADE ({self._named(steps)}), so "
+                    f"some would be deleted before they are archived. {_way_out(steps)}"
                 )
         elif self.policy.cascade is None and counted.rows is None:
             self.refusals.append(self._uncounted(table, steps, "they may be rows that this policy keeps"))
@@ -131,7 +131,7 @@ class _Counting:
             self.refusals.append(f"{would}. {_way_out(steps)}")
 
     def _count_lap(self, step: Step) -> None:
-        """What a second lap reaches, and with it perhaps a third: its rows are not counted but refused."""
+        """What a circle of cascades reaches the second time round; its rows are refused, not counted."""
         child = step.key.child
         lap = self.reach.referring([step], self.target)
         if self._is_own(child):
@@ -140,10 +140,10 @@ class _Counting:
         further = compose.SQL("{} AND NOT ({})").format(lap, self.reach.deleted(child, self.target))
         counted = self._counted(child, [step], further)
         if counted.rows is None:
-            self.refusals.append(self._uncounted(child, [step], "its cascades go in a circle"))
+            self.refusals.append(self._uncounted(child, [step], "its cascades form a circle"))
         elif counted.rows:
             would = self._would(counted.rows, child, [step])
-            self.refusals.append(f"{would} in a circle, whose end is not known. {_way_out([step])}")
+            self.refusals.append(f"{would} in a circle, whose end is unknown. {_way_out([step])}")
 
     def _count_cleared(self, table: Relation, steps: Sequence[Step]) -> None:
         self._add(table, steps, self.reach.referring(steps, self.target))
@@ -193,8 +193,8 @@ class _Counting:
 
     def _uncounted(self, table: Relation, steps: Sequence[Step], why: str) -> str:
         return (
-            f"how many rows of {table} ON DELETE CASCADE ({self._named(steps)}) would delete along could not "
-            f"be counted in time, and {why}. {_way_out(steps)}"
+            f"the rows of {table} that ON DELETE CASCADE ({self._named(steps)}) would delete could not be "
+            f"counted in time, and {why}. {_way_out(steps)}"
         )
 
     def _named(self, steps: Sequence[Step]) -> str:
@@ -202,11 +202,11 @@ class _Counting:
 
 
 def _way_out(steps: Sequence[Step]) -> str:
-    return f"To keep each row until nothing refers to it: {uncascade(steps).removesuffix(';')}"
+    return f"To keep rows as long as others refer to them: {uncascade(steps).removesuffix(';')}"
 
 
 def uncascade(steps: Sequence[Step]) -> str:
-    """Makes the keys without their CASCADE: then a row is kept as long as others refer to it."""
+    """The statements that make the keys NO ACTION: then a row is kept as long as others refer to it."""
     return " ".join(
         compose.SQL("ALTER TABLE {0} DROP CONSTRAINT {1}, ADD CONSTRAINT {1} ")
         .format(step.key.child.identifier, compose.Identifier(step.key.name))

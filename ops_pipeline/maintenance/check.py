@@ -1,4 +1,4 @@
-"""What must hold after a run, as questions to the database."""
+"""Checks of a policy: what must be true in the database after a run. Dagster shows them as asset checks."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ GUARD_CHECK = "guard_passed"
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found. With `fails_run` the run fails as well, which is what people are alerted to."""
+    """What a check found. With `fails_run` the run fails as well, which raises an alert."""
 
     passed: bool
     description: str
@@ -24,9 +24,9 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class PolicyCheck:
-    """A question to the database, which changes no row of a policy's tables: it may be asked at any time.
+    """A check against the database. It changes no row of a policy's tables and may run at any time.
 
-    `holds_back`: where it fails, what would overwrite evidence is not done.
+    `holds_back`: where it fails, the steps that would overwrite evidence (VACUUM) do not run.
     """
 
     name: str
@@ -39,23 +39,23 @@ def deleting_checks(policy: DeletingPolicy) -> Iterator[PolicyCheck]:
     """What must hold after a run of any policy that deletes rows."""
     yield PolicyCheck(
         GUARD_CHECK,
-        "The last run needed no approval. If it did: look at the plan and approve it, or fix the policy.",
+        "The last run needed no approval. If it did: review the plan and approve it, or fix the policy.",
         partial(_guard_passed, policy=policy),
     )
     if policy.archive:
         yield PolicyCheck(
             "archive_verified",
-            f"The newest files of {policy.table} in the archive are read again and agree with what the "
-            "database recorded of them (size, SHA-256, row count), and none was found damaged before. Where "
-            "one is, the policies after it wait: until VACUUM has run, what was deleted can still be read "
-            "from the table's pages.",
+            f"The newest archived files of {policy.table} are read again and match what the database "
+            "recorded (size, SHA-256, row count), and no file was found damaged before. If one is damaged, "
+            "the policies after it wait: until VACUUM has run, deleted rows can still be read from the "
+            "table's pages.",
             partial(_archive_verified, policy=policy),
             holds_back=True,
         )
 
 
 def stopped_early(connection: Connection, policy: DeletingPolicy) -> bool:
-    """Whether the policy's last run stopped with rows remaining; the run as a whole has failed then."""
+    """Whether the policy's last run stopped with rows remaining, which fails the whole run."""
     last_run = history.last(connection, policy.name)
     return last_run is not None and last_run.outcome == "stopped" and bool(last_run.left)
 
@@ -63,12 +63,12 @@ def stopped_early(connection: Connection, policy: DeletingPolicy) -> bool:
 def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     last_run = history.last(connection, policy.name)
     if last_run is None or last_run.outcome != "needs_approval":
-        return CheckResult(True, "The guard had nothing against the last run")
+        return CheckResult(True, "The last run needed no approval")
     return CheckResult(False, last_run.stopped_reason, fails_run=True)
 
 
 def _archive_verified(connection: Connection, policy: DeletingPolicy) -> CheckResult:
-    # By name: it needs Arrow, which whoever only lists the checks must not load.
+    # By name: it needs Arrow, which a process that only lists the checks must not load.
     newest_files: Callable[[Connection, DeletingPolicy], CheckResult] = resolve_name(
         "ops_pipeline.maintenance.archive_check:newest_files"
     )

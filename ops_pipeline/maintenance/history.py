@@ -1,4 +1,4 @@
-"""`ops.maintenance_runs`: every run of every policy, for as long as anybody may ask."""
+"""The history in `ops.maintenance_runs`: records every run of every policy, and reads it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,15 +19,14 @@ Pauses = Mapping[str, Mapping[str, float]]
 NO_PAUSES: Pauses = {}
 NO_DETAILS: Mapping[str, object] = {}
 UNRECORDED = "unrecorded"
-"""The key of a run's details that says that the audit log was missing, in words; of a run that removed
-nothing it would have recorded nothing either."""
+"""The key of a run's details that says, in words, that the audit log did not exist when the run ended."""
 Statement = tuple[LiteralString, Mapping[str, Any]]
 """A statement and its values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction did. `wal`: where the server's WAL stood when it began."""
+    """What one transaction did. `wal`: the server's WAL position when it began."""
 
     examined: int
     removed: int
@@ -44,11 +43,11 @@ class Record:
     policy: str
 
     def batch_statement(self, batch: Batch) -> Statement:
-        """The statement that adds a batch to the run; it belongs into the batch's own transaction."""
+        """The statement that adds a batch to the run; execute it in the batch's own transaction."""
         return sql.get("maintenance/progress"), {"id": self.id, **asdict(batch)}
 
     def add(self, connection: Connection, examined: int, removed: int) -> None:
-        """Adds a batch, in whatever transaction the connection is in."""
+        """Adds a batch, in the connection's current transaction."""
         connection.execute(*self.batch_statement(Batch(examined, removed)))
 
     def save_plan(
@@ -60,7 +59,7 @@ class Record:
         method: str,
         details: Mapping[str, Any],
     ) -> None:
-        """Keeps what the run is about to do."""
+        """Saves what the run is about to do."""
         values = {
             "id": self.id,
             "cutoff": cutoff,
@@ -71,14 +70,14 @@ class Record:
         connection.execute(sql.get("maintenance/save_plan"), values)
 
     def save_pauses(self, connection: Connection, pauses: Pauses) -> None:
-        """Keeps how often and how long the run has paused so far."""
+        """Saves how often and how long the run has paused so far."""
         values = {"id": self.id, "pauses": Jsonb(dict(pauses))}
         connection.execute(sql.get("maintenance/save_pauses"), values)
 
     def finish(self, connection: Connection, work: Work, pauses: Pauses) -> RunResult:
-        """The run ended by itself. What it removed is accounted for in the audit log as well.
+        """Records that the run ended by itself, and what it removed, also in the audit log.
 
-        A complete run uses up the approval that let it through.
+        A complete run uses up its approval.
         """
         details = {
             "oldest": work.oldest.isoformat() if work.oldest else None,
@@ -96,7 +95,7 @@ class Record:
     def end_early(
         self, connection: Connection, outcome: Outcome, reason: str, pauses: Pauses = NO_PAUSES
     ) -> None:
-        """The run was ended from outside. Without a connection the next run of the policy records it."""
+        """Records that the run failed or was interrupted. Without a connection the policy's next run does."""
         if connection.closed or connection.broken:
             return
         with connection.transaction():
@@ -130,7 +129,8 @@ def begin(
 ) -> Record:
     """Records that a policy's run begins. The caller holds the policy's lock. `table`: what it deletes from.
 
-    A run before it that died without a word is closed, and what it had removed accounted for.
+    An earlier run of the policy that died without recording its end is closed, and what it had removed is
+    recorded in the audit log.
     """
     values = {
         "policy": policy,
@@ -146,11 +146,10 @@ def begin(
 
 
 def interrupt_dead(connection: Connection) -> list[str]:
-    """Marks the runs whose worker is gone as interrupted, and says of which policies they were.
+    """Marks runs whose worker has died as interrupted, and returns the names of their policies.
 
-    A policy's advisory lock is the proof of life: it ends with its session. Nothing they committed is undone:
-    the next run of the policy goes on from their last batch. What they had removed is accounted for in the
-    audit log.
+    A run is alive while its session holds the policy's advisory lock. Nothing it committed is undone: the
+    policy's next run continues after its last batch. What it had removed is recorded in the audit log.
     """
     with connection.transaction():
         dead = connection.execute(sql.get("maintenance/interrupt_dead")).fetchall()
@@ -172,26 +171,26 @@ def results(
     dagster_run_id: str | None = None,
     since: datetime | None = None,
 ) -> list[RunResult]:
-    """What each policy did, or has done so far, in that run, that Dagster run, or since that moment."""
+    """What each policy did, or has done so far, in that run, that Dagster run, or since that time."""
     values = {"id": run_id, "dagster_run_id": dagster_run_id, "moment": since}
     with connection.cursor(row_factory=kwargs_row(RunResult)) as cursor:
         return cursor.execute(sql.get("maintenance/results"), values).fetchall()
 
 
 def last(connection: Connection, policy: str) -> RunResult | None:
-    """The policy's last run, those left out that found another one at work."""
+    """The policy's last run, not counting runs that were skipped because another was running."""
     last_run = connection.execute(sql.get("maintenance/last"), {"policy": policy}).fetchone()
     return _result(connection, last_run[0]) if last_run else None
 
 
 def seconds_for(connection: Connection, policy: str, rows: int) -> float | None:
-    """How long so many rows take at the rate of the policy's last run that removed enough; None: no such."""
+    """Seconds for that many rows at the rate of the policy's last run that removed enough, or None."""
     rate = connection.execute(sql.get("maintenance/rate"), {"policy": policy, "rows": rows}).fetchone()
     return rows / float(rate[0]) if rate else None
 
 
 def account_for(connection: Connection, run_id: int) -> RunResult:
-    """Stores what a run removed, if anything, as an audit event, in the connection's transaction."""
+    """Records what a run removed, if anything, as an audit event, in the connection's transaction."""
     result = _result(connection, run_id)
     if result.removed == 0:
         return result

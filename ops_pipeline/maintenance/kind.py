@@ -1,4 +1,4 @@
-"""What a kind of policy is: all that is special about it, in one value."""
+"""The type of a kind of policy (retention, orphans, vacuum): everything specific to it, in one value."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,18 +23,19 @@ AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
 class Kind(Generic[AnyPolicy]):
     """A kind of policy. Adding one is a folder with these parts and an entry in `kinds.KINDS`.
 
-    In policies.yaml: `name` is its key, `section` an entry, `several` whether there is a list of them;
-    `read` makes an entry a policy and `ordered` brings those of a database into the order of a run (as the
-    file has them).
+    In policies.yaml: `name` is its key, `section` the type of an entry, `several` whether the key has a list
+    of them; `read` turns an entry into a policy, and `ordered` sorts those of a database into the order of a
+    run (default: as in the file).
 
-    Against a database: `problems` names what does not fit, `plan` says what a run would do, `carry_out` does
+    Against a database: `problems` lists what is invalid, `plan` says what a run would do, `carry_out` does
     it. `runs` names the function (`module:function`) that is called; it is loaded when it runs, because it
-    may need Arrow. `checks`: what must hold afterwards.
+    may need Arrow. `checks`: what must be true afterwards.
 
-    `after`: which of the policies before it a policy depends on (none).
+    `after`: the earlier policies that a policy depends on (default: none).
 
-    For people: `describe` a policy in a paragraph, `tables` it is about. `deletes`: whether it deletes rows,
-    and so can leave a backlog. `detail_tables`: titles of tables, and which of a run's details each shows.
+    For people: `describe` returns a paragraph about a policy, `tables` the tables it is about. `deletes`:
+    whether it deletes rows, and so can have a backlog. `detail_tables`: titles of tables, and which of a
+    run's details each shows.
     """
 
     name: str
@@ -53,6 +54,6 @@ class Kind(Generic[AnyPolicy]):
     detail_tables: Mapping[str, str] = field(default_factory=dict)
 
     def carry_out(self, run: PolicyRun, policy: AnyPolicy, settings: Settings) -> Work:
-        """Does what the policy says. Raises RefusedError before anything is done, and psycopg.Error."""
+        """Carries the policy out. Raises RefusedError before anything is done, and psycopg.Error."""
         function: Callable[[PolicyRun, AnyPolicy, Settings], Work] = resolve_name(self.runs)
         return function(run, policy, settings)

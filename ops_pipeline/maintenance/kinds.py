@@ -1,4 +1,4 @@
-"""The kinds of policies there are, and what is done with policies of any kind."""
+"""The table of all kinds of policies, and the functions that load, check, plan and run any of them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -42,9 +42,9 @@ def kind_of(policy: Policy) -> Kind[Any]:
 
 
 def check(connection: Connection, policies: Sequence[Policy]) -> None:
-    """Holds policies of one database against its tables and columns.
+    """Checks the policies of one database against its tables and columns.
 
-    Raises PolicyError with every problem found; nothing has been changed then.
+    Raises PolicyError with every problem found. Changes nothing.
     """
     problems = [problem for policy in policies for problem in kind_of(policy).problems(connection, policy)]
     if problems:
@@ -71,7 +71,7 @@ def plan(
                 yield Unplanned(policy.name, "\n".join(problems))
                 continue
             planned = kind.plan(planning, policy)
-            if planned.refusals:  # what it would delete stays, for the policies after it as well
+            if planned.refusals:  # it deletes nothing, so the policies after it must not count on that
                 planning.before[:] = [each for each in planning.before if each.policy != policy.name]
             yield planned
         except (RefusedError, HoldUnclearError) as error:
@@ -102,7 +102,7 @@ def children_first(connection: Connection, policies: Sequence[Policy]) -> Sequen
     def add(policy: Policy) -> None:
         if policy in begun:
             return
-        begun.append(policy)  # of those that refer to each other, the one that is asked last goes first
+        begun.append(policy)  # where policies refer to each other, the one reached last comes first
         for child in children(connection, policy, policies):
             add(child)
         done.append(policy)
@@ -113,8 +113,8 @@ def children_first(connection: Connection, policies: Sequence[Policy]) -> Sequen
 
 
 def children(connection: Connection, policy: Policy, policies: Sequence[Policy]) -> Sequence[Policy]:
-    """Those of the policies that delete by age from tables into which this one's deletes cascade, or whose
-    rows keep those that they refer to."""
+    """The policies that delete by age from tables into which this one's deletes cascade, or whose rows keep
+    the rows they refer to."""
     others = [
         other
         for other in policies
@@ -125,7 +125,7 @@ def children(connection: Connection, policy: Policy, policies: Sequence[Policy])
     try:
         keeping = references.keeping(connection, find_relation(connection, policy.table))
     except LookupError:
-        return ()  # the policy says so itself
+        return ()  # the policy itself reports it
     roots = {root(connection, table) for table in keeping}
     return [other for other in others if _root(connection, other) in roots]
 
@@ -142,7 +142,7 @@ def plan_all(
 ) -> Iterator[Plan | Unplanned]:
     """What every policy of every database would do now, in the order of the file.
 
-    Each is asked over a connection to its database; one that does not answer leaves its policies unplanned.
+    Each database has its own connection; one that does not answer leaves its policies unplanned.
     """
     for database in policies.databases:
         try:
@@ -166,10 +166,10 @@ def carry_out(
     stop: Callable[[], str | None] = run.never,
     report: Callable[[str], None] = run.silently,
 ) -> RunResult:
-    """Does what the policy says; see `run.run_policy`.
+    """Carries the policy out; see `run.run_policy`.
 
-    Where it needs approval, so do the policies that will then delete what it has orphaned: their plans are
-    stored with its own, and approved with it.
+    Where it needs approval, the policies that would then delete the orphans it makes may need it too: their
+    plans are stored with its own, and approved with it.
     """
     given = settings or load_settings()
     result = run.run_policy(

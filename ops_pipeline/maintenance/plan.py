@@ -1,4 +1,4 @@
-"""What a run of a policy would do: the types that every kind's plan is made of."""
+"""The types of a plan: what a run of a policy would do, as every kind of policy describes it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 
 LIMIT_SECONDS = 30.0
-"""How long the rows of one policy are counted before an estimate has to do."""
+"""How long the rows of one policy are counted before they are estimated instead."""
 RUN_LIMIT_SECONDS = 60.0
 """The same for a run, which is about to delete them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionCount:
-    """What of one partition would be deleted, in rows."""
+    """How many rows of one partition would be deleted."""
 
     partition: Relation
     eligible: int
@@ -34,9 +34,9 @@ class RowCount:
     `eligible` of `total` would be deleted, about `bytes` of the table with its indexes. Not among them:
     expired or orphaned rows on hold (`held`), those that kept rows refer to (`referenced`), and rows whose
     time or reference is NULL, or whose time is infinite (`unset`). `oldest`, `newest`: of the eligible rows;
-    `oldest_row`: of all. With `exact` false a sample was counted; with `total_exact` false the eligible rows
-    were, and `total` is what PostgreSQL expects. `partitions`: those of a partitioned table that would lose
-    rows.
+    `oldest_row`: of all. With `exact` false all numbers are estimated from a sample; with `total_exact`
+    false the eligible rows were counted, and `total` is PostgreSQL's own estimate. `partitions`: the
+    partitions that would lose rows.
     """
 
     eligible: int
@@ -65,7 +65,7 @@ class RowCount:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How the rows or tables are found, and why so."""
+    """How the rows or tables are found, and why in this way."""
 
     name: str
     why: str = ""
@@ -73,10 +73,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class CascadedRows:
-    """Rows of another table that foreign keys (`keys`) delete along with a policy's, or change.
+    """Rows of another table that foreign keys (`keys`) delete or change when a policy's rows are deleted.
 
-    `action`: what becomes of them. `rows` of `total`; None where they could not be counted in time.
-    `table_bytes`: of the whole table with its indexes. `archived`: they are put into the archive first.
+    `action`: what happens to them. `rows` of `total`; None where they could not be counted in time.
+    `table_bytes`: of the whole table with its indexes. `archived`: they are archived first.
     """
 
     table: Relation
@@ -102,12 +102,12 @@ class CascadedRows:
         archived = "archived and deleted" if self.archived else self.action
         return (
             f"{number} {'row' if self.rows == 1 else 'rows'} of {self.table} "
-            f"{'is' if self.rows == 1 else 'are'} {archived} along ({', '.join(self.keys)})"
+            f"{'is' if self.rows == 1 else 'are'} also {archived} ({', '.join(self.keys)})"
         )
 
 
 def deleted_along(cascaded: Iterable[CascadedRows]) -> int:
-    """How many rows of other tables are deleted, at the most."""
+    """How many rows of other tables are deleted, at most."""
     return sum(rows.most for rows in cascaded if rows.action == "deleted")
 
 
@@ -119,10 +119,10 @@ Cells = Mapping[str, str | int | float]
 class Plan:
     """What a run of one policy would do. Each kind adds its own.
 
-    `rows`: what it would delete, None where it deletes none. `seconds`: how long it would take at the rate of
-    the policy's last run; None when nothing tells. `dead_tuples`: dead row versions that wait for
-    VACUUM. `refusals`: why the policy cannot run as it is written; nothing would be tried. `needs_approval`:
-    why the guard would stop it. `advice`: what would make it cheaper.
+    `rows`: what it would delete; None for a kind that deletes no rows. `seconds`: how long it would take at
+    the rate of the policy's last run; None where that is unknown. `dead_tuples`: dead row versions that wait
+    for VACUUM. `refusals`: why the policy cannot run as it is written; nothing would be tried.
+    `needs_approval`: why the guard would stop it. `advice`: what would make it cheaper.
     """
 
     policy: str
@@ -140,10 +140,10 @@ class Plan:
         yield from self.explanations()
         yield from self.advice
         for reason in self.needs_approval:
-            yield f"the guard would stop it: {reason}"
+            yield f"needs approval: {reason}"
 
     def explanations(self) -> Iterator[str]:
-        """What there is to say about this kind of plan, a line each."""
+        """What only this kind of plan explains, a line each."""
         return iter(())
 
     def tables(self) -> Mapping[str, Sequence[Cells]]:
@@ -156,8 +156,8 @@ class DeletePlan(Plan):
     """What a policy that deletes rows would do.
 
     `cutoff`: rows before that time are expired; None where time does not decide. `cascaded`: the rows of
-    other tables that foreign keys delete or change along with them. `to_come`: how many of its rows can only
-    be deleted once the policies `after` have run, whose deletes set them free or make them orphans.
+    other tables that foreign keys also delete or change. `to_come`: how many of its rows can only be deleted
+    once the policies `after` have run, which delete the rows that refer to them, or their parents.
     """
 
     rows: RowCount
@@ -171,20 +171,23 @@ class DeletePlan(Plan):
         if self.to_come:
             yield self.waiting()
         if not rows.exact:
-            yield "counting took too long; the numbers marked with ~ are what a sample of the rows says"
+            yield "counting took too long; numbers marked with ~ are estimated from a sample of the rows"
         if self.method.why and rows.eligible:
             yield f"{self.method.name}, because {self.method.why}"
         if rows.held:
-            yield f"{rows.held:,} rows that are due are held (opsctl hold list)"
+            yield f"{rows.held:,} of the rows it would otherwise delete are on hold (opsctl hold list)"
         if rows.referenced:
-            yield f"{rows.referenced:,} rows that are due stay, because rows of other tables refer to them"
+            yield (
+                f"{rows.referenced:,} of the rows it would otherwise delete are kept, because rows of other "
+                "tables refer to them"
+            )
         yield from map(str, self.cascaded)
         if rows.partitions:
             yield f"{len(rows.partitions):,} partitions would lose rows"
 
     def waiting(self) -> str:
-        """What it says of the rows `to_come`."""
-        return f"{self.to_come:,} of the rows are free to go once {self.once_run()}"
+        """What it says about the rows `to_come`."""
+        return f"{self.to_come:,} of the rows can only be deleted once {self.once_run()}"
 
     def once_run(self) -> str:
         """That the policies `after` have run."""
@@ -193,14 +196,14 @@ class DeletePlan(Plan):
 
 @dataclass(frozen=True, slots=True)
 class Unplanned:
-    """A policy that cannot be planned now, and the `problem`. It hides none of the others."""
+    """A policy that cannot be planned now, and the `problem`. The other policies are still planned."""
 
     policy: str
     problem: str
 
 
 def utc_now() -> datetime:
-    """What this machine's clock says."""
+    """The time of this machine's clock."""
     return datetime.now(UTC)
 
 
@@ -215,7 +218,8 @@ class PlannedDeletion:
 
     def leaves(self, alias: str) -> compose.Composed:
         """SQL that is true for rows of that alias, in its table, that it does not delete."""
-        # OFFSET 0: each row is found by its place. Taken apart, nested ones would join whole tables for each.
+        # OFFSET 0 keeps the subquery separate, so each row is found by its ctid. Without it PostgreSQL would
+        # join whole tables where these are nested.
         return compose.SQL(
             "NOT EXISTS (SELECT FROM {} AS target WHERE (target.tableoid, target.ctid) = ({}, {}) AND {} "
             "OFFSET 0)"
@@ -229,12 +233,12 @@ class PlannedDeletion:
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """In what circumstances a plan is made.
+    """What a plan is made with.
 
     `before`: what the policies before it would delete in the same run; each plan adds its own deletion.
-    `archive_url`: OPS_ARCHIVE_URL. `limit_seconds`: how long rows are counted before a sample has to do.
-    `after_deletes`: many rows of the table have just been deleted, which is the same plan, counted in another
-    way. `clock`: this machine's, which the guard compares with the database's. The connection is in
+    `archive_url`: OPS_ARCHIVE_URL. `limit_seconds`: how long rows are counted before a sample is taken.
+    `after_deletes`: many rows of the table have just been deleted, so they are counted without index-only
+    scans. `clock`: this machine's, which the guard compares with the database's. The connection is in
     autocommit mode and in no transaction.
     """
 
@@ -247,7 +251,7 @@ class Planning:
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """A transaction in which everything that is counted is of one moment. It only reads."""
+        """A read-only transaction with one snapshot for everything that is counted."""
         with self.connection.transaction():
             self.connection.execute(sql.get("postgres/snapshot"))
             self.connection.execute(sql.get("maintenance/one_processor"))
@@ -257,10 +261,10 @@ class Planning:
 
 
 def is_migrated(connection: Connection) -> bool:
-    """Whether the database has our tables: reading commands work without them."""
+    """Whether `opsctl migrate` has created our tables; commands that only read work without them."""
     return bool(scalar(connection, sql.get("postgres/migrated")))
 
 
 def fraction(part: int, whole: int) -> float:
-    """The share, 0.0 of nothing."""
+    """The share of the whole; 0.0 where the whole is 0."""
     return part / whole if whole else 0.0

@@ -1,4 +1,4 @@
-"""The tables that a DELETE reaches through foreign keys, and which of their rows, as SQL."""
+"""Finds the tables that a DELETE reaches through foreign keys, and which of their rows, as SQL."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ REACHED = "reached_0"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """From a table by a key that refers to it, or to a partition of it, to the table that has the key."""
+    """A foreign key that refers to `source` or to a partition of it: a DELETE there reaches `key.child`."""
 
     source: Relation
     key: ForeignKey
@@ -27,7 +27,7 @@ class Step:
 class Target:
     """The rows of the policy's table that are deleted: those that meet `condition`, over the alias `target`.
 
-    `heap`: the table or partition that all of them are in, where that is known.
+    `heap`: the table or partition that contains all of them, where that is known.
     """
 
     condition: compose.Composable
@@ -38,9 +38,9 @@ class Target:
 class Reach:
     """What deleting rows of `table` reaches.
 
-    `cascaded`: the tables of which ON DELETE CASCADE deletes rows, at any level, each with the steps to it.
-    `circles`: the steps left out there, because they lead back to where the way came from. `cleared`: the
-    tables of which SET NULL or SET DEFAULT changes rows, each with the steps to it.
+    `cascaded`: the tables where ON DELETE CASCADE deletes rows, at any level, each with the steps to it.
+    `circles`: the steps that lead back to a table on their own path; they are not in `cascaded`. `cleared`:
+    the tables where SET NULL or SET DEFAULT changes rows, each with the steps to it.
     """
 
     table: Relation
@@ -49,7 +49,7 @@ class Reach:
     cleared: dict[Relation, list[Step]] = field(default_factory=dict)
 
     def way(self, step: Step) -> str:
-        """The names of the keys that lead from the policy's table up to and with that one."""
+        """The names of the keys on the path from the policy's table to that step, including its own."""
         before = self.cascaded.get(step.source)
         return f"{self.way(before[0])}, then {step.key.name}" if before else step.key.name
 
@@ -61,7 +61,7 @@ class Reach:
         return list(done)
 
     def deleted(self, table: Relation, target: Target) -> compose.Composable:
-        """SQL that is true for the rows of a cascaded table (alias REACHED) that are deleted along."""
+        """SQL that is true for the rows of a cascaded table (alias REACHED) that the cascade deletes."""
         return self._reached(table, target, REACHED, 0)
 
     def referring(self, steps: Sequence[Step], target: Target) -> compose.Composable:
@@ -85,7 +85,7 @@ class Reach:
     def _refers(self, step: Step, target: Target, alias: str, depth: int) -> compose.Composable:
         cascaded = step.source in self.cascaded
         parent = f"reached_{depth + 1}" if cascaded else "target"
-        # A key of the whole table is met in the heap alone; one of another partition, not at all.
+        # A key to the whole table needs only the heap; a key to one partition needs that partition.
         in_heap = not cascaded and target.heap is not None and step.key.parent == self.table
         rows = target.heap if in_heap and target.heap is not None else step.key.parent
         return compose.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND {})").format(
@@ -97,21 +97,21 @@ class Reach:
 
 
 def reach(connection: Connection, table: Relation) -> Reach:
-    """What deleting rows of the table reaches, by the catalog. Raises psycopg.Error."""
+    """What deleting rows of the table reaches, read from the catalog. Raises psycopg.Error."""
     reached = Reach(table)
     _follow(connection, reached, table, (table,))
     return reached
 
 
 def protected(connection: Connection, policy: DeletingPolicy, reached: Reach) -> Mapping[int, str]:
-    """The tables of which the policy may delete no row along, by the oid of their root, with the reason."""
+    """The tables where the policy's cascades may delete no row: the oid of their root, and the reason."""
     if policy.cascade is not None:
         return {}
     reasons = dict(owned(connection, policy))
     for table in reached.cascaded:
         of = root(connection, table)
         if policy.archive:
-            reasons.setdefault(of, "no file of this policy's archive would hold them")
+            reasons.setdefault(of, "they would be missing from this policy's archive")
     return reasons
 
 
@@ -142,7 +142,7 @@ def _steps(connection: Connection, table: Relation) -> Iterator[Step]:
 
 
 def owned(connection: Connection, policy: DeletingPolicy) -> Mapping[int, str]:
-    """The tables whose rows other policies archive or keep by their age, as `protected` has them."""
+    """The tables whose rows other policies archive or keep by age, in the form of `protected`."""
     reasons: dict[int, str] = {}
     for other in policy.deleting:
         if other.name == policy.name or not (other.archive or other.max_age() is not None):
@@ -150,7 +150,7 @@ def owned(connection: Connection, policy: DeletingPolicy) -> Mapping[int, str]:
         try:
             table = find_relation(connection, other.table)
         except LookupError:
-            continue  # its own policy says so
+            continue  # that policy reports it
         of = root(connection, table)
-        reasons.setdefault(of, f"{table} has a policy of its own ({other.name}), which would not see them")
+        reasons.setdefault(of, f"{table} has its own policy ({other.name}), which would be bypassed")
     return reasons

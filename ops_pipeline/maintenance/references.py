@@ -1,4 +1,4 @@
-"""Foreign keys that refer to the rows to be deleted: what they keep, cascade into, and need."""
+"""Foreign keys to the rows to be deleted: which rows they keep, what they cascade to, missing indexes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from ops_pipeline.postgres.equality import Equality
 from ops_pipeline.postgres.relation import Relation
 
 OnDelete = Literal["a", "r", "c", "n", "d"]
-"""As pg_constraint.confdeltype has it: no action, restrict, cascade, set null, set default."""
+"""pg_constraint.confdeltype: no action, restrict, cascade, set null, set default."""
 
 SMALL_CHILD_BYTES = 128 * 1024
 """A referring table up to this size needs no index. PostgreSQL reads it for every row that is deleted, which
-takes a quarter of a millisecond then; with 1 MiB it is 4, and a million rows would take an hour."""
+takes a quarter of a millisecond; at 1 MiB it takes 4 ms, and a million rows would take an hour."""
 
 EVERYTHING: compose.Composable = compose.SQL("true")
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """`columns` of `child` refer to the columns `referred` of `parent`: of a table, or of its partition.
+    """`columns` of `child` refer to the columns `referred` of `parent`, which is a table or a partition.
 
     `cleared`: the columns that ON DELETE SET NULL or SET DEFAULT sets. `uncascaded`: its definition without
     ON DELETE CASCADE. `equalities`: how they are compared.
@@ -46,47 +46,47 @@ class ForeignKey:
 
 
 def missing_indexes(connection: Connection, relation: Relation) -> tuple[str, ...]:
-    """The indexes without which each removed row would read a whole table, and how to make them."""
+    """The indexes without which each deleted row would read a whole table, and how to create them."""
     return tuple(map(str, unindexed(connection, relation)))
 
 
 def unindexed(connection: Connection, relation: Relation) -> Iterator[Finding]:
-    """The foreign keys whose referring rows no index finds.
+    """The foreign keys without an index on the referring columns.
 
-    PostgreSQL looks for the referring rows of every row that goes, whatever it then does with them.
+    PostgreSQL looks up the referring rows of every deleted row, whatever the key's ON DELETE action is.
     """
     for parent, key in _looked_up(connection, relation):
         if not key.indexed and catalog.size(connection, key.child) > SMALL_CHILD_BYTES:
             yield Finding(
                 str(key.child),
                 f"{key.child}.{', '.join(key.columns)} refers to {parent} ({key.name}) without an index, so "
-                f"every row removed would read all of {key.child}. Create it first",
+                f"every deleted row would read all of {key.child}. Create the index first",
                 (f"{_create_index(connection, key)};",),
             )
 
 
 def acting(connection: Connection, relation: Relation) -> tuple[ForeignKey, ...]:
-    """The keys that delete or change rows when rows of the relation are deleted; through cascades as well."""
+    """The keys that delete or change rows when rows of the relation are deleted, at every level."""
     return tuple(key for _, key in _looked_up(connection, relation) if key.on_delete in "cnd")
 
 
 def silent(connection: Connection, relation: Relation) -> Iterator[Finding]:
-    """The foreign keys that would not act or be held when rows of the relation are deleted, or of those that
-    this cascades into."""
+    """The foreign keys that are not enforced when rows of the relation, or of tables it cascades to, are
+    deleted, because their triggers are disabled."""
     for parent in {parent.oid: parent for parent, _ in _looked_up(connection, relation)}.values():
         for key, *table, enable in connection.execute(
             sql.get("maintenance/silent_keys"), {"oid": parent.oid}
         ):
             yield Finding(
                 str(Relation(*table)),
-                f"the foreign key {key} is not held where rows of {Relation(*table)} are deleted, because "
-                "its trigger is switched off: rows would be left that refer to nothing. Switch it on",
+                f"the foreign key {key} is not enforced when rows of {Relation(*table)} are deleted, because "
+                "its trigger is disabled: the delete would leave orphans. Enable the trigger",
                 (enable,),
             )
 
 
 def referring(connection: Connection, relation: Relation) -> tuple[Relation, ...]:
-    """The tables that refer to the relation, and through cascades to what goes along with its rows."""
+    """The tables that refer to the relation, or to tables that its deletes cascade to."""
     keys = _looked_up(connection, relation)
     return tuple({key.child.oid: key.child for _, key in keys}.values())
 
@@ -94,26 +94,25 @@ def referring(connection: Connection, relation: Relation) -> tuple[Relation, ...
 def unreferenced(
     connection: Connection, relation: Relation, before: Sequence[PlannedDeletion] = ()
 ) -> compose.Composable:
-    """SQL that is true for the rows of the alias `target` that may go as far as others refer to them.
+    """SQL that is true for the rows of the alias `target` that no reference keeps.
 
-    A row stays that a NO ACTION or RESTRICT key refers to, so that its batch does not fail for it, and one
-    whose going would remove or change a row that somebody holds. For a plan, rows do not count that others
-    delete `before`. Never NULL. To be asked in the removing transaction, as the holds are. Raises
-    HoldUnclearError.
+    A row is kept if a NO ACTION or RESTRICT key refers to it, because its batch would fail, or if deleting
+    it would delete or change a row on hold. For a plan, rows that earlier policies delete (`before`) do not
+    count. Never NULL. Call it in the deleting transaction, as for holds. Raises HoldUnclearError.
     """
     return _unreferenced(connection, relation, "target", (relation.oid,), before)
 
 
 def keeping(connection: Connection, relation: Relation) -> set[Relation]:
-    """The tables whose rows go with those of the relation that they refer to, or keep them; through cascades
-    as well."""
+    """The tables whose rows are deleted with the rows of the relation they refer to, or keep them; at every
+    level of cascades."""
     return {key.child for _, key in _looked_up(connection, relation) if key.on_delete in "car"}
 
 
 def waited_for(
     connection: Connection, relation: Relation, before: Sequence[PlannedDeletion]
 ) -> tuple[str, ...]:
-    """Which of the policies before delete rows that would keep rows of the relation."""
+    """The policies of `before` that delete rows which would otherwise keep rows of the relation."""
     keeping = {key.child for _, key in _looked_up(connection, relation) if key.on_delete in "ar"}
     return tuple(deletion.policy for deletion in before if deletion.table in keeping)
 
@@ -143,7 +142,7 @@ def _keeps(
     path: tuple[int, ...],
     before: Sequence[PlannedDeletion],
 ) -> compose.Composable | None:
-    """Which of the referring rows keep the one they refer to; None: none of them can."""
+    """Which of the referring rows keep the row they refer to; None: none of them can."""
     if key.on_delete in "ar":
         left = [deletion.leaves(child) for deletion in before if deletion.table == key.child]
         return compose.SQL(" AND ").join(left) if left else EVERYTHING
@@ -168,7 +167,7 @@ def _exists(key: ForeignKey, alias: str, child: str, keeps: compose.Composable) 
 
 
 def refers(key: ForeignKey, child: str, parent: str) -> compose.Composed:
-    """SQL that is true where the row of one alias refers by the key to that of the other."""
+    """SQL that is true where the row of alias `child` refers by the key to the row of alias `parent`."""
     return compose.SQL(" AND ").join(
         equality.equal(
             equality.of_parent(compose.Identifier(parent, referred)),
@@ -179,7 +178,7 @@ def refers(key: ForeignKey, child: str, parent: str) -> compose.Composed:
 
 
 def _looked_up(connection: Connection, relation: Relation) -> Iterator[tuple[Relation, ForeignKey]]:
-    """Every key that is looked up when a row goes, with the table it refers to; through cascades as well."""
+    """Every key that is looked up when a row is deleted, with the table it refers to, at every level."""
     seen, parents = {relation.oid}, [relation]
     while parents:
         parent = parents.pop(0)
@@ -191,9 +190,9 @@ def _looked_up(connection: Connection, relation: Relation) -> Iterator[tuple[Rel
 
 
 def foreign_keys(connection: Connection, relation: Relation) -> list[ForeignKey]:
-    """The foreign keys that refer to the table, to one above it or to a partition of it.
+    """The foreign keys that refer to the table, to a table it is a partition of, or to a partition of it.
 
-    Those that are NOT VALID are among them: whatever is deleted is held to them. NOT ENFORCED ones are not.
+    Includes NOT VALID keys, which are enforced on deletes, but not NOT ENFORCED ones.
     """
     rows = connection.execute(sql.get("maintenance/foreign_keys"), {"oid": relation.oid})
     return [
@@ -218,7 +217,7 @@ def _equality(names: Mapping[str, Sequence[str] | None]) -> Equality:
 
 
 def _create_index(connection: Connection, key: ForeignKey) -> str:
-    # What is partitioned cannot be indexed beside the work.
+    # CREATE INDEX CONCURRENTLY does not work on a partitioned table.
     partitioned = scalar(connection, sql.get("postgres/is_partitioned"), {"oid": key.child.oid})
     statement = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
     columns = compose.SQL(", ").join(map(compose.Identifier, key.columns))

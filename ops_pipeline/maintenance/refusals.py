@@ -1,4 +1,4 @@
-"""What keeps a policy from running: the plan, the run and `opsctl doctor` say it in the same words."""
+"""Why a policy is refused, and what to do about it; used by the plan, the run and `opsctl doctor`."""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,7 +26,7 @@ def table_refusals(
 ) -> Iterator[str]:
     """Why the policy may not delete from its table, and what to do about it, a sentence each.
 
-    By settings and catalog alone, without any row. `parent`: the table whose rows decide what is an orphan.
+    Reads settings and catalogs only, no rows. `parent`: the parent table of an orphans policy.
     """
     connection = planning.connection
     yield from storage.problems(planning.archive_url, archive=policy.archive)
@@ -45,11 +45,11 @@ def table_refusals(
 def refuse_hidden_rows(
     connection: Connection, policy: DeletingPolicy, table: Relation, *others: Relation
 ) -> None:
-    """Raises RefusedError where our user may not delete rows of the policy's table, or not see rows that the
-    policy has to see: of its table and each partition, of the others, and of tables that refer to its table.
+    """Raises RefusedError where our role may not delete rows of the policy's table, or cannot see rows that
+    the policy must see: of its table and partitions, of the others, and of tables that refer to its table.
 
-    PostgreSQL would raise as well, row security included, which our sessions have off; this says what to do
-    about it.
+    PostgreSQL would raise an error as well, also for row security, because our sessions set row_security =
+    off; this error says what to do.
     """
     seen = [*references.referring(connection, table), *others]
     refuse(policy.name, tuple(_rights(connection, policy, table, seen)))
@@ -71,7 +71,7 @@ def _rights(
             needs[child].add("DELETE")
     for relation, rights in needs.items():
         for grant in lacking(connection, relation, *sorted(rights, reverse=True)):
-            yield f"the rights on {relation} are not enough: {grant}"
+            yield f"missing privileges on {relation}: {grant}"
 
 
 def inheritance(connection: Connection, table: Relation, parent: Relation | None) -> Iterator[Finding]:
@@ -79,61 +79,61 @@ def inheritance(connection: Connection, table: Relation, parent: Relation | None
     if children := catalog.inheritance_children(connection, table):
         yield Finding(
             str(table),
-            f"{table} has inheritance children ({_named(children)}): their rows would be taken for its own, "
-            "and an archive would lack their columns. Let each have a policy of its own, and none through "
-            f"{table}",
+            f"{table} has inheritance children ({_named(children)}): their rows would count as its own, and "
+            "an archive would lack their additional columns. Write a policy for each of them and detach them "
+            f"from {table}",
             (_apart(connection, children),),
         )
     if parent is not None and (children := catalog.inheritance_children(connection, parent)):
         yield Finding(
             str(parent),
             f"{parent}, which {table} refers to, has inheritance children ({_named(children)}): whether a "
-            "row that is in one of them counts as a parent is not known. Refer to a table without, or take "
-            "them out of it",
+            "row in one of them counts as a parent is unknown. Refer to a table without inheritance "
+            "children, or detach them",
             (_apart(connection, children),),
         )
 
 
 def uncounted(connection: Connection, table: Relation) -> Iterator[Finding]:
-    """That the server does not count what keys and triggers do along with a delete."""
+    """Reports track_counts = off where foreign keys or triggers act on deletes, which is then not counted."""
     reached = reach(connection, table)
     acting = reached.cascaded or reached.cleared or on_delete.triggers(connection, table)
     if acting and not scalar(connection, sql.get("diagnosis/track_counts")):
         yield Finding(
             str(table),
-            "track_counts is off, so that what foreign keys and triggers do when rows of "
-            f"{table} are deleted would not be counted. Switch it on",
+            "track_counts is off, so what foreign keys and triggers do when rows of "
+            f"{table} are deleted cannot be counted. Turn it on",
             (switch_counting_on(connection),),
         )
 
 
 def switch_counting_on(connection: Connection) -> str:
-    """The statement that has the server count what happens to rows."""
+    """The statement that turns track_counts on for the database."""
     statement = compose.SQL("ALTER DATABASE {} SET track_counts = on;")
     return statement.format(compose.Identifier(connection.info.dbname)).as_string(connection)
 
 
 def rules(connection: Connection, table: Relation) -> Iterator[Finding]:
-    """The rules ON DELETE of the table."""
+    """The ON DELETE rules of the table."""
     for rule in on_delete.rules(connection, table):
         yield Finding(
             str(rule.table),
             f"the rule {rule.name} on {rule.table} changes what a DELETE does: it may keep rows, or delete "
-            "others that no plan, guard, hold or archive sees. Do it by a trigger",
+            "others that no plan, guard, hold or archive sees. Replace it with a trigger",
             (_drop(connection, rule),),
         )
 
 
 def voided_keys(connection: Connection, table: Relation) -> Iterator[Finding]:
-    """What would keep ON DELETE CASCADE, SET NULL or SET DEFAULT from being done, or would undo it."""
+    """Triggers, rules and constraints that would void ON DELETE CASCADE, SET NULL or SET DEFAULT."""
     for key in references.acting(connection, table):
         action = f"{ACTIONS[key.on_delete]} of {key.name}"
         for trigger in on_delete.keeping_triggers(connection, key.child, on_update=key.on_delete != "c"):
             yield Finding(
                 str(key.child),
-                f"the trigger {trigger} may void the {action}, which would leave rows of {key.child} that "
-                "refer to nothing. Let it return a row when it runs within another trigger "
-                "(pg_trigger_depth() > 1), make the foreign key NO ACTION, or switch the trigger off",
+                f"the trigger {trigger} may void the {action}, which would leave orphans in {key.child}. "
+                "Make it return a row when it runs within another trigger (pg_trigger_depth() > 1), make the "
+                "foreign key NO ACTION, or disable the trigger",
                 (disable(connection, trigger),),
             )
         if key.on_delete == "c":
@@ -156,14 +156,14 @@ def voided_keys(connection: Connection, table: Relation) -> Iterator[Finding]:
 
 
 def kept_parents(connection: Connection, table: Relation) -> Iterator[Finding]:
-    """What may keep rows of the table, whose children `cascade: archive` would have deleted by then."""
+    """Triggers that may keep rows of the table after `cascade: archive` has deleted their children."""
     if not reach(connection, table).cascaded:
         return
     for trigger in on_delete.keeping_triggers(connection, table, on_update=False):
         yield Finding(
             str(table),
-            f"the trigger {trigger} may keep rows of {table}, and `cascade: archive` deletes what refers to "
-            "them first. Say `cascade: delete`, or switch the trigger off",
+            f"the trigger {trigger} may keep rows of {table}, but `cascade: archive` deletes the rows that "
+            "refer to them first. Set `cascade: delete`, or disable the trigger",
             (disable(connection, trigger),),
         )
 
@@ -173,20 +173,20 @@ def foreign_partitions(connection: Connection, table: Relation) -> Iterator[Find
     for partition in catalog.foreign_partitions(connection, table):
         yield Finding(
             str(partition),
-            f"{partition} is a foreign table, whose rows are not looked for without an index and not "
-            f"deleted. Take it out of {table} first, or leave that table to its own server",
+            f"{partition} is a foreign table: its rows are not scanned and not deleted. Detach it from "
+            f"{table} first, or clean that table up on its own server",
             (detach(connection, table, partition),),
         )
 
 
 def disable(connection: Connection, trigger: on_delete.Trigger) -> str:
-    """The statement that switches the trigger off."""
+    """The statement that disables the trigger."""
     statement = compose.SQL("ALTER TABLE {} DISABLE TRIGGER {};")
     return statement.format(trigger.table.identifier, compose.Identifier(trigger.name)).as_string(connection)
 
 
 def detach(connection: Connection, table: Relation, partition: Relation) -> str:
-    """The statement that takes the partition out of its table."""
+    """The statement that detaches the partition from its table."""
     statement = compose.SQL("ALTER TABLE {} DETACH PARTITION {};")
     return statement.format(table.identifier, partition.identifier).as_string(connection)
 

@@ -6,19 +6,19 @@ from datetime import datetime
 from typing import Any, Literal
 
 Outcome = Literal["running", "done", "stopped", "needs_approval", "interrupted", "failed", "skipped"]
-"""done: everything that was due is gone. stopped: ended early on purpose, the next run goes on.
-needs_approval: nothing was removed, a person has to approve the plan first. skipped: another run holds the
-policy. interrupted and failed are kept in the history and raised."""
+"""done: everything that the policy deletes was deleted. stopped: ended early on purpose, or rows remain; the
+next run continues. needs_approval: nothing was deleted, a person must approve the plan first. skipped:
+another run of the policy is running. interrupted and failed are recorded in the history and raised."""
 
 COMPLETED = "completed"
 
 
 class RefusedError(Exception):
-    """The policy cannot be carried out as things are. Nothing was removed; the message says what to mend."""
+    """The policy cannot run as it is written. Nothing was deleted; the message says what to fix."""
 
 
 def refuse(policy: str, problems: Sequence[str]) -> None:
-    """Raises RefusedError where there are any problems; nothing may have been deleted yet."""
+    """Raises RefusedError if there are problems. Call it before anything is deleted."""
     if problems:
         raise RefusedError(f"{policy}: refused. Nothing was deleted: {'; '.join(problems)}")
 
@@ -27,9 +27,9 @@ def refuse(policy: str, problems: Sequence[str]) -> None:
 class Work:
     """What one kind of policy did to its tables.
 
-    `left`: rows that it was to remove and that are still there, None when nobody looked; a run that leaves
-    any is not done. `plan`: the stored plan that has to be approved before anything may go. `approval`: the
-    approved plan that let this run through. `details` are kept in the history.
+    `left`: rows that it should have removed and that remain, None where they were not counted; a run with
+    any is not done. `plan`: the id of the stored plan that must be approved first. `approval`: the id of the
+    approved plan that this run used. `details` are recorded in the history.
     """
 
     stopped_reason: str
@@ -52,12 +52,12 @@ class Work:
 class RunResult:
     """One policy's run.
 
-    `examined`, `removed`, `archived`: rows looked at (about), removed, and put into the archive first.
-    `left`: rows the policy would still remove, None when nobody looked. `planned`: rows that were to go when
-    the run began. `oldest`: the oldest row that the table still holds. `working` and `pausing` are parts of
-    `seconds`. `wal_bytes`: what the server wrote meanwhile. VACUUM removes no rows: it looks at tables,
-    leaves those it could not have, and what it brings is in the dead tuples and `details`. `cascaded`: rows
-    of other tables that were deleted and changed along.
+    `examined`, `removed`, `archived`: rows scanned (about), removed, and archived first. `left`: rows
+    remaining that the policy would remove, None where they were not counted. `planned`: rows to be removed
+    when the run began. `oldest`: the time of the oldest row that is still in the table. `working` and
+    `pausing` are parts of `seconds`. `wal_bytes`: the WAL that the server wrote meanwhile. VACUUM removes no
+    rows: `examined` counts tables, `left` those it could not vacuum, and its effect is in the dead tuples and
+    `details`. `cascaded`: rows of other tables that were also deleted or changed.
     """
 
     policy: str

@@ -1,4 +1,4 @@
-"""How many rows of one table a policy would delete, counted or estimated."""
+"""Counts or estimates how many rows of one table a policy would delete."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,22 +19,22 @@ from ops_pipeline.postgres.relation import Relation
 
 SAMPLE_ROWS = 20_000
 SAMPLE_SECONDS = 5.0
-"""How long about so many rows are looked at where all of them could not be counted."""
+"""How long a sample of about SAMPLE_ROWS is counted, where counting all rows took too long."""
 HEAP = compose.SQL("target.tableoid::bigint")
 EACH_ONCE = compose.SQL("OFFSET 0")
-"""Where it takes a look into other tables, what becomes of a row is asked once and not for each number."""
+"""Where a row's fate depends on other tables, it is evaluated once per row and not once for each number."""
 COUNT_EXACTLY_BYTES = 64 * 1024 * 1024
-"""Up to this size all rows of a table are counted for the guard; beyond it an estimate is close enough."""
+"""Up to this size all rows of a table are counted for the guard; above it an estimate is close enough."""
 OLDEST_SECONDS = 1.0
-"""How long the oldest row is looked for where the rows could not be counted; an index finds it at once."""
+"""How long the oldest row is searched for where the rows could not be counted; an index finds it at once."""
 
 
 class RowCounter:
-    """Counts the rows of one table that are `due`, and what keeps some of them. It only reads.
+    """Counts the expired or orphaned rows (`due`) of one table, and why some of them are kept. It only reads.
 
     `fragments` are for the statement that counts; `due` and `unset` are conditions over the alias `target`.
-    Rows that are deleted `before` keep none that they refer to.
-    Raises HoldUnclearError and psycopg.Error.
+    Rows that the policies `before` delete do not keep the rows they refer to. Raises HoldUnclearError and
+    psycopg.Error.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class RowCounter:
         return and_(self._due, self._unheld, self._unreferenced)
 
     def count(self, statement: str, limit_seconds: float) -> RowCount | None:
-        """The rows counted; None when that took too long."""
+        """The exact count; None when it took too long."""
         rows = self.within(limit_seconds, compose.SQL(sql.get(statement)).format(**self._fragments))
         return None if rows is None else self._tally(rows)
 
     def eligible(self) -> int:
-        """How many rows would be deleted; counted, whatever time it takes."""
+        """How many rows would be deleted: an exact count without a time limit."""
         return self._number(self.deleted)
 
     def of_table(self, eligible: int) -> RowCount:
-        """So many eligible rows, which were counted, of the table; the total of a large one is estimated."""
+        """The row count for a known number of eligible rows; the total of a large table is estimated."""
         total = catalog.expected_rows(self._connection, self.table)
         exact = total < eligible or catalog.size(self._connection, self.table) <= COUNT_EXACTLY_BYTES
         if exact:
@@ -86,7 +86,7 @@ class RowCounter:
         return RowCount(eligible, total, total_exact=exact, bytes=round(size * fraction(eligible, total)))
 
     def estimate(self) -> RowCount:
-        """What a sample of the table says. Where not even that can be had, everything may go."""
+        """An estimate from a sample. Where even that takes too long, all rows count as eligible."""
         total = catalog.expected_rows(self._connection, self.table)
         sample = self._sample(total)
         sampled, deleted, held, unset = sample if sample is not None and sample[0] > 0 else (1, 1, 0, 0)
@@ -102,7 +102,7 @@ class RowCounter:
         )
 
     def oldest(self, column: str, before: datetime) -> datetime | None:
-        """The oldest row that is due, if an index tells; else None."""
+        """The time of the oldest expired row, if it is found in OLDEST_SECONDS; else None."""
         statement = compose.SQL(sql.get("maintenance/oldest")).format(
             rows=self._fragments["rows"], column=target(column), cutoff=compose.Literal(before)
         )
@@ -143,7 +143,7 @@ class RowCounter:
         )
 
     def within(self, seconds: float, statement: compose.Composed) -> list[tuple[Any, ...]] | None:
-        """What the statement answers; None when that took too long."""
+        """The rows of the statement; None when it took too long."""
         began = time.monotonic()
         try:
             with self._connection.transaction():
@@ -151,7 +151,7 @@ class RowCounter:
                 self._connection.execute(sql.get("postgres/limit"), limit)
                 return self._connection.execute(statement).fetchall()
         except psycopg.errors.QueryCanceled:
-            # An operator's cancel has the same SQLSTATE; it comes before the time is over.
+            # An operator's cancel has the same SQLSTATE, but comes before the timeout.
             if time.monotonic() - began < seconds:
                 raise
             return None

@@ -1,4 +1,4 @@
-"""Performs one policy: one at a time, recorded, stopped when asked."""
+"""Runs one policy: one run at a time, recorded in the history, stopped when asked."""
 
 import psycopg
 
@@ -17,12 +17,12 @@ from ops_pipeline.throttle.limits import Throttle
 
 
 def never() -> str | None:
-    """A run that nothing stops."""
+    """The `Stop` of a run that nothing stops."""
     return None
 
 
 def silently(_: str) -> None:
-    """A run that reports to nobody."""
+    """The `Report` of a run that reports nothing."""
 
 
 def run_policy(
@@ -35,21 +35,20 @@ def run_policy(
     stop: Stop = never,
     report: Report = silently,
 ) -> RunResult:
-    """Does what the policy says and returns what was done; it is in `ops.maintenance_runs` as well.
+    """Carries the policy out and returns what was done, as recorded in `ops.maintenance_runs`.
 
-    One run of a policy at a time: while another holds it, nothing is done and the result says who.
-    Whatever ends the run early, the batches that were committed stay done and the next run goes on
-    from there. `settings` (None: what the environment says) has the time a batch should take, the pause
-    file and where archives go. Raises StandbyError or NotMigratedError before anything is recorded;
-    psycopg.Error when the database fails; an interrupt stops the
-    statement on the server first and passes on.
+    One run of a policy at a time: while another is running nothing is done, and the result names its session.
+    Whatever ends the run early, committed batches stay committed and the next run continues from there.
+    `settings` (None: from the environment) has the time a batch should take, the pause file and the archive's
+    URL. Raises StandbyError or NotMigratedError before anything is recorded, and psycopg.Error when the
+    database fails. An interrupt first cancels the statement on the server and is then raised again.
     """
     refuse_unready(connection)
     given = settings or load()
     lock = f"ops: {policy.name}"
     with advisory_lock(connection, lock) as taken:
         if not taken:
-            reason = f"another run is working on it: {lock_holder(connection, lock)}"
+            reason = f"another run of this policy is running: {lock_holder(connection, lock)}"
             return history.skip(connection, policy.name, reason, dagster_run_id)
         connection.execute(sql.get("postgres/compress_wal"))
         table = policy.table if isinstance(policy, DeletingPolicy) else None

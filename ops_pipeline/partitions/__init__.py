@@ -1,6 +1,6 @@
-"""Tables that are partitioned by time: partitions made before a row needs them, and removed whole.
+"""Tables partitioned by time: creates partitions ahead of time, and detaches and drops expired ones.
 
-`premake` creates, `default_rows` moves rows into partitions of their own, `detach` also completes what was
-interrupted, `expired` chooses, `drop` removes. Each keeps to short locks, and gives up with a reason rather
-than queue in front of others.
+`premake` creates partitions, `default_rows` moves rows out of the default partition, `detach` detaches and
+completes interrupted detaches, `expired` finds expired partitions, `drop` drops them. Each uses short locks,
+and gives up with a reason rather than block other sessions.
 """

@@ -1,4 +1,4 @@
-"""A new partition: made as a table of its own, and attached."""
+"""Creates a partition: as a separate table, which is then attached."""
 
 from collections.abc import Callable
 from datetime import time, timedelta
@@ -11,7 +11,7 @@ from ops_pipeline.partitions.partition import Partitioned
 from ops_pipeline.postgres.connection import Connection, row, scalar
 
 LONGEST_NAME = 63
-"""Bytes of an identifier; PostgreSQL cuts off what is longer."""
+"""Bytes of an identifier; PostgreSQL truncates longer ones."""
 NAMES_TRIED = 1000
 
 
@@ -22,12 +22,12 @@ def attach_new(
     fill: Callable[[compose.Identifier], object] = lambda _: None,
     named: str | None = None,
 ) -> None:
-    """Creates the partition of that range of times, in whatever transaction the connection is in.
+    """Creates the partition for that range of times, in the connection's current transaction.
 
-    It looks like its table, belongs to its table's owner, is in the schema of most other partitions, and its
-    name begins with its table's, or with `named`. `fill` may put rows into it before it is attached.
+    It is created LIKE its table, has the table's owner, is in the schema of most other partitions, and its
+    name begins with its table's, or with `named`. `fill` may insert rows before it is attached.
 
-    Raises psycopg.Error, CheckViolation where the default partition holds rows of that range.
+    Raises psycopg.Error; CheckViolation where the default partition contains rows of that range.
     """
     schema = str(scalar(connection, sql.get("partitions/siblings_schema"), {"table": table.oid}))
     name = _free_name(connection, schema, times, named or table.name)
@@ -58,6 +58,6 @@ def _free_name(connection: Connection, schema: str, times: Range, start: str) ->
 
 
 def shortened(name: str, suffix: str) -> str:
-    """The name with the suffix, its end given up where both are longer than an identifier may be."""
+    """The name with the suffix; the name's end is cut off where both together are too long."""
     room = LONGEST_NAME - len(suffix)
     return name.encode()[:room].decode(errors="ignore") + suffix

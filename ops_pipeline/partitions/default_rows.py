@@ -1,4 +1,4 @@
-"""Rows that the default partition took because their own partition was missing."""
+"""Moves default partition rows into partitions of their own."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,28 +15,28 @@ from ops_pipeline.postgres.locks import TableLock, with_short_lock
 from ops_pipeline.postgres.relation import Relation
 
 BATCH_ROWS = 10_000
-"""Rows that move in one transaction. Everybody waits for that transaction, so it is a small one; a day
-that has more of them gets several partitions, each of about so many of them."""
+"""How many rows move in one transaction. All other sessions wait for it, so it is small; a day with more rows
+gets several partitions of about this size."""
 
 
 class DefaultRowsRemainError(Exception):
-    """Rows in the default partition cannot be moved; they are safe there. The message says why."""
+    """Default partition rows cannot be moved; they are safe there. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class MovedRows:
-    """Rows that moved, and partitions that were created for them."""
+    """How many rows were moved, and how many partitions were created for them."""
 
     rows: int
     partitions: int
 
 
 def move_all(connection: Connection, table: Relation, cutoff: datetime, days_ahead: int) -> MovedRows:
-    """Moves the rows in the default partition whose day (UTC) is still kept into partitions of their own.
+    """Moves the default partition rows whose day (UTC) is still kept into partitions of their own.
 
-    From the day of `cutoff` to `days_ahead` days from now: what is older is removed where it is, and what
-    is further ahead may be a wrong clock and waits for its day. Raises NotPartitionedError,
-    DefaultRowsRemainError or LockedError; what was moved until then stays moved.
+    From the day of `cutoff` to `days_ahead` days from now: older rows are deleted in the default partition,
+    and rows further in the future, perhaps from a wrong clock, wait until then. Raises NotPartitionedError,
+    DefaultRowsRemainError or LockedError; rows moved before that stay moved.
     """
     partitioned_table = partitioned(connection, table)
     last = datetime.now(UTC).date() + timedelta(days=days_ahead)
@@ -61,14 +61,14 @@ def move_all(connection: Connection, table: Relation, cutoff: datetime, days_ahe
 
 
 def own_default(present: list[Partition]) -> Partition | None:
-    """The default partition of these, if rows can be moved out of it: a foreign table is left alone."""
+    """The default partition among these; None without one, or where it is a foreign table."""
     return next((partition for partition in present if partition.is_default and partition.kind != "f"), None)
 
 
 def earliest_row(
     connection: Connection, table: Partitioned, default: Partition, times: Range
 ) -> datetime | None:
-    """The time of the earliest row in that range that the default partition holds."""
+    """The time of the earliest row of that range in the default partition."""
     statement = _composed("partitions/earliest_default_row", table, default)
     earliest = connection.execute(statement, {"lower": times.lower, "upper": times.upper}).fetchone()
     return None if earliest is None else earliest[0]
@@ -77,19 +77,19 @@ def earliest_row(
 def move_to_partitions(
     connection: Connection, table: Partitioned, default: Partition, times: Range
 ) -> MovedRows:
-    """Covers that range of times with partitions of its own, with the rows of the default partition in them.
+    """Creates partitions for that range of times and moves the rows of the default partition into them.
 
-    Nobody else is in the table while a batch moves, so nobody sees a row twice or not at all, and no write
-    meets a row that has just gone. Each batch is a transaction: an end at any moment leaves every row in
-    one place. Raises DefaultRowsRemainError or LockedError.
+    While a batch moves, other sessions cannot use the table, so none sees a row twice or not at all, and no
+    write fails because its row has just moved. Each batch is a transaction: an interruption leaves every row
+    in one place. Raises DefaultRowsRemainError or LockedError.
     """
     reason = connection.execute(
         sql.get("partitions/immovable"), {"table": table.oid, "default": default.oid}
     ).fetchone()
     if reason is not None:
         raise DefaultRowsRemainError(
-            f"{default} holds rows from {times} that cannot be moved into a partition of their own: "
-            f"{reason[0]}. They are safe where they are, and are still removed when they expire"
+            f"{default} has rows from {times} that cannot be moved into a partition of their own: "
+            f"{reason[0]}. They are safe there, and will be deleted when they expire"
         )
     rows = partitions = 0
     lower = times.lower

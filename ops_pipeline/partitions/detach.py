@@ -1,4 +1,4 @@
-"""A partition taken out of its table, or put back; and detaches that were interrupted half way."""
+"""Detaches a partition, attaches it again, and completes interrupted detaches."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,22 +13,22 @@ from ops_pipeline.postgres.locks import TableLock, between_blockers, with_short_
 from ops_pipeline.postgres.relation import Relation
 
 CONCURRENT_WAIT = "10s"
-"""DETACH CONCURRENTLY waits for transactions without anybody waiting behind it."""
+"""How long DETACH CONCURRENTLY waits for transactions. Other sessions do not queue behind it."""
 CONCURRENT_LONG_SECONDS = 0.1
-"""It cannot be undone once it waits, so a transaction that is not among the shortest is let pass first."""
+"""It cannot be undone once it waits, so it starts only when no open transaction is older than this."""
 
 
 class ChangedError(Exception):
-    """The partition is not the one any more that was chosen; nothing was changed."""
+    """The partition is no longer the one that was chosen; nothing was changed."""
 
 
 def detach(connection: Connection, relation: Relation, partition: Partition) -> None:
-    """Takes the partition out of its table; the caller has noted it in `ops.detached_partitions`.
+    """Detaches the partition; the caller has recorded it in `ops.detached_partitions`.
 
-    Without a default partition CONCURRENTLY, which PostgreSQL refuses with one: then under an exclusive
-    lock of a moment. Raises LockedError, psycopg.errors.ForeignKeyViolation where rows elsewhere still
-    refer to rows of the partition, ChangedError where it is another partition by now. `state` tells how far
-    it came.
+    CONCURRENTLY, unless the table has a default partition, with which PostgreSQL does not allow that; then
+    under a brief ACCESS EXCLUSIVE lock. Raises LockedError; psycopg.errors.ForeignKeyViolation where rows of
+    other tables still refer to rows of the partition; ChangedError where it is another partition now. After
+    an error, `state` says how far it came.
     """
     present = existing(connection, relation)
     default = next((other for other in present if other.is_default), None)
@@ -46,9 +46,9 @@ def detach(connection: Connection, relation: Relation, partition: Partition) -> 
 
 
 def attach_again(connection: Connection, relation: Relation, partition: Partition) -> None:
-    """Makes a detached partition one again, and forgets that it was on its way to its drop.
+    """Attaches a detached partition again, and deletes the record that it was to be dropped.
 
-    Raises LockedError; psycopg.errors.InvalidObjectDefinition where another partition has its times now.
+    Raises LockedError; psycopg.errors.InvalidObjectDefinition where another partition overlaps it now.
     """
     default = tuple(other.oid for other in existing(connection, relation) if other.is_default)
     with_short_lock(
@@ -60,11 +60,11 @@ def attach_again(connection: Connection, relation: Relation, partition: Partitio
 
 
 def finalize_detaches(connection: Connection, relation: Relation) -> list[str]:
-    """Completes the table's interrupted detaches; says which partitions that were.
+    """Completes the table's interrupted detaches; returns the names of their partitions.
 
-    While one is pending new readers do not see its rows, rows of its time are refused, and no other
-    partition of the table can be detached: it comes first in every run. What it leaves is a table of its
-    own; one that was on its way to its drop is in `drop.leftovers`. Raises LockedError.
+    While a detach is pending, new queries do not see its rows, rows of its range cannot be inserted, and no
+    other partition of the table can be detached. So this comes first in every run. The partition is then a
+    separate table; if it was to be dropped, `drop.leftovers` finds it. Raises LockedError.
     """
     pending = _pending(connection, relation)
     for partition in pending:
@@ -82,7 +82,7 @@ def finalize_detaches(connection: Connection, relation: Relation) -> list[str]:
 
 
 def interrupted_detaches(connection: Connection, relation: Relation) -> list[str]:
-    """The table's partitions whose detach stands half way. Reads only."""
+    """The table's partitions whose detach is pending. Reads only."""
     return [str(partition) for partition in _pending(connection, relation)]
 
 
@@ -105,7 +105,7 @@ def _concurrently(connection: Connection, relation: Relation, partition: Partiti
             long_seconds=CONCURRENT_LONG_SECONDS,
         )
     finally:
-        # A wait that ran out between its two transactions leaves the detach pending.
+        # A lock timeout between its two transactions leaves the detach pending.
         if not connection.broken and state(connection, partition) == "pending":
             finalize_detaches(connection, relation)
 

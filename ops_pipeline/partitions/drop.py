@@ -1,4 +1,4 @@
-"""Whole partitions removed: detached, archived where asked, made sure of once more, dropped."""
+"""Drops whole partitions: detaches, archives if the policy says so, checks again, and drops."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ InDrop = Callable[[Connection], None]
 
 @dataclass(frozen=True, slots=True)
 class DroppedPartition:
-    """A partition that is gone. `rows` is what the statistics knew of it, `bytes` its indexes included."""
+    """A partition that was dropped. `rows`: by the statistics; `bytes`: with its indexes."""
 
     rows: int
     bytes: int
@@ -28,7 +28,7 @@ class DroppedPartition:
 
 @dataclass(frozen=True, slots=True)
 class KeptPartition:
-    """A partition that is still there, with all of its rows, and why."""
+    """A partition that was not dropped and has all of its rows, and why."""
 
     reason: str
 
@@ -54,16 +54,16 @@ def remove(
     in_drop: InDrop = lambda _: None,
     keeps: Keeps = lambda _: None,
 ) -> DroppedPartition | KeptPartition:
-    """Removes the partition with all of its rows, in a time that does not depend on how many they are.
+    """Drops the partition with all of its rows, in a time that does not depend on their number.
 
-    `archive` is called while nobody can change the detached partition, though anybody may read it, also on
-    another connection. `in_drop` runs in the dropping transaction, just before the drop. `keeps` is asked
-    before the partition is touched, and again in the dropping transaction before `in_drop`: a partition of
-    which it says why rows are kept goes back into its table. When `archive` or `in_drop` raises, it goes back
-    as well and the exception passes on. A crash leaves it detached at worst, for `leftovers` of the next run.
+    `archive` is called while other sessions can read but not change the detached partition, also on another
+    connection. `in_drop` runs in the dropping transaction, just before the drop. `keeps` is called before
+    anything is done, and again in the dropping transaction before `in_drop`: if it returns a reason, the
+    partition is attached again. If `archive` or `in_drop` raises, it is attached again as well and the
+    exception is raised. A crash leaves it detached at worst, for `leftovers` of the next run.
 
-    Answers Kept where others are in the way, rows elsewhere still refer to it, something depends on it, or
-    it is another table by now.
+    Returns KeptPartition where other sessions have locked it, rows of other tables still refer to it, another
+    object depends on it, or it is another table now.
     """
     if (why := keeps(partition)) is not None:
         return KeptPartition(why)
@@ -73,10 +73,10 @@ def remove(
         return _drop(connection, relation, partition, archive, in_drop, keeps)
     except _KeptError as error:
         attach_again(connection, relation, partition)
-        return KeptPartition(f"{error}; it is in its table again")
+        return KeptPartition(f"{error}; it was attached again")
     except IN_THE_WAY as error:
         attach_again(connection, relation, partition)
-        return KeptPartition(f"{_primary(error)}; {partition} is in its table again")
+        return KeptPartition(f"{_primary(error)}; {partition} was attached again")
     except psycopg.errors.ObjectNotInPrerequisiteState as error:
         return KeptPartition(_primary(error))
     except Exception as error:
@@ -85,9 +85,9 @@ def remove(
 
 
 def take_out(connection: Connection, relation: Relation, partition: Partition) -> KeptPartition | None:
-    """Detaches the partition, having noted that it is to be dropped; None once it is a table of its own.
+    """Detaches the partition, after recording that it is to be dropped. None: it is detached.
 
-    Answers Kept as `remove` does, the partition being in its table then.
+    Returns KeptPartition as `remove` does; the partition is attached then.
     """
     where = state(connection, partition)
     if where == "detached":
@@ -105,7 +105,7 @@ def take_out(connection: Connection, relation: Relation, partition: Partition) -
     except psycopg.errors.ForeignKeyViolation as error:
         detail = error.diag.message_detail or ""
         return KeptPartition(
-            f"rows elsewhere still refer to rows of {partition}: {_primary(error)}. {detail}".strip()
+            f"rows of other tables still refer to rows of {partition}: {_primary(error)}. {detail}".strip()
         )
     finally:
         if not connection.broken and state(connection, partition) == "attached":
@@ -114,10 +114,10 @@ def take_out(connection: Connection, relation: Relation, partition: Partition) -
 
 
 def leftovers(connection: Connection, relation: Relation, cutoff: datetime) -> list[Partition]:
-    """What earlier runs detached and did not come to drop, for `remove` to finish.
+    """Partitions that earlier runs detached but did not drop, for `remove` to finish.
 
-    A partition that is not wholly older than `cutoff` any more goes back into its table. Comes after
-    `finalize_detaches`. Raises LockedError, or psycopg.Error where it cannot go back.
+    A partition that is no longer completely older than `cutoff` is attached again. Call it after
+    `finalize_detaches`. Raises LockedError, or psycopg.Error where it cannot be attached.
     """
     finished: list[Partition] = []
     remembered = connection.execute(sql.get("partitions/remembered"), {"table": relation.oid}).fetchall()
@@ -164,7 +164,9 @@ def _put_back(connection: Connection, relation: Relation, partition: Partition, 
     try:
         attach_again(connection, relation, partition)
     except (LockedError, psycopg.Error) as also:
-        error.add_note(f"{partition} is still detached, with all of its rows, for the next run: {also}")
+        error.add_note(
+            f"{partition} is still detached, with all of its rows; the next run handles it: {also}"
+        )
 
 
 def _primary(error: Exception) -> str:

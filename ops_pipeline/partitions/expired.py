@@ -1,4 +1,4 @@
-"""Partitions that hold nothing but rows that have grown too old."""
+"""Finds the partitions that contain only expired rows."""
 
 from datetime import datetime
 
@@ -12,9 +12,10 @@ def expired_partitions(
 ) -> list[Partition]:
     """The table's partitions in which every row's `column` is older than `cutoff`, oldest first.
 
-    By their bounds alone, so that one may hold -infinity, which never expires (`may_hold_minus_infinity`);
-    none where the table is not partitioned by that column. The default partition has no bounds,
-    and a partition that is partitioned itself is left to the rows, as is a foreign table.
+    Decided by their bounds alone, so a partition may contain -infinity, which never expires
+    (`may_hold_minus_infinity`); none where the table is not partitioned by that column. Left out, and deleted
+    row by row, are the default partition, which has no bounds, partitions that are partitioned themselves,
+    and foreign tables.
     """
     if partition_key(connection, relation) != column:
         return []

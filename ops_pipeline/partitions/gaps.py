@@ -1,4 +1,4 @@
-"""Times that no partition covers."""
+"""Finds ranges of time that no partition covers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Range:
 
 
 def gaps(present: list[Partition], first: date, last: date) -> Iterator[Range]:
-    """What no partition covers of the days from `first` to `last`, cut at midnight (UTC)."""
+    """The ranges from `first` to `last` that no partition covers, split at midnight (UTC)."""
     bounded = [partition for partition in present if not partition.is_default]
     for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1)):
         start, end = midnight(day), midnight(day + timedelta(days=1))
@@ -38,12 +38,12 @@ def gaps(present: list[Partition], first: date, last: date) -> Iterator[Range]:
 
 
 def days_without_partition(connection: Connection, table: Relation, days: int) -> list[date]:
-    """Of today and so many days to come (UTC), those of which some moment has no partition. Reads only."""
+    """Which of today and the next `days` days (UTC) are not fully covered by partitions. Reads only."""
     today = datetime.now(UTC).date()
     uncovered = gaps(existing(connection, table), today, today + timedelta(days=days))
     return sorted({gap.lower.date() for gap in uncovered})
 
 
 def midnight(day: date) -> datetime:
-    """When that day begins in UTC."""
+    """The beginning of that day in UTC."""
     return datetime.combine(day, time(), UTC)

@@ -1,4 +1,4 @@
-"""What the catalog says about a partitioned table and its partitions."""
+"""Reads a partitioned table and its partitions from the catalog."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,21 +9,21 @@ from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 
 FIRST_DAY = datetime(1, 1, 2, tzinfo=UTC)
-"""What stands for every bound that Python's calendar does not reach, -infinity among them."""
+"""Stands for every bound that Python's datetime cannot represent, including -infinity."""
 
 PartitionState = Literal["attached", "pending", "detached", "gone"]
-"""Where a partition stands: of its table, half out of it, a table of its own, or dropped."""
+"""attached, detach pending, detached (a separate table), or gone (dropped)."""
 
 
 class NotPartitionedError(Exception):
-    """The table is not range-partitioned by one column of time."""
+    """The table is not range-partitioned by one timestamp or date column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Partition(Relation):
-    """A partition and the times it takes, `lower` included and `upper` not; None: no bound.
+    """A partition and its range of times, `lower` included and `upper` not; None: no bound.
 
-    Besides what it is called, `bounds` (as PostgreSQL writes them in UTC) and `parent` are its identity.
+    Besides its name, `bounds` (as PostgreSQL writes them in UTC) and `parent` are its identity.
     `kind` is pg_class.relkind: "r" for a table, "p" where it is partitioned itself.
     """
 
@@ -36,19 +36,19 @@ class Partition(Relation):
 
     @property
     def may_hold_minus_infinity(self) -> bool:
-        """Whether its bounds admit the time -infinity, which never expires."""
+        """Whether its bounds include the time -infinity, which never expires."""
         return not self.is_default and (self.lower is None or self.lower <= FIRST_DAY)
 
     @property
     def identity(self) -> dict[str, object]:
-        """As the statements take it that must meet this partition and no other."""
+        """The values for statements that must apply to this partition and no other."""
         names = ("oid", "schema", "name", "lower", "upper", "bounds", "parent")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
 class Partitioned(Relation):
-    """A table that is range-partitioned by one column of time."""
+    """A table that is range-partitioned by one timestamp or date column."""
 
     column: str
 
@@ -57,23 +57,23 @@ def partitioned(connection: Connection, table: Relation) -> Partitioned:
     """The table with its partition key. Raises NotPartitionedError."""
     column = partition_key(connection, table)
     if column is None:
-        raise NotPartitionedError(f"{table} is not partitioned by a range of one column of time")
+        raise NotPartitionedError(f"{table} is not range-partitioned by one timestamp or date column")
     return Partitioned(table.oid, table.schema, table.name, column)
 
 
 def partition_key(connection: Connection, table: Relation) -> str | None:
-    """The one column of time that the table is range-partitioned by, if it is."""
+    """The one timestamp or date column by which the table is range-partitioned; None if it is not."""
     column: str | None = scalar(connection, sql.get("partitions/key"), {"oid": table.oid})
     return column
 
 
 def existing(connection: Connection, table: Relation) -> list[Partition]:
-    """The partitions of that table, oldest first; one whose detach is pending is none."""
+    """The partitions of that table, oldest first, without those whose detach is pending."""
     rows = connection.execute(sql.get("partitions/existing"), {"oid": table.oid})
     return [Partition(*row) for row in rows]
 
 
 def state(connection: Connection, partition: Partition) -> PartitionState:
-    """What has become of that partition."""
+    """The current state of that partition."""
     present_state = connection.execute(sql.get("partitions/state"), {"oid": partition.oid}).fetchone()
     return "gone" if present_state is None else present_state[0]

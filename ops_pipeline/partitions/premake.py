@@ -1,4 +1,4 @@
-"""Day partitions, created before a row needs them."""
+"""Premakes day partitions: creates them ahead of time."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -17,7 +17,7 @@ PREMAKE_DAYS = 14
 
 
 def premake(connection: Connection, table: Relation, days: int = PREMAKE_DAYS) -> int:
-    """Creates the partitions of today and so many days to come (UTC) that do not exist yet; says how many.
+    """Creates the missing partitions of today and the next `days` days (UTC); returns how many.
 
     Raises as `premake_days` does.
     """
@@ -28,16 +28,15 @@ def premake(connection: Connection, table: Relation, days: int = PREMAKE_DAYS) -
 def premake_days(
     connection: Connection, table: Relation, first: date, last: date, *, named: str | None = None
 ) -> int:
-    """Creates the day partitions from `first` to `last`, both included, that do not exist yet.
+    """Creates the missing day partitions from `first` to `last`, both included.
 
-    A partition of any width that covers the day will do; where some cover a part of it, the rest gets its
-    own. Rows of such a day that the default partition has taken meanwhile move into it. One transaction a
-    partition, so that what is done stays done; none is ever removed here. The partitions' names begin with
-    the table's, or with `named`.
+    A partition of any width that covers the day is enough; where partitions cover a part of it, one is
+    created for the rest. Rows of such a day in the default partition are moved into the new one. Each
+    partition is a transaction, so finished ones are kept. Partition names begin with the table's, or `named`.
 
-    Returns how many were created. Raises NotPartitionedError; LockedError when others held the table
-    through every try; DefaultRowsRemainError, after all other days, when rows in the default partition cannot
-    be moved; psycopg.errors.LockNotAvailable when another session creates partitions for too long.
+    Returns how many were created. Raises NotPartitionedError; LockedError when other sessions had locked the
+    table at every try; DefaultRowsRemainError, after all other days, when default partition rows cannot be
+    moved; psycopg.errors.LockNotAvailable when another session creates partitions for too long.
     """
     partitioned_table = partitioned(connection, table)
     created, remaining = 0, None
@@ -63,7 +62,7 @@ def _fill(
     if default_rows.earliest_row(connection, table, default, gap) is None:
         try:
             _create(connection, table, gap, (default.oid,), named)
-        except psycopg.errors.CheckViolation:  # a row of that time has come in between
+        except psycopg.errors.CheckViolation:  # a row of that range was inserted meanwhile
             return default_rows.move_to_partitions(connection, table, default, gap).partitions
         return 1
     return default_rows.move_to_partitions(connection, table, default, gap).partitions

@@ -1,1 +1,1 @@
-"""Where archived files are kept: a folder, or S3."""
+"""Where archived files are stored: a folder or S3."""

@@ -1,4 +1,4 @@
-"""A folder of this machine, or one that is mounted."""
+"""Stores archived files in a local or mounted folder."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from ops_pipeline.storage.storage import StorageError, StoredFile, within
 
 
 class Folder:
-    """Files below a folder, each synced with the folders above it before it counts."""
+    """Files below a folder. A write is fsynced, with the folders above it, before it returns."""
 
     def __init__(self, root: str) -> None:
         self._root = Path(root).absolute()
@@ -32,7 +32,7 @@ class Folder:
     def read(self, path: str) -> bytes:
         source = self._at(path)
         with _storage_errors("read", source), source.open("rb", buffering=0) as file:
-            # Synced pages may be dropped, and then the bytes come from the disk and not from memory.
+            # Drops the file's cached pages, so that it is read from the disk and not from memory.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             return file.readall()
 
@@ -47,7 +47,7 @@ class Folder:
             self._at(path).unlink(missing_ok=True)
 
     def size(self, path: str) -> int | None:
-        with _storage_errors("look at", self._at(path)):
+        with _storage_errors("stat", self._at(path)):
             try:
                 return self._at(path).stat().st_size
             except FileNotFoundError:
@@ -58,7 +58,7 @@ class Folder:
             for parent, _, names in os.walk(self._at(folder), onerror=_raise):
                 for file in (Path(parent, name) for name in names):
                     try:
-                        size = file.lstat().st_size  # a link that leads nowhere is a file as well
+                        size = file.lstat().st_size  # a broken symbolic link counts as a file
                     except FileNotFoundError:
                         continue  # renamed meanwhile
                     yield StoredFile(file.relative_to(self._root).as_posix(), size)
@@ -68,7 +68,7 @@ class Folder:
 
 
 def _make(folder: Path) -> None:
-    """Creates the folder and those above it, each lasting."""
+    """Creates the folder and those above it, each fsynced."""
     if folder.is_dir():
         return
     _make(folder.parent)

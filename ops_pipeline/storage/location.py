@@ -1,4 +1,4 @@
-"""Which storage OPS_ARCHIVE_URL means."""
+"""Chooses the storage for OPS_ARCHIVE_URL: a folder or S3."""
 
 from ops_pipeline.storage.filesystem import Folder
 from ops_pipeline.storage.s3 import S3Bucket
@@ -6,10 +6,10 @@ from ops_pipeline.storage.storage import UNSET, Storage, StorageUrlError, unknow
 
 
 def storage(url: str | None) -> Storage:
-    """The storage behind the URL: a folder's path, file:///path, or
+    """The storage for the URL: a folder's path, file:///path, or
     s3://[key:secret@]bucket[/prefix][?endpoint_override=host:port&scheme=http&region=…].
 
-    Nothing is reached yet. Raises StorageUrlError, for None as well.
+    Does not connect yet. Raises StorageUrlError, also for None.
     """
     if url is None:
         raise StorageUrlError(UNSET)

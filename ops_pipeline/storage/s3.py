@@ -1,4 +1,4 @@
-"""A bucket of S3, or of anything that speaks its protocol."""
+"""Stores archived files in a bucket of S3, or of a service with the same protocol."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,25 +16,24 @@ Result = TypeVar("Result")
 OPTIONS = ("endpoint_override", "region", "scheme")
 CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 10.0
-"""A request has failed when not a byte comes or goes for so long."""
+"""A request fails when no byte is transferred for this long."""
 PATIENCE_SECONDS = 6.0
-"""For so long what has failed is tried again, whatever the server or the network said. That is over before
-rows have been locked for as long as they may be (`throttle.batch_size`), so that a run ends with the
-storage's own reason."""
+"""How long failed requests are retried. It is shorter than rows may be locked (`throttle.batch_size`), so
+that a run ends with the storage's own error."""
 LONGEST_PAUSE_SECONDS = 2.0
 
 PASSING = re.compile(
     r"HTTP status (5\d\d|429)|AWS Error "
     r"(NETWORK_CONNECTION|INTERNAL_FAILURE|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT)"
 )
-"""What Arrow says of an error that may pass; it has no other way to tell."""
+"""Arrow's error texts for errors that may be temporary; it reports them in no other way."""
 
 
 class S3Bucket:
-    """Objects below a prefix. An object is whole or not there; it lasts once it has been written.
+    """Objects below a prefix. An object is written completely or not at all, and is durable once written.
 
-    There is no renaming: an object is copied under its new name, then the old one is deleted. The
-    bucket itself is never made or removed.
+    S3 cannot rename: an object is copied under its new name, then the old one is deleted. The bucket itself
+    is never created or deleted.
     """
 
     def __init__(self, filesystem: fs.FileSystem, root: str, name: str) -> None:
@@ -44,21 +43,22 @@ class S3Bucket:
 
     @classmethod
     def from_url(cls, url: str) -> "S3Bucket":
-        """The bucket of an s3:// URL. Without a key in it, AWS's usual places are looked through
-        (environment, profile, instance role). Raises StorageUrlError."""
+        """The bucket of an s3:// URL. Without a key in it, AWS's default credentials are used (environment,
+        profile, instance role). Raises StorageUrlError."""
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))
         unknown = sorted(options.keys() - set(OPTIONS))
         if unknown:
             raise StorageUrlError(
-                f"OPS_ARCHIVE_URL: {unknown[0]}: not an option of s3://; there is {', '.join(OPTIONS)}"
+                f"OPS_ARCHIVE_URL: {unknown[0]}: not an option of s3://; valid options: {', '.join(OPTIONS)}"
             )
         bucket = parts.netloc.rpartition("@")[2]
         if not bucket:
-            raise StorageUrlError("OPS_ARCHIVE_URL: s3:// needs a bucket: s3://bucket/prefix")
-        if ":" in bucket:  # the URL stays unsaid: this is where a secret with a slash in it is cut
+            raise StorageUrlError("OPS_ARCHIVE_URL: the bucket is missing; write s3://bucket/prefix")
+        if ":" in bucket:  # the message does not quote it: it may be part of a secret that contains a slash
             raise StorageUrlError(
-                "OPS_ARCHIVE_URL: the name of a bucket has no colon. In a secret key / is written %2F, @ %40"
+                "OPS_ARCHIVE_URL: a bucket's name cannot contain a colon. In a secret key, write / as %2F "
+                "and @ as %40"
             )
         filesystem = fs.S3FileSystem(
             **_credentials(parts.username, parts.password),
@@ -66,7 +66,7 @@ class S3Bucket:
             connect_timeout=CONNECT_SECONDS,
             request_timeout=REQUEST_SECONDS,
             retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),  # `_patiently` does it
-            allow_delayed_open=True,  # what is small enough is one request, with no parts to leave behind
+            allow_delayed_open=True,  # a small file is one request, so no multipart upload can be left over
         )
         root = "/".join([bucket, *filter(None, parts.path.split("/"))])
         return cls(filesystem, root, f"s3://{root}")
@@ -84,7 +84,7 @@ class S3Bucket:
         self._patiently("delete", path, partial(self._delete, path))
 
     def size(self, path: str) -> int | None:
-        info = self._patiently("look at", path, partial(self._info, path))
+        info = self._patiently("stat", path, partial(self._info, path))
         return info.size if info.type == fs.FileType.File else None
 
     def files(self, folder: str) -> Iterator[StoredFile]:
@@ -120,7 +120,7 @@ class S3Bucket:
         return info
 
     def _patiently(self, what: str, path: str, call: Callable[[], Result]) -> Result:
-        """What the call answers with. Each may be made twice: it does the same again."""
+        """The result of the call, which is retried on temporary errors. Every call is idempotent."""
         try:
             for attempt in stamina.retry_context(
                 on=_may_pass, attempts=None, timeout=PATIENCE_SECONDS, wait_max=LONGEST_PAUSE_SECONDS

@@ -1,4 +1,4 @@
-"""Where archived files are: what a storage promises, and which one a URL means."""
+"""What every storage of archived files provides, its errors, and the check of OPS_ARCHIVE_URL."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from typing import Protocol
 
 
 class StorageError(Exception):
-    """The storage did not do what was asked; the message says what, where and why."""
+    """A storage operation failed; the message says which, where and why."""
 
 
 class StorageTooSlowError(StorageError):
-    """The storage had not done by a deadline what was asked; the message says what became of the rows."""
+    """A storage operation missed its deadline; the message says what happened to the rows."""
 
 
 class StorageUrlError(ValueError):
-    """OPS_ARCHIVE_URL cannot be used; the message says what would be right."""
+    """OPS_ARCHIVE_URL is not set or invalid; the message says what is valid."""
 
 
 UNSET = (
-    "`archive: true` needs OPS_ARCHIVE_URL, which is not set. Set it to a folder that is kept, or a bucket: "
-    "export OPS_ARCHIVE_URL=/srv/archive (or s3://bucket/prefix); if earlier runs have archived to "
-    ".local/archive, to that folder: export OPS_ARCHIVE_URL=$PWD/.local/archive"
+    "`archive: true` requires OPS_ARCHIVE_URL, which is not set. Set it to a permanent folder or a bucket: "
+    "export OPS_ARCHIVE_URL=/srv/archive (or s3://bucket/prefix). If earlier runs have archived to "
+    ".local/archive: export OPS_ARCHIVE_URL=$PWD/.local/archive"
 )
 
 
@@ -28,7 +28,7 @@ SCHEMES = ("file", "s3")
 
 
 def problems(url: str | None, *, archive: bool) -> tuple[str, ...]:
-    """Why a policy that archives, or not, is refused where OPS_ARCHIVE_URL is `url`; empty: it is not."""
+    """Why a policy with that `archive` setting is refused with that OPS_ARCHIVE_URL; empty: it is not."""
     if not archive:
         return ()
     if url is None:
@@ -38,17 +38,17 @@ def problems(url: str | None, *, archive: bool) -> tuple[str, ...]:
 
 
 def unknown(scheme: str) -> str:
-    """That no storage is known by the scheme, and what is."""
-    return f"OPS_ARCHIVE_URL: {scheme}:// is not known; a folder's path or s3://bucket/prefix is needed"
+    """The message for a URL with a scheme that is not supported."""
+    return f"OPS_ARCHIVE_URL: {scheme}:// is not supported; write a folder's path or s3://bucket/prefix"
 
 
 def within(path: str) -> str:
-    """The path, which leads to something below a storage's root; "" is the root itself.
+    """The path, after checking that it is below the storage's root; "" is the root itself.
 
-    Paths come from tables that others may write. Raises StorageError for one that leads elsewhere.
+    Paths come from tables that other users may write. Raises StorageError for a path outside the root.
     """
     if path and any(part in {"", ".", ".."} or "\\" in part for part in path.split("/")):
-        raise StorageError(f"{path!r} is no path of the archive: it would lead out of it")
+        raise StorageError(f"{path!r} is not a path in the archive: it would lead outside")
     return path
 
 
@@ -67,24 +67,24 @@ class Storage(Protocol):
     """
 
     name: str
-    """For messages: the root, without credentials."""
+    """The root, without credentials, for messages."""
 
     def write(self, path: str, content: memoryview) -> None:
-        """Writes a new file. When this returns, the file outlives a loss of power."""
+        """Writes a new file. When this returns, the file survives a power failure."""
 
     def read(self, path: str) -> bytes:
-        """The file's content as the storage has it, not as this machine remembers it where that can be had.
+        """The file's content, from the storage itself and not from this machine's cache where possible.
         Raises FileNotFoundError."""
 
     def rename(self, source: str, target: str) -> None:
-        """Gives the file its other name, replacing what had it; lasting when this returns.
+        """Renames the file, replacing an existing one; durable when this returns.
         Raises FileNotFoundError."""
 
     def delete(self, path: str) -> None:
-        """Removes the file, if it is there."""
+        """Deletes the file, if it exists."""
 
     def size(self, path: str) -> int | None:
-        """Bytes of the file; None when there is none of that name."""
+        """The file's size in bytes; None when it does not exist."""
 
     def files(self, folder: str) -> Iterator[StoredFile]:
-        """Every file below the folder; none when there is no such folder."""
+        """Every file below the folder; none when the folder does not exist."""

@@ -1,1 +1,1 @@
-"""How hard maintenance may work now."""
+"""Throttling: how fast maintenance may work while other sessions use the database."""

@@ -1,4 +1,4 @@
-"""How large the next batch is: as large as fits into the time a batch should take."""
+"""Chooses the size of the next batch, so that it takes the time a batch should take."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from ops_pipeline.policies.model import ThrottleLimits
 
 LEAST_LIMIT_SECONDS = 10.0
-"""Below that no batch is rolled back, however short it should be."""
+"""No batch is rolled back before this time, however short its target is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Sizes:
 
 @dataclass(slots=True)
 class BatchSize:
-    """Fits the size of the next batch to how long the last one took.
+    """Adapts the size of the next batch to how long the last one took.
 
-    `target_seconds`: long enough to be worth a commit, short enough for anyone who waits behind its locks,
-    and for whoever asks us to stop. `limit`: so many times the target a batch may take.
+    `target_seconds`: long enough to be worth a commit, short enough for sessions that wait for its locks, and
+    for a request to stop. `limit`: how many times the target a batch may take.
     """
 
     sizes: Sizes
@@ -44,7 +44,7 @@ class BatchSize:
 
     @property
     def limit_seconds(self) -> float:
-        """When a batch is rolled back and tried again at half its size."""
+        """After how many seconds a batch is rolled back and tried again at half its size."""
         return max(LEAST_LIMIT_SECONDS, self.limit * self.target_seconds)
 
     @property
@@ -53,10 +53,10 @@ class BatchSize:
         return self.size <= self.sizes.least
 
     def fit(self, seconds: float) -> None:
-        """Learns how long a batch of the present size took. At most doubles or halves it."""
+        """Adapts the size to how long a batch of the current size took; at most doubles or halves it."""
         factor = min(2.0, max(0.5, self.target_seconds / max(seconds, 1e-6)))
         self.size = max(self.sizes.least, min(self.sizes.most, round(self.size * factor)))
 
     def halve(self) -> None:
-        """The batch was too large, or in another session's way."""
+        """Halves the size, after a batch that took too long."""
         self.size = max(self.sizes.least, self.size // 2)

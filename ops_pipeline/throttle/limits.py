@@ -1,4 +1,4 @@
-"""The database's other users come first: between batches, we wait while it is they who need it."""
+"""Pauses between batches while the server is busier than the policy's throttle limits allow."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,16 +10,16 @@ from ops_pipeline.policies.model import ThrottleLimits
 from ops_pipeline.postgres.connection import Connection, row
 
 LOOK_EVERY_SECONDS = 0.25
-"""Looking costs a millisecond; between shorter batches it is left out."""
+"""The load is read at most this often; reading it takes about a millisecond."""
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 PATIENCE_SECONDS = 3600.0
-"""After so long without a break in the load the run ends as `stopped`; the next one goes on."""
+"""After this long above the limits the run ends as `stopped`; the next run continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
-    """What the server is busy with besides us. `wal_bytes`: all it has ever written."""
+    """The server's load from other sessions. `wal_bytes`: all WAL it has ever written."""
 
     replica_lag_seconds: float
     lock_queue: int
@@ -29,7 +29,7 @@ class ServerLoad:
 
 @dataclass(slots=True)
 class Pause:
-    """How often and how long one reason made us wait."""
+    """How often and how long a run paused for one reason."""
 
     count: int = 0
     seconds: float = 0.0
@@ -37,7 +37,7 @@ class Pause:
 
 @dataclass(slots=True)
 class Throttle:
-    """Lets a run go on only while the database is within the policy's limits.
+    """Lets a run continue only while the database is within the policy's limits.
 
     `pauses` counts every pause by its reason: replica_lag, lock_queue, active_sessions, wal_rate,
     pause_file.
@@ -52,7 +52,7 @@ class Throttle:
     _wal: tuple[float, int] | None = None
 
     def wait(self, connection: Connection, stop: Callable[[], str | None]) -> str | None:
-        """Returns None once the run may go on, or why it should end. Sleeps in between."""
+        """Sleeps until the run may continue. Returns None then, or why it should end."""
         if self.clock() - self._looked < LOOK_EVERY_SECONDS:
             return None
         began, pause = self.clock(), FIRST_PAUSE_SECONDS
@@ -60,7 +60,7 @@ class Throttle:
             if (stopped := stop()) is not None:
                 return stopped
             if self.clock() - began > PATIENCE_SECONDS:
-                return f"paused for an hour because of {reason}; the next run goes on from here"
+                return f"throttled for an hour because of {reason}; the next run continues from here"
             self._pause(reason, pause)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
         self._looked = self.clock()
@@ -68,11 +68,11 @@ class Throttle:
 
     @property
     def paused_seconds(self) -> float:
-        """All pauses together."""
+        """The seconds of all pauses together."""
         return sum(pause.seconds for pause in self.pauses.values())
 
     def as_json(self) -> Mapping[str, Mapping[str, float]]:
-        """The pauses as history keeps them."""
+        """The pauses as stored in the history."""
         return {
             reason: {"count": pause.count, "seconds": round(pause.seconds, 3)}
             for reason, pause in self.pauses.items()
@@ -99,7 +99,7 @@ class Throttle:
         return "wal_rate" if self._beyond_budget(load.wal_bytes) else None
 
     def _beyond_budget(self, wal_bytes: int) -> bool:
-        """Whether more WAL has come since the last look than the budget of that time allows."""
+        """Whether more WAL was written since the last look than `wal_rate` allows."""
         if self.limits.wal_rate is None:
             return False
         if self._wal is None:

@@ -1,6 +1,6 @@
--- The audit log of the application, in bursts of six events: what one person does within seconds, half
--- of the bursts with the same moment on every event. The last hundredth of the bursts is written late.
--- A user who is not known any more never loses an event: user_id is NULL and details keep the id.
+-- The audit log of the application, in bursts of six events: what one user does within seconds, half of the
+-- bursts with the same time on every event. The last hundredth of the bursts is written late. Events of a
+-- user who no longer exists are kept: user_id is NULL and details contain the id.
 INSERT INTO public.audit_logs
   (id, event_type, user_id, resource_type, resource_id, action, details, ip_address, status, duration_ms,
    created_at, created_by)

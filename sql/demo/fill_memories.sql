@@ -1,6 +1,6 @@
--- Memories of about five to a session, in the order of time but for the last hundredth. One in twenty
--- belongs to no session, and one in twenty-five to a session that has long been deleted: orphans before
--- maintenance has removed anything. Sessions that expire will leave more.
+-- Memories, about five for each session, in the order of time except for the last hundredth. One in twenty
+-- belongs to no session, and one in twenty-five to a session that was deleted long ago: orphans even before
+-- maintenance has deleted anything. Expired sessions will leave more.
 INSERT INTO public.memories (id, user_id, session_id, kind, content, importance, created_at)
 SELECT pg_temp.id(seed, 'memory', number),
        s.user_id,

@@ -1,4 +1,4 @@
--- Where a complete fill is noted, in the transaction of the fill itself: a killed one leaves no trace.
+-- The table that records a complete fill, in the transaction of the fill itself: a killed one leaves no trace.
 CREATE TABLE IF NOT EXISTS ops.demo_fills (
   seed         bigint           NOT NULL,
   scale        double precision NOT NULL,

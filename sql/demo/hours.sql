@@ -1,6 +1,6 @@
 -- The hours of 120 days in which the application is used. Nights are quiet: maintenance runs around the
 -- time of day of as_of, and from one hour before it until five hours after it nothing happens on any
--- day. So a second night right after the first finds no row that has expired in between.
+-- day. So a second run right after the first one finds no newly expired rows.
 -- Afternoons are busier than mornings, and weekends have a third of a working day.
 INSERT INTO demo_hours (hour_number, starts_at, before, weight, total)
 SELECT row_number() OVER (ORDER BY starts_at) - 1,

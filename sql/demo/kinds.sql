@@ -1,4 +1,4 @@
--- The kinds of audit events and how many of 200 events are of each.
+-- The kinds of audit events, and how many of 200 events are of each kind.
 INSERT INTO demo_kinds (slot, event_type, resource_type, action, actor, usual_status, slowest_ms)
 SELECT row_number() OVER (ORDER BY event_type, nth) - 1,
        event_type, resource_type, action, actor, usual_status, slowest_ms

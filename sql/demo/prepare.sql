@@ -1,10 +1,10 @@
--- What the fill is derived from. Nothing is random(): every value is a hash of the seed, of what it is
--- for, and of a row's number, so that the same seed, scale and as_of make the same rows, ids included,
--- in any order and in any number of steps. All of it is gone when the transaction or session ends.
--- The functions are called several times a row: they are written so that the planner can inline them,
--- and OFFSET 0 in the statements that use them keeps a derived number from being derived again and again.
+-- Temporary tables and functions that the fill is computed from. Nothing uses random(): every value is a hash
+-- of the seed, of its purpose, and of a row's number, so that the same seed, scale and as_of produce the same
+-- rows, including ids, in any order and in any number of steps. All of it is dropped when the transaction or
+-- session ends. The functions are called several times per row: they are written so that the planner can
+-- inline them, and OFFSET 0 in the statements that use them prevents repeated evaluation.
 
--- Compiling a statement takes longer here than running it.
+-- JIT compilation takes longer here than running the statements.
 SET LOCAL jit = off;
 
 -- One row with the parameters of the fill; set by demo/start.
@@ -18,8 +18,8 @@ CREATE TEMPORARY TABLE demo (
   bursts        bigint      NOT NULL  -- of audit events, six in each
 ) ON COMMIT DROP;
 
--- The hours in which the application is used, oldest first, with the part of all its use (in
--- thousandths of weight) that came before each.
+-- The hours in which the application is used, oldest first, with the share of its total use (in thousandths
+-- of weight) before each hour.
 CREATE TEMPORARY TABLE demo_hours (
   hour_number bigint      PRIMARY KEY,
   starts_at   timestamptz NOT NULL,
@@ -28,7 +28,7 @@ CREATE TEMPORARY TABLE demo_hours (
   total       bigint      NOT NULL
 ) ON COMMIT DROP;
 
--- What can happen in the application, each kind of event as many times as it is likely.
+-- The kinds of events of the application, each as many times as it is likely.
 CREATE TEMPORARY TABLE demo_kinds (
   slot          integer PRIMARY KEY,
   event_type    text NOT NULL,
@@ -36,16 +36,16 @@ CREATE TEMPORARY TABLE demo_kinds (
   action        text,
   actor         text NOT NULL,  -- user, system or nobody
   usual_status  text NOT NULL,
-  slowest_ms    integer         -- NULL: takes no time worth noting
+  slowest_ms    integer         -- NULL: its duration is not recorded
 ) ON COMMIT DROP;
 
--- A number from 0 up to, never including, 1.
+-- A number from 0, inclusive, to 1, exclusive.
 CREATE OR REPLACE FUNCTION pg_temp.share(seed bigint, kind text, number bigint) RETURNS float8
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ((hashint8extended(number, hashtextextended(kind, seed)) >> 11) & 9007199254740991)
        / 9007199254740992.0::float8;
 
--- One of the choices, each as likely as the others.
+-- One of the choices, all equally likely.
 CREATE OR REPLACE FUNCTION pg_temp.pick(share float8, choices text[]) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN choices[1 + floor(share * cardinality(choices))::integer];
@@ -54,7 +54,7 @@ CREATE OR REPLACE FUNCTION pg_temp.id(seed bigint, kind text, number bigint) RET
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN md5(seed::text || ':' || kind || ':' || number::text)::uuid;
 
--- The number of the user whom a session belongs to. A few people use the application much more than most.
+-- The number of the user to whom a session belongs. A few users use the application much more than most.
 CREATE OR REPLACE FUNCTION pg_temp.user_of(seed bigint, session bigint, users bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 1 + floor(power(pg_temp.share(seed, 'user of session', session), 2) * users)::bigint;
@@ -77,7 +77,7 @@ RETURN lower(pg_temp.first_name(seed, person) || '.' || pg_temp.last_name(seed, 
        || person::text || '@' || pg_temp.pick(pg_temp.share(seed, 'domain', person),
                                        ARRAY['example.com', 'example.org', 'mail.example.net']);
 
--- A person's own address: one in five has IPv6. All are from the ranges kept for documentation.
+-- A user's own address: one in five has IPv6. All are from the ranges reserved for documentation.
 CREATE OR REPLACE FUNCTION pg_temp.address(seed bigint, person bigint) RETURNS inet
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN pg_temp.share(seed, 'has v6', person) < 0.2
@@ -110,9 +110,9 @@ RETURN
     'since the last review.', 'until further notice.', 'because of the audit in autumn.', 'as agreed by mail.',
     'and would like to see it in the summary.', 'before the next call.', 'though this may change again.']);
 
--- Rows number `from_number` to `to_number` of `all_rows`, each with the moment it happened. They come in
--- the order of time, busy hours having more of them; only the last hundredth of all rows are late: they
--- happened at any hour and come after newer ones. Half a minute at both ends of an hour stays free.
+-- Rows number `from_number` to `to_number` of `all_rows`, each with its time. They are in the order of time,
+-- with more rows in busy hours; only the last hundredth of all rows is late: they are from any hour and come
+-- after newer ones. Half a minute at both ends of an hour has no rows.
 CREATE OR REPLACE FUNCTION pg_temp.moments(
   seed bigint, kind text, all_rows bigint, from_number bigint, to_number bigint
 ) RETURNS TABLE (number bigint, moment timestamptz)

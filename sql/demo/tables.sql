@@ -1,6 +1,6 @@
--- The sample application's tables. Nothing refers to sessions by foreign key, as in many applications
--- that grew: deleting a session leaves its memories behind, and that is what orphan cleanup is for.
--- The comment on each table marks it as ours; the demo fills no table that does not carry it.
+-- The sample application's tables. As in many applications, no foreign key refers to sessions: deleting a
+-- session leaves its memories behind, which orphan cleanup deletes. The comment on each table marks it as
+-- ours; the demo fills only tables that have it.
 
 CREATE TABLE public.users (
   id         uuid        PRIMARY KEY DEFAULT gen_random_uuid(),

@@ -52,7 +52,7 @@ def test_a_run_is_refused_before_anything_is_removed(
     application: Connection, policies: dict[str, Policy], tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(
-        RefusedError, match=r"Nothing was deleted.*needs OPS_ARCHIVE_URL.*export OPS_ARCHIVE_URL="
+        RefusedError, match=r"Nothing was deleted.*requires OPS_ARCHIVE_URL.*export OPS_ARCHIVE_URL="
     ):
         carry_out(application, policies[name], settings=Settings())
 
@@ -90,7 +90,7 @@ def test_opsctl_plan_shows_it_and_exits_1_or_3_where_approval_is_all_it_needs(
     planned = _opsctl("plan")
 
     assert (refused.exit_code, planned.exit_code) == (1, 3)
-    assert "app/retention/sessions: refused: `archive: true` needs OPS_ARCHIVE_URL" in refused.output
+    assert "app/retention/sessions: refused: `archive: true` requires OPS_ARCHIVE_URL" in refused.output
     assert "app/retention/visits: refused" not in refused.output
     assert "refused" not in planned.output
 

@@ -226,7 +226,7 @@ def test_a_cleanup_with_fewer_days_than_the_one_before_deletes_more(repository: 
 def test_a_cleanup_that_cannot_begin_says_so(repository: AuditLogRepository, connection: Connection) -> None:
     with advisory_lock(connection, "ops: audit_log/retention/audit_logs:90_days") as taken:
         assert taken
-        with pytest.raises(NotDoneError, match=r"No event was deleted: another run is working on it"):
+        with pytest.raises(NotDoneError, match=r"No event was deleted: another run of this policy"):
             repository.cleanup_old_logs()
 
 

@@ -199,9 +199,9 @@ def test_an_orphans_policy_is_a_policy_of_its_own_and_is_refused_alike(
     assert "app/orphans/items" in said
     assert count(connection, "carts") == 340
     alone = rules(read, carts + ", guard: {max_fraction: 0.9}}")
-    assert "80 rows of public.items are deleted along" in needs_approval(connection, alone, number=1)
+    assert "80 rows of public.items are also deleted" in needs_approval(connection, alone, number=1)
     archived = rules(read, carts + ", archive: true}")
-    assert "no file of this policy's archive" in refused(connection, archived, number=1)
+    assert "missing from this policy's archive" in refused(connection, archived, number=1)
     connection.execute("INSERT INTO items SELECT n, 1001 FROM generate_series(1000, 1999) AS n")
     assert removed(connection, alone, number=1) == 40
     assert count(connection, "items") == 1000
@@ -210,8 +210,8 @@ def test_an_orphans_policy_is_a_policy_of_its_own_and_is_refused_alike(
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ("max_fraction: 0.3333", "1,000 rows of public.invoices are deleted along"),
-        ("max_rows: 1099", "1,000 of other tables along"),
+        ("max_fraction: 0.3333", "1,000 rows of public.invoices are also deleted"),
+        ("max_rows: 1099", "1,000 rows of other tables"),
         ("max_rows: 1100", None),
         ("max_fraction: 0.34", None),
     ],
@@ -300,7 +300,7 @@ def test_an_archive_does_not_miss_what_is_deleted_along(connection: Connection, 
     said = refused(connection, rules(read, accounts=", archive: true"))
 
     assert "1,000 rows of public.invoices" in said
-    assert "no file of this policy's archive would hold them" in said
+    assert "they would be missing from this policy's archive" in said
     assert "`cascade: archive` or `cascade: delete`" in said
 
 

@@ -27,7 +27,7 @@ def _orphans(table: str = "memories", column: str = "session_id", references: st
         (_retention(table="session"), 6, "retention[0].table", 'did you mean "sessions"?'),
         (_retention(table="other.sessions"), 6, "retention[0].table", 'no table "other.sessions"'),
         (_retention(column="createdat"), 6, "retention[0].column", 'did you mean "created_at"?'),
-        (_retention(column="note"), 6, "retention[0].column", "note is text; a column of time"),
+        (_retention(column="note"), 6, "retention[0].column", "note is text; it must be a timestamp"),
         (_retention(more=", partition: day"), 6, "retention[0].partition", "not partitioned"),
         (_orphans(table="memory"), 6, "orphans[0].table", 'no table "memory"'),
         (_orphans(column="session"), 6, "orphans[0].column", 'did you mean "session_id"?'),

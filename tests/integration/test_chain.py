@@ -86,4 +86,4 @@ def test_an_approval_of_the_chain_is_for_so_many_orphans(chain: Connection, read
     result = carry_out(chain, policies[1])
 
     assert result.outcome == "needs_approval"
-    assert "was approved for 800 rows, and by now 820" in result.stopped_reason
+    assert "was approved for 800 rows, but would now delete 820" in result.stopped_reason

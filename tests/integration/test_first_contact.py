@@ -82,7 +82,7 @@ def test_a_storage_that_is_not_known_is_refused_by_the_plan(
     (planned,) = plan(application, read(ARCHIVING).policies, archive_url="gs://bucket")
 
     assert isinstance(planned, DeletePlan)
-    assert "gs:// is not known" in planned.refusals[0]
+    assert "gs:// is not supported" in planned.refusals[0]
 
 
 @pytest.mark.parametrize("password", ["p@ss", "p@ss/w", "a/b@c", "se/cret"])

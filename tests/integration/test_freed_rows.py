@@ -47,7 +47,7 @@ def test_what_expired_rows_kept_is_free_once_they_are_gone(
     assert isinstance(tokens, RetentionPlan)
     assert (requests.policy, requests.rows.eligible) == ("app/retention/requests", 600)
     assert (tokens.rows.eligible, tokens.rows.referenced, tokens.to_come) == (800, 100, 600)
-    assert "600 of the rows are free to go once app/retention/requests has run" in list(tokens.notes())
+    assert "600 of the rows can only be deleted once app/retention/requests has run" in list(tokens.notes())
     assert tokens.needs_approval, "the guard is asked about all of them"
     (alone,) = plan(connection, [policy for policy in policies if policy.name == "app/retention/tokens"])
     assert isinstance(alone, RetentionPlan)

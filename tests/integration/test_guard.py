@@ -68,8 +68,8 @@ def test_half_of_a_table_may_go_and_one_row_more_may_not(
 
     assert not guarded.allowed
     assert guarded.message == (
-        "50.01% of sessions would go (3,001 of 6,001 rows), and guard.max_fraction is 50%. "
-        f"Nothing was removed. If this is right: opsctl approve {guarded.plan}"
+        "Needs approval: this run would delete 3,001 of 6,001 rows of sessions (50.01%, guard.max_fraction "
+        f"is 50%). Nothing was deleted. To allow it once: opsctl approve {guarded.plan}"
     )
     assert scalar(application, "SELECT count(*) FROM sessions") == 6001
     (plan,) = approvals.pending(application)
@@ -166,7 +166,7 @@ def test_more_rows_than_were_approved_are_another_plan(application: Connection, 
     second = judged(application, policy)
 
     assert second.plan not in (None, first)
-    assert f"plan {first} was approved for 3,000 rows, and by now 3,001 would go" in second.message
+    assert f"plan {first} was approved for 3,000 rows, but would now delete 3,001" in second.message
     approvals.approve(application, str(second.plan), "ann")
     assert judged(application, policy).approval == second.plan
 
@@ -188,7 +188,7 @@ def test_an_approval_is_for_the_policy_as_it_stood(
     second = judged(application, replace(policy, **change))  # type: ignore[arg-type]  # of several types
 
     assert not second.allowed
-    assert f"plan {first} was approved for this policy as it stood then" in second.message
+    assert f"plan {first} was approved before the policy was changed" in second.message
 
 
 @pytest.mark.parametrize("change", [{"premake": 21 * DAY}, {"partition": "day"}])
@@ -234,7 +234,7 @@ def test_a_clock_that_jumped_is_noticed(application: Connection, retention: Rete
     assert a_night_later(DAY, 20 * DAY) == (), "the worker's own clock removes nothing"
     (reason,) = a_night_later(31 * DAY, DAY)
     assert "the cutoff has moved 30 days further than the clock explains" in reason
-    assert "the database's clock went on by 31 days and this machine's by 1 day" in reason
+    assert "the database's clock advanced by 31 days and this machine's by 1 day" in reason
 
 
 def test_a_first_run_trusts_no_clock_that_is_ahead_of_its_own(
@@ -320,7 +320,7 @@ def test_approving_is_audited_and_only_once(application: Connection, retention: 
 def test_a_plan_that_is_not_there_is_told_with_those_that_are(
     application: Connection, retention: Retention
 ) -> None:
-    with pytest.raises(approvals.ApprovalRefusedError, match='There is no plan "00000000"; none is waiting'):
+    with pytest.raises(approvals.ApprovalRefusedError, match='Plan "00000000" does not exist; no plan'):
         approvals.approve(application, "00000000", "ann")
     plan_id = str(judged(application, limited(retention, max_rows=100)).plan)
     with pytest.raises(approvals.ApprovalRefusedError, match=f"There is: {plan_id}"):
@@ -349,7 +349,7 @@ def test_an_estimate_that_was_approved_may_be_off_by_a_tenth(
     against = guard.reasons(application, policy, rows, counted.cutoff, cascaded=(), now=datetime.now(UTC))
     estimated = replace(counted, rows=rows, needs_approval=against)
     stopped = guard.judge(application, policy, estimated, now=datetime.now(UTC), at_cutoff=plan_at)
-    assert "about 3,000 rows of sessions would go" in stopped.message
+    assert "would delete about 3,000 rows of sessions" in stopped.message
     approvals.approve(application, str(stopped.plan), "ann")
 
     application.execute(MORE, [300])

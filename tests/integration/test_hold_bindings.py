@@ -78,9 +78,9 @@ def test_a_held_table_under_another_name_stops_the_policies_of_both_names(
     for message in refused(application, read(BOTH)):
         assert message == (
             f"Hold {held.id} (tenant = 7) was made for the table that is now former.old_sessions, and "
-            "public.sessions is another table now, so which rows it covers is not known. Nothing was "
-            f"deleted. Say what it covers: opsctl hold confirm {held.id} --table public.sessions, or "
-            f"opsctl hold confirm {held.id} --table former.old_sessions. If it is over: "
+            "public.sessions is another table now, so it is unknown which rows it covers. Nothing was "
+            f"deleted. Confirm what it covers: opsctl hold confirm {held.id} --table public.sessions, or "
+            f"opsctl hold confirm {held.id} --table former.old_sessions. If the hold is over: "
             f"opsctl hold release {held.id}"
         )
 
@@ -95,7 +95,7 @@ def test_a_renamed_held_table_stops_the_policies_of_its_old_and_new_name(
     assert f"opsctl hold confirm {held.id} --table former.old_sessions" in new
     assert 'there is no table "sessions"' in old
     assert (
-        f"Hold {held.id} was made for it, which is former.old_sessions now: "
+        f"Hold {held.id} was made for it, now named former.old_sessions: "
         f"opsctl hold confirm {held.id} --table former.old_sessions, or opsctl hold release {held.id}"
     ) in old
     assert scalar(application, "SELECT count(*) FROM former.old_sessions") == 6000
@@ -109,8 +109,8 @@ def test_a_held_table_that_was_dropped_and_made_again_stops_its_policy(
 
     (message,) = refused(application, replace(database, policies=database.policies[:1]))
 
-    assert "was made for a table that is gone, and public.sessions is another table now" in message
-    assert f"opsctl hold confirm {held.id} --table public.sessions. If it is over" in message
+    assert "was made for a table that no longer exists, and public.sessions is another table now" in message
+    assert f"opsctl hold confirm {held.id} --table public.sessions. If the hold is over" in message
 
 
 @pytest.mark.parametrize(
@@ -119,24 +119,24 @@ def test_a_held_table_that_was_dropped_and_made_again_stops_its_policy(
         (
             "ALTER TABLE sessions ALTER tenant TYPE bigint USING tenant * 10",
             "its column tenant was column 4 (integer) then and is column 4 (bigint) now",
-            "opsctl hold confirm {id}. If it is over",
+            "opsctl hold confirm {id}. If the hold is over",
         ),
         (
             "ALTER TABLE sessions RENAME tenant TO x; ALTER TABLE sessions RENAME other TO tenant;"
             " ALTER TABLE sessions RENAME x TO other",
             "its column tenant was column 4 (integer) then and is column 5 (integer) now; column 4 is "
             "called other now",
-            "opsctl hold confirm {id}, or opsctl hold confirm {id} --where 'other = 7'. If it is over",
+            "opsctl hold confirm {id}, or opsctl hold confirm {id} --where 'other = 7'. If the hold is over",
         ),
         (
             'ALTER TABLE sessions RENAME tenant TO "Ten\'ant"',
             "its column tenant does not exist now; column 4 is called Ten'ant now",
-            """opsctl hold confirm {id} --where '"Ten'"'"'ant" = 7'. If it is over""",
+            """opsctl hold confirm {id} --where '"Ten'"'"'ant" = 7'. If the hold is over""",
         ),
         (
             "ALTER TABLE sessions DROP tenant",
             "its column tenant does not exist now",
-            "opsctl hold confirm {id} --where '…'. If it is over",
+            "opsctl hold confirm {id} --where '…'. If the hold is over",
         ),
     ],
     ids=["type", "swapped names", "renamed", "dropped"],
@@ -218,7 +218,7 @@ def test_a_confirmed_hold_covers_what_was_said_and_is_audited(application: Conne
 
     with pytest.raises(PredicateError, match='no column "tenant"'):
         holds.confirm(application, held.id, by="bob", table="sessions")
-    with pytest.raises(holds.HoldRefusedError, match="There is no hold 99"):
+    with pytest.raises(holds.HoldRefusedError, match="Hold 99 does not exist"):
         holds.confirm(application, 99, by="bob")
     confirmed = holds.confirm(application, held.id, by="bob", table="sessions", where="t = 7")
 
@@ -232,7 +232,7 @@ def test_a_confirmed_hold_covers_what_was_said_and_is_audited(application: Conne
     details = scalar(application, "SELECT details FROM audit_logs WHERE action = 'hold.confirmed'")
     assert (details["where"], details["before"]["where"]) == ("t = 7", "tenant = 7")
     holds.release(application, held.id, by="bob")
-    with pytest.raises(holds.HoldRefusedError, match=f"Hold {held.id} was released before"):
+    with pytest.raises(holds.HoldRefusedError, match=f"Hold {held.id} was already released"):
         holds.confirm(application, held.id, by="bob")
 
 

@@ -119,7 +119,9 @@ def test_an_operators_cancel_is_no_reason_to_guess(
     application: Connection, retention: Retention, url: str
 ) -> None:
     application.execute("SET lock_timeout = '10s'")
-    counting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'becomes of'"
+    counting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'What happens to'"
+    )
     pid = application.info.backend_pid
 
     def cancel() -> None:
@@ -188,7 +190,7 @@ def test_one_policy_that_fails_hides_no_other(application: Connection, read: Cal
     assert len(problems) == 3
     assert 'there is no table "nowhere"' in problems[0]
     assert 'no column "created"; did you mean "created_at"?' in problems[1]
-    assert "id is uuid; a column of time or date is needed" in problems[2]
+    assert "id is uuid; it must be a timestamp or date column" in problems[2]
 
 
 def test_a_database_that_is_away_hides_no_other(
@@ -236,7 +238,7 @@ def test_it_says_what_the_guard_would_say(application: Connection, read: Callabl
 
     assert isinstance(first, DeletePlan)
     assert first.needs_approval == (
-        "50.01% of sessions would go (3,001 of 6,001 rows), and guard.max_fraction is 50%",
+        "this run would delete 3,001 of 6,001 rows of sessions (50.01%, guard.max_fraction is 50%)",
     )
     assert scalar(application, "SELECT count(*) FROM ops.plans") == 0
 

@@ -66,7 +66,7 @@ def test_a_key_whose_trigger_does_not_fire_is_refused_until_it_does(
     database = read(POLICIES)
 
     refusals = planned(connection, database).refusals
-    with pytest.raises(RefusedError, match="its trigger is switched off"):
+    with pytest.raises(RefusedError, match="its trigger is disabled"):
         carry_out(connection, database.policies[0])
     assert scalar(connection, "SELECT count(*) FROM visits") == 60
 
@@ -87,7 +87,7 @@ def test_a_key_of_what_goes_along_is_looked_at_too(connection: Connection, read:
 
     (refusal,) = planned(connection, read(POLICIES)).refusals
 
-    assert "the foreign key words_memory_fkey is not held where rows of public.memories are" in refusal
+    assert "the foreign key words_memory_fkey is not enforced when rows of public.memories are" in refusal
 
 
 @pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])

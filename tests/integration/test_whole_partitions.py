@@ -112,7 +112,7 @@ def test_a_row_that_arrives_before_the_drop_is_kept(connection: Connection) -> N
 
     kept = drop.remove(connection, table, first, keeps=lambda _: answers.pop(0))
 
-    assert kept == drop.KeptPartition("a row came in between; it is in its table again")
+    assert kept == drop.KeptPartition("a row came in between; it was attached again")
     assert len(ids(connection)) == 53
 
 

@@ -84,7 +84,7 @@ def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
     here, there = json.loads(planned.stdout)["policies"]
     assert (here["rows"]["eligible"], here["rows"]["held"], here["rows"]["total"]) == (8, 1, 10)
     assert here["needs_approval"] == [
-        "80% of sessions would go (8 of 10 rows), and guard.max_fraction is 50%"
+        "this run would delete 8 of 10 rows of sessions (80%, guard.max_fraction is 50%)"
     ]
     assert there["policy"] == "other/retention/things"
     assert "rows" not in there
@@ -96,7 +96,7 @@ def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
     assert json.loads(released.stdout)["released_by"] == "ann"
     again = opsctl("hold", "release", str(hold["id"]), "--database", "app")
     assert again.returncode == 2
-    assert "was released before" in again.stderr
+    assert "was already released" in again.stderr
 
 
 def test_a_hold_whose_table_is_another_is_listed_so_and_confirmed(
@@ -142,7 +142,7 @@ def test_a_plan_is_shown_and_approved(opsctl: Run, connection: Connection) -> No
     assert json.loads(opsctl("approve", "--database", "app", "--json").stdout) == {"plans": []}
     unknown = opsctl("approve", "00000000", "--database", "app")
     assert unknown.returncode == 2
-    assert 'There is no plan "00000000"' in unknown.stderr
+    assert 'Plan "00000000" does not exist' in unknown.stderr
     misnamed = opsctl("approve", "--database", "ap")
     assert misnamed.returncode == 2
     assert 'did you mean "app"?' in misnamed.stderr

@@ -15,16 +15,16 @@ KNOWN = Evidence(
     ("evidence", "fraction", "method", "because"),
     [
         (replace(KNOWN, partitioned=True), 0.01, "block-range scan", "partitions"),
-        (replace(KNOWN, indexed=False), 0.01, "block-range scan", "no index leads with at"),
+        (replace(KNOWN, indexed=False), 0.01, "block-range scan", "no index begins with at"),
         (replace(KNOWN, correlation=None), 0.01, "block-range scan", "never analyzed"),
         (replace(KNOWN, rows_a_block=0.0), 0.01, "block-range scan", "never analyzed"),
-        (KNOWN, 0.01, "time-slice scan", "only 1% of them go"),
-        (replace(KNOWN, correlation=-0.99), 0.29, "time-slice scan", "29% of them go"),
-        (KNOWN, 0.3, "block-range scan", "30% of them go"),
+        (KNOWN, 0.01, "time-slice scan", "only 1% of them are expired"),
+        (replace(KNOWN, correlation=-0.99), 0.29, "time-slice scan", "29% of them are expired"),
+        (KNOWN, 0.3, "block-range scan", "30% of them are expired"),
         (replace(KNOWN, correlation=0.1), 0.5, "block-range scan", "100% of the blocks"),
         (replace(KNOWN, correlation=0.1), 0.01, "block-range scan", "33% of the blocks"),
         (replace(KNOWN, correlation=0.1), 0.001, "time-slice scan", "4% of the blocks"),
-        (replace(KNOWN, rows_a_moment=5000.0), 0.01, "keyset scan", "5,000 rows share a moment"),
+        (replace(KNOWN, rows_a_moment=5000.0), 0.01, "keyset scan", "5,000 rows have the same time"),
         (replace(KNOWN, rows_a_moment=5000.0, has_key=False), 0.01, "block-range scan", "no primary key"),
     ],
 )
@@ -34,4 +34,4 @@ def test_the_evidence_speaks_for_one_method_and_says_why(
     chosen = judge(evidence, "at", fraction)
 
     assert chosen.name == method
-    assert because in chosen.why.replace("rows lie in the order of at and ", "only ")
+    assert because in chosen.why.replace("rows are stored in the order of at and ", "only ")

@@ -39,5 +39,5 @@ def test_a_reference_is_read_as_it_is_written(
     "text", ["p", "p.", "p()", "p(a,,b)", "p(a.b, c)", 'p("a)', "p(a,b", '"', "a.b.c.d", "n" * 63]
 )
 def test_what_is_no_reference_is_refused(text: str) -> None:
-    with pytest.raises(ValidationError, match="is not a reference"):
+    with pytest.raises(ValidationError, match="is not a valid reference"):
         referenced(text, 1)

@@ -1,4 +1,4 @@
-"""A table swept batch by batch: a transaction each, its position kept, its size fitted to a time."""
+"""Works through a table in batches: each one transaction, sized by time, with its position saved."""
 
 import time
 from collections.abc import Callable
@@ -18,31 +18,31 @@ from ops_pipeline.throttle.batch_size import BatchSize
 from ops_pipeline.throttle.limits import Throttle
 
 FIRST_WAIT_SECONDS = 0.05
-"""How long a batch waits for another session's lock before it passes over what is locked."""
+"""How long a batch waits for another session's lock before it skips the locked rows."""
 SECOND_WAIT_SECONDS = 1.0
 """How long the second visit waits; it comes when everything else is done."""
 
 BLOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-"""Another session's lock was in the way; the batch is rolled back and may be tried again."""
+"""Another session's lock blocked the batch, which is rolled back and may be tried again."""
 
 STORAGE_TRIES = 3
-"""So many batches in a row, each half the size of the one before, may find the storage too slow."""
+"""After this many batches in a row, each half the size of the one before, a slow storage is an error."""
 
 REPORT_SECONDS = 2.0
-"""How often a person is told how the work goes."""
+"""How often progress is reported."""
 
 Stop = Callable[[], str | None]
-"""Asked before each batch: None to go on, or the reason to stop."""
+"""Called before each batch: returns None to continue, or the reason to stop."""
 
 Report = Callable[[str], None]
-"""Told in words how the work goes."""
+"""Called with a line of progress for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRun:
-    """A policy's run, as those see it who do its work.
+    """A policy's run, as the code that does its work sees it.
 
-    `planned`: about how many rows are to go, for telling how much time is left.
+    `planned`: about how many rows will be deleted, for estimating the remaining time.
     """
 
     connection: Connection
@@ -53,8 +53,8 @@ class PolicyRun:
     planned: int = 0
 
     def asked_to_stop(self) -> str | None:
-        """To be asked between any two transactions: why the run should end, or None. Waits here while the
-        database's other users need it."""
+        """Why the run should end, or None. Call it between any two transactions: while other sessions need
+        the database it waits here (throttle)."""
         if (reason := self.stop()) is not None:
             return reason
         paused = self.throttle.paused_seconds
@@ -66,10 +66,10 @@ class PolicyRun:
 
 @dataclass(slots=True)
 class Batches:
-    """One scan of a table, removing what may go. `work_through` does all of it.
+    """One scan of a table that removes its deletable rows. `work_through` does all of it.
 
-    `verb`: what is done to the rows, for the report. `once`: what lies behind the saved position was
-    done for good, and is not scanned again by a run that goes on.
+    `verb`: what is done to the rows, for the report. `once`: what lies before the saved position is done,
+    and a run that continues does not scan it again.
     """
 
     run: PolicyRun
@@ -85,12 +85,12 @@ class Batches:
     _reported: float = field(default_factory=time.monotonic)
 
     def work_through(self) -> str:
-        """Scans the whole table and says why it ended: COMPLETED, or the reason to stop.
+        """Scans the whole table and returns why it ended: COMPLETED, or the reason to stop.
 
-        A scan that stopped before its end, for whatever reason, goes on where it stopped and then does
-        the part before that. Position and counts are saved in each batch's own transaction, so a crash
-        loses at most the batch at work, which PostgreSQL rolls back. Where rows were locked, the range is
-        done without them and visited once more at the end.
+        A scan that stopped early continues where it stopped and then does the ranges before that. Position
+        and counts are saved in each batch's own transaction, so a crash loses at most the current batch,
+        which PostgreSQL rolls back. Where rows are locked, the range is done without them and visited once
+        more at the end.
         """
         for after, until in self._laps():
             position = after
@@ -118,12 +118,12 @@ class Batches:
         return [(position, None)] if self.once else [(position, None), (None, position)]
 
     def _remove(self, scan_range: ScanRange) -> bool:
-        """Removes the range; False when it took too long and nothing was done."""
+        """Removes the range. Returns False when it took too long and nothing was done."""
         began = time.monotonic()
         try:
             self._remove_all_or_what_is_free(scan_range)
         except psycopg.errors.QueryCanceled:
-            # An operator's cancel has the same SQLSTATE; it comes before the time is over.
+            # An operator's cancel has the same SQLSTATE, but comes before the timeout.
             if self.batch_size.at_its_least or time.monotonic() - began < self.batch_size.limit_seconds:
                 raise
             self.batch_size.halve()
@@ -132,7 +132,7 @@ class Batches:
             self._too_slow += 1
             if self._too_slow == STORAGE_TRIES:
                 raise StorageTooSlowError(f"{error} ({STORAGE_TRIES} batches in a row)") from error
-            self.run.report(f"{error}. Trying a smaller batch")
+            self.run.report(f"{error}. Trying again with a smaller batch")
             self.batch_size.halve()
             return False
         self._too_slow = 0
@@ -148,9 +148,9 @@ class Batches:
             self._locked.append(scan_range)
 
     def _remove_what_is_free(self, scan_range: ScanRange) -> None:
-        # PostgreSQL passes over locked rows three to five times more slowly: only where there are any.
-        # By a lock on the table, or on a row that a cascade would take; and rows cannot be passed over one by
-        # one without the right to UPDATE some column: the second visit waits for them.
+        # SKIP LOCKED is three to five times slower, so it is used only where rows are locked. It does not
+        # help against a lock on the table or on a row that a cascade deletes, and it needs UPDATE on some
+        # column; in those cases the second visit waits for the rows.
         with suppress(*BLOCKED, psycopg.errors.InsufficientPrivilege):
             self.removed += self.action.remove(scan_range, self._limits(skip_locked=True))
 
@@ -160,8 +160,8 @@ class Batches:
             self.removed += self.action.remove(scan_range, limits)
         except BLOCKED:
             self.run.report(
-                f"{self.run.record.policy}: rows of {scan_range.heap} are still locked by others; "
-                "they are kept, and the next run tries again"
+                f"{self.run.record.policy}: rows of {scan_range.heap} are still locked by other sessions. "
+                "They were not deleted; the next run tries again"
             )
 
     def _limits(self, *, skip_locked: bool = False) -> BatchLimits:
@@ -173,16 +173,15 @@ class Batches:
             return
         self._reported = now
         rate = self.removed / max(now - self._began, 1e-6)
-        left = max(0, self.run.planned - self.removed)
-        time_left = f", about {left / rate:,.0f} s left" if rate and self.run.planned else ""
+        remaining = max(0, self.run.planned - self.removed)
+        time_left = f", about {remaining / rate:,.0f} s remaining" if rate and self.run.planned else ""
         self.run.report(
-            f"{self.run.record.policy}: {self.removed:,} rows {self.verb} so far, "
-            f"{rate:,.0f} a second{time_left}"
+            f"{self.run.record.policy}: {self.removed:,} rows {self.verb}, {rate:,.0f} rows/s{time_left}"
         )
 
 
 def saved_position(run: PolicyRun, scan: Scan) -> Position | None:
-    """Where an earlier run of the policy stopped before the end of that scan; None where none did."""
+    """The position where an earlier run of the policy stopped in that scan; None where the scan ended."""
     values = {"policy": run.record.policy, "scan": scan.name}
     saved = run.connection.execute(sql.get("maintenance/batches/load_position"), values).fetchone()
     return saved[0] if saved else None

@@ -1,4 +1,4 @@
-"""Plans that the guard has stopped, and people who approve them, once."""
+"""Stored plans that need approval, and their approval, which is good for one run."""
 
 import secrets
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ class ApprovalRefusedError(Exception):
 
 
 class NoSuchPlanError(ApprovalRefusedError):
-    """There is no plan of that id in this database."""
+    """No plan with that id exists in this database."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
-    """What a run would have removed and was not let: `eligible` of `total` rows older than `cutoff`.
+    """What a run would have removed without the guard: `eligible` of `total` rows older than `cutoff`.
 
-    `cascaded`: rows of other tables that foreign keys would have deleted along. `definition`: the policy
-    it was made by. `worker_clock`: the worker's time when it was made.
-    `used_by_run`: the run that the approval let through, since `used_at`. `follows`: the plan with which
-    this one is approved, because it makes orphans of these rows.
+    `cascaded`: rows of other tables that foreign keys would also have deleted. `definition`: the policy it
+    was made from. `worker_clock`: the worker's time when it was made. `used_by_run`, `used_at`: the run that
+    used the approval, and when. `follows`: the plan whose approval includes this one, because it makes these
+    rows orphans.
     """
 
     id: str
@@ -52,23 +52,23 @@ class StoredPlan:
 
 
 def pending(connection: Connection) -> list[StoredPlan]:
-    """The plans that wait for an approval, the newest of each policy."""
+    """The plans that are pending approval, the newest of each policy."""
     return [_plan(row) for row in connection.execute(sql.get("maintenance/guard/pending"))]
 
 
 def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
-    """Lets the next run of the policy carry out exactly that plan, and those that follow from it: the orphans
-    that it makes. The audit log says who did.
+    """Approves that plan for the next run of its policy, and the plans that delete the orphans it makes. The
+    audit log records who approved it.
 
-    To approve it again before it was used changes nothing. Raises ApprovalRefusedError when there is no such
-    plan, or when it was used up.
+    Approving it again before it is used changes nothing. Raises ApprovalRefusedError when the plan does not
+    exist (NoSuchPlanError) or was used.
     """
     with connection.transaction():
         stored = connection.execute(sql.get("maintenance/guard/one"), {"id": plan_id}).fetchone()
         if stored is None:
             ids = [plan.id for plan in pending(connection)]
-            there_is = nearest(plan_id, ids) if ids else "none is waiting"
-            raise NoSuchPlanError(f'There is no plan "{plan_id}"; {there_is}')
+            there_is = nearest(plan_id, ids) if ids else "no plan is pending approval"
+            raise NoSuchPlanError(f'Plan "{plan_id}" does not exist; {there_is}')
         plan = _plan(stored)
         if plan.used_at is not None:
             raise ApprovalRefusedError(
@@ -83,14 +83,14 @@ def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
 
 
 def following(connection: Connection, plan_id: str) -> list[StoredPlan]:
-    """The plans that are approved with that one: of the orphans that it makes."""
+    """The plans that are approved together with that one: they delete the orphans that it makes."""
     return [_plan(row) for row in connection.execute(sql.get("maintenance/guard/following"), {"id": plan_id})]
 
 
 def use_up(connection: Connection, plan_id: str, run_id: int) -> None:
-    """Records that the approval has let a run through that is complete; in that run's last transaction.
+    """Records that a complete run has used the approval, in that run's last transaction.
 
-    Raises ApprovalRefusedError when it was used before.
+    Raises ApprovalRefusedError when the plan is not approved or was used before.
     """
     values = {"id": plan_id, "run_id": run_id}
     if connection.execute(sql.get("maintenance/guard/use_up"), values).fetchone() is None:
@@ -98,13 +98,13 @@ def use_up(connection: Connection, plan_id: str, run_id: int) -> None:
 
 
 def approved_plan(connection: Connection, policy: str) -> StoredPlan | None:
-    """The plan of that policy that a person has let through and no run has used."""
+    """The plan of that policy that is approved and that no run has used."""
     stored = connection.execute(sql.get("maintenance/guard/approved"), {"policy": policy}).fetchone()
     return None if stored is None else _plan(stored)
 
 
 def store(connection: Connection, values: Mapping[str, Any]) -> StoredPlan:
-    """Keeps a plan that was stopped, under a random id of eight hexadecimal digits."""
+    """Stores a plan that needs approval, with a random id of eight hexadecimal digits."""
     values = {**values, "id": secrets.token_hex(4), "definition": Jsonb(values["definition"])}
     return _plan(row(connection, sql.get("maintenance/guard/store"), values))
 

@@ -1,4 +1,4 @@
-"""Stops a run before it removes anything, where it would remove more than anybody expects."""
+"""The guard: stops a run that would delete more than its limits allow, before it deletes anything."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from ops_pipeline.postgres.relation import TableName
 P = TypeVar("P", bound=DeletePlan)
 
 JUMP = timedelta(days=1)
-"""How much further than this machine's clock the server's may have gone since the last run."""
+"""How much further the server's clock may have advanced since the last run than this machine's."""
 ESTIMATE = 1.1
-"""A count that is an estimate may be off: by so much more than was approved, it is still the same plan."""
+"""An estimate may be off: up to this many times the approved rows, it is still the same plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardResult(Generic[P]):
-    """What the guard says to a plan.
+    """The guard's decision on a plan.
 
-    Without `reasons` the run may remove what is `planned`, to its `cutoff` and no further. `approval`: the
-    approved plan that lets it through, to be used up when the run is complete. With `reasons` nothing may go
-    until somebody approves `plan`, which is stored. `details`: for the run's history; the next run's guard
-    compares with them.
+    Without `reasons` the run may delete what is `planned`, up to its `cutoff`. `approval`: the approved plan
+    that allows it, used up when the run is complete. With `reasons` nothing may be deleted until a person
+    approves `plan`, the id of the stored plan. `details`: for the run's history, and for the next run's guard
+    to compare with.
     """
 
     planned: P
@@ -42,8 +42,11 @@ class GuardResult(Generic[P]):
 
     @property
     def message(self) -> str:
-        """Why nothing was removed, and what to do about it."""
-        return f"{'; '.join(self.reasons)}. Nothing was removed. If this is right: opsctl approve {self.plan}"
+        """Why nothing was deleted, and the command that allows it."""
+        return (
+            f"Needs approval: {'; '.join(self.reasons)}. Nothing was deleted. "
+            f"To allow it once: opsctl approve {self.plan}"
+        )
 
 
 def judge(
@@ -54,9 +57,9 @@ def judge(
     now: datetime,
     at_cutoff: Callable[[datetime], P] | None = None,
 ) -> GuardResult[P]:
-    """Whether the run may do what is planned. `now` is what the worker's clock says.
+    """Whether the run may do what is planned. `now` is the worker's clock.
 
-    A plan that needs approval runs by the approval of an earlier one of the same policy, if at that one's
+    A plan that needs approval may use the approval of an earlier plan of the same policy, if with that plan's
     cutoff (`at_cutoff` plans it; None where time does not decide) no more rows would be deleted than were
     approved. The connection is in autocommit mode and in no transaction.
     """
@@ -67,7 +70,7 @@ def judge(
     if approved is not None:
         at_approved, cutoff = plan, approved.cutoff
         if at_cutoff is not None and cutoff is not None and plan.cutoff is not None:
-            # Nothing younger than the policy lets go now, whatever a stored plan says.
+            # No row is deleted that the policy keeps now, whatever a stored plan says.
             cutoff = min(cutoff, plan.cutoff)
             at_approved = at_cutoff(cutoff)
         objections = tuple(_outgrown(policy, at_approved, approved))
@@ -82,7 +85,7 @@ def judge(
 def store(
     connection: Connection, policy: DeletingPolicy, plan: DeletePlan, *, now: datetime, follows: str
 ) -> approvals.StoredPlan:
-    """Keeps a plan that will need approval once the plan `follows` is carried out; approved along with it."""
+    """Stores a plan that will need approval once the plan `follows` has run; approved together with it."""
     return approvals.store(connection, _stored(policy, plan, plan.needs_approval, now, follows))
 
 
@@ -95,8 +98,8 @@ def reasons(
     cascaded: Sequence[CascadedRows],
     now: datetime,
 ) -> tuple[str, ...]:
-    """Why deleting these rows, and the others along with them, needs approval; approvals are left out of
-    account. Reads only."""
+    """Why deleting these rows and those they cascade to needs approval, whether or not one was given. Reads
+    only."""
     last_run = _last_run(connection, policy)
     return (
         *_too_many(policy, rows),
@@ -107,10 +110,10 @@ def reasons(
 
 
 def definition(policy: DeletingPolicy) -> dict[str, Any]:
-    """What the policy removes, as JSON: with another definition it is another plan.
+    """What the policy deletes, as JSON: with another definition it is another plan.
 
-    Beside what selects the rows that is where they go: who has approved that they are archived has not
-    approved that they are lost.
+    Includes `archive` and `cascade`: an approval to archive and delete rows is no approval to delete them
+    without an archive.
     """
     names = ("table", *policy.selects, "archive", "cascade")
     return {"kind": policy.kind} | {name: _as_json(getattr(policy, name)) for name in names}
@@ -130,7 +133,7 @@ def _as_json(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class _LastRun:
-    """The last run that went by a plan: its cutoff, what the worker's clock said then, and its policy."""
+    """The last run that carried out a plan: its cutoff, the worker's clock then, and its policy."""
 
     cutoff: datetime | None
     worker_clock: datetime
@@ -153,13 +156,14 @@ def _too_many(policy: DeletingPolicy, rows: RowCount) -> Iterator[str]:
     about_total = "" if rows.exact and rows.total_exact else "about "
     if rows.fraction > limits.max_fraction:
         yield (
-            f"{about_total}{_percent(rows.fraction)} of {policy.table} would go ({rows.eligible:,} of "
-            f"{about_total}{rows.total:,} rows), and guard.max_fraction is {_percent(limits.max_fraction)}"
+            f"this run would delete {about}{rows.eligible:,} of {about_total}{rows.total:,} rows of "
+            f"{policy.table} ({about_total}{_percent(rows.fraction)}, guard.max_fraction is "
+            f"{_percent(limits.max_fraction)})"
         )
     if limits.max_rows is not None and rows.eligible > limits.max_rows:
         yield (
-            f"{about}{rows.eligible:,} rows of {policy.table} would go, "
-            f"and guard.max_rows is {limits.max_rows:,}"
+            f"this run would delete {about}{rows.eligible:,} rows of {policy.table} "
+            f"(guard.max_rows is {limits.max_rows:,})"
         )
 
 
@@ -171,12 +175,12 @@ def _too_many_along(
         share = fraction(along.most, along.total)
         if along.action == "deleted" and share > limits.max_fraction:
             most = _percent(limits.max_fraction)
-            yield f"{along}, {_percent(share)} of the table, and guard.max_fraction is {most}"
+            yield f"{along}: {_percent(share)} of that table (guard.max_fraction is {most})"
     together = rows.eligible + deleted_along(cascaded)
     if limits.max_rows is not None and rows.eligible <= limits.max_rows < together:
         yield (
-            f"{rows.eligible:,} rows of {policy.table} would go and "
-            f"{together - rows.eligible:,} of other tables along, and guard.max_rows is {limits.max_rows:,}"
+            f"this run would delete {rows.eligible:,} rows of {policy.table} and "
+            f"{together - rows.eligible:,} rows of other tables (guard.max_rows is {limits.max_rows:,})"
         )
 
 
@@ -198,8 +202,8 @@ def _jumped(
     if by_server - by_worker > JUMP:
         yield (
             f"the cutoff has moved {_length(by_server - by_worker)} further than the clock explains: since "
-            f"the run of {_minute(last_run.started_at)} the database's clock went on by {_length(by_server)} "
-            f"and this machine's by {_length(by_worker)}"
+            f"the run of {_minute(last_run.started_at)} the database's clock advanced by "
+            f"{_length(by_server)} and this machine's by {_length(by_worker)}"
         )
 
 
@@ -211,7 +215,7 @@ def _changed(policy: DeletingPolicy, rows: RowCount, last_run: _LastRun | None) 
     if keep is not None and keep < last_run.keep:
         yield f"keep was shortened from {_length(last_run.keep)} to {_length(keep)} {since}"
     for name in policy.selects:
-        # A time says when rows go, not which; the only one that may not be shortened is asked about above.
+        # A duration says when rows are deleted, not which; that `keep` gets no shorter is checked above.
         if not isinstance(getattr(policy, name), timedelta) and now[name] != last_run.definition.get(name):
             yield f"{name} was changed from {last_run.definition.get(name)} to {now[name]} {since}"
 
@@ -219,19 +223,19 @@ def _changed(policy: DeletingPolicy, rows: RowCount, last_run: _LastRun | None) 
 def _outgrown(policy: DeletingPolicy, plan: DeletePlan, approved: approvals.StoredPlan) -> Iterator[str]:
     """Why the approval is not for what is planned."""
     if definition(policy) != approved.definition:
-        yield f"plan {approved.id} was approved for this policy as it stood then, and the policy was changed"
+        yield f"plan {approved.id} was approved before the policy was changed"
         return
     rows, along = plan.rows, deleted_along(plan.cascaded)
     exact = rows.exact and approved.exact
     if rows.eligible > approved.eligible * (1 if exact else ESTIMATE):
         yield (
-            f"plan {approved.id} was approved for {approved.eligible:,} rows, and by now "
-            f"{rows.eligible:,} would go at the same cutoff"
+            f"plan {approved.id} was approved for {approved.eligible:,} rows, but would now delete "
+            f"{rows.eligible:,} with the same cutoff"
         )
     if along > approved.cascaded:
         yield (
-            f"plan {approved.id} was approved for {approved.cascaded:,} rows of other tables that are "
-            f"deleted along, and by now they would be {along:,}"
+            f"plan {approved.id} was approved to delete {approved.cascaded:,} rows of other tables, but "
+            f"would now delete {along:,}"
         )
 
 

@@ -1,1 +1,1 @@
-"""Rows that refer to a row which does not exist, where no foreign key says so."""
+"""Orphan cleanup: deletes rows whose parent no longer exists, where no foreign key prevents that."""

@@ -1,4 +1,4 @@
-"""Orphans of orphans: where a table is its own parent, deleted rows leave those that refer to them behind."""
+"""Orphans of orphans: in a table that refers to itself, deleting orphans makes their children orphans."""
 
 from datetime import datetime
 
@@ -16,10 +16,10 @@ from ops_pipeline.postgres.connection import Connection
 def with_descendants(
     connection: Connection, reference: Reference, orphaned: compose.Composable, which: compose.Composable
 ) -> compose.Composable:
-    """The rows that `orphaned` is true for, and those that are orphans once these are deleted, to the last.
+    """The rows for which `orphaned` is true and, at every level, those that deleting them makes orphans.
 
-    `which` of the latter count at all. A row that a hold or a foreign key keeps keeps those that refer to it.
-    All are conditions over the alias `target`. Raises HoldUnclearError.
+    Of the latter only rows that meet `which` count. A row that a hold or a foreign key keeps also keeps the
+    rows that refer to it. All are conditions over the alias `target`. Raises HoldUnclearError.
     """
     if not reference.refers_to_itself:
         return orphaned
@@ -43,9 +43,9 @@ def list_descendants(
     which: compose.Composable,
     since: datetime,
 ) -> None:
-    """Lists the parents that will be missing once the orphans are deleted, and those that follow from it.
+    """Lists the parents that will be missing once the orphans are deleted, at every level.
 
-    They count as missing since then, because the grace period of the first of them is over.
+    They are listed as missing since `since`, because the grace period of the first orphans is over.
     """
     if not reference.refers_to_itself:
         return

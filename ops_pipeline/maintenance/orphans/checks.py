@@ -1,4 +1,4 @@
-"""What must hold after a run of an orphans policy."""
+"""The checks of an orphans policy: what must be true after its run."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,14 +14,14 @@ def checks(policy: Orphans) -> Iterator[PolicyCheck]:
     """The checks of that policy."""
     yield PolicyCheck(
         "no_orphaned_rows",
-        f"Every {policy.reference} in {policy.table} names a row of {policy.parent}, or is in its grace "
-        "period.",
+        f"Every row of {policy.table} has its parent in {policy.parent} ({policy.reference}), or is within "
+        "the grace period.",
         partial(_no_orphaned_rows, policy),
     )
     if policy.track:
         yield PolicyCheck(
             "record_is_complete",
-            f"The last sweep found no missing row of {policy.parent} that its triggers had not recorded.",
+            f"The last sweep found no missing parent in {policy.parent} that its triggers had not recorded.",
             partial(_record_is_complete, policy),
         )
     yield from deleting_checks(policy)
@@ -32,8 +32,8 @@ def _no_orphaned_rows(policy: Orphans, connection: Connection) -> CheckResult:
     rows = count_children(connection, reference, reference.unmarked)
     return CheckResult(
         rows == 0,
-        f"{rows:,} rows of {policy.table} have a {policy.reference} that {policy.parent} lacks and are "
-        "not in their grace period",
+        f"{rows:,} rows of {policy.table} have no parent in {policy.parent} ({policy.reference}) and are "
+        "not within the grace period",
         {"rows_left": rows},
         fails_run=rows > 0 and stopped_early(connection, policy),
     )
@@ -43,6 +43,6 @@ def _record_is_complete(policy: Orphans, connection: Connection) -> CheckResult:
     unrecorded, some = track.last_audit(connection, policy)
     return CheckResult(
         unrecorded == 0,
-        f"{unrecorded:,} missing rows of {policy.parent} had not been recorded",
+        f"{unrecorded:,} missing parents in {policy.parent} were not recorded by its triggers",
         {"unrecorded": unrecorded, "some_of_them": str(some)},
     )

@@ -1,4 +1,4 @@
-"""How long an orphan is waited for: until nobody who was at work then can still bring its parent."""
+"""The grace period: an orphan is deleted only after it, and once no older transaction can add its parent."""
 
 import time
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.postgres.connection import Connection, row
 
 PATIENCE = timedelta(seconds=60)
-"""What ends within this time is waited for; what takes longer is left to the next run."""
+"""A run waits for a grace period that ends within this time; a longer one is left to the next run."""
 LOOK_EVERY_SECONDS = 0.2
 JUST_BEGUN_SECONDS = 0.05
-"""A transaction that begins at this very moment does not say since when, and would pass for an old one."""
+"""A transaction that is just beginning has no start time yet and would count as an old one."""
 
 
 @dataclass(frozen=True, slots=True)
 class GraceStatus:
-    """What of a policy's missing parents has been missing for the grace.
+    """Which of a policy's missing parents have been missing for the grace period.
 
-    The grace is over for what was missing by the `cutoff`. `newest_over`, `newest_within`: since when the
-    youngest of those whose grace is over, and of the others, is missing.
+    It is over for parents that were missing by the `cutoff`. `newest_over`, `newest_within`: the latest time
+    since which a parent has been missing, of those whose grace period is over, and of the others.
     """
 
     cutoff: datetime
@@ -36,30 +36,30 @@ class GraceStatus:
 
 
 def grace_status(connection: Connection, policy: Orphans) -> GraceStatus:
-    """How the policy's missing parents stand now."""
+    """The state of the policy's missing parents now."""
     values = {"policy": policy.name, "grace": policy.grace_period}
     return GraceStatus(*row(connection, sql.get("maintenance/orphans/grace_status"), values))
 
 
 def missing_since(operator: Literal["<=", ">"], grace: GraceStatus) -> compose.Composed:
-    """Listed parents whose grace is over (<=), or not yet (>)."""
+    """SQL for the listed parents whose grace period is over (<=), or not yet (>)."""
     return compose.SQL("missing.keys IS NOT NULL AND missing.since {} {}").format(
         compose.SQL(operator), compose.Literal(grace.cutoff)
     )
 
 
 def record_horizon(connection: Connection, policy: Orphans) -> None:
-    """Records which transactions have ended by now: what they wrote is old enough once the grace is over."""
+    """Records which transactions have ended: what they wrote is old enough after the grace period."""
     connection.execute(sql.get("maintenance/orphans/record_horizon"), {"policy": policy.name})
 
 
 def forget_horizons(connection: Connection, policy: Orphans, by: datetime) -> None:
-    """Forgets the horizons that are not asked for after that time."""
+    """Deletes the recorded horizons that are not needed after that time."""
     connection.execute(sql.get("maintenance/orphans/forget_horizons"), {"policy": policy.name, "by": by})
 
 
 def old_enough(connection: Connection, reference: Reference, by: datetime) -> compose.Composed | None:
-    """The row was written, as it is now, before that moment; None when nobody can tell."""
+    """SQL that is true for rows whose current version was written before that time; None when unknown."""
     values = {"policy": reference.policy, "by": by}
     horizon = connection.execute(sql.get("maintenance/orphans/horizon"), values).fetchone()
     if horizon is None:
@@ -74,9 +74,9 @@ def over_in_time(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> str | None:
-    """Waits, a minute at the most, until the grace of everything that is marked is over.
+    """Waits, at most PATIENCE, until the grace period of everything that is marked is over.
 
-    Returns None then, or what is waited for. A reason to stop ends the wait as well.
+    Returns None then, else what it waited for. A reason to stop ends the wait as well.
     """
     until = clock() + PATIENCE.total_seconds()
     grace = grace_status(run.connection, policy)
@@ -90,7 +90,7 @@ def over_in_time(
 
 
 def others_at_work(connection: Connection, moment: datetime) -> str | None:
-    """Which transaction of those that were running then still is, in words."""
+    """A transaction that was open at that time and still is, in words; None where all have ended."""
     running = partial(connection.execute, sql.get("maintenance/orphans/running"), {"moment": moment})
     transactions = running().fetchall()
     if any(since is None for _, _, since in transactions):
@@ -102,7 +102,7 @@ def others_at_work(connection: Connection, moment: datetime) -> str | None:
     more = f" and {len(transactions) - 1} more" if len(transactions) > 1 else ""
     began = f", since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
     return (
-        f"a transaction that was at work when they were seen still is, and may bring their parents: {who}"
+        f"a transaction that was open when they were found is still open and may add their parents: {who}"
         f"{f' (pid {pid})' if pid else ''}{began}{more}"
     )
 
@@ -116,4 +116,4 @@ def _held_up(connection: Connection, policy: Orphans) -> str | None:
 
 def _in_grace(policy: Orphans, since: datetime) -> str:
     over = since + policy.grace_period
-    return f"their grace of {policy.grace_period} is over at {over:%Y-%m-%d %H:%M:%S} UTC"
+    return f"their grace period of {policy.grace_period} ends at {over:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""The index on a child's reference: without it every deleted parent costs a look at the whole table."""
+"""Finds missing indexes on the reference of an orphans policy, and the statements that create them."""
 
 from collections.abc import Iterator
 
@@ -12,27 +12,28 @@ from ops_pipeline.postgres.relation import Relation
 
 
 def missing_indexes(connection: Connection, reference: Reference) -> Iterator[Finding]:
-    """The indexes that the reference lacks, and the statements that would make them."""
+    """The indexes that the reference lacks, and the statements that create them."""
     if not reference.child_indexable:
         yield Finding(
             str(reference.child),
-            f"no index of {reference.child} finds {', '.join(reference.columns)} as it is compared with "
-            f"{', '.join(reference.parent_columns)} of {reference.parent}, so its orphans are found by "
-            "reading all of it; give the columns one type and collation",
+            f"no index of {reference.child} can be used to compare {', '.join(reference.columns)} with "
+            f"{', '.join(reference.parent_columns)} of {reference.parent}, so finding its orphans reads the "
+            "whole table. Give the columns the same type and collation",
         )
     elif reference.child_index is None:
         yield _advice(
-            connection, reference.child, reference.columns, "its orphans are found by reading all of it"
+            connection, reference.child, reference.columns, "finding its orphans reads the whole table"
         )
     if reference.parent_index is None:
         yield _advice(
-            connection, reference.parent, reference.parent_columns, "all of it is read for each batch"
+            connection, reference.parent, reference.parent_columns, "each batch reads the whole table"
         )
 
 
 def _advice(connection: Connection, table: Relation, columns: tuple[str, ...], cost: str) -> Finding:
     key = compose.SQL(", ").join(map(compose.Identifier, columns))
-    # What is partitioned cannot be indexed beside the work; the index takes in what its partitions have.
+    # CREATE INDEX CONCURRENTLY does not work on a partitioned table: index each partition concurrently first,
+    # then the table, which attaches those indexes.
     partitioned = catalog.is_partitioned(connection, table)
     heaps = catalog.heaps(connection, table, columns[0]) if partitioned else []
     statements = [
@@ -43,4 +44,4 @@ def _advice(connection: Connection, table: Relation, columns: tuple[str, ...], c
     create = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
     statements.append(compose.SQL(create).format(table.identifier, key))
     made = " ".join(f"{statement.as_string(connection)};" for statement in statements)
-    return Finding(str(table), f"no index of {table} leads with {', '.join(columns)}, so {cost}", (made,))
+    return Finding(str(table), f"no index of {table} begins with {', '.join(columns)}, so {cost}", (made,))

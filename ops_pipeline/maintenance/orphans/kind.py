@@ -1,4 +1,4 @@
-"""Orphan cleanup as a kind of policy."""
+"""Defines orphan cleanup as a kind of policy."""
 
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.orphans.checks import checks
@@ -10,8 +10,8 @@ from ops_pipeline.maintenance.orphans.problems import problems
 def _describe(policy: Orphans) -> str:
     nulls = "an orphan too" if policy.null_is_orphan else "kept"
     return (
-        f"Deletes rows of **{policy.table}** whose `{policy.reference}` names no row of **{policy.parent}**, "
-        f"and has not for the grace period. A row whose reference is NULL is {nulls}."
+        f"Deletes rows of **{policy.table}** whose parent (`{policy.reference}`) has been missing from "
+        f"**{policy.parent}** for the grace period. A row whose reference is NULL is {nulls}."
     )
 
 

@@ -1,4 +1,4 @@
-"""A range's orphans marked: where they lie and which parents they miss is listed, and nothing is removed."""
+"""The action of a sweep: lists a range's orphans and their missing parents, and deletes nothing."""
 
 from dataclasses import dataclass
 
@@ -14,39 +14,39 @@ from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, row, scalar
 
 TARGET_SECONDS = 5.0
-"""How long a batch should take. Nobody waits behind it, so it may be longer than one that removes."""
+"""How long a batch should take. It locks no rows, so it may take longer than one that deletes."""
 WORK_MEM = "64MB"
-"""For a hash of the parents, which may take twice that; by its default PostgreSQL would spill at 100,000."""
+"""For a hash of the parents, which may take twice that; with the default, 100,000 of them spill to disk."""
 HASHED_PARENTS = 1_500_000
-"""Up to so many are read into a hash for each batch: that takes half a second and fits `WORK_MEM`."""
+"""Up to this many parents are hashed for each batch, which takes half a second and fits `WORK_MEM`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How the orphans of a table are found, and why so."""
+    """How the orphans of a table are found, and why in this way."""
 
     children: Children
     why: str
 
     @property
     def by_key(self) -> bool:
-        """Each parent that a range names is looked up, instead of reading all of them."""
+        """Whether each parent that a range refers to is looked up, instead of reading all parents."""
         return not isinstance(self.children, ChildrenBesideAll)
 
 
 def choose_search(connection: Connection, reference: Reference) -> Search:
-    """How to find the orphans of that reference, by what the statistics say of its parent."""
+    """Chooses how to find the orphans of that reference, by the estimated size of its parent."""
     parents = catalog.expected_rows(connection, reference.parent)
     if reference.parent_index is None or parents <= HASHED_PARENTS:
-        why = f"{reference.parent} is small enough to be read beside each"
+        why = f"{reference.parent} is small enough to be read for each batch"
         return Search(ChildrenBesideAll(connection, reference, parents), why)
-    why = f"{reference.parent} has about {parents:,} rows, so that its index is asked instead of all of it"
+    why = f"{reference.parent} has about {parents:,} rows, so its index is used"
     return Search(Children(connection, reference), why)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The action that lists orphans instead of removing them. `by_key`: as `Search` has it."""
+    """The action that lists orphans instead of deleting them. `by_key`: as in `Search`."""
 
     connection: Connection
     record: Record
@@ -54,7 +54,7 @@ class Mark:
     by_key: bool
 
     def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
-        """Lists the orphans of the range, and says how many they are."""
+        """Lists the orphans of the range, and returns how many they are."""
         planning = {"work_mem": WORK_MEM, "all_parents": "off" if self.by_key else "on"}
         values = {"policy": self.reference.policy, "heap": scan_range.heap.oid}
         with self.connection.transaction():

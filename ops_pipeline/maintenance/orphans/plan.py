@@ -1,4 +1,4 @@
-"""What an orphans policy would delete now. Reads only."""
+"""Plans an orphans policy: counts what it would delete now. Reads only."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,27 +25,29 @@ from ops_pipeline.postgres.connection import Connection
 class OrphansPlan(DeletePlan):
     """What an orphans policy would do.
 
-    `in_grace`: how many are orphans whose `grace_period` is not known to be over, which only a later run
-    deletes.
+    `in_grace`: how many are orphans whose `grace_period` is not known to be over; only a later run deletes
+    them.
     """
 
     in_grace: int = 0
     grace_period: timedelta
 
     def waiting(self) -> str:
-        return f"{self.rows.eligible - self.to_come:,} orphans, {self.to_come:,} more once {self.once_run()}"
+        return (
+            f"{self.rows.eligible - self.to_come:,} orphans now, {self.to_come:,} more once {self.once_run()}"
+        )
 
     def explanations(self) -> Iterator[str]:
         if self.in_grace:
             yield (
-                f"{self.in_grace:,} of them wait for their grace period of {self.grace_period}: a run lists "
-                "them, and the first one after that time deletes them"
+                f"{self.in_grace:,} of them are within the grace period of {self.grace_period}: the next run "
+                "lists them, and the first run after that time deletes them"
             )
         yield from DeletePlan.explanations(self)
 
 
 def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
-    """What the policy would do if it ran now, after those before it; everything of one moment.
+    """What the policy would do if it ran now, after those before it; all counts are from one snapshot.
 
     Raises LookupError when a table does not exist, RefusedError where rows may be hidden, HoldUnclearError,
     and psycopg.Error.
@@ -95,7 +97,7 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
 
 
 def plan_removal(planning: Planning, policy: Orphans, counter: RowCounter, due: int) -> DeletePlan:
-    """What a run does next: it deletes so many of the orphans that it has listed, if the guard lets it."""
+    """What a run is about to do: delete `due` orphans that it has listed, unless the guard stops it."""
     rows = counter.of_table(due)
     along = cascades.count_along(planning, policy, counter, due)
     return DeletePlan(
@@ -133,9 +135,9 @@ def orphan_counter(
     descendants: compose.Composable = references.EVERYTHING,
     before: Sequence[PlannedDeletion] = (),
 ) -> RowCounter:
-    """Counts the orphans that are meant, and what keeps some of them; rows deleted `before` keep none.
+    """Counts the rows that meet `orphaned`, and why some of them are kept; rows deleted `before` keep none.
 
-    In a table that is its own parent, those `descendants` that they leave behind are counted as well.
+    In a table that refers to itself, the rows of `descendants` that become orphans are counted as well.
     """
     orphaned = with_descendants(connection, reference, orphaned, descendants)
     unset = compose.SQL("false") if reference.null_is_orphan else reference.refers_to_nothing

@@ -1,4 +1,4 @@
-"""An orphans policy: rows of a table whose parent no longer exists are deleted."""
+"""The orphans policy, and its entry in policies.yaml: deletes rows whose parent no longer exists."""
 
 import re
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ ONE_COLUMN = re.compile(rf'\s*({QUOTED}|[^",\s][^,]*?)\s*(?:,|$)')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphans(DeletingPolicy):
-    """Rows of `table` whose `columns` name no row of `parent` by its `parent_columns` are deleted.
+    """Deletes rows of `table` whose `columns` match no row of `parent` in its `parent_columns`.
 
     None is deleted before it has been without a parent for the `grace_period`. A row with a NULL among its
-    `columns` has no parent to miss, unless `null_is_orphan`. `track`: triggers on the parent record the keys
-    it loses, and only their children are looked at.
+    `columns` is no orphan, unless `null_is_orphan`. `track`: triggers on the parent record the keys of
+    deleted rows, and only their children are scanned.
     """
 
     columns: tuple[str, ...]
@@ -67,8 +67,8 @@ def _reference(value: object) -> tuple[TableName, tuple[str, ...]]:
     except ValueError:
         raise PydanticCustomError(
             "references",
-            "{value} is not a reference; write the parent's table and column, for example sessions.id or "
-            "sessions(tenant, id)",
+            "{value} is not a valid reference; write the parent's table and column, for example sessions.id "
+            "or sessions(tenant, id)",
             {"value": repr(value)},
         ) from None
 
@@ -106,17 +106,18 @@ class OrphansSection(DeletingSection):
     ) -> tuple[TableName, tuple[str, ...]]:
         column, columns = info.data.get("column"), info.data.get("columns")
         if column is not None and columns is not None:
-            raise PydanticCustomError("columns", "write column, or columns for a key of several; not both")
+            raise PydanticCustomError("columns", "write column, or columns for a composite key, not both")
         if column is None and columns is None:
             raise PydanticCustomError(
-                "columns", "the column of the table that refers to it is missing: write column, or columns"
+                "columns", "the referring column of the table is missing; write column, or columns"
             )
         given = columns or (column,)
         _, of_parent = references
         if len(given) != len(of_parent):
             raise PydanticCustomError(
                 "columns",
-                "{parent} columns of the parent are named, but {child} of the table; write as many",
+                "{parent} columns of the parent are named, but {child} of the table; name the same number of "
+                "columns",
                 {"parent": len(of_parent), "child": len(given)},
             )
         return references
@@ -127,13 +128,14 @@ class OrphansSection(DeletingSection):
         if track and info.data.get("null_is_orphan"):
             raise PydanticCustomError(
                 "track",
-                "a NULL is no deleted parent, so nothing records it; leave track or null_is_orphan out",
+                "track cannot be used with null_is_orphan: triggers record deleted parents, not NULL "
+                "references. Remove one of the two",
             )
         return track
 
 
 def read(entry: PolicyEntry[OrphansSection]) -> Orphans:
-    """The policy of an entry."""
+    """The policy that an entry of policies.yaml describes."""
     section = entry.section
     parent, parent_columns = section.references
     columns = section.columns or (str(section.column),)
@@ -155,20 +157,20 @@ def read(entry: PolicyEntry[OrphansSection]) -> Orphans:
 
 
 def ordered(policies: Sequence[Orphans]) -> Sequence[Orphans]:
-    """In an order in which each table comes after those it refers to, as far as there is one.
+    """The policies in an order in which each table comes after those it refers to, as far as possible.
 
-    Where a chain a → b → c loses rows of a, b's follow in the same run, and then c's.
+    So in a chain where c refers to b and b to a, one run that loses rows of a cleans up b and then c.
     """
     done: list[Orphans] = []
     waiting = list(policies)
     while waiting:
         deleting = {policy.table for policy in waiting}
         free = [policy for policy in waiting if policy.parent not in deleting - {policy.table}]
-        done += free or waiting[:1]  # tables that refer to each other in a circle: as they stand
+        done += free or waiting[:1]  # tables that refer to each other in a circle: in the file's order
         waiting = [policy for policy in waiting if policy not in done]
     return done
 
 
 def after(policy: Orphans, earlier: Sequence[Policy]) -> Sequence[Policy]:
-    """The policies before it that delete rows of its parent, and so make orphans."""
+    """The earlier policies that delete rows of its parent, and so make orphans."""
     return [other for other in earlier if isinstance(other, DeletingPolicy) and other.table == policy.parent]

@@ -1,4 +1,4 @@
-"""What of an orphans policy does not fit its tables."""
+"""Checks an orphans policy against the tables and columns it names."""
 
 from psycopg import sql as compose
 
@@ -10,7 +10,7 @@ from ops_pipeline.postgres.equality import key_equalities
 from ops_pipeline.postgres.relation import Relation
 
 SMALL_PARENT_BYTES = 8 * 1024 * 1024
-"""A parent up to this size is hashed for each batch in no time, so it needs no index."""
+"""A parent up to this size is hashed quickly for each batch, so it needs no index."""
 
 
 def problems(connection: Connection, policy: Orphans) -> list[str]:
@@ -49,6 +49,6 @@ def _require_index(connection: Connection, check: FileCheck, policy: Orphans, pa
     )
     check.problem(
         "references",
-        f"no index of {parent} leads with {', '.join(policy.parent_columns)}, so for each batch all of it "
-        f"would be read; create one first: {statement.as_string(connection)}",
+        f"no index of {parent} begins with {', '.join(policy.parent_columns)}, so each batch would read the "
+        f"whole table. Create one first: {statement.as_string(connection)}",
     )

@@ -1,4 +1,4 @@
-"""What a child refers to, as the statements take it."""
+"""The reference from a child table to its parent, with the SQL conditions that find orphans."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +18,11 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A child's columns that name a parent, and the parent's by which it is named, in the same order.
+    """The columns of a child that refer to a parent, and the parent's columns, in the same order.
 
-    `child_index`, `parent_index`: those columns in the order of an index that begins with them and by which
-    they are found, if there is one. `equalities`: how each column is compared with the parent's.
+    `child_index`, `parent_index`: those columns in the order of an index that begins with them and can be
+    used for the comparison; None without one. `equalities`: how each column is compared with the parent's.
+    The properties are SQL; "the row" is a row of the child with the alias `target`.
     """
 
     policy: str
@@ -36,12 +37,12 @@ class Reference:
 
     @property
     def child_indexable(self) -> bool:
-        """An index on the child's columns could find the children of a key."""
+        """Whether an index on the child's columns could find the children of a key."""
         return _indexable(self.equalities)
 
     @property
     def refers_to_itself(self) -> bool:
-        """The table is its own parent, so deleted orphans leave orphans behind."""
+        """Whether the table is its own parent, so that deleting orphans makes orphans."""
         return self.child.oid == self.parent.oid
 
     @property
@@ -56,7 +57,7 @@ class Reference:
 
     @property
     def key_missing(self) -> compose.Composed:
-        """No parent has the listed key, for `refers_to`: asked once for all the children of a key."""
+        """No parent has the listed key, for `refers_to`: evaluated once for all children of a key."""
         return self._without_parent(self.keys_over("key"))
 
     @property
@@ -66,7 +67,7 @@ class Reference:
 
     @property
     def orphaned(self) -> compose.Composed:
-        """The row is an orphan at this moment."""
+        """The row is an orphan now."""
         return self._or_nothing(and_(self.refers, self.missing))
 
     def child_of(self, parents: Relation, condition: compose.Composable) -> compose.Composed:
@@ -111,14 +112,14 @@ class Reference:
 
     @property
     def compared(self) -> list[compose.Composable]:
-        """The same as they are compared."""
+        """The same columns, in the form in which they are compared."""
         return [
             equality.of_child(column) for equality, column in zip(self.equalities, self.of_row, strict=True)
         ]
 
     @property
     def key_of_row(self) -> list[compose.Composable]:
-        """The same as they are listed."""
+        """The same columns, in the form in which they are listed."""
         return [
             equality.key_of_child(column)
             for equality, column in zip(self.equalities, self.of_row, strict=True)
@@ -126,7 +127,7 @@ class Reference:
 
     @property
     def keys(self) -> list[compose.Identifier]:
-        """Names for the parts of a key, whatever the columns are called."""
+        """Names for the columns of a key: key1, key2, …"""
         return [compose.Identifier(f"key{number}") for number, _ in enumerate(self.columns, 1)]
 
     @property
@@ -144,37 +145,37 @@ class Reference:
 
     @property
     def gathered(self) -> compose.Composed:
-        """Many keys as `ops.missing_parents` keeps them: an array as text for each part."""
+        """Many keys as `ops.missing_parents` stores them: for each column, an array as text."""
         return listed(compose.SQL("array_agg({})::text").format(key) for key in self.keys)
 
     @property
     def gathered_once(self) -> compose.Composed:
-        """As `gathered`, each key once; where it has several parts, once for each row that has it."""
+        """As `gathered`, each key once; a composite key once for each row that has it."""
         if len(self.keys) > 1:
             return self.gathered
         return compose.SQL("array_agg(DISTINCT {})::text").format(self.keys[0])
 
     @property
     def unnested(self) -> compose.Composed:
-        """Those arrays again, for `unnest`."""
+        """The stored arrays, for `unnest`."""
         return listed(
             equality.keys(compose.SQL("missing.keys[{}]").format(compose.Literal(place)))
             for place, equality in enumerate(self.equalities, 1)
         )
 
     def keys_over(self, alias: str) -> list[compose.Composed]:
-        """The parts of a key, as columns of that alias."""
+        """The columns of a key, qualified with that alias."""
         return [compose.SQL("{}.{}").format(compose.Identifier(alias), key) for key in self.keys]
 
     def of_parent(self, alias: str) -> list[compose.Composable]:
-        """The parent's columns, over that alias, as they are compared."""
+        """The parent's columns, qualified with that alias, in the form in which they are compared."""
         return [
             equality.of_parent(compose.Identifier(alias, column))
             for equality, column in zip(self.equalities, self.parent_columns, strict=True)
         ]
 
     def refers_to_row(self, of_parent: Sequence[compose.Composable]) -> compose.Composed:
-        """The row refers to the one whose columns those are."""
+        """The row refers to the parent with those columns."""
         return self._equal(of_parent, self.compared)
 
     def _without_parent(self, key: Sequence[compose.Composable]) -> compose.Composed:
@@ -195,9 +196,9 @@ class Reference:
 
 
 def find_reference(connection: Connection, policy: Orphans) -> Reference:
-    """The policy's reference, by what the catalog says now.
+    """The policy's reference, from the catalog.
 
-    Raises LookupError when a table is missing, or columns cannot be compared.
+    Raises LookupError when a table does not exist, or columns cannot be compared.
     """
     child = find_relation(connection, policy.table)
     parent = find_relation(connection, policy.parent)
@@ -216,9 +217,10 @@ def find_reference(connection: Connection, policy: Orphans) -> Reference:
 
 
 def check_holds(connection: Connection, reference: Reference) -> None:
-    """Raises HoldUnclearError when a hold on the child or parent is for another table or column.
+    """Raises HoldUnclearError when a hold on the child or parent was made for another table or column.
 
-    Beside another parent than before, every child would look orphaned, those of held rows as well.
+    If the parent was replaced by another table, every child would look orphaned, also children of rows on
+    hold.
     """
     holds.active(connection, reference.parent)
     holds.active(connection, reference.child)

@@ -1,4 +1,4 @@
-"""The children removed whose grace is over."""
+"""Deletes the listed orphans whose grace period is over."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -31,14 +31,14 @@ from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
 
 MANY_CHILDREN = 100_000
-"""From so many children of one row of missing parents on they are looked for block by block."""
+"""Missing parents with more children than this (in one row of the list) are handled by a block-range scan."""
 COUNTED_AT_ONCE = 20
-"""Recorded rows, of up to a thousand keys each, whose children one statement counts."""
+"""How many recorded rows, each with up to a thousand keys, one statement counts the children of."""
 
 
 @dataclass(slots=True)
 class OrphanRemoval:
-    """Removes, each time it is asked, the children whose parents have been missing for the grace by then."""
+    """Each call of `remove` deletes the children whose parents have been missing for the grace period."""
 
     run: PolicyRun
     policy: Orphans
@@ -52,7 +52,7 @@ class OrphanRemoval:
     _waits_for: str = ""
 
     def remove(self) -> Work | None:
-        """Removes what may go. None: all of it is gone that could; else how the run ends."""
+        """Deletes the orphans that may be deleted. None: all of them were; else how the run ends."""
         self._waiting = 0
         self._count_recorded()
         grace = grace_status(self._connection, self.policy)
@@ -71,9 +71,9 @@ class OrphanRemoval:
         return None
 
     def completed(self) -> Work:
-        """The end of a run that was not stopped. It is done when no orphan remains whose grace is over: none
-        that others keep, and none that waits for a transaction which was open when its parent was found
-        missing."""
+        """The end of a run that was not stopped. It is done when no orphan remains whose grace period is
+        over: none that locks or triggers kept, and none that waits for a transaction that was open when its
+        parent was found missing."""
         child = self.reference.child
         if self.left:
             reason = remaining.reason(self._connection, child, self.left, "orphaned")
@@ -84,7 +84,7 @@ class OrphanRemoval:
         return Work(COMPLETED, 0, approval=self.approval)
 
     def in_grace(self) -> int:
-        """How many orphans are listed whose grace is not over."""
+        """How many listed orphans are within the grace period."""
         grace = grace_status(self._connection, self.policy)
         if grace.newest_within is None:
             return 0
@@ -130,7 +130,7 @@ class OrphanRemoval:
         self._connection.execute(sql.get("maintenance/orphans/save_planned"), values)
 
     def _scans(self, grace: GraceStatus, older: compose.Composed, nulls: int) -> Iterator[Scan]:
-        """The scans for what may go, each of which is through before the next is asked for."""
+        """The scans for what may be deleted. Each one is finished before the next is created."""
         over = missing_since("<=", grace)
         marked = and_(over, compose.SQL("missing.places IS NOT NULL"))
         if (orphans := self._children(marked)) > 0:
@@ -147,7 +147,7 @@ class OrphanRemoval:
             yield from self._scans_by_key(keys_only, older)
 
     def _scans_by_key(self, keys_only: compose.Composable, older: compose.Composed) -> Iterator[Scan]:
-        """The scans for the children of parents whose keys alone are listed."""
+        """The scans for the children of parents that are listed by key, without the children's ctids."""
         goes = and_(older, self.reference.missing)
         if self.reference.child_index is None:
             if self._children(keys_only) > 0:
@@ -160,7 +160,7 @@ class OrphanRemoval:
             yield MissingParentsByBlocks(self._connection, self.reference, many, goes)
 
     def _look_for_moved(self, marked: compose.Composable) -> None:
-        """Some were not where they had been seen: those that were changed since are looked for by index.
+        """Finds, by index, marked orphans that were updated since and so have another ctid.
 
         Without an index the next sweep finds them again.
         """
@@ -178,12 +178,12 @@ class OrphanRemoval:
         self._connection.execute(statement, {"policy": self.policy.name})
 
     def _children(self, which: compose.Composable) -> int:
-        """How many children the missing parents listed in those rows have."""
+        """How many children the missing parents have that are listed in those rows."""
         statement = compose.SQL(sql.get("maintenance/orphans/children")).format(listed=which)
         return int(scalar(self._connection, statement, {"policy": self.policy.name}))
 
     def _count_recorded(self) -> None:
-        """Counts the children of recorded parents, by which the scan sizes its ranges."""
+        """Counts the children of recorded parents, for the scan's range sizes."""
         if self.reference.child_index is None:
             return
         statement = compose.SQL(sql.get("maintenance/orphans/count_children")).format(
@@ -200,7 +200,8 @@ class OrphanRemoval:
             self._connection.execute(statement, {"policy": self.policy.name, "ids": ids})
 
     def _orphans(self, grace: GraceStatus, older: compose.Composable) -> int:
-        """Listed orphans whose grace is over and that may go, each once: sweep and record list many twice.
+        """Deletable listed orphans whose grace period is over, each counted once: sweep and record may both
+        list an orphan.
 
         Guard, approval and history share this number; the conditions are the plan's.
         """
@@ -209,7 +210,7 @@ class OrphanRemoval:
         return self._count(self._over(grace, older), older)
 
     def _over(self, grace: GraceStatus, older: compose.Composable) -> compose.Composed:
-        """The row is a listed orphan whose grace is over."""
+        """The row is a listed orphan whose grace period is over."""
         return and_(self._listed(missing_since("<=", grace)), older, self.reference.missing)
 
     def _nulls(self, older: compose.Composable) -> int:
@@ -222,15 +223,16 @@ class OrphanRemoval:
 
     def _listed(self, which: compose.Composable) -> compose.Composed:
         children = self.reference.refers_to(which)
-        # IS TRUE keeps PostgreSQL from making a join of it, which is the better plan only with an index.
+        # IS TRUE prevents PostgreSQL from planning it as a join, which is better only with an index.
         return compose.SQL("({})" if self.reference.child_index else "({}) IS TRUE").format(children)
 
     def _count(self, condition: compose.Composable, older: compose.Composable) -> int:
-        """How many children meet it, or lose their parent with them, that no hold or row that stays keeps."""
+        """How many deletable children meet it, or become orphans when those are deleted."""
         return orphan_counter(self._connection, self.reference, condition, older).eligible()
 
     def _settle(self, grace: GraceStatus) -> None:
-        """Forgets what was looked at. What a sweep had found is found again; the record is asked again."""
+        """Deletes the list entries that were worked through. The next sweep finds what remains; recorded keys
+        that still have orphans are kept."""
         values = {"policy": self.policy.name, "by": grace.cutoff}
         self._connection.execute(sql.get("maintenance/orphans/forget_swept"), values)
         if self.reference.child_index is not None:

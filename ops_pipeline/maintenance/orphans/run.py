@@ -1,4 +1,4 @@
-"""An orphans policy carried out."""
+"""Runs an orphans policy: finds missing parents, waits for the grace period, deletes their children."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,12 +24,12 @@ from ops_pipeline.throttle.batch_size import BatchSize
 
 
 def run_orphans(run: PolicyRun, policy: Orphans, settings: Settings) -> Work:
-    """Removes the children that have been without a parent for the grace and still are.
+    """Deletes the children that have been without a parent for the grace period and still are.
 
-    What an earlier run has marked goes first, if the guard lets it. Then the parents that are missing now
-    are listed, from the record of deleted ones or by a sweep of the whole table; where the grace is over
-    within a minute, their children go in the same run. A child that was written, or changed, within the
-    grace never goes. Raises HoldUnclearError before anything is done.
+    Orphans that an earlier run marked are deleted first, unless the guard stops it. Then the parents that are
+    missing now are listed, from the record of deleted parents or by a sweep of the whole table; where the
+    grace period ends within a minute, their children are deleted in the same run. A child that was written or
+    changed within the grace period is never deleted. Raises HoldUnclearError before anything is done.
     """
     reference = find_reference(run.connection, policy)
     refusals.refuse_hidden_rows(run.connection, policy, reference.child, reference.parent)
@@ -49,7 +49,7 @@ def run_orphans(run: PolicyRun, policy: Orphans, settings: Settings) -> Work:
 
 
 def _refusals(planning: Planning, policy: Orphans, reference: Reference) -> Sequence[str]:
-    """As the plan has them; a count of all orphans, which is dear, only where their deletion may cascade."""
+    """The plan's refusals. All orphans are counted for that, which is slow, only where deletes cascade."""
     if reach(planning.connection, reference.child).cascaded:
         return plan_orphans(planning, policy).refusals
     return tuple(refusals.table_refusals(planning, policy, reference.child, reference.parent))
@@ -57,7 +57,7 @@ def _refusals(planning: Planning, policy: Orphans, reference: Reference) -> Sequ
 
 @dataclass(slots=True)
 class _Cleanup:
-    """One run of the policy: what was marked is removed, what is missing listed, and removed as well."""
+    """One run of the policy: deletes what was marked before, lists what is missing now, deletes that too."""
 
     run: PolicyRun
     policy: Orphans
@@ -74,7 +74,7 @@ class _Cleanup:
         grace_period.record_horizon(self.connection, self.policy)
         interrupted = saved_position(self.run, self.search.children) is not None
         if interrupted:
-            rest = MissingParentSource("sweep", "an earlier run had begun it", begins=False)
+            rest = MissingParentSource("sweep", "an earlier run did not finish its sweep", begins=False)
             if (reason := self._sweep(rest)) != COMPLETED:
                 return Work(reason, None)
         if (ended := self.removal.remove()) is not None:
@@ -86,7 +86,7 @@ class _Cleanup:
                 return Work(reason, None)
         if (waits_for := grace_period.over_in_time(self.run, self.policy)) is not None:
             self.details["waits_for"] = waits_for
-            self.run.report(f"{self.policy.name}: orphans are left for the next run, because {waits_for}")
+            self.run.report(f"{self.policy.name}: orphans remain for the next run, because {waits_for}")
         return self.removal.remove() or self.removal.completed()
 
     def _was_swept(self) -> bool:
@@ -94,7 +94,7 @@ class _Cleanup:
         return bool(scalar(self.connection, statement, {"policy": self.policy.name}))
 
     def _sweep(self, source: MissingParentSource) -> str:
-        """Lists the orphans there are; says why it ended."""
+        """Lists the orphans by a sweep of the whole table; returns why it ended."""
         if source.begins:
             track.begin_sweep(self.connection, self.policy, source)
         scan = self.search.children
@@ -107,7 +107,7 @@ class _Cleanup:
         self.details |= track.end_sweep(self.connection, self.policy, self.reference)
         if unrecorded := self.details.get("unrecorded"):
             self.run.report(
-                f"{self.policy.name}: the sweep found {unrecorded:,} missing parents that "
+                f"{self.policy.name}: the sweep found {unrecorded:,} missing parents that the triggers on "
                 f"{self.reference.parent} had not recorded"
             )
         return COMPLETED

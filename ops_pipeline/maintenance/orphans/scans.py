@@ -1,4 +1,4 @@
-"""The ways through a child table: in search of orphans, and to those that were found."""
+"""The scans of an orphans policy: over a child table to find orphans, and over those found to delete them."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from ops_pipeline.throttle.batch_size import Sizes
 
 
 class Children(BlockRangeScan):
-    """Scans the child's blocks, each once. A range's condition is only that a row refers to a parent."""
+    """Scans the child's blocks, each once. A range's condition only says that a row refers to a parent."""
 
     sizes = Sizes(first=2_048, least=64, most=262_144, unit="blocks")  # 16 MiB, 512 KiB, 2 GiB
 
@@ -31,7 +31,7 @@ class Children(BlockRangeScan):
 
 
 class ChildrenBesideAll(Children):
-    """The same where all `parents` are read for each batch: it has enough children to be worth that."""
+    """The same where all `parents` are read for each batch, which therefore has at least as many children."""
 
     def __init__(self, connection: Connection, reference: Reference, parents: int) -> None:
         super().__init__(connection, reference)
@@ -45,8 +45,8 @@ class ChildrenBesideAll(Children):
 class MissingParents:
     """Scans the listed missing parents; a range is the children of some of them, found by index.
 
-    A position is [the last row of ops.missing_parents]. `which` parents, over the alias `missing`; `goes`:
-    which of their children, over the alias `target`.
+    A position is [the id of a row of ops.missing_parents]. `which`: the parents, over the alias `missing`;
+    `goes`: which of their children are deleted, over the alias `target`.
     """
 
     name = "missing parents"
@@ -75,9 +75,9 @@ class MissingParents:
 
 
 class MarkedOrphans(MissingParents):
-    """Scans the orphans that a sweep has marked, straight to where they lie, in the order of their blocks.
+    """Scans the orphans that a sweep has marked, by their ctids, in the order of their blocks.
 
-    What lies there by now goes only if it still misses one of the parents listed.
+    A row that is there now is deleted only if its parent is still one of those listed and still missing.
     """
 
     name = "marked orphans"
@@ -88,7 +88,7 @@ class MarkedOrphans(MissingParents):
         return {heap.relation.oid: heap.relation for heap in heaps}
 
     def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
-        """The next marked orphans, about `size`, of one heap. A heap that is gone is passed over."""
+        """The next marked orphans, about `size`, of one heap. A heap that no longer exists is skipped."""
         first = (after or [0])[0]
         while True:
             heap, last = self._next("maintenance/orphans/next_marked", first, until, size)
@@ -109,7 +109,7 @@ class MarkedOrphans(MissingParents):
 
 
 class MissingParentsByBlocks(BlockRangeScan):
-    """Scans the child's blocks for children of the listed parents: with no index, or where they are many."""
+    """Scans the child's blocks for children of the listed parents: without an index, or where many exist."""
 
     name = "missing parents by blocks"
 
@@ -148,6 +148,6 @@ def _numbered(first: int, last: int) -> compose.Composed:
 
 def _children_of(reference: Reference, which: compose.Composable) -> compose.Composed:
     """The row refers to one of the parents listed."""
-    # IS TRUE keeps PostgreSQL from making a join of it: it expects ten keys in each row of missing parents,
-    # and would compare every row of the range with every key instead of hashing them.
+    # IS TRUE prevents PostgreSQL from planning it as a join: it expects ten keys in each row of missing
+    # parents, and would compare every row of the range with every key instead of hashing them.
     return compose.SQL("({}) IS TRUE").format(reference.refers_to(which))

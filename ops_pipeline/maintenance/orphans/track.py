@@ -1,4 +1,4 @@
-"""The record of deleted parents: whether it can be relied on, and what a sweep says to it."""
+"""The record of deleted parents (`track: true`): decides whether it is complete, and audits it by sweeps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 
 @dataclass(frozen=True, slots=True)
 class MissingParentSource:
-    """Where a run learns which parents are missing, and why there.
+    """Where a run learns which parents are missing, and why from there.
 
-    `audits`: the record is complete, and is held against what the sweep finds. `begins`: the sweep starts at
+    `audits`: the record is complete, and is compared with what the sweep finds. `begins`: the sweep starts at
     the table's beginning.
     """
 
@@ -33,7 +33,7 @@ class MissingParentSource:
 def missing_parent_source(
     connection: Connection, policy: Orphans, reference: Reference
 ) -> MissingParentSource:
-    """Where to look now: at the record only while it must be complete."""
+    """Where to look for missing parents now: in the record only while it must be complete."""
     if not policy.track:
         return MissingParentSource("sweep", "the policy does not track its parent")
     if reference.child_index is None:
@@ -49,26 +49,27 @@ def _tracked_source(connection: Connection, policy: Orphans, reference: Referenc
     if tracking is None or missing:
         where = ", ".join(missing) or str(reference.parent)
         return MissingParentSource(
-            "sweep", f"triggers are missing or off on {where}: opsctl track install {policy.name}"
+            "sweep", f"triggers are missing or disabled on {where}: opsctl track install {policy.name}"
         )
     fingerprint, _, swept_at, overdue = tracking
     if swept_at is None:
-        return MissingParentSource("sweep", "no sweep has ended since the tracking began")
+        return MissingParentSource("sweep", "no sweep has ended since tracking began")
     if scalar(connection, sql.get("maintenance/orphans/truncated"), {"policy": policy.name}):
         return MissingParentSource("sweep", f"{reference.parent} was truncated")
     if fingerprint != now:
         return MissingParentSource(
             "sweep",
-            f"the triggers or heaps of {reference.parent} are not those of the last sweep, so rows may have "
-            "gone unrecorded: a trigger was off for a while, a partition was dropped, or the table rewritten",
+            f"the triggers or heaps of {reference.parent} have changed since the last sweep, so deletes may "
+            "not have been recorded: a trigger was disabled for a while, a partition was dropped, or the "
+            "table was rewritten",
         )
     if overdue:
-        return MissingParentSource("sweep", "the record is held against the table once a week", audits=True)
-    return MissingParentSource("record", f"{reference.parent} records the keys it loses")
+        return MissingParentSource("sweep", "the record is compared with the table once a week", audits=True)
+    return MissingParentSource("record", f"triggers on {reference.parent} record its deleted keys")
 
 
 def begin_sweep(connection: Connection, policy: Orphans, source: MissingParentSource) -> None:
-    """Records that a sweep begins, which makes the record complete when it ends."""
+    """Records that a sweep begins; when it ends, the record is complete."""
     if not policy.track:
         return
     fingerprint, missing = _fingerprint(connection, policy, find_relation(connection, policy.parent))
@@ -81,7 +82,7 @@ def begin_sweep(connection: Connection, policy: Orphans, source: MissingParentSo
 
 
 def end_sweep(connection: Connection, policy: Orphans, reference: Reference) -> dict[str, Any]:
-    """Records that a sweep has ended; what it says to the record, for the history."""
+    """Records that a sweep has ended. Returns the result of its audit of the record, for the history."""
     if not policy.track:
         return {}
     fingerprint, _ = _fingerprint(connection, policy, reference.parent)
@@ -105,7 +106,7 @@ def last_audit(connection: Connection, policy: Orphans) -> tuple[int, list[list[
 
 
 def settle_recorded(connection: Connection, reference: Reference, by: Any) -> None:
-    """Forgets the recorded keys that have no orphan any more; the others begin their grace again."""
+    """Deletes the recorded keys that have no orphans; the grace period of the others begins again."""
     statement = compose.SQL(sql.get("maintenance/orphans/settle_recorded")).format(
         arrays=reference.unnested,
         keys=listed(reference.keys),
@@ -117,27 +118,27 @@ def settle_recorded(connection: Connection, reference: Reference, by: Any) -> No
 
 
 def advice(connection: Connection, policy: Orphans) -> Iterator[str]:
-    """What there is to say of the policy's triggers to whoever plans."""
+    """What a plan says about the policy's triggers, a line each."""
     if not is_migrated(connection):
         return
     if not policy.track:
         if installed := triggers(connection, policy.name):
             yield (
-                f"{len(installed)} triggers still record for it, which it does not ask for any more: "
-                f"opsctl track remove {policy.name}"
+                f"{len(installed)} triggers still record deleted keys for this policy, which no longer has "
+                f"`track: true`. To drop them: opsctl track remove {policy.name}"
             )
         return
     if tables := tables_without_triggers(connection, policy):
         yield (
-            f"the keys that {', '.join(tables)} loses are not recorded, so the whole table is swept: "
-            f"opsctl track install {policy.name}"
+            f"the deleted keys of {', '.join(tables)} are not recorded, so the whole table is swept. To "
+            f"record them: opsctl track install {policy.name}"
         )
     else:
-        yield f"triggers record the keys that {policy.parent} loses: opsctl track list"
+        yield f"triggers record the deleted keys of {policy.parent} (opsctl track list)"
 
 
 def tables_without_triggers(connection: Connection, policy: Orphans) -> tuple[str, ...]:
-    """The tables of the parent where a trigger of the policy is missing or off."""
+    """The parent and its partitions where a trigger of the policy is missing or disabled."""
     return _fingerprint(connection, policy, find_relation(connection, policy.parent))[1]
 
 

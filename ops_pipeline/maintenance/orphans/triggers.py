@@ -1,4 +1,4 @@
-"""The triggers on a parent that record the keys it loses. Only `opsctl track` makes or drops any."""
+"""The triggers that record the keys of deleted parents. Only `opsctl track` creates or drops them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 
 
 class TrackRefusedError(Exception):
-    """Nothing was installed; the message says what would be right."""
+    """Nothing was installed; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,13 @@ class Trigger:
 
 
 def install(connection: Connection, policy: Orphans, *, by: str) -> list[Trigger]:
-    """Makes what is missing of the policy's triggers, on the parent and each of its partitions, again.
+    """Drops the policy's triggers and creates all of them again, on the parent and each of its partitions.
 
-    All of them in one transaction, which waits for locks for moments only and tries again. From the next
-    sweep's end on the record counts as complete. Raises TrackRefusedError, or LockedError with who is in
-    the way.
+    In one transaction, which waits for locks only briefly and tries again. From the end of the next sweep
+    the record counts as complete. Raises TrackRefusedError, or LockedError naming the blocking session.
     """
     if not policy.track:
-        raise TrackRefusedError(f"{policy.name} does not track its parent; write track: true into its policy")
+        raise TrackRefusedError(f"{policy.name} does not track its parent. Set `track: true` in the policy")
     parent = find_relation(connection, policy.parent)
 
     def work() -> list[Trigger]:
@@ -53,13 +52,14 @@ def install(connection: Connection, policy: Orphans, *, by: str) -> list[Trigger
         return installed
 
     lock = _lock_to_drop(connection, policy.name) or TableLock(parent.oid, "ShareRowExclusiveLock")
-    return with_short_lock(connection, lock, work, purpose=f"{parent} gets no triggers")
+    return with_short_lock(connection, lock, work, purpose=f"Creating triggers on {parent}")
 
 
 def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger]:
-    """Drops the policy's triggers and forgets what they recorded. Answers with those there were.
+    """Drops the policy's triggers and deletes what they recorded. Returns the triggers that were dropped.
 
-    Waits for locks as `install` does. Raises LockedError with who is in the way; they go on recording then.
+    Waits for locks as `install` does. Raises LockedError naming the blocking session; the triggers continue
+    to record then.
     """
 
     def work() -> list[Trigger]:
@@ -73,11 +73,11 @@ def remove(connection: Connection, policy_name: str, *, by: str) -> list[Trigger
     if lock is None:
         with connection.transaction():
             return work()
-    return with_short_lock(connection, lock, work, purpose=f"the triggers of {policy_name} stay")
+    return with_short_lock(connection, lock, work, purpose=f"Dropping the triggers of {policy_name}")
 
 
 def _lock_to_drop(connection: Connection, policy_name: str) -> TableLock | None:
-    """What a drop of the policy's triggers takes from all others; None where there are none."""
+    """The lock that dropping the policy's triggers needs; None where it has no triggers."""
     tables = list(dict.fromkeys(trigger.table.oid for trigger in triggers(connection, policy_name)))
     if not tables:
         return None
@@ -116,7 +116,7 @@ def _drop(connection: Connection, policy_name: str) -> list[Trigger]:
 
 
 def _name(policy_name: str, event: str) -> compose.Identifier:
-    # A policy's name may be longer than a trigger's; its arguments tell whose it is.
+    # A policy's name may be too long for a trigger's name; the trigger's arguments name the policy.
     digest = hashlib.sha256(policy_name.encode()).hexdigest()[:8]
     return compose.Identifier(f"ops_track_{digest}_{event}")
 

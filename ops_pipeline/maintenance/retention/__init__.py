@@ -1,1 +1,1 @@
-"""Rows that have grown too old."""
+"""Retention: deletes rows that are older than their policy keeps them."""

@@ -1,4 +1,4 @@
-"""What must hold after a run of a retention policy."""
+"""The checks of a retention policy: what must be true after its run."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,7 +12,7 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import find_relation
 
 DAYS_REQUIRED = 3
-"""A weekend's worth: fewer partitions leave no time to fix what keeps them from being made."""
+"""Enough for a weekend: with fewer there is no time to fix what prevents new partitions."""
 
 
 def checks(policy: Retention) -> Iterator[PolicyCheck]:
@@ -27,13 +27,13 @@ def checks(policy: Retention) -> Iterator[PolicyCheck]:
     if policy.partition == "day":
         yield PolicyCheck(
             "partitions_premade",
-            f"Partitions of {table} exist for the next {DAYS_REQUIRED} days. Rows of a day without one go to "
-            "the default partition, or are refused.",
+            f"Partitions of {table} exist for the next {DAYS_REQUIRED} days. Rows of a day without one go "
+            "into the default partition, or their INSERT fails if the table has none.",
             partial(_partitions_premade, policy),
         )
         yield PolicyCheck(
             "no_detach_pending",
-            f"No detach of a partition of {table} was interrupted half way; the next run would complete it.",
+            f"No partition of {table} has a pending detach. The next run completes an interrupted one.",
             partial(_no_detach_pending, policy),
         )
 
@@ -55,7 +55,9 @@ def _partitions_premade(policy: Retention, connection: Connection) -> CheckResul
     days = ", ".join(f"{day:%Y-%m-%d}" for day in without)
     return CheckResult(
         not without,
-        f"There are no partitions for {days}" if without else f"The next {DAYS_REQUIRED} days have theirs",
+        f"No partitions exist for {days}"
+        if without
+        else f"Partitions exist for the next {DAYS_REQUIRED} days",
         {"days_missing": len(without)},
     )
 
@@ -64,6 +66,8 @@ def _no_detach_pending(policy: Retention, connection: Connection) -> CheckResult
     names = interrupted_detaches(connection, find_relation(connection, policy.table))
     return CheckResult(
         not names,
-        f"Interrupted: {', '.join(names)}. Rows of these times are refused" if names else "None",
+        f"Detach pending: {', '.join(names)}. Rows of these days cannot be inserted. Run `opsctl run`"
+        if names
+        else "No detach is pending",
         {"pending": len(names)},
     )

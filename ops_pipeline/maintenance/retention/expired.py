@@ -1,4 +1,4 @@
-"""Which rows are too old, and how many of them there are."""
+"""Which rows are expired: the cutoff, the condition, and the backlog."""
 
 from datetime import datetime
 
@@ -19,9 +19,9 @@ def cutoff_now(connection: Connection, policy: Retention) -> datetime:
 
 
 def expired(policy: Retention, cutoff: datetime) -> compose.Composed:
-    """The rows that are expired, as a condition over the alias `target`.
+    """The condition for expired rows, over the alias `target`.
 
-    A row whose time is NULL has none, and neither has one whose time is -infinity: it is kept.
+    A row whose time is NULL or infinite is kept.
     """
     return compose.SQL(sql.get("maintenance/retention/expired")).format(
         column=target(policy.column), cutoff=compose.Literal(cutoff)
@@ -31,8 +31,8 @@ def expired(policy: Retention, cutoff: datetime) -> compose.Composed:
 def last_cutoff(connection: Connection, policy: Retention) -> datetime:
     """The time before which no row should remain now.
 
-    Rows expire all day and are deleted at night, so it is the cutoff of the last complete run; when there
-    has been none for 25 hours, it is the cutoff of this moment, and what has piled up shows.
+    Rows expire all day and are deleted once a night, so this is the cutoff of the last complete run. Without
+    a complete run in 25 hours it is the cutoff now, so that the backlog shows.
     """
     values = {"policy": policy.name}
     cutoff = connection.execute(sql.get("maintenance/retention/last_cutoff"), values).fetchone()
@@ -40,7 +40,7 @@ def last_cutoff(connection: Connection, policy: Retention) -> datetime:
 
 
 def backlog(connection: Connection, policy: Retention, cutoff: datetime) -> int:
-    """How many rows are older than that."""
+    """How many rows are older than the cutoff."""
     table = find_relation(connection, policy.table)
     statement = compose.SQL(sql.get("maintenance/retention/backlog")).format(
         rows=catalog.local_rows(connection, table), expired=expired(policy, cutoff)

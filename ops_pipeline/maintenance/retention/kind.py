@@ -1,4 +1,4 @@
-"""Retention as a kind of policy."""
+"""Defines retention as a kind of policy."""
 
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.retention.checks import checks
@@ -14,7 +14,7 @@ def _describe(policy: Retention) -> str:
     )
     return (
         f"Deletes rows of **{policy.table}** whose `{policy.column}` is older than {keep}, in small "
-        f"batches that give way to the application.{archived} Rows on hold are kept."
+        f"batches that pause while the application needs the database.{archived} Rows on hold are kept."
     )
 
 

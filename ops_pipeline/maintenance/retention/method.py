@@ -1,4 +1,4 @@
-"""How the expired rows of a table are best found, by the evidence of the catalog and its statistics."""
+"""Chooses the scan that finds a table's expired rows, from the catalog and the planner's statistics."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,18 +16,18 @@ from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.postgres.relation import Relation
 
 IN_ORDER = 0.95
-"""A correlation from which on rows count as lying in the order of their times."""
+"""From this correlation on, the rows count as stored in the order of their times."""
 LARGE_SHARE = 0.3
-"""A share of an ordered table from which on reading all of its blocks costs less than using an index."""
+"""From this share of an ordered table on, reading all of its blocks costs less than using an index."""
 FEW_BLOCKS = 0.2
-"""A share of a shuffled table's blocks up to which an index finds them more cheaply than reading all."""
+"""Up to this share of an unordered table's blocks, using an index costs less than reading all of them."""
 MANY_ROWS = 200
-"""So many rows of one moment make a slice of time too coarse."""
+"""With more rows than this per time value, a time slice is too coarse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a table and the column of its times."""
+    """What the catalog and the statistics say about a table and its time column."""
 
     partitioned: bool
     indexed: bool
@@ -38,23 +38,23 @@ class Evidence:
 
 
 def choose_method(connection: Connection, policy: Retention, table: Relation, fraction: float) -> Method:
-    """The method for that policy when `fraction` of its table is to be deleted."""
+    """The method for that policy when it deletes `fraction` of its table."""
     values = {"oid": table.oid, "column": policy.column}
     evidence = Evidence(*row(connection, sql.get("maintenance/retention/evidence"), values))
     return judge(evidence, policy.column, fraction)
 
 
 def judge(evidence: Evidence, column: str, fraction: float) -> Method:
-    """The method that the evidence speaks for.
+    """The method that fits the evidence.
 
-    Measured on 3 million rows with three indexes: ranges of blocks are the fastest wherever most blocks hold
-    an expired row. Through an index only the rows that go are read, which pays where they are few, or lie
+    Measured on 3 million rows with three indexes: a block-range scan is fastest wherever most blocks contain
+    an expired row. A scan by index reads only the expired rows, which is faster where they are few, or stored
     together.
     """
     if (nothing_better := _no_choice(evidence, column)) is not None:
         return Method(BlockRangeScan.name, nothing_better)
     if abs(evidence.correlation or 0.0) >= IN_ORDER:
-        why = f"rows lie in the order of {column} and {fraction:.0%} of them go"
+        why = f"rows are stored in the order of {column} and {fraction:.0%} of them are expired"
         by_index = fraction < LARGE_SHARE
     else:
         touched = 1 - (1 - min(fraction, 1.0)) ** evidence.rows_a_block
@@ -65,27 +65,27 @@ def judge(evidence: Evidence, column: str, fraction: float) -> Method:
 
 def _no_choice(evidence: Evidence, column: str) -> str | None:
     if evidence.partitioned:
-        return "the partitions that hold both expired and kept rows are read through"
+        return "partitions with both expired and kept rows are read completely"
     if not evidence.indexed:
-        return f"no index leads with {column}"
+        return f"no index begins with {column}"
     if evidence.correlation is None or evidence.rows_a_block == 0:
-        return "the table was never analyzed, so nothing is known of its order"
+        return "the table was never analyzed, so the order of its rows is unknown"
     return None
 
 
 def _by_index(evidence: Evidence, why: str) -> Method:
     if evidence.rows_a_moment <= MANY_ROWS:
         return Method(TimeSliceScan.name, why)
-    many = f"about {evidence.rows_a_moment:,.0f} rows share a moment"
+    many = f"about {evidence.rows_a_moment:,.0f} rows have the same time"
     if not evidence.has_key:
-        return Method(BlockRangeScan.name, f"{many} and no primary key tells them apart")
+        return Method(BlockRangeScan.name, f"{many} and the table has no primary key")
     return Method(KeysetScan.name, f"{why}; {many}")
 
 
 def scan_by(
     method: Method, connection: Connection, policy: Retention, table: Relation, cutoff: datetime, total: int
 ) -> Scan:
-    """The scan by that method which finds the rows before the cutoff in a table of about `total` rows."""
+    """The scan of that method for the rows before the cutoff, in a table of about `total` rows."""
     condition = expired(policy, cutoff)
     if method.name == TimeSliceScan.name:
         return TimeSliceScan(connection, table, policy.column, condition)

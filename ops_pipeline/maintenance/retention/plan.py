@@ -1,4 +1,4 @@
-"""What a retention policy would delete now. Reads only."""
+"""Plans a retention policy: counts what it would delete now. Reads only."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,13 +22,13 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPlan(DeletePlan):
-    """What a retention policy would do at the `cutoff`."""
+    """What a retention policy would do with that `cutoff`."""
 
     cutoff: datetime
 
 
 def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | None = None) -> RetentionPlan:
-    """What the policy would do if it ran now, or at that cutoff; everything of one moment.
+    """What the policy would do if it ran now, or with that cutoff; all counts are from one snapshot.
 
     Raises LookupError when the table does not exist, RefusedError where rows of it may be hidden,
     HoldUnclearError, and psycopg.Error.
@@ -64,19 +64,19 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
 
 
 def foreign_partitions(connection: Connection, table: Relation) -> Iterator[Finding]:
-    """The partitions of the table whose rows are another server's."""
+    """The partitions of the table that are foreign tables."""
     for partition in catalog.foreign_partitions(connection, table):
         yield Finding(
             str(partition),
-            f"{partition} is a foreign table: its rows are left alone, neither counted nor deleted. To take "
-            f"it out of {table}",
+            f"{partition} is a foreign table: its rows are neither counted nor deleted. To detach it from "
+            f"{table}",
             (refusals.detach(connection, table, partition),),
         )
 
 
 def count_expired(planning: Planning, policy: Retention, cutoff: datetime) -> RowCount:
-    """How many rows would be deleted at that cutoff, with the rows that are there now. Raises as
-    `plan_retention` does."""
+    """How many of the rows in the table now would be deleted with that cutoff. Raises as `plan_retention`
+    does."""
     with planning.snapshot() as connection:
         counter = _counter(connection, policy, find_relation(connection, policy.table), cutoff)
         return _count(planning, policy, counter, cutoff)

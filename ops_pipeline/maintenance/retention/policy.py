@@ -1,4 +1,4 @@
-"""A retention policy: rows of a table that are older than it keeps them are deleted."""
+"""The retention policy, and its entry in policies.yaml: deletes rows older than `keep`."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,14 +16,14 @@ from ops_pipeline.postgres.relation import TableName
 
 KIND = "retention"
 PREMAKE = timedelta(days=14)
-"""How long before it is needed a partition is created where the policy does not say."""
+"""How long before its day a partition is created, by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention(DeletingPolicy):
-    """Rows of `table` whose `column` is older than `keep` are deleted.
+    """Deletes rows of `table` whose `column` is older than `keep`.
 
-    `premake`: how long before it is needed the partition of a day is created, where days are partitions.
+    `premake`: how long before its day a partition is created, where `partition` is "day".
     """
 
     column: str
@@ -46,7 +46,7 @@ class Retention(DeletingPolicy):
 
 def _whole_days(duration: timedelta) -> timedelta:
     if duration % timedelta(days=1) or duration > timedelta(days=366):
-        raise PydanticCustomError("premake", "write whole days, 366 at most, for example 14 days")
+        raise PydanticCustomError("premake", "write whole days, at most 366, for example 14 days")
     return duration
 
 
@@ -64,12 +64,12 @@ class RetentionSection(DeletingSection):
     @model_validator(mode="after")
     def _premake_partitions(self) -> Self:
         if self.premake is not None and self.partition is None:
-            raise PydanticCustomError("premake", "premake needs partition: day beside it")
+            raise PydanticCustomError("premake", "premake requires partition: day")
         return self
 
 
 def read(entry: PolicyEntry[RetentionSection]) -> Retention:
-    """The policy of an entry."""
+    """The policy that an entry of policies.yaml describes."""
     section = entry.section
     return Retention(
         identity=Identity(entry.database, KIND, section.table, name=section.name),

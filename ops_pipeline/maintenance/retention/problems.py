@@ -1,4 +1,4 @@
-"""What of a retention policy does not fit its table."""
+"""Checks a retention policy against the table and columns it names."""
 
 from ops_pipeline.maintenance.file_check import FileCheck
 from ops_pipeline.maintenance.retention.policy import Retention
@@ -15,9 +15,7 @@ def problems(connection: Connection, policy: Retention) -> list[str]:
         return check.problems
     column_type = check.column_type(table, policy.column, "column")
     if column_type is not None and policy.column not in catalog.times(connection, table):
-        check.problem("column", f"{policy.column} is {column_type}; a column of time or date is needed")
+        check.problem("column", f"{policy.column} is {column_type}; it must be a timestamp or date column")
     if policy.partition is not None and partition_key(connection, table) != policy.column:
-        check.problem(
-            "partition", f"{table} is not partitioned by range of {policy.column}; leave this key out"
-        )
+        check.problem("partition", f"{table} is not partitioned by range of {policy.column}; remove this key")
     return check.problems

@@ -1,4 +1,4 @@
-"""A retention policy carried out."""
+"""Runs a retention policy: drops expired partitions, then deletes expired rows in batches."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,9 +24,9 @@ from ops_pipeline.settings import Settings
 def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work:
     """Deletes the rows that are older than the policy keeps them, unless that needs approval.
 
-    Partitions whose rows have all expired are dropped whole, everything else is deleted row by row. A row is
-    kept that has no time, is on hold, or that other rows refer to. Raises RefusedError before anything is
-    done.
+    Partitions whose rows have all expired are dropped whole; other expired rows are deleted row by row. Rows
+    whose time is NULL or infinite, rows on hold, and rows that other rows refer to are kept. Raises
+    RefusedError before anything is done.
     """
     connection = run.connection
     table = find_relation(connection, policy.table)
@@ -77,7 +77,7 @@ def _save_plan(run: PolicyRun, verdict: GuardResult[RetentionPlan]) -> None:
 def _delete(
     run: PolicyRun, policy: Retention, table: Relation, plan: RetentionPlan, settings: Settings
 ) -> str:
-    """Whole partitions first, then rows; says why it ended."""
+    """Whole partitions first, then rows; returns why it ended."""
     with deleting(run, policy, table, plan, settings) as deletion:
         archiving = deletion.archiving
         if (reason := whole_partitions.remove(run, table, policy.column, plan, archiving)) is not None:

@@ -1,4 +1,4 @@
-"""Days of rows that are partitions: made ahead, and removed whole once all of a day has expired."""
+"""Daily partitions in a retention run: creates them ahead of time, and drops them once all rows expired."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime) -> list[str]:
-    """Brings the table's partitions in order, each step in transactions of its own: interrupted detaches
-    are completed, the days to come created, and rows moved whose day had no partition.
+    """Prepares the table's partitions, each step in its own transactions: completes interrupted detaches,
+    premakes partitions, and moves rows out of the default partition.
 
-    Says what could not be done because others held the table; what is not made today is made tomorrow.
+    Returns what could not be done because other sessions had locked the table; the next run tries again.
     """
     finalize_detaches(run.connection, table)
     if policy.partition is None:
@@ -48,7 +48,7 @@ def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime
         run.report(f"{policy.name}: {error}")
     else:
         run.report(
-            f"{policy.name}: {created} partitions created ahead, {moved.rows:,} stray rows brought home"
+            f"{policy.name}: {created} partitions premade, {moved.rows:,} default partition rows moved"
         )
     return undone
 
@@ -56,10 +56,10 @@ def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime
 def remove(
     run: PolicyRun, table: Relation, column: str, plan: RetentionPlan, archiving: "ArchiveAndDelete | None"
 ) -> str | None:
-    """Removes the partitions that hold nothing but expired rows; why it stopped early, if it did.
+    """Drops the partitions that contain only expired rows. Returns why it stopped early, if it did.
 
-    One that cannot go as a whole, because a row of it is on hold or never expires, or a session is in its
-    way, is left to be emptied row by row.
+    A partition that cannot be dropped whole, because a row is on hold or never expires, or because a session
+    has locked it, is left to be deleted row by row.
     """
     partitions = [
         *drop.leftovers(run.connection, table, plan.cutoff),
@@ -83,7 +83,7 @@ def _rows(rows: RowCount, partition: Partition) -> int | None:
 
 @dataclass(slots=True)
 class _PartitionRemoval:
-    """One partition that is dropped whole."""
+    """The drop of one whole partition."""
 
     run: PolicyRun
     table: Relation
@@ -94,7 +94,8 @@ class _PartitionRemoval:
     _files: list[WrittenFile] = field(default_factory=list)
 
     def remove(self) -> str:
-        """Removes it if it may go, and says what came of it. Its files count once it is dropped."""
+        """Drops it if it may be dropped, and returns the outcome in words. Its archived files count once it
+        is dropped."""
         try:
             dropped = drop.remove(
                 self.run.connection,
@@ -105,7 +106,7 @@ class _PartitionRemoval:
                 keeps=self._keeps,
             )
         except psycopg.OperationalError as error:
-            # Without a SQLSTATE nobody knows whether it was committed; the next run finds out.
+            # Without a SQLSTATE it is unknown whether the transaction was committed; the next run finds out.
             if error.sqlstate is not None:
                 self._discard()
             raise
@@ -114,10 +115,10 @@ class _PartitionRemoval:
             raise
         if isinstance(dropped, drop.KeptPartition):
             self._discard()
-            return f"{dropped.reason}; it is emptied row by row"
+            return f"{dropped.reason}; its rows are deleted row by row"
         if self.archiving is not None:
             self.archiving.archive.publish(self.run.connection, self._files)
-        return f"{self.partition} is dropped, {dropped.bytes:,} bytes"
+        return f"dropped {self.partition} ({dropped.bytes:,} bytes)"
 
     def _copy(self, archiving: "ArchiveAndDelete", partition: Partition) -> None:
         self._files += archiving.copy(partition)
@@ -127,7 +128,7 @@ class _PartitionRemoval:
             self.archiving.archive.discard(self._files)
 
     def _record(self, connection: Connection) -> None:
-        """What is written down in the dropping transaction."""
+        """Records the drop, in the transaction that drops the partition."""
         connection.execute(sql.get("maintenance/retention/durable"))
         known, size = row(connection, sql.get("partitions/size"), {"oid": self.partition.oid})
         archived = total_rows(self._files)
@@ -148,9 +149,9 @@ class _PartitionRemoval:
         if holds.rows_on_hold(connection, relation, compose.SQL("true"), active) > 0:
             return f"a hold covers rows of {partition}"
         if triggers := on_delete.row_triggers(connection, relation):
-            return f"the trigger {triggers[0].name} of {partition} runs for each row that is deleted"
+            return f"the trigger {triggers[0].name} on {partition} runs for each row that is deleted"
         if partition.may_hold_minus_infinity and self._has_infinite(partition):
-            return f"{partition} holds rows whose {self.column} is infinite, which never expire"
+            return f"{partition} has rows whose {self.column} is infinite, which never expire"
         return None
 
     def _has_infinite(self, partition: Partition) -> bool:

@@ -1,1 +1,1 @@
-"""VACUUM that knows what it is doing: what needs it, who keeps it from its work, and what it brought."""
+"""VACUUM, ANALYZE and REINDEX of the tables that need it, with what blocked them and what they achieved."""

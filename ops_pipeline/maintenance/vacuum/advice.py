@@ -1,8 +1,8 @@
-"""Advice on autovacuum: tables whose settings cannot keep up with what dies in them. Never applied by us.
+"""Advice on autovacuum settings for tables where it cannot keep up. Only printed, never applied.
 
-Autovacuum comes to a table once its dead rows reach a threshold plus a share of its rows, and rests whenever
-a budget of work is spent (PostgreSQL's documentation, "The Autovacuum Daemon" and "Cost-based Vacuum Delay").
-How fast rows die is what was counted since an earlier run of the policy, less what we removed ourselves.
+Autovacuum vacuums a table once its dead rows reach a threshold plus a share of its rows, and sleeps whenever
+a cost limit is reached (PostgreSQL's documentation, "The Autovacuum Daemon" and "Cost-based Vacuum Delay").
+The rate of dead rows is what was counted since an earlier run of the policy, without what we deleted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,22 +20,22 @@ from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 
 LEAST_PERIOD = timedelta(hours=1)
-"""Over a shorter time a burst would be taken for the usual."""
+"""Over a shorter time a burst would be mistaken for the usual rate."""
 LEAST_COUNTED = 1000
-"""Tables in which fewer rows have ever died are not kept in the history."""
+"""The counters of tables with fewer dead rows since statistics began are not recorded in the history."""
 MOST_COUNTED = 500
 MANY = 100_000
-"""So many dead, or changed, rows a day should not wait for weeks."""
+"""With this many dead, or changed, rows a day, autovacuum should not wait for weeks."""
 SELDOM = timedelta(days=7)
 PAGE_READ = 2
 PAGE_WRITTEN = 20
-"""What the documentation says `vacuum_cost_page_miss` and `vacuum_cost_page_dirty` are."""
+"""The documented defaults of `vacuum_cost_page_miss` and `vacuum_cost_page_dirty`."""
 HIGHEST_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What a table's owner might run, and why."""
+    """A statement that a table's owner may want to run, and why."""
 
     table: str
     reason: str
@@ -44,12 +44,12 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """A table as autovacuum sees it, with the settings that hold for it.
+    """A table as autovacuum sees it, with the settings that apply to it.
 
     `root`: the oid of the partitioned table it belongs to, or its own. `died`, `written`: rows since the
-    counters began, of the dead those left out that an update could replace in their page; `visits`: by any
-    VACUUM. `trigger`, `analyze_trigger`: how many dead or changed rows bring autovacuum. `delay`:
-    milliseconds of rest for each `limit` of work.
+    counters began, HOT updates not counted as dead; `visits`: by any VACUUM. `trigger`, `analyze_trigger`:
+    how many dead or changed rows make autovacuum start. `delay`: milliseconds of sleep for each `limit` of
+    cost.
     """
 
     relation: Relation
@@ -71,7 +71,7 @@ class Writes:
 
     @property
     def pass_seconds(self) -> float:
-        """How long autovacuum takes for the table, rests included, once it is due and nothing is cached."""
+        """How many seconds autovacuum takes for the table, sleeps included, if nothing is cached."""
         read = self.pages + self.index_pages
         written = min(self.pages, self.trigger) + min(self.index_pages, self.trigger)
         return (read * PAGE_READ + written * PAGE_WRITTEN) / self.limit * self.delay / 1000
@@ -79,7 +79,7 @@ class Writes:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What has died in a table, been written to it, and how often it was vacuumed, in a time."""
+    """Rows that died in a table, rows written to it, and how often it was vacuumed, within `period`."""
 
     died: int
     written: int
@@ -87,20 +87,20 @@ class Rate:
     period: timedelta
 
     def time_for(self, count: float, rows: int) -> timedelta | None:
-        """How long it takes until so many have come together, at that many rows in the period."""
+        """How long it takes until `count` rows have accumulated, at `rows` in the period."""
         seconds = count / rows * self.period.total_seconds() if rows > 0 else None
         return timedelta(seconds=seconds) if seconds is not None and seconds < 1e9 else None
 
 
 @dataclass(frozen=True, slots=True)
 class WriteCounters:
-    """The counters of a moment, to be kept in the run's details. `by_oid`: of each table."""
+    """The counters at one time, for the run's details. `by_oid`: of each table."""
 
     at: datetime
     by_oid: Mapping[int, tuple[int, int, int]]
 
     def as_json(self) -> dict[str, Any]:
-        """As the run's details keep them."""
+        """The counters as stored in the run's details."""
         return {
             "at": self.at.isoformat(),
             "by_oid": {str(oid): list(counters) for oid, counters in self.by_oid.items()},
@@ -110,7 +110,7 @@ class WriteCounters:
 def find_advice(
     connection: Connection, policy: Vacuum, tables: Sequence[Table]
 ) -> tuple[list[Advice], WriteCounters]:
-    """The advice there is now on those tables, and the counters for the next time."""
+    """The advice for those tables, and the counters for the next run."""
     oids = [table.oid for table in tables if not table.parent and not table.system]
     written = [
         Writes(Relation(*row[:3]), *row[3:])
@@ -127,7 +127,7 @@ def find_advice(
         },
     )
     if not scalar(connection, sql.get("maintenance/vacuum/autovacuum_is_on")):
-        reason = "autovacuum is switched off on this server, for every table"
+        reason = "autovacuum is off on this server, for every table"
         return [Advice("all tables", reason, "ALTER SYSTEM SET autovacuum = on")], counters
     migrated = is_migrated(connection)
     rates = _rates(connection, policy, written, now) if migrated else {}
@@ -136,7 +136,7 @@ def find_advice(
 
 
 def advise_table(connection: Connection, writes: Writes, rate: Rate | None) -> Advice | None:
-    """The advice on one table, None when its settings will do. Without a rate only what shows at once."""
+    """The advice for one table; None when its settings are fine. Without a rate, only whether it is off."""
     setting = next(_settings(writes, rate), None)
     if setting is None:
         return None
@@ -156,7 +156,7 @@ class _Setting:
 
 
 def _settings(writes: Writes, rate: Rate | None) -> Iterator[_Setting]:
-    """What to set, the most pressing first."""
+    """What to set, the most urgent first."""
     if not writes.enabled:
         yield from _switched_off(writes)
     elif rate is not None:
@@ -169,8 +169,8 @@ def _settings(writes: Writes, rate: Rate | None) -> Iterator[_Setting]:
 def _switched_off(writes: Writes) -> Iterator[_Setting]:
     if writes.dead >= writes.trigger:
         reason = (
-            f"autovacuum is switched off for it, and {writes.dead:,} dead rows wait; it would have come at "
-            f"{writes.trigger:,.0f}"
+            f"autovacuum is off for this table, which has {writes.dead:,} dead rows; it would have started "
+            f"at {writes.trigger:,.0f}"
         )
         yield _Setting("autovacuum_enabled", True, reason)
 
@@ -180,9 +180,9 @@ def _too_slow(writes: Writes, rate: Rate) -> Iterator[_Setting]:
     if every is None or writes.pass_seconds <= every.total_seconds() / 2:
         return
     reason = (
-        f"{rate.died:,} rows have died in it within {_duration(rate.period)}, so autovacuum is due every "
-        f"{_duration(every)}, but at {writes.delay:g} ms of rest for each {writes.limit:,} of work one pass "
-        f"takes about {_duration(timedelta(seconds=writes.pass_seconds))}"
+        f"{rate.died:,} dead rows in {_duration(rate.period)} make autovacuum due every {_duration(every)}, "
+        f"but with a cost delay of {writes.delay:g} ms for each {writes.limit:,} of cost one pass takes "
+        f"about {_duration(timedelta(seconds=writes.pass_seconds))}"
     )
     wanted = writes.limit * writes.pass_seconds / (every.total_seconds() / 4)
     if wanted <= HIGHEST_LIMIT:
@@ -196,10 +196,10 @@ def _overdue(writes: Writes, rate: Rate) -> Iterator[_Setting]:
     if due < 4 or rate.visits >= due / 4 or writes.dead < 2 * writes.trigger or writes.delay == 0:
         return
     reason = (
-        f"{rate.died:,} rows have died in it within {_duration(rate.period)}, enough for {due:,.0f} visits; "
-        f"it was vacuumed {rate.visits:,} times, and {writes.dead:,} dead rows wait, "
-        f"{writes.dead / writes.trigger:,.1f} times what brings autovacuum. Without rests a worker is free "
-        "again sooner; where that does not help, autovacuum_max_workers is too small"
+        f"{rate.died:,} dead rows in {_duration(rate.period)} are enough for {due:,.0f} autovacuums; the "
+        f"table was vacuumed {rate.visits:,} times and has {writes.dead:,} dead rows, "
+        f"{writes.dead / writes.trigger:,.1f} times the threshold of autovacuum. Without a cost delay a "
+        "worker is free again sooner; if that does not help, autovacuum_max_workers is too small"
     )
     yield _Setting("autovacuum_vacuum_cost_delay", 0, reason)
 
@@ -207,8 +207,8 @@ def _overdue(writes: Writes, rate: Rate) -> Iterator[_Setting]:
 def _too_seldom(writes: Writes, rate: Rate) -> Iterator[_Setting]:
     for a_day, every in _seldom(rate, rate.died, writes.trigger):
         reason = (
-            f"about {a_day:,.0f} rows die in it a day, but autovacuum waits for {writes.trigger:,.0f}: it "
-            f"comes every {_duration(every)}. With this it comes about daily"
+            f"the table gets about {a_day:,.0f} dead rows a day, but autovacuum waits for "
+            f"{writes.trigger:,.0f}: it runs every {_duration(every)}. With this setting it runs about daily"
         )
         share = _share(a_day - writes.threshold, writes.rows)
         yield _Setting("autovacuum_vacuum_scale_factor", share, reason)
@@ -217,14 +217,14 @@ def _too_seldom(writes: Writes, rate: Rate) -> Iterator[_Setting]:
 def _stale(writes: Writes, rate: Rate) -> Iterator[_Setting]:
     for a_day, every in _seldom(rate, rate.written, writes.analyze_trigger):
         reason = (
-            f"about {a_day:,.0f} rows are written to it a day, but autovacuum renews its statistics only "
-            f"after {writes.analyze_trigger:,.0f}: every {_duration(every)}. With this it does about daily"
+            f"about {a_day:,.0f} rows a day are written to the table, but autovacuum analyzes it only after "
+            f"{writes.analyze_trigger:,.0f}: every {_duration(every)}. With this setting it does about daily"
         )
         yield _Setting("autovacuum_analyze_scale_factor", _share(a_day, writes.rows), reason)
 
 
 def _seldom(rate: Rate, rows: int, trigger: float) -> Iterator[tuple[float, timedelta]]:
-    """How many rows a day there are and how long they take to bring autovacuum, where that is too long."""
+    """How many rows a day there are, and how long until they start autovacuum, where that is too long."""
     every = rate.time_for(trigger, rows)
     a_day = rows / (rate.period / timedelta(days=1))
     if every is not None and every > SELDOM and a_day >= MANY:
@@ -238,7 +238,7 @@ def _share(part: float, whole: float) -> float:
 def _rates(
     connection: Connection, policy: Vacuum, written: Sequence[Writes], now: datetime
 ) -> dict[int, Rate]:
-    """By table's oid; empty when no earlier run has counted."""
+    """By table's oid; empty when no earlier run has recorded counters."""
     values = {"policy": policy.name, "before": now - LEAST_PERIOD}
     before = connection.execute(sql.get("maintenance/vacuum/counted_before"), values).fetchone()
     if before is None:
@@ -261,7 +261,7 @@ def _rates(
 
 
 def _removed_by_us(connection: Connection, since: datetime) -> dict[int, int]:
-    """Rows that policies have removed, by the oid of their table."""
+    """Rows that policies have deleted, by the oid of their table."""
     rows = connection.execute(sql.get("maintenance/vacuum/removed_since"), {"since": since})
     return dict(rows.fetchall())
 

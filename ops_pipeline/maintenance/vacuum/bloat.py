@@ -1,8 +1,8 @@
-"""How much of a table and of its B-trees is neither rows nor the room that their fillfactor leaves free.
+"""The bloat of tables and B-trees: bytes that are neither rows nor free space left by the fillfactor.
 
-Estimated from ANALYZE's statistics (see `layout`), so nothing needs to be installed and nothing is read.
-Where the extension pgstattuple is there and we may use it, what is most bloated by that estimate is read by
-it instead.
+Estimated from ANALYZE's statistics (see `page_layout`), so nothing needs to be installed and nothing is read.
+Where the extension pgstattuple is installed and we may use it, it reads the relations that are most bloated
+by that estimate.
 """
 
 import math
@@ -24,17 +24,17 @@ from ops_pipeline.postgres.relation import Relation
 BloatSource = Literal["statistics", "pgstattuple"]
 
 LEAST_BYTES = 128 * 1024
-"""Of smaller ones it is not worth knowing."""
+"""The bloat of smaller relations is not worth knowing."""
 READ_BYTES = 512 * 1024 * 1024
-"""How much pgstattuple may have to read for one plan or run, the most bloated first."""
+"""How much pgstattuple may read for one plan or run, the most bloated relations first."""
 READ_SHARE = 0.2
-"""What is less bloated than this by the estimate is not read."""
+"""Relations that are less bloated than this by the estimate are not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bloat:
-    """Of `size` bytes `wasted` would be saved by writing it anew; `by`: the statistics say so, or pgstattuple
-    that has read it."""
+    """Of `size` bytes, rewriting the relation would save `wasted`; `by`: estimated from statistics, or read
+    by pgstattuple."""
 
     size: int
     wasted: int
@@ -42,7 +42,7 @@ class Bloat:
 
     @property
     def share(self) -> float:
-        """Of its bytes, those that are wasted."""
+        """The share of its bytes that is wasted."""
         return self.wasted / self.size if self.size else 0.0
 
     def __str__(self) -> str:
@@ -52,9 +52,9 @@ class Bloat:
 
 @dataclass(frozen=True, slots=True)
 class Btree:
-    """A valid B-tree. `expected`: bytes that the statistics give it were it built anew, None when they do not
-    tell. `exclusion`: it belongs to an exclusion constraint, whose index cannot be rebuilt beside writers.
-    `live`: the share of its entries that VACUUM would leave."""
+    """A valid B-tree. `expected`: its size in bytes after a rebuild, by the statistics; None where unknown.
+    `exclusion`: it belongs to an exclusion constraint, whose index cannot be rebuilt concurrently. `live`:
+    the share of its entries that VACUUM would keep."""
 
     index: Relation
     table: Relation
@@ -74,7 +74,7 @@ class BloatReport:
     btrees: tuple[Btree, ...]
 
     def of_indexes(self, table: int) -> Bloat | None:
-        """Of a table's B-trees together; by pgstattuple only when it has read all of them."""
+        """The bloat of a table's B-trees together; by pgstattuple only when it has read all of them."""
         known = [btree.bloat for btree in self.btrees if btree.table.oid == table and btree.bloat]
         if not known:
             return None
@@ -83,7 +83,7 @@ class BloatReport:
 
     @property
     def read(self) -> frozenset[int]:
-        """What pgstattuple has read."""
+        """The oids of the relations that pgstattuple has read."""
         bloats = self.tables | {btree.index.oid: btree.bloat for btree in self.btrees if btree.bloat}
         return frozenset(oid for oid, bloat in bloats.items() if bloat.by == "pgstattuple")
 
@@ -98,10 +98,10 @@ def find_bloat(
 ) -> BloatReport:
     """The bloat of those tables, without their TOAST tables, and of their B-trees.
 
-    `corrections`: by how much an index that was built anew was larger than expected. `read`: what
-    pgstattuple is to read, so that two reports can be compared; None: the most bloated, up to READ_BYTES.
-    `careful`: where an index is about to be built anew, the larger of two counts of its rows is believed.
-    PostgreSQL's own and small ones are left out.
+    `corrections`: the factor by which a rebuilt index was larger than expected. `read`: the relations that
+    pgstattuple reads, so that two reports can be compared; None: the most bloated, up to READ_BYTES.
+    `careful`: uses the larger of two counts of an index's rows, because it is about to be rebuilt.
+    System catalogs and small relations are left out.
     """
     own = [table for table in tables if not table.parent and not table.system]
     page = _page_bytes(connection)
@@ -120,7 +120,7 @@ def find_bloat(
 
 
 def read_again(connection: Connection, btree: Btree) -> Btree:
-    """The B-tree as pgstattuple reads it now, whatever its size; unchanged where that cannot be had."""
+    """The B-tree as pgstattuple reads it now, whatever its size; unchanged where it cannot be read."""
     reader = _PageReader.installed(connection, _page_bytes(connection))
     return btree if reader is None else reader.btree(btree)
 
@@ -166,7 +166,7 @@ def _btree(rows: Sequence[tuple[Any, ...]], tables: Mapping[int, Table], page: i
 
 
 def _entries(table: Table, partial: float | None, careful: bool) -> float | None:
-    """The rows of an index; `partial`: as VACUUM or ANALYZE has recorded them, of one that has not all."""
+    """The rows of an index; `partial`: those of a partial index, as VACUUM or ANALYZE recorded them."""
     if table.rows is None or (partial is not None and partial < 0):
         return None
     rows = max(table.rows, table.reltuples) if careful else table.rows
@@ -185,7 +185,7 @@ def _corrected(btree: Btree, corrections: Mapping[str, float]) -> Btree:
 def _most_bloated(
     tables: Sequence[Table], estimated: Mapping[int, Bloat], btrees: Sequence[Btree]
 ) -> Iterator[int]:
-    """Those to read: of which nothing is known first, then those that waste most."""
+    """The relations to read: those without an estimate first, then the most wasteful."""
     known = [(table.oid, table.bytes, estimated.get(table.oid)) for table in tables]
     known += [(btree.index.oid, btree.size, btree.bloat) for btree in btrees]
     worth = [
@@ -202,7 +202,7 @@ def _most_bloated(
 
 @dataclass(frozen=True, slots=True)
 class _PageReader:
-    """Reads with pgstattuple, whose functions are in that schema."""
+    """Reads relations with pgstattuple, whose functions are in `schema`."""
 
     connection: Connection
     schema: compose.Identifier
@@ -210,7 +210,7 @@ class _PageReader:
 
     @classmethod
     def installed(cls, connection: Connection, page: int) -> "_PageReader | None":
-        """None where the extension is not, or not for this user."""
+        """None where the extension is not installed, or this user may not use it."""
         schema = connection.execute(sql.get("maintenance/vacuum/pgstattuple")).fetchone()
         return cls(connection, compose.Identifier(*schema), page) if schema else None
 
@@ -250,4 +250,4 @@ UNREADABLE = (
     psycopg.errors.FeatureNotSupported,
     psycopg.errors.InternalError_,  # dropped since it was listed
 )
-"""It is locked, gone, or of a kind that pgstattuple does not read; the estimate stays."""
+"""The relation is locked, was dropped, or is of a kind that pgstattuple cannot read; the estimate is used."""

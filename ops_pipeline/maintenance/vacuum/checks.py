@@ -1,4 +1,4 @@
-"""What must hold after a run of a vacuum policy: dead rows are removed, and no table is too old."""
+"""The checks of a vacuum policy: dead rows were removed, and no table is near transaction ID wraparound."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,22 +12,23 @@ from ops_pipeline.maintenance.vacuum.tables import Table, policy_tables
 from ops_pipeline.postgres.connection import Connection
 
 FAR_TOO_OLD = 1_000_000_000
-"""Transactions. PostgreSQL takes no writes any more at about twice that."""
+"""Transactions. At about twice that PostgreSQL accepts no more writes."""
 
 
 def checks(policy: Vacuum) -> Iterator[PolicyCheck]:
     """The checks of that policy."""
     yield PolicyCheck(
         "dead_rows_removed",
-        "The last run could remove the dead rows it was there for. Where it could not, the session that "
-        "holds on to them or has locked the table is named.",
+        "The last run removed the dead rows of the tables it vacuumed. Where it could not, the result names "
+        "the session that blocked it.",
         partial(_dead_rows_removed, policy),
     )
     yield PolicyCheck(
         "xid_age",
-        "No table is so old that autovacuum must come to it at once. VACUUM freezes each at half that age; "
-        f"one that gets there all the same is kept old by a session. At {FAR_TOO_OLD:,} the run fails: "
-        "PostgreSQL takes no writes any more at about twice that.",
+        "No table has reached the age at which autovacuum must freeze it (autovacuum_freeze_max_age). The "
+        "policy freezes tables at half that age; if one reaches it anyway, an old session keeps it from "
+        f"being frozen. At an age of {FAR_TOO_OLD:,} the run fails: at about twice that PostgreSQL accepts "
+        "no more writes.",
         partial(_xid_age, policy),
     )
 
@@ -36,9 +37,9 @@ def _dead_rows_removed(policy: Vacuum, connection: Connection) -> CheckResult:
     uncleaned = uncleaned_tables(connection, policy)
     return CheckResult(
         not uncleaned.tables,
-        f"{uncleaned.dead:,} dead rows are still in {', '.join(uncleaned.tables)}: {uncleaned.reason}"
+        f"{uncleaned.dead:,} dead rows remain in {', '.join(uncleaned.tables)}: {uncleaned.reason}"
         if uncleaned.tables
-        else "The last run has left no dead rows that it was to remove",
+        else "The last run removed all dead rows that it should have removed",
         {"dead_tuples": uncleaned.dead, "tables": len(uncleaned.tables)},
     )
 
@@ -46,11 +47,11 @@ def _dead_rows_removed(policy: Vacuum, connection: Connection) -> CheckResult:
 def _xid_age(policy: Vacuum, connection: Connection) -> CheckResult:
     table = oldest_table(connection, policy)
     if table is None:
-        return CheckResult(True, "There are no tables")
+        return CheckResult(True, "The policy has no tables")
     return CheckResult(
         table.age_share < 1,
         f"{table} is the oldest: {table.age:,} transactions and {table.multixact_age:,} multixacts, "
-        f"{table.age_share:.0%} of where autovacuum must come",
+        f"{table.age_share:.0%} of the age at which autovacuum must freeze it",
         {"age": table.age, "multixact_age": table.multixact_age, "share": round(table.age_share, 4)},
         fails_run=max(table.age, table.multixact_age) >= FAR_TOO_OLD,
     )
@@ -58,7 +59,7 @@ def _xid_age(policy: Vacuum, connection: Connection) -> CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class UncleanedTables:
-    """Tables that the last run could not clean and that still hold their dead rows, and why."""
+    """Tables that the last run could not clean and that still have their dead rows, and why."""
 
     tables: tuple[str, ...]
     dead: int
@@ -66,7 +67,7 @@ class UncleanedTables:
 
 
 def uncleaned_tables(connection: Connection, policy: Vacuum) -> UncleanedTables:
-    """What the last run of the policy left uncleaned, as far as it was not cleaned since."""
+    """The tables that the policy's last run could not clean and that were not cleaned since."""
     last_run = history.last(connection, policy.name)
     gains = last_run.details.get("tables", ()) if last_run else ()
     undone = {gain["table"] for gain in gains if gain["outcome"] != "done"}
@@ -78,7 +79,7 @@ def uncleaned_tables(connection: Connection, policy: Vacuum) -> UncleanedTables:
         if str(table) in undone and priorities.has_many_dead(table)
     ]
     holders = horizon.find_holders(connection) if still else []
-    now = f"; now held back by {horizon.named(holders)}" if holders else ""
+    now = f"; now blocked by {horizon.named(holders)}" if holders else ""
     return UncleanedTables(
         tuple(map(str, still)),
         sum(table.dead + table.toast_dead for table in still),
@@ -87,6 +88,6 @@ def uncleaned_tables(connection: Connection, policy: Vacuum) -> UncleanedTables:
 
 
 def oldest_table(connection: Connection, policy: Vacuum) -> Table | None:
-    """The policy's table that has gone furthest on its way to autovacuum's emergency."""
+    """The policy's table that is closest to the age at which autovacuum must freeze it."""
     tables = (table for table in policy_tables(connection, policy) if not table.parent)
     return max(tables, key=lambda table: table.age_share, default=None)

@@ -1,4 +1,4 @@
-"""What VACUUM brought a table: dead rows, bytes, and the age of its oldest row, before and after."""
+"""The effect of VACUUM and REINDEX on a table: dead rows, bytes, bloat and age, before and after."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ TableOutcome = Literal["done", "blocked", "passed over"]
 
 @dataclass(frozen=True, slots=True)
 class IndexGain:
-    """What came of one index that was built anew, or of one that was left over and dropped.
+    """The result for one index: rebuilt, or an invalid one dropped.
 
-    `expected`: the bytes that its statistics gave it before it was built anew. `problem`: what kept it from
-    being done, if anything did; the index is as it was.
+    `expected`: its size in bytes after the rebuild as estimated from the statistics before it. `problem`: why
+    it was not done; the index is unchanged then.
     """
 
     index: str
@@ -32,10 +32,10 @@ class IndexGain:
 
 @dataclass(frozen=True, slots=True)
 class TableGain:
-    """What came of one table. `problem`: what kept it from being done, if anything did.
+    """The result for one table. `problem`: why it was not done; empty when it was.
 
-    Bloat is in bytes, of the table without its TOAST table and of its B-trees; None where nothing tells.
-    VACUUM makes it room for new rows and seldom less. `bloat_by`: who says so.
+    Bloat is in bytes, of the table without its TOAST table and of its B-trees; None where unknown. VACUUM
+    makes its space reusable and seldom reduces it. `bloat_by`: how it was measured.
     """
 
     table: str
@@ -69,7 +69,7 @@ def table_gain(
     problem: str,
     seconds: float,
 ) -> TableGain:
-    """What lies between two states of the table of that choice."""
+    """The difference between two states of the table of that choice."""
     return TableGain(
         table=str(choice.table),
         action=choice.action,
@@ -91,7 +91,7 @@ def table_gain(
 
 
 def with_rebuilt(gain: TableGain, rebuilt: Sequence[IndexGain]) -> TableGain:
-    """The gain of a table, with what its indexes became smaller by since then."""
+    """The gain of a table, including the bytes saved by rebuilding its indexes."""
     of_table = [index for index in rebuilt if index.table == gain.table and index.action == "rebuild"]
     smaller = sum(index.bytes_before - index.bytes_after for index in of_table)
     return replace(gain, index_bytes_after=gain.index_bytes_after - smaller)

@@ -1,9 +1,8 @@
-"""Who keeps dead rows from being removed: whatever may still see them, or might ask for them.
+"""Finds the sessions that prevent VACUUM from removing dead rows: they hold an old snapshot.
 
-VACUUM removes a row version only when it died before the oldest transaction that anybody holds on to. Who
-that is stands in four places: open transactions, prepared ones, replication slots, and standbys that tell
-the primary what their queries still read (PostgreSQL's documentation, "Routine Vacuuming" and
-"Hot Standby").
+VACUUM removes a row version only when it died before the oldest snapshot in use. PostgreSQL shows these in
+four places: open transactions, prepared transactions, replication slots, and standbys with
+hot_standby_feedback (PostgreSQL's documentation, "Routine Vacuuming" and "Hot Standby").
 """
 
 from collections.abc import Sequence
@@ -18,16 +17,17 @@ HolderKind = Literal[
 ]
 
 NAMED = 3
-"""How many a message names."""
+"""How many of them a message names."""
 QUERY_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """One that holds back. `age`: how many transactions it reaches back; `seconds`: for how long.
+    """A session, prepared transaction, slot or standby that holds back VACUUM.
 
-    `name` is what it is ended by or known by: a session's application, a prepared transaction's or a
-    slot's own name. `system_only`: it holds back PostgreSQL's own tables and no others.
+    `age`: the age of its snapshot in transactions; `seconds`: how long it has been open. `name`: a session's
+    application, or the name of the prepared transaction or slot. `system_only`: it holds back system catalogs
+    only.
     """
 
     kind: HolderKind
@@ -41,14 +41,14 @@ class Holder:
 
     @property
     def remedy(self) -> str:
-        """How to end it, once somebody knows that it may go."""
+        """How to end it, after the operator has made sure that it may be ended."""
         match self.kind:
             case "prepared transaction":
                 return f"ROLLBACK PREPARED {_literal(self.name)} (or COMMIT PREPARED)"
             case "replication slot" if self.pid is None:
-                return f"SELECT pg_drop_replication_slot({_literal(self.name)}), unless its reader comes back"
+                return f"SELECT pg_drop_replication_slot({_literal(self.name)}), if its consumer is gone"
             case "replication slot" | "standby":
-                return "end the long query on the standby, or let its reader catch up"
+                return "end the long query on the standby, or wait until the consumer has caught up"
             case _:
                 return f"SELECT pg_terminate_backend({self.pid})"
 
@@ -65,22 +65,22 @@ class Holder:
 
 
 def next_transaction(connection: Connection) -> int:
-    """The next transaction id: whatever has died so far has a lower one."""
+    """The next transaction id; rows that are dead now were deleted by lower ones."""
     return int(scalar(connection, sql.get("maintenance/vacuum/next_transaction")))
 
 
 def find_holders(connection: Connection, *, since: int | None = None, system: bool = True) -> list[Holder]:
-    """Who holds back this database, the one that reaches furthest back first.
+    """What holds back VACUUM in this database, the oldest snapshot first.
 
-    `since`: only those that reach back before that transaction id, as `next_transaction` gave it. Without
-    `system` those that hold back nothing but PostgreSQL's own tables are left out.
+    `since`: only those older than that transaction id (from `next_transaction`). Without `system`, those that
+    hold back system catalogs only are left out.
     """
     rows = connection.execute(sql.get("maintenance/vacuum/holders"), {"since": since})
     return [holder for holder in (Holder(*row) for row in rows) if system or not holder.system_only]
 
 
 def named(holders: Sequence[Holder]) -> str:
-    """Those that reach furthest back, in words."""
+    """The oldest of them, in words."""
     more = f" and {len(holders) - NAMED} more" if len(holders) > NAMED else ""
     return ", ".join(map(str, holders[:NAMED])) + more
 

@@ -1,8 +1,8 @@
-"""What an interrupted REINDEX CONCURRENTLY has left: invalid indexes, written to all the same and never read.
+"""Finds and drops invalid indexes that an interrupted REINDEX CONCURRENTLY left: written to, but never read.
 
-They are named after their index with `_ccnew` or `_ccold` behind it and a number where that name was taken
-(PostgreSQL's documentation, REINDEX, "Rebuilding Indexes Concurrently"). A name is no proof. Dropped is only
-one that is invalid, that is the copy of a valid index, and on which nobody is at work.
+They have the name of their index with `_ccnew` or `_ccold` and, where that name was taken, a number
+(PostgreSQL's documentation, REINDEX, "Rebuilding Indexes Concurrently"). The name alone is no proof: an index
+is dropped only if it is invalid, is a copy of a valid index, and no session is building it.
 """
 
 from collections.abc import Collection
@@ -17,8 +17,8 @@ from ops_pipeline.postgres.relation import Relation
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """An invalid index with such a name. `copy_of`: the valid index that does its work, None when there is
-    none; `worker`: who builds it, or holds a lock with which that could be."""
+    """An invalid index with such a name. `copy_of`: the valid index of which it is a copy, or None;
+    `worker`: the session that builds it, or holds a lock with which it could be building it."""
 
     index: Relation
     table: Relation
@@ -28,25 +28,25 @@ class Leftover:
 
     @property
     def kept_because(self) -> str | None:
-        """Why it is not to be dropped now; None when it may go."""
+        """Why it must not be dropped now; None when it may be dropped."""
         if self.worker is not None:
             return (
-                f"it is invalid, and may be just being built: {self.worker} holds a lock on it or its table"
+                f"it is invalid, but may be under construction: {self.worker} holds a lock on it or its table"
             )
         if self.copy_of is None:
             return (
-                "it is invalid, but no valid index of its table is like it; drop it yourself, or make it "
-                f"valid with REINDEX INDEX CONCURRENTLY {self.index}"
+                "it is invalid, but not a copy of a valid index of its table. Drop it yourself, or make it "
+                f"valid: REINDEX INDEX CONCURRENTLY {self.index}"
             )
         return None
 
     @property
     def reason(self) -> str:
-        """What it is."""
-        return f"an interrupted REINDEX CONCURRENTLY of {self.copy_of} left it; it is invalid"
+        """What it is, in words."""
+        return f"it is invalid, left by an interrupted REINDEX CONCURRENTLY of {self.copy_of}"
 
     def statement(self, connection: Connection) -> str:
-        """What drops it, for a person."""
+        """The statement that drops it, as text for people."""
         return self.drop.as_string(connection).splitlines()[-1]
 
     @property
@@ -65,10 +65,10 @@ def find_leftovers(connection: Connection, tables: Collection[int]) -> list[Left
 
 
 def drop_leftover(connection: Connection, leftover: Leftover) -> str | None:
-    """Drops it without keeping anybody from the table. Looks at it once more first.
+    """Drops it concurrently, without blocking reads or writes of the table, after checking it again.
 
-    Returns why it was kept, or None: it is gone. Raises psycopg.Error, above all LockNotAvailable while
-    somebody's transaction has the table open.
+    Returns why it was kept, or None when it was dropped. Raises psycopg.Error: LockNotAvailable while another
+    session's transaction has the table open.
     """
     for current in find_leftovers(connection, [leftover.table.oid]):
         if current.index == leftover.index:

@@ -1,4 +1,4 @@
-"""VACUUM as a kind of policy."""
+"""Defines VACUUM as a kind of policy."""
 
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.vacuum.checks import checks

@@ -1,4 +1,4 @@
-"""The options of VACUUM, as far as the server's version knows it."""
+"""Builds the VACUUM or ANALYZE statement for a table, with the options that the server's version has."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from ops_pipeline.postgres.catalog import BUFFER_USAGE_LIMIT_SINCE
 from ops_pipeline.postgres.connection import Connection, scalar
 
 DATABASE_STATS_SINCE = 160000
-"""From then on VACUUM need not look through all tables of the database for the oldest after each one."""
+"""Since this version SKIP_DATABASE_STATS saves VACUUM a scan of pg_class after each table."""
 
 
 def statement(choice: Choice, policy: Vacuum, version: int, *, skip_locked: bool) -> compose.Composed:
-    """The VACUUM or ANALYZE that a choice comes to, for a server of that version.
+    """The VACUUM or ANALYZE for a choice, on a server of that version.
 
-    TRUNCATE is off unless the policy wants it: giving a table's empty tail back to the disk locks every
-    reader out, on standbys as well.
+    TRUNCATE is off unless the policy sets it: truncating empty pages at a table's end takes an ACCESS
+    EXCLUSIVE lock, which blocks readers, on standbys as well.
     """
     options: list[compose.Composable] = []
     if choice.action != "analyze":
@@ -37,7 +37,7 @@ def statement(choice: Choice, policy: Vacuum, version: int, *, skip_locked: bool
 
 
 def record_oldest(connection: Connection) -> None:
-    """Records the age of the database's oldest table, which `statement` leaves for once at the end."""
+    """Updates the database's datfrozenxid once at the end, because `statement` skips it for each table."""
     if connection.info.server_version >= DATABASE_STATS_SINCE:
         connection.execute(sql.get("maintenance/vacuum/database_stats"))
 
@@ -46,7 +46,7 @@ def record_oldest(connection: Connection) -> None:
 def with_setting(
     connection: Connection, name: Literal["vacuum_cost_delay", "lock_timeout"], value: str
 ) -> Iterator[None]:
-    """Gives the session's setting that value while the context lasts."""
+    """Sets a session's parameter inside the context, and restores it afterwards."""
     before = scalar(connection, sql.get("maintenance/vacuum/setting"), {"name": name})
     change = sql.get("maintenance/vacuum/change_setting")
     connection.execute(change, {"name": name, "value": value})

@@ -1,10 +1,10 @@
-"""How many bytes rows take in a table or B-tree just written: PostgreSQL's page layout as arithmetic.
+"""Computes how many bytes rows take in a newly written table or B-tree, from PostgreSQL's page layout.
 
 The layout is that of PostgreSQL's documentation, "Database Page Layout" (page header, item identifiers,
 tuple header, null bitmap, alignment) and "B-Tree Indexes" (special space, high keys, deduplication). Two
-figures are from its source, `nbtsort.c`: a new leaf page is filled up to the fillfactor, and a posting list
-up to a tenth of a page. Widths, NULLs and distinct values of columns are what ANALYZE has found, so the
-answers are estimates.
+rules are from its source, `nbtsort.c`: a new leaf page is filled up to the fillfactor, and a posting list
+up to a tenth of a page. Widths, NULLs and distinct values of columns come from ANALYZE, so the results are
+estimates.
 """
 
 import math
@@ -15,13 +15,13 @@ PAGE_HEADER = 24
 ITEM = 4
 """An item identifier, one for each row of a page."""
 ALIGNMENT = 8
-"""What every row begins at a multiple of."""
+"""Every row begins at a multiple of this (MAXALIGN)."""
 ROW_HEADER = 23
 ENTRY_HEADER = 8
 ENTRY_HEADER_WITH_NULLS = 16
 BTREE_SPECIAL = 16
 POINTER = 6
-"""A row's place in the table, as posting lists hold them."""
+"""Bytes of a row's TID in a posting list."""
 SHORT = 127
 """A value of variable length up to this many bytes has a header of one byte and is not aligned."""
 INNER_FILL = 0.7
@@ -29,8 +29,8 @@ INNER_FILL = 0.7
 
 @dataclass(frozen=True, slots=True)
 class ColumnStatistics:
-    """A column as ANALYZE knows it. `length`: in bytes, below 0 when it varies; `width`: on average, None
-    when unknown; `distinct`: how many values, a negative number is a share of the rows."""
+    """A column's statistics from ANALYZE. `length`: in bytes, below 0 when it varies; `width`: on average,
+    None when unknown; `distinct`: number of values, a negative number is a share of the rows."""
 
     length: int
     alignment: int
@@ -45,7 +45,7 @@ class ColumnStatistics:
 
 
 def table_bytes(rows: float, columns: Sequence[ColumnStatistics], fillfactor: int, page: int) -> int | None:
-    """What so many rows take in a table's own pages, TOAST left out; None where a width is unknown."""
+    """Bytes of that many rows in a table's pages, without TOAST; None where a width is unknown."""
     measured = _data(columns)
     if measured is None:
         return None
@@ -55,7 +55,7 @@ def table_bytes(rows: float, columns: Sequence[ColumnStatistics], fillfactor: in
     header = (1 - with_nulls) * _aligned(ROW_HEADER) + with_nulls * _aligned(ROW_HEADER + bitmap)
     row = _padded(header + data, constant=constant)
     room = (page - PAGE_HEADER) - page * (100 - fillfactor) / 100
-    # Rows of different lengths leave about half of one free at the end of a page.
+    # Rows of different lengths leave about half a row free at the end of a page.
     fits = room / (row + ITEM)
     return page * math.ceil(rows / max(1.0, math.floor(fits) if constant else fits - 0.5))
 
@@ -63,12 +63,12 @@ def table_bytes(rows: float, columns: Sequence[ColumnStatistics], fillfactor: in
 def btree_bytes(
     rows: float, columns: Sequence[ColumnStatistics], fillfactor: int, page: int, *, deduplicated: bool
 ) -> int | None:
-    """What a B-tree over so many rows takes; None where a width is unknown.
+    """Bytes of a B-tree over that many rows; None where a width is unknown.
 
-    `deduplicated`: equal keys are kept once, with a list of their rows.
+    `deduplicated`: equal keys are stored once, with a posting list of their rows.
     """
     nulls = 0.0
-    if len(columns) == 1:  # a NULL has an entry of its own kind, all the same
+    if len(columns) == 1:  # a NULL has an entry too, with its own header
         nulls = rows * columns[0].null_share
         columns = [replace(columns[0], null_share=0.0)]
     measured = _data(columns)
@@ -78,18 +78,18 @@ def btree_bytes(
     with_nulls = 1 - math.prod(1 - column.null_share for column in columns)
     header = (1 - with_nulls) * ENTRY_HEADER + with_nulls * ENTRY_HEADER_WITH_NULLS
     entry = _padded(header + data, constant=constant)
-    # Its last entry may reach into the room left free, and goes over to the next page as this one's high key.
+    # A page's last entry may exceed the fillfactor; it moves to the next page, as this one's high key.
     room = page - PAGE_HEADER - BTREE_SPECIAL - page * (100 - fillfactor) / 100
     if deduplicated:
         needed = _keys(rows, nulls, columns, entry, page) + _key(nulls, ENTRY_HEADER_WITH_NULLS, page)
     else:
         needed = (rows - nulls) * (entry + ITEM) + nulls * (ENTRY_HEADER_WITH_NULLS + ITEM)
-    # Entries as long as that lie whole on a page, so the last bit of it stays free.
+    # Entries are not split across pages, so the end of each page stays free.
     fits = max(1.0, room / (entry + ITEM))
     leaves = math.ceil(needed / (room * (math.floor(fits) / fits if constant and not deduplicated else 1)))
     pages, level = leaves, leaves
     inner_room = (page - PAGE_HEADER - BTREE_SPECIAL) * INNER_FILL
-    # No entry takes more than a third of a page, so that every page has three, and each level fewer pages.
+    # No entry takes more than a third of a page, so every page has at least three and each level fewer pages.
     fan_out = max(3.0, inner_room / (entry + ITEM))
     while level > 1:
         level = math.ceil(level / fan_out)
@@ -98,15 +98,15 @@ def btree_bytes(
 
 
 def _keys(rows: float, nulls: float, columns: Sequence[ColumnStatistics], entry: float, page: int) -> float:
-    """Bytes of the entries when those of equal keys are one. Of keys of several columns as many are assumed
-    as there can be."""
+    """Bytes of the entries when equal keys share one. For composite keys the largest possible number of
+    distinct keys is assumed."""
     values = (column.distinct if column.distinct >= 0 else -column.distinct * rows for column in columns)
     distinct = min(math.prod(max(1.0, value) for value in values), rows - nulls)
     return distinct * _key((rows - nulls) / distinct, entry, page) if distinct >= 1 else 0.0
 
 
 def _key(duplicates: float, entry: float, page: int) -> float:
-    """Bytes of one key with so many rows."""
+    """Bytes of one key that has that many rows."""
     most = (page // 10 // ALIGNMENT * ALIGNMENT - ITEM) // ALIGNMENT * ALIGNMENT
     capacity = max(2.0, (most - entry) // POINTER)
     full = math.floor(duplicates / capacity)
@@ -115,13 +115,13 @@ def _key(duplicates: float, entry: float, page: int) -> float:
     if rest >= 2:
         return size + _padded(entry + rest * POINTER, constant=False) + ITEM
     single = entry + ITEM
-    if rest >= 1:  # so many keys have one row, and the others two
+    if rest >= 1:  # a fractional rest: some keys have one row, the others two
         return size + (2 - rest) * single + (rest - 1) * (_aligned(entry + 2 * POINTER) + ITEM)
     return size + rest * single
 
 
 def _data(columns: Sequence[ColumnStatistics]) -> tuple[float, bool] | None:
-    """The columns' bytes with what alignment adds, and whether every row has as many."""
+    """The columns' bytes including alignment, and whether they are the same in every row."""
     end, constant, grain = 0.0, True, ALIGNMENT
     for column in columns:
         width = column.bytes
@@ -131,7 +131,7 @@ def _data(columns: Sequence[ColumnStatistics]) -> tuple[float, bool] | None:
             continue
         varies = column.length < 0
         alignment = 1 if varies and width <= SHORT else column.alignment
-        # Behind a value that varies the next one begins anywhere, or at any multiple of the grain.
+        # After a value of variable length the next one may begin at any multiple of the grain.
         padding = _aligned(end, alignment) - end if constant else max(0, alignment - grain) / 2
         end += (padding + width) * (1 - column.null_share)
         grain = 1 if varies else math.gcd(max(grain, alignment), column.length)

@@ -1,4 +1,4 @@
-"""What VACUUM would do now, table by table. Reads only."""
+"""Plans a vacuum policy: what VACUUM would do now, table by table. Reads only."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ from ops_pipeline.maintenance.vacuum.tables import Table, policy_tables
 from ops_pipeline.postgres.connection import Connection
 
 BLOATED = 0.2
-"""From this share on a person is told of bloat."""
+"""From this share on, bloat is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTable:
     """One table: freeze, vacuum, analyze or skip, and why. `bloat`: of the table without its TOAST table,
-    `index_bloat`: of its B-trees together; None where nothing tells."""
+    `index_bloat`: of its B-trees together; None where unknown."""
 
     table: str
     action: priorities.VacuumAction
@@ -32,7 +32,7 @@ class PlannedTable:
 
 @dataclass(frozen=True, slots=True)
 class PlannedIndex:
-    """A B-tree past the threshold, or what an interrupted rebuild has left: rebuild, drop or leave it, and
+    """A bloated B-tree, or an invalid index that an interrupted rebuild left: rebuild, drop or leave it, and
     why."""
 
     index: str
@@ -44,9 +44,9 @@ class PlannedIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VacuumPlan(Plan):
-    """What VACUUM would do with each table, in its order, and which it would leave alone.
+    """What VACUUM would do with each table, in the order of the run, and which tables it would skip.
 
-    `live_tuples`: the live row versions of all of them. `indexes`: those that are bloated or that an
+    `live_tuples`: the live row versions of all tables. `indexes`: the bloated ones, and invalid ones that an
     interrupted rebuild left.
     """
 
@@ -55,11 +55,11 @@ class VacuumPlan(Plan):
     indexes: tuple[PlannedIndex, ...]
 
     def explanations(self) -> Iterator[str]:
-        grouped = {"PostgreSQL's own, which need nothing": 0, "empty": 0}
+        grouped = {"system catalogs that do not need it": 0, "empty": 0}
         for table in self.planned_tables:
             system = table.table.startswith(("pg_catalog.", "information_schema."))
             if table.action == "skip" and (system or table.reason == "empty"):
-                grouped["PostgreSQL's own, which need nothing" if system else "empty"] += 1
+                grouped["system catalogs that do not need it" if system else "empty"] += 1
             else:
                 yield f"{table.action} {table.table}: {table.reason}{_noteworthy_bloat(table)}"
         yield from (f"skip {count} tables: {why}" for why, count in grouped.items() if count)
@@ -83,7 +83,7 @@ class VacuumPlan(Plan):
 
 
 def plan_vacuum(planning: Planning, policy: Vacuum) -> VacuumPlan:
-    """What the policy would do if it ran now; everything of one moment. Raises psycopg.Error."""
+    """What the policy would do if it ran now, from one snapshot. Raises psycopg.Error."""
     with planning.snapshot() as connection:
         return _plan(connection, policy)
 
@@ -122,7 +122,7 @@ def _leftovers(connection: Connection, tables: Sequence[Table], policy: Vacuum) 
             reason = leftover.kept_because
         elif policy.reindex is None:
             statement = leftover.statement(connection)
-            reason = f"{leftover.reason}; the policy does not say reindex, so drop it: {statement}"
+            reason = f"{leftover.reason}. The policy has no `reindex`, so drop it yourself: {statement}"
         else:
             action, reason = "drop", leftover.reason
         yield PlannedIndex(str(leftover.index), str(leftover.table), action, reason)
@@ -132,15 +132,15 @@ def _bloated(connection: Connection, report: BloatReport, policy: Vacuum) -> Ite
     for btree in rebuild.past_threshold(report.btrees, policy.reindex or USUAL):
         action: Literal["rebuild", "leave"] = "rebuild"
         needed, free = rebuild.room(connection, btree)
-        disk = "not seen from here" if free is None else f"{free / 1e6:,.0f} MB are free"
-        reason = f"{btree.bloat}; that may need {needed / 1e6:,.0f} MB of disk meanwhile, {disk}"
+        disk = "free space unknown" if free is None else f"{free / 1e6:,.0f} MB are free"
+        reason = f"{btree.bloat}; the rebuild may need {needed / 1e6:,.0f} MB of disk, {disk}"
         if policy.reindex is None:
-            action, reason = "leave", f"{btree.bloat}; the policy does not say reindex"
+            action, reason = "leave", f"{btree.bloat}; the policy has no `reindex`"
         yield PlannedIndex(str(btree.index), str(btree.table), action, reason, btree.bloat)
 
 
 USUAL = Reindex(min_bloat=0.5, min_size=100_000_000)
-"""From here on a policy without `reindex` is told of an index."""
+"""From this bloat and size on, the plan of a policy without `reindex` reports an index."""
 
 
 def _method(chosen: Sequence[priorities.Choice]) -> str:

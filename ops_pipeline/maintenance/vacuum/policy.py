@@ -1,4 +1,4 @@
-"""A vacuum policy: VACUUM, ANALYZE and, where asked, REINDEX of a database's tables."""
+"""The vacuum policy, and its entry in policies.yaml: VACUUM, ANALYZE and, if set, REINDEX of tables."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ RENAMED_MODES = {"needed": "auto", "everything": "always"}
 
 @dataclass(frozen=True, slots=True)
 class Reindex:
-    """B-trees of at least `min_size` bytes, of which at least `min_bloat` is wasted, are rebuilt."""
+    """Rebuilds B-trees of at least `min_size` bytes whose bloat is at least `min_bloat`, a share of 1."""
 
     min_bloat: float
     min_size: int
@@ -28,12 +28,12 @@ class Reindex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vacuum(Policy):
-    """VACUUM, with ANALYZE where asked, of the named tables or of all.
+    """VACUUM, and with `analyze` ANALYZE, of the named tables or of all.
 
-    `mode`: the tables that need it, or always every one. `parallel`: workers for indexes, None as the server
-    decides. `buffer_usage_limit`: a size as PostgreSQL reads it, from version 16. `cost_delay`:
-    milliseconds that VACUUM rests for each `vacuum_cost_limit` of work. `reindex`: which indexes are rebuilt
-    after it, None is no index; `throttle` is what that waits for, and VACUUM does not.
+    `mode`: "auto" vacuums the tables that need it, "always" every table. `parallel`: workers for indexes,
+    None: the server decides. `buffer_usage_limit`: a size as PostgreSQL reads it, since version 16.
+    `cost_delay`: milliseconds that VACUUM sleeps for each `vacuum_cost_limit` of cost. `reindex`: which
+    indexes are rebuilt afterwards, None: none. `throttle` applies to the rebuilds, not to VACUUM.
     """
 
     tables: Literal["all"] | tuple[TableName, ...]
@@ -82,7 +82,7 @@ def _bloat(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0.1 <= value <= 0.95:
         return float(value)
     raise PydanticCustomError(
-        "bloat", "write the share of an index that is bloat, between 0.1 and 0.95, for example 0.5"
+        "bloat", "write a share of the index's size between 0.1 and 0.95, for example 0.5"
     )
 
 
@@ -122,7 +122,7 @@ class VacuumSection(Section):
 
 
 def read(entry: PolicyEntry[VacuumSection]) -> Vacuum:
-    """The policy of the entry."""
+    """The policy that the entry of policies.yaml describes."""
     section = entry.section
     return Vacuum(
         identity=Identity(entry.database, KIND),

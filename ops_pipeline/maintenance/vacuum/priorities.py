@@ -1,7 +1,7 @@
-"""Which tables VACUUM is for in this run, in which order, and why the others are left alone.
+"""Chooses which tables a run vacuums, in which order, and why it skips the others.
 
-The oldest first: a table on its way to autovacuum's emergency cannot wait. Then where most is dead, then
-where the planner's statistics are stale.
+The oldest first, because tables close to autovacuum's anti-wraparound vacuum cannot wait; then those with
+most dead rows; then those whose statistics are stale.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,24 +15,24 @@ from ops_pipeline.maintenance.vacuum.tables import Table, TableState
 VacuumAction = Literal["freeze", "vacuum", "analyze", "skip"]
 
 AGE_SHARE = 0.5
-"""Of autovacuum_freeze_max_age (200 million transactions unless set otherwise): there a table is frozen
-at night, in one go, before autovacuum must come by day and cannot be put off."""
+"""Of autovacuum_freeze_max_age (by default 200 million transactions): from here on the nightly run freezes a
+table, before autovacuum must do it during the day."""
 DEAD_SHARE = 0.05
 """Of a table's row versions; autovacuum waits for a fifth."""
 LEAST_DEAD = 20
-"""So few are not worth the visit, whatever their share."""
+"""With fewer dead rows VACUUM is not worth it, whatever their share."""
 MANY_DEAD = 100_000
-"""So many are, whatever their share."""
+"""With as many dead rows VACUUM is worth it, whatever their share."""
 CHANGED_SHARE = 0.05
 """Of a table's rows, written since its last ANALYZE; autovacuum waits for a tenth."""
 LEAST_CHANGED = 50
 ONE_ANALYZE = timedelta(hours=1)
-"""How long the ANALYZE of a partitioned table may be busy with its partitions."""
+"""How long the ANALYZE of a partitioned table may take for its partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is to be done with a table, and why. `analyze`: its statistics are renewed as well."""
+    """What a run does with a table, and why. `analyze`: it is also analyzed."""
 
     table: Table
     action: VacuumAction
@@ -41,7 +41,7 @@ class Choice:
 
 
 def choose(tables: Sequence[Table], policy: Vacuum) -> list[Choice]:
-    """A choice for each table: those to work on first, in their order, then those left alone."""
+    """A choice for each table: first those to work on, in order, then those to skip."""
     renewed = {table.oid for table in tables if _root_is_stale(table, tables, policy)}
     ranked = sorted(
         (_rank(table, policy, renewed) for table in tables),
@@ -51,7 +51,7 @@ def choose(tables: Sequence[Table], policy: Vacuum) -> list[Choice]:
 
 
 def has_many_dead(table: Table | TableState) -> bool:
-    """Whether so many of its row versions, or of its TOAST table's, are dead that VACUUM is due."""
+    """Whether the table, or its TOAST table, has enough dead row versions for a VACUUM."""
     return _many_dead(table.live, table.dead) or _many_dead(table.toast_live, table.toast_dead)
 
 
@@ -65,7 +65,7 @@ LAST: Rank = (9, 0)
 
 def _rank(table: Table, policy: Vacuum, renewed: set[int]) -> tuple[Rank, Choice]:
     if table.system and not table.allowed:
-        return LAST, Choice(table, "skip", "it is PostgreSQL's own, and this user may not vacuum it")
+        return LAST, Choice(table, "skip", "system catalog that this user may not vacuum")
     if table.parent:
         return _rank_parent(table, policy, renewed)
     analyze = policy.analyze and table.root not in renewed
@@ -83,10 +83,10 @@ def _urgent(table: Table, policy: Vacuum, analyze: bool) -> tuple[Rank, Choice] 
 
 def _the_rest(table: Table, policy: Vacuum, analyze: bool) -> tuple[Rank, Choice]:
     if _unknown(table):
-        reason = "nothing is known about it: it is new, or the server's statistics were lost"
+        reason = "the server has no statistics for it: it is new, or they were lost in a crash"
         return (2, -table.bytes), Choice(table, "vacuum", reason, analyze)
     if policy.mode == "always":
-        return (4, 0), Choice(table, "vacuum", "the policy says everything", analyze)
+        return (4, 0), Choice(table, "vacuum", "the policy has mode: always", analyze)
     if analyze and _stale(table):
         return (3, -table.changed), Choice(table, "analyze", _changes(table), analyze=True)
     return LAST, Choice(table, "skip", _fine(table))
@@ -94,16 +94,16 @@ def _the_rest(table: Table, policy: Vacuum, analyze: bool) -> tuple[Rank, Choice
 
 def _rank_parent(table: Table, policy: Vacuum, renewed: set[int]) -> tuple[Rank, Choice]:
     if table.oid not in renewed:
-        return LAST, Choice(table, "skip", "its partitions hold its rows, and its statistics are fresh")
-    reason = "the policy says everything" if policy.mode == "always" else "its partitions have changed"
+        return LAST, Choice(table, "skip", "its rows are in its partitions, and its statistics are current")
+    reason = "the policy has mode: always" if policy.mode == "always" else "its partitions have changed"
     return (5, 0), Choice(table, "analyze", reason, analyze=True)
 
 
 def _root_is_stale(table: Table, tables: Iterable[Table], policy: Vacuum) -> bool:
-    """Whether a partitioned table needs ANALYZE, which renews its partitions' statistics as well.
+    """Whether a partitioned table needs ANALYZE, which analyzes its partitions as well.
 
-    Autovacuum never does it. What a partition counts begins anew with its own ANALYZE, so one that was
-    analyzed later than its root's own ANALYZE could have got to it counts as changed altogether.
+    Autovacuum never analyzes it. ANALYZE of a partition resets its counter of changed rows, so a partition
+    that was analyzed after the root's last ANALYZE can have reached it counts as changed completely.
     """
     if not table.parent or table.root != table.oid or not policy.analyze:
         return False
@@ -120,7 +120,7 @@ def _root_is_stale(table: Table, tables: Iterable[Table], policy: Vacuum) -> boo
 
 
 def _burden(table: Table) -> float:
-    """How far past due it is: 1 is just due."""
+    """How urgent VACUUM is; 1 is the threshold."""
     return max(
         table.dead / MANY_DEAD,
         table.toast_dead / MANY_DEAD,
@@ -134,27 +134,27 @@ def _stale(table: Table) -> bool:
 
 
 def _unknown(table: Table) -> bool:
-    """Rows, but no statistics: they are lost in a crash, and autovacuum forgets what it was about to do."""
+    """Whether it has rows but no statistics: a crash loses them, and autovacuum then does not start."""
     counted = (table.live, table.dead, table.changed, table.vacuumed, table.analyzed)
     return table.bytes > 0 and not table.system and not any(counted)
 
 
 def _age(table: Table) -> str:
     if table.age / table.age_limit >= table.multixact_age / table.multixact_limit:
-        return f"{table.age:,} transactions old, autovacuum must come at {table.age_limit:,}"
-    return f"{table.multixact_age:,} multixacts old, autovacuum must come at {table.multixact_limit:,}"
+        return f"{table.age:,} transactions old, autovacuum must freeze it at {table.age_limit:,}"
+    return f"{table.multixact_age:,} multixacts old, autovacuum must freeze it at {table.multixact_limit:,}"
 
 
 def _dead(table: Table) -> str:
     if _many_dead(table.live, table.dead):
         share = _share(table.dead, table.live + table.dead)
-        return f"{table.dead:,} dead rows, {share:.0%} of it"
+        return f"{table.dead:,} dead rows, {share:.0%} of its rows"
     share = _share(table.toast_dead, table.toast_live + table.toast_dead)
-    return f"{table.toast_dead:,} dead rows in its TOAST table, {share:.0%} of that"
+    return f"{table.toast_dead:,} dead rows in its TOAST table, {share:.0%} of the rows there"
 
 
 def _changes(table: Table) -> str:
-    return f"{table.changed:,} rows written since its statistics were made, of {table.live:,}"
+    return f"{table.changed:,} rows written since its last ANALYZE, of {table.live:,}"
 
 
 def _fine(table: Table) -> str:
@@ -162,7 +162,7 @@ def _fine(table: Table) -> str:
         return "empty"
     return (
         f"{table.dead:,} dead rows of {table.live + table.dead:,}, {table.changed:,} written since ANALYZE, "
-        f"{table.age_share:.0%} of the age at which autovacuum must come"
+        f"{table.age_share:.0%} of the age at which autovacuum must freeze it"
     )
 
 

@@ -1,4 +1,4 @@
-"""What of a vacuum policy does not fit its database."""
+"""Checks a vacuum policy against its database: named tables exist, options fit the server's version."""
 
 from ops_pipeline.maintenance.file_check import FileCheck
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
@@ -15,6 +15,6 @@ def problems(connection: Connection, policy: Vacuum) -> list[str]:
     if policy.buffer_usage_limit is not None and version < catalog.BUFFER_USAGE_LIMIT_SINCE:
         check.problem(
             "buffer_usage_limit",
-            f"PostgreSQL 16 brought it, and this server is {version // 10_000}; leave this key out",
+            f"requires PostgreSQL 16, but this server is version {version // 10_000}; remove this key",
         )
     return check.problems

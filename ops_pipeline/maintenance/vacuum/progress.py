@@ -1,4 +1,4 @@
-"""How far VACUUM has come, asked over a second connection while the first one is busy with it."""
+"""Reports the progress of VACUUM and REINDEX, over a second connection while the first one is busy."""
 
 import threading
 import time
@@ -17,16 +17,16 @@ from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableErro
 ASK_SECONDS = 0.5
 REPORT_SECONDS = 5.0
 NEW_NAMES_SINCE = 170000
-"""PostgreSQL 17 counts dead rows in bytes and knows how many indexes are done."""
+"""PostgreSQL 17 renamed columns of pg_stat_progress_vacuum and counts processed indexes."""
 
 
 @dataclass(frozen=True, slots=True)
 class VacuumProgress:
-    """A VACUUM, or a REINDEX after it, under way. Blocks are of the table's heap; indexes are None before
-    PostgreSQL 17. Of a REINDEX blocks are rows in the phases that count rows.
+    """A running VACUUM or REINDEX. Blocks are those of the table's heap; indexes are None before
+    PostgreSQL 17. In phases of REINDEX that count rows, blocks are rows.
 
-    `seconds_left`: until the phase ends, at its speed so far; None where nothing tells. The passes over
-    the indexes come on top of it: PostgreSQL does not say how far one has come.
+    `seconds_left`: until the phase ends, at its speed so far; None where unknown. It does not include passes
+    over the indexes, whose progress PostgreSQL does not report.
     """
 
     table: str
@@ -41,12 +41,12 @@ class VacuumProgress:
 
     @property
     def share(self) -> float:
-        """How much of the heap has been scanned."""
+        """The share of the heap that has been scanned."""
         return self.scanned / self.blocks if self.blocks else 0.0
 
     @property
     def phase_share(self) -> float | None:
-        """How much of the phase is done, where PostgreSQL tells."""
+        """The share of the phase that is done; None where PostgreSQL does not report it."""
         match self.phase:
             case "scanning heap":
                 return self.share
@@ -59,18 +59,19 @@ class VacuumProgress:
 
     def __str__(self) -> str:
         if self.phase.startswith("REINDEX"):
-            return f"{self.table}: {self.phase}{f', {self.share:.0%} of that' if self.blocks else ''}"
+            return f"{self.table}: {self.phase}{f', {self.share:.0%} done' if self.blocks else ''}"
         indexes = f", {self.indexes_done} of {self.indexes} indexes" if self.indexes else ""
-        left = f", about {self.seconds_left:,.0f} s left of this" if self.seconds_left is not None else ""
+        seconds = self.seconds_left
+        left = "" if seconds is None else f", about {seconds:,.0f} s remaining in this phase"
         return f"{self.table}: {self.phase}, {self.share:.0%} of the table scanned{indexes}{left}"
 
 
 @contextmanager
 def watched(connection: Connection, record: Record, report: Report) -> Iterator[None]:
-    """Reports how far this session's VACUUM has come, and keeps it in the run's details, meanwhile.
+    """Inside the context, reports this session's progress of VACUUM and saves it in the run's details.
 
-    It needs one more connection, which is made once there has been something to wait for. Where that cannot
-    be had, the work goes on unwatched and says so.
+    It opens one more connection, but not for work that takes less than ASK_SECONDS. If the connection fails,
+    that is reported and the work continues without progress.
     """
     ended = threading.Event()
     watcher = threading.Thread(
@@ -88,7 +89,7 @@ def watched(connection: Connection, record: Record, report: Report) -> Iterator[
 
 
 def session_progress(connection: Connection, pid: int) -> VacuumProgress | None:
-    """How far the VACUUM or REINDEX of that session has come; None when it runs none at this moment."""
+    """The progress of that session's VACUUM or REINDEX; None when it runs none now."""
     new = connection.info.server_version >= NEW_NAMES_SINCE
     for name in ("progress_17" if new else "progress_15", "progress_index"):
         progress = connection.execute(sql.get(f"maintenance/vacuum/{name}"), {"pid": pid}).fetchone()
@@ -98,7 +99,7 @@ def session_progress(connection: Connection, pid: int) -> VacuumProgress | None:
 
 
 class PhaseEstimate:
-    """Tells the time left of a phase from how fast it has gone since it was first seen."""
+    """Estimates the remaining time of a phase from its speed since it was first seen."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -106,7 +107,7 @@ class PhaseEstimate:
         self._began = (0.0, 0.0)
 
     def with_time_left(self, progress: VacuumProgress) -> VacuumProgress:
-        """The progress with its time left, from the second look at a phase on."""
+        """The progress with the phase's remaining time, from the second observation of a phase on."""
         share, now = progress.phase_share, self._clock()
         if share is None:
             return progress
@@ -127,9 +128,9 @@ def _watch(url: str, pid: int, record: Record, report: Report, ended: threading.
         with connect(url, "ops progress of VACUUM") as connection:
             _follow(connection, pid, record, report, ended)
     except DatabaseUnavailableError as error:
-        report(f"{record.policy}: how far VACUUM has come is not shown: {error}")
+        report(f"{record.policy}: cannot report the progress of VACUUM, which continues: {error}")
     except psycopg.Error as error:
-        report(f"{record.policy}: how far VACUUM has come is no longer shown: {error}")
+        report(f"{record.policy}: can no longer report the progress of VACUUM, which continues: {error}")
 
 
 def _follow(connection: Connection, pid: int, record: Record, report: Report, ended: threading.Event) -> None:

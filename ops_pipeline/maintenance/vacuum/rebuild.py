@@ -1,8 +1,7 @@
-"""REINDEX CONCURRENTLY of bloated B-trees, one after the other, where the policy allows it.
+"""Rebuilds bloated B-trees with REINDEX CONCURRENTLY, one after the other, if the policy has `reindex`.
 
-Nobody is kept from reading or writing the table meanwhile. It waits at its phases' ends for the transactions
-that have the table open, or are older (PostgreSQL's documentation, REINDEX, "Rebuilding Indexes
-Concurrently").
+The table can be read and written meanwhile. At the end of each phase, REINDEX waits for transactions that
+have the table open, or are older (PostgreSQL's documentation, REINDEX, "Rebuilding Indexes Concurrently").
 """
 
 import time
@@ -28,21 +27,21 @@ from ops_pipeline.postgres.connection import Connection, connection_was_lost, sc
 from ops_pipeline.postgres.relation import Relation
 
 PATIENCE = "5min"
-"""How long it waits, at each phase's end, for whoever has the table open. That keeps nobody waiting but who
-wants to change the table's shape, and what has been built so far would be lost."""
+"""How long it waits, at each phase's end, for transactions that have the table open. Meanwhile only sessions
+that change the table's schema wait; giving up would lose what has been built."""
 ROOM = 2.2
-"""Times the size of the new index that may be needed: the index, and its rows sorted on disk."""
+"""Disk space that may be needed, as a multiple of the new index: the index, and its rows sorted on disk."""
 
 IndexWork = Callable[[], int]
-"""Does it, and answers with the bytes that are left of the index."""
+"""Does the work, and returns the index's size in bytes afterwards."""
 
 
 class PassedOverError(Exception):
-    """It was not done; the message says why."""
+    """The index was not rebuilt or dropped; the message says why."""
 
 
 def past_threshold(btrees: Sequence[Btree], reindex: Reindex | None) -> list[Btree]:
-    """Those that the policy wants built anew, the most wasteful first; without `reindex` it wants none."""
+    """The B-trees that the policy rebuilds, the most wasteful first; none without `reindex`."""
     if reindex is None:
         return []
     wasteful = [
@@ -57,9 +56,9 @@ def past_threshold(btrees: Sequence[Btree], reindex: Reindex | None) -> list[Btr
 
 
 def corrections(connection: Connection, policy_name: str) -> Mapping[str, float]:
-    """By how much each index that the policy once had built anew was larger than its statistics said.
+    """For each index that the policy has rebuilt: the factor by which it was larger than estimated.
 
-    So an index whose statistics mislead is built anew once, and not every night.
+    With it, an index that the statistics misjudge is rebuilt once, and not in every run.
     """
     if not is_migrated(connection):
         return {}
@@ -68,7 +67,7 @@ def corrections(connection: Connection, policy_name: str) -> Mapping[str, float]
 
 
 def room(connection: Connection, btree: Btree) -> tuple[int, int | None]:
-    """Bytes of disk that building it anew may take meanwhile, and how many are free, if that can be seen."""
+    """Bytes of disk that the rebuild may need, and how many are free; None where that cannot be seen."""
     wasted = btree.bloat.wasted if btree.bloat else 0
     folder = scalar(connection, sql.get("maintenance/vacuum/index_folder"), {"oid": btree.index.oid})
     return round(ROOM * (btree.size - wasted)), disk.free(connection, folder)
@@ -76,7 +75,7 @@ def room(connection: Connection, btree: Btree) -> tuple[int, int | None]:
 
 @dataclass(slots=True)
 class IndexMaintenance:
-    """The indexes of one run: what was left over, and what is to be built anew."""
+    """The index work of one run: drops invalid indexes of interrupted rebuilds, and rebuilds bloated ones."""
 
     run: PolicyRun
     policy: Vacuum
@@ -84,7 +83,7 @@ class IndexMaintenance:
     left: int = 0
 
     def drop_leftovers(self) -> str | None:
-        """Drops what interrupted rebuilds have left on the policy's tables. Returns why it stopped early."""
+        """Drops invalid indexes of interrupted rebuilds. Returns why it stopped early."""
         oids = [table.oid for table in policy_tables(self.run.connection, self.policy)]
         for leftover in invalid_indexes.find_leftovers(self.run.connection, oids):
             if (reason := self.run.asked_to_stop()) is not None:
@@ -93,7 +92,7 @@ class IndexMaintenance:
         return None
 
     def rebuild(self) -> str | None:
-        """Builds anew what is past the policy's threshold now. Returns why it stopped early."""
+        """Rebuilds the indexes that exceed the policy's threshold now. Returns why it stopped early."""
         connection = self.run.connection
         report = bloat.find_bloat(
             connection,
@@ -112,7 +111,7 @@ class IndexMaintenance:
 
     @property
     def undone(self) -> list[IndexGain]:
-        """Those that could not be had."""
+        """The indexes that could not be rebuilt or dropped."""
         return [gain for gain in self.gains if gain.outcome != "done"]
 
     def _drop(self, leftover: Leftover) -> None:
@@ -135,11 +134,11 @@ class IndexMaintenance:
         self._attempt(done, leftover.table, drop)
 
     def _rebuild(self, listed: Btree) -> None:
-        """Builds it anew, if it still is past the threshold once pgstattuple has read it."""
+        """Rebuilds it, if it still exceeds the threshold after pgstattuple has read it."""
         connection = self.run.connection
         btree = bloat.read_again(connection, listed)
         if btree.bloat is None or not past_threshold([btree], self.policy.reindex):
-            self._report(f"{btree.index} is left alone: {btree.bloat or 'nothing is known of it any more'}")
+            self._report(f"{btree.index} is not rebuilt: {btree.bloat or 'its bloat is no longer known'}")
             return
         done = IndexGain(
             index=str(btree.index),
@@ -159,16 +158,14 @@ class IndexMaintenance:
         other = connection.execute(sql.get("maintenance/vacuum/index_builds")).fetchone()
         if other is not None:
             raise PassedOverError(
-                f"pid {other[0]} is building an index now, and two at once are too much for a server"
+                f"pid {other[0]} is building an index now, and two builds at once would overload the server"
             )
         needed, free = room(connection, btree)
         if free is not None and free < needed:
             raise PassedOverError(
-                f"it may need {needed / 1e6:,.0f} MB of disk meanwhile, and {free / 1e6:,.0f} MB are free"
+                f"the rebuild may need {needed / 1e6:,.0f} MB of disk, and {free / 1e6:,.0f} MB are free"
             )
-        seen = (
-            f"{free / 1e6:,.0f} MB are free" if free is not None else "how much is free is not seen from here"
-        )
+        seen = f"{free / 1e6:,.0f} MB are free" if free is not None else "free space unknown"
         self._report(f"REINDEX of {btree.index} begins; it may need {needed / 1e6:,.0f} MB of disk, {seen}")
         statement = compose.SQL(sql.get("maintenance/vacuum/reindex")).format(index=btree.index.identifier)
         try:
@@ -180,18 +177,18 @@ class IndexMaintenance:
             oid, size = self._current(btree)
             if oid in {btree.index.oid, 0}:
                 raise PassedOverError(problem) from error
-            # The new one is in its place; that the old one could not be dropped is recorded by itself.
+            # The new index is in use; that the old one could not be dropped is recorded separately.
             return size
         return self._current(btree)[1]
 
     def _current(self, btree: Btree) -> tuple[int, int]:
-        """The index of that name by oid, which is another one once it was rebuilt, and its bytes; 0: gone."""
+        """The oid of the index with that name, which a rebuild changes, and its bytes; 0: dropped."""
         values = {"schema": btree.index.schema, "name": btree.index.name}
         current = self.run.connection.execute(sql.get("maintenance/vacuum/index_now"), values).fetchone()
         return current or (0, 0)
 
     def _cleaned_up(self, btree: Btree, error: psycopg.Error) -> str:
-        """Why it failed, after what it left has been dropped as far as that can be done now."""
+        """Why it failed, after dropping the invalid index that it left, if that is possible now."""
         reason = (error.diag.message_primary or str(error)).strip()
         if isinstance(error, psycopg.errors.LockNotAvailable):
             reason = f"it waited {PATIENCE} for {self._waited_for(btree.table)}"
@@ -201,7 +198,7 @@ class IndexMaintenance:
         return reason
 
     def _waited_for(self, table: Relation) -> str:
-        """Who has the table open, or else who still sees what was before the rebuild began."""
+        """The sessions that have the table open, or else those with a snapshot older than the rebuild."""
         values = {"oid": table.oid}
         openers = self.run.connection.execute(sql.get("maintenance/vacuum/openers"), values).fetchall()
         if openers:
@@ -209,7 +206,7 @@ class IndexMaintenance:
         return horizon.named(horizon.find_holders(self.run.connection)) or "a session that has just ended"
 
     def _attempt(self, done: IndexGain, table: Relation, work: IndexWork) -> None:
-        """Does it and keeps what came of it."""
+        """Does the work and adds its result to `gains`."""
         began = time.monotonic()
         with with_setting(self.run.connection, "lock_timeout", PATIENCE):
             try:
@@ -219,7 +216,7 @@ class IndexMaintenance:
             except psycopg.errors.LockNotAvailable:
                 gain = _passed_over(done, f"it waited {PATIENCE} for {self._waited_for(table)}")
             except psycopg.errors.InsufficientPrivilege as error:
-                gain = _passed_over(done, error.diag.message_primary or "the right is missing")
+                gain = _passed_over(done, error.diag.message_primary or "permission denied")
         gain = replace(gain, seconds=round(time.monotonic() - began, 3))
         self.gains.append(gain)
         self._report(_described(gain))

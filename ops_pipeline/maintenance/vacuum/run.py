@@ -1,4 +1,4 @@
-"""VACUUM, table by table: each on its own, so that one which cannot be had does not keep the rest."""
+"""Runs a vacuum policy: VACUUM table by table, so that one locked table does not stop the others."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -23,20 +23,20 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.settings import Settings
 
 COUNT_SECONDS = 1.0
-"""How often what was done is counted where others see it; each time is a commit."""
+"""How often the run's counters are updated, each time with a commit."""
 LOCKED = "55P03"
 GONE = "42P01"
-"""SQLSTATEs of the errors, and of the warnings with which VACUUM passes a table over."""
+"""SQLSTATEs of the errors, and of the warnings with which VACUUM skips a table."""
 
 
 def run_vacuum(run: PolicyRun, policy: Vacuum, _: Settings) -> Work:
-    """Vacuums what needs it, the most urgent first, and counts the tables it looked at.
+    """Vacuums the tables that need it, the most urgent first, and counts the tables it examined.
 
-    A table that is locked is tried again at the end. One that stays locked, that this user may not
-    vacuum, or whose dead rows a session holds on to, is counted as left and named in the reason: that
-    run is not done. Where the policy says `reindex`, what interrupted rebuilds have left is dropped before,
-    and bloated B-trees are built anew after it. `details` has the gain of each table and index, who held
-    back, and advice on autovacuum.
+    A table that is locked is tried again at the end. A table that stays locked, that this user may not
+    vacuum, or whose dead rows a session still needs, is counted as left and named in the reason: that run is
+    not done. If the policy has `reindex`, invalid indexes of interrupted rebuilds are dropped first, and
+    bloated B-trees are rebuilt afterwards. `details` has the gain of each table and index, the blocking
+    sessions, and advice on autovacuum.
     """
     connection = run.connection
     indexes = IndexMaintenance(run, policy) if policy.reindex is not None else None
@@ -59,14 +59,14 @@ def run_vacuum(run: PolicyRun, policy: Vacuum, _: Settings) -> Work:
     table_run.compare(bloat_before, due, indexes.gains if indexes else ())
     work = table_run.work(chosen, stopped, indexes)
     for advice in advised:
-        run.report(f"{policy.name}: {advice.table}: {advice.reason}. You might run: {advice.statement}")
+        run.report(f"{policy.name}: {advice.table}: {advice.reason}. Consider: {advice.statement}")
     details = {"advice": [asdict(advice) for advice in advised], "counted": counters.as_json()}
     return replace(work, details={**work.details, **details})
 
 
 @dataclass(slots=True)
 class _TableRun:
-    """VACUUM of the tables that are due, and what came of each."""
+    """VACUUM of the tables that need it, and the result of each."""
 
     run: PolicyRun
     policy: Vacuum
@@ -77,7 +77,7 @@ class _TableRun:
     _counted_at: float = field(default_factory=time.monotonic)
 
     def work_through(self, due: Sequence[Choice]) -> str | None:
-        """Does each table, those that were locked once more at the end. Returns why it stopped early."""
+        """Vacuums each table, and locked ones once more at the end. Returns why it stopped early."""
         locked: list[Choice] = []
         for choice in due:
             if (reason := self.run.stop()) is not None:
@@ -91,12 +91,12 @@ class _TableRun:
         return None
 
     def count(self, more: int = 0) -> None:
-        """Adds to the run how many tables were looked at since the last time, and so many more."""
+        """Adds to the run the number of tables examined since the last call, plus `more`."""
         self.run.record.add(self._connection, examined=self._uncounted + more, removed=0)
         self._uncounted, self._counted_at = 0, time.monotonic()
 
     def compare(self, before: BloatReport, due: Sequence[Choice], rebuilt: Sequence[IndexGain]) -> None:
-        """Looks for bloat again, in the same way, and adds what it is to the gains."""
+        """Measures bloat again, in the same way, and adds the difference to the gains."""
         oids = [choice.table.oid for choice in due]
         current = find_tables(self._connection, oids) if self._gains else []
         worked_on = [table for table in current if table.oid in self._gains]
@@ -107,7 +107,7 @@ class _TableRun:
         }
 
     def work(self, chosen: Sequence[Choice], stopped: str | None, indexes: IndexMaintenance | None) -> Work:
-        """What it all came to."""
+        """The result of the run."""
         dead = sum(choice.table.dead + choice.table.toast_dead for choice in chosen)
         gains = self._gains.values()
         removed = sum(gain.dead_before - gain.dead_after for gain in gains)
@@ -133,10 +133,10 @@ class _TableRun:
         return self.run.connection
 
     def _vacuum(self, choice: Choice, *, wait: bool) -> bool:
-        """Works on one table. False when it is locked and it was not to be waited for."""
+        """Vacuums one table. False when it is locked and `wait` is false."""
         try:
             return self._work_on(choice, wait=wait)
-        except psycopg.errors.LockNotAvailable:  # by a lock that keeps us from asking for its size
+        except psycopg.errors.LockNotAvailable:  # a lock that even prevents reading its size
             if not wait:
                 return False
         state = TableState.listed(choice.table)
@@ -148,7 +148,7 @@ class _TableRun:
         began = time.monotonic()
         before = after = table_state(self._connection, choice.table.relation)
         problem, holders = "", list[Holder]()
-        # Dead rows that stay though no session holds on to them any more are removed by a second pass.
+        # If dead rows remain although no session needs them any more, a second pass removes them.
         for _ in range(2):
             start = horizon.next_transaction(self._connection)
             problem = self._execute(choice, wait=wait)
@@ -161,7 +161,7 @@ class _TableRun:
             if holders:
                 break
         if before is None or after is None or problem == GONE:
-            self._gone += 1  # dropped since it was listed
+            self._gone += 1  # the table was dropped since it was listed
         else:
             outcome, problem = self._outcome(choice, after, problem, holders)
             seconds = time.monotonic() - began
@@ -179,7 +179,7 @@ class _TableRun:
             return "done", ""
         known = {(holder.kind, holder.pid, holder.name) for holder in self._holders}
         self._holders += [holder for holder in holders if (holder.kind, holder.pid, holder.name) not in known]
-        kept = f"{after.all_dead:,} dead rows stay"
+        kept = f"{after.all_dead:,} dead rows remain"
         if not priorities.has_many_dead(after):
             kept = f"it is still {after.age:,} transactions and {after.multixact_age:,} multixacts old"
         return "blocked", f"{kept}, blocked by {horizon.named(holders)}"
@@ -192,7 +192,7 @@ class _TableRun:
         self.run.report(f"{self.policy.name}: {_described(gain)}")
 
     def _execute(self, choice: Choice, *, wait: bool) -> str:
-        """Runs it. Returns nothing, a SQLSTATE of the two above, or what PostgreSQL warned of."""
+        """Runs it. Returns an empty string, LOCKED, GONE, or PostgreSQL's warnings."""
         version = self._connection.info.server_version
         statement = options.statement(choice, self.policy, version, skip_locked=not wait)
         with _warnings(self._connection) as warnings:
@@ -215,7 +215,7 @@ class _TableRun:
 
 
 def _is_still_due(choice: Choice, after: TableState) -> bool:
-    """Whether what it was done for is still there."""
+    """Whether the table still needs what was done."""
     if choice.action == "analyze":
         return False
     table = choice.table

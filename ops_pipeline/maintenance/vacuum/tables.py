@@ -1,4 +1,4 @@
-"""What the database says of each table that VACUUM may be of use to."""
+"""Reads the size, dead rows and age of each table that a vacuum policy is about."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +13,11 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 class Table:
     """A table, a partition, or a partitioned table (`parent`), which has statistics but no rows itself.
 
-    `root` is the partitioned table it belongs to, or itself. `system`: it is PostgreSQL's own.
-    `allowed`: this user may vacuum it. `reltuples`: rows as the last VACUUM or ANALYZE has recorded it, -1
-    for unknown; `fillfactor`: how full its pages are to be, in percent. `dead`, `live`: row versions, as
-    the statistics know them; `changed`: rows written since the last ANALYZE. Ages count transactions (or
-    multixacts) since the oldest one in it, its TOAST table included; at its limit autovacuum comes whatever
-    it is set to.
+    `root`: the oid of the partitioned table it belongs to, or its own. `system`: it is a system catalog.
+    `allowed`: this user may vacuum it. `reltuples`: rows as recorded by the last VACUUM or ANALYZE, -1 if
+    unknown; `fillfactor`: in percent. `dead`, `live`: row versions, by the cumulative statistics; `changed`:
+    rows written since the last ANALYZE. Ages are in transactions (or multixacts) since the oldest one in it,
+    its TOAST table included; at the limit autovacuum starts whatever its settings are.
     """
 
     oid: int
@@ -49,13 +48,13 @@ class Table:
 
     @property
     def rows(self) -> float | None:
-        """Rows, as far as they are counted; None when they are not."""
+        """The number of rows by the statistics, or else by reltuples; None when both are unknown."""
         counted = (self.live, self.dead, self.changed, self.vacuumed, self.analyzed)
         return self.live if any(counted) else (self.reltuples if self.reltuples >= 0 else None)
 
     @property
     def age_share(self) -> float:
-        """How much of the way to autovacuum's own emergency it has gone; 1 is there."""
+        """Its age as a share of the age at which autovacuum must freeze it."""
         return max(self.age / self.age_limit, self.multixact_age / self.multixact_limit)
 
     def __str__(self) -> str:
@@ -64,7 +63,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """A table at one moment; `bytes` with its TOAST table, ages in transactions and multixacts."""
+    """A table's state at one time; `bytes` with its TOAST table, ages in transactions and multixacts."""
 
     live: int
     dead: int
@@ -77,7 +76,7 @@ class TableState:
 
     @classmethod
     def listed(cls, table: Table) -> "TableState":
-        """The table as it was when it was listed, for one that is locked too much to be asked again."""
+        """The state when the table was listed, for a table whose lock prevents reading it again."""
         return cls(
             table.live, table.dead, table.toast_live, table.toast_dead, table.bytes, 0, table.age,
             table.multixact_age,
@@ -105,9 +104,9 @@ def find_tables(connection: Connection, oids: list[int] | None) -> list[Table]:
 
 
 def table_state(connection: Connection, table: Relation) -> TableState | None:
-    """How the table stands, this session's own last statements included; None when it is gone.
+    """The table's state, including this session's own last statements; None when it does not exist.
 
-    Raises psycopg.errors.LockNotAvailable when another session lets nobody near it.
+    Raises psycopg.errors.LockNotAvailable while another session has an ACCESS EXCLUSIVE lock on it.
     """
     connection.execute(sql.get("postgres/flush_statistics"))
     state = connection.execute(sql.get("maintenance/vacuum/state"), {"oid": table.oid}).fetchone()

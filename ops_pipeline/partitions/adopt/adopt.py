@@ -1,4 +1,4 @@
-"""`opsctl adopt TABLE`: from the ordinary table to the partitioned one, from wherever it stands."""
+"""Runs an adoption from start to swap, or resumes an interrupted one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from ops_pipeline.postgres.relation import Relation
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A table that is partitioned now. `kept`: the name under which the old one is still there."""
+    """A table that is partitioned now. `kept`: the name under which the old table was kept."""
 
     table: str
     column: str
@@ -39,26 +39,28 @@ def adopt_table(
     report: Callable[[str], None] = lambda _: None,
     sizes: CopySizes = DEFAULT_SIZES,
 ) -> Adopted:
-    """Turns the table into one that is partitioned by day of `column`; goes on where an earlier call ended.
+    """Converts the table to one partitioned by day of `column`; continues where an earlier call ended.
 
-    The application reads and writes the table all the while; for a moment at the end it waits, at most the
-    lock timeout of `partitions.locks`. The old table is kept, under another name, until `finish`. With
-    `time_zone`, a `timestamp` column becomes `timestamptz`, its times read in that zone.
+    The application can read and write the table meanwhile; only during the swap at the end it waits briefly
+    (`postgres.locks`). The old table is kept, under another name, until `finish_adoption`. With `time_zone`,
+    a `timestamp` column becomes `timestamptz`, its times read in that zone.
 
-    Raises AdoptionRefusedError before anything is changed; AdoptionError or LockedError afterwards, the
-    table being in place and whole; psycopg.Error.
+    Raises AdoptionRefusedError before anything is changed; AdoptionError or LockedError later, with the old
+    table in place and complete; psycopg.Error.
     """
     lock = adoption_lock(table.table_name)
     with advisory_lock(connection, lock) as taken:
         if not taken:
-            raise AdoptionError(f"{table} is being adopted by {lock_holder(connection, lock)}")
+            raise AdoptionError(
+                f"another session is adopting {table}: {lock_holder(connection, lock)}. Nothing was changed"
+            )
         current = open_adoption(connection, table.table_name)
         if current is None:
             current = prepare.begin(connection, candidate(connection, table, column, time_zone))
-            report(f"{current}: the new table is made; preparing its partitions")
+            report(f"{current}: created the new table; preparing its partitions")
         else:
             _refuse_other(current, column)
-            report(f"{current}: going on with the adoption that has begun ({current.state})")
+            report(f"{current}: continuing the adoption that was begun before ({current.state})")
         return _from(connection, current, report, sizes)
 
 
@@ -67,7 +69,7 @@ def _from(
 ) -> Adopted:
     if current.state == "preparing":
         current = prepare.complete(connection, current)
-        report(f"{current}: changes are recorded from now on; copying")
+        report(f"{current}: changes are now recorded; copying rows")
     rows = current.copied
     if current.state == "copying":
         current = copy.copy(connection, current, report, sizes)
@@ -83,5 +85,8 @@ def _refuse_other(current: Adoption, column: str) -> None:
     if current.column != column:
         raise AdoptionRefusedError(
             str(current),
-            [f"it is being adopted by {current.column} already; go on with that, or end it with --abort"],
+            [
+                f"its adoption by {current.column} was begun before; continue with that column, or end it "
+                "with --abort"
+            ],
         )

@@ -1,4 +1,4 @@
-"""An adoption that has begun: where it stands, and the names in its statements."""
+"""The state of an adoption (a row of `ops.adoptions`), and the names in its SQL statements."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ from ops_pipeline.postgres.relation import Relation, TableName, our_table
 AdoptionState = Literal["preparing", "copying", "swapped", "finished", "aborted"]
 
 MIGRATION = "0009_adoptions"
-"""All that an adoption needs of our own tables."""
+"""The migration that creates what an adoption needs in our schema."""
 
 
 class AdoptionError(Exception):
-    """The adoption could not go on; the old table is in place and whole. The message says what to do."""
+    """The adoption cannot continue; the old table is in place and complete. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class AdoptedColumn:
-    """A column that a row is made of. `key`: its place in the primary key."""
+    """A column of the table. `key`: its position in the primary key."""
 
     name: str
     type: str
@@ -64,14 +64,14 @@ class AdoptedColumn:
 
 
 def adoption_lock(table: TableName) -> str:
-    """The advisory lock of whoever works on the adoption of that table."""
+    """The name of the advisory lock of the session that works on that table's adoption."""
     return f"ops: adopt {table.qualified}"
 
 
 def open_adoption(connection: Connection, table: TableName) -> Adoption | None:
-    """The adoption of that table which has begun and not ended.
+    """The adoption of that table that has begun and not ended; None without one.
 
-    By the name it had then: at its end the table itself is another one, and others may have dropped it.
+    It is found by the table's name at its beginning, because the table itself is replaced and may be dropped.
     """
     values = {"schema": table.schema, "name": table.name}
     columns = connection.execute(sql.get("partitions/adopt/find"), values).fetchone()
@@ -82,7 +82,7 @@ def open_adoption(connection: Connection, table: TableName) -> Adoption | None:
 
 
 def advance(connection: Connection, adoption: Adoption, state: AdoptionState, **details: Any) -> Adoption:
-    """Records that the adoption has come to that state, also in the audit log, where there is one."""
+    """Records that the adoption has reached that state, also in the audit log if that exists."""
     connection.execute(sql.get("partitions/adopt/advance"), {"id": adoption.id, "state": state})
     details = {"table": str(adoption), "adoption": adoption.id, **details}
     record_event(connection, f"table.adoption_{state}", details)
@@ -90,9 +90,9 @@ def advance(connection: Connection, adoption: Adoption, state: AdoptionState, **
 
 
 def record_event(connection: Connection, action: str, details: Mapping[str, Any]) -> None:
-    """Stores an audit event in the connection's transaction, or says that there is no audit log.
+    """Records an audit event in the connection's transaction, or reports that the audit log does not exist.
 
-    Of an audit log that is being adopted it takes the columns that it has before and after.
+    It writes only columns that the audit log has both before and after its own adoption.
     """
     if not trail.is_there(connection):
         trail.say_unrecorded(connection, action)
@@ -102,24 +102,24 @@ def record_event(connection: Connection, action: str, details: Mapping[str, Any]
 
 
 def relation(connection: Connection, oid: int) -> Relation:
-    """The table of that oid, by its present name. Raises AdoptionError when it is gone."""
+    """The table with that oid and its current name. Raises AdoptionError when it does not exist."""
     existing = relation_of(connection, oid)
     if existing is None:
         raise AdoptionError(
-            f"a table of the adoption (oid {oid}) has been dropped by somebody else; "
-            "the other one is untouched. End the adoption with --abort"
+            f"another session has dropped a table of the adoption (oid {oid}); the other table is "
+            "unchanged. End the adoption with --abort"
         )
     return existing
 
 
 def relation_of(connection: Connection, oid: int) -> Relation | None:
-    """The table of that oid, by its present name; None when it is gone."""
+    """The table with that oid and its current name; None when it does not exist."""
     names = connection.execute(sql.get("partitions/adopt/identifier_of"), {"table": oid}).fetchone()
     return None if names is None else Relation(oid, *names)
 
 
 class Statements:
-    """Fills the names of one adoption into its statements."""
+    """The SQL statements of one adoption, with its table and column names inserted."""
 
     def __init__(self, connection: Connection, adoption: Adoption) -> None:
         rows = connection.execute(sql.get("partitions/adopt/columns"), {"table": adoption.old})
@@ -156,15 +156,15 @@ class Statements:
         }
 
     def __call__(self, name: str, **parts: compose.Composable) -> compose.Composed:
-        """The statement `adopt/<name>`."""
+        """The statement `partitions/adopt/<name>`."""
         return compose.SQL(sql.get(f"partitions/adopt/{name}")).format(**{**self._parts, **parts})
 
     def after(self, position: list[str] | None) -> compose.Composable:
-        """The condition for rows whose primary key follows that place."""
+        """The condition for rows whose primary key is greater than that position."""
         return compose.SQL("true") if position is None else self._bound(">", position)
 
     def between(self, position: list[str] | None, until: list[str] | None) -> compose.Composable:
-        """The condition for rows whose primary key follows the one place, up to and with the other."""
+        """The condition for rows whose primary key is greater than `position` and at most `until`."""
         upper = compose.SQL("true") if until is None else self._bound("<=", until)
         return _all([self.after(position), upper])
 
@@ -199,26 +199,28 @@ def _all(parts: Iterable[compose.Composable]) -> compose.Composed:
 
 
 def run_all(connection: Connection, name: LiteralString, values: Mapping[str, Any]) -> None:
-    """Runs the statements that a query answers with: the catalog's own words, quoted by the server."""
+    """Runs the statements that a query returns: built from the catalogs and quoted by the server."""
     for (statement,) in connection.execute(sql.get(name), values).fetchall():
         connection.execute(statement.encode())
 
 
 def numbered(name: str, suffix: str) -> list[str]:
-    """Names that begin with that one and end with the suffix, to take the first free one of."""
+    """Candidate names: that name with the suffix, then with the suffix and a number."""
     return [shortened(name, suffix), *(shortened(name, f"{suffix}_{number}") for number in range(2, 20))]
 
 
 def free_name(connection: Connection, schema: str, *names: str) -> str:
-    """The first of those names that nothing else has. Raises AdoptionError."""
+    """The first of those names that is free in the schema. Raises AdoptionError when none is."""
     values = {"names": list(names), "schema": schema}
     free = connection.execute(sql.get("partitions/free_name"), values).fetchone()
     if free is None:
-        raise AdoptionError(f"the names {', '.join(names)} are all taken in {schema}; rename one of those")
+        raise AdoptionError(
+            f"the names {', '.join(names)} are all taken in schema {schema}; rename one of these relations"
+        )
     return str(free[0])
 
 
 def waiting(connection: Connection, statements: Statements) -> int:
-    """How many recorded changes are still to be brought over."""
+    """How many recorded changes are not applied to the new table yet."""
     (count,) = row(connection, statements("waiting"))
     return int(count)

@@ -1,4 +1,4 @@
-"""Rows copied, changes brought over, both sides compared: batch by batch, while others write."""
+"""Copies rows to the new table, applies recorded changes, compares both tables: in batches, during writes."""
 
 import time
 from collections.abc import Callable
@@ -41,14 +41,14 @@ DEFAULT_SIZES = CopySizes()
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Changes that were brought over, and rows of theirs that differ, which others may change as we look."""
+    """How many changes were applied, and how many of their rows differ; concurrent writes may cause that."""
 
     done: int
     differing: int
 
 
 def copy(connection: Connection, adoption: Adoption, report: Report, sizes: CopySizes) -> Adoption:
-    """Copies the rows from where the adoption stands to the end. Raises AdoptionError, psycopg.Error."""
+    """Copies the rows from the adoption's position to the end. Raises AdoptionError, psycopg.Error."""
     statements = Statements(connection, adoption)
     batch_size = BatchSize(sizes.copied, TARGET_SECONDS)
     reported = time.monotonic()
@@ -69,7 +69,7 @@ def copy(connection: Connection, adoption: Adoption, report: Report, sizes: Copy
 
 
 def catch_up(connection: Connection, statements: Statements, sizes: CopySizes) -> None:
-    """Brings the changes over that are recorded by now; those to rows without a time stay recorded."""
+    """Applies the changes recorded so far; changes of rows without a time stay recorded."""
     (end,) = row(connection, statements("changes_end"))
     while end is not None:
         places = next_changes(connection, statements, end, sizes.changes)
@@ -78,16 +78,16 @@ def catch_up(connection: Connection, statements: Statements, sizes: CopySizes) -
 
 
 def next_changes(connection: Connection, statements: Statements, end: int, most: int) -> list[int]:
-    """The places of the next changes to bring over, at most that many and none after `end`."""
+    """The positions of the next changes to apply, at most that many and none after `end`."""
     (places,) = row(connection, statements("next_changes"), {"end": end, "size": most})
     return places or []
 
 
 def apply(connection: Connection, statements: Statements, places: list[int]) -> Applied:
-    """Brings those changes over.
+    """Applies those changes to the new table.
 
-    A change is read by its key alone, and the row as it is now: whoever changes it after that has recorded
-    it again by the time it can be seen.
+    A change is only a key; the row is copied as it is now. A later change to it is recorded again before it
+    becomes visible.
     """
     with connection.transaction():
         values = {"places": places}
@@ -99,9 +99,9 @@ def apply(connection: Connection, statements: Statements, places: list[int]) -> 
 
 
 def compare(connection: Connection, adoption: Adoption, report: Report, sizes: CopySizes) -> int:
-    """Compares every row on both sides, a range of keys at a time, each as of one moment; says how many.
+    """Compares every row of both tables, one range of keys per snapshot; returns how many rows.
 
-    Raises AdoptionError with the range that differs, or when rows have lost their time meanwhile.
+    Raises AdoptionError with the range that differs, or when the time of rows was set to NULL meanwhile.
     """
     statements = Statements(connection, adoption)
     position, reported = None, time.monotonic()
@@ -118,12 +118,12 @@ def compare(connection: Connection, adoption: Adoption, report: Report, sizes: C
         if old != new or not same:
             raise AdoptionError(
                 f"{adoption}: the copy differs from the table after key {position}, up to {until} ({old:,} "
-                f"rows, {new:,} in the copy). Something changed rows past the triggers. The table is in "
-                "place and whole; end this with --abort and begin again"
+                f"rows, {new:,} in the copy). Rows were changed without firing the triggers. The table is in "
+                "place and complete; end the adoption with --abort and begin again"
             )
         rows += int(old)
         if until is None:
-            report(f"{adoption}: {rows:,} rows compared, all the same")
+            report(f"{adoption}: {rows:,} rows compared, all equal")
             return rows
         position = until
         if waiting(connection, statements) > sizes.changes:
@@ -156,6 +156,6 @@ def _retried(work: Callable[[], Answer]) -> Answer:
 
 def _without_time(adoption: Adoption, unset: int) -> str:
     return (
-        f"{adoption}: {unset:,} rows have no {adoption.column} by now, and a partition is chosen by it. The "
-        "table is in place and whole; give them one or remove them, then run the same command again"
+        f"{adoption}: {unset:,} rows now have {adoption.column} IS NULL and so belong to no partition. The "
+        "table is in place and complete; UPDATE or DELETE these rows, then run the same command again"
     )

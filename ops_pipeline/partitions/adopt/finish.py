@@ -1,4 +1,4 @@
-"""An adoption's end: the old table dropped, or everything undone."""
+"""Ends an adoption: `--finish` drops the old table, `--abort` undoes everything before the swap."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,14 +21,15 @@ from ops_pipeline.postgres.relation import TableName
 
 
 def finish_adoption(connection: Connection, table: TableName) -> Adoption:
-    """Drops the old table, which is the one that was adopted or nothing is done.
+    """Drops the old table, if it is still the one that was adopted.
 
-    Raises AdoptionError or LockedError.
+    Raises AdoptionError or LockedError; nothing was changed then.
     """
     with _current(connection, table) as current:
         if current.state != "swapped":
             raise AdoptionError(
-                f"{current} is still being copied; go on without --finish first. Nothing was changed"
+                f"{current} is not copied completely. Nothing was changed. First run the same command "
+                "without --finish"
             )
 
         def work() -> Adoption:
@@ -39,20 +40,20 @@ def finish_adoption(connection: Connection, table: TableName) -> Adoption:
             connection,
             TableLock(current.old, "AccessExclusiveLock"),
             work,
-            purpose=f"Dropping what {current} was before its adoption",
+            purpose=f"Dropping the old table of {current}",
         )
 
 
 def abort_adoption(connection: Connection, table: TableName) -> Adoption:
-    """Undoes what an adoption has done before its swap; the table stays as it always was.
+    """Undoes an adoption before its swap; the table itself was never changed.
 
     Raises AdoptionError or LockedError.
     """
     with _current(connection, table) as current:
         if current.state == "swapped":
             raise AdoptionError(
-                f"{current} has been adopted and may have been written to since; --finish drops what it was "
-                "before. Nothing was changed"
+                f"{current} is adopted already and may have been written to since. Nothing was changed. To "
+                "drop the old table, use --finish"
             )
 
         def work() -> Adoption:
@@ -77,10 +78,13 @@ def _current(connection: Connection, table: TableName) -> Iterator[Adoption]:
     with advisory_lock(connection, lock) as taken:
         if not taken:
             holder = lock_holder(connection, lock)
-            raise AdoptionError(f"{table.qualified} is being adopted by {holder}; end that first")
+            raise AdoptionError(
+                f"another session is adopting {table.qualified}: {holder}. Nothing was changed; end that "
+                "session first"
+            )
         current = open_adoption(connection, table)
         if current is None:
-            raise AdoptionError(f"no adoption of {table.qualified} has begun that could be ended")
+            raise AdoptionError(f"{table.qualified} has no open adoption; nothing was changed")
         yield current
 
 

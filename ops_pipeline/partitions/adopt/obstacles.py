@@ -1,4 +1,4 @@
-"""What keeps a table from being adopted, found before anything is changed."""
+"""Checks whether a table can be adopted, before anything is changed."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,22 +13,22 @@ from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
 MOST_DAYS = 400
-"""Days before today that get partitions of their own. Every query of the table that names no time opens each
-of them and each of their indexes; what is older lives in the default partition."""
+"""How many days before today get their own partitions. Every query without a condition on the time opens
+each of them and its indexes; older rows go into the default partition."""
 
 
 class AdoptionRefusedError(Exception):
-    """The table cannot be adopted as it is. `reasons`: one for each thing to mend; nothing was changed."""
+    """The table cannot be adopted. `reasons`: one for each thing to fix; nothing was changed."""
 
     def __init__(self, table: str, reasons: list[str]) -> None:
         lines = "".join(f"\n  - {reason}" for reason in reasons)
-        super().__init__(f"{table} cannot be adopted as it is; nothing was changed:{lines}")
+        super().__init__(f"{table} cannot be adopted; nothing was changed. Fix these first:{lines}")
         self.reasons = reasons
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A table that can be adopted. `time_zone`: in which its times are to be read; None: as they are."""
+    """A table that can be adopted. `time_zone`: the zone in which its times are read; None: unchanged."""
 
     relation: Relation
     column: str
@@ -38,7 +38,7 @@ class Candidate:
 
 
 def table_to_adopt(connection: Connection, table: TableName) -> Relation:
-    """The table of that name. Raises AdoptionRefusedError when there is none."""
+    """The table of that name. Raises AdoptionRefusedError when it does not exist."""
     try:
         return find_relation(connection, table)
     except LookupError as error:
@@ -46,13 +46,13 @@ def table_to_adopt(connection: Connection, table: TableName) -> Relation:
 
 
 def candidate(connection: Connection, table: Relation, column: str, time_zone: str | None) -> Candidate:
-    """The table, once nothing stands in its way. Raises AdoptionRefusedError with all that does."""
+    """The table, if it can be adopted. Raises AdoptionRefusedError with every reason why it cannot."""
     values = {"table": table.oid, "column": column}
     is_partitioned, is_partition, size, rows = row(connection, sql.get("partitions/adopt/table"), values)
     if is_partitioned:
-        raise AdoptionRefusedError(str(table), ["it is partitioned already"])
+        raise AdoptionRefusedError(str(table), ["it is already partitioned"])
     if is_partition:
-        raise AdoptionRefusedError(str(table), ["it is no ordinary table"])
+        raise AdoptionRefusedError(str(table), ["it is not an ordinary table"])
     reasons = [reason for (reason,) in connection.execute(sql.get("partitions/adopt/obstacles"), values)]
     columns = connection.execute(sql.get("partitions/adopt/columns"), values).fetchall()
     reasons += _of_column(columns, column, time_zone)
@@ -65,10 +65,7 @@ def candidate(connection: Connection, table: Relation, column: str, time_zone: s
     if unset:
         raise AdoptionRefusedError(
             str(table),
-            [
-                f"{unset:,} rows have no {column} (it IS NULL), and a partition is chosen by it: "
-                "UPDATE them to have one, or DELETE them"
-            ],
+            [f"{unset:,} rows have {column} IS NULL and so belong to no partition: UPDATE or DELETE them"],
         )
     return Candidate(table, column, zone, _first_day(earliest), rows)
 
@@ -77,23 +74,23 @@ def _of_column(columns: list[tuple[str, str, int | None]], column: str, time_zon
     types = {name: of_type for name, of_type, _ in columns}
     keys = {name for name, _, key in columns if key is not None}
     if column not in types:
-        return [f"it has no column {column} that a row could be placed by; there is: {', '.join(types)}"]
+        return [f"column {column} does not exist; the table has: {', '.join(types)}"]
     plain = types[column].replace("(0)", "").split("(")[0].strip()
     if not (plain == "date" or plain.startswith("timestamp")):
-        return [f"{column} is {types[column]}; a column of time or date is needed"]
+        return [f"{column} is {types[column]}; it must be a timestamp or date column"]
     if time_zone is None:
         return []
     try:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return [f"{time_zone!r} is no time zone; write UTC or a name such as Europe/Berlin"]
+        return [f"{time_zone!r} is not a time zone; write UTC or a name such as Europe/Berlin"]
     if column in keys and "without" in types[column]:
-        return [f"{column} is in the primary key, so its type has to stay; leave --time-zone out"]
+        return [f"{column} is in the primary key, so its type cannot be changed; remove --time-zone"]
     return []
 
 
 def _of_disk(connection: Connection, size: int) -> list[str]:
-    """Only where the server's disk can be seen from here."""
+    """Checks free disk space, if the server's disk is visible on this machine."""
     try:
         folder = row(connection, sql.get("partitions/adopt/data_folder"))[0]
     except psycopg.errors.InsufficientPrivilege:
@@ -102,7 +99,7 @@ def _of_disk(connection: Connection, size: int) -> list[str]:
     if free is None or free >= size * 1.2:
         return []
     return [
-        f"the copy takes about as much room as the table, {size / 2**20:,.0f} MiB, and "
+        f"the copy needs about as much disk space as the table, {size / 2**20:,.0f} MiB, but only "
         f"{free / 2**20:,.0f} MiB are free in {folder}"
     ]
 

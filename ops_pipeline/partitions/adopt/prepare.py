@@ -1,4 +1,4 @@
-"""The new table, its partitions and foreign keys, and the trigger that records changes."""
+"""Creates the new table of an adoption, its partitions and foreign keys, and the trigger for changes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ NOW = ("CURRENT_TIMESTAMP", "now()", "LOCALTIMESTAMP", "transaction_timestamp()"
 
 
 def begin(connection: Connection, chosen: Candidate) -> Adoption:
-    """Makes the new table, empty and without partitions for days; the old one is not touched."""
+    """Creates the new table, empty and without day partitions; the old table is not changed."""
     with connection.transaction():
         connection.execute(sql.get("partitions/adopt/search_path"))
         old = chosen.relation
@@ -53,16 +53,16 @@ def begin(connection: Connection, chosen: Candidate) -> Adoption:
         (number,) = row(connection, sql.get("partitions/adopt/begin"), values)
         begun = open_adoption(connection, old.table_name)
         if begun is None or begun.id != number:
-            raise AdoptionError(f"{old} is being adopted by somebody else")
+            raise AdoptionError(f"another session is adopting {old}; nothing was changed")
         details = {"table": str(begun), "adoption": begun.id, "rows": chosen.rows}
         record_event(connection, "table.adoption_started", details)
         return begun
 
 
 def complete(connection: Connection, begun: Adoption) -> Adoption:
-    """Gives the new table its partitions and foreign keys; from now on changes of the old one are recorded.
+    """Creates the new table's partitions and foreign keys; then starts recording changes of the old table.
 
-    What is there already stays, so it may be called again after a crash. Raises LockedError.
+    What exists already is kept, so it can be called again after a crash. Raises LockedError.
     """
     new = relation(connection, begun.new)
     last = datetime.now(UTC).date() + timedelta(days=PREMAKE_DAYS)
@@ -76,7 +76,7 @@ def complete(connection: Connection, begun: Adoption) -> Adoption:
         connection,
         TableLock(begun.old, "AccessShareLock"),
         add_foreign_keys,
-        purpose=f"Giving the new table of {begun} its foreign keys",
+        purpose=f"Adding foreign keys to the new table of {begun}",
     )
 
     def record_changes() -> Adoption:
@@ -93,7 +93,7 @@ def complete(connection: Connection, begun: Adoption) -> Adoption:
         connection,
         TableLock(begun.old, "ShareRowExclusiveLock"),
         record_changes,
-        purpose=f"Having changes of {begun} recorded",
+        purpose=f"Creating the trigger that records changes of {begun}",
     )
 
 
@@ -139,7 +139,7 @@ def _convert(connection: Connection, chosen: Candidate, parts: dict[str, compose
     zone = compose.Literal(chosen.time_zone)
     connection.execute(compose.SQL(sql.get("partitions/adopt/convert")).format(zone=zone, **parts))
     if default is not None:
-        # The moment itself where the old default was the moment; otherwise what it gives, read in the zone.
+        # The current time where that was the old default; otherwise the old default, read in the zone.
         expression = (
             "CURRENT_TIMESTAMP"
             if default[0] in NOW

@@ -1,4 +1,4 @@
-"""The new table takes the old one's place, in one short transaction."""
+"""Swaps the tables: the new one takes the old one's name, in one short transaction."""
 
 import sql
 from ops_pipeline.holds import holds
@@ -17,17 +17,17 @@ from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.locks import TableLock, with_short_lock
 
 FEW_CHANGES = 100
-"""What may be left to bring over while everybody waits."""
+"""How many changes may remain to be applied while other sessions wait."""
 MOST_CHANGES = 2_000
-"""With more than that, come in the moment before the lock was had, the swap is given up."""
+"""If more changes than this arrive before the lock is acquired, the swap is given up."""
 ROUNDS = 50
 
 
 def swap(connection: Connection, adoption: Adoption, rows: int, sizes: CopySizes) -> Adoption:
-    """Renames both tables, with their indexes and sequences, once the last changes are over and compared.
+    """Renames both tables, with their indexes and sequences, after applying and comparing the last changes.
 
-    Others wait for the table as long as that takes, and for its lock at most the timeout of
-    `partitions.locks`. Raises LockedError or AdoptionError; the old table is in place and whole then.
+    Other sessions wait for the table while that takes; the wait for its lock is limited (`postgres.locks`).
+    Raises LockedError or AdoptionError; the old table is in place and complete then.
     """
     statements = Statements(connection, adoption)
     for _ in range(ROUNDS):
@@ -42,16 +42,16 @@ def swap(connection: Connection, adoption: Adoption, rows: int, sizes: CopySizes
         connection.execute(statements("lock_both"))
         if waiting(connection, statements) > MOST_CHANGES:
             raise AdoptionError(
-                f"{adoption}: changes come faster than they can be brought over. The table is in place and "
-                "whole; run the same command again at a quieter time"
+                f"{adoption}: changes arrive faster than they can be applied. The table is in place and "
+                "complete; run the same command again when there are fewer writes"
             )
         differing = _apply_last(connection, statements)
         unset = waiting(connection, statements)
         if differing or unset:
             raise AdoptionError(
-                f"{adoption}: {differing or unset:,} rows that were changed last are not the same in the "
-                f"new table, where a row without {adoption.column} has no place. The table is in place and "
-                "whole; give such rows a time or remove them, then run the same command again"
+                f"{adoption}: {differing or unset:,} rows that were changed last differ in the new table, "
+                f"which cannot contain rows with {adoption.column} IS NULL. The table is in place and "
+                "complete; UPDATE or DELETE such rows, then run the same command again"
             )
         clear_holds = _clear_holds(connection, adoption)
         values = {"old": adoption.old, "new": adoption.new, "old_name": old_name}
@@ -66,13 +66,13 @@ def swap(connection: Connection, adoption: Adoption, rows: int, sizes: CopySizes
         connection,
         TableLock(adoption.old, "AccessExclusiveLock", (adoption.new,)),
         work,
-        purpose=f"Putting the new table in the place of {adoption}",
+        purpose=f"Replacing {adoption} with its new table",
     )
 
 
 def _clear_holds(connection: Connection, adoption: Adoption) -> list[holds.Hold]:
-    """The holds that go on as they are. Whose table or column was another already, or whose times are read in
-    another zone from now on, has to be confirmed."""
+    """The holds that apply to the new table unchanged. Holds that are unclear already, or whose times will be
+    read in another zone, must be confirmed."""
     if not scalar(connection, sql.get("holds/are_bound")):
         return []
     clear = [hold for hold in holds.list_holds(connection) if hold.released_at is None and not hold.problem]

@@ -1,4 +1,4 @@
--- Parts by where they belong.
+-- Archived files by their final paths.
 SELECT id, policy, run_id, table_schema, table_name, day_column, day, path, temporary_path, rows, bytes,
        sha256,
        schema AS columns,

@@ -1,4 +1,4 @@
--- One staged row whose key a row of the table has already.
+-- One staged row whose key already exists in the table.
 SELECT ROW({values})::text
 FROM {staging} AS staged
 WHERE EXISTS (SELECT FROM {target} AS there WHERE {same_key})

@@ -1,5 +1,5 @@
--- The columns of a table in its order: name, type with its modifier, type alone (for a domain the one that it is over
--- in the end, as the server sends its values), whether it is generated.
+-- The columns of a table in order: name, type with its modifier, type alone (for a domain its base type, as the server
+-- sends its values), whether it is generated.
 WITH RECURSIVE base (number, type) AS (
   SELECT attnum, atttypid FROM pg_attribute WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped
   UNION ALL

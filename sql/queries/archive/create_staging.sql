@@ -1,2 +1,2 @@
--- A table for archived rows on their way back.
+-- Creates a staging table for a restore.
 SELECT ops.create_staging(%(name)s, %(fields)s, %(types)s)

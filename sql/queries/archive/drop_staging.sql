@@ -1,2 +1,2 @@
--- Their way is over.
+-- Drops a staging table after a restore.
 SELECT ops.drop_staging(%(name)s)

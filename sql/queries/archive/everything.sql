@@ -1,4 +1,4 @@
--- Every part of removed rows, by table and day.
+-- All archived files, by table and day.
 SELECT id, policy, run_id, table_schema, table_name, day_column, day, path, temporary_path, rows, bytes,
        sha256,
        schema AS columns,

@@ -1,6 +1,6 @@
--- The foreign keys of a table: what each does when its parent is deleted (pg_constraint.confdeltype), its columns and
+-- The foreign keys of a table: the action when its parent is deleted (pg_constraint.confdeltype), its columns and
 -- the parent's with the operators that compare them, the columns that it sets, whether one of these is NOT NULL, the
--- parent, and whether the present user sees all of its rows. Without those that PostgreSQL does not enforce, those
+-- parent, and whether the current user can see all of its rows. Without those that PostgreSQL does not enforce, those
 -- WITHOUT OVERLAPS, and the copies of a key for each partition of its parent.
 SELECT k.conname::text, k.confdeltype::text, this.columns, parent.columns, operators.schemas, operators.names,
        setting.columns, setting.required, p.oid, n.nspname, p.relname,

@@ -1,2 +1,2 @@
--- Whether a text is the name of a type and nothing else, modifiers included. What is none raises a syntax error.
+-- Whether a text is the name of a type, modifiers included, and nothing else. An invalid name raises a syntax error.
 SELECT to_regtype(%(text)s) IS NOT NULL

@@ -1,4 +1,4 @@
--- The columns by which rows are looked up: those of unique indexes and of foreign keys.
+-- The columns by which rows are searched: those of unique indexes and of foreign keys.
 SELECT attname
 FROM pg_attribute
 WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped

@@ -1,4 +1,4 @@
--- What a restore that was killed has left of its staging.
+-- The staging tables that a killed restore has left.
 SELECT relname
 FROM pg_class
 WHERE relnamespace = 'ops'::regnamespace AND relkind = 'r' AND relname ~ '^restoring_[0-9a-f]{12}$'

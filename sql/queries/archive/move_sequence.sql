@@ -1,5 +1,5 @@
--- Moves a sequence on to the furthest restored value, if it has not been there. Never back: of what it gives away
--- meanwhile nothing would be lost but what this statement does not see yet. Values that it never gives do not count.
+-- Advances a sequence to the furthest restored value, if it is behind. It never goes back, except for values that
+-- another session takes meanwhile and this statement does not see yet. Values outside its bounds do not count.
 SELECT setval({oid}::oid::regclass, furthest.value)
 FROM {sequence} AS present,
      (

@@ -1,4 +1,4 @@
--- Parts of a table between two days, both included. Those of no day are before the first.
+-- Archived files of a table between two days, both included. Files without a day count as before the first.
 SELECT id, policy, run_id, table_schema, table_name, day_column, day, path, temporary_path, rows, bytes,
        sha256,
        schema AS columns,

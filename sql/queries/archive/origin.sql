@@ -1,2 +1,2 @@
--- What tells this database's files apart from those of another one in the same folder.
+-- An identifier that distinguishes this database's files from those of another database in the same folder.
 SELECT id FROM ops.archive_origin

@@ -1,5 +1,5 @@
--- Puts the staged rows into their table. What collides is left out, and so shows in the count; the second sum
--- tells whether a trigger has changed what was put.
+-- Inserts the staged rows into their table. Rows that conflict are left out, which shows in the count; the second sum
+-- shows whether a trigger has changed inserted rows.
 WITH put AS (
   INSERT INTO {target} AS put ({columns}) OVERRIDING SYSTEM VALUE
   SELECT {values} FROM {staging} AS staged

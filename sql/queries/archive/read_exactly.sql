@@ -1,4 +1,4 @@
--- For this transaction: text is read as the archiving session wrote it.
+-- For this transaction: text is read with the same settings with which it was archived.
 SELECT set_config('datestyle', 'ISO', true),
        set_config('intervalstyle', 'postgres', true),
        set_config('extra_float_digits', '3', true),

@@ -1,2 +1,2 @@
--- The rows are in a table again; those of the audit log are no news to the live tail.
+-- Records that the rows were restored; the live tail of the audit log does not report them as new.
 SELECT ops.mark_archives(%(ids)s, restored => %(into)s)

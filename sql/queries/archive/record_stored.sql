@@ -1,2 +1,2 @@
--- The files have their lasting names.
+-- Records that the files have their final names.
 SELECT ops.mark_archives(%(ids)s, stored => true)

@@ -1,2 +1,2 @@
--- The file was read again and agrees, or does not agree, with what is recorded of it here.
+-- Records that the file was read again, and whether it matches its record.
 SELECT ops.mark_archives(ARRAY[%(id)s], verified => %(ok)s)

@@ -1,5 +1,5 @@
--- The sequences that number columns of a table: those the columns own, identities among them, and those that defaults
--- name. With whether one counts upwards, its bounds, and whether the present user may read and move it.
+-- The sequences of a table's columns: those owned by columns, including identity columns, and those named by defaults.
+-- Also whether each counts upwards, its bounds, and whether the current user may read and advance it.
 SELECT a.attname::text, s.oid, n.nspname, s.relname, q.seqincrement > 0, q.seqmin, q.seqmax,
        has_sequence_privilege(s.oid, 'SELECT') AND has_sequence_privilege(s.oid, 'UPDATE')
 FROM (

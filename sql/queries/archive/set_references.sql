@@ -1,2 +1,3 @@
--- Does to staged rows what their foreign key did to the rows that were there when the parent was deleted.
+-- Applies the foreign key's ON DELETE action to staged rows, as it was applied to other rows when the parent was
+-- deleted.
 UPDATE {staging} AS staged SET {columns} WHERE {without_parent}

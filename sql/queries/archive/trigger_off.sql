@@ -1,2 +1,2 @@
--- No row fires it until the end of this transaction, or until it is on again.
+-- Disables a trigger until the end of this transaction, or until it is enabled again.
 ALTER TABLE ONLY {table} DISABLE TRIGGER {trigger}

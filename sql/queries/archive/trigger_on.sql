@@ -1,2 +1,2 @@
--- The trigger fires again, as it did before.
+-- Enables the trigger again, as it was before.
 ALTER TABLE ONLY {table} ENABLE {always} TRIGGER {trigger}

@@ -1,5 +1,5 @@
--- What may not occur twice in a table: the columns of each unique index that is plain, and by which operator, of that
--- schema and name, each of them is compared.
+-- The unique keys of a table: the columns of each unique index without expressions or predicate, and for each column
+-- the schema and name of the operator that compares it.
 SELECT array_agg(a.attname ORDER BY k.position), jsonb_agg(jsonb_build_array(n.nspname, o.oprname) ORDER BY k.position)
 FROM pg_index i
 CROSS JOIN unnest((i.indkey::int2[])[0:i.indnkeyatts - 1], i.indclass::oid[]) WITH ORDINALITY AS k (attnum, class, position)

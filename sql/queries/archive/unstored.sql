@@ -1,4 +1,4 @@
--- Parts of a policy whose rows are gone and whose file may still have its temporary name.
+-- A policy's archived files whose rows were deleted and that may still have their temporary names.
 SELECT id, policy, run_id, table_schema, table_name, day_column, day, path, temporary_path, rows, bytes,
        sha256,
        schema AS columns,

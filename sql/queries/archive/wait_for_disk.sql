@@ -1,2 +1,2 @@
--- A commit of this session lasts when it is answered, whatever the server's setting: files elsewhere go by it.
+-- Makes commits of this session durable before they return, whatever the server's setting: files depend on them.
 SELECT set_config('synchronous_commit', 'on', false)

@@ -1,5 +1,5 @@
--- The holds that are neither released nor over and that are on a table, by its name or because they were made for it,
--- and the table's columns. A table is held by what holds those above it, and those below: partitions or children.
+-- The holds that are neither released nor ended and that are on a table, by its name or because they were made for it,
+-- and the table's columns. Holds on its parents, partitions and inheritance children apply to the table as well.
 WITH RECURSIVE above (oid) AS (
   SELECT %(oid)s::oid
   UNION

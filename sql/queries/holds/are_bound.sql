@@ -1,2 +1,2 @@
--- Whether holds are bound to tables yet; until they are, they are bound to what has the name when they are migrated.
+-- Whether holds are bound to tables (a migration does that); before, they apply to the table that has the name.
 SELECT to_regclass('ops.holds_now') IS NOT NULL

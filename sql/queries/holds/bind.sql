@@ -1,2 +1,2 @@
--- A hold is bound to a table and its columns as they are now, if it has not been released.
+-- Binds a hold to a table and its columns as they are now, if it is not released.
 SELECT ops.bind_hold(%(id)s, %(schema)s, %(table)s, %(oid)s, %(predicate)s, %(predicate_text)s)

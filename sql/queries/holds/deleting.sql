@@ -1,4 +1,4 @@
--- Who keeps holds from being added: pid, application_name, connected since.
+-- A session that deletes rows now, for which adding a hold waits: pid, application_name, connected since.
 SELECT a.pid, a.application_name, a.backend_start
 FROM pg_locks l
 JOIN pg_stat_activity a ON a.pid = l.pid

@@ -1,4 +1,4 @@
--- The holds on a table that no longer has the name that a person wrote, and what it is called now, if it exists.
+-- The holds made for a table that no longer has the given name, and the table's current name, if it exists.
 SELECT id, bound_name
 FROM ops.holds_now
 WHERE table_name = %(name)s AND table_schema = %(schema)s AND named_oid IS NULL

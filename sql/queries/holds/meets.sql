@@ -1,2 +1,2 @@
--- Asks PostgreSQL whether it can compare at all; reads no row.
+-- Checks that PostgreSQL can compare the values at all; reads no row.
 SELECT FROM {table} AS target WHERE {condition} LIMIT 0

@@ -1,4 +1,4 @@
--- One hold, whatever has become of it.
+-- One hold, whatever its state.
 SELECT id, ARRAY[table_schema, table_name], predicate, reason, owner, created_at, created_by, ends_at,
        released_at, released_by, table_oid, table_columns, named_oid, named_columns, bound_name
 FROM ops.holds_now

@@ -1,2 +1,2 @@
--- A hold ends, if it has not been released before.
+-- Releases a hold, if it is not released.
 SELECT ops.release_hold(%(id)s, %(by)s)

@@ -1,2 +1,2 @@
--- How many of the rows that a policy would remove somebody holds.
+-- How many of the rows that a policy would delete are on hold.
 SELECT count(*) FROM {table} AS target WHERE ({condition}) AND NOT ({exclusion})

@@ -1,9 +1,9 @@
--- A policy's run starts. Its lock is ours, so a run still marked as running has died without a word.
--- Answers with the new run's id, and with the ids of the dead and how many rows they had removed.
+-- Records that a policy's run starts. We have its lock, so a run that is still marked as running has died without
+-- recording its end. Returns the new run's id, and for each dead run its id and how many rows it had removed.
 WITH died AS (
   UPDATE ops.maintenance_runs
   SET outcome = 'interrupted', finished_at = clock_timestamp(),
-      stopped_reason = 'the process ended without a word; the next run went on from its last batch'
+      stopped_reason = 'the process died without recording its end; the next run continued from its last batch'
   WHERE policy = %(policy)s AND outcome = 'running'
   RETURNING id, rows_removed
 ), begun AS (

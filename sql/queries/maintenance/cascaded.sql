@@ -1,2 +1,2 @@
--- How many rows of a table foreign keys delete or change along.
+-- How many rows of a table foreign keys delete or change by cascade.
 SELECT count(*) FROM {table} AS {alias} WHERE {condition}

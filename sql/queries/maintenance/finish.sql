@@ -1,4 +1,4 @@
--- A policy's run is over.
+-- Records that a policy's run has ended.
 UPDATE ops.maintenance_runs
 SET outcome = %(outcome)s, stopped_reason = %(stopped_reason)s, rows_left = %(left)s, pauses = %(pauses)s,
     details = details || %(details)s, finished_at = clock_timestamp()

@@ -1,9 +1,9 @@
--- The foreign keys that refer to a table, to one above it or to a partition of it: name, its columns and those
--- they refer to, those that SET NULL or SET DEFAULT sets, what happens on delete, whether an index finds the referring rows; the referring table; the one
--- referred to (of this one's partitions that one, else this one); the key without its CASCADE; and for each column
--- how it is compared, as ri_triggers.c does it: by the key's own operator, its input types, the parent's collation.
--- An index on a partitioned table, or one on each of its partitions, is as good; a partial one is good
--- when all it leaves out is NULL.
+-- The foreign keys that refer to a table, to a table it is a partition of, or to a partition of it: name; its columns
+-- and those they refer to; those that SET NULL or SET DEFAULT sets; the ON DELETE action; whether an index finds the
+-- referring rows; the referring table; the one referred to (a partition of this table, or else this table); the key
+-- without its CASCADE; and for each column how it is compared, as in ri_triggers.c: by the key's own operator, its
+-- input types, the parent's collation. An index on a partitioned table, or one on each of its partitions, counts; a
+-- partial index counts if it leaves out only NULLs.
 SELECT f.conname, f.columns, f.referred, f.cleared, f.confdeltype::text,
        NOT EXISTS (
          SELECT FROM (
@@ -49,7 +49,7 @@ FROM (
                JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum
                ORDER BY k.place) AS columns,
          ARRAY(SELECT a.attname::text
-               -- PostgreSQL before 15 has no such column, and sets them all.
+               -- PostgreSQL before 15 does not have this column, and sets all of them.
                FROM jsonb_array_elements_text(coalesce(nullif(to_jsonb(con) -> 'confdelsetcols', 'null'),
                                                        to_jsonb(con.conkey))) WITH ORDINALITY AS k (attnum, place)
                JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum::smallint
@@ -60,7 +60,7 @@ FROM (
                ORDER BY k.place) AS referred
   FROM pg_constraint con
   WHERE con.contype = 'f' AND con.conparentid = 0
-    -- PostgreSQL before 18 has no such column, and enforces each.
+    -- PostgreSQL before 18 does not have this column, and enforces every key.
     AND to_jsonb(con) ->> 'conenforced' IS DISTINCT FROM 'false'
     AND con.confrelid IN (
       SELECT %(oid)s::oid

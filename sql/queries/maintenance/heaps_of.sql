@@ -1,4 +1,4 @@
--- The tables themselves and their partitions, as far as they have rows of their own.
+-- The tables and their partitions that have rows of their own.
 SELECT DISTINCT c.oid::bigint
 FROM unnest(%(tables)s::bigint[]) AS given (oid)
 CROSS JOIN LATERAL (

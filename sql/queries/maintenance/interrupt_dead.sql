@@ -1,8 +1,8 @@
--- Runs that are marked as running while nobody holds their policy's lock have died without a word. A run that
--- ends meanwhile is looked at again, and left as it ended.
+-- Runs that are marked as running while no session holds their policy's lock have died without recording their end.
+-- A run that ends meanwhile is checked again, and keeps its outcome.
 UPDATE ops.maintenance_runs AS run
 SET outcome = 'interrupted', finished_at = clock_timestamp(),
-    stopped_reason = 'the process ended without a word; what was committed stays done and the next run goes on'
+    stopped_reason = 'the process died without recording its end; committed batches are kept and the next run continues'
 WHERE run.outcome = 'running'
   AND NOT EXISTS (
     SELECT FROM pg_locks l

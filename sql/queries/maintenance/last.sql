@@ -1,4 +1,4 @@
--- The last run of a policy that did more than find another one at work.
+-- The last run of a policy, not counting runs that were skipped because another was running.
 SELECT id
 FROM ops.maintenance_runs
 WHERE policy = %(policy)s AND outcome <> 'skipped'

@@ -1,4 +1,4 @@
--- The oldest row that has a moment, as far as Python's calendar reaches.
+-- The oldest row that has a time within the range of Python's datetime.
 SELECT greatest(min({column})::timestamptz, '0001-01-02 00:00Z')
 FROM {rows}
 WHERE {column} > '-infinity' AND {column} < {cutoff}

@@ -1,5 +1,5 @@
--- Adds a batch to its run, in the batch's own transaction: what is recorded is what was removed. How long
--- it took is counted from the start of that transaction, and its WAL from the place given.
+-- Adds a batch to its run, in the batch's own transaction, so that what is recorded is what was removed. Its duration
+-- is counted from the start of that transaction, and its WAL from the given position.
 UPDATE ops.maintenance_runs
 SET rows_examined = rows_examined + %(examined)s,
     rows_removed = rows_removed + %(removed)s,

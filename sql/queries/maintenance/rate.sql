@@ -1,5 +1,5 @@
--- How many rows a second the policy's last run has removed, while it was at work, that removed enough for so many
--- to be told by it: 10,000, or a tenth of them.
+-- How many rows a second the policy's last run that removed enough has removed, without its pauses. Enough: 10,000
+-- rows, or a tenth of the given number.
 SELECT rows_removed / working_seconds
 FROM ops.maintenance_runs
 WHERE policy = %(policy)s AND working_seconds > 0

@@ -1,4 +1,4 @@
--- What each policy did since a moment, or in one Dagster run; the latest run of each.
+-- What each policy did since a given time, or in one Dagster run; the latest run of each.
 SELECT DISTINCT ON (policy)
        policy, outcome, coalesce(stopped_reason, '') AS stopped_reason, rows_examined AS examined,
        rows_removed AS removed, rows_left AS left,

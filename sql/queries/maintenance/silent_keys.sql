@@ -1,5 +1,5 @@
--- The foreign keys of which a trigger does not fire when rows of a table or its partitions are deleted, because it was
--- switched off or fires in a replica alone: name, the table it is on, and the statement that switches it on.
+-- The foreign keys with a trigger that does not fire when rows of a table or its partitions are deleted, because it is
+-- disabled or fires on a replica only: name, the table it is on, and the statement that enables it.
 SELECT k.conname, c.oid, n.nspname, c.relname,
        format('ALTER TABLE %%I.%%I ENABLE TRIGGER %%I;', n.nspname, c.relname, t.tgname)
 FROM (SELECT relid FROM pg_partition_tree(%(oid)s) UNION SELECT %(oid)s) AS heap (oid)

@@ -1,2 +1,2 @@
--- Rows went a moment ago: whoever counts by an index alone would still look into the table for each of them.
+-- Many rows were just deleted: an index-only scan would still have to visit the table for each of them.
 SELECT set_config('enable_indexonlyscan', 'off', true)

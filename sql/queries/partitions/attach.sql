@@ -1,2 +1,2 @@
--- Makes the table a partition of its parent; the parent's indexes and foreign keys come with it.
+-- Attaches the table as a partition of its parent, with the parent's indexes and foreign keys.
 ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ({lower}) TO ({upper})

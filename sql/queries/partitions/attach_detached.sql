@@ -1,2 +1,2 @@
--- Makes a detached partition one again.
+-- Attaches a detached partition again.
 SELECT ops.attach_detached(%(oid)s, %(schema)s, %(name)s, %(bounds)s)

@@ -1,5 +1,5 @@
--- A table like the parent, outside of it. Unlike CREATE TABLE ... PARTITION OF, this and the later
--- ATTACH lock no reader or writer of the parent out (of its default partition, for a moment).
+-- Creates a table like the parent, not attached to it. Unlike CREATE TABLE ... PARTITION OF, this and the later ATTACH
+-- do not block readers or writers of the parent (those of its default partition only briefly).
 CREATE TABLE {partition} (
   LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE
                INCLUDING COMPRESSION

@@ -1,5 +1,5 @@
--- Where to end a range of time so that the default partition holds about so many rows of it: between two
--- times, never between two rows of one. NULL: it holds no more than that.
+-- Where to end a range of time so that the default partition has about the given number of rows in it: between two
+-- different times. NULL: it has no more rows than that.
 SELECT min({column})::timestamptz
 FROM {default}
 WHERE {column} > %(lower)s AND {column} < %(upper)s

@@ -1,4 +1,4 @@
--- What would keep a table from being dropped by itself: a view, rule or function over it.
+-- An object that would prevent a table from being dropped: a view, rule or function that depends on it.
 SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
 FROM pg_depend d
 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %(oid)s AND d.deptype = 'n'

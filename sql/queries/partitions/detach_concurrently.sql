@@ -1,2 +1,2 @@
--- Detaches a partition without ever locking the table's readers and writers out; no transaction may be open.
+-- Detaches a partition without blocking the table's readers and writers; no transaction may be open.
 ALTER TABLE {table} DETACH PARTITION {partition} CONCURRENTLY

@@ -1,2 +1,2 @@
--- Drops a detached partition after making sure that it is the one.
+-- Drops a detached partition, if it is the one that was chosen.
 SELECT ops.drop_detached(%(oid)s, %(schema)s, %(name)s, %(bounds)s)

@@ -1,4 +1,4 @@
--- The earliest row of a range of time that the default partition holds; no row when it holds none.
+-- The earliest row of a range of time in the default partition; no row when it has none.
 SELECT {column}::timestamptz
 FROM {default}
 WHERE {column} >= %(lower)s AND {column} < %(upper)s

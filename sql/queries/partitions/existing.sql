@@ -1,6 +1,6 @@
--- The partitions of a table that is range-partitioned by one column of time. A partition whose detach is
--- pending is no home for a row. Bounds beyond what a Python datetime holds (infinity is one) come as the
--- first or last day that it does hold.
+-- The partitions of a table that is range-partitioned by one timestamp or date column, without those whose detach is
+-- pending, which accept no rows. Bounds that a Python datetime cannot represent (infinity is one) become the first or
+-- last day that it can.
 SELECT c.oid, n.nspname, c.relname,
        CASE WHEN text.lower IS NOT NULL THEN greatest(text.lower::timestamptz, '0001-01-02 00:00:00+00') END AS lower,
        CASE WHEN text.upper IS NOT NULL THEN least(text.upper::timestamptz, '9999-12-30 00:00:00+00') END AS upper,

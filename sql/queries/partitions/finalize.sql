@@ -1,2 +1,2 @@
--- Completes a detach that was interrupted.
+-- Completes an interrupted detach.
 ALTER TABLE {table} DETACH PARTITION {partition} FINALIZE

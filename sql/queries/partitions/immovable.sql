@@ -1,5 +1,5 @@
--- Why rows must not be moved out of a default partition by deleting and inserting them: a foreign key that
--- refers to them would act, and so would a trigger.
+-- Why rows must not be moved out of a default partition by deleting and inserting them: a foreign key that refers to
+-- them, or a trigger, would act.
 SELECT format('the foreign key %%s of %%I.%%I refers to it', conname, n.nspname, c.relname)
 FROM pg_constraint con
 JOIN pg_class c ON c.oid = conrelid

@@ -1,4 +1,4 @@
--- The partition key of a table: the one column of time it is range-partitioned by, or NULL.
+-- The partition key of a table: the one timestamp or date column by which it is range-partitioned, or NULL.
 SELECT (SELECT a.attname
         FROM pg_partitioned_table p
         JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]

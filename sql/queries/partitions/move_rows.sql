@@ -1,5 +1,5 @@
--- Moves the rows of a range of time from the default partition into a new table, which is attached next in
--- the same transaction: ATTACH refuses while the default partition holds rows of that range.
+-- Moves the rows of a range of time from the default partition into a new table, which is attached next in the same
+-- transaction: ATTACH fails while the default partition has rows of that range.
 WITH moved AS (
   DELETE FROM {default} WHERE {column} >= %(lower)s AND {column} < %(upper)s RETURNING {columns}
 )

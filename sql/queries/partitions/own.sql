@@ -1,2 +1,2 @@
--- Gives a new partition to the owner of its table, who must be able to alter both.
+-- Makes the owner of the table the owner of a new partition; that role must be able to alter both.
 ALTER TABLE {partition} OWNER TO {owner}

@@ -1,4 +1,4 @@
--- Who owns a table, and whether that is somebody else than the present user.
+-- The owner of a table, and whether it is another role than the current user.
 SELECT pg_get_userbyid(relowner), pg_get_userbyid(relowner) <> current_user
 FROM pg_class
 WHERE oid = %(table)s

@@ -1,2 +1,2 @@
--- Notes that a partition is about to be detached.
+-- Records that a partition is about to be detached.
 SELECT ops.note_detaching(%(oid)s)

@@ -1,2 +1,2 @@
--- How long each lock may be waited for from now on.
+-- Sets this session's lock_timeout.
 SELECT set_config('lock_timeout', %(lock_timeout)s, false)

@@ -1,2 +1,2 @@
--- How long each lock may be waited for now.
+-- This session's lock_timeout.
 SELECT current_setting('lock_timeout')

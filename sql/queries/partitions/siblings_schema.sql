@@ -1,4 +1,4 @@
--- The schema that most partitions of a table are in; the table's own while there are none.
+-- The schema of most partitions of a table; the table's own schema while it has none.
 SELECT n.nspname
 FROM pg_class t
 LEFT JOIN pg_inherits i ON i.inhparent = t.oid

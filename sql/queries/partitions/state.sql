@@ -1,4 +1,4 @@
--- What has become of a partition: attached, pending, detached, or gone (no row).
+-- The state of a partition: attached, pending, detached, or no row when it was dropped.
 SELECT CASE WHEN i.inhdetachpending THEN 'pending'
             WHEN i.inhrelid IS NOT NULL THEN 'attached'
             ELSE 'detached' END

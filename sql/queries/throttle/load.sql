@@ -1,5 +1,5 @@
--- What the server is busy with besides this session: how far its slowest standby is behind (s), how many
--- sessions wait for a lock, how many are active, and the bytes of WAL it has ever written.
+-- The server's load from other sessions: replication lag of its slowest standby (s), sessions that wait for a lock,
+-- active sessions, and the bytes of WAL it has ever written.
 SELECT coalesce((SELECT max(extract(epoch FROM replay_lag)) FROM pg_stat_replication), 0)::float8,
        count(*) FILTER (WHERE wait_event_type = 'Lock'),
        count(*) FILTER (WHERE state = 'active'),

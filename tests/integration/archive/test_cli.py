@@ -80,4 +80,4 @@ def test_wrong_usage_is_said_with_exit_2(opsctl: Opsctl, monkeypatch: pytest.Mon
     assert opsctl("list", "--database", "none")[0] == 2
     monkeypatch.setenv("OPS_ARCHIVE_URL", "ftp://x/y")
     code, _, said = opsctl("list")
-    assert (code, "OPS_ARCHIVE_URL: ftp:// is not known" in said) == (2, True)
+    assert (code, "OPS_ARCHIVE_URL: ftp:// is not supported" in said) == (2, True)

@@ -127,7 +127,7 @@ def test_a_committed_file_that_vanished_is_missed_loudly(url: str, events: Conne
     (lost,) = folder.rglob("*.parquet")
     lost.unlink()
 
-    with pytest.raises(ArchiveError, match=r"is missing.*240 rows of public.events.*Put it back"):
+    with pytest.raises(ArchiveError, match=r"is missing.*240 rows of public.events.*Restore the file"):
         remove(url, events, folder)
 
     assert scalar(events, "SELECT count(*) FROM events") == 760

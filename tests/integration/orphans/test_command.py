@@ -68,7 +68,7 @@ def test_the_plan_tells_what_it_would_install_and_installs_nothing(
 ) -> None:
     advice = _advice(opsctl)
 
-    assert "public.sessions loses are not recorded" in advice
+    assert "deleted keys of public.sessions are not recorded" in advice
     assert f"opsctl track install {POLICY}" in advice
     assert scalar(application, OURS) == 0
 
@@ -130,7 +130,7 @@ def test_what_is_wrong_is_said_and_changes_nothing(
         other.execute("UPDATE sessions SET note = ''")
         code, _, said = opsctl("track", "install", POLICY)
         assert (code, scalar(application, OURS)) == (1, 0)
-        assert "public.sessions gets no triggers" in said
+        assert "Creating triggers on public.sessions" in said
         assert f"pid {other.info.backend_pid} (a long import)" in said
 
     (tmp_path / "policies.yaml").write_text(POLICIES.replace("TRACK", "false"))

@@ -200,7 +200,7 @@ def test_text_of_two_collations_is_compared(
     )
     (planned,) = plan(connection, [policy])
     assert isinstance(planned, DeletePlan), planned
-    assert any("give the columns one type and collation" in line for line in planned.advice) is (
+    assert any("Give the columns the same type and collation" in line for line in planned.advice) is (
         of_child != of_parent
     )
 

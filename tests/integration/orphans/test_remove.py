@@ -59,7 +59,7 @@ def test_the_guard_says_which_of_its_numbers_is_an_estimate(
     result = carry_out(memories, policy)
 
     assert result.outcome == "needs_approval"
-    assert "of memories would go (500 of about 6,570 rows)" in result.stopped_reason
+    assert "would delete 500 of about 6,570 rows of memories" in result.stopped_reason
 
 
 def test_a_null_among_the_parents_protects_no_orphan(

@@ -145,7 +145,7 @@ def test_rows_that_others_refer_to_are_a_reason(connection: Connection, days: Da
     kept = drop.remove(connection, relation, partition)
 
     assert isinstance(kept, drop.KeptPartition)
-    assert "rows elsewhere still refer to" in kept.reason
+    assert "rows of other tables still refer to" in kept.reason
     assert scalar(connection, COUNT) == 30
     assert scalar(connection, REMEMBERED) == 0
     connection.execute("DELETE FROM child")

@@ -68,7 +68,7 @@ def test_a_table_whose_autovacuum_is_off_is_told_once_it_would_have_come(
     planned = plan_vacuum(Planning(odd, 5), policy)
     (advised,) = _advised(odd, policy)
 
-    assert "switched off for it, and 2,000 dead rows wait; it would have come at 1,050" in advised["reason"]
+    assert "which has 2,000 dead rows; it would have started at 1,050" in advised["reason"]
     assert planned.advice == (f"Odd.Name: {advised['reason']}: {advised['statement']}",)
     assert scalar(odd, RELOPTIONS) == ["autovacuum_enabled=false"], "it is never applied by itself"
     assert _run(odd, advised["statement"]) == ["autovacuum_enabled=true"]
@@ -80,7 +80,7 @@ def test_a_table_whose_autovacuum_is_off_is_told_once_it_would_have_come(
     [
         (
             WRITES, replace(DAY, died=3_000_000_000), "autovacuum_vacuum_cost_limit=458",
-            "due every 6 seconds, but at 2 ms of rest for each 200 of work one pass takes about 3 seconds",
+            "6 seconds, but with a cost delay of 2 ms for each 200 of cost one pass takes about 3 seconds",
         ),
         (
             replace(WRITES, pages=4_000_000), replace(DAY, died=20_000_000_000),
@@ -88,15 +88,15 @@ def test_a_table_whose_autovacuum_is_off_is_told_once_it_would_have_come(
         ),
         (
             replace(WRITES, dead=900_000), replace(DAY, died=2_000_500), "autovacuum_vacuum_cost_delay=0",
-            "enough for 10 visits; it was vacuumed 1 times, and 900,000 dead rows wait, 4.5 times what",
+            "for 10 autovacuums; the table was vacuumed 1 times and has 900,000 dead rows, 4.5 times the",
         ),
         (
             LARGE, replace(DAY, died=200_000), "autovacuum_vacuum_scale_factor=0.01",
-            "it comes every 20 days. With this it comes about daily",
+            "it runs every 20 days. With this setting it runs about daily",
         ),
         (
             LARGE, replace(DAY, died=0, written=200_000), "autovacuum_analyze_scale_factor=0.01",
-            "renews its statistics only after 2,000,050: every 10 days",
+            "analyzes it only after 2,000,050: every 10 days",
         ),
     ],
 )  # fmt: skip
@@ -134,7 +134,7 @@ def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, p
 
     (advised,) = _advised(odd, policy)
 
-    assert "20,000 rows have died in it within 2 hours, enough for 19 visits" in advised["reason"]
+    assert "20,000 dead rows in 2 hours are enough for 19 autovacuums" in advised["reason"]
     assert advised["statement"] == 'ALTER TABLE "Odd"."Name" SET (autovacuum_vacuum_cost_delay = 0)'
 
 

@@ -72,7 +72,7 @@ def test_the_check_stays_red_until_the_dead_rows_are_gone(
         found = checks.uncleaned_tables(application, vacuum)
 
         assert (found.tables, found.dead) == (("public.sessions",), 6000)
-        assert f"now held back by idle in transaction pid {other.info.backend_pid}" in found.reason
+        assert f"now blocked by idle in transaction pid {other.info.backend_pid}" in found.reason
     application.execute("VACUUM sessions")
     assert checks.uncleaned_tables(application, vacuum).tables == ()
 

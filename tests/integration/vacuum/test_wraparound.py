@@ -49,7 +49,7 @@ def test_a_table_150_million_transactions_old_comes_first(tmp_path: Path, everyt
         assert (first["table"], first["action"]) == ("public.zz_old", "freeze")
         assert first["age_before"] >= SPENT
         assert first["age_after"] < 10_000
-        assert f"autovacuum must come at {before.age_limit:,}" in first["reason"]
+        assert f"autovacuum must freeze it at {before.age_limit:,}" in first["reason"]
         assert "public.busy" in {each["table"] for each in others}
         assert scalar(session, "SELECT count(*) FROM zz_old") == 10_000
         assert scalar(session, DATABASES_AGE) < 10_000, "what was noted for the whole database follows"

@@ -1,4 +1,4 @@
-"""A range's rows removed: in one transaction with the run's progress and the position reached."""
+"""Actions: what a batch does to the rows of its range, in one transaction with progress and position."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,10 +17,10 @@ from ops_pipeline.postgres.relation import Relation
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """Within which limits a batch is removed. Times are in seconds.
+    """The limits of one batch. Times are in seconds.
 
-    `skip_locked`: passes over rows that another session has locked. `scan`: the name of the scan whose
-    position is kept; None keeps none, as for a range that is visited a second time.
+    `skip_locked`: skips rows that another session has locked. `scan`: the name of the scan whose position
+    is saved; None saves none, as for a range that is visited a second time.
     """
 
     lock_timeout: float
@@ -30,14 +30,14 @@ class BatchLimits:
 
 
 class Action(Protocol):
-    """Removes ranges of rows. The caller may try again after any psycopg.Error: nothing was done then."""
+    """Removes ranges of rows. After any psycopg.Error nothing was done and the caller may try again."""
 
     def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
-        """Removes the rows of the range that may go, commits, and says how many they were."""
+        """Removes the deletable rows of the range, commits, and returns how many they were."""
 
 
 def limit_statement(limits: BatchLimits, *, synchronous_commit: bool) -> Statement:
-    """The statement every removing transaction begins with; where the WAL stands is its last column."""
+    """The statement that begins every deleting transaction; its last column is the current WAL position."""
     values = {
         "lock_timeout": f"{limits.lock_timeout * 1000:.0f}ms",
         "statement_timeout": f"{limits.statement_timeout * 1000:.0f}ms",
@@ -47,10 +47,10 @@ def limit_statement(limits: BatchLimits, *, synchronous_commit: bool) -> Stateme
 
 
 def deletable(connection: Connection, table: Relation, scan_range: ScanRange) -> compose.Composable:
-    """The range's condition, without rows that are on hold at this moment or that others refer to.
+    """The range's condition, without rows that are on hold now or that other rows refer to.
 
-    `table` is the one the policy names, whose partition the range's heap may be. To be asked in the
-    removing transaction, after `limit_statement`: until its end no hold can be added. Raises
+    `table` is the one the policy names; the range's heap may be one of its partitions. Call it in the
+    deleting transaction, after `limit_statement`: no hold can be added until that transaction ends. Raises
     HoldUnclearError.
     """
     return and_(
@@ -63,7 +63,7 @@ def deletable(connection: Connection, table: Relation, scan_range: ScanRange) ->
 def progress_statements(
     record: Record, batch: Batch, scan_range: ScanRange, limits: BatchLimits
 ) -> list[Statement]:
-    """What the removing transaction writes down: the batch, and the position reached."""
+    """The statements by which the deleting transaction records the batch and the position reached."""
     statements = [record.batch_statement(batch)]
     if limits.scan is not None:
         values = {"policy": record.policy, "scan": limits.scan, "position": Jsonb(scan_range.position)}

@@ -1,4 +1,4 @@
-"""Rows deleted once they are in the archive, read back and compared."""
+"""The action that archives rows, reads the file back, compares, and only then deletes the rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,9 +40,9 @@ from ops_pipeline.storage import location
 class ArchiveAndDelete:
     """Deletes the rows of `source` and archives them, in transactions of `worker`.
 
-    What is deleted is what is archived: the rows that DELETE answers with are written, synced, read back
+    What is deleted is what is archived: the rows that DELETE returns are written, synced, read back
     and compared before the transaction that deletes them is committed, and its commit waits for the disk.
-    `connection` has the policy's lock, and is where holds are read. `children`: the tables whose rows are
+    `connection` has the policy's lock and reads the holds. `children`: the tables whose rows are
     archived and deleted before the rows they refer to, in the same transaction.
     """
 
@@ -57,19 +57,19 @@ class ArchiveAndDelete:
     children: Sequence[Child] = ()
 
     def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
-        """Removes and archives the rows of the range that may go, commits, and says how many they were.
+        """Archives and deletes the deletable rows of the range, commits, and returns how many they were.
 
-        Raises ArchiveError when the archive fails; nothing of the range was deleted then, or, as its
-        message says, the rows are safe in the archive. Raises UnplannedDeletionError, also when a trigger
-        keeps a row whose children were to be archived, and StorageTooSlowError when the rows are not archived
-        within `limits.statement_timeout`: for longer they are not locked. Nothing of the range was deleted
-        then.
+        Raises ArchiveError when the archive fails: nothing of the range was deleted, or, as its message
+        says, the rows are safe in the archive. Raises UnplannedDeletionError, also when a trigger keeps a
+        row whose children were to be archived, and StorageTooSlowError when the rows are not archived
+        within `limits.statement_timeout`, because they are not locked for longer. Nothing of the range was
+        deleted then.
         """
         deadline = Deadline.after(limits.statement_timeout)
         with self._files() as files, self.worker.transaction():
             wal = self._limit(limits)
             before, inserted = self.along.counts(self._ask), self._inserted()
-            # A trigger that keeps each row may have changed it instead, night after night.
+            # A trigger that keeps every row may have changed it instead; without this, in every run.
             self.worker.execute("SAVEPOINT deletion")
             condition = actions.deletable(self.connection, self.table, scan_range)
             archived = None
@@ -83,12 +83,12 @@ class ArchiveAndDelete:
             removed = total_rows(own)
             if removed < locked:
                 raise UnplannedDeletionError(
-                    f"{locked - removed:,} rows of {self.table} were kept by a trigger, or changed by one of "
-                    "the tables that refer to them, and would have lost the rows that refer to them, which "
-                    "`cascade: archive` deletes first. The batch was rolled back; switch the trigger off, or "
-                    "say `cascade: delete`"
+                    f"{locked - removed:,} rows of {self.table} were kept by a trigger, or changed by a "
+                    "trigger of a table that refers to them, but `cascade: archive` has already deleted the "
+                    "rows that refer to them. The batch was rolled back. Disable the trigger, or set "
+                    "`cascade: delete`"
                 )
-            # What is deferred to the commit is done now, and seen.
+            # Deferred constraints and triggers run now rather than at commit, so that their effect is seen.
             self.worker.execute(sql.get("postgres/check_now"))
             self._check_put_back(inserted)
             if removed == 0:
@@ -102,7 +102,7 @@ class ArchiveAndDelete:
         return removed
 
     def _inserted(self) -> int:
-        """Rows put so far into the tables that are archived, which a trigger alone does meanwhile."""
+        """Rows inserted so far into the archived tables; in this transaction only a trigger does that."""
         tables = [self.table.oid, *(child.table.oid for child in self.children)]
         ((rows,),) = self._ask((sql.get("maintenance/batches/actions/inserted"), {"tables": tables}))
         return int(rows)
@@ -129,8 +129,8 @@ class ArchiveAndDelete:
             if rows:
                 raise UnplannedDeletionError(
                     f"a trigger has put {rows:,} rows into {table} while others were deleted, and an archive "
-                    "has no rows that are still there. The batch was rolled back; switch the trigger off, or "
-                    "let the policy be without `archive: true`"
+                    "must not contain rows that still exist. The batch was rolled back. Disable the trigger, "
+                    "or remove `archive: true` from the policy"
                 )
 
     def _lock(
@@ -163,7 +163,7 @@ class ArchiveAndDelete:
         batch: Batch,
         along: Sequence[Along],
     ) -> None:
-        """Writes down, in the batch's transaction, what it does."""
+        """Records, in the batch's transaction, what it does."""
         if files:
             self.worker.execute(self.archive.insert_statement(files))
         for statement in (
@@ -178,8 +178,9 @@ class ArchiveAndDelete:
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def copy(self, partition: Partition) -> list[WrittenFile]:
-        """Archives a detached partition that nobody can change. It counts once `insert_statement` is
-        committed with the partition's drop. Raises ArchiveError; no file is left then."""
+        """Archives a detached partition that no other session can change. The files count once
+        `insert_statement` is committed together with the partition's drop. Raises ArchiveError; no file
+        remains then."""
         every_row = compose.SQL(sql.get("maintenance/batches/actions/copy")).format(
             columns=columns.select_list(self.source.columns, "target"), heap=partition.identifier
         )
@@ -197,7 +198,7 @@ class ArchiveAndDelete:
         )
 
     def _limit(self, limits: BatchLimits) -> str:
-        """Sets the transaction's limits and answers with where the WAL stands."""
+        """Sets the transaction's limits and returns the current WAL position."""
         statement = self._bound(actions.limit_statement(limits, synchronous_commit=True))
         with self.worker.query(statement) as reader:
             wal: str = reader.read_all().columns[-1][0].as_py()
@@ -205,19 +206,19 @@ class ArchiveAndDelete:
 
     @contextmanager
     def _files(self) -> Iterator[list[WrittenFile]]:
-        """The files of one transaction: published when it is committed, deleted when it was rolled back."""
+        """The files of one transaction: published when it is committed, deleted when it is rolled back."""
         files: list[WrittenFile] = []
         try:
             yield files
         except CommitUnknownError:
-            raise  # they may count; the next run finds out
+            raise  # the transaction may have been committed; the next run finds out
         except BaseException:
             self.archive.discard(files)
             raise
         self.archive.publish(self.connection, files)
 
     def _bound(self, statement: Statement) -> str:
-        # The worker takes no parameters; psycopg writes the values in as it would for a simple query.
+        # The worker takes no parameters; psycopg inserts the values as it would for a simple query.
         return psycopg.ClientCursor(self.connection).mogrify(*statement)
 
 
@@ -229,11 +230,11 @@ def archiving(
     plan: DeletePlan,
     settings: Settings,
 ) -> Iterator[ArchiveAndDelete]:
-    """What archives and deletes the rows. What an earlier run left in the archive is put right first.
+    """Yields the action that archives and deletes the rows, after finishing what an earlier run left there.
 
-    Expired rows are filed under the day of their time; orphans have none, and go under the day they leave.
-    Raises DatabaseUnavailableError, ArrowSessionBusyError, StorageUrlError or ArchiveError; nothing was
-    removed.
+    Expired rows are filed under the day of their time; orphans have none and are filed under the day they
+    are deleted. Raises DatabaseUnavailableError, ArrowSessionBusyError, StorageUrlError or ArchiveError;
+    nothing was deleted then.
     """
     storage = location.storage(settings.archive_url)
     with ArrowSession(
@@ -266,7 +267,6 @@ def _reconcile(run: PolicyRun, archive: Archive, policy: DeletingPolicy, table: 
     reconciled = archive.reconcile(run.connection, policy.name, table.schema, table.name)
     if reconciled.published or reconciled.deleted:
         run.report(
-            f"{policy.name}: an earlier run had left {reconciled.published} files without their lasting "
-            f"names, which they have now, and {reconciled.deleted} whose rows were never deleted, which "
-            "are gone"
+            f"{policy.name}: cleaned up after an interrupted run: {reconciled.published} archive files "
+            f"published, {reconciled.deleted} deleted because their rows were never deleted from the table"
         )

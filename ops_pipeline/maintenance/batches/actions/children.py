@@ -1,4 +1,4 @@
-"""Rows that refer to those of a batch: archived and deleted before PostgreSQL deletes them along."""
+"""`cascade: archive`: archives and deletes the referring rows before ON DELETE CASCADE would delete them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from ops_pipeline.postgres.relation import Relation, find_relation
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A table whose rows are archived as `source` and deleted with those they refer to.
+    """A table whose rows are archived as `source` and deleted together with the rows they refer to.
 
-    `root`: the oid of the table it belongs to. `rows`: what FROM takes for its rows.
+    `root`: the oid of the root of its partition tree. `rows`: its rows, as an item of FROM.
     """
 
     table: Relation
@@ -30,7 +30,7 @@ class Child:
     reach: Reach
 
     def deleting(self, target: Target) -> compose.Composed:
-        """Deletes the rows that the target's deletion reaches, and answers with them for the archive."""
+        """Deletes the rows that the target's deletion reaches, and returns them for the archive."""
         return compose.SQL(sql.get("maintenance/batches/actions/delete_child")).format(
             rows=self.rows,
             alias=compose.Identifier(REACHED),
@@ -44,8 +44,8 @@ def children(
 ) -> tuple[Child, ...]:
     """The tables into which deletes from the table cascade, each before those it refers to.
 
-    A row is filed under the day by which its own retention policy tells its age, or else the day it is
-    deleted. Raises psycopg.Error.
+    A row is filed under the day of the column by which its own retention policy tells its age, or else the
+    day it is deleted. Raises psycopg.Error.
     """
     reached = reach(connection, table)
     days = _time_columns(connection, policy)
@@ -67,8 +67,8 @@ def children(
 
 
 def locking(scan_range: ScanRange, condition: compose.Composable, *, skip_locked: bool) -> compose.Composed:
-    """Locks the rows to be deleted, so that nobody can refer to them any more, and answers with where they
-    lie (NULL when there are none) and how many they are."""
+    """Locks the rows to be deleted, so that no new row can refer to them, and returns their ctids (NULL
+    where no row matches) and their number."""
     return compose.SQL(sql.get("maintenance/batches/actions/lock")).format(
         heap=scan_range.heap.identifier,
         condition=condition,
@@ -77,7 +77,7 @@ def locking(scan_range: ScanRange, condition: compose.Composable, *, skip_locked
 
 
 def at(heap: Relation, places: str) -> compose.Composed:
-    """The rows (alias `target`) that `locking` has answered with, and no other."""
+    """SQL that is true for the rows (alias `target`) that `locking` returned, and no other."""
     return compose.SQL("target.tableoid = {} AND target.ctid = ANY ({}::tid[])").format(
         compose.Literal(heap.oid), compose.Literal(places)
     )
@@ -90,7 +90,7 @@ def _rows(connection: Connection, table: Relation) -> compose.Composable:
 
 
 def _time_columns(connection: Connection, policy: DeletingPolicy) -> Mapping[int, str]:
-    """By a table's root, the column by whose day its own policy archives."""
+    """By the oid of a table's root: the time column by whose day its own policy archives."""
     found: dict[int, str] = {}
     for other in _deleting(policy):
         column = other.time_column()
@@ -99,7 +99,7 @@ def _time_columns(connection: Connection, policy: DeletingPolicy) -> Mapping[int
         try:
             table = find_relation(connection, other.table)
         except LookupError:
-            continue  # its own policy says so
+            continue  # that policy reports it
         found.setdefault(root(connection, table), column)
     return found
 

@@ -1,4 +1,4 @@
-"""Rows deleted, and that is all."""
+"""The action that deletes rows without archiving them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,10 @@ from ops_pipeline.postgres.relation import Relation
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Deletes the rows of `table`, of which one takes about `row_bytes`.
+    """Deletes rows of `table`; a row takes about `row_bytes`.
 
-    Its commits do not wait for the disk: if the server crashes at that moment the rows are there again,
-    along with the position that was reached before them.
+    Its commits do not wait for the disk (synchronous_commit = off): if the server crashes then, the
+    rows exist again, and so does the position that was reached before them.
     """
 
     connection: Connection
@@ -31,7 +31,7 @@ class Delete:
     row_bytes: float = 0.0
 
     def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
-        """Removes the rows of the range that may go, commits, and says how many they were.
+        """Deletes the deletable rows of the range, commits, and returns how many they were.
 
         Raises UnplannedDeletionError; nothing of the range was deleted then.
         """
@@ -43,10 +43,10 @@ class Delete:
                 condition=actions.deletable(self.connection, self.table, scan_range),
             )
             before = self.along.counts(self._ask)
-            # A trigger that keeps each row may have changed it instead, night after night.
+            # A trigger that keeps every row may have changed it instead; without this, in every run.
             with self.connection.transaction() as deletion:
                 removed = self.connection.execute(statement).rowcount
-                # What is deferred to the commit is done now, and seen.
+                # Deferred constraints and triggers run now rather than at commit, so their effect is seen.
                 self.connection.execute(sql.get("postgres/check_now"))
                 if removed == 0:
                     raise psycopg.Rollback(deletion)

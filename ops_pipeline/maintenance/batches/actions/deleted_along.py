@@ -1,4 +1,4 @@
-"""What a batch deletes and changes in other tables: counted by the server, in the batch's own transaction."""
+"""What a batch deletes or changes in other tables (cascades, triggers), counted in the same transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
 Ask = Callable[[Statement], Sequence[tuple[Any, ...]]]
-"""Answers a statement in the batch's transaction."""
+"""Runs a statement in the batch's transaction and returns its rows."""
 
 
 class UnplannedDeletionError(Exception):
-    """A batch would have deleted rows along that the policy may not delete. It was rolled back."""
+    """A batch would also have deleted rows that the policy may not delete. It was rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Along:
-    """Rows of one table that a batch has deleted and changed."""
+    """How many rows of one other table a batch has deleted and changed."""
 
     table: Relation
     deleted: int
     changed: int
 
     def statement(self, record: Record) -> Statement:
-        """What adds them to the run."""
+        """The statement that adds them to the run."""
         values = {
             "run": record.id, "table": self.table.oid, "schema": self.table.schema, "name": self.table.name,
             "deleted": self.deleted, "changed": self.changed,
@@ -39,10 +39,10 @@ class Along:
 
 @dataclass(frozen=True, slots=True)
 class DeletedAlong:
-    """Watches what deletes from a policy's table do to others, by foreign keys and by triggers.
+    """Counts what deletes from a policy's table do to other tables, by foreign keys and by triggers.
 
-    `own`: the oid of that table's root. `heaps`: of the tables to watch; None: all, because a trigger may
-    change any. `protected`: by a table's root, why none of its rows may be deleted.
+    `own`: the oid of that table's root. `heaps`: the oids of the heaps to watch; None: all, because a
+    trigger may change any. `protected`: by the oid of a table's root, why none of its rows may be deleted.
     """
 
     own: int
@@ -64,16 +64,17 @@ class DeletedAlong:
         removed: int,
         archived: Mapping[int, int] | None = None,
     ) -> list[Along]:
-        """What the batch did beyond the rows of its own table that it has `removed`.
+        """What the batch did besides the rows of its own table that it has `removed`.
 
-        `archived`: how many rows of each root were archived first, where children are. Raises
-        UnplannedDeletionError where a protected row was deleted, or one that is in no file.
+        `archived`: how many child rows of each root were archived first; None where children are not
+        archived. Raises UnplannedDeletionError where a protected row was deleted, or one that was not
+        archived.
         """
         along = []
         for table, (deleted, changed) in self.counts(ask).items():
             deleted_before, changed_before = before.get(table, (0, 0))
             of_own = removed if table.oid == self.own else 0
-            deleted -= deleted_before + of_own  # noqa: PLW2901 - what remains is what came along
+            deleted -= deleted_before + of_own  # noqa: PLW2901 - what remains was deleted by cascade
             self._check(table, deleted, archived)
             if deleted or changed > changed_before:
                 along.append(Along(table, deleted, changed - changed_before))
@@ -82,16 +83,16 @@ class DeletedAlong:
     def _check(self, table: Relation, deleted: int, archived: Mapping[int, int] | None) -> None:
         if deleted > 0 and table.oid in self.protected:
             raise UnplannedDeletionError(
-                f"{deleted:,} rows of {table} would have been deleted along, which the plan did not count, "
-                f"and {self.protected[table.oid]}. The batch was rolled back. If a foreign key leads there, "
-                "`opsctl plan` says now what to do; if a trigger deletes them, change it, or say "
+                f"the batch would also have deleted {deleted:,} rows of {table}, which the plan did not "
+                f"count: {self.protected[table.oid]}. The batch was rolled back. If a foreign key deletes "
+                "them, `opsctl plan` now says what to do; if a trigger does, change it, or set "
                 "`cascade: delete` in the policy"
             )
         in_files = 0 if archived is None else archived.get(table.oid, 0)
         if archived is not None and deleted != in_files and table.oid in archived:
             raise UnplannedDeletionError(
-                f"{deleted:,} rows of {table} would have been deleted along, but {in_files:,} are archived. "
-                "The batch was rolled back; a trigger may delete or keep some of them"
+                f"the batch would also have deleted {deleted:,} rows of {table}, but {in_files:,} were "
+                "archived. The batch was rolled back. Check whether a trigger deletes or keeps some of them"
             )
 
 

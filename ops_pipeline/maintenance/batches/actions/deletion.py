@@ -1,4 +1,4 @@
-"""How a policy's rows are deleted: only that, or archived before. Arrow is loaded where it takes part."""
+"""Chooses how a policy's rows are deleted: with or without archiving. Arrow is loaded only for the former."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from ops_pipeline.maintenance.batches.actions.archive_and_delete import ArchiveAndDelete
 
 ARCHIVE_LIMIT = 5.0
-"""So many times its target a batch may take that waits for a storage, its rows being locked."""
+"""A batch that archives may take this many times its target: it waits for the storage with rows locked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What deletes the rows of a range, and how many seconds a batch of it should take.
+    """The action that deletes the rows of a range, and how many seconds a batch should take.
 
-    `archiving`: the same action, where it archives them first.
+    `archiving`: the same action, where it archives the rows first; else None.
     """
 
     action: Action
@@ -35,7 +35,7 @@ class Deletion:
     archiving: "ArchiveAndDelete | None" = None
 
     def batch_size(self, sizes: Sizes) -> BatchSize:
-        """For a scan of those sizes."""
+        """The batch size for a scan with these sizes."""
         allowed = sizes.within(self.limits)
         if self.archiving is None:
             return BatchSize(allowed, self.batch_seconds)
@@ -46,7 +46,7 @@ class Deletion:
 def deleting(
     run: PolicyRun, policy: DeletingPolicy, table: Relation, plan: DeletePlan, settings: Settings
 ) -> Iterator[Deletion]:
-    """What deletes the policy's rows; raises as `archiving` does where they are archived."""
+    """Yields what deletes the policy's rows; raises what `archiving` raises where they are archived."""
     if not policy.archive:
         watch = deleted_along(run.connection, policy, table)
         delete = Delete(run.connection, run.record, table, watch, plan.rows.row_bytes)

@@ -1,4 +1,4 @@
-"""A table scanned range by range: which rows of the next range may go, and where the range ends."""
+"""Scans: the order in which a table is worked through, range by range."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,15 +10,16 @@ from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.throttle.batch_size import Sizes
 
 Position = list[Any]
-"""A place in a table, as JSON can hold it."""
+"""A position in a table, as a JSON array."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanRange:
     """The next rows of a table.
 
-    `condition` is SQL over the alias `target` of `heap`, values written in: the rows of the range that may
-    go. `position` is where the range ends. `examined`: about how many rows it holds, kept ones included.
+    `condition` is SQL over the alias `target` of `heap`, with its values inserted: the deletable rows of the
+    range. `position` is where the range ends. `examined`: about how many rows it contains, kept ones
+    included.
     """
 
     heap: Relation
@@ -28,14 +29,14 @@ class ScanRange:
 
 
 class Scan(Protocol):
-    """A way through a table. It only reads."""
+    """An order in which a table is scanned. It only reads."""
 
     name: str
     sizes: Sizes
 
     def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
         """The range of `size` that follows `after` (None: from the table's start) and ends at `until` at
-        the latest; None when there is no more."""
+        the latest; None at the end of the scan."""
 
 
 def and_(*conditions: compose.Composable) -> compose.Composed:
@@ -49,7 +50,7 @@ def or_(*conditions: compose.Composable) -> compose.Composed:
 
 
 def target(column: str) -> compose.Identifier:
-    """A column of the row that may go."""
+    """A column of the alias `target`."""
     return compose.Identifier("target", column)
 
 

@@ -1,4 +1,4 @@
-"""By ranges of blocks (TIDs): each block is read once, whatever order the rows are in, without an index."""
+"""The block-range scan: reads a table by ranges of blocks (TIDs), each once, without an index."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from ops_pipeline.postgres.catalog import Heap
 from ops_pipeline.throttle.batch_size import Sizes
 
 UNESTIMATED = "coalesce({}, false)"
-"""To estimate a comparison PostgreSQL's planner asks an index of the column for its end, and there, with each
-batch, lie more entries of rows that are gone."""
+"""Hides a comparison from PostgreSQL's planner. To estimate it, the planner would read the end of an index on
+the column, where each batch leaves more entries of deleted rows."""
 
 
 class BlockRangeScan:
     """Scans heaps by blocks, in the order given. A position is [schema, heap, next block].
 
-    `predicate`: the rows that may go, over the alias `target`. `rows`: about how many there are in all, to
-    say how far the scan has come. A row that arrives behind the position reached is the next run's.
+    `predicate`: the deletable rows, over the alias `target`. `rows`: about how many rows the table has, for
+    reporting progress. A row that is written before the position reached is left to the next run.
     """
 
     name = "block-range scan"
@@ -47,7 +47,7 @@ class BlockRangeScan:
 
 
 def _bounds(heap: Heap, after: Position | None, until: Position | None) -> tuple[int, int]:
-    """The blocks of the heap that lie between two positions; none when the first is not below the second."""
+    """The blocks of the heap between two positions; empty unless the first number is below the second."""
     name = [heap.relation.schema, heap.relation.name]
     first, end = 0, heap.blocks
     if after is not None and name <= after[:2]:

@@ -1,4 +1,4 @@
-"""By ranges of a key, in its order: every row has its own place, however many share a time."""
+"""The keyset scan: reads a table by ranges of a unique key, in the order of an index."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,10 +13,10 @@ from ops_pipeline.throttle.batch_size import Sizes
 
 
 class KeysetScan:
-    """Scans a table along a unique key that an index leads. A position is the key, each part as text.
+    """Scans a table in the order of a unique key that has an index. A position is the key, as text.
 
-    `scanned` narrows the rows that are scanned at all (the range is counted in those); `predicate` says which
-    of them may go. Both are over the alias `target`.
+    `scanned`: the rows that are scanned at all (a range's size counts these); `predicate`: which of them are
+    deletable. Both are over the alias `target`.
     """
 
     name = "keyset scan"
@@ -56,7 +56,7 @@ class KeysetScan:
         if position is None:
             return compose.SQL("true")
         values = [compose.Literal(part) for part in position]
-        # The leading part once more and alone: that is what an index on it can use.
+        # The leading column once more by itself: an index on that column alone can use it.
         return and_(
             compose.SQL("({}) {} ({})").format(listed(self._key), compose.SQL(operator), listed(values)),
             compose.SQL("{} {} {}").format(

@@ -1,4 +1,4 @@
-"""By slices of time, along an index on the column: what is kept is never read."""
+"""The time-slice scan: reads a table by slices of time, along an index; kept rows are never read."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,8 +16,8 @@ from ops_pipeline.throttle.batch_size import Sizes
 class TimeSliceScan:
     """Scans an ordinary table from its oldest row on. A position is [time, as text].
 
-    A slice ends with the last row of its last time, so rows of one time are never parted. `predicate`:
-    the rows that may go, over the alias `target`; it must bound the column from above.
+    A slice ends with the last row of its last time, so rows with the same time are never separated.
+    `predicate`: the deletable rows, over the alias `target`; it must bound the column from above.
     """
 
     name = "time-slice scan"

@@ -1,2 +1,2 @@
--- The scan has reached its end.
+-- Deletes the saved position when a scan has reached its end.
 DELETE FROM ops.maintenance_cursors WHERE policy = %(policy)s

@@ -1,5 +1,5 @@
--- The newest plan of a policy that was approved and not used. A complete run of the policy that came after it
--- has made it pointless; of a plan that follows from another one, a run that deleted rows once that was used.
+-- The newest plan of a policy that was approved and not used. A complete run of the policy after it makes it
+-- obsolete; a plan that follows from another one, a run that deleted rows after that one was used.
 SELECT id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, created_at,
        approved_at, approved_by, used_at, used_by_run, cascaded, follows
 FROM ops.plans p

@@ -1,4 +1,4 @@
--- What the last run that went by a plan knew: its cutoff, what its worker's clock said, and the policy.
+-- The last run that carried out a plan: its cutoff, the worker's clock, and the policy.
 SELECT cutoff, (details ->> 'worker_clock')::timestamptz, details -> 'definition', started_at
 FROM ops.maintenance_runs
 WHERE policy = %(policy)s AND outcome IN ('done', 'stopped') AND details ? 'worker_clock'

@@ -1,5 +1,5 @@
--- The newest plan of each policy, unless it was approved or a complete run came after it: of the policy, or
--- where it follows from another plan, of that one's policy.
+-- The newest plan of each policy, unless it was approved or a complete run came after it: of the policy, or where it
+-- follows from another plan, of that plan's policy.
 SELECT id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, created_at,
        approved_at, approved_by, used_at, used_by_run, cascaded, follows
 FROM (SELECT DISTINCT ON (policy) * FROM ops.plans ORDER BY policy, created_at DESC) AS newest

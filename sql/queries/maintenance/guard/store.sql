@@ -1,4 +1,4 @@
--- What the guard stopped, for a person to approve.
+-- Stores a plan that needs approval.
 INSERT INTO ops.plans
   (id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, cascaded, follows)
 VALUES

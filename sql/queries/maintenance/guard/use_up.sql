@@ -1,2 +1,2 @@
--- A run that an approval let through is complete; the approval lets no other through.
+-- Records that a complete run has used an approval, which no other run can use then.
 SELECT ops.use_plan(%(id)s, %(run_id)s)

@@ -1,5 +1,5 @@
--- The row is an orphan, or will be one when all orphans of a table that is its own parent are deleted. One that is kept
--- keeps those that refer to it.
+-- The row is an orphan, or becomes one when all orphans of a table that refers to itself are deleted. A kept row
+-- keeps the rows that refer to it.
 (target.tableoid, target.ctid) IN (
   WITH RECURSIVE chain (heap, place, is_deleted, {keys}) AS (
     SELECT target.tableoid, target.ctid, ({deleted}), {keys_of_parent}

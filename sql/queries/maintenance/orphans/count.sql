@@ -1,6 +1,6 @@
--- What becomes of each row, by partition: it refers to nobody (unset), to a row that exists (young), is held,
--- is referred to itself by a row that is kept (referenced), or is deleted. Those that are no orphans are counted as
--- the rest, because the missing parents are found fastest by one join.
+-- What happens to each row, by partition: its reference is NULL (unset), its parent exists (young), it is on hold
+-- (held), a kept row refers to it (referenced), or it is deleted. Rows that are not orphans are counted as the rest,
+-- because one join finds the missing parents fastest.
 WITH fates AS (
   SELECT target.tableoid::bigint AS heap,
          CASE WHEN NOT ({unheld}) THEN 'held'

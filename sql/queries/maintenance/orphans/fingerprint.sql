@@ -1,6 +1,6 @@
--- The heaps and triggers of a parent as text: while it stays the same, no row of the parent can have gone without
--- its key being recorded. A file changes with TRUNCATE, a trigger's own row with every ALTER TABLE that turns it
--- off or on, the list with a partition that is dropped. Then the tables where a trigger is missing or off.
+-- The heaps and triggers of a parent as text: while it stays the same, no row of the parent can have been deleted
+-- without its key being recorded. TRUNCATE changes the file, every ALTER TABLE that disables or enables a trigger
+-- changes its row, and dropping a partition changes the list. Also the tables where a trigger is missing or disabled.
 WITH tree AS (
   SELECT c.oid, c.relkind, n.nspname || '.' || c.relname AS name
   FROM (SELECT relid FROM pg_partition_tree(%(parent)s) UNION SELECT %(parent)s::oid) AS part (relid)

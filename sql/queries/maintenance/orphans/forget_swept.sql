@@ -1,2 +1,2 @@
--- What a sweep had listed and was looked at: whatever is still there, the next sweep finds again.
+-- Deletes what a sweep had listed and was worked through; the next sweep finds again whatever remains.
 DELETE FROM ops.missing_parents WHERE policy = %(policy)s AND source = 'sweep' AND since <= %(by)s

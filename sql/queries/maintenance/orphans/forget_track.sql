@@ -1,4 +1,4 @@
--- Tracking is removed, and what it has recorded is of no more use.
+-- Tracking was removed: deletes what it has recorded.
 WITH recorded AS (
   DELETE FROM ops.missing_parents WHERE policy = %(policy)s AND source = 'deleted'
 )

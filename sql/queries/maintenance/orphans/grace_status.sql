@@ -1,5 +1,5 @@
--- What has been missing for the grace: up to which moment that is, since when the youngest of it; and since when the
--- youngest of what is still in its grace.
+-- The cutoff of the grace period; the latest time since which a parent has been missing, of those missing for the
+-- grace period; and the same of those within it.
 SELECT now.moment - %(grace)s,
        max(since) FILTER (WHERE since <= now.moment - %(grace)s),
        max(since) FILTER (WHERE since > now.moment - %(grace)s)

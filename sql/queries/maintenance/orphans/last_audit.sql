@@ -1,4 +1,4 @@
--- What the last sweep that was held against the record of deleted parents found beyond it.
+-- What the last sweep that audited the record of deleted parents found that was not recorded.
 SELECT (details ->> 'unrecorded')::bigint, details -> 'unrecorded_keys'
 FROM ops.maintenance_runs
 WHERE policy = %(policy)s AND details ? 'unrecorded'

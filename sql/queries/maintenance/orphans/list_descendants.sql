@@ -1,4 +1,4 @@
--- Lists the parents that will be missing once rows of a table that is its own parent are deleted, up to 1,000 a row.
+-- Lists the parents that will be missing once rows of a table that refers to itself are deleted, up to 1,000 a row.
 INSERT INTO ops.missing_parents (policy, source, keys, rows, since)
 SELECT %(policy)s, 'sweep', ARRAY[{gathered}], count(*), %(since)s
 FROM (

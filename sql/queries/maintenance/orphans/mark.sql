@@ -1,4 +1,4 @@
--- Lists the orphans of a range, about 1,000 a row: which parents they miss, and where they lie.
+-- Lists the orphans of a range, about 1,000 a row: their missing parents, and their ctids.
 WITH listed AS (
   INSERT INTO ops.missing_parents (policy, source, keys, rows, heap, places)
   SELECT %(policy)s, 'sweep', ARRAY[{keys}], count(*), %(heap)s, array_agg(place)

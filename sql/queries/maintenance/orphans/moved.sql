@@ -1,5 +1,5 @@
--- Lists the parents of marked orphans once more where children are left that an index finds: what was changed since
--- lies elsewhere. What is listed so has been missing for as long.
+-- Lists the parents of marked orphans once more where an index still finds children: updated rows have other ctids.
+-- They keep the time since which they have been missing.
 WITH marked AS (
   DELETE FROM ops.missing_parents AS missing WHERE policy = %(policy)s AND {listed} RETURNING keys, since
 ), key AS (

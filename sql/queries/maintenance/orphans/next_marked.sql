@@ -1,5 +1,5 @@
--- The next rows of marked orphans of one heap that are about as many as asked for: that heap, and the last of those
--- rows; NULL and NULL at the end.
+-- The next entries of marked orphans of one heap, with about as many orphans as requested: that heap, and the id of the
+-- last entry; NULL and NULL at the end.
 SELECT min(heap)::bigint, max(id)
 FROM (
   SELECT id, heap, rows, sum(rows) OVER upward AS so_far,

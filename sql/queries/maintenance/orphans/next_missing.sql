@@ -1,4 +1,4 @@
--- The next rows of missing parents whose children are about as many as asked for: the last of those rows.
+-- The next entries of missing parents with about as many children as requested: the id of the last entry.
 SELECT max(id)
 FROM (
   SELECT id, rows, sum(rows) OVER (ORDER BY id) AS so_far

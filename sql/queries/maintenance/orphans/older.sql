@@ -1,4 +1,4 @@
--- The row as it is now was written by a transaction before the horizon. Numbers of transactions go round, so
--- what lies up to 2^30 of them behind the horizon is younger and all else is older. A row that is changed
--- while we wait for it is a new one and looked at as such: that keeps a child that has just found a parent.
+-- The current version of the row was written by a transaction before the horizon. Transaction IDs wrap around, so
+-- those up to 2^30 after the horizon are younger and all others are older. A row that is updated while we wait for it
+-- is a new version and checked again: so a child that has just got a parent is kept.
 ((age({horizon}::xid8::xid)::bigint - age(target.xmin)) & 4294967295) >= 1073741824

@@ -1,4 +1,4 @@
--- A range's orphans in the order in which they lie, each parent that it names looked up once, whatever the number
+-- A range's orphans in the order of their ctids, each parent that it refers to looked up once, whatever the number
 -- of parents.
 SELECT {keys}, place
 FROM (

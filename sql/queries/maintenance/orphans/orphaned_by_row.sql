@@ -1,3 +1,3 @@
--- A range's orphans, each row held against all parents: PostgreSQL reads those into a hash, and the rows in the
--- order in which they lie.
+-- A range's orphans, each row compared with all parents: PostgreSQL reads the parents into a hash, and the rows in
+-- the order of their ctids.
 SELECT {keys_of_row}, target.ctid AS place FROM {heap} AS target WHERE {range} AND {missing}

@@ -1,6 +1,6 @@
--- Records which transactions have ended by now, so that later on a row's age can be told from the number of the
--- transaction that wrote it. Transactions of other databases write nothing here; whoever cannot be told
--- apart counts as one of ours.
+-- Records which transactions have ended, so that later a row's age can be told from the ID of the transaction that
+-- wrote it. Transactions of other databases write nothing here; a session whose database is not visible counts as
+-- one of this database.
 INSERT INTO ops.orphan_clock (policy, horizon)
 SELECT %(policy)s, coalesce(min(running.xid), pg_snapshot_xmax(pg_current_snapshot()))
 FROM pg_snapshot_xip(pg_current_snapshot()) AS running (xid)

@@ -1,4 +1,4 @@
--- The row refers to one of the missing parents that are listed in some rows of ops.missing_parents.
+-- The row refers to one of the missing parents in the given rows of ops.missing_parents.
 ({reference}) {operator} ANY (
   SELECT {keys}
   FROM ops.missing_parents AS missing

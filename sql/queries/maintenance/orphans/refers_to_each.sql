@@ -1,4 +1,4 @@
--- The same where the columns of a key are compared by operators of several names or schemas.
+-- The same where the columns of a key are compared by different operators.
 EXISTS (
   SELECT FROM ops.missing_parents AS missing
   CROSS JOIN LATERAL unnest({arrays}) AS key ({keys})

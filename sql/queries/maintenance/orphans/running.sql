@@ -1,5 +1,5 @@
--- Transactions of this database that were at work at that moment and still are: any may bring a parent.
--- Without the right to see when another user's began, each that is at work now counts. So does a prepared one.
+-- Transactions of this database that were open at that time and still are: any of them may add a parent. Without the
+-- right to see when another user's transaction began, each one that is open now counts. So does a prepared one.
 SELECT a.pid, coalesce(nullif(a.application_name, ''), a.usename, 'a session'), a.xact_start
 FROM pg_locks l
 JOIN pg_stat_activity a ON a.pid = l.pid

@@ -1,5 +1,5 @@
--- Recorded keys that were looked at: those without an orphan are done; where one is left, because it was locked,
--- held, or came later, its grace begins again.
+-- Recorded keys that were worked through: those without an orphan are deleted; where one remains, because it was
+-- locked, on hold, or written later, its grace period begins again.
 WITH looked_at AS (
   SELECT id, EXISTS (
            SELECT FROM unnest({arrays}) AS key ({keys})

@@ -1,4 +1,4 @@
--- From here on the record will be complete, once the sweep that begins has ended; it finds what was lost before.
+-- Once the sweep that begins now has ended, the record is complete: the sweep finds what was not recorded before.
 WITH known AS (
   DELETE FROM ops.missing_parents WHERE policy = %(policy)s AND keys IS NULL
 )

@@ -1,5 +1,5 @@
--- The sweep has ended, and with it the time in which the record was incomplete, unless the parent's triggers or
--- heaps have changed meanwhile. Answers whether the record is held against what the sweep found.
+-- The sweep has ended, so the record is complete, unless the parent's triggers or heaps have changed meanwhile. Returns
+-- whether the record is compared with what the sweep found.
 UPDATE ops.orphan_tracks SET swept_at = clock_timestamp()
 WHERE policy = %(policy)s AND fingerprint = %(fingerprint)s
 RETURNING audits

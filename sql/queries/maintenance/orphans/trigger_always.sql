@@ -1,2 +1,2 @@
--- Whatever session_replication_role says: a row that a replica's apply deletes leaves orphans as well.
+-- Fires whatever session_replication_role is: a row that logical replication deletes leaves orphans as well.
 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}

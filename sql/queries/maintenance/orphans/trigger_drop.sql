@@ -1,2 +1,2 @@
--- Takes one of our triggers off its table.
+-- Drops one of our triggers.
 DROP TRIGGER {name} ON {table}

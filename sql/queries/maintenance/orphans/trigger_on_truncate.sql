@@ -1,3 +1,3 @@
--- Records that every row is gone.
+-- Records that all rows were truncated.
 CREATE TRIGGER {name} AFTER TRUNCATE ON {table}
 FOR EACH STATEMENT EXECUTE FUNCTION ops.note_deleted_parents({arguments})

@@ -1,4 +1,4 @@
--- Our triggers of a policy, those left out that PostgreSQL itself has made from one on a partitioned table.
+-- Our triggers of a policy, without those that PostgreSQL created itself for a partition.
 SELECT t.tgname, c.oid, n.nspname, c.relname
 FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid

@@ -1,2 +1,2 @@
--- Whether every key of the parent has gone at once.
+-- Whether the parent was truncated.
 SELECT EXISTS (SELECT FROM ops.missing_parents WHERE policy = %(policy)s AND keys IS NULL)

@@ -1,4 +1,4 @@
--- Parents that the sweep found missing and the record does not know: how many, and some of them.
+-- Parents that the sweep found missing and that are not recorded: how many, and some of them.
 SELECT count(*), (array_agg(ARRAY[{texts}]))[1:5]
 FROM (
   SELECT {keys} FROM ops.missing_parents AS missing CROSS JOIN LATERAL unnest({arrays}) AS key ({keys})

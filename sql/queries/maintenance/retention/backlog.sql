@@ -1,2 +1,2 @@
--- How many expired rows are still there.
+-- How many expired rows remain.
 SELECT count(*) FROM {rows} WHERE {expired}

@@ -1,6 +1,6 @@
--- What becomes of each row, by partition: it has no time (unset), is young enough (young), is held, is
--- referred to by a row that is kept (referenced), or is deleted; with the oldest and newest of the deleted, and
--- the oldest of all beside the young ones, as far as Python's calendar reaches. Not grouped by its fate:
+-- What happens to each row, by partition: its time is NULL (unset), it is not expired (young), it is on hold (held),
+-- a kept row refers to it (referenced), or it is deleted; with the oldest and newest of the deleted rows, and the
+-- oldest of all except the young ones, within the range of Python's datetime. Not grouped by that case expression:
 -- PostgreSQL expects as many groups of an expression as there are rows, and would sort all of them on disk.
 SELECT heap, fate, rows,
        CASE WHEN first IS NOT NULL

@@ -1,2 +1,2 @@
--- The moment before which rows are too old, by the server's clock.
+-- The time before which rows are expired, by the server's clock.
 SELECT now() - %(keep)s

@@ -1,2 +1,2 @@
--- This transaction's commit waits for the disk, whatever the server's setting: files elsewhere go by it.
+-- Makes this transaction's commit durable before it returns, whatever the server's setting: archive files depend on it.
 SELECT set_config('synchronous_commit', 'on', true)

@@ -1,7 +1,7 @@
--- What the choice of a method goes by: whether the table is partitioned, whether a btree index leads with the
--- column, how closely the rows lie in the order of their times (1 and -1: exactly; NULL: never analyzed), how
--- many rows a block has, about how many rows share a moment, and whether there is a primary key, in an order that does
--- not depend on the search path.
+-- What the choice of a method depends on: whether the table is partitioned; whether a btree index begins with the
+-- column; the correlation of physical order and time (1 and -1: perfectly ordered; NULL: never analyzed); rows per
+-- block; about how many rows have the same time; and whether there is a primary key whose order does not depend on
+-- the search path.
 SELECT c.relkind = 'p',
        EXISTS (
          SELECT FROM pg_index i

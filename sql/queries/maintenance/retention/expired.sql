@@ -1,2 +1,2 @@
--- Which rows are too old. One whose time is NULL has none, and neither has one whose time is -infinity.
+-- The condition for expired rows. A row whose time is NULL or -infinity never expires.
 {column} < {cutoff} AND {column} > '-infinity'

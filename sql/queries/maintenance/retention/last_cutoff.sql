@@ -1,4 +1,4 @@
--- The cutoff of the policy's last complete run, if it was within a day and an hour.
+-- The cutoff of the policy's last complete run, if it was within the last 25 hours.
 SELECT cutoff
 FROM ops.maintenance_runs
 WHERE policy = %(policy)s AND outcome = 'done' AND started_at > now() - interval '25 hours'

@@ -1,2 +1,2 @@
--- Until this transaction is over no hold can be added.
+-- No hold can be added until this transaction ends.
 SELECT ops.keep_holds()

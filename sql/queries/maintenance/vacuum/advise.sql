@@ -1,2 +1,2 @@
--- What a table's owner might run; we never do.
+-- A statement that a table's owner may want to run; we never run it.
 ALTER TABLE {table} SET ({option} = {value})

@@ -1,2 +1,2 @@
--- One table's statistics; a partitioned table's and those of its partitions.
+-- Analyzes one table; a partitioned table with its partitions.
 ANALYZE ({options}) {table}

@@ -1,6 +1,5 @@
--- What autovacuum goes by for each table: its settings where it has some, else the server's, and what was counted.
--- Row versions that an update left beside their successor are cleaned without VACUUM and do not count. The highest
--- threshold there is came with version 18.
+-- What autovacuum uses for each table: the table's settings, or else the server's, and its counters. Row versions
+-- replaced by HOT updates are pruned without VACUUM and do not count. The maximum threshold exists since version 18.
 WITH server AS MATERIALIZED (
   SELECT current_setting('autovacuum_vacuum_threshold')::int AS threshold,
          current_setting('autovacuum_vacuum_scale_factor')::float8 AS scale,

@@ -1,2 +1,2 @@
--- Whether the server's autovacuum is at work at all.
+-- Whether autovacuum is on for this server.
 SELECT current_setting('autovacuum')::boolean

@@ -1,7 +1,7 @@
--- The valid B-trees of tables, a row for each of their columns: how it is stored, and what ANALYZE knows of its
--- values. The statistics of an expression are the index's own, those of a column its table's. Equal keys are kept
--- once unless the index or one of its types is against it (an operator class says by its support function 4). To ask
--- for the size of one that is locked altogether would be to wait for that lock; it is left out.
+-- The valid B-trees of tables, a row for each of their columns: how it is stored, and ANALYZE's statistics of its
+-- values. The statistics of an expression are the index's own, those of a column its table's. Equal keys are stored
+-- once unless the index or one of its types forbids it (an operator class says so by its support function 4). An index
+-- with an ACCESS EXCLUSIVE lock is left out, because reading its size would wait for that lock.
 WITH locked AS MATERIALIZED (
   SELECT DISTINCT relation FROM pg_locks
   WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid <> pg_backend_pid()

@@ -1,2 +1,2 @@
--- The server's own time.
+-- The server's current time.
 SELECT clock_timestamp()

@@ -1,4 +1,4 @@
--- What the policy's last run before that moment counted of its tables' writes, by oid, and when.
+-- The counters of writes that the policy's last run before that time recorded, by table oid, and when.
 SELECT (details -> 'counted' ->> 'at')::timestamptz, details -> 'counted' -> 'by_oid'
 FROM ops.maintenance_runs
 WHERE policy = %(policy)s AND details -> 'counted' ? 'by_oid'

@@ -1,2 +1,2 @@
--- Records how old the database's oldest table is, from version 16 on, after tables were vacuumed without it.
+-- Updates the database's datfrozenxid, since version 16, after tables were vacuumed without doing that.
 VACUUM (ONLY_DATABASE_STATS)

@@ -1,7 +1,6 @@
--- Who keeps dead row versions of this database from being removed, the one that reaches furthest back first; with
--- `since`, only who reaches back before that transaction id. What a role may not see of a session is NULL.
--- VACUUM itself holds nothing back. A slot's catalog_xmin, which is what logical decoding needs, holds back
--- PostgreSQL's own tables only.
+-- What prevents VACUUM from removing dead row versions in this database, the oldest snapshot first; with `since`, only
+-- those older than that transaction id. What a role may not see of a session is NULL. VACUUM itself holds nothing
+-- back. A slot's catalog_xmin, which logical decoding needs, holds back system catalogs only.
 WITH counted AS (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS now),
 held AS (
   SELECT CASE WHEN a.backend_type = 'walsender' THEN 'standby'

@@ -1,4 +1,4 @@
--- The index of that schema and name: its oid, another one once it was rebuilt, and its bytes. No row: it is gone.
+-- The index with that schema and name: its oid, which a rebuild changes, and its bytes. No row: it was dropped.
 SELECT c.oid, pg_relation_size(c.oid)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -1,6 +1,6 @@
--- Invalid indexes named as an interrupted REINDEX CONCURRENTLY leaves them, the valid index of the same table that is
--- defined alike (expressions are compared without the places in a text that they were parsed from), and who holds a
--- lock on the index or its table as whoever builds an index does; whoever builds one holds such a lock throughout.
+-- Invalid indexes with names as an interrupted REINDEX CONCURRENTLY leaves them; the valid index of the same table with
+-- the same definition (expressions are compared without their positions in the query text); and the session that holds
+-- a lock on the index or its table as an index build does: a build holds such a lock throughout.
 WITH wide AS MATERIALIZED (
   SELECT l.relation, l.pid, l.mode
   FROM pg_locks l

@@ -1,4 +1,4 @@
--- Who holds a lock on a table that VACUUM has to wait for.
+-- A session that holds a lock for which VACUUM of a table has to wait.
 SELECT a.pid, coalesce(a.usename, a.backend_type)::text, coalesce(a.application_name, '')
 FROM pg_locks l
 JOIN pg_stat_activity a ON a.pid = l.pid

@@ -1,2 +1,2 @@
--- The transaction id that would be given out next: what was deleted before it has a lower one.
+-- The next transaction id; rows that are dead now were deleted by lower ones.
 SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint

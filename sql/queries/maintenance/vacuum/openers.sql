@@ -1,4 +1,4 @@
--- The sessions that have a table open, the longest ones first, and what they are at.
+-- The sessions that have a table open, the longest first, and what they are doing.
 SELECT DISTINCT ON (a.xact_start, a.pid) a.pid, coalesce(a.usename, a.backend_type)::text, a.application_name, a.state
 FROM pg_locks l
 JOIN pg_stat_activity a ON a.pid = l.pid

@@ -1,2 +1,2 @@
--- The bytes of a page.
+-- The size of a page in bytes.
 SELECT current_setting('block_size')::int

@@ -1,4 +1,4 @@
--- How far the VACUUM of a session has come, on PostgreSQL 15 and 16, which do not count indexes.
+-- The progress of a session's VACUUM on PostgreSQL 15 and 16, which do not count indexes.
 SELECT CASE WHEN n.nspname = 'pg_toast' THEN 'TOAST table of ' || main_schema.nspname || '.' || main.relname
             ELSE n.nspname || '.' || c.relname END,
        p.phase, p.heap_blks_total, p.heap_blks_scanned, p.heap_blks_vacuumed, p.index_vacuum_count,

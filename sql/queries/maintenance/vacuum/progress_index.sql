@@ -1,4 +1,4 @@
--- How far the REINDEX of a session has come: of the rows where they are counted, else of the table's blocks.
+-- The progress of a session's REINDEX: by rows where they are counted, else by the table's blocks.
 SELECT n.nspname || '.' || c.relname, 'REINDEX, ' || p.phase,
        CASE WHEN p.tuples_total > 0 THEN p.tuples_total ELSE p.blocks_total END,
        CASE WHEN p.tuples_total > 0 THEN p.tuples_done ELSE p.blocks_done END, 0, 0, NULL::bigint, NULL::bigint

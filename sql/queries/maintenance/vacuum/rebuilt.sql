@@ -1,4 +1,4 @@
--- Of each index that a policy had built anew, the last time: its size after that by the size that was expected.
+-- For each index that a policy has rebuilt, the last time: its size afterwards divided by the expected size.
 SELECT DISTINCT ON (built ->> 'index') built ->> 'index',
        (built ->> 'bytes_after')::float8 / (built ->> 'expected')::float8 AS factor
 FROM ops.maintenance_runs r

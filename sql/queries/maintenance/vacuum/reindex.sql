@@ -1,2 +1,2 @@
--- Builds an index anew while its table is read and written.
+-- Rebuilds an index while its table is read and written.
 REINDEX INDEX CONCURRENTLY {index}

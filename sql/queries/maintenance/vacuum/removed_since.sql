@@ -1,4 +1,4 @@
--- How many rows our policies have removed from each table since then.
+-- How many rows policies have deleted from each table since then.
 SELECT table_oid::bigint, sum(rows_removed)::bigint
 FROM ops.maintenance_runs
 WHERE table_oid IS NOT NULL AND started_at >= %(since)s

@@ -1,2 +1,2 @@
--- What a setting of this session is.
+-- The value of a setting of this session.
 SELECT current_setting(%(name)s)

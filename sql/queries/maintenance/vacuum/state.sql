@@ -1,5 +1,5 @@
--- What VACUUM is about to change of a table, its TOAST table included: dead rows, bytes of it and of its indexes,
--- and how many transactions and multixacts ago its oldest row was written.
+-- What VACUUM is about to change in a table, including its TOAST table: dead rows, bytes of it and of its indexes, and
+-- how many transactions and multixacts ago its oldest row was written.
 SELECT pg_stat_get_live_tuples(c.oid), pg_stat_get_dead_tuples(c.oid),
        coalesce(pg_stat_get_live_tuples(t.oid), 0), coalesce(pg_stat_get_dead_tuples(t.oid), 0),
        pg_table_size(c.oid), pg_indexes_size(c.oid),

@@ -1,4 +1,4 @@
--- The columns of tables, dropped ones included, as they are stored and as ANALYZE has found them: what a row takes.
+-- The columns of tables, including dropped ones: how they are stored, and ANALYZE's statistics of their width.
 WITH known AS MATERIALIZED (
   SELECT schemaname, tablename, attname, null_frac, avg_width, n_distinct
   FROM pg_stats

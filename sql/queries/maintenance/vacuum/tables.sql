@@ -1,7 +1,7 @@
--- What VACUUM may be of use to: tables with their TOAST table, materialized views, and partitioned tables, which
--- hold nothing but have statistics that autovacuum never refreshes. With `oids` only those and their partitions.
--- To ask for the size of one that is locked altogether would be to wait for that lock; there its last known one
--- counts. (The view pg_stat_all_tables has the same numbers, and adds up the indexes of every table besides.)
+-- The tables that VACUUM can process: tables with their TOAST table, materialized views, and partitioned tables, which
+-- have no rows but statistics that autovacuum never updates. With `oids` only those and their partitions. For a table
+-- with an ACCESS EXCLUSIVE lock the last known size is used, because reading it would wait for that lock. (The view
+-- pg_stat_all_tables has the same numbers, but also adds up the indexes of every table.)
 WITH locked AS MATERIALIZED (
   SELECT DISTINCT relation FROM pg_locks
   WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid <> pg_backend_pid()

@@ -1,2 +1,2 @@
--- One table. Its options are put together by the server's version and the policy.
+-- Vacuums one table. The options depend on the server's version and the policy.
 VACUUM ({options}) {table}

@@ -1,2 +1,2 @@
--- What this session notes need not be on the disk at once: it is told again in a moment.
+-- Commits of this session need not wait for the disk: progress is saved again soon.
 SELECT set_config('synchronous_commit', 'off', false)

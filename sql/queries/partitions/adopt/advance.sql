@@ -1,4 +1,4 @@
--- An adoption has come to its next state.
+-- Records that an adoption has reached its next state.
 UPDATE ops.adoptions
 SET state = %(state)s,
     swapped_at = CASE WHEN %(state)s = 'swapped' THEN clock_timestamp() ELSE swapped_at END,

@@ -1,4 +1,4 @@
--- The same rows as they are now, if they are.
+-- Inserts the current versions of the same rows, if they still exist.
 INSERT INTO {new} ({columns}) OVERRIDING SYSTEM VALUE
 SELECT {values}
 FROM ONLY {old} AS t

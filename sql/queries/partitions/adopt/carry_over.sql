@@ -1,5 +1,5 @@
--- Statements that give the new table what LIKE does not: identity, indexes, owner, comment and rights. An
--- index gets a name that says whose place it takes.
+-- Statements that give the new table what LIKE does not copy: identity, indexes, owner, comment and privileges. An
+-- index gets a name that says which index it replaces.
 WITH new AS (
   SELECT format('%%I.%%I', n.nspname, c.relname) AS name
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -43,7 +43,7 @@ SELECT statement FROM new CROSS JOIN LATERAL (
   SELECT 4, format('COMMENT ON TABLE %%s IS %%L', new.name, obj_description(%(old)s, 'pg_class'))
   WHERE obj_description(%(old)s, 'pg_class') IS NOT NULL
   UNION ALL
-  -- What default privileges have given to the new table goes; then it gets what the old one has.
+  -- Revokes what default privileges have granted on the new table; then grants what the old one has.
   SELECT 5, format('REVOKE ALL ON %%s FROM %%s', new.name,
                    CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)
   FROM pg_class c CROSS JOIN aclexplode(c.relacl) x

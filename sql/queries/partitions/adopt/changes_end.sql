@@ -1,2 +1,2 @@
--- The last change that has been recorded up to now.
+-- The last change that was recorded so far.
 SELECT max(place) FROM {changes}

@@ -1,6 +1,6 @@
--- A range of primary keys on both sides, as of one moment: how many rows, whether number and content are
--- the same in whatever order, and how many have no time. Rows with a recorded change are left out: they are
--- brought over later, and compared then.
+-- A range of primary keys in both tables, in one snapshot: how many rows, whether their number and content are equal
+-- in any order, and how many have no time. Rows with a recorded change are left out: they are applied later, and
+-- compared then.
 WITH o AS (
   SELECT count(*) AS rows, sum(hashtextextended(ROW({values})::text, 0)::numeric) AS content,
          count(*) FILTER (WHERE t.{column} IS NULL) AS unset

@@ -1,5 +1,5 @@
--- Copies the rows that follow a place in the primary key; says how many it looked at, and the last one's key.
--- A row that is there already was brought by a change.
+-- Copies the rows whose primary key is greater than a position; returns how many it read, and the last one's key. A
+-- row that already exists was inserted by a change.
 WITH batch AS (
   SELECT * FROM ONLY {old} AS t WHERE {after} ORDER BY {order} LIMIT %(size)s
 ), copied AS (

@@ -1,4 +1,4 @@
--- Rows with recorded changes that are not the same on both sides.
+-- How many rows with recorded changes differ between the two tables.
 WITH o AS (
   SELECT {values} FROM ONLY {old} AS t WHERE ({keys_of_t}) IN (SELECT {keys} FROM {changes} WHERE place = ANY (%(places)s))
 ), n AS (

@@ -1,2 +1,2 @@
--- Changes need not be recorded any more: the function goes, and its triggers with it.
+-- Stops recording changes: drops the function, and its triggers with it.
 DROP FUNCTION IF EXISTS {recorder}() CASCADE

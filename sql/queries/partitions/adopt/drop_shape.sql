@@ -1,2 +1,2 @@
--- It has done its work.
+-- Drops the temporary shape of the new table.
 DROP TABLE {shape}

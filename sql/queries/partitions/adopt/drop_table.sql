@@ -1,2 +1,2 @@
--- The table is not needed any more.
+-- Drops a table of the adoption.
 DROP TABLE IF EXISTS {table}

@@ -1,4 +1,4 @@
--- Statements that give the new table the foreign keys of the old one that it does not have yet.
+-- Statements that add the foreign keys of the old table that the new one does not have yet.
 SELECT format('ALTER TABLE %%I.%%I ADD CONSTRAINT %%I %%s', s.nspname, c.relname, conname, pg_get_constraintdef(f.oid))
 FROM pg_constraint f
 JOIN pg_class c ON c.oid = %(new)s

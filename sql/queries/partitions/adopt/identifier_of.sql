@@ -1,4 +1,4 @@
--- Schema and name of a table, by its oid; no row when it is gone.
+-- Schema and name of a table, by its oid; no row when it does not exist.
 SELECT n.nspname, c.relname
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace

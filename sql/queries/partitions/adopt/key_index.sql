@@ -1,2 +1,2 @@
--- A row by its old primary key alone: no partition is ruled out, so each has to answer from an index.
+-- An index for searches by the old primary key alone: they exclude no partition, so each needs one.
 CREATE INDEX {name} ON {new} ({columns})

@@ -1,2 +1,2 @@
--- For the moment of the swap nobody else is in either table.
+-- During the swap no other session can use either table.
 LOCK TABLE ONLY {old}, ONLY {new} IN ACCESS EXCLUSIVE MODE

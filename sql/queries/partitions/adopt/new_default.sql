@@ -1,2 +1,2 @@
--- A row of any date finds a home.
+-- The default partition, for rows of any date.
 CREATE TABLE {partition} PARTITION OF {new} DEFAULT

@@ -1,2 +1,2 @@
--- The new primary key: the old one, with the time that partitions need in it.
+-- The new primary key: the old one with the time column, which a partitioned table requires in it.
 ALTER TABLE {new} ADD CONSTRAINT {name} PRIMARY KEY ({columns})

@@ -1,4 +1,4 @@
--- Records a changed row. It runs as its owner: who may write to the table needs no right to anything else.
+-- Records a changed row. It runs with its owner's rights: users who write to the table need no other privilege.
 CREATE FUNCTION {recorder}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $ops_record$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN

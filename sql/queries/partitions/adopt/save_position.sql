@@ -1,2 +1,2 @@
--- Up to where rows have been copied; in the transaction of the batch it speaks of.
+-- Saves up to where rows were copied, in the transaction of that batch.
 UPDATE ops.adoptions SET position = %(position)s, copied = copied + %(rows)s WHERE id = %(id)s

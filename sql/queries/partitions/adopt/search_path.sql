@@ -1,2 +1,2 @@
--- In this transaction names stand with their schema, so that what the catalog writes can be run.
+-- In this transaction the catalogs' texts qualify all names with their schema, so that they can be executed.
 SELECT set_config('search_path', '', true)

@@ -1,11 +1,11 @@
--- Statements that put the new table in the place of the old one: names of tables, indexes and sequences,
--- where identities stand, whose the sequences of serial columns are, and triggers. In the order of `step`.
+-- Statements that replace the old table with the new one: names of tables, indexes and sequences, positions of identity
+-- columns, owners of serial sequences, and triggers. In the order of `step`.
 WITH o AS (
   SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %(old)s
 ), new AS (
   SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %(new)s
 ), moved AS (
-  -- Old index or identity sequence, and the new one whose name says that it takes its place.
+  -- An old index or identity sequence, and the new one that replaces it, as its name says.
   SELECT x.oid, x.relname, x.relkind, y.oid AS new_oid, y.relname AS new_name
   FROM o
   JOIN pg_class y ON y.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = o.oid)

@@ -1,2 +1,2 @@
--- How many changes are still to be brought over.
+-- How many changes are not applied yet.
 SELECT count(*) FROM {changes}

@@ -1,2 +1,2 @@
--- All rows of a table, as the archive takes them.
+-- All rows of a table, in the form in which they are archived.
 SELECT {columns} FROM {heap} AS target

@@ -1,2 +1,2 @@
--- Removes the rows of a range that may be deleted.
+-- Deletes the deletable rows of a range.
 DELETE FROM {heap} AS target WHERE {condition}

@@ -1,3 +1,3 @@
--- Deletes the rows that refer to those of the batch, and answers with them as the archive takes them.
+-- Deletes the rows that refer to those of the batch, and returns them in the form in which they are archived.
 DELETE FROM {rows} AS {alias} WHERE {condition}
 RETURNING {columns}

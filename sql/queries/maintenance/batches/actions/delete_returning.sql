@@ -1,3 +1,3 @@
--- As delete, answering with the rows as the archive takes them.
+-- As delete, returning the rows in the form in which they are archived.
 DELETE FROM {heap} AS target WHERE {condition}
 RETURNING {columns}

@@ -1,4 +1,4 @@
--- As delete_returning, passing over rows that another session has locked. A ctid names a row of one heap only.
+-- As delete_returning, skipping rows that another session has locked. A ctid identifies a row within one heap only.
 DELETE FROM {heap} AS target
 USING (
   SELECT target.tableoid AS of_heap, target.ctid AS tid FROM {heap} AS target WHERE {condition} FOR UPDATE OF target SKIP LOCKED

@@ -1,6 +1,6 @@
--- How many rows this session has deleted and changed in each table, those of its partitions included: of the
--- tables given, or of all but ours. The server counts on until it next reports its statistics, which it does
--- between transactions only.
+-- How many rows this session has deleted and changed in each table, including its partitions: in the given tables,
+-- or in all but ours. The server adds to these counters until it next reports its statistics, which it does between
+-- transactions only.
 SELECT root.oid::bigint, n.nspname, root.relname,
        sum(pg_stat_get_xact_tuples_deleted(c.oid))::bigint,
        sum(pg_stat_get_xact_tuples_updated(c.oid))::bigint

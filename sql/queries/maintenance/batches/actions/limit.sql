@@ -1,5 +1,5 @@
--- No hold is added until this transaction is over; then how long it may wait for a lock and run, and whether
--- its commit waits for the disk. Answers with where the WAL stands.
+-- No hold can be added until this transaction ends; sets how long it may wait for a lock and run, and whether its
+-- commit waits for the disk. Returns the current WAL position.
 SELECT ops.keep_holds()::text,
        set_config('lock_timeout', %(lock_timeout)s, true),
        set_config('statement_timeout', %(statement_timeout)s, true),

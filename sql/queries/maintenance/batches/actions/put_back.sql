@@ -1,5 +1,5 @@
--- How many rows of a table that meet the condition this transaction has inserted, in a savepoint or not: theirs is the
--- only transaction that came no earlier and is still in progress.
+-- How many rows of a table that meet the condition were inserted by this transaction, in a savepoint or not: a visible
+-- row is if its transaction ID is not older than this transaction's and is still in progress.
 SELECT count(*) FROM {table} AS target
 WHERE {condition}
   AND CASE WHEN age(target.xmin) <= age(pg_current_xact_id()::xid)
