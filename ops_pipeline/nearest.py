@@ -1,4 +1,4 @@
-"""What was probably meant by a name that does not exist."""
+"""Suggests an existing name for one that does not exist."""
 
 import difflib
 from collections.abc import Sequence
