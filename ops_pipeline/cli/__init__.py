@@ -110,7 +110,7 @@ def options(
         bool,
         typer.Option(
             "--embedded",
-            help="Use the embedded PostgreSQL of demo and up, which they use while OPS_DATABASE_URL is unset.",
+            help="Use the embedded PostgreSQL that demo and up use while OPS_DATABASE_URL is unset.",
         ),
     ] = False,
 ) -> None:

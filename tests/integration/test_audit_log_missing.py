@@ -177,7 +177,7 @@ def test_doctor_says_where_it_is(
 
     ((severity, problem, remedies),) = found()
     assert (severity, remedies[-1]) == ("warning", remedy)
-    assert "Policies run" in problem
+    assert "Policies, holds, approvals and restores still work" in problem
     if how in {"renamed", "moved"}:
         application.execute(remedies[-1].encode())
         assert found() == []
