@@ -32,8 +32,8 @@ def _find_deleted_along(examined: Examination) -> Iterator[Finding]:
                 yield Finding(
                     str(child),
                     f"{_along(policy, table, child, steps)}, regardless of their age. `opsctl plan` counts "
-                    f"them. "
-                    "Allow it in the policy, or change the foreign key to keep rows that are referred to",
+                    "them. Allow it in the policy, or change the foreign key to keep rows that are "
+                    "referred to",
                     ("cascade: delete", uncascade(steps)),
                 )
 
@@ -67,8 +67,7 @@ def _circles(connection: Connection, policy: DeletingPolicy, reached: Reach) -> 
         yield Finding(
             str(child),
             f"{_along(policy, reached.table, child, [step])}, and {reason}: the policy is refused once such "
-            f"a "
-            "row exists. Change the foreign key to keep rows that are referred to",
+            "a row exists. Change the foreign key to keep rows that are referred to",
             (uncascade([step]),),
         )
 
@@ -84,8 +83,7 @@ CASCADES = Diagnosis(
     question="Does `ON DELETE CASCADE` delete only rows that no policy keeps or archives, or that `cascade` "
     "allows?",
     remedy="Set `cascade: archive` or `cascade: delete` in the policy, or remove `ON DELETE CASCADE` from "
-    "the "
-    "foreign key ([cascades](policies.md#cascades)).",
+    "the foreign key ([cascades](policies.md#cascades)).",
     find=_find_refused,
 )
 DELETED_ALONG = Diagnosis(
@@ -93,7 +91,6 @@ DELETED_ALONG = Diagnosis(
     severity="info",
     question="Is `cascade` set where `ON DELETE CASCADE` deletes rows of other tables?",
     remedy="Set `cascade: delete` in the policy if this is intended. The plan counts such rows, and the "
-    "guard "
-    "limits them.",
+    "guard limits them.",
     find=_find_deleted_along,
 )

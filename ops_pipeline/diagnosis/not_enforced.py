@@ -15,8 +15,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
         yield Finding(
             child,
             f"the foreign key {key} of {child} to {parent} is NOT ENFORCED: PostgreSQL does not apply its "
-            f"ON DELETE "
-            "action, and rows without a parent may exist. To enforce it",
+            "ON DELETE action, and rows without a parent may exist. To enforce it",
             (enforce,),
         )
 

@@ -50,8 +50,7 @@ def _find_vacuum(examined: Examination) -> Iterator[Finding]:
             yield Finding(
                 policy.name,
                 f"{examined.connection.info.user} is not permitted to VACUUM {', '.join(map(str, tables))}: "
-                f"they "
-                "are skipped, and the run ends as stopped. As a superuser",
+                "they are skipped, and the run ends as stopped. As a superuser",
                 (" ".join(ways),),
             )
 

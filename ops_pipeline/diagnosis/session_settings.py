@@ -14,8 +14,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
         yield Finding(
             whose,
             f"{whose} sets {setting} to {value or 'an empty value'}. Our sessions override it with {ours}, "
-            f"so "
-            "that it does not change what policies read and write. If it was meant only for them, reset it",
+            "so that it does not change what policies read and write. If it was meant only for them, "
+            "reset it",
             (reset,),
         )
 

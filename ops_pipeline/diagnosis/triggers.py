@@ -30,8 +30,7 @@ KEEPING_TRIGGERS = Diagnosis(
     severity="warning",
     question="Do triggers allow rows to be deleted?",
     remedy="Change the trigger to return OLD for rows that may be deleted, or `ALTER TABLE … DISABLE "
-    "TRIGGER …` "
-    "([why](../runbook.md#rows-remain-after-a-run)).",
+    "TRIGGER …` ([why](../runbook.md#rows-remain-after-a-run)).",
     find=_find_keeping,
 )
 DELETE_TRIGGERS = Diagnosis(

@@ -39,8 +39,8 @@ def _find_endless(examined: Examination) -> Iterator[Finding]:
                 yield Finding(
                     str(partition),
                     f"{partition} has rows whose {policy.column} is -infinity, which never expire: its "
-                    f"other rows "
-                    "are deleted in batches, and it is not dropped. If they need not be kept, delete them",
+                    "other rows are deleted in batches, and it is not dropped. If they need not be kept, "
+                    "delete them",
                     (_delete_infinite(examined.connection, partition, policy.column),),
                 )
 
@@ -76,7 +76,6 @@ ENDLESS_ROWS = Diagnosis(
     severity="info",
     question="Are expired partitions without rows that never expire?",
     remedy="No action is required: the rows and their partition are kept. To have it dropped, delete the "
-    "rows "
-    "or set their time.",
+    "rows or set their time.",
     find=_find_endless,
 )

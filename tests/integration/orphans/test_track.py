@@ -86,12 +86,12 @@ def test_a_rolled_back_delete_records_nothing(connection: Connection, policy: Or
         (
             "DROP TRIGGER {delete} ON parents_1; DELETE FROM parents_1 WHERE id = 1",
             1,
-            "missing or off on public.parents_1",
+            "missing or disabled on public.parents_1",
         ),
         (
             "CREATE TABLE parents_3 PARTITION OF parents FOR VALUES FROM (3) TO (4)",
             0,
-            "missing or off on public.parents_3",
+            "missing or disabled on public.parents_3",
         ),
     ],
 )
