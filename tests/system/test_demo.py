@@ -81,7 +81,7 @@ def test_a_run_that_fails_exits_1_and_says_why(
 
     assert failed.returncode == 1
     assert "FAILURE" in failed.stdout
-    assert "sessions was not carried out: another run is working on it: the other run" in failed.stderr
+    assert "sessions did not run: another run is working on it: the other run" in failed.stderr
     assert "Nothing was changed." in failed.stderr
 
 

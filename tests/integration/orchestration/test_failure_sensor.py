@@ -160,7 +160,7 @@ def test_a_receiver_that_stays_away_is_tried_in_the_next_tick_and_the_event_is_s
     receiver.answers = [503] * webhook.TRIES
     progress = failure_sensor.Progress(0)
 
-    assert "will be told again: OPS_WEBHOOK_URL does not answer" in _report(instance, policies, progress)
+    assert "will be reported again: OPS_WEBHOOK_URL does not answer" in _report(instance, policies, progress)
     assert len(application.execute(EVENTS).fetchall()) == 1, "one way does not wait for the other"
     assert _report(instance, policies, progress) == f"Told: {failed_run}"
 
@@ -179,7 +179,7 @@ def test_a_database_that_is_away_keeps_no_message_from_people(
     progress = failure_sensor.Progress(0)
     with monkeypatch.context() as away:
         away.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
-        assert "the audit log does not take it" in _report(instance, policies, progress)
+        assert "it cannot be stored in the audit log" in _report(instance, policies, progress)
 
     _report(instance, policies, progress)
 
@@ -194,7 +194,7 @@ def test_what_is_refused_is_not_tried_again(
     receiver.answers = [404]
     progress = failure_sensor.Progress(0)
 
-    assert "will be told again: 127.0.0.1 refuses what is posted" in _report(instance, policies, progress)
+    assert "will be reported again: 127.0.0.1 refused the message posted" in _report(instance, policies, progress)
     assert _report(instance, policies, progress) == f"Told: {failed_run}"
 
     assert receiver.asked == 1
