@@ -304,6 +304,6 @@ def test_a_table_that_is_locked_is_told_in_time_and_nothing_is_stored_later(
 
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
     assert int(answer.headers["retry-after"]) > 0
-    assert "nothing was stored" in answer.json()["detail"]
+    assert "Nothing was stored" in answer.json()["detail"]
     assert client.post(STORE, json=B, headers=admin).status_code == 201
     assert types(connection) == ["b"]

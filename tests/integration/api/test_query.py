@@ -200,10 +200,10 @@ def test_addresses_callers_and_details_are_searched(
         ("q=user", "q", "character 5"), ("q=a:1 b", "q", "character 6"), ("q=a:%22x", "q", "character 3"),
         ("q=", "q", "character 1"), ("ip=300.1.1.1", "ip", "network"), ("ip=fe80::1%25eth0", "ip", "network"),
         ("status=failure&status=success", "status", "more than once"),
-        ("user=x", "user", "no such parameter"),
+        ("user=x", "user", "does not exist"),
         ("limit=0", "limit", ">= 1"), ("cursor=x", "cursor", "none that this API"),
         ("count=all", "count", "'all'"), ("startDate=-7x", "startDate", "-7d"),
-        ("startDate=-999999999w", "startDate", "no time"), ("cursor=x&offset=1", "offset", "no cursor"),
+        ("startDate=-999999999w", "startDate", "no time"), ("cursor=x&offset=1", "offset", "with cursor"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_what_would_be_right(
