@@ -198,7 +198,7 @@ def test_a_file_and_a_command_exclude_each_other(tmp_path: Path) -> None:
     source = "password_file: a\n    password_command: b"
     file.write_text(POLICIES.format(url="postgresql://a@b/c", source=source))
 
-    with pytest.raises(PolicyError, match="password_command and password_file exclude each other"):
+    with pytest.raises(PolicyError, match="password_command and password_file cannot both be set"):
         kinds.load(file)
 
 

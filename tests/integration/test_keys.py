@@ -41,7 +41,7 @@ def test_a_key_is_taken_back_by_name_or_id(connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("name", "scopes", "advice"),
     [
-        ("x", ["audit:reed"], "there is: audit:read"),
+        ("x", ["audit:reed"], "the scopes are: audit:read"),
         ("x", [], "at least one scope"),
         (" ", ["admin"], "name: "),
     ],

@@ -267,7 +267,7 @@ OBSTACLES = {
     "partitioned already": "CREATE TABLE t (id int, created_at timestamptz) PARTITION BY RANGE (created_at)",
     "no ordinary table": "CREATE TABLE p (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
     "CREATE TABLE t PARTITION OF p DEFAULT",
-    'there is no table "t"': "CREATE VIEW t AS SELECT 1",
+    'table "t" does not exist': "CREATE VIEW t AS SELECT 1",
     "no column created_at": "CREATE TABLE t (id int PRIMARY KEY, at timestamptz)",
     "created_at is text": "CREATE TABLE t (id int PRIMARY KEY, created_at text)",
     "t_code_key makes more": "{plain}; ALTER TABLE t ADD COLUMN code int UNIQUE",

@@ -158,7 +158,7 @@ def test_a_check_that_is_not_there_is_told_by_name(client: Client) -> None:
     assert unknown.json()["errors"][0]["field"] == "check"
     assert excluded.json()["errors"][0]["field"] == "exclude"
     for answer in (unknown, excluded):
-        assert "'cash'; there is: database, schema" in answer.json()["detail"]
+        assert "'cash' does not exist; the checks are: database, schema" in answer.json()["detail"]
 
 
 def test_the_form_is_the_one_the_client_prefers(client: Client) -> None:
