@@ -174,7 +174,7 @@ def test_what_does_not_fit_the_table_is_pointed_at(
     [
         ({"reason": " "}, "reason: is empty"),
         ({"owner": ""}, "owner: is empty"),
-        ({"ends_at": datetime(2020, 1, 1, tzinfo=UTC)}, "until: 2020-01-01 00:00 UTC is in the past"),
+        ({"ends_at": datetime(2020, 1, 1, tzinfo=UTC)}, "until: 2020-01-01 00:00 UTC has passed"),
     ],
 )
 def test_a_hold_says_why_whose_and_until_when(
