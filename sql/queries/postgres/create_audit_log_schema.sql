@@ -1,2 +1,2 @@
--- The schema of the audit log, where that is not the application's.
+-- Creates the schema of the audit log, if it is not public.
 CREATE SCHEMA {schema}

@@ -203,7 +203,8 @@ def test_addresses_callers_and_details_are_searched(
         ("user=x", "user", "does not exist"),
         ("limit=0", "limit", ">= 1"), ("cursor=x", "cursor", "not a cursor of this API"),
         ("count=all", "count", "'all'"), ("startDate=-7x", "startDate", "-7d"),
-        ("startDate=-999999999w", "startDate", "not a valid time"), ("cursor=x&offset=1", "offset", "with cursor"),
+        ("startDate=-999999999w", "startDate", "not a valid time"),
+        ("cursor=x&offset=1", "offset", "with cursor"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_what_would_be_right(
