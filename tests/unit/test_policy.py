@@ -75,7 +75,7 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
             "retention[0].table",
             "schema.table",
         ),
-        (HEAD + RETENTION.replace("column: created_at, ", ""), 6, "retention[0].column", "missing"),
+        (HEAD + RETENTION.replace("column: created_at, ", ""), 6, "retention[0].column", "is required"),
         (HEAD + RETENTION.replace("}", ", partition: week}"), 6, "retention[0].partition", "'day'"),
         (HEAD + RETENTION.replace("}", ", premake: 3 days}"), 6, "retention[0]", "partition: day"),
         (
