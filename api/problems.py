@@ -175,7 +175,7 @@ HANDLERS: ExceptionHandlersMap = {
     psycopg.errors.InsufficientPrivilege: _unavailable(
         logging.ERROR,
         "database rights missing",
-        "The API lacks a privilege in the database. The log says which one; an operator must grant it.",
+        "The API lacks a privilege in the database. An operator finds PostgreSQL's error in the log.",
     ),
     PoolTimeout: _away,
     PoolClosed: _away,

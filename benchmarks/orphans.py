@@ -96,7 +96,7 @@ def measure_bystander(server: embedded.Server, folder: Path, children: int, roun
     calm, *disturbed = ((name, statistics.median(each)) for name, each in p99.items())
     return [
         Line(
-            f"a bystander beside {name}: {ms:.2f} ms",
+            f"background load during {name}: {ms:.2f} ms",
             f"{UNDISTURBED}: {calm[1]:.2f} ms",
             size,
             f"{ms / calm[1]:.2f} times",

@@ -36,7 +36,8 @@ def adopt(
 ) -> None:
     """Partition an ordinary table by day while the application goes on writing.
 
-    If it is killed or stopped, run the same command again to continue. The old table is kept until --finish.
+    If it is killed or stopped, run the same command again to continue. The
+    old table is kept until --finish.
     """
     if finish and abort:
         raise typer.BadParameter("--finish and --abort cannot be used together")

@@ -60,8 +60,8 @@ def verify_archives(
 ) -> None:
     """Read archived files again and compare them with what the database recorded.
 
-    Compares size, SHA-256 and row count. Without --sample, files that are not recorded are reported too.
-    Exits with 1 if there is a problem.
+    Compares size, SHA-256 and row count. Without --sample, files that are
+    not recorded are reported too. Exits with 1 if there is a problem.
     """
     with _connected(chosen) as (connection, archive), _progress() as report:
         verified = verify(connection, archive, sample=sample, by=by or person(), report=report)
@@ -99,10 +99,11 @@ def restore_rows(
 ) -> None:
     """Restore the archived rows of these days (UTC), exactly as the files have them.
 
-    All rows are restored, or none. In the original table a hold protects them from the next nightly run; once
-    it is released, policies delete them again. The table's triggers do not fire, because they fired when the
-    rows were first inserted: without --triggers they are disabled during the restore, which requires the
-    table's owner and blocks other writers.
+    All rows are restored, or none. In the original table a hold protects
+    them from the next nightly run; once it is released, policies delete them
+    again. The table's triggers do not fire, because they fired when the rows
+    were first inserted: without --triggers they are disabled during the
+    restore, which requires the table's owner and blocks other writers.
     """
     with _connected(chosen) as (connection, archive):
         restored = restore(

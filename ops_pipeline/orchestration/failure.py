@@ -20,7 +20,7 @@ SAFE = (
 )
 DO = (
     "Fix the cause above, then run `opsctl run`, or re-execute the run from failure: it continues where it "
-    'stopped. See docs/runbook.md, "When a night has failed".'
+    'stopped. See docs/runbook.md, "When a nightly run has failed".'
 )
 DO_WAIT = "Nothing yet: Dagster retries the run automatically. If the retry fails, it is reported."
 LONGEST_REASON = 500
