@@ -1,2 +1,2 @@
--- Creates the schema of the audit log, if it is not public.
+-- Creates the schema of the audit log, for an OPS_AUDIT_LOG_SCHEMA other than the default.
 CREATE SCHEMA {schema}
