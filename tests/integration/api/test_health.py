@@ -226,7 +226,7 @@ def test_each_policy_is_asked_of_its_own_database_by_its_own_night(
         theirs.execute(record, ["other/retention/sessions", "1 sec", "1 sec", "done", "completed", 1234])
         with serving(url, policies=policies) as client:
             assert checked(client, admin, "maintenance") == (
-                "error", "other/retention/sessions left 1,234 rows"
+                "error", "other/retention/sessions: 1,234 rows remain"
             )  # fmt: skip
         monkeypatch.setenv("OTHER_URL", "postgresql://x:secret%zz@127.0.0.1:1/other")
         with serving(url, policies=policies) as client:
