@@ -111,7 +111,7 @@ def test_what_waits_is_bounded_and_what_is_turned_away_is_told_so(
 
     refused = [each for each in answers if isinstance(each, UnavailableError)]
     assert len(refused) == 20
-    assert all("not stored" in str(each) for each in refused)
+    assert all("Nothing was stored" in str(each) for each in refused)
     assert scalar(connection, COUNT) == 10
 
 
