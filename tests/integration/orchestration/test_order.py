@@ -91,7 +91,7 @@ def test_a_failed_archive_check_holds_back_vacuum_and_no_other_policy(
         event.step_key: str(event.step_failure_data.error) for event in result.get_step_failure_events()
     }
     assert "app__retention__visits_archive_verified" in failed
-    assert "waits: the check archive_verified of app/retention/visits failed" in failed["app__vacuum"]
+    assert "did not run: the check archive_verified of app/retention/visits failed" in failed["app__vacuum"]
     assert scalar(application, "SELECT count(*) FROM memories") == 60
 
 
