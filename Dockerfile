@@ -1,4 +1,4 @@
-# One image for every process: the API (as it starts), migrations, Dagster's code server, webserver and daemon.
+# One image for all processes: the API (the default command), migrations, Dagster's code server, webserver, daemon.
 
 # hatchling, which builds the wheel, is locked among the development requirements.
 FROM python:3.12-slim AS wheel
@@ -18,7 +18,7 @@ ENV PYTHONUNBUFFERED=1 \
     OPS_API_HOST=0.0.0.0 \
     OPS_POLICIES=/opt/ops/policies.yaml
 
-# The numbers are fixed, so that a volume keeps its owner from one image to the next.
+# Fixed ids, so that the owner of a volume is the same for every version of the image.
 RUN groupadd --gid 10001 ops \
  && useradd --uid 10001 --gid ops --no-create-home --home-dir /opt/ops --shell /usr/sbin/nologin ops \
  && install -d -o ops -g ops /opt/ops /opt/ops/archive /opt/dagster/home /opt/dagster/home/storage

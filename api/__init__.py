@@ -1,1 +1,1 @@
-"""Answers questions about the database: who did what, is it up, how is it doing."""
+"""The HTTP API: audit log, health probes, maintenance runs and Prometheus metrics."""

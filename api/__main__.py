@@ -1,4 +1,4 @@
-"""`python -m api`"""
+"""Starts the API: `python -m api`."""
 
 from api.server import main
 

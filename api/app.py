@@ -1,4 +1,4 @@
-"""The application: its routes, and what holds for all of them."""
+"""Builds the Litestar application: its routes, error handlers and shared services."""
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
@@ -28,9 +28,9 @@ AUDIT_READS = Router(
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The API over the database that `settings` name; they come from `embedded.resolved`.
+    """The API for the database of `settings`, which come from `embedded.resolved`.
 
-    The database may be away: the application starts, and says so until it is back.
+    The application starts even when the database does not answer, and reports not ready until it does.
     """
     services = Services.made(settings)
     return Litestar(
@@ -53,6 +53,6 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def observed(app: Litestar) -> ASGIApp:
-    """The application with every request measured and logged, as a server is given it."""
+    """The application as the server runs it: every request is measured and logged."""
     services = services_of(app)
     return Middleware(FastPath(app, services), services.metrics, services.lifecycle)

@@ -1,4 +1,4 @@
-"""The OpenAPI description: what all routes share. Each route's answers are described where they are made."""
+"""The OpenAPI description that all routes share. Each route describes its own responses."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -45,29 +45,29 @@ DESCRIPTIONS = {
     401: "The request has no valid key; it may have expired or been revoked",
     403: "The key lacks the scope that `WWW-Authenticate` names",
     404: "Not found",
-    405: "The path has no such method; `Allow` lists those it has",
-    413: "The body is larger than is taken, as it comes or inflated",
-    415: "The body is in an encoding that is not read",
-    422: "The Idempotency-Key was sent before with another body",
+    405: "The path does not support the method; `Allow` lists those it supports",
+    413: "The body is too large, as sent or after decompression",
+    415: "The Content-Encoding is not supported",
+    422: "The Idempotency-Key was used before with another body",
     500: "Internal error; search the log for the X-Request-ID",
-    503: "The database does not answer in time; `Retry-After` says when to come again",
+    503: "The database does not answer in time; try again after `Retry-After` seconds",
 }
 
 
 def config() -> OpenAPIConfig:
-    """What holds for the whole description."""
+    """The configuration of the OpenAPI description."""
     bearer = SecurityScheme(type="http", scheme="bearer", description="A key from `opsctl keys create`")
     return OpenAPIConfig(
         title="Ops Pipeline",
         version=__version__,
-        description="The audit log of a PostgreSQL application, and what its nightly maintenance did. "
-        "Every error is a problem of RFC 9457 (application/problem+json).",
+        description="The audit log of a PostgreSQL application, and the runs of its nightly maintenance. "
+        "Every error is an RFC 9457 problem (application/problem+json).",
         components=Components(security_schemes={"key": bearer}),
         tags=[
-            Tag("audit", "Events in, and answers to who did what; reading is itself recorded in the log"),
-            Tag("maintenance", "What the nightly maintenance did"),
-            Tag("health", "For probes"),
-            Tag("metrics", "For Prometheus"),
+            Tag("audit", "Store and query audit events; every read is itself recorded in the audit log"),
+            Tag("maintenance", "Runs of the nightly maintenance, and what the next one would delete"),
+            Tag("health", "Health probes"),
+            Tag("metrics", "Prometheus metrics"),
         ],
         path="/schema",
         render_plugins=[JsonRenderPlugin(path="/")],
@@ -77,7 +77,7 @@ def config() -> OpenAPIConfig:
 def success(
     model: Any, description: str, example: Any = None, media_type: str = "application/json"
 ) -> ResponseSpec:
-    """An answer that is no error."""
+    """The description of a successful response."""
     examples = None if example is None else [Example(value=example)]
     return ResponseSpec(
         model, generate_examples=False, description=description, media_type=media_type, examples=examples
@@ -85,12 +85,12 @@ def success(
 
 
 def refused(*statuses: int) -> dict[int, ResponseSpec]:
-    """The errors a route has."""
+    """The descriptions of a route's error responses."""
     return {status: _problem(status) for status in statuses}
 
 
 def behind_key(*statuses: int) -> dict[int, ResponseSpec]:
-    """The errors that every route has which needs a key, and these."""
+    """The error responses of every route that requires a key, and these."""
     return refused(400, 401, 403, *statuses, 500, 503)
 
 
@@ -111,12 +111,12 @@ def _problem(status: int) -> ResponseSpec:
 
 
 def last_part(handler: HTTPRouteHandler, _: Method, path: list[Any]) -> str:
-    """The operation id of a handler with several paths: the last part of each."""
+    """The operation id of a handler with several paths: the last segment of each."""
     return str(path[-1]) if path else handler.handler_name
 
 
 def also_as(*media_types: str) -> type[Operation]:
-    """For `operation_class=` of a route that answers in these forms as well."""
+    """For `operation_class=` of a route that also responds in these media types."""
 
     @dataclass
     class SeveralForms(Operation):
@@ -130,16 +130,16 @@ def also_as(*media_types: str) -> type[Operation]:
 
 @dataclass
 class TakesEvents(Operation):
-    """The operation whose body the handler reads by itself."""
+    """An operation whose handler reads the request body itself."""
 
     def __post_init__(self) -> None:
         either = cast("Schema", {"anyOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1}]})
         one, several = Example("One event", value=SENT_EVENT), Example("An array", value=[SENT_EVENT])
-        lines = Schema(description="A JSON object on each line, each an event as in application/json")
+        lines = Schema(description="One JSON object per line, each an event as in application/json")
         self.request_body = RequestBody(
             required=True,
-            description="One event, an array of them, or NDJSON: an event on each line. With "
-            "`Content-Encoding: gzip` it may be compressed. At most 16 MiB, compressed and inflated.",
+            description="One event, an array of events, or NDJSON (one event per line). It may be compressed "
+            "(`Content-Encoding: gzip`). At most 16 MiB, both compressed and decompressed.",
             content={
                 "application/json": OpenAPIMediaType(either, examples={"one": one, "several": several}),
                 "application/x-ndjson": OpenAPIMediaType(lines),
@@ -148,5 +148,5 @@ class TakesEvents(Operation):
 
 
 _EVENT: dict[str, Any] = msgspec.json.schema(AuditEvent)["$defs"]["AuditEvent"] | {
-    "description": "What happened. Without `id` or `createdAt` it gets a random one and the present time."
+    "description": "An audit event. Without `id` it gets a random one, without `createdAt` the current time."
 }

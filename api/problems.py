@@ -1,4 +1,4 @@
-"""Every error as an RFC 9457 problem: what it is, in which field, and what would be right."""
+"""Turns every error into an RFC 9457 problem that names the field and what would be right."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
-    """Which field is wrong, and what would be right."""
+    """A field that is invalid, and what would be right."""
 
     field: str
     reason: str
@@ -46,7 +46,7 @@ class FieldProblem(msgspec.Struct, frozen=True):
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error as RFC 9457 has it; docs/reference/problems.md lists the types."""
+    """An error in the form of RFC 9457; docs/reference/problems.md lists the types."""
 
     type: str
     title: str
@@ -56,7 +56,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
-    """An error for the client. `errors` names the fields, each with what would be right."""
+    """An error for the client. `errors` names the invalid fields, each with what would be right."""
 
     def __init__(
         self,
@@ -74,23 +74,23 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
 
 
 def invalid(field: str, reason: str, status: int = 400, *, headers: dict[str, str] | None = None) -> Problem:
-    """The refusal of one field, parameter or header."""
+    """A problem with one field, parameter or header."""
     error = FieldProblem(field, reason)
     return Problem(status, str(error), [error], headers=headers)
 
 
 def unavailable(detail: str) -> Problem:
-    """The refusal of what may be tried again; `detail` says what was stored meanwhile."""
+    """A problem after which the client may retry; `detail` says what was stored."""
     return Problem(503, detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
 
 
 def slug(status: int) -> str:
-    """The stable name of that kind of problem."""
+    """The stable name of the problem with that status."""
     return SLUGS.get(status, "internal" if status >= 500 else "request")
 
 
 def answer_to(error: Exception, request: AnyRequest) -> ASGIApp:
-    """What a request that failed outside of the framework is answered with: the same as within it."""
+    """The response to a request that failed outside of the framework, the same as within it."""
     handle = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
     return handle(request, error).to_asgi_response(app=None, request=request)
 
@@ -117,7 +117,7 @@ def _of_validation(_: AnyRequest, error: ValidationException) -> Response[Proble
 
 
 def _on_the_wire(name: str) -> str:
-    # The framework names the handler's argument; the client wrote it in camel case.
+    # The framework names the handler's argument, which the client writes in camel case.
     first, *rest = name.split("_")
     return first + "".join(map(str.capitalize, rest))
 
@@ -128,12 +128,12 @@ def _of_http(_: AnyRequest, error: HTTPException) -> Response[ProblemDetails]:
 
 
 def _of_value(_: AnyRequest, error: psycopg.DataError) -> Response[ProblemDetails]:
-    return _answer(400, f"A value cannot be taken by PostgreSQL: {error.diag.message_primary or error}", [])
+    return _answer(400, f"PostgreSQL refused a value: {error.diag.message_primary or error}", [])
 
 
 def _of_anything_else(_: AnyRequest, error: Exception) -> Response[ProblemDetails]:
     log.error("request failed", exc_info=error)
-    return _answer(500, "Internal error; search the log for the X-Request-ID of this answer.", [])
+    return _answer(500, "Internal error; search the log for the X-Request-ID of this response.", [])
 
 
 def _unavailable(
@@ -154,13 +154,13 @@ _away = _unavailable(
 _without_schema = _unavailable(
     logging.ERROR,
     "schema missing",
-    "The database lacks our tables. Its operator has to run `opsctl migrate`.",
+    "Our tables are missing in the database. An operator must run `opsctl migrate`.",
 )
 
 _standby = _unavailable(
     logging.ERROR,
     "database is a standby",
-    "The database has become a standby, which takes no writes. Nothing was stored; try again.",
+    "The database has become a standby, which accepts no writes. Nothing was stored; try again.",
 )
 
 HANDLERS: ExceptionHandlersMap = {
@@ -175,7 +175,7 @@ HANDLERS: ExceptionHandlersMap = {
     psycopg.errors.InsufficientPrivilege: _unavailable(
         logging.ERROR,
         "database rights missing",
-        "The database does not let us do that. Its operator finds in the log what is missing.",
+        "The API lacks a privilege in the database. An operator finds PostgreSQL's error in the log.",
     ),
     PoolTimeout: _away,
     PoolClosed: _away,

@@ -1,4 +1,4 @@
-"""The process: it listens, drains when asked to stop, and says by its exit code how that went."""
+"""Runs the API's process: listens, drains on SIGTERM, and exits with 0 or 1."""
 
 import asyncio
 import socket
@@ -32,14 +32,15 @@ log = structlog.get_logger()
 
 
 CONNECT_SECONDS = 2
-"""How long a database that is away may hold the start up: it is no reason not to start."""
+"""How long a database that does not answer may delay the start. The API starts without it."""
 
 
 def main() -> None:
-    """Serves until SIGTERM or SIGINT, then drains.
+    """Serves requests until SIGTERM or SIGINT, then drains.
 
-    Exit 0 when every request in flight was answered and everything was closed in time; 1 when not, when
-    an exception was not caught, or when the server could not start; 2 when a setting is missing or wrong.
+    Exits with 0 when every request in flight was answered and everything was closed in time; with 1 when not,
+    when an exception was not caught, or when the server could not start; with 2 when a setting is missing or
+    invalid.
     """
     logs.configure()
     try:
@@ -70,7 +71,7 @@ async def _serve(resolved: settings.Settings, most: int) -> bool:
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        # A client can write any X-Forwarded-For, and the audit log records the peer.
+        # A client can send any X-Forwarded-For; the audit log records the peer's address.
         proxy_headers=False,
     )
     server = _Server(config)
@@ -99,7 +100,7 @@ async def _serve(resolved: settings.Settings, most: int) -> bool:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, leaving the signals, the drain and so the exit code to us."""
+    """uvicorn's server, with our handling of signals, drain and exit code."""
 
     drain: Drain
     watchdog: Watchdog

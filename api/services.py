@@ -1,4 +1,4 @@
-"""What the handlers share: connections, the queue of events, metrics and the state of the process."""
+"""The objects that all request handlers share: connection pools, event queue, metrics, process state."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,10 +23,10 @@ from ops_pipeline.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything a request may need, made once for the process; a handler names it `services: Injected`.
+    """What handlers need, created once for the process; a handler takes it as `services: Injected`.
 
-    `pools`: each by what its requests do; of them `pool` is for short reads, `page_pool` keeps its plans, and
-    `login_pool` has the login's own rights. `tails`: the open live tails.
+    `pools`: the pools, by what their requests do. `pool` is for short reads, `page_pool` keeps its query
+    plans, and `login_pool` has the login role's own privileges. `tails`: the open live tails.
     """
 
     settings: Settings
@@ -49,9 +49,9 @@ class Services:
 
     @classmethod
     def made(cls, settings: Settings) -> "Services":
-        """The services over the database that `settings` name; nothing is connected yet.
+        """The services for the database of `settings`, not connected yet.
 
-        Raises PolicyError when the policies file is wrong.
+        Raises PolicyError when the policies file is invalid.
         """
         metrics = Metrics()
         url = settings.database_url or ""
@@ -59,9 +59,10 @@ class Services:
             "reads": Pool(url, metrics.record_query, Role.READER),
             "reads pages": Pool(url, metrics.record_query, Role.READER, keep_plans=True),
             "writes": Pool(url, metrics.record_query, Role.WRITER),
-            # An export keeps its connection for as long as the client reads.
+            # An export keeps its connection while the client reads.
             "exports": Pool(url, metrics.record_query, Role.READER, max_size=4),
-            # The application's tables may be younger than what the migrations let the reader read.
+            # The application's tables may be newer than the migration that granted privileges to the
+            # reader role.
             "is scraped": Pool(url, metrics.record_query, max_size=2),
         }
         last_use = LastUse(pools["writes"])
@@ -87,7 +88,7 @@ class Services:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connects, and runs what runs beside the requests, while the context lasts."""
+        """Connects and runs the background tasks until the context ends."""
         async with AsyncExitStack() as stack:
             for pool in self.pools.values():
                 await stack.enter_async_context(pool)
@@ -100,6 +101,6 @@ Injected = SkipValidation[NamedDependency[Services]]
 
 
 def services_of(app: Litestar) -> Services:
-    """The services that the application was made with."""
+    """The services of the application."""
     services: Services = app.state.services
     return services

@@ -1,7 +1,7 @@
-"""The benchmarks: what the API does beside what PostgreSQL does by itself, in one table of ratios.
+"""Runs the benchmarks: the API and the policies compared with PostgreSQL itself and with other tools.
 
-`python -m benchmarks [--help]` starts a server and APIs of its own. At full size it takes an hour, most
-of it for filling, and 40 GB of disk.
+`python -m benchmarks [--help]` starts a server and APIs of its own, and prints one table of ratios. At full
+size it takes an hour, most of it to fill databases, and 40 GB of disk.
 """
 
 import argparse
@@ -19,7 +19,7 @@ PARTS = ["ingest", "pages", "export", "retention", "orphans", "vacuum"]
 
 
 def main() -> None:
-    """Runs the parts that were asked for and prints their table."""
+    """Runs the selected parts and prints their table."""
     asked = _arguments()
     lines: list[compare.Line] = []
     with _folder(asked.folder) as folder, embedded.running(folder / "postgres") as server:
@@ -50,16 +50,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows to find pages in (%(default)s)")
     parser.add_argument("--many", type=int, default=20_000_000, help="and many more (%(default)s)")
     parser.add_argument("--export", type=int, default=5_000_000, help="rows to export (%(default)s)")
-    parser.add_argument("--expire", type=int, default=10_000_000, help="rows, half of which go (%(default)s)")
+    parser.add_argument(
+        "--expire", type=int, default=10_000_000, help="rows, half of which are expired (%(default)s)"
+    )
     parser.add_argument("--children", type=int, default=10_000_000,
                         help="rows of which one in eleven is an orphan (%(default)s)")  # fmt: skip
     parser.add_argument("--each", type=int, default=20_000, help="rows of each table (%(default)s)")
-    parser.add_argument("--seconds", type=int, default=8, help="for each load (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=8, help="seconds of each load (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; the median counts (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where the filled databases are kept for the next run")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+        parser.error(f"unknown part: {', '.join(sorted(unknown))}")
     return asked
 
 

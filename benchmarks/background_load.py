@@ -1,4 +1,4 @@
-"""Somebody else who uses the same server while a contender works: how long their transactions take."""
+"""Measures the transactions of another application while a contender runs on the same server."""
 
 import shutil
 import statistics
@@ -20,7 +20,7 @@ SELECT balance FROM accounts WHERE id = :id;
 
 
 def prepare(url: str) -> None:
-    """Gives the bystander a table of its own."""
+    """Creates the table of the background load."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "CREATE TABLE accounts AS SELECT id, 0 AS balance FROM generate_series(1, 100000) AS id"
@@ -30,7 +30,7 @@ def prepare(url: str) -> None:
 
 
 class BackgroundLoad:
-    """Two sessions that want so many transactions a second between them, of what `text` says."""
+    """Two sessions that together attempt so many transactions a second of the script `text`."""
 
     def __init__(self, folder: Path, url: str, text: str = SCRIPT, rate: int = RATE) -> None:
         self._folder = folder / "bystander"
@@ -40,9 +40,9 @@ class BackgroundLoad:
 
     @contextmanager
     def at_work(self) -> Iterator[list[float]]:
-        """Yields a list that holds, once the context has ended, what each transaction took, in ms.
+        """Yields a list that has the duration of each transaction in ms after the context has ended.
 
-        The time a transaction had to wait for its turn is counted in, so that a stall is not hidden.
+        The time that a transaction waited for its start is included, so that stalls are not hidden.
         """
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
@@ -55,11 +55,11 @@ class BackgroundLoad:
         took: list[float] = []
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            time.sleep(1.0)  # connecting is not what is measured
+            time.sleep(1.0)  # the connection time is not measured
             began = time.time()
             yield took
             ended = time.time()
-            time.sleep(1.0)  # pgbench writes its log in pieces of half a second, and loses the last one
+            time.sleep(1.0)  # pgbench writes its log every half second, and loses the last part
         finally:
             process.terminate()
             process.wait()
@@ -71,5 +71,5 @@ class BackgroundLoad:
 
 
 def p99(took: list[float]) -> float:
-    """What 99 in 100 transactions stayed below, in ms."""
+    """The 99th percentile of the durations, in ms."""
     return statistics.quantiles(took, n=100)[98] if len(took) > 100 else max(took, default=0.0)

@@ -1,4 +1,4 @@
-"""Two ways to do the same work beside each other: how they are started, and the table that is printed."""
+"""Starts what is compared, and prints the table of results."""
 
 import os
 import re
@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table: what was measured, beside what, at which size, and how they compare."""
+    """One line of the table: what was measured, what it is compared with, the size, and the ratio."""
 
     what: str
     beside: str
@@ -34,7 +34,7 @@ class Line:
 
 
 def line(what: str, other: str, rates: dict[str, list[float]], unit: str, size: str, wanted: str) -> Line:
-    """The line for two of the rates: the ratio of their medians."""
+    """The line that compares two rates, by the ratio of their medians."""
     one, two = statistics.median(rates[what]), statistics.median(rates[other])
     digits = 0 if min(one, two) > 100 else 1
     ratio = f"{one / two:.2f}"
@@ -42,7 +42,7 @@ def line(what: str, other: str, rates: dict[str, list[float]], unit: str, size: 
 
 
 def write(lines: list[Line]) -> None:
-    """Prints the table, as docs/benchmarks.md holds it."""
+    """Prints the table in the format of docs/benchmarks.md."""
     sys.stdout.write("\n| what | beside what | size | ratio | wanted |\n|---|---|---|---|---|\n")
     for each in lines:
         sys.stdout.write(f"| {each.what} | {each.beside} | {each.size} | {each.ratio} | {each.wanted} |\n")
@@ -51,28 +51,28 @@ def write(lines: list[Line]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A running API: its process and where it listens."""
+    """A running API: its process and port."""
 
     pid: int
     port: int
 
     @property
     def address(self) -> str:
-        """Its address."""
+        """Its URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def peak_megabytes(self) -> float:
-        """The most memory it has had (Linux)."""
+        """Its peak memory (Linux)."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
 
 
 @contextmanager
 def serving(folder: Path, url: str) -> Iterator[Api]:
-    """The API over that database, as a process of its own. What it logs goes to a file in the folder.
+    """Runs the API for that database in a process of its own; its log goes to a file in the folder.
 
-    In a session of its own, as each of PostgreSQL's processes and as a service is: Linux shares the
-    processors out between sessions first, and within this one there may be a crowd.
+    It has a session of its own, as PostgreSQL's processes and services have: Linux divides CPU time between
+    sessions first, and this one may have many processes.
     """
     port = embedded.free_port()
     environment = {**os.environ, "OPS_DATABASE_URL": url, "OPS_API_PORT": str(port)}
@@ -95,14 +95,14 @@ def serving(folder: Path, url: str) -> Iterator[Api]:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a load generator saw: answers a second, and in ms the time that 99 in 100 stayed below."""
+    """The result of a load generator: responses a second, and the 99th percentile of latency in ms."""
 
     rate: float
     p99: float
 
 
 def pgbench(folder: Path, url: str, script: Path, clients: int, seconds: int, mode: str = "prepared") -> Load:
-    """Runs a statement over and over on so many connections; in the mode `extended` each is planned anew."""
+    """Runs a statement repeatedly on so many connections; in the mode `extended` it is planned each time."""
     log = folder / "pgbench_log"
     threads = min(2, clients)
     said = run(
@@ -118,7 +118,7 @@ def pgbench(folder: Path, url: str, script: Path, clients: int, seconds: int, mo
 
 
 def wrk(script: str, address: str, key: str, clients: int, seconds: int) -> Load:
-    """Asks over and over on so many connections. `script` counts what was not answered as it should be."""
+    """Sends requests repeatedly on so many connections. `script` counts unexpected responses."""
     said = run(
         [
             needed("wrk"),
@@ -141,12 +141,12 @@ def wrk(script: str, address: str, key: str, clients: int, seconds: int) -> Load
 
 
 def needed(program: str) -> str:
-    """Where a program is. Ends with advice where it is missing."""
+    """The path of a program. Exits with advice when it is missing."""
     return shutil.which(program) or sys.exit(f"{program} is needed (apt install {program})")
 
 
 def run(command: list[str], **environment: str) -> str:
-    """What a command says. Ends with it when it fails."""
+    """The output of a command. Exits with it when the command fails."""
     done = subprocess.run(
         command,
         env={**os.environ, **environment}, start_new_session=True,

@@ -1,4 +1,4 @@
-"""PostgreSQL 15 as Debian packages it, for peers that are extensions of it."""
+"""Runs PostgreSQL 15 from Debian's packages, for contenders that are extensions."""
 
 import subprocess
 import time
@@ -24,7 +24,7 @@ def has_partman() -> bool:
 def running(folder: Path) -> Iterator[embedded.Server]:
     """A server of that version with our usual configuration, its data in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    data, password = folder / "data", "of no use to anybody else"
+    data, password = folder / "data", "benchmarks-only"
     if not (data / "PG_VERSION").exists():
         (folder / "password").write_text(password)
         subprocess.run(
@@ -42,7 +42,7 @@ def running(folder: Path) -> Iterator[embedded.Server]:
             _wait_for(server)
             yield server
         finally:
-            process.terminate()  # it waits for its sessions to leave, and all of ours have
+            process.terminate()  # a smart shutdown: it waits for sessions to end, and all have ended
 
 
 def _wait_for(server: embedded.Server) -> None:

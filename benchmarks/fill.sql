@@ -1,4 +1,4 @@
--- So many events, evenly over 120 days before now: 20 types, 5,000 users, 300 addresses, 1 in 50 a failure.
+-- Inserts events, evenly over the last 120 days: 20 types, 5,000 users, 300 addresses, 1 in 50 a failure.
 INSERT INTO public.audit_logs (
   event_type, user_id, resource_type, resource_id, action, details, ip_address, status, duration_ms,
   created_at, created_by

@@ -1,4 +1,4 @@
-"""A database with so many events, over 120 days, for the questions that are measured."""
+"""Fills a database with events over 120 days, for the benchmarks of queries."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -23,9 +23,9 @@ WHERE indrelid = 'public.audit_logs'::regclass AND NOT indisprimary
 
 
 def filled(server: embedded.Server, rows: int) -> str:
-    """The URL of a database of the server with so many events; one that is there already is used again.
+    """The URL of a database with so many events; an existing one is used again.
 
-    The API reads back from now and the events end at the filling, so it is filled and measured on one day.
+    The API reads backwards from now, and the events end when they were inserted, so both must be on one day.
     """
     name, unfinished = f"rows_{rows}", f"filling_{rows}"
     with connect(server.url("app"), "bench") as connection:
@@ -46,7 +46,7 @@ def _fill(url: str, rows: int) -> None:
     with connect(url, "bench") as connection:
         first, last = today - timedelta(days=DAYS + 1), today + timedelta(days=14)
         premake_days(connection, named(connection, "public.audit_logs"), first, last)
-        # Indexes are built afterwards, and nobody is told of each event's arrival.
+        # Indexes are built afterwards, and arrivals are not recorded.
         indexes = connection.execute(INDEXES).fetchall()
         for name, _ in indexes:
             connection.execute(compose.SQL("DROP INDEX public.{}").format(compose.Identifier(name)))

@@ -1,4 +1,4 @@
--- Asks for the same page again and again, and counts what was not answered with 200.
+-- Requests the same page repeatedly, and counts responses other than 200.
 wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
 
 local threads = {}

@@ -1,4 +1,4 @@
-"""Ingest over HTTP beside what PostgreSQL does by itself."""
+"""Compares storing events over HTTP with COPY and INSERT in PostgreSQL."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def measure(folder: Path, url: str, rows: int, *, seconds: int, rounds: int) -> list[Line]:
-    """Bulk posts beside COPY, and single posts beside single inserts. Empties the audit log."""
+    """Compares bulk posts with COPY, and single posts with single inserts. Empties the audit log."""
     with connect(url, "bench") as connection:
         premake(connection, named(connection, "public.audit_logs"))
         key = keys.create(connection, "bench", ["audit:write"]).key

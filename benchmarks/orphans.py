@@ -1,4 +1,4 @@
-"""Orphans removed beside the single best statement, and what somebody else's transactions see of both."""
+"""Compares orphan cleanup with the best single statement, and the effect of both on other transactions."""
 
 import os
 import statistics
@@ -26,7 +26,7 @@ from ops_pipeline.settings import Settings
 
 HERE = Path(__file__).parent
 WORK_MEM = mark.WORK_MEM
-"""What the marking gives itself, the single statement gets as well: with the default its hash would spill."""
+"""The work_mem of marking, also used for the single statement, whose hash would spill with the default."""
 SINGLE_STATEMENT = (
     "DELETE FROM children WHERE parent_id IS NOT NULL"
     " AND NOT EXISTS (SELECT FROM parents WHERE parents.id = children.parent_id)"
@@ -38,11 +38,11 @@ NOT_IN_NAME, UNDISTURBED = "DELETE … WHERE … NOT IN", "undisturbed"
 DELETED_PARENTS = 1_000
 BYSTANDERS_A_SECOND = 100
 REST_SECONDS = 20
-"""For a disk that is slowed down for a while by whoever lends it, once much was written."""
+"""A pause for cloud disks that are throttled for a while after many writes."""
 
 
 def measure(server: embedded.Server, folder: Path, children: int, *, rounds: int) -> list[Line]:
-    """All three, on so many children."""
+    """All three comparisons, with so many children."""
     return [
         *measure_sweep(server, children, rounds),
         *measure_bystander(server, folder, children, rounds),
@@ -51,7 +51,7 @@ def measure(server: embedded.Server, folder: Path, children: int, *, rounds: int
 
 
 def measure_sweep(server: embedded.Server, children: int, rounds: int) -> list[Line]:
-    """A sweep of so many children of a tenth as many parents, one in eleven an orphan."""
+    """A full sweep of so many children with a tenth as many parents; one in eleven is an orphan."""
     base = _filled(server, children)
     ways: dict[str, Callable[[str], None]] = {OURS: _ours, SINGLE: _single}
     rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -68,11 +68,11 @@ def measure_sweep(server: embedded.Server, children: int, rounds: int) -> list[L
     size = f"{children:,} children, {children // 10:,} parents, {children - left.pop():,} orphans"
     with _copy(server, base) as url:
         not_in = Line(NOT_IN_NAME, "", size, _not_in(url), "")
-    return [line(OURS, SINGLE, rates, "rows looked at/s", size, "0.8"), not_in]
+    return [line(OURS, SINGLE, rates, "rows scanned/s", size, "0.8"), not_in]
 
 
 def measure_bystander(server: embedded.Server, folder: Path, children: int, rounds: int) -> list[Line]:
-    """What 99 in 100 of another application's transactions take: undisturbed, and beside each way."""
+    """The 99th percentile of another application's transactions: undisturbed, and during each contender."""
     base = _filled(server, children)
     script = (HERE / "background_load.sql").read_text().replace(":children", str(children))
     ways: dict[str, Callable[[str], object]] = {
@@ -85,9 +85,9 @@ def measure_bystander(server: embedded.Server, folder: Path, children: int, roun
     for number in range(rounds):
         for name, way in ways.items():
             if name == NOT_IN_NAME and number > 0:
-                continue  # a minute each time, for nothing
+                continue  # a minute each time, and no additional information
             with _copy(server, base) as url:
-                os.sync()  # what the copy has left to the disk would be in everybody's way
+                os.sync()  # pending writes of the copy would slow all contenders down
                 time.sleep(REST_SECONDS)
                 with BackgroundLoad(folder, url, script, BYSTANDERS_A_SECOND).at_work() as took:
                     way(url)
@@ -96,7 +96,7 @@ def measure_bystander(server: embedded.Server, folder: Path, children: int, roun
     calm, *disturbed = ((name, statistics.median(each)) for name, each in p99.items())
     return [
         Line(
-            f"a bystander beside {name}: {ms:.2f} ms",
+            f"background load during {name}: {ms:.2f} ms",
             f"{UNDISTURBED}: {calm[1]:.2f} ms",
             size,
             f"{ms / calm[1]:.2f} times",
@@ -107,7 +107,7 @@ def measure_bystander(server: embedded.Server, folder: Path, children: int, roun
 
 
 def measure_record(server: embedded.Server, children: int, rounds: int) -> list[Line]:
-    """A thousand deleted parents' children, found by the record, in a table and in a tenth of it."""
+    """Deletes the children of a thousand recorded parents, in a table and in one of a tenth of its size."""
     seconds: dict[int, list[float]] = {}
     for rows in (children, children // 10):
         base = _filled(server, rows)
@@ -183,7 +183,7 @@ def _rule(*, track: bool = False) -> Orphans:
 
 
 def _filled(server: embedded.Server, children: int) -> str:
-    """A database with so many children; one that is there already is used again."""
+    """A database with so many children; an existing one is used again."""
     name, unfinished = f"orphans_{children}", f"filling_orphans_{children}"
     with connect(server.url("app"), "bench") as connection:
         if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is not None:
@@ -202,7 +202,7 @@ def _filled(server: embedded.Server, children: int) -> str:
 
 @contextmanager
 def _copy(server: embedded.Server, base: str) -> Iterator[str]:
-    """The URL of a copy of that database, which is dropped in the end."""
+    """The URL of a copy of that database, which is dropped at the end."""
     copy, original = compose.Identifier(f"copy_of_{base}"), compose.Identifier(base)
     with connect(server.url("app"), "bench") as connection:
         connection.execute(compose.SQL("DROP DATABASE IF EXISTS {}").format(copy))

@@ -1,5 +1,5 @@
--- Children in the order of time, about nine to a parent and near each other, as sessions leave their memories;
--- one parent in eleven has been deleted since, here and there.
+-- Children in the order of time, about nine for each parent and close together, like the memories of sessions; one
+-- parent in eleven, at random, was deleted.
 CREATE TABLE parents (id uuid PRIMARY KEY, seen_at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE children (id bigint, parent_id uuid, content text);
 INSERT INTO parents (id)

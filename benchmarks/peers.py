@@ -1,4 +1,4 @@
-"""What others remove expired rows with, each as its own documentation has it, with batches of a fair size."""
+"""Other tools that delete expired rows, each used as documented, with batches of a fair size."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ BATCH = 10_000
 
 
 def pg_batch(url: str, _: Path) -> Removal:
-    """pg-batch: keys read and deleted in batches. Its own default of 50 keys a statement would be unfair."""
+    """pg-batch: reads and deletes keys in batches. Its default of 50 keys a statement would be unfair."""
     parts = conninfo.conninfo_to_dict(url)
     before = _rows(url)
     compare.run(
@@ -50,7 +50,7 @@ def pg_batch(url: str, _: Path) -> Removal:
 
 
 def airflow(url: str, _: Path) -> Removal:
-    """Airflow's `db clean`: what goes is copied into a table, then deleted by its key
+    """Airflow's `db clean`: copies the rows to delete into a table, then deletes them by key
     (airflow/utils/db_cleanup.py, _do_delete)."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE TABLE _deleted__visits AS SELECT * FROM visits WHERE {EXPIRED}")  # noqa: S608 - a constant
@@ -62,17 +62,17 @@ def airflow(url: str, _: Path) -> Removal:
 
 
 def partsmith(url: str, _: Path) -> Removal:
-    """pg-partsmith: partitions detached and dropped by its plan."""
+    """pg-partsmith: detaches and drops partitions by its plan."""
     return _partsmith(url, None)
 
 
 def partsmith_archiving(url: str, folder: Path) -> Removal:
-    """The same with its hook before each drop writing the partition with COPY into a synced file."""
+    """The same, with its hook before each drop, which writes the partition with COPY into a synced file."""
     return _partsmith(url, folder)
 
 
 def partman(url: str, _: Path) -> Removal:
-    """pg_partman: what its retention of 30 days drops in a run of its maintenance."""
+    """pg_partman: drops partitions by a retention of 30 days in a run of its maintenance."""
     before = _rows(url)
     with psycopg.connect(url, autocommit=True) as connection:
         began = time.perf_counter()
@@ -88,7 +88,7 @@ def _rows(url: str) -> int:
 
 
 class _CopyBeforeDrop(BasePartitionLifecycleHooks):
-    """The export that pg-partsmith's documentation has in mind for this hook."""
+    """The export that pg-partsmith's documentation suggests for this hook."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url = url

@@ -1,4 +1,4 @@
--- Posts the event that insert_event.sql inserts, and counts what was not answered with 201.
+-- Posts the event that insert_event.sql inserts, and counts responses other than 201.
 wrk.method = "POST"
 wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
 wrk.headers["Content-Type"] = "application/json"

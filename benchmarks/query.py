@@ -1,4 +1,4 @@
-"""Questions over HTTP beside what PostgreSQL answers by itself."""
+"""Compares audit queries over HTTP with the same statements in PostgreSQL."""
 
 import re
 import time
@@ -25,7 +25,8 @@ PREPARED, PLANNED = "`pgbench`, the same statement, prepared", "`pgbench`, the s
 
 
 def measure_pages(folder: Path, urls: Mapping[int, str], *, seconds: int, rounds: int) -> list[Line]:
-    """A page beside the same statement, in databases of each size, and its slowest answers by size."""
+    """Compares a page with the same statement, in databases of each size, and its slowest responses by
+    size."""
     get = f"a page of 100 with two filters, {CONNECTIONS} connections"
     sizes = {rows: f"{rows:,} rows" for rows in urls}
     rates: dict[int, dict[str, list[float]]] = {rows: {PREPARED: [], PLANNED: [], get: []} for rows in urls}
@@ -56,7 +57,7 @@ def measure_pages(folder: Path, urls: Mapping[int, str], *, seconds: int, rounds
 
 
 def measure_export(folder: Path, url: str, rows: int, *, rounds: int) -> list[Line]:
-    """The newest so many events as NDJSON beside COPY of the same, and the memory that takes."""
+    """Compares an export of the newest events as NDJSON with COPY, and its memory."""
     with connect(url, "bench") as connection:
         oldest = scalar(
             connection,
@@ -82,7 +83,7 @@ def measure_export(folder: Path, url: str, rows: int, *, rounds: int) -> list[Li
                 compare.run(command)
                 rates[name].append(rows / (time.perf_counter() - began))
         after = api.peak_megabytes()
-    # The notes of the reads before are events as well.
+    # The records of earlier reads are events as well.
     if (found := _lines(exported)) < rows:
         raise SystemExit(f"the export had {found} of {rows} rows")
     exported.unlink()
@@ -102,7 +103,7 @@ def _key(url: str) -> str:
 
 
 def _answering(url: str) -> Question:
-    """The statement that the API answers such a page with."""
+    """The API's statement for such a page."""
     with connect(url, "bench") as connection:
         for asked in pages(FILTERS, datetime.now(UTC)):
             if row(connection, asked.statement, asked.values)[3] is not None:
@@ -111,7 +112,7 @@ def _answering(url: str) -> Question:
 
 
 def _plain(url: str, asked: Question) -> str:
-    """The statement with its values in it, without comments, on one line."""
+    """The statement with its values, without comments, on one line."""
     with psycopg.connect(url) as connection:
         text = psycopg.ClientCursor(connection).mogrify(asked.statement, asked.values)
     return " ".join(re.sub(r"--.*", "", text).split())

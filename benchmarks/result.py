@@ -1,11 +1,11 @@
-"""What a contender did."""
+"""The result of a contender."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """So many rows removed. `seconds` and `wal` bytes: of the removing itself, where they are not all."""
+    """The number of removed rows. `seconds`, `wal` (bytes): of the removal itself, if that is only a part."""
 
     rows: int
     seconds: float | None = None

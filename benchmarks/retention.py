@@ -1,4 +1,4 @@
-"""Expired rows removed: ours beside the mission's single DELETE, COPY, and the peers."""
+"""Compares our retention with a single DELETE, COPY, and other tools."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ from tests.named import named
 EXPIRED = "at < date_trunc('day', now()) - interval '30 days'"
 DAY_SIZES = (10_000, 100_000, 1_000_000)
 BLOCKS = 16_384
-"""How much of the table each COPY (DELETE …) takes: 128 MiB."""
+"""How many blocks of the table each COPY (DELETE …) covers: 128 MiB."""
 POLICIES = """
 version: 1
 databases:
@@ -42,9 +42,9 @@ databases:
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What a contender did: rows in seconds, WAL, and how long the bystander's transactions took (ms).
+    """The result of a contender: rows, seconds, WAL, and the durations of the background transactions (ms).
 
-    `working`, `working_wal`: of the time in which rows were removed; the rest is counting and checking.
+    `working`, `working_wal`: while rows were removed; the rest is counting and checking.
     """
 
     rows: int
@@ -61,16 +61,16 @@ class Took:
 
     @property
     def whole_rate(self) -> float:
-        """Rows a second, everything counted in."""
+        """Rows a second of the whole run."""
         return self.rows / self.seconds
 
 
 Contender = Callable[[str, Path], Removal]
-"""Removes what has expired from the database of that URL."""
+"""Removes the expired rows from the database of that URL."""
 
 
 class Arena:
-    """Lets contenders loose, each on a copy of its own of the same table, with a bystander beside them."""
+    """Runs contenders, each on its own copy of the same table, with a background load."""
 
     def __init__(self, server: embedded.Server, folder: Path, rows: int) -> None:
         self._server = server
@@ -78,7 +78,7 @@ class Arena:
         self._rows = rows
 
     def quiet(self, order: visits.Order) -> float:
-        """The bystander's p99 while nobody else is there, in ms."""
+        """The p99 of the background load alone, in ms."""
 
         def wait(*_: object) -> Removal:
             time.sleep(8)
@@ -87,7 +87,7 @@ class Arena:
         return self.run(order, wait).bystander
 
     def run(self, order: visits.Order, contender: Contender) -> Took:
-        """What the contender does on a fresh copy."""
+        """The result of the contender on a new copy."""
         url = self._copy(visits.template(self._server, self._rows, order))
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
@@ -113,7 +113,7 @@ class Arena:
 
 
 def ours(url: str, folder: Path, *, archive: bool = False) -> Removal:
-    """The nightly run of the policy, as Dagster would carry it out."""
+    """The run of the policy, as Dagster would do it."""
     file = folder / "policies.yaml"
     file.write_text(POLICIES.format(archive="true" if archive else "false"))
     policy = kinds.load(file).databases[0].policies[0]
@@ -126,18 +126,18 @@ def ours(url: str, folder: Path, *, archive: bool = False) -> Removal:
 
 
 def ours_archived(url: str, folder: Path) -> Removal:
-    """The same into the archive. All of it counts: what is archived is read back within the work."""
+    """The same with archive. All of its time counts: archived rows are read back during the run."""
     return ours(url, folder, archive=True)
 
 
 def single_delete(url: str, _: Path) -> Removal:
-    """The mission's one statement."""
+    """One DELETE statement."""
     with psycopg.connect(url, autocommit=True) as connection:
         return Removal(connection.execute(f"DELETE FROM visits WHERE {EXPIRED}").rowcount)  # noqa: S608 - a constant
 
 
 def copy_deleted(url: str, folder: Path) -> Removal:
-    """COPY (DELETE … RETURNING *) by ranges of blocks into a file that is synced once, read back never."""
+    """COPY (DELETE … RETURNING *) by ranges of blocks into a file that is synced once and never read back."""
     rows = 0
     with psycopg.connect(url) as connection, (folder / "deleted.copy").open("wb") as file:
         blocks = scalar(connection, "SELECT pg_relation_size('visits') / 8192")
@@ -158,7 +158,7 @@ def copy_deleted(url: str, folder: Path) -> Removal:
 
 
 def copy_days(url: str, folder: Path) -> Removal:
-    """COPY of the same days' partitions into a file that is synced, and nothing deleted."""
+    """COPY of the same days' partitions into a synced file, without a delete."""
     rows = 0
     with psycopg.connect(url) as connection, (folder / "days.copy").open("wb") as file:
         for day in range(31, 61):
@@ -174,7 +174,7 @@ def copy_days(url: str, folder: Path) -> Removal:
 
 
 def measure(server: embedded.Server, folder: Path, rows: int) -> list[compare.Line]:
-    """Deletes, archived removals, and days dropped, each beside those who do the same."""
+    """Deletes, archived deletes, and dropped days, each compared with contenders that do the same."""
     arena = Arena(server, folder, rows)
     lines: list[compare.Line] = []
     for order in ("ordered", "shuffled"):
@@ -248,7 +248,7 @@ def _partman(folder: Path, rows: int) -> list[compare.Line]:
 
 
 def _one_day(server: embedded.Server) -> list[compare.Line]:
-    """Dropping a day does not take longer because there is more in it, nor do those who write meanwhile."""
+    """Measures whether the drop of a day, or concurrent inserts, take longer when the day has more rows."""
     took = {rows: [_drop_a_day(server, rows) for _ in range(3)] for rows in DAY_SIZES}
     dropped = {rows: statistics.median(seconds for seconds, _ in runs) for rows, runs in took.items()}
     waited = {rows: statistics.median(seconds for _, seconds in runs) for rows, runs in took.items()}
@@ -275,7 +275,7 @@ def _days(what: str, seconds: dict[int, float], rows: int) -> compare.Line:
 
 
 def _drop_a_day(server: embedded.Server, rows: int) -> tuple[float, float]:
-    """Seconds for the drop, and for the slowest of the rows that somebody inserts meanwhile."""
+    """Seconds of the drop, and of the slowest concurrent insert."""
     with connect(server.url("app"), "bench") as connection:
         connection.execute("DROP DATABASE IF EXISTS arena WITH (FORCE)")
         connection.execute("CREATE DATABASE arena")
@@ -298,7 +298,7 @@ def _drop_a_day(server: embedded.Server, rows: int) -> tuple[float, float]:
 
 @contextmanager
 def _inserting(url: str) -> Iterator[list[float]]:
-    """Yields how long each row takes that is inserted, one after the other, while the context lasts."""
+    """Inserts rows one after the other until the context ends; yields the list of their durations."""
     ended = threading.Event()
     waits: list[float] = []
 
@@ -314,7 +314,7 @@ def _inserting(url: str) -> Iterator[list[float]]:
     inserting = threading.Thread(target=insert)
     inserting.start()
     try:
-        while len(waits) < 20:  # it is under way
+        while len(waits) < 20:  # until inserts are running
             time.sleep(0.01)
         waits.clear()
         yield waits

@@ -1,4 +1,4 @@
-"""A table of visits over sixty days, of which thirty are to go, in the order of their times or shuffled."""
+"""Creates a table of visits over 60 days, 30 of them expired, ordered by time or shuffled."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from ops_pipeline.postgres.connection import connect
 from ops_pipeline.postgres.migrations import migrate
 
 Order = Literal["ordered", "shuffled", "days", "partman"]
-"""How the rows lie: as they came, in no order, in a partition for each day, or in those pg_partman made."""
+"""The layout of the rows: ordered by time, shuffled, in daily partitions, or in pg_partman's partitions."""
 
 TABLE = "CREATE TABLE visits (id bigint NOT NULL, user_id uuid, at timestamptz NOT NULL, page text)"
 FILL = """
@@ -46,7 +46,7 @@ AT_ONCE = 2_000_000
 
 
 def template(server: embedded.Server, rows: int, order: Order) -> str:
-    """The name of a database with so many visits, to be copied for each contender; made once a day."""
+    """The name of a database with so many visits, copied for each contender; filled once a day."""
     name, unfinished = f"visits_{order}_{rows}", f"filling_visits_{order}"
     with connect(server.url("app"), "bench") as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
@@ -60,7 +60,7 @@ def template(server: embedded.Server, rows: int, order: Order) -> str:
 
 
 def fill(url: str, rows: int, order: Order) -> None:
-    """Migrates the database and gives it the visits, and the bystander its accounts."""
+    """Migrates the database and fills in the visits and the accounts of the background load."""
     migrate(url)
     background_load.prepare(url)
     with connect(url, "bench") as connection:
@@ -70,7 +70,7 @@ def fill(url: str, rows: int, order: Order) -> None:
         elif order == "partman":
             connection.execute(PARTMAN)
         by = compose.SQL("random()" if order == "shuffled" else "n")
-        # What is shuffled is shuffled as a whole, or its pieces would still lie in order.
+        # Shuffled as a whole, because parts would still be in order.
         at_once = rows if order == "shuffled" else AT_ONCE
         for first in range(1, rows + 1, at_once):
             values = {"rows": rows, "first": first, "last": min(rows, first + at_once - 1)}

@@ -1,4 +1,4 @@
-"""Keeps a PostgreSQL application clean, accountable and observable."""
+"""Retention, orphan cleanup, VACUUM, archive and audit log for PostgreSQL, run by Dagster."""
 
 from importlib.metadata import version
 

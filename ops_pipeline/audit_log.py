@@ -17,26 +17,28 @@ from ops_pipeline.postgres.relation import audit_logs
 
 
 class NotDoneError(Exception):
-    """A clean-up was not tried; no event was deleted."""
+    """The cleanup did not start; no event was deleted."""
 
 
 UNTHROTTLED = ThrottleLimits(replica_lag=None, lock_queue=None, active_sessions=None, wal_rate=None)
 
 
 class AuditLogRepository(AuditStore):
-    """The table `audit_logs` over a connection. `AsyncAuditLogRepository` is its twin."""
+    """Stores, reads and deletes audit events in `audit_logs` over one connection.
+
+    `AsyncAuditLogRepository` is the asynchronous version."""
 
     def cleanup_old_logs(self, retention_days: int = 90) -> int:
-        """Deletes the events that are older than so many days; answers with how many that were.
+        """Deletes the events older than `retention_days` days; returns the number of deleted events.
 
-        As the nightly retention does, on a connection of its own: in batches that are committed one by one,
-        without rows on hold, recorded in `ops.maintenance_runs`. It does not archive, and deletes however
-        many rows that are; a policy in `policies.yaml` archives and asks first. Rows that others have
-        locked are left for the next call.
+        Works like the nightly retention, on a connection of its own: batches are committed one by one, rows
+        on hold are kept, and the run is recorded in `ops.maintenance_runs`. It does not archive and has no
+        guard: it deletes every expired event. To archive first and to limit the number of deleted rows, use
+        a retention policy in `policies.yaml`. Rows locked by other sessions are kept until the next call.
 
-        Raises ValueError for less than one day, or when the connection is in a transaction; RefusedError when
-        the table cannot be cleaned up as it is; NotDoneError when nothing was tried, because another
-        call is at work or the clocks disagree; psycopg.Error.
+        Raises ValueError when `retention_days` is not between 1 and 36500 or the connection is in a
+        transaction; RefusedError when the table cannot be cleaned up; NotDoneError when nothing was tried,
+        because another call is running or the clocks disagree; psycopg.Error.
         """
         policy = _policy(retention_days)
         _refuse_transaction(self.connection)
@@ -44,10 +46,12 @@ class AuditLogRepository(AuditStore):
 
 
 class AsyncAuditLogRepository(AsyncAuditStore):
-    """`AuditLogRepository` over an asynchronous connection; the same promises, method by method."""
+    """`AuditLogRepository` over an asynchronous connection, with the same methods and promises."""
 
     async def cleanup_old_logs(self, retention_days: int = 90) -> int:
-        """Deletes the events that are older than so many days, in a thread; see its twin."""
+        """Deletes the events older than `retention_days` days, in a thread.
+
+        See `AuditLogRepository.cleanup_old_logs`."""
         policy = _policy(retention_days)
         _refuse_transaction(self.connection)
         return await asyncio.to_thread(_clean_up, url_of(self.connection), policy)
@@ -55,9 +59,9 @@ class AsyncAuditLogRepository(AsyncAuditStore):
 
 def _policy(retention_days: int) -> Retention:
     if not 1 <= retention_days <= 36_500:
-        raise ValueError(f"retention_days is {retention_days}; it has to be between 1 and 36500")
+        raise ValueError(f"retention_days is {retention_days}; it must be between 1 and 36500")
     return Retention(
-        # With another number of days it is another policy: the guard has nothing to compare it with.
+        # The number of days is part of the identity: the guard must not compare runs with different cutoffs.
         identity=Identity("audit_log", KIND, audit_logs(), name=f"{retention_days}_days"),
         table=audit_logs(),
         column="created_at",
@@ -81,4 +85,7 @@ def _clean_up(url: str, policy: Retention) -> int:
 
 def _refuse_transaction(connection: Connection | AsyncConnection) -> None:
     if not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE:
-        raise ValueError("Batches are committed one by one: this needs an autocommit connection")
+        raise ValueError(
+            "The connection must be in autocommit mode and outside a transaction: "
+            "batches are committed one by one"
+        )

@@ -1,6 +1,7 @@
-"""A password that is read for each new connection, from a file or a command: it rotates, or soon expires.
+"""Reads a database password from a file or a command for each new connection.
 
-Where it comes from travels in the URL, in parameters of our own that PostgreSQL never sees.
+Passwords that rotate and tokens that expire work that way. The source of the password is kept in private
+parameters of the URL, which are removed before the URL is passed to PostgreSQL.
 """
 
 import shlex
@@ -12,15 +13,15 @@ from psycopg import conninfo
 
 COMMAND, FILE = "ops_password_command", "ops_password_file"
 SECONDS = 30.0
-"""How long a command may take: longer than any cloud's tool needs for a token."""
+"""How long the password command may take. Cloud tools print a token in less."""
 
 
 class PasswordError(Exception):
-    """There is no password to be had now; the message says from where, and never what was read."""
+    """The password cannot be read; the message names its source and never its content."""
 
 
 def with_source(url: str, *, command: str | None = None, file: Path | None = None) -> str:
-    """The URL whose connections take the password from there; as it was, where neither is given."""
+    """The URL with the password's source added; unchanged when neither source is given."""
     if command is None and file is None:
         return url
     source = {COMMAND: command} if command is not None else {FILE: str(file)}
@@ -30,12 +31,12 @@ def with_source(url: str, *, command: str | None = None, file: Path | None = Non
 
 
 def without_source(url: str) -> str:
-    """The URL as PostgreSQL's own programs take it."""
+    """The URL without the private parameters, as PostgreSQL's own programs accept it."""
     return _split(url)[0]
 
 
 def with_password(url: str) -> str:
-    """What a new connection is made with, its password read now. Raises PasswordError, after 30 s."""
+    """The connection string with the password read now. Raises PasswordError, after at most 30 s."""
     plain, source = _split(url)
     if command := source.get(COMMAND):
         return conninfo.make_conninfo(plain, password=_said_by(command))
@@ -56,17 +57,17 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
 
 def _said_by(command: str) -> str:
     try:
-        # What it says on standard error, such as that a session has ended, goes to ours.
+        # The command's standard error, such as "session expired", goes to this process's standard error.
         done = subprocess.run(
             shlex.split(command), stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=False
         )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise PasswordError(f"password_command cannot be carried out: {type(error).__name__}") from None
+        raise PasswordError(f"password_command cannot be run: {type(error).__name__}") from None
     password = done.stdout.rstrip("\r\n")
     if done.returncode != 0 or not password:
         raise PasswordError(
-            f"password_command ended with exit code {done.returncode}"
-            + ("" if password else " and said no password")
+            f"password_command exited with code {done.returncode}"
+            + ("" if password else " and printed no password")
         )
     return password
 

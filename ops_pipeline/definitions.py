@@ -1,4 +1,4 @@
-"""Dagster's entry point."""
+"""Dagster's entry point: loads policies.yaml and builds its assets, checks, jobs and sensors."""
 
 from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds

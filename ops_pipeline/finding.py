@@ -1,14 +1,14 @@
-"""Something that is wrong, in words that a plan, a run and `opsctl doctor` share."""
+"""A problem and its remedies, as shown by a plan, a run and `opsctl doctor`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with the subject (a table, policy, setting), and how to mend it.
+    """What is wrong with the subject (a table, policy, setting), and how to fix it.
 
-    `problem` ends with the advice that `remedies` carry out, one of which is enough: SQL, which ends with a
-    semicolon, or a command. Without any, the advice says what a person has to decide.
+    `problem` ends with advice. Each of `remedies` carries it out by itself: a command, or SQL that ends with
+    a semicolon. Without remedies, the advice says what a person has to decide.
     """
 
     subject: str

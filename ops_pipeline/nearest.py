@@ -1,11 +1,11 @@
-"""What was probably meant by a name that does not exist."""
+"""Suggests an existing name for one that does not exist."""
 
 import difflib
 from collections.abc import Sequence
 
 
 def nearest(wrong: str, right: Sequence[str]) -> str:
-    """`did you mean "sessions"? There is: memories, sessions`"""
+    """`did you mean "sessions"? Available: memories, sessions`"""
     close = difflib.get_close_matches(wrong, right, n=1)
     meant = f'did you mean "{close[0]}"? ' if close else ""
-    return f"{meant}There is: {', '.join(right)}"
+    return f"{meant}Available: {', '.join(right)}"

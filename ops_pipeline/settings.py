@@ -1,4 +1,4 @@
-"""The environment, read once into frozen settings."""
+"""Reads the `OPS_…` environment variables into frozen settings."""
 
 import os
 from collections.abc import Mapping
@@ -15,52 +15,54 @@ from ops_pipeline.credentials import without_source
 from sql.schema_names import SchemaNames
 
 LOCAL = Path(".local")
-"""Where everything that belongs to this checkout alone is kept: the embedded server, Dagster's home."""
+"""The folder of what belongs to this checkout: the embedded server, Dagster's home."""
 
 
 def _postgresql(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if scheme not in {"postgresql", "postgres", "postgresql+psycopg2"} or not separator:
-        raise ValueError("a PostgreSQL URL is needed: postgresql://user:password@host:5432/database")
-    plain = f"postgresql://{rest}"  # a driver's name is for SQLAlchemy; PostgreSQL knows none
+        raise ValueError("must be a PostgreSQL URL: postgresql://user:password@host:5432/database")
+    plain = f"postgresql://{rest}"  # only SQLAlchemy accepts a driver name
     try:
         _ = urlsplit(plain).port
     except ValueError as error:
-        raise ValueError(f"the port in the URL is none: {error}") from None
+        raise ValueError(f"the port in the URL is invalid: {error}") from None
     try:
         conninfo.conninfo_to_dict(without_source(plain))
     except psycopg.ProgrammingError:
-        # What libpq says would show the part that it cannot read, which is often the password.
-        reason = "the URL cannot be read; in a password % is written %25, @ is %40, / is %2F"
+        # libpq's message would show the part that it cannot parse, which is often the password.
+        reason = "the URL is invalid; in a password, write % as %25, @ as %40, / as %2F"
         raise ValueError(reason) from None
     return plain
 
 
 Secret = Field(repr=False)
-"""The value may carry a password and is left out of every `repr`."""
+"""The value may contain a password and is left out of every `repr`."""
 
 Url = Annotated[str, AfterValidator(_postgresql)]
 
 
 class SettingsError(Exception):
-    """A setting is missing or makes no sense; the message names its environment variable."""
+    """A setting is missing or invalid; the message names its environment variable."""
 
 
 class Settings(SchemaNames):
-    """What the environment says, by variables that begin with `OPS_`; a file `.env` is honoured.
+    """The settings, from environment variables that begin with `OPS_` or from a file `.env`.
 
-    The schemas that are ours are among them; statements have them from `sql.schema_names`.
+    The names of our schemas are among them; SQL statements get them from `sql.schema_names`.
     """
 
     database_url: Annotated[Url | None, Secret] = None
-    """The database that is looked after. Unset: `opsctl demo` and `opsctl up` use an embedded PostgreSQL
-    under `.local/`; everything else is refused."""
+    """The database to maintain. Unset: `opsctl demo` and `opsctl up` use an embedded PostgreSQL under
+    `.local/`; every other command fails."""
 
     database_password_command: str | None = None
-    """What says the password of `OPS_DATABASE_URL`, such as a cloud's token, for each new connection."""
+    """The command that prints the password of `OPS_DATABASE_URL`, such as a cloud token; run for each new
+    connection."""
 
     database_password_file: Path | None = None
-    """The file that holds that password; read for each new connection. At most one of the two is set."""
+    """The file that holds the password of `OPS_DATABASE_URL`; read for each new connection. Set this or
+    `OPS_DATABASE_PASSWORD_COMMAND`, not both."""
 
     dagster_database_url: Annotated[Url | None, Secret] = None
     """Dagster's own storage. Unset: the database `dagster` on the same server."""
@@ -79,8 +81,8 @@ class Settings(SchemaNames):
     """How long the API may take from the signal to its exit."""
 
     prestop_delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
-    """How long the API goes on serving, no longer ready, before it stops listening: until whoever sends
-    requests here has noticed."""
+    """How long the API goes on serving after SIGTERM, reporting not ready, before it stops listening. It
+    gives the load balancer time to stop sending requests."""
 
     cache_url: Annotated[str | None, Secret] = None
     """A Redis or Valkey that the application uses; its health is reported."""
@@ -89,33 +91,33 @@ class Settings(SchemaNames):
     """Another service that the application needs; its health is reported."""
 
     archive_url: Annotated[str | None, Secret] = None
-    """Where removed rows are kept: a folder, or `s3://…`. Unset: `.local/archive` for the embedded server;
-    with a database of one's own, policies with `archive: true` are refused."""
+    """Where archived rows are stored: a folder, or `s3://…`. Unset: `.local/archive` for the embedded server;
+    with any other database, policies with `archive: true` are refused."""
 
     batch_target_seconds: Annotated[float, Field(gt=0, le=60)] = 0.1
-    """How long one batch of a removal should take: what anyone may have to wait behind its locks."""
+    """How long one batch should take, and so how long other sessions may wait for its locks."""
 
     archive_batch_target_seconds: Annotated[float, Field(gt=0, le=600)] = 2.0
-    """The same where removed rows are archived first: files of a sensible size need more rows. A batch whose
-    storage is slow is rolled back after five times that, and 10 s at least."""
+    """The same for batches that are archived before they are deleted; larger batches make larger files. A
+    batch whose storage is slow is rolled back after five times this value, and not before 10 s."""
 
     pause_file: Path = LOCAL / "pause"
-    """While this file exists, maintenance pauses between its batches."""
+    """While this file exists, maintenance pauses between batches."""
 
     audit_details_max_bytes: Annotated[int, Field(ge=2, le=8 * 1024 * 1024)] = 65536
-    """How long the JSON of an event's `details` may be, as it was sent to the API."""
+    """The largest size in bytes of an event's `details`, as JSON, as sent to the API."""
 
     webhook_url: Annotated[str | None, Secret] = None
-    """Where failed runs are reported, as an HTTP POST. Unset: in the audit log alone."""
+    """The URL to which failed runs are posted. Unset: they are only recorded in the audit log."""
 
     webhook_format: Literal["json", "slack"] | None = None
-    """What the receiver expects. Unset: Slack's shape for hooks.slack.com, JSON for anybody else."""
+    """The format of the message. Unset: Slack's for hooks.slack.com, JSON for any other host."""
 
     dagster_keep_runs_days: Annotated[int, Field(ge=0, le=36500)] = 400
-    """How long Dagster keeps the runs of our jobs, with their events. 0: for ever."""
+    """How many days Dagster keeps the runs of our jobs, with their events. 0: for ever."""
 
     dagster_keep_other_runs_days: Annotated[int, Field(ge=0, le=36500)] = 30
-    """How long it keeps every other run of its instance. 0: for ever."""
+    """How many days Dagster keeps all other runs of its instance. 0: for ever."""
 
     demo_cloudtrail: Path | None = None
     """CloudTrail files for the demo to import. Unset: `../shared/data/cloudtrail` where it exists."""
@@ -128,7 +130,7 @@ class Settings(SchemaNames):
         return file
 
     def secret_urls(self) -> list[str | None]:
-        """The URLs that may carry a password or a key, for whoever has to keep those to itself."""
+        """The URLs that may contain a password or a key and must not be logged."""
         databases = [self.database_url, self.dagster_database_url]
         return [*databases, self.cache_url, self.external_api_url, self.archive_url]
 
@@ -149,8 +151,8 @@ def require_database(settings: Settings) -> None:
     if settings.database_url is None:
         raise SettingsError(
             "OPS_DATABASE_URL is not set; nothing was started and nothing was changed. Set it to the "
-            "database to look after: export OPS_DATABASE_URL=postgresql://user:password@host:5432/database. "
-            "Only `opsctl demo` and `opsctl up` use an embedded PostgreSQL without it; to work on that one: "
+            "database to maintain: export OPS_DATABASE_URL=postgresql://user:password@host:5432/database. "
+            "Without it, only `opsctl demo` and `opsctl up` run, on an embedded PostgreSQL; to use that one: "
             "opsctl --embedded COMMAND"
         )
 
@@ -162,8 +164,8 @@ def _problem(details: ErrorDetails) -> str:
 
 
 def environment(settings: Settings) -> Mapping[str, str]:
-    """The variables that `policies.yaml` may name and child processes get: `os.environ`, with the
-    URLs and schemas as they were resolved."""
+    """The variables that `policies.yaml` may use and child processes get: `os.environ` with the resolved
+    URLs and schemas."""
     resolved = {
         "OPS_DATABASE_URL": settings.database_url,
         "OPS_DAGSTER_DATABASE_URL": settings.dagster_database_url,

@@ -1,1 +1,1 @@
-"""The audit log over HTTP."""
+"""The HTTP routes of the audit log: store, find, export, live tail, summary."""

@@ -1,4 +1,4 @@
-"""GET /api/admin/audit-logs/export: every event that matches, streamed as NDJSON or CSV."""
+"""GET /api/admin/audit-logs/export: streams all matching events as NDJSON or CSV."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ from ops_pipeline.audit.store import AuditLog
 PLACED = ("line", "created_at", "id")
 ROWS_AT_ONCE = 2_000
 LIMITS = {"statement_timeout": "300s", "idle_timeout": "60s"}
-"""For the server to find the next rows, and for the client to take them. An export that is not read would
-keep VACUUM from removing what was deleted since it began."""
+"""How long the server may search for the next rows, and the client may take to read them. The transaction of
+an export that the client does not read would keep VACUUM from removing rows deleted since it began."""
 
 Format = Literal["ndjson", "csv"]
 MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
@@ -35,14 +35,14 @@ HEADER = ",".join(AuditLog.__struct_fields__)
 @get(
     "/export",
     operation_id="exportAuditEvents",
-    summary="Every event that matches, as NDJSON or CSV",
-    description="Streamed, newest first, as of one moment. An export that fails breaks the connection off "
-    "(its chunked body has no end); to go on where it did, export with `cursors=true` and pass the last "
-    "line's `_cursor` as `after`.",
+    summary="Export all matching events as NDJSON or CSV",
+    description="Streamed, newest first, from one snapshot. An export that fails closes the connection "
+    "before the end of its chunked body. To be able to resume, export with `cursors=true` and pass the "
+    "last line's `_cursor` as `after`.",
     opt={"scope": "audit:export", "parameters": ("format", "after", "cursors")},
     operation_class=openapi.also_as("text/csv"),
     responses={
-        200: openapi.success(str, "A line for each event", media_type="application/x-ndjson"),
+        200: openapi.success(str, "One line per event", media_type="application/x-ndjson"),
         **openapi.behind_key(),
     },
 )
@@ -50,13 +50,15 @@ async def export(
     request: AnyRequest,
     services: Injected,
     audit_query: InjectedQuery,
-    format: Annotated[Format, QueryParameter()] = "ndjson",  # noqa: A002 - as the client calls it
+    format: Annotated[Format, QueryParameter()] = "ndjson",  # noqa: A002 - the name of the query parameter
     after: Annotated[
         str | None, QueryParameter(description="The `_cursor` of the last line received")
     ] = None,
-    cursors: Annotated[bool, QueryParameter(description="Give each line a `_cursor` to go on from")] = False,
+    cursors: Annotated[
+        bool, QueryParameter(description="Add a `_cursor` to each line, to resume from")
+    ] = False,
 ) -> Stream:
-    """The events as a file. It begins when the first of them are there, so what fails before is a problem."""
+    """The events as a file. It begins once the first rows were read, so earlier failures are problems."""
     going_on = await services.cursors.going_on(audit_query, "after", after)
     columns = PLACED if cursors else PLACED[:1]
     selection = question("export", going_on.filters, line=format, columns=columns)
@@ -74,7 +76,7 @@ async def export(
 
 @dataclass(slots=True)
 class _Exported:
-    """Makes bytes of rows and counts them."""
+    """Encodes rows and counts them."""
 
     audit_query: AuditQuery
     kind: Format

@@ -1,4 +1,4 @@
-"""Stores plain posts of one event, the most frequent request, without the framework around them."""
+"""Stores plain POSTs of one event, the most frequent request, without the framework's overhead."""
 
 from collections.abc import Iterable
 
@@ -18,13 +18,12 @@ PARTICULAR = (b"content-encoding", IDEMPOTENCY_KEY.lower().encode())
 
 
 class FastPath:
-    """An application that stores plain posts of one event by itself and hands all else to the framework.
+    """An ASGI application that stores plain POSTs of one event itself and passes all else to the framework.
 
-    Plain is a valid event, as JSON on one line and in one piece, with a key that was looked up a moment ago.
-    Nothing is refused here: what may be wrong goes on as it came, and the framework's route, which also
-    describes this one, says why. Its way around takes longer than storing the event. Whether a key or an
-    event is valid, and how it is stored, is the route's own code.
-    """
+    Plain means: a valid event, as JSON on one line in one message, with a key looked up in the last 2
+    seconds. Nothing is refused here: a request that may be invalid is passed on unchanged, and the
+    framework's route refuses it with the reason. Both use the same code to check keys and events and to
+    store them."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
@@ -63,7 +62,7 @@ class FastPath:
         scope["path_template"] = PATH
         try:
             answer = msgspec.json.encode(await store_one(self._queue, body, event))
-        except Exception as error:  # answered as the framework would
+        except Exception as error:  # the response that the framework would give
             await answer_to(error, Request(scope))(scope, receive, send)
             return
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
@@ -72,7 +71,7 @@ class FastPath:
 
 
 def _plain_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The key of a request with nothing particular about it."""
+    """The key of a plain request; None when the request is not plain."""
     key = None
     for name, value in headers:
         if name == b"authorization":
@@ -84,7 +83,7 @@ def _plain_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 def _again(message: ReceiveMessage, receive: Receive) -> Receive:
-    """What receives that message first, and then what follows it."""
+    """A `receive` that returns this message first, and then the following ones."""
     first = [message]
 
     async def receive_again() -> ReceiveMessage:

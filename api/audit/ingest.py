@@ -22,7 +22,7 @@ from api.services import Injected, Services
 from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent, EventError, decode
 
 MOST_ERRORS = 100
-"""How many reasons are listed when no event of a batch could be stored."""
+"""How many errors are listed when no event of a batch could be stored."""
 
 PATH = "/api/audit-logs"
 SCOPE = "audit:write"
@@ -30,11 +30,11 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 LLM = "llm_request"
 
 Valid = tuple[int, Json, AuditEvent]
-"""A valid item of a batch: its index, what was sent, and what that says."""
+"""A valid item of a batch: its index, its JSON, and the decoded event."""
 
 
 class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one item of a batch: its id, or why it was refused."""
+    """The result of one item of a batch: its id, or the error."""
 
     index: int
     id: UUID | None = None
@@ -42,14 +42,14 @@ class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StoredOne(msgspec.Struct, frozen=True):
-    """One event was stored, or had been before."""
+    """One event was stored now or by an earlier request."""
 
     success: bool
     id: UUID
 
 
 class StoredBatch(msgspec.Struct, frozen=True):
-    """A batch was stored, but for the items with an error; `success` says whether there are none."""
+    """A batch was stored, except the items with an error; `success` is true when no item has one."""
 
     success: bool
     results: list[EventResult]
@@ -58,9 +58,10 @@ class StoredBatch(msgspec.Struct, frozen=True):
 @post(
     PATH,
     operation_id="storeAuditEvents",
-    summary="Store one event, an array of events, or a line for each",
-    description="Answered after the commit. An event with an id is stored once, however often it is sent, "
-    "and so is what comes with an Idempotency-Key. In a batch a bad item is refused by itself.",
+    summary="Store one event, an array of events, or NDJSON",
+    description="The response is sent after the commit. An event with an id, or a request with an "
+    "Idempotency-Key, is stored once even if it is sent several times. In a batch, an invalid item does not "
+    "affect the others.",
     opt={"scope": SCOPE},
     status_code=201,
     tags=["audit"],
@@ -72,7 +73,7 @@ class StoredBatch(msgspec.Struct, frozen=True):
     },
 )
 async def store(request: AnyRequest, services: Injected) -> Response[bytes]:
-    """Stores events and answers with their ids."""
+    """Stores events and returns their ids."""
     body = inflated(await request.body(), request.headers.get("Content-Encoding", "")).strip()
     batch = await events_of(body, request.headers.get("Content-Type", ""))
     sent = Sent(request, services, body)
@@ -81,12 +82,12 @@ async def store(request: AnyRequest, services: Injected) -> Response[bytes]:
 
 
 AT_ONCE = 1_000
-"""So many events of a batch are checked before other requests have their turn."""
+"""How many events of a batch are checked before other requests get a turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request with its body as it was before it was compressed."""
+    """A request with its decompressed body."""
 
     request: AnyRequest
     services: Services
@@ -94,11 +95,11 @@ class Sent:
 
 
 def checked(item: Json, details_max_bytes: int) -> AuditEvent:
-    """The event that a client has sent. Raises EventError."""
+    """The event sent by a client. Raises EventError."""
     event = decode(item, details_max_bytes)
     if event.event_type == OWN_EVENT_TYPE:
-        # A key that may write events must not be able to make up who has read them.
-        raise EventError("eventType", f"{OWN_EVENT_TYPE} is what this service itself writes; choose another")
+        # A key that may write events must not be able to forge records of who has read them.
+        raise EventError("eventType", f"{OWN_EVENT_TYPE} is reserved for this service; choose another")
     return event
 
 
@@ -165,7 +166,7 @@ async def _committed(
     except UnavailableError as error:
         raise unavailable(str(error)) from error
     if any(isinstance(outcome, Refusal) and outcome.for_now for outcome in outcomes):
-        raise unavailable("The table takes no event of such a date at present; the others were stored.")
+        raise unavailable("No partition accepts an event of this date at present; the others were stored.")
     return outcomes
 
 
@@ -181,27 +182,27 @@ def _nothing_stored(errors: list[EventResult]) -> Problem:
         for result in errors[:MOST_ERRORS]
         if result.error is not None
     ]
-    return Problem(400, "No event was stored; each is refused for a reason of its own", named)
+    return Problem(400, "No event was stored; `errors` has the reason for each", named)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An Idempotency-Key that a caller has claimed for one body, and when that was."""
+    """An Idempotency-Key that a caller has claimed for one body, with the time of the claim."""
 
     id: UUID
     time: datetime
 
     def marked(self, event: AuditEvent, index: int) -> AuditEvent:
-        """The event with what makes it the same event in every retry."""
+        """The event with an id and a time that are the same in every retry."""
         if event.id is not None:
             return event
-        # The time is part of it: once the receipt was purged, the key may be used for something new.
+        # The time is part of the id: once the receipt was purged, the key may be used for another request.
         own = uuid5(self.id, f"{self.time.isoformat()} {index}")
         return msgspec.structs.replace(event, id=own, created_at=event.created_at or self.time)
 
 
 async def _claim(sent: Sent) -> Claim | None:
-    """Committed before the events are: a retry after a failure meets the claim and goes on from there."""
+    """Claims the request's Idempotency-Key, committed before its events: a retry after a failure finds it."""
     key = sent.request.headers.get(IDEMPOTENCY_KEY)
     if key is None:
         return None
@@ -214,6 +215,6 @@ async def _claim(sent: Sent) -> Claim | None:
         "insert", sql.get("api/audit/claim_key"), values
     )
     if not same_body:
-        reason = "was sent before with another body; a new request needs a new key"
+        reason = "was used before with another body; a new request requires a new key"
         raise invalid(IDEMPOTENCY_KEY, reason, 422)
     return Claim(claim_id, time)

@@ -1,4 +1,4 @@
-"""Deletes the receipts of events and of Idempotency-Keys that are too old for a retry."""
+"""Deletes receipts of events and Idempotency-Keys that are too old for a retry."""
 
 import time
 
@@ -16,13 +16,13 @@ log = structlog.get_logger()
 
 
 class ReceiptPurge:
-    """Deletes one batch an hour, and the next one a second later while there are more."""
+    """Deletes a batch every hour; while more remain, another batch after a second."""
 
     def __init__(self) -> None:
         self._next_at = 0.0
 
     async def run_if_due(self, database: PinnedConnection) -> None:
-        """Deletes a batch when it is time; a failure is logged and tried again an hour later."""
+        """Deletes a batch when it is due; a failure is logged and retried an hour later."""
         if time.monotonic() < self._next_at:
             return
         self._next_at = time.monotonic() + EVERY_SECONDS

@@ -1,4 +1,4 @@
-"""Reads the filters of an audit query from the URL, and refuses invalid ones by name."""
+"""Reads the filters of an audit query from the URL, and refuses invalid ones with their name."""
 
 import ipaddress
 from dataclasses import dataclass, replace
@@ -24,13 +24,13 @@ FILTERS = (
 MOST_ROWS = 1000
 
 WITHOUT_NUL = r"^[^\x00]*$"
-TIME = f"{times.FORMS}. Without a zone it is UTC. The moment itself is included."
+TIME = f"{times.FORMS}. UTC without a zone. Inclusive."
 Text = Annotated[str | None, QueryParameter(max_length=255, pattern=WITHOUT_NUL)]
 
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """The filters of a request, and `given`, the same as they were written, in one spelling."""
+    """The filters of a request, and `given`, their texts in a normalized spelling."""
 
     filters: Filters
     given: dict[str, str]
@@ -38,15 +38,15 @@ class AuditQuery:
 
     @property
     def question(self) -> str:
-        """What a cursor is bound to."""
+        """The text that a cursor is bound to."""
         return msgspec.json.encode(self.given, order="sorted").decode()
 
     def position(self, created_at: datetime, event_id: UUID) -> Position:
-        """The place behind an event that was answered with."""
+        """The position after a returned event."""
         return Position(created_at, event_id, self.filters.start_date if self.start_is_relative else None)
 
     def behind(self, position: Position) -> "AuditQuery":
-        """The same question, going on there."""
+        """The same query, continuing after that position."""
         start = position.start or self.filters.start_date
         return replace(self, filters=replace(self.filters, after=position, start_date=start))
 
@@ -55,9 +55,9 @@ InjectedQuery = SkipValidation[NamedDependency[AuditQuery]]
 """The type of a handler's parameter `audit_query`."""
 
 
-async def read_query(  # noqa: PLR0913, PLR0917 - a filter each
+async def read_query(  # noqa: PLR0913, PLR0917 - one for each filter
     request: AnyRequest,
-    # One parameter each: of two that are nested, the framework takes the inner one alone.
+    # Spelled out for each parameter: the framework ignores the outer one of nested annotations.
     event_type: Annotated[
         str | None, QueryParameter(name="eventType", max_length=255, pattern=WITHOUT_NUL)
     ] = None,
@@ -73,22 +73,22 @@ async def read_query(  # noqa: PLR0913, PLR0917 - a filter each
     ] = None,
     actor: Annotated[
         str | None,
-        QueryParameter(description="The caller: created_by", max_length=255, pattern=WITHOUT_NUL),
+        QueryParameter(description="The event's created_by", max_length=255, pattern=WITHOUT_NUL),
     ] = None,
     q: Annotated[
         str | None,
         QueryParameter(
-            description="A search in the details: key:value terms, all of which have to match, such as "
+            description="Searches the details: key:value terms, all of which must match, such as "
             'errorCode:AccessDenied userIdentity.type:"Root"'
         ),
     ] = None,
     start_date: Annotated[str | None, QueryParameter(name="startDate", description=TIME)] = None,
     end_date: Annotated[str | None, QueryParameter(name="endDate", description=TIME)] = None,
 ) -> AuditQuery:
-    """The filters of a request, as a dependency of every route that has them.
+    """The filters of a request, a dependency of every route that has filters.
 
-    A parameter that is unknown to the route (its own are in `opt["parameters"]`) or is repeated is
-    refused: left out, it would silently change what the answer means.
+    A parameter that the route does not know (its own are in `opt["parameters"]`) or that is repeated is
+    refused: ignoring it would silently change what the response means.
     """
     refuse_unknown(request, (*FILTERS, *request.route_handler.opt.get("parameters", ())))
     now = datetime.now(UTC)
@@ -118,12 +118,12 @@ async def read_query(  # noqa: PLR0913, PLR0917 - a filter each
 
 
 def refuse_unknown(request: AnyRequest, known: tuple[str, ...]) -> None:
-    """Raises Problem 400 naming each query parameter that is not known, or that is there twice."""
+    """Raises Problem 400 naming each query parameter that is unknown or repeated."""
     names = [name for name, _ in request.query_params.multi_items()]
-    reason = f"there is no such parameter; there is: {', '.join(known)}"
+    reason = f"does not exist; the parameters are: {', '.join(known)}"
     errors = [FieldProblem(name, reason) for name in sorted(set(names) - set(known))]
     errors += [
-        FieldProblem(name, "is given more than once; give it once")
+        FieldProblem(name, "is specified more than once; specify it once")
         for name in sorted(set(names) & set(known))
         if names.count(name) > 1
     ]
@@ -132,21 +132,21 @@ def refuse_unknown(request: AnyRequest, known: tuple[str, ...]) -> None:
 
 
 class SharedCursors:
-    """Reads and writes cursors with the secret that is kept in the database; it is read once."""
+    """Reads and writes cursors with the secret in the database, which is read once."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._cursors: Cursors | None = None
 
     async def get(self) -> Cursors:
-        """What signs and reads them. Raises psycopg.Error or PoolTimeout."""
+        """The signer and reader of cursors. Raises psycopg.Error or PoolTimeout."""
         if self._cursors is None:
             ((secret,),) = await self._pool.rows("select", sql.get("api/audit/cursor_secret"))
             self._cursors = Cursors(secret)
         return self._cursors
 
     async def going_on(self, question: AuditQuery, field: str, cursor: str | None) -> AuditQuery:
-        """The question behind the cursor that came as that parameter. Raises Problem 400."""
+        """The query, continuing after the cursor of that parameter. Raises Problem 400."""
         if cursor is None:
             return question
         try:
@@ -159,10 +159,10 @@ def _network(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        # An IPv6 address may name a zone ("fe80::1%eth0"), which inet does not have.
+        # An IPv6 address may have a zone ("fe80::1%eth0"), which the type inet does not support.
         return str(ipaddress.ip_network("" if "%" in text else text, strict=False))
     except ValueError as error:
-        reason = f"{text[:50]!r} is no address and no network, such as 192.0.2.7 or 2001:db8::/32"
+        reason = f"{text[:50]!r} is not an address or network such as 192.0.2.7 or 2001:db8::/32"
         raise invalid("ip", reason) from error
 
 

@@ -1,4 +1,4 @@
-"""Collects the events of many clients, so that they are stored in few commits."""
+"""Collects the events of many requests and stores them in few commits."""
 
 import asyncio
 from collections import deque
@@ -27,18 +27,18 @@ from api.process import background
 from ops_pipeline.audit.event import AuditEvent
 
 GROUP_EVENTS = 1000
-"""How many events share a commit, unless one request alone brings more."""
+"""How many events share a commit, unless a single request has more."""
 PART_EVENTS = 5000
-"""A request with more events is stored in parts, so that one statement never takes long."""
+"""A request with more events is stored in parts, so that no statement takes long."""
 MOST_EVENTS = 200_000
 MOST_BYTES = 64 * 1024 * 1024
-"""What may wait, in events and in bytes of JSON; beyond that a request is asked to come again."""
+"""How much may wait, in events and in bytes of JSON; above it, requests get 503."""
 ANSWER_SECONDS = 8.0
-"""How long a request waits for its commit before the answer is that the outcome is unknown."""
+"""How long a request waits for its commit before it gets 503 because the outcome is unknown."""
 MANY_EVENTS = 16
 LONG_SECONDS = 0.25
-"""What has to wait, in events or for so long, before a second writer helps the first. One alone makes fewer
-and larger commits, each of which costs PostgreSQL as much as ten events do."""
+"""How many events must wait, or how long, before a second writer helps the first. A single writer makes fewer
+and larger commits, each of which costs PostgreSQL as much as ten events."""
 
 log = structlog.get_logger()
 
@@ -59,19 +59,20 @@ class _Part:
         if self.done.done():
             return
         if isinstance(error, BEFORE_IT_BEGAN):
-            error = UnavailableError("The database does not answer; nothing was stored. Try again.")
+            error = UnavailableError("The database does not answer. Nothing was stored; try again.")
         elif isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
             # With a SQLSTATE the server has refused the statement; without one the outcome is unknown.
             error = UnavailableError(NOT_BEGUN if error.sqlstate else UNKNOWN)
         self.done.set_exception(error)
-        self.done.exception()  # a client that has gone does not ask for it
+        self.done.exception()  # marks it as retrieved: the client may have disconnected
 
 
 class AuditQueue:
-    """Takes what is waiting and hands it to PostgreSQL as one statement; a second task helps when much waits.
+    """Stores waiting events in one statement; a second task helps when many wait.
 
-    `store` returns once the events are committed. What waits is bounded. `record_llm_request` is called once
-    for each new event of that type, `observe` with the seconds that each kind of statement took.
+    `store` returns once the events are committed. The number of waiting events is limited.
+    `record_llm_request` is called once for each new event of that type, `observe` with the type and the
+    seconds of each statement.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class AuditQueue:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        """Commits what still waits, for as long as a request would wait."""
+        """Stores the events that still wait, for at most as long as a request would wait."""
         self._closing = True
         self._ready.set()
         self._many.set()
@@ -110,21 +111,21 @@ class AuditQueue:
         if self._waiting:
             log.error("events not stored", events=self._events, reason="the database did not answer")
         for part in self._waiting:
-            part.fail(UnavailableError("The process is shutting down; nothing was stored. Try again."))
+            part.fail(UnavailableError("The server is shutting down. Nothing was stored; try again."))
 
     async def store(self, events: Sequence[ValidatedEvent], whole: bytes | None = None) -> list[Outcome]:
-        """Stores events and says for each its id, or why it cannot be kept, once that is committed.
+        """Stores events; returns the id of each, or why it was refused, after the commit.
 
-        `whole` is the JSON array of exactly these events where there is one already. Raises
-        UnavailableError, and what PostgreSQL says of a schema that is not ours.
+        `whole` is the JSON array of exactly these events, if there is one already. Raises UnavailableError,
+        and psycopg.Error when our tables are missing or different.
         """
         if len(events) > PART_EVENTS:
             return await self._store_in_parts(events)
         size = sum(len(memoryview(event.json)) for event in events)
         if self._closing or self._events + len(events) > MOST_EVENTS or self._bytes + size > MOST_BYTES:
             raise UnavailableError(
-                "Too many events wait for the database, or this process is stopping; these were not stored. "
-                "Try again."
+                "Too many events are waiting for the database, or the server is shutting down. "
+                "Nothing was stored; try again."
             )
         loop = asyncio.get_running_loop()
         part = _Part(events, size, loop.create_future(), loop.time(), whole=whole)
@@ -155,7 +156,7 @@ class AuditQueue:
         try:
             while True:
                 await self._ready.wait()
-                await asyncio.sleep(0)  # what is posted at this very moment comes along
+                await asyncio.sleep(0)  # includes events that arrive at the same time
                 if group := self._take():
                     await self._finish(group, database)
                 elif self._closing:
@@ -186,7 +187,7 @@ class AuditQueue:
         return waits_long or self._events >= MANY_EVENTS
 
     def _take(self) -> list[_Part]:
-        """What is stored next, without what was given up before it began."""
+        """The next group to store, without requests that timed out while waiting."""
         group: list[_Part] = []
         events = 0
         while self._waiting and (not group or events + len(self._waiting[0].events) <= GROUP_EVENTS):
@@ -204,7 +205,7 @@ class AuditQueue:
         whole = group[0].whole if len(group) == 1 else None
         try:
             outcomes = iter(await self._store.store(database, events, whole))
-        except Exception as error:  # each waiting request is answered with it; the task has to go on
+        except Exception as error:  # each waiting request gets the error; the task must continue
             for part in group:
                 part.fail(error)
             return

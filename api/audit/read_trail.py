@@ -1,4 +1,4 @@
-"""Records who read the audit log: which key, from where, which filters, how many rows."""
+"""Records who read the audit log: key, address, filters and number of rows."""
 
 import ipaddress
 import json
@@ -18,23 +18,22 @@ log = structlog.get_logger()
 
 
 class ReadTrail:
-    """Stores every read of the audit log in the audit log itself."""
+    """Records every read of the audit log in the audit log itself."""
 
     def __init__(self, queue: AuditQueue) -> None:
         self._queue = queue
 
     async def record(self, request: AnyRequest, action: str, filters: dict[str, Any], rows: int) -> None:
-        """Stores that the request's key has read `rows` events; returns once that is committed.
+        """Records that the request's key has read `rows` events; returns after the commit.
 
-        Call it when the answer is known and before it is sent; reads at the same time share commits with
-        each other and with what is being stored. It fails closed, with Problem 503: an auditor has to be
-        able to trust that no key has read more than the log says, and to be able to stop the writing must
-        not mean to be able to read unrecorded.
+        Call it when the response is known and before it is sent. Concurrent records share commits with
+        each other and with stored events. It fails closed, with Problem 503: no key may read more than the
+        audit log says, and a client that can block writes must not be able to read unrecorded.
         """
         event = _event(request, action, filters, rows)
         try:
             (outcome,) = await self._queue.store([ValidatedEvent(msgspec.json.encode(event))])
-            if isinstance(outcome, Refusal):  # a character that the database's encoding lacks
+            if isinstance(outcome, Refusal):  # a character outside the database's encoding
                 (outcome,) = await self._queue.store([ValidatedEvent(msgspec.json.encode(_in_ascii(event)))])
         except (UnavailableError, psycopg.Error) as error:
             raise _unrecorded(str(error)) from error
@@ -43,8 +42,8 @@ class ReadTrail:
 
 
 def _unrecorded(reason: str) -> Problem:
-    log.error("read refused, it could not be recorded", reason=reason)
-    detail = "Reads of the audit log are recorded in it, and that is not possible now; nothing is shown."
+    log.error("read refused because it could not be recorded", reason=reason)
+    detail = "This read cannot be recorded in the audit log now, so no events are returned; try again."
     return unavailable(detail)
 
 
@@ -63,13 +62,13 @@ def _event(request: AnyRequest, action: str, filters: dict[str, Any], rows: int)
 
 
 def _in_ascii(event: AuditEvent) -> AuditEvent:
-    """The same with the filters as JSON text in ASCII, which every encoding holds."""
+    """The event with its filters as JSON text in ASCII, which every encoding supports."""
     details = event.details or {}
     return msgspec.structs.replace(event, details={**details, "filters": json.dumps(details["filters"])})
 
 
 def _storable(value: object) -> Any:
-    # What a client made up may be long, or hold what PostgreSQL cannot keep.
+    # A client's text may be long, or have characters that PostgreSQL cannot store.
     plain = msgspec.to_builtins(value)
     return plain.replace("\0", "\N{REPLACEMENT CHARACTER}")[:1000] if isinstance(plain, str) else plain
 
@@ -77,5 +76,5 @@ def _storable(value: object) -> Any:
 def _address(request: AnyRequest) -> str | None:
     try:
         return str(ipaddress.ip_address(request.client.host)) if request.client else None
-    except ValueError:  # a socket of the machine itself has a name and no address
+    except ValueError:  # a Unix socket has a path and no address
         return None

@@ -1,4 +1,4 @@
-"""GET /api/admin/audit-logs: pages of events, and one event."""
+"""GET /api/admin/audit-logs: finds events, page by page, and returns single events."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ COUNT_SECONDS = 2
 
 
 class EventPage(Page, frozen=True, kw_only=True, rename="camel"):
-    """A page of events. With `count=exact` also the `total`, or the reason why there is none."""
+    """A page of events. With `count=exact` also the `total`, or the reason why it is null."""
 
     data: list[AuditLog]
     total: int | msgspec.UnsetType | None = msgspec.UNSET
@@ -44,8 +44,8 @@ class OneEvent(msgspec.Struct, frozen=True):
     "/",
     operation_id="findAuditEvents",
     summary="Find events, newest first",
-    description="Follow `next` (or the header `Link`) from page to page: no event that was there at the "
-    "start is skipped or repeated, whatever is stored meanwhile.",
+    description="Follow `next` (or the header `Link`) from page to page: no event that was stored before "
+    "the first page is skipped or repeated, even while others are stored.",
     opt={"scope": "audit:read", "parameters": ("limit", "offset", "cursor", "count")},
     responses={
         200: openapi.success(
@@ -60,16 +60,18 @@ async def find_events(
     request: AnyRequest,
     services: Injected,
     audit_query: InjectedQuery,
-    limit: Annotated[int, QueryParameter(ge=1, description="1000 at the most; more is taken as 1000")] = 100,
+    limit: Annotated[int, QueryParameter(ge=1, description="At most 1000; larger values mean 1000")] = 100,
     offset: Annotated[
-        int, QueryParameter(ge=0, description="Events to pass over, 10000 at the most; `cursor` has no limit")
+        int, QueryParameter(ge=0, description="Events to skip, at most 10000; `cursor` has no limit")
     ] = 0,
-    cursor: Annotated[str | None, QueryParameter(description="Where a page before ended")] = None,
+    cursor: Annotated[
+        str | None, QueryParameter(description="Where the previous page ended, from `next`")
+    ] = None,
     count: Annotated[
-        Literal["exact"] | None, QueryParameter(description="Also count all that match, for 2 s at the most")
+        Literal["exact"] | None, QueryParameter(description="Also count all matching events, for at most 2 s")
     ] = None,
 ) -> Response[bytes]:
-    """The events that fit every filter; `next` is the address of the page that follows, if there is one."""
+    """The events that match every filter; `next` is the address of the next page, if there is one."""
     limit = min(limit, MOST_ROWS)
     _check_offset(offset, cursor)
     going_on = await services.cursors.going_on(audit_query, "cursor", cursor)
@@ -92,7 +94,7 @@ async def find_events(
 @get(
     "/{event_id:uuid}",
     operation_id="getAuditEvent",
-    summary="One event",
+    summary="Get one event",
     opt={"scope": "audit:read"},
     responses={
         200: openapi.success(OneEvent, "The event", {"success": True, "data": openapi.STORED_EVENT}),
@@ -105,27 +107,27 @@ async def get_event(request: AnyRequest, services: Injected, event_id: FromPath[
     rows = await services.pool.rows("select", sql.get("api/audit/one"), {"id": event_id})
     await services.read_trail.record(request, "audit.read", {"id": str(event_id)}, len(rows))
     if not rows:
-        raise Problem(404, f"There is no event with the id {event_id}")
+        raise Problem(404, f"Event {event_id} does not exist")
     answer = OneEvent(success=True, data=from_database(rows[0][0]))
     return Response(msgspec.json.encode(answer), media_type=MediaType.JSON)
 
 
 async def select(services: Services, selection: filters.Question) -> list[Row]:
-    """The rows selected. Raises Problem 503 when that takes longer than a statement may."""
+    """The selected rows. Raises Problem 503 on a statement timeout."""
     pool = services.page_pool if selection.keep_plan else services.pool
     try:
         return await pool.rows("select", selection.statement, selection.values)
     except psycopg.errors.QueryCanceled as error:
-        advice = "Narrow it: a shorter period, or one filter more"
-        raise unavailable(f"The search took longer than {STATEMENT_TIMEOUT}. {advice}") from error
+        advice = "Use a shorter period or more filters"
+        raise unavailable(f"The query took longer than {STATEMENT_TIMEOUT}. {advice}") from error
 
 
 def _check_offset(offset: int, cursor: str | None) -> None:
     if offset > MOST_OFFSET:
-        reason = f"is above {MOST_OFFSET}; follow `next` instead, which is quick however far it leads"
+        reason = f"is above {MOST_OFFSET}; follow `next` instead, which is fast at any depth"
         raise invalid("offset", reason)
     if offset and cursor is not None:
-        raise invalid("offset", "goes with no cursor: the cursor says where the page begins")
+        raise invalid("offset", "cannot be used with cursor, which says where the page begins")
 
 
 async def _total(services: Services, audit_query: AuditQuery) -> dict[str, int | str | None]:
@@ -137,6 +139,6 @@ async def _total(services: Services, audit_query: AuditQuery) -> dict[str, int |
             cursor = await connection.execute(counting.statement, counting.values, prepare=False)
             ((total,),) = await cursor.fetchall()
     except psycopg.errors.QueryCanceled:
-        reason = f"counting took longer than {COUNT_SECONDS} s; narrow the filters to have a total"
+        reason = f"counting took longer than {COUNT_SECONDS} s; use a shorter period or more filters"
         return {"total": None, "total_reason": reason}
     return {"total": total}

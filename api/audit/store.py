@@ -1,4 +1,4 @@
-"""Stores a group of events in one statement; where PostgreSQL refuses one event, the others are stored."""
+"""Stores a group of events in one statement. If PostgreSQL refuses one event, the others are stored."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ STALE_SCHEMA = (
     psycopg.errors.UndefinedTable,
     psycopg.errors.UndefinedFunction,
 )
-"""What is raised when the application has got, or lost, its users since they were looked up."""
+"""Errors raised when the application's table of users was created or dropped since it was looked up."""
 
 OF_ONE_EVENT = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.CheckViolation)
-"""What one event may be to blame for. The last says that no partition takes its date, for now."""
+"""Errors that one event may cause. The last one: no partition accepts its date at present."""
 
 OF_ITS_TIME = (
     psycopg.errors.CheckViolation,
@@ -37,26 +37,26 @@ OF_ITS_TIME = (
 BEFORE_IT_BEGAN = (PoolTimeout, PoolClosed, TooManyRequests)
 DOWN = (psycopg.Error, *BEFORE_IT_BEGAN)
 
-NOT_BEGUN = "The database is too slow to take more; nothing was stored. Try again."
+NOT_BEGUN = "The database is too slow to accept more events. Nothing was stored; try again."
 UNKNOWN = (
-    "The database has not answered in time. The events may have been stored, or may be yet; sent again with "
-    "the same id or Idempotency-Key they are stored once."
+    "The database did not answer in time. The events may have been stored, or may still be. Send them again "
+    "with the same ids or Idempotency-Key: they are stored once."
 )
 PARTLY = (
-    "The database stopped answering before all of the events were stored; some may have been. Sent again "
-    "with the same ids or Idempotency-Key, each is stored once."
+    "The database stopped answering before all events were stored; some may have been. Send them again "
+    "with the same ids or Idempotency-Key: each is stored once."
 )
 
 log = structlog.get_logger()
 
 
 class UnavailableError(Exception):
-    """Events cannot be stored now. The message says whether they may have been stored all the same."""
+    """Events cannot be stored now. The message says whether they may have been stored anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why PostgreSQL cannot keep an event that looked valid. `for_now`: a later try may do better."""
+    """Why PostgreSQL refused a valid event. `for_now`: a later try may succeed."""
 
     field: str
     reason: str
@@ -65,7 +65,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ValidatedEvent:
-    """A valid event: its JSON, and what it says where that is counted."""
+    """A valid event: its JSON, and the decoded event if it is an LLM request to be counted."""
 
     json: bytes | msgspec.Raw
     llm_request: AuditEvent | None = None
@@ -75,10 +75,10 @@ Outcome = UUID | Refusal
 
 
 class EventStore:
-    """Stores groups of events, each over the connection that it is given.
+    """Stores groups of events, each on the given connection.
 
-    A group that PostgreSQL refuses because of one event is halved until that event is found, and its
-    neighbours are stored. `record_llm_request` is called once for each new event of that type.
+    A group that PostgreSQL refuses because of one event is halved until that event is found; the other
+    events are stored. `record_llm_request` is called once for each new event of that type.
     """
 
     def __init__(self, record_llm_request: Callable[[AuditEvent], None]) -> None:
@@ -88,17 +88,17 @@ class EventStore:
     async def store(
         self, database: PinnedConnection, events: Sequence[ValidatedEvent], whole: bytes | None = None
     ) -> list[Outcome]:
-        """What became of each event, once that is committed.
+        """The outcome of each event, after the commit.
 
-        `whole` is the JSON array of exactly these events where there is one already. Raises
-        UnavailableError when only some may have been stored, otherwise what PostgreSQL or the pool raises.
+        `whole` is the JSON array of exactly these events, if there is one already. Raises UnavailableError
+        when only some may have been stored, otherwise the errors of PostgreSQL or the pool.
         """
         try:
             return list(await self._insert(database, events, whole))
         except OF_ONE_EVENT as error:
             if len(events) == 1:
                 return [await _refusal(database, events[0], error)]
-        log.warning("group refused, looking for the event", events=len(events))
+        log.warning("group refused, searching for the invalid event", events=len(events))
         try:
             return await self._halve(database, events)
         except DOWN:
@@ -148,29 +148,28 @@ class EventStore:
             return
         for event, event_id in zip(events, ids, strict=True):
             if event.llm_request is not None and event_id in new:
-                new.remove(event_id)  # the same event twice in one group is one event
+                new.remove(event_id)  # an event that is twice in the group counts once
                 self._record_llm_request(event.llm_request)
 
 
 async def _refusal(database: PinnedConnection, event: ValidatedEvent, error: psycopg.Error) -> Refusal:
     if isinstance(error, psycopg.errors.UntranslatableCharacter):
         return await _untranslatable(database, event, error)
-    # Every other field was checked to the last bit: what remains are dates and zones that only PostgreSQL
-    # refuses, and numbers in details.
+    # Every other field was checked before: PostgreSQL only refuses dates and zones, and numbers in details.
     field = "createdAt" if isinstance(error, OF_ITS_TIME) else "details"
-    reason = f"PostgreSQL cannot keep it: {error.diag.message_primary}"
+    reason = f"PostgreSQL refused it: {error.diag.message_primary}"
     return Refusal(field, reason, for_now=isinstance(error, psycopg.errors.CheckViolation))
 
 
 async def _untranslatable(database: PinnedConnection, event: ValidatedEvent, error: psycopg.Error) -> Refusal:
-    """Which field has a character that the database's encoding lacks: PostgreSQL is asked of each."""
+    """Finds the field with a character outside the database's encoding, by asking PostgreSQL for each."""
     for name, value in msgspec.json.decode(event.json, type=dict[str, msgspec.Raw]).items():
         text = msgspec.json.encode(msgspec.json.decode(value)).decode()
         try:
             await database.rows("select", sql.get("api/audit/takes_text"), {"text": text})
         except psycopg.errors.UntranslatableCharacter as refused:
-            return Refusal(name, f"PostgreSQL cannot keep it: {refused.diag.message_primary}")
-    return Refusal("details", f"PostgreSQL cannot keep it: {error.diag.message_primary}")
+            return Refusal(name, f"PostgreSQL refused it: {refused.diag.message_primary}")
+    return Refusal("details", f"PostgreSQL refused it: {error.diag.message_primary}")
 
 
 def _as_it_is(body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Bodies that are sent in parts: failures before the first part, and a record at the end."""
+"""Streams response bodies whose reads are recorded in the audit log, at the start and at the end."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -10,7 +10,7 @@ from api.problems import AnyRequest, Problem
 
 
 class Counted(Protocol):
-    """What makes the parts; it counts the rows in them."""
+    """The source of the parts, which counts their rows."""
 
     rows: int
 
@@ -23,9 +23,9 @@ async def recorded_stream(
     parts: AsyncGenerator[bytes, None],
     counted: Counted,
 ) -> AsyncIterator[bytes]:
-    """The parts, with a record that they were begun, and one at their end of how many rows they had.
+    """The parts; a record is stored before the first one, and one with the number of rows at the end.
 
-    When this returns the first is there: what fails before it can still be answered as a problem.
+    It returns once the first part was read, so that earlier failures can still be returned as a problem.
     """
     await trail.record(request, f"{action}.started", given, 0)
 
@@ -36,10 +36,10 @@ async def recorded_stream(
 
 
 async def _started(parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-    """The parts, the first of which is there.
+    """The parts, after the first one was read.
 
-    A generator that has started runs its `finally` in any case, even when the client is gone before the
-    answer begins.
+    A generator that has started always runs its `finally`, even when the client disconnects before the
+    response begins.
     """
     first = await anext(parts)
 
@@ -57,8 +57,8 @@ async def _recorded(
 ) -> AsyncGenerator[bytes, None]:
     """The parts, and a record when they end.
 
-    At their own end it is made before the body's: without the record the body has none. When they broke
-    off, the client no longer waits; then the record is made in the background.
+    A complete stream is recorded before its body ends: if that fails, the body stays without an end. When
+    the stream was interrupted, no client waits, and the record is stored in the background.
     """
     complete = False
     try:
@@ -80,4 +80,4 @@ async def _attempted(record: Callable[[], Awaitable[None]]) -> None:
     try:
         await record()
     except Problem:
-        return  # in the log already, and no client waits for it
+        return  # it was logged, and no client waits for it

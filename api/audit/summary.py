@@ -1,4 +1,4 @@
-"""GET /api/admin/audit-logs/summary: how many events there are in each stretch of time."""
+"""GET /api/admin/audit-logs/summary: counts events per time bucket."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,14 +32,14 @@ USUAL_BUCKETS = 100
 
 
 class ValueCount(msgspec.Struct, frozen=True):
-    """How many events have that value."""
+    """The number of events with that value."""
 
     value: str | None
     count: int
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """The events of a stretch of time, named by its beginning."""
+    """The number of events in a time bucket; `bucket` is its start."""
 
     bucket: datetime
     total: int
@@ -47,7 +47,7 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 class Summary(Page, frozen=True, kw_only=True):
-    """Events per stretch of time."""
+    """Events per time bucket."""
 
     data: list[Bucket]
 
@@ -55,12 +55,12 @@ class Summary(Page, frozen=True, kw_only=True):
 @get(
     "/summary",
     operation_id="summariseAuditEvents",
-    summary="Events per stretch of time, by type, status or action",
-    description="Buckets are in UTC and named by their beginning; an empty one is left out. Without "
-    "`startDate` the 100 buckets up to the end are counted.",
+    summary="Count events per time bucket, by type, status or action",
+    description="`bucket` is the start of the bucket in UTC; empty buckets are left out. Without "
+    "`startDate` the last 100 buckets are counted.",
     opt={"scope": "audit:read", "parameters": ("by", "bucket")},
     responses={
-        200: openapi.success(Summary, "The buckets, the earliest first"),
+        200: openapi.success(Summary, "The buckets, earliest first"),
         **openapi.behind_key(),
     },
 )
@@ -68,15 +68,17 @@ async def summarise(
     request: AnyRequest,
     services: Injected,
     audit_query: InjectedQuery,
-    by: Annotated[By, QueryParameter(description="What is counted separately in each bucket")] = "eventType",
-    bucket: Annotated[Width, QueryParameter(description="How long each is; 1000 at the most")] = "1h",
+    by: Annotated[By, QueryParameter(description="The field whose values are counted")] = "eventType",
+    bucket: Annotated[
+        Width, QueryParameter(description="The length of a bucket; at most 1000 buckets")
+    ] = "1h",
 ) -> Response[bytes]:
-    """`data` is `[{bucket, total, counts: [{value, count}]}]`, of the 20 most frequent values."""
+    """`data` is `[{bucket, total, counts: [{value, count}]}]`, with the 20 most frequent values."""
     width = WIDTHS[bucket]
     end = audit_query.filters.end_date or datetime.now(UTC)
     start = audit_query.filters.start_date or max(EPOCH, end - USUAL_BUCKETS * width)
     _check(start, end, width)
-    # The answer is about a whole period, so without an end it ends now.
+    # A summary covers a closed period: without an end it ends now.
     within = replace(audit_query.filters, start_date=start, end_date=end)
     selection = question("summary", within, column=(COLUMNS[by],))
     selection = replace(selection, values={**selection.values, "width": width})
@@ -89,10 +91,10 @@ async def summarise(
 def _check(start: datetime, end: datetime, width: timedelta) -> None:
     if start > end:
         raise invalid("startDate", f"{start.isoformat()} is later than the end, {end.isoformat()}")
-    # A period that begins within a bucket touches one more.
+    # A period that begins within a bucket has one bucket more.
     buckets = (end - EPOCH) // width - (start - EPOCH) // width + 1
     if buckets > MOST_BUCKETS:
         wider = [name for name, wide in WIDTHS.items() if (end - start) // wide + 2 <= MOST_BUCKETS]
-        advice = f"or take bucket={wider[0]}" if wider else "no bucket is long enough for it"
-        reason = f"the period has {buckets} buckets, {MOST_BUCKETS} is the most; shorten it, {advice}"
+        advice = f"or use bucket={wider[0]}" if wider else "no bucket is long enough for it"
+        reason = f"the period has {buckets} buckets, the limit is {MOST_BUCKETS}; shorten it, {advice}"
         raise invalid("bucket", reason)

@@ -1,4 +1,4 @@
-"""GET /api/admin/audit-logs/stream: events as they become visible, by server-sent events."""
+"""GET /api/admin/audit-logs/stream: the live tail, new events as server-sent events."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ MOST_STREAMS = 50
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
 KEPT_SECONDS = 23 * 3600
-"""How long a place can be gone on from: a little less than arrivals are kept."""
+"""How long a position can be resumed from: a little less than arrivals are kept."""
 
 log = structlog.get_logger()
 
@@ -37,13 +37,13 @@ log = structlog.get_logger()
 @get(
     "/stream",
     operation_id="tailAuditEvents",
-    summary="Events as they are stored (server-sent events)",
-    description="Begins with what is stored from now on. Each event has an `id`; sent back as "
-    "`Last-Event-ID` within 23 hours, the stream goes on behind it, and no event is missed or repeated. A "
-    "comment every 15 seconds keeps the connection alive. It ends with an `end` event on shutdown.",
+    summary="Stream new events (server-sent events)",
+    description="Begins with events stored from now on. To resume within 23 hours, send the `id` of the last "
+    "event as `Last-Event-ID`: no event is missed or repeated. A comment every 15 seconds keeps the "
+    "connection alive. On shutdown the stream ends with an `end` event.",
     opt={"scope": "audit:read"},
     responses={
-        200: openapi.success(str, "Events, without end", media_type="text/event-stream"),
+        200: openapi.success(str, "An endless stream of events", media_type="text/event-stream"),
         **openapi.behind_key(),
     },
 )
@@ -55,11 +55,11 @@ async def tail(
         str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event received")
     ] = None,
 ) -> Stream:
-    """The events that match, in the order in which they became visible."""
+    """The matching events, in the order in which they became visible."""
     if services.lifecycle.draining:
         raise unavailable("The server is shutting down; connect again")
     if len(services.tails) >= MOST_STREAMS:
-        raise unavailable(f"{MOST_STREAMS} streams are open already; try again when one has ended")
+        raise unavailable(f"{MOST_STREAMS} streams are open, the limit; try again when one has ended")
     cursors = await services.cursors.get()
     place = _read(cursors, last_event_id) if last_event_id else _behind(await _visible(services.pool))
     follower = Follower(services.pool, audit_query.filters, place)
@@ -75,9 +75,10 @@ async def tail(
 
 
 class TailPosition(msgspec.Struct, frozen=True, array_like=True):
-    """A place in the order of arrival: between the two snapshots, behind `place` and `nth`.
+    """A position in the order of arrival: between two snapshots, after `place` and `nth`.
 
-    What `seen` sees has been sent; what `visible` sees is being sent; `at` is when that was, in seconds.
+    Events visible in the snapshot `seen` were sent; those visible in `visible` are being sent; `at` is the
+    time of the latter, in seconds since the epoch.
     """
 
     seen: str
@@ -89,10 +90,10 @@ class TailPosition(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(eq=False, slots=True)
 class Follower:
-    """Finds what has become visible since it last looked, whatever its created_at.
+    """Finds events that have become visible since the last look, regardless of their created_at.
 
-    A transaction that was under way at the last look is not visible in the snapshot remembered from it,
-    and so is found when it commits, however late and behind however many others.
+    A transaction that was in progress at the last look is not visible in that look's snapshot. So its events
+    are found when it commits, however late.
     """
 
     pool: Pool
@@ -101,7 +102,7 @@ class Follower:
     rows: int = 0
 
     async def look(self) -> AsyncIterator[tuple[TailPosition, str]]:
-        """Each event that became visible, with the place behind it. Raises psycopg.Error, PoolTimeout."""
+        """Each event that became visible, with the position after it. Raises psycopg.Error, PoolTimeout."""
         if self.place.seen == self.place.visible:
             visible = await _visible(self.pool)
             if visible == self.place.seen:
@@ -145,10 +146,10 @@ async def _messages(services: Services, follower: Follower, cursors: Cursors) ->
                 yield f"id: {_written(cursors, place)}\nevent: audit\ndata: {event}\n\n".encode()
                 sent_at = time.monotonic()
         except (psycopg.OperationalError, PoolTimeout) as error:
-            # The place is kept: once the database is back the stream goes on where it was.
+            # The position is kept: once the database answers again, the stream continues there.
             log.warning("tail waits for the database", error=type(error).__name__)
         if time.monotonic() - sent_at >= HEARTBEAT_SECONDS:
-            # An id without data moves the client's Last-Event-ID on and shows it nothing.
+            # An id without data advances the client's Last-Event-ID and delivers no event.
             yield f": alive\nid: {_written(cursors, follower.place)}\n\n".encode()
             sent_at = time.monotonic()
         await asyncio.sleep(POLL_SECONDS)
@@ -173,8 +174,8 @@ def _read(cursors: Cursors, text: str) -> TailPosition:
     try:
         place = msgspec.json.decode(cursors.unseal(text), type=TailPosition)
     except (CursorError, msgspec.MsgspecError) as error:
-        raise invalid("Last-Event-ID", "is not an id of this stream; send it as it came") from error
+        raise invalid("Last-Event-ID", "is not an id of this stream; send it unchanged") from error
     if time.time() - place.at > KEPT_SECONDS:
-        reason = "is older than 23 hours; fetch what came since from /api/admin/audit-logs, and omit it"
+        reason = "is older than 23 hours; omit it, and get the events since from /api/admin/audit-logs"
         raise invalid("Last-Event-ID", reason)
     return place

@@ -1,1 +1,1 @@
-"""Who calls, and what their key allows."""
+"""Authentication by API key, and scopes."""

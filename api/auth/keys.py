@@ -1,4 +1,4 @@
-"""Checks the bearer key of a request, and whether it has the scope that the route requires."""
+"""Checks the API key of a request and the scope that the route requires."""
 
 import hmac
 import time
@@ -17,14 +17,14 @@ from api.problems import Problem, invalid
 from ops_pipeline.access import keys
 
 KNOWN_SECONDS = 2.0
-"""How long a key that was looked up is taken as known, and so how long one that was revoked may go on."""
+"""How long a looked-up key is cached, and so how long a revoked key may still work."""
 
 MOST_KNOWN = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The key that a request came with; a handler finds it as `request.state["key"]`."""
+    """The key of a request; a handler finds it as `request.state["key"]`."""
 
     id: UUID
     name: str
@@ -36,26 +36,26 @@ class Caller:
 
 
 def bearer(authorization: str) -> str | None:
-    """The key in the header `Authorization`; None when it holds none."""
+    """The key in the header `Authorization`; None when it has no bearer key."""
     scheme, _, key = authorization.partition(" ")
     return (key.strip() or None) if scheme.lower() == "bearer" else None
 
 
 def sent_key(headers: Headers) -> str | None:
-    """The key that came with a request; None when none did.
+    """The key of a request; None when it has none.
 
-    Raises Problem 400 for two `Authorization` headers: a proxy may have checked the one that we do not read.
+    Raises Problem 400 for two `Authorization` headers: a proxy may have checked the other one.
     """
     values = headers.getall("Authorization", [])
     if len(values) > 1:
-        raise invalid("Authorization", "is given more than once; give it once")
+        raise invalid("Authorization", "is specified more than once; specify it once")
     return bearer(values[0]) if values else None
 
 
 class KnownKeys:
-    """Looks keys up, and remembers a valid one for 2 seconds, so that not each request asks the database.
+    """Looks keys up, and caches valid ones for 2 seconds, so that not every request queries the database.
 
-    A key that is not valid is never remembered: one just made works at once.
+    Invalid keys are not cached: a key works as soon as it is created.
     """
 
     def __init__(self, pool: Pool, last_use: LastUse) -> None:
@@ -66,7 +66,7 @@ class KnownKeys:
     async def require_scope(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:
-        """The guard of every route: where its `opt` names a scope, the request's key must have it.
+        """The guard of every route: if its `opt` names a scope, the request's key must have it.
 
         Raises Problem 401 without a valid key, 403 when the key lacks the scope; each says in
         `WWW-Authenticate` what is missing (RFC 6750). Raises psycopg.Error or PoolTimeout when the key
@@ -77,7 +77,7 @@ class KnownKeys:
         if (key := sent_key(connection.headers)) is None:
             raise _refused(401, "A key is required, as the header Authorization: Bearer <key>", "Bearer")
         if (caller := self.remembered(key) or await self._look_up(keys.hashed(key))) is None:
-            detail = "The key is not valid; it may have expired or been revoked"
+            detail = "The key is invalid; it may have expired or been revoked"
             raise _refused(401, detail, 'Bearer error="invalid_token"')
         if not caller.may(scope):
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
@@ -85,7 +85,8 @@ class KnownKeys:
         connection.state["key"] = caller
 
     def remembered(self, key: str) -> Caller | None:
-        """Whose key it is, if that was looked up in the last 2 seconds; the database is not asked."""
+        """The caller with that key, if it was looked up in the last 2 seconds; does not query the
+        database."""
         caller, until = self._known.get(keys.hashed(key), (None, 0.0))
         if caller is None or time.monotonic() >= until:
             return None
@@ -96,13 +97,13 @@ class KnownKeys:
         self._known.pop(key_hash, None)
         began = time.monotonic()
         rows = await self._pool.rows("authenticate", sql.get("api/auth/find"), {"key_hash": key_hash})
-        # PostgreSQL has compared as it does with an index, which ends at the first byte that differs.
+        # PostgreSQL's comparison is not constant-time: it ends at the first byte that differs.
         if not rows or not hmac.compare_digest(rows[0][3], key_hash):
             return None
         caller = Caller(rows[0][0], rows[0][1], frozenset(rows[0][2]))
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
-        # Counted from before the question: what is revoked while it is answered is not kept longer.
+        # Counted from before the query: a key revoked during the query is not cached longer.
         self._known[key_hash] = caller, began + KNOWN_SECONDS
         self._last_use.record(caller.id)
         return caller

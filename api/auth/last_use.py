@@ -1,4 +1,4 @@
-"""Writes when each key was last used, to the minute, without holding requests up."""
+"""Records when each key was last used, to the minute, without delaying requests."""
 
 import asyncio
 import time
@@ -21,10 +21,10 @@ log = structlog.get_logger()
 
 
 class LastUse:
-    """Records uses in memory; a task of its own writes them, each key's at most once a minute.
+    """Records uses in memory; a background task writes them, for each key at most once a minute.
 
-    A request pays for one entry in a dictionary. What is not written yet is written on leaving; while
-    the database is away it is kept and tried again.
+    A request only sets one dictionary entry. Uses that are not written yet are written on shutdown; while
+    the database does not answer they are kept and retried.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -39,8 +39,8 @@ class LastUse:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Being cancelled is not enough: a task that is handed its connection at that very moment does
-        # not learn of it (asyncio.wait_for before Python 3.12), and would look again for ever.
+        # Cancelling is not enough: a task that gets its connection at the same moment misses the
+        # cancellation (asyncio.wait_for before Python 3.12), and would loop for ever.
         self._leaving = True
         if self._task is not None:
             self._task.cancel()
@@ -48,7 +48,7 @@ class LastUse:
         await self._write(list(self._unwritten))
 
     def record(self, key_id: UUID) -> None:
-        """That key is being used now."""
+        """Records that the key was used now."""
         self._unwritten[key_id] = datetime.now(UTC)
 
     async def _write_now_and_then(self) -> None:

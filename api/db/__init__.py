@@ -1,1 +1,1 @@
-"""The API's connections to PostgreSQL."""
+"""The API's connections to PostgreSQL: shared pools, and connections pinned to one task."""

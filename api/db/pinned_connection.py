@@ -1,4 +1,4 @@
-"""A connection that one task keeps for as long as it has work for it."""
+"""A connection from the pool that one task keeps while it has work."""
 
 import time
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from api.process.deadline import deadline
 from ops_pipeline.postgres.connection import Statement
 
 IDLE_SECONDS = 1.0
-"""After so long without work the connection goes back, and the next one is checked before it is used."""
+"""After this time without work the connection is returned; the next one is checked before use."""
 ANSWER_SECONDS = 12.0
 
 
 class PinnedConnection:
-    """Runs one statement at a time on a connection from the pool, and keeps it from one to the next.
+    """Runs one statement at a time on a connection from the pool, and keeps the connection.
 
-    That saves the pool's check, a trip to the server, each time; and statements are prepared, since the
-    same one comes again. After a failure the connection is given back.
+    That saves the pool's check, a round trip, for each statement, and lets statements be prepared. After a
+    failure the connection is returned to the pool.
     """
 
     def __init__(self, pool: Pool, observe: Callable[[str, float], None]) -> None:
@@ -29,7 +29,7 @@ class PinnedConnection:
         self._used = 0.0
 
     async def rows(self, query_type: str, statement: Statement, values: Any = None) -> list[Row]:
-        """What a statement answers with. Raises psycopg.Error, or PoolTimeout when no connection is free."""
+        """The statement's rows. Raises psycopg.Error, or PoolTimeout when no connection is free."""
         if time.monotonic() - self._used > IDLE_SECONDS:
             await self.release()
         connection = self._connection or await self._take()
@@ -46,7 +46,7 @@ class PinnedConnection:
             self._observe(query_type, time.perf_counter() - began)
 
     async def release(self) -> None:
-        """Gives the connection back."""
+        """Returns the connection to the pool."""
         self._connection = None
         await self._stack.aclose()
 

@@ -1,4 +1,4 @@
-"""Pools of connections that requests share."""
+"""Connection pools that requests share."""
 
 import asyncio
 import time
@@ -22,37 +22,37 @@ AsyncConnection = psycopg.AsyncConnection[Row]
 
 STATEMENT_TIMEOUT = "10s"
 ANSWER_SECONDS = 12.0
-"""A server that has not even said by now that a statement ran out of time is frozen or out of reach."""
+"""A server that has not reported a statement timeout by now is frozen or unreachable."""
 CHECK_SECONDS = 2.0
-"""How long a connection may take to show that it is alive, before another is tried."""
+"""How long the check of a connection may take before another one is tried."""
 UNCHECKED_SECONDS = 1.0
-"""For so long after its last use a connection is taken to be alive: a check is a trip to the server."""
+"""A connection used less than this time ago is not checked: a check costs a round trip."""
 CLOSE_SECONDS = 1.0
-"""How long a connection that is just being made may hold up the way out."""
+"""How long a connection attempt in progress may delay shutdown."""
 WAIT_SECONDS = 5.0
-"""How long a request waits for a connection before the answer is to come again."""
+"""How long a request waits for a connection before it gets 503."""
 
 log = structlog.get_logger()
 
 
 class Role(Enum):
-    """What a pool's connections may do, as the migrations grant it; the value is the role's own name."""
+    """The database role of a pool's connections, created by the migrations; the value is its name."""
 
     READER = "ops_reader"
     WRITER = "ops_writer"
 
     @property
     def right(self) -> str:
-        """What the role has to be able to do with `audit_logs` to be of any use."""
+        """The privilege that the role must have on `audit_logs`."""
         return "SELECT" if self is Role.READER else "INSERT"
 
 
 class Pool:
-    """Runs statements on shared connections and reports how long each took, by its type.
+    """Runs statements on shared connections and reports the duration of each by its type.
 
-    With a `role` every connection changes into it, so that a mistake in a statement can do no more than
-    the role may. Where the login may not, its connections keep the login's own rights, and the log says so.
-    With `keep_plans` every statement is prepared, and planned once for any values.
+    With a `role` every connection switches to it (SET ROLE), which limits what a wrong statement can do.
+    If the login role may not, its connections keep the login role's privileges, and the log says so.
+    With `keep_plans` every statement is prepared and uses a generic plan.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class Pool:
             min_size=1,
             max_size=max_size,
             timeout=WAIT_SECONDS,
-            # Without a check a connection that died with the server is handed out; without the short
-            # limit the pool is in no hurry to try again once the database is back.
+            # Without the check, connections that were lost with the server would be handed out; without the
+            # short limit, the pool would take long to reconnect once the database is back.
             check=_check,
             connection_class=_Connection,
             reconnect_timeout=10.0,
@@ -86,7 +86,7 @@ class Pool:
         )
 
     async def __aenter__(self) -> Self:
-        # A database that is away is no reason not to start.
+        # The API starts even when the database does not answer.
         await self._pool.open(wait=False)
         return self
 
@@ -95,18 +95,18 @@ class Pool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for a while. Raises PoolTimeout when none is free in 5 seconds."""
+        """A connection for the block. Raises PoolTimeout when none is free within 5 seconds."""
         async with self._pool.connection() as connection:
             yield connection
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for a connection now."""
+        """How many requests are waiting for a connection."""
         return self._pool.get_stats().get("requests_waiting", 0)
 
     async def rows(self, query_type: str, statement: Statement, values: Any = None) -> list[Row]:
-        """What a statement answers with. Raises psycopg.Error, or PoolTimeout when no connection is free."""
-        # Without the pool's context manager, which would also commit what commits by itself.
+        """The statement's rows. Raises psycopg.Error, or PoolTimeout when no connection is free."""
+        # Without the pool's context manager, which would send a needless COMMIT.
         connection = await self._pool.getconn()
         began = time.perf_counter()
         try:
@@ -127,7 +127,7 @@ class Pool:
             await self._set_up(connection)
 
     async def _set_up(self, connection: AsyncConnection) -> None:
-        # These delete nothing, and answer with what their role may see: row security stays on.
+        # The API deletes nothing, and returns what its role may read: row security stays on.
         await connection.execute(
             *preparation("ops api", statement_timeout=STATEMENT_TIMEOUT, row_security="on")
         )

@@ -1,1 +1,1 @@
-"""Is it alive, is it ready, and if not, what is wrong: answered from what background checks found."""
+"""The health probes: alive, ready, full. They return the results of background checks."""

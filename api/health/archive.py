@@ -1,4 +1,4 @@
-"""The checks of the storage that removed rows are archived to."""
+"""The health checks of the archive's storage."""
 
 import asyncio
 import os
@@ -18,10 +18,10 @@ NO_DISK = Finding("not_configured", "the archive is in a bucket")
 
 
 class ArchiveChecks:
-    """Where archives go: a folder, which is tried, or a bucket.
+    """Checks the archive: a folder is tested, a bucket is not.
 
-    What writes to buckets takes this process's memory twice over and a third of a second to load, so a
-    bucket is not tried from here: what the runs have recorded of it in `connection`'s database is reported.
+    The library that writes to buckets would double this process's memory and takes a third of a second to
+    load. So for a bucket the checks report what the runs recorded in `connection`'s database.
     """
 
     def __init__(self, url: str | None, connection: HealthConnection) -> None:
@@ -32,7 +32,8 @@ class ArchiveChecks:
         self._writing, self._measuring = PatientDisk(), PatientDisk()
 
     async def writable(self) -> Finding:
-        """Whether a file can be put there, kept, and removed again; of a bucket, whether that worked."""
+        """Whether a file can be written, synced and deleted; for a bucket, whether the runs could store
+        files."""
         if self._unset:
             return UNSET
         if (folder := self._folder) is None:
@@ -40,7 +41,7 @@ class ArchiveChecks:
         return await self._writing.run(lambda: _put_file(folder))
 
     async def disk(self) -> Finding:
-        """Whether a tenth of its disk is free."""
+        """Whether at least a tenth of the archive's disk is free."""
         if self._unset:
             return UNSET
         if (folder := self._folder) is None:
@@ -50,9 +51,11 @@ class ArchiveChecks:
     async def _recorded(self) -> Finding:
         ((stored, waiting),) = await self._connection.rows(sql.get("api/health/archived"))
         if waiting:
-            return Finding("error", f"{waiting} archives wait for over an hour to be stored in the bucket")
+            return Finding(
+                "error", f"{waiting} archived files have waited over an hour to be stored in the bucket"
+            )
         newest = f"{stored:%Y-%m-%d %H:%M} UTC" if stored else "never"
-        return Finding("ok", f"only the runs try the bucket; an archive was last stored there: {newest}")
+        return Finding("ok", f"only runs write to the bucket; last archived file stored: {newest}")
 
 
 def _put_file(folder: Path) -> Finding:
@@ -65,7 +68,7 @@ def _put_file(folder: Path) -> Finding:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        return Finding("error", f"{folder} takes no file: {error.strerror}")
+        return Finding("error", f"cannot write a file to {folder}: {error.strerror}")
     finally:
         probe.unlink(missing_ok=True)
     return OK
@@ -80,15 +83,16 @@ def _measure(folder: Path) -> Finding:
 
 
 class PatientDisk:
-    """Looks at what a disk may never answer, such as one of a network: one look hangs at most."""
+    """Runs a check on a disk that may hang, such as a network disk: at most one check hangs at a time."""
 
     def __init__(self) -> None:
         self._look: asyncio.Future[Finding] | None = None
 
     async def run(self, look: Callable[[], Finding]) -> Finding:
-        """What the look finds. Raises what it raises."""
+        """The finding of `look`. Raises the errors of `look`."""
         if self._look is not None and not self._look.done():
-            return Finding("error", "the last look still waits for the disk")
+            return Finding("error", "the previous check is still waiting for the disk")
         self._look = in_thread(look, "health disk")
-        # Given up at the check's deadline, the look itself goes on, and no other begins meanwhile.
+        # At the check's deadline the caller stops waiting; the look itself continues, and no other one
+        # starts.
         return await asyncio.shield(self._look)

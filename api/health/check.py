@@ -13,7 +13,7 @@ HealthStatus = Literal["ok", "error", "not_configured"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. `message` is for a person who may know addresses; it names no password."""
+    """The finding of a check. `message` may contain addresses, but no password."""
 
     status: HealthStatus
     message: str
@@ -24,11 +24,11 @@ OK = Finding("ok", "")
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """Something to look at, again and again.
+    """A check that is run periodically.
 
-    `critical`: without it no request can be answered, so ready and full turn 503; anything else only
-    degrades. `interval` and `deadline` are in seconds. `look` may raise: what it raises is the message.
-    `reason` is what every client may know, in a few words, when it has failed.
+    `critical`: no request can be answered without it, so ready and full return 503 when it fails; other
+    checks only degrade. `interval` and `deadline` are in seconds. If `look` raises an error, its text becomes
+    the message. `reason` is a short text for all clients when the check has failed.
     """
 
     name: str
@@ -43,9 +43,9 @@ class HealthCheck:
         return f"{RUNBOOK}#{self.name.lower()}"
 
     def beat(self, finding: Finding) -> float:
-        """Seconds from the beginning of a look that found this to that of the next.
+        """Seconds from the start of a look with this finding to the start of the next one.
 
-        What requests wait for is looked at again soon, so that the first second in which it is back counts.
+        A failed critical check is repeated after a second, so that recovery is noticed at once.
         """
         return (
             min(self.interval, AGAIN_SECONDS)
@@ -56,7 +56,7 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class HealthResult:
-    """A finding, how long it took in ms, and when."""
+    """A finding, with its duration in ms and its time."""
 
     finding: Finding
     latency_ms: float

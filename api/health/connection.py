@@ -1,4 +1,4 @@
-"""Connections of the health checks' own: the pool's may be busy, or dead."""
+"""Database connections of the health checks, separate from the pools, which may be busy or broken."""
 
 import asyncio
 import time
@@ -14,23 +14,23 @@ from ops_pipeline.postgres.connection import DatabaseUnavailableError, refuse_un
 from ops_pipeline.postgres.session import preparation
 
 CONNECT_SECONDS = 2
-"""libpq counts in whole seconds, and two are its least."""
+"""libpq's minimum, in whole seconds."""
 ANSWER_SECONDS = 2.5
-"""For connecting and the answer together; less than a check's own deadline, so that a look ends by itself."""
+"""For connecting and the answer together; shorter than a check's deadline, so that a look ends by itself."""
 LEAST_SECONDS = 0.5
 
 
 class HealthConnection:
-    """One connection that is asked again and again, one statement at a time."""
+    """One connection that is kept, and runs one statement at a time."""
 
     def __init__(self, url: str) -> None:
-        """The database is one that is looked after; its sessions are set up as all of ours."""
+        """`url` is a maintained database; its session is set up like all of ours."""
         self._url = url
         self._in_use = asyncio.Lock()
         self._connection: AsyncConnection | None = None
 
     async def rows(self, statement: LiteralString, values: Any = None) -> list[Row]:
-        """What the statement answers with. Raises psycopg.Error; the next call then connects again."""
+        """The statement's rows. Raises psycopg.Error; the next call then reconnects."""
         async with self._in_use:
             began = time.monotonic()
             connection, self._connection = self._connection, None
@@ -41,15 +41,15 @@ class HealthConnection:
             return answer
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         if self._connection is not None:
             await self._connection.close()
 
 
 async def ask(url: str, statement: LiteralString, values: Any = None, *, ours: bool = True) -> list[Row]:
-    """What the statement answers with, over a connection just for it. Raises psycopg.Error.
+    """The statement's rows, over a new connection that is closed afterwards. Raises psycopg.Error.
 
-    `ours` False: the database is Dagster's, and its session is left as it is.
+    `ours` False: the database is Dagster's, and its session is not set up.
     """
     began = time.monotonic()
     connection = await (_prepared(url) if ours else _connect(url))
@@ -86,7 +86,7 @@ def _refuse(url: str, info: psycopg.ConnectionInfo) -> None:
 
 async def _connect(url: str) -> AsyncConnection:
     try:
-        # Not even a name: a pooler would leave it in a session that it then lends to the application.
+        # Not even application_name is set: a pooler would leave it in a session that the application gets.
         with_its_password = await asyncio.to_thread(with_password, url)
         return await psycopg.AsyncConnection.connect(
             with_its_password, autocommit=True, connect_timeout=CONNECT_SECONDS
@@ -94,10 +94,10 @@ async def _connect(url: str) -> AsyncConnection:
     except PasswordError as error:
         raise psycopg.OperationalError(str(error)) from None
     except psycopg.ProgrammingError:
-        # libpq says which part it cannot read, and that is often the password.
-        raise psycopg.OperationalError("the database's URL cannot be read") from None
+        # libpq's message contains the part that it cannot parse, which is often the password.
+        raise psycopg.OperationalError("the database's URL is invalid") from None
     except asyncio.CancelledError as cancelled:
-        # Left to the garbage collector, the half of a connection stays open, and until its minute for logging
-        # in is over the server can drop no database.
+        # Otherwise the half-open connection would stay until garbage collection, and the database could not
+        # be dropped until the server's authentication timeout of a minute.
         traceback.clear_frames(cancelled.__traceback__)
         raise

@@ -1,4 +1,4 @@
-"""The checks that ask the database, and Dagster's."""
+"""The health checks of the database, and of Dagster's database."""
 
 from collections.abc import Mapping
 
@@ -12,48 +12,48 @@ from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS
 from ops_pipeline.postgres.relation import audit_logs, our_table
 
 HEARTBEAT_SECONDS = 300
-"""Dagster itself calls a daemon unhealthy that has not been heard of for so long."""
+"""Dagster itself reports a daemon as unhealthy after this time without a heartbeat."""
 OLD_TRANSACTION_SECONDS = 3600
 OLD_TRANSACTION_IDS = 1_000_000_000
-"""Half of what there is before PostgreSQL refuses writes; autovacuum forces itself at 200 million."""
+"""Half of the age at which PostgreSQL refuses writes; autovacuum forces a freeze at 200 million."""
 REPLICA_LAG_SECONDS = 60
-"""The migrations there were when this process began: a newer version that is put in its place on the disk
-must not make the one that still runs believe that something is missing."""
+"""The migrations known at the start of this process: files of a newer version that are installed while it
+runs must not make it report missing migrations."""
 
 
 async def answers(connection: HealthConnection) -> Finding:
-    """Whether the database answers at all. Raises psycopg.Error."""
+    """Whether the database answers. Raises psycopg.Error."""
     await connection.rows(sql.get("api/health/ping"))
     return OK
 
 
 async def schema(connection: HealthConnection) -> Finding:
-    """Whether every migration that this program knows has been applied, and our tables are still there."""
+    """Whether all migrations known to this program were applied, and our tables exist."""
     try:
         applied = await connection.rows(sql.get("api/health/schema"))
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        return Finding("error", "none of our tables is there; run `opsctl migrate`")
+        return Finding("error", "our tables do not exist; run `opsctl migrate`")
     missing = sorted(KNOWN_MIGRATIONS - {migration for migration, _ in applied})
     if missing:
         return Finding("error", f"not applied yet: {', '.join(missing)}; run `opsctl migrate`")
     if not all(tables_exist for _, tables_exist in applied):
         return Finding(
             "error",
-            f"the migrations were applied and {audit_logs()} or {our_table('api_keys')} is gone; run "
-            "`opsctl doctor`, which says what to do, or restore them",
+            f"{audit_logs()} or {our_table('api_keys')} is missing although the migrations were applied; run "
+            "`opsctl doctor` to see what to do, or restore them",
         )
     return OK
 
 
 class DatabaseChecks:
-    """Questions about the database that it is enough to ask now and then."""
+    """Checks of the database that are run every 15 seconds."""
 
     def __init__(self, url: str, dagster_url: str | None) -> None:
         self._url = url
         self._dagster_url = dagster_url
 
     async def scheduler(self) -> Finding:
-        """Whether Dagster's daemons have been heard of lately."""
+        """Whether Dagster's daemons have sent heartbeats lately."""
         if self._dagster_url is None:
             return Finding("not_configured", "OPS_DAGSTER_DATABASE_URL is not set")
         try:
@@ -64,21 +64,21 @@ class DatabaseChecks:
             return Finding("error", f"Dagster's database does not answer: {str(error).splitlines()[0]}")
         ages: dict[str, float] = dict(rows)
         if "SCHEDULER" not in ages:
-            return Finding("error", "no scheduler has been heard of; start the Dagster daemon")
+            return Finding("error", "the scheduler has sent no heartbeat; start the Dagster daemon")
         silent = [f"{name} ({age:.0f} s)" for name, age in ages.items() if age > HEARTBEAT_SECONDS]
-        return Finding("error", f"not heard of: {', '.join(silent)}") if silent else OK
+        return Finding("error", f"no heartbeat from: {', '.join(silent)}") if silent else OK
 
     async def transactions(self) -> Finding:
-        """Whether an old transaction, or the age of the oldest row, keeps VACUUM from its work."""
+        """Whether an old transaction keeps VACUUM from removing rows, or transaction ids are running out."""
         ((pid, seconds, state, age),) = await ask(self._url, sql.get("api/health/transactions"))
         if age > OLD_TRANSACTION_IDS:
             return Finding("error", f"the database's oldest transaction id is {age:,} transactions old")
         if seconds is not None and seconds > OLD_TRANSACTION_SECONDS:
-            return Finding("error", f"pid {pid} ({state}) holds a transaction open for {seconds:,.0f} s")
+            return Finding("error", f"pid {pid} ({state}) has had a transaction open for {seconds:,.0f} s")
         return OK
 
     async def replicas(self) -> Finding:
-        """Whether the standbys keep up."""
+        """Whether the standbys lag behind."""
         rows = await ask(self._url, sql.get("api/health/replicas"))
         if not rows:
             return Finding("not_configured", "no standby is connected")
@@ -87,9 +87,9 @@ class DatabaseChecks:
 
 
 async def saturation(pools: Mapping[str, Pool]) -> Finding:
-    """Whether requests wait for a connection."""
+    """Whether requests are waiting for a connection."""
     waiting = {name: pool.waiting for name, pool in pools.items() if pool.waiting}
     if not waiting:
         return OK
     of_each = ", ".join(f"{count} for one that {name}" for name, count in waiting.items())
-    return Finding("error", f"{sum(waiting.values())} requests wait for a connection: {of_each}")
+    return Finding("error", f"{sum(waiting.values())} requests are waiting for a connection: {of_each}")

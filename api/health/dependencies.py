@@ -1,4 +1,4 @@
-"""The checks of what stands beside the database: the cache, and another service."""
+"""The health checks of the cache and of another service that the application uses."""
 
 import httpx
 import redis.asyncio
@@ -7,7 +7,7 @@ from api.health.check import OK, Finding
 
 
 class Cache:
-    """Redis or Valkey, where there is one."""
+    """Redis or Valkey, if configured."""
 
     def __init__(self, url: str | None) -> None:
         self._client = redis.asyncio.Redis.from_url(url, socket_timeout=2, protocol=2) if url else None
@@ -20,7 +20,7 @@ class Cache:
         return OK
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         if self._client is not None:
             await self._client.aclose()
 
@@ -33,13 +33,13 @@ class ExternalApi:
         self._client = httpx.AsyncClient(timeout=2.0)
 
     async def __call__(self) -> Finding:
-        """Raises httpx.HTTPError when it does not answer. A status below 500 is an answer."""
+        """Raises httpx.HTTPError when it does not answer. Any status below 500 is ok."""
         if self._url is None:
             return Finding("not_configured", "OPS_EXTERNAL_API_URL is not set")
-        async with self._client.stream("GET", self._url) as answer:  # its body may be long
+        async with self._client.stream("GET", self._url) as answer:  # without its body
             status = answer.status_code
         return OK if status < 500 else Finding("error", f"it answers {status}")
 
     async def close(self) -> None:
-        """Ends its connections."""
+        """Closes its connections."""
         await self._client.aclose()

@@ -1,4 +1,4 @@
-"""The checks of what the policies promise: each database asked about its own, where it is."""
+"""The health checks of the policies: whether they ran, and whether partitions were premade."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,16 +18,16 @@ from ops_pipeline.policies.model import Database, Policies, Schedule
 from ops_pipeline.postgres.relation import TableName, audit_logs
 
 LATE_AFTER = timedelta(hours=2)
-"""How long after its hour a night may still be under way before it counts as missed."""
+"""How long after its scheduled time a nightly run may still be running before it counts as missed."""
 AT_ONCE = 4
-"""How many databases are asked at the same time."""
+"""How many databases are checked at the same time."""
 
 
 class MaintenanceChecks:
-    """What `policies.yaml` says, as it is now, held against what the databases say was done.
+    """Compares the current `policies.yaml` with the runs recorded in the databases.
 
-    Raises PolicyError when the file is wrong at the start; one that turns wrong later is a finding.
-    """
+    Raises PolicyError when the file is invalid at the start; when it becomes invalid later, that is a
+    finding."""
 
     def __init__(self, resolved: settings.Settings) -> None:
         self._settings = resolved
@@ -36,9 +36,9 @@ class MaintenanceChecks:
         self._load()
 
     async def done(self) -> Finding:
-        """Whether each policy was carried out to its end since the last night, and left nothing."""
+        """Whether each policy is done since the last scheduled run, and no rows remain."""
         if (policies := await self._current()) is None:
-            return Finding("not_configured", "there is no policies file")
+            return Finding("not_configured", "the policies file does not exist")
 
         async def late(database: Database, url: str) -> list[str]:
             due = last_night(database.schedule, datetime.now(UTC))
@@ -49,7 +49,8 @@ class MaintenanceChecks:
         return await self._of_each(policies.databases, late)
 
     async def partitions(self) -> Finding:
-        """Whether tomorrow's rows have a partition of their own to go to, the audit log's before all."""
+        """Whether a partition exists for tomorrow's rows, of the audit log and of tables partitioned by
+        day."""
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12)
         policies = await self._current()
 
@@ -78,7 +79,8 @@ class MaintenanceChecks:
         databases: Sequence[Database],
         look: Callable[[Database, str], Awaitable[list[str]]],
     ) -> Finding:
-        """Asks every database; one that does not answer is a problem of its own and hides no other's."""
+        """Checks every database. One that does not answer is a problem of its own and does not hide
+        others'."""
         environment = settings.environment(self._settings)
         some = asyncio.Semaphore(AT_ONCE)
 
@@ -93,7 +95,7 @@ class MaintenanceChecks:
         return Finding("error", "; ".join(lines)) if lines else OK
 
     async def _current(self) -> Policies | None:
-        # Reading a long file takes longer than the loop may stand still.
+        # In a thread: parsing a long file would block the event loop.
         return await asyncio.to_thread(self._load)
 
     def _load(self) -> Policies | None:
@@ -106,7 +108,7 @@ class MaintenanceChecks:
 
 
 def last_night(schedule: Schedule, now: datetime) -> datetime:
-    """When the last night began that should be over by now."""
+    """The start of the last scheduled run that should have ended by now."""
     return next(
         CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)) - LATE_AFTER, reverse=True)
     )
@@ -115,14 +117,14 @@ def last_night(schedule: Schedule, now: datetime) -> datetime:
 def _late(
     due: datetime, name: str, done: datetime | None, left: int | None, outcome: str | None, reason: str | None
 ) -> str | None:
-    """What is wrong with a policy. Only a run that came to its own end counts: one that needs approval or was
-    skipped, or one of an outcome that is not known here yet, has not kept the promise."""
+    """What is wrong with a policy. Only complete runs count, not ones that need approval, were skipped, or
+    have an outcome that this version does not know."""
     newest = f"; its newest run is {outcome} ({reason})" if outcome not in {None, "done"} else ""
     if done is None:
-        return f"{name} has never run to its end{newest}"
+        return f"{name} has never had a complete run{newest}"
     if done < due:
-        return f"{name} last ran to its end {done:%Y-%m-%d %H:%M} UTC{newest}"
-    return f"{name} left {left:,} rows" if left else None
+        return f"{name} had its last complete run at {done:%Y-%m-%d %H:%M} UTC{newest}"
+    return f"{name}: {left:,} rows remain" if left else None
 
 
 def _by_day(database: Database) -> set[TableName]:

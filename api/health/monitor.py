@@ -1,4 +1,4 @@
-"""Runs the checks in the background, so that a probe costs nothing and can hurt nothing."""
+"""Runs the health checks in the background, so that probes only read results."""
 
 import asyncio
 import time
@@ -14,11 +14,10 @@ log = structlog.get_logger()
 
 
 class Monitor:
-    """Looks at everything, each check on its own beat, and keeps the last result of each.
+    """Runs each check at its own interval, and keeps the last result of each.
 
-    Every check has one task, so it never runs twice at a time; a slow one delays none of the others. One
-    that has not answered by its deadline has failed there and then, and is left to end by itself before
-    it is asked again.
+    Every check has one task, so it never runs twice at a time, and a slow check does not delay the others.
+    A check that has not answered by its deadline has failed; it runs again after the look has ended.
     """
 
     def __init__(self, checks: Iterable[HealthCheck]) -> None:
@@ -27,13 +26,13 @@ class Monitor:
         self._first = {name: asyncio.Event() for name in self.checks}
         self._tasks: list[asyncio.Task[None]] = []
         self.started = False
-        """Whether everything critical was well at one time since the start."""
+        """Whether all critical checks were ok at the same time since the start."""
 
     async def __aenter__(self) -> "Monitor":
         self._tasks = [
             background.start(self._watch(check), f"health {check.name}") for check in self.checks.values()
         ]
-        # The first probe is to find the first result; each comes by its check's deadline, good or bad.
+        # So that the first probe finds a result; each comes by its check's deadline.
         await asyncio.gather(
             *(self._first[check.name].wait() for check in self.checks.values() if check.critical)
         )
@@ -42,18 +41,18 @@ class Monitor:
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
-        # A look that hangs must not hold the shutdown up; its task ends with the loop.
+        # A hanging look must not delay the shutdown; its task ends with the loop.
         await asyncio.wait(self._tasks, timeout=1.0)
 
     def result(self, name: str) -> HealthResult:
-        """The last result of a check. One that is older than three of its beats is a failure itself."""
+        """The last result of a check. A result older than three intervals and deadlines is an error."""
         check = self.checks[name]
         if name not in self._results:
             return HealthResult(Finding("error", "not checked yet"), 0.0, datetime.now(UTC))
         result, at = self._results[name]
         age = time.monotonic() - at
         if age > 3 * (check.interval + check.deadline):
-            stale = Finding("error", f"the last result is {age:.0f} s old; the check does not come round")
+            stale = Finding("error", f"the last result is {age:.0f} s old; the check is not being run")
             return HealthResult(stale, result.latency_ms, result.checked_at)
         return result
 
@@ -76,7 +75,7 @@ class Monitor:
         if not looking.done():
             finding = Finding("error", f"no answer within {check.deadline:g} s")
         elif looking.cancelled():
-            finding = Finding("error", "the look broke off")
+            finding = Finding("error", "the check was cancelled")
         elif (error := looking.exception()) is not None:
             finding = Finding("error", _in_one_line(error))
         else:

@@ -1,4 +1,4 @@
-"""Which keys may read what the checks found; looked up in the background."""
+"""Which keys may read the messages of health checks; looked up in the background."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -10,14 +10,14 @@ from api.health.connection import HealthConnection
 from ops_pipeline.access import keys
 
 REFRESH_SECONDS = 2.0
-"""How long a new key, or one that was revoked, may not be noticed."""
+"""How long it may take until a new or revoked key is noticed."""
 
 
 class Readers:
-    """The keys with the scope `maintenance:read` or `admin`, as they were last known.
+    """The keys with the scope `maintenance:read` or `admin`, kept in memory.
 
-    A probe is held against what is in memory, so whatever key it brings it reaches no database. While
-    the database is away the keys known before go on: that is when their owners need the findings most.
+    A probe's key is compared in memory, so that probes never query the database. While the database does not
+    answer, the last known keys stay valid, because their owners need the messages then.
     """
 
     def __init__(self, connection: HealthConnection) -> None:
@@ -25,7 +25,7 @@ class Readers:
         self._until: dict[bytes, datetime | None] = {}
 
     def include(self, key: str | None) -> bool:
-        """Whether it is such a key."""
+        """Whether it is one of these keys."""
         key_hash = keys.hashed(key or "")
         if key_hash not in self._until:
             return False
@@ -33,7 +33,7 @@ class Readers:
         return until is None or until > datetime.now(UTC)
 
     async def keep_up(self) -> None:
-        """Looks the keys up again and again, until it is cancelled."""
+        """Looks the keys up every 2 seconds, until it is cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(REFRESH_SECONDS)
@@ -43,4 +43,4 @@ class Readers:
         try:
             self._until = dict(await self._connection.rows(sql.get("api/health/readers")))
         except psycopg.Error:
-            return  # what is wrong is for the checks to say
+            return  # the checks report the database's problem

@@ -1,4 +1,4 @@
-"""The list of all checks, and what they hold on to."""
+"""The list of all health checks, with the connections and clients that they use."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,18 +17,18 @@ from api.health.readers import Readers
 from api.process import background
 from ops_pipeline.settings import Settings
 
-SCHEMA = "Schema missing or not as this version needs it: run `opsctl migrate`"
+SCHEMA = "Schema missing or not migrated to this version: run `opsctl migrate`"
 
 SLOWLY = 15.0
-"""Seconds between looks at what turns bad slowly, or that no request waits for."""
+"""The interval in seconds of checks that change slowly or that no request depends on."""
 
 
 class Watched:
-    """The monitor of everything, who may read what it finds, and what its checks hold on to."""
+    """The monitor of all checks, the keys that may read its messages, and the checks' connections."""
 
     def __init__(self, settings: Settings, pools: Mapping[str, Pool]) -> None:
         url = settings.database_url or ""
-        # The first for nothing but the ping: what it measures is what a request would wait.
+        # The first one only for the ping: its latency must be what a request would see.
         self._connections = [HealthConnection(url), HealthConnection(url)]
         pinged, shared = self._connections
         self._cache = Cache(settings.cache_url)
@@ -56,7 +56,7 @@ class Watched:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Looks at everything while the context lasts."""
+        """Runs the checks until the context ends."""
         async with self.monitor:
             readers = background.start(self.readers.keep_up(), "health readers")
             try:

@@ -1,4 +1,4 @@
-"""What the probes answer: the form of this API, and that of the IETF draft."""
+"""The responses of the probes, in this API's form and in that of the IETF draft."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class CheckState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True):
-    """The process answers; `uptime` is in seconds."""
+    """The process is alive; `uptime` is in seconds."""
 
     status: Literal["alive"] = "alive"
     uptime: float
@@ -40,7 +40,7 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether requests may be sent here, or the start is complete, and the `reason` if not."""
+    """Whether the process is ready, or has started, and the `reason` if not."""
 
     status: Literal["ready", "not_ready", "started", "not_started"]
     reason: str | UnsetType = UNSET
@@ -50,7 +50,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Full(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of everything; `uptime` is in seconds."""
+    """The state of all checks; `uptime` is in seconds."""
 
     status: Overall
     uptime: float
@@ -67,7 +67,7 @@ class OneCheck(CheckState, frozen=True, kw_only=True):
 
 
 class DraftCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A check as the draft has it."""
+    """A check in the form of the draft."""
 
     status: DraftStatus
     observed_value: float
@@ -78,7 +78,7 @@ class DraftCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class HealthDraft(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An answer as draft-inadarei-api-health-check-06 has it, for `Accept: application/health+json`."""
+    """A response as in draft-inadarei-api-health-check-06, for `Accept: application/health+json`."""
 
     status: DraftStatus
     version: str
@@ -92,7 +92,8 @@ Answer = TypeVar("Answer", Alive, Readiness, Full, OneCheck)
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What some checks found. `in_words`: for a client that may know addresses and pids."""
+    """The results of some checks. `in_words`: with messages, for a client that may read addresses and
+    pids."""
 
     checks: Sequence[HealthCheck]
     results: dict[str, HealthResult]
@@ -104,11 +105,11 @@ class Findings:
         return [check for check in self.checks if self.results[check.name].finding.status == "error"]
 
     def states(self, *, verbose: bool) -> dict[str, CheckState]:
-        """Each check by its name, as this API's own answers have it."""
+        """Each check by its name, in this API's form."""
         return {check.name: self._state(check, verbose=verbose) for check in self.checks}
 
     def drafted(self) -> dict[str, list[DraftCheck]]:
-        """The same as the draft has it."""
+        """Each check by its name, in the draft's form."""
         return {f"{check.name}:responseTime": [self._drafted(check)] for check in self.checks}
 
     def _state(self, check: HealthCheck, *, verbose: bool) -> CheckState:
@@ -141,7 +142,7 @@ class Findings:
 
 
 def overall(failed: Sequence[HealthCheck]) -> tuple[Overall, DraftStatus]:
-    """What failed checks come to, in either form."""
+    """The overall status for these failed checks, in either form."""
     if not failed:
         return "healthy", "pass"
     if any(check.critical for check in failed):
@@ -156,7 +157,7 @@ def answered(
     draft_status: DraftStatus,
     findings: Findings | None = None,
 ) -> Response[Answer | HealthDraft]:
-    """The answer in the form that the client prefers."""
+    """The response in the form that the client prefers."""
     if not _wants_draft(request):
         return Response(answer, status_code=status_code, headers=HEADERS)
     draft = HealthDraft(
@@ -170,22 +171,22 @@ def answered(
 
 
 def listed(texts: Sequence[str]) -> list[str]:
-    """The names in lists with commas."""
+    """The names in comma-separated lists."""
     return [name for text in texts for part in text.split(",") if (name := part.strip())]
 
 
 def iso(moment: datetime) -> str:
-    """As RFC 3339 has it, in milliseconds."""
+    """The time in RFC 3339 format, with milliseconds."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def now() -> str:
-    """The present time, as the answers have it."""
+    """The current time, in the format of the responses."""
     return iso(datetime.now(UTC))
 
 
 def _wants_draft(request: AnyRequest) -> bool:
-    # Few clients do, and weighing types costs more than the rest of the answer.
+    # Few clients do, and content negotiation costs more than the rest of the response.
     if HEALTH_JSON not in request.headers.get("Accept", ""):
         return False
     return request.accept.best_match(["application/json", HEALTH_JSON]) == HEALTH_JSON

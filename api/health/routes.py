@@ -1,4 +1,4 @@
-"""The probes: alive, ready, started, and everything at once."""
+"""The health probes: live, ready, startup, full, and single checks."""
 
 from typing import Annotated, Any
 
@@ -30,13 +30,13 @@ from ops_pipeline import __version__
 
 Exclude = Annotated[
     list[str] | None,
-    QueryParameter(description="Checks to leave out of the verdict, separated by commas or given again"),
+    QueryParameter(description="Checks to ignore, separated by commas or in repeated parameters"),
 ]
 Verbose = Annotated[
     str | None,
     QueryParameter(
-        description="Also when each check was made and where the runbook speaks of it; `?verbose` is enough. "
-        "With a key that has the scope maintenance:read, also what it found, in words"
+        description="Also show when each check was run and its section in the runbook; `?verbose` is enough. "
+        "With a key that has the scope maintenance:read, also its message"
     ),
 ]
 
@@ -44,7 +44,7 @@ Verbose = Annotated[
 def _probe(
     path: str, *other_paths: str, summary: str, answer: Any, operation_id: str = ""
 ) -> HTTPRouteHandler:
-    description = "Not well; the body says what is wrong, in the form of the 200"
+    description = "The check failed; the body has the same form as for 200 and names the problem"
     return get(
         [path, *other_paths],
         operation_id=operation_id or openapi.last_part,
@@ -58,19 +58,19 @@ def _probe(
     ["/health/live", "/livez"],
     operation_id=openapi.last_part,
     operation_class=openapi.also_as(HEALTH_JSON),
-    summary="Is the process alive",
+    summary="Liveness: is the process alive?",
     responses=openapi.refused(500),
 )
 async def live(request: AnyRequest, services: Injected) -> Response[Alive | HealthDraft]:
-    """Touches nothing else: a database that is down is no reason to restart this process."""
+    """Checks only the process: restarting it does not help when the database is down."""
     return answered(request, 200, Alive(uptime=services.lifecycle.uptime, timestamp=now()), "pass")
 
 
-@_probe("/health/ready", "/readyz", summary="May requests be sent here", answer=Readiness)
+@_probe("/health/ready", "/readyz", summary="Readiness: can it serve requests?", answer=Readiness)
 async def ready(
     request: AnyRequest, services: Injected, exclude: Exclude = None, verbose: Verbose = None
 ) -> Response[Readiness | HealthDraft]:
-    """Yes while everything critical is there and the process is not shutting down."""
+    """200 while all critical checks are ok and the process is not shutting down."""
     critical = [check for check in _included(services, exclude) if check.critical]
     findings = _findings(request, services, critical)
     checks = findings.states(verbose=True) if verbose is not None else msgspec.UNSET
@@ -91,23 +91,23 @@ async def ready(
     )
 
 
-@_probe("/health/startup", summary="Have settings and schema been checked", answer=Readiness)
+@_probe("/health/startup", summary="Startup: was the schema found?", answer=Readiness)
 async def startup(request: AnyRequest, services: Injected) -> Response[Readiness | HealthDraft]:
-    """Settings are checked before the process listens; the schema has been found right once, or not yet."""
+    """200 once all critical checks were ok. Settings are checked before the process listens."""
     started = services.health.monitor.started
     answer = Readiness(
         status="started" if started else "not_started",
-        reason=msgspec.UNSET if started else "The database and its schema have not been found yet",
+        reason=msgspec.UNSET if started else "The database or its schema has not been ready yet",
         timestamp=now(),
     )
     return answered(request, 200 if started else 503, answer, "pass" if started else "fail")
 
 
-@_probe("/health/full", "/healthz", summary="The state of everything this depends on", answer=Full)
+@_probe("/health/full", "/healthz", summary="The state of all checks", answer=Full)
 async def full(
     request: AnyRequest, services: Injected, exclude: Exclude = None, verbose: Verbose = None
 ) -> Response[Full | HealthDraft]:
-    """503 only when unhealthy: something critical is down."""
+    """503 only when unhealthy: a critical check has failed."""
     findings = _findings(request, services, _included(services, exclude))
     status, draft_status = overall(findings.failed)
     answer = Full(
@@ -120,11 +120,13 @@ async def full(
     return answered(request, 503 if status == "unhealthy" else 200, answer, draft_status, findings)
 
 
-@_probe("/health/full/{name:str}", summary="One check alone", answer=OneCheck, operation_id="fullCheck")
+@_probe(
+    "/health/full/{name:str}", summary="The state of one check", answer=OneCheck, operation_id="fullCheck"
+)
 async def one_check(
     request: AnyRequest, services: Injected, name: FromPath[str]
 ) -> Response[OneCheck | HealthDraft]:
-    """503 when it has failed, whatever that means for the rest."""
+    """503 when the check has failed, whether or not it is critical."""
     findings = _findings(request, services, _named(services, [name], 404))
     state = msgspec.structs.asdict(findings.states(verbose=True)[name])
     failed = bool(findings.failed)
@@ -147,7 +149,7 @@ def _named(services: Services, names: list[str], otherwise: int) -> list[HealthC
     checks = services.health.monitor.checks
     for name in names:
         if name not in checks:
-            reason = f"there is no check {name!r}; there is: {', '.join(checks)}"
+            reason = f"check {name!r} does not exist; the checks are: {', '.join(checks)}"
             raise invalid("check" if otherwise == 404 else "exclude", reason, otherwise, headers=HEADERS)
     return [checks[name] for name in names]
 

@@ -1,1 +1,1 @@
-"""What maintenance did and would do, over HTTP."""
+"""The HTTP routes of maintenance: past runs, and the plan of the next one."""

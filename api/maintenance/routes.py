@@ -1,4 +1,4 @@
-"""GET /api/admin/maintenance: the runs there were, and the plan of the next one."""
+"""GET /api/admin/maintenance: past runs, and the plan of the next one."""
 
 from datetime import datetime
 from typing import Annotated, Any, get_type_hints
@@ -16,9 +16,9 @@ from ops_pipeline.maintenance.plan import Unplanned
 
 
 class MaintenanceRun(msgspec.Struct, frozen=True):
-    """What one policy did in one run. Rows that it would still remove are `rows_left`.
+    """What one policy did in one run. `rows_left`: expired or orphaned rows that remain.
 
-    While it runs, `seconds_left` is how long the rest takes at its rate so far. `pauses`: seconds by reason.
+    While it runs, `seconds_left` is the remaining time at its rate so far. `pauses`: seconds by reason.
     """
 
     id: int
@@ -52,9 +52,10 @@ class RunPage(Page, frozen=True, kw_only=True):
 
 
 def _planned_policy() -> type[msgspec.Struct]:
-    """One type for the plans of all kinds, or the `problem` why there is none; only `policy` is always there.
+    """One type for the plans of all kinds, or the `problem` of a policy without one; only `policy` is
+    required.
 
-    A field that a kind narrows is described as the type that it narrows.
+    A field whose type a kind narrows has the wider type.
     """
     plans = [*(get_type_hints(kind.plan)["return"] for kind in KINDS), Unplanned]
     types: dict[str, Any] = {}
@@ -68,7 +69,7 @@ def _planned_policy() -> type[msgspec.Struct]:
 
 
 class PlanPage(Page, frozen=True, kw_only=True):
-    """What each policy would do now."""
+    """The plan of each policy."""
 
     data: list[_planned_policy()]  # type: ignore[valid-type]  # made of the kinds
 
@@ -76,17 +77,17 @@ class PlanPage(Page, frozen=True, kw_only=True):
 @get(
     "/runs",
     operation_id="listMaintenanceRuns",
-    summary="What ran and what it did",
+    summary="List maintenance runs",
     responses={200: openapi.success(RunPage, "The newest runs"), **openapi.behind_key()},
 )
 async def runs(
     services: Injected,
     policy: Annotated[
-        str | None, QueryParameter(description="Only this policy, as app/retention/sessions")
+        str | None, QueryParameter(description="Only this policy, such as app/retention/sessions")
     ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, description="At most so many, 1000 at the most")] = 100,
+    limit: Annotated[int, QueryParameter(ge=1, description="At most 1000; larger values mean 1000")] = 100,
 ) -> Response[bytes]:
-    """The newest runs of the policies, the newest first."""
+    """The runs of the policies, newest first."""
     values = {"policy": policy, "limit": min(limit, 1000)}
     ((data, count),) = await services.pool.rows("select", sql.get("api/maintenance/list_runs"), values)
     return page(RunPage, from_database(data), count)
@@ -95,12 +96,12 @@ async def runs(
 @get(
     "/plan",
     operation_id="planMaintenance",
-    summary="What would be removed now, and whether the guard would let it",
+    summary="Plan what a run would delete now, and whether it needs approval",
     responses={200: openapi.success(PlanPage, "Every policy"), **openapi.behind_key()},
 )
 async def plan(services: Injected) -> Response[bytes]:
-    """Every policy in the order of a run. Counting takes time: rows of one policy are counted for five
-    seconds, then a sample has to do (`exact` is false)."""
+    """Every policy in the order of a run. The rows of a policy are counted for at most five seconds; after
+    that they are estimated from a sample (`exact` is false)."""
     plans = await services.plans.now()
     return page(PlanPage, plans, len(plans))
 

@@ -1,4 +1,4 @@
-"""Gives every request an id, measures it and logs it, outside of the framework."""
+"""ASGI middleware that gives every request an id, measures it and logs it."""
 
 import re
 import time
@@ -23,10 +23,10 @@ log = structlog.get_logger()
 
 
 class Middleware:
-    """An ASGI application with what it wraps measured and logged.
+    """Measures and logs the requests of the wrapped ASGI application.
 
-    It stands outside of the framework, so that what the framework itself refuses is counted too. No label
-    takes a value that a client can make up: an unknown path is `unmatched`, an unknown method `other`.
+    It is outside of the framework, so that requests refused by the framework are counted too. No label takes
+    a value that a client can choose: an unknown path is `unmatched`, an unknown method `other`.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle) -> None:
@@ -59,7 +59,7 @@ class Middleware:
                 raise Problem(499, "The client left before its request was complete. Nothing was stored.")
             return message
 
-        # Ids come from clients and may repeat.
+        # Clients choose request ids, so they may repeat.
         unique = f"{request_id} {id(scope)}"
         self._lifecycle.in_flight[unique] = (f"{scope['method']} {scope['path']}", time.monotonic())
         began = time.perf_counter()
@@ -79,7 +79,7 @@ class Middleware:
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = scope.get("path_template") or "unmatched"
         self._metrics.record_request(method, route, status, seconds, slug(status) if status >= 400 else None)
-        # What was refused while it was read has a line of its own for many (connections.py).
+        # Requests refused while being read are logged together, in one line (connections.py).
         quiet = REFUSED in scope["state"] or (route.startswith(QUIET) and status < 400)
         write: Callable[..., object] = log.debug if quiet else log.info
         write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3))

@@ -1,4 +1,4 @@
-"""The metrics themselves: of this process, and of the application it looks after."""
+"""The metrics of this process and of the application's tables."""
 
 import asyncio
 import time
@@ -18,15 +18,15 @@ LLM_MS = (100, 250, 500, 1000, 2000, 5000, 10000)
 REFRESH_SECONDS = 15.0
 REFRESH_TIMEOUT = 2.0
 COUNT_UP_TO = 100_000
-"""A table with more rows is not counted for a scrape; its size is the statistics' estimate."""
+"""A table with more rows is not counted; the metric is the estimate of the statistics."""
 MOST_MODELS = 50
 
 log = structlog.get_logger()
 
 
 class _Duration:
-    """One observation for two histograms: in milliseconds as the mission names it, and in seconds as
-    Prometheus' conventions ask for."""
+    """Two histograms of one duration: in milliseconds, for the names of the requirements, and in seconds, by
+    Prometheus' conventions."""
 
     def __init__(
         self,
@@ -47,7 +47,8 @@ class _Duration:
             registry=registry,
         )
 
-        # Finding a labelled child costs more than observing; there are as many as routes and answers.
+        # Looking up a labelled child costs more than observing; their number is bounded by routes and
+        # statuses.
         self._labelled: dict[tuple[str, ...], tuple[Histogram, Histogram]] = {}
 
     def observe(self, seconds: float, *labels: str) -> None:
@@ -60,7 +61,7 @@ class _Duration:
 
 
 class Metrics:
-    """What this process counts, in a registry of its own."""
+    """The metrics of this process, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -92,18 +93,18 @@ class Metrics:
         self._refreshing = asyncio.Lock()
 
     def record_request(self, method: str, route: str, status: int, seconds: float, error: str | None) -> None:
-        """A request was answered. `route` is its template; `error` is the kind of problem, if it was one."""
+        """Records a request. `route` is its path template; `error` is the problem's name, if it was one."""
         self._requests.observe(seconds, method, route, str(status))
         if error is not None:
             self._errors.labels(error, str(status)).inc()
 
     def record_query(self, query_type: str, seconds: float) -> None:
-        """A statement was answered or has failed."""
+        """Records a statement, successful or failed."""
         self._queries.observe(seconds, query_type)
 
     def record_llm_request(self, event: AuditEvent) -> None:
-        """Applications report their LLM calls as audit events of type `llm_request`, with `durationMs`,
-        `status` and the model in `details.model`. Past 50 models the label is `other`."""
+        """Records an LLM call, which applications report as an audit event of type `llm_request` with
+        `durationMs`, `status` and `details.model`. After 50 models the label is `other`."""
         if event.event_type != "llm_request" or event.duration_ms is None:
             return
         model = str((event.details or {}).get("model", "unknown"))[:64]
@@ -114,9 +115,9 @@ class Metrics:
         self._llm.observe(event.duration_ms / 1000, model, event.status or "unknown")
 
     async def refresh(self, pool: Pool) -> None:
-        """Counts the application's rows again when that was more than 15 seconds ago.
+        """Counts the application's rows again if the last count is older than 15 seconds.
 
-        A database that does not answer within 2 seconds makes them NaN, and never fails the scrape.
+        When the database does not answer within 2 seconds the metrics are NaN; the scrape does not fail.
         """
         async with self._refreshing:
             if time.monotonic() - self._refreshed < REFRESH_SECONDS:

@@ -1,4 +1,4 @@
-"""GET /metrics: what Prometheus scrapes."""
+"""GET /metrics: the endpoint that Prometheus scrapes."""
 
 from litestar import Response, get
 from prometheus_client.exposition import choose_encoder
@@ -11,13 +11,13 @@ from api.services import Injected
 @get(
     "/metrics",
     operation_id="metrics",
-    summary="Prometheus text or OpenMetrics",
+    summary="Metrics in Prometheus text format or OpenMetrics",
     tags=["metrics"],
     operation_class=openapi.also_as("application/openmetrics-text"),
     responses={200: openapi.success(str, "Every metric", media_type="text/plain"), **openapi.refused(500)},
 )
 async def metrics(request: AnyRequest, services: Injected) -> Response[bytes]:
-    """What Prometheus scrapes."""
+    """All metrics, in the format that the client accepts."""
     await services.metrics.refresh(services.login_pool)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(services.metrics.registry), headers={"Content-Type": content_type})

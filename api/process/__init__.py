@@ -1,1 +1,1 @@
-"""The process: logs, lifecycle, watchdog, drain."""
+"""The API's process: connections, logs, lifecycle, watchdog, drain."""

@@ -1,4 +1,4 @@
-"""Tasks that run beside the requests for as long as the process does."""
+"""Background tasks that run for the lifetime of the process."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """A task for that work; the caller keeps it and cancels it in the end.
+    """Starts a task; the caller keeps it and cancels it at the end.
 
-    Should it fail, the loop's exception handler is called at once. By itself asyncio only does that once the
-    task is no longer referenced; the failure of a task that is kept would never be reported.
+    When the task fails, the loop's exception handler is called at once. asyncio itself only reports a failure
+    when the task is garbage-collected, so the failure of a task that is kept would never be reported.
     """
     task = asyncio.get_running_loop().create_task(work, name=name)
     task.add_done_callback(_report)

@@ -1,4 +1,4 @@
-"""How many connections there may be, who gives way when there are more, and who has taken too long."""
+"""Limits the number of client connections, and closes those that are idle or too slow."""
 
 import asyncio
 import resource
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from api.process.protocol import BoundedProtocol
 
 MOST = 4096
-"""However many files may be open: each connection can hold 64 KiB of a head, so this is 256 MiB."""
+"""The limit, even when more files may be open: each connection can buffer 64 KiB of headers, 256 MiB in
+all."""
 LEAST = 64
-"""With fewer, a handful of idle clients would be in each other's way."""
+"""The minimum: with fewer, a handful of idle clients would block each other."""
 OWN_FILES = 128
-"""What the process opens itself: up to 36 pooled database connections, those of the health checks, the log,
+"""Files of the process itself: up to 36 pooled database connections, those of the health checks, the log,
 policy and archive files, the listening socket."""
 FOR_PROBES = 32
 """Connections above the limit, on which only `/health/live` is answered."""
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 
 
 class FileLimitError(OSError):
-    """The process may open too few files; the message says how many it needs."""
+    """The limit on open files is too low; the message says what is required."""
 
 
 def most_connections() -> int:
@@ -37,7 +38,7 @@ def most_connections() -> int:
     needed = OWN_FILES + FOR_PROBES + LEAST
     if soft < needed:
         raise FileLimitError(
-            f"it may open {soft} files and sockets and needs at least {needed}. Nothing was started. "
+            f"the limit on open files is {soft}, at least {needed} are required. Nothing was started. "
             "Raise the limit, then start it again: `ulimit -n 4096` in a shell, LimitNOFILE=4096 in a "
             "systemd unit, `--ulimit nofile=4096` for a container."
         )
@@ -45,10 +46,10 @@ def most_connections() -> int:
 
 
 class Connections(ServerState):
-    """The server's state, with at most `most` connections and none that takes for ever.
+    """The server's state, with at most `most` connections, each with time limits.
 
-    `waiting` are those without a request at work, the one that has waited longest first: new, idle, with
-    half a head, with an answer that its client does not read. They give way to newer ones.
+    `waiting` are the connections without a request being handled, longest waiting first: new, idle, with an
+    incomplete head, or with a response that the client does not read. They are closed for newer ones.
     """
 
     def __init__(self, most: int) -> None:
@@ -59,22 +60,23 @@ class Connections(ServerState):
         self._swept = 0.0
 
     def watch(self) -> None:
-        """Begins to look at every connection each second."""
+        """Checks every connection each second from now on."""
         loop = asyncio.get_running_loop()
         loop.call_later(SWEEP_SECONDS, self.watch)
         now, before = loop.time(), self._swept
         self._swept = now
         if now - before > 2 * SWEEP_SECONDS:
-            return  # the loop was busy: what clients have sent meanwhile has not been read yet
+            return  # the loop was busy: data that clients sent in this time has not been read yet
         for connection in list(self.connections):
             connection.check(now)  # type: ignore[union-attr]  # each is a BoundedProtocol
         if self.cut_off:
-            # One line for all of them: a client decides how many there are.
+            # One log line for all of them: clients decide how many there are.
             log.warning("clients cut off", connections=len(self.connections), **self.cut_off)
             self.cut_off.clear()
 
     def opened(self, connection: "BoundedProtocol") -> None:
-        """Makes room for a connection where there are too many, or keeps it for probes alone."""
+        """Closes the longest waiting connection when there are too many, or reserves the new one for
+        probes."""
         self.waiting[connection] = None
         above = len(self.connections) - self.most
         if above <= 0:

@@ -1,4 +1,4 @@
-"""Stops the process step by step: not ready, not listening, requests answered, everything closed."""
+"""Shuts the process down in steps: not ready, not listening, requests answered, everything closed."""
 
 import asyncio
 import socket
@@ -14,16 +14,16 @@ import uvicorn
 from api.process.lifecycle import Lifecycle
 
 BRIEFLY = 1.0
-"""Seconds for what has been cancelled to clean up after itself."""
+"""Seconds for cancelled tasks to clean up."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Drain:
-    """Takes a server down within `seconds` of being asked to, `delay` included.
+    """Shuts a server down within `seconds`, including `delay`.
 
-    Each phase is one line in the log, with the seconds since the beginning.
+    Each phase logs one line, with the seconds since the beginning.
     """
 
     server: uvicorn.Server
@@ -31,7 +31,7 @@ class Drain:
     seconds: float
     delay: float
     enforce: Callable[[], None] = lambda: None
-    """Called, in whatever thread, when the way out begins: from then on its end is certain."""
+    """Called, in any thread, when the shutdown begins; it limits the time that the shutdown may take."""
     succeeded: bool = True
     _began: float | None = None
 
@@ -46,7 +46,7 @@ class Drain:
         asyncio.get_running_loop().call_later(self.delay, self._stop_serving)
 
     def begin_on_uncaught(self) -> None:
-        """Takes the same way out, with failure at its end, when an exception is not caught."""
+        """Begins the drain on an uncaught exception; the process then exits with a failure."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loop_exception)
 
@@ -59,14 +59,14 @@ class Drain:
         threading.excepthook = in_thread
 
     async def carry_out(self, sockets: list[socket.socket]) -> None:
-        """Everything after the last new request. Called once, by the server."""
+        """The phases after the last new request. Called once, by the server."""
         for server in self.server.servers:
             server.close()
         for listening in sockets:
             listening.close()
         self._log("stopped listening", in_flight=len(self.lifecycle.in_flight))
         for connection in list(self.server.server_state.connections):
-            connection.shutdown()  # one that is idle is closed, one at work gets its answer first
+            connection.shutdown()  # an idle one is closed; one with a request is closed after its response
         if await self._answered():
             self._log("answered everything in flight")
         else:
@@ -85,7 +85,9 @@ class Drain:
     async def _cancel_rest(self) -> None:
         self.succeeded = False
         tasks = set(self.server.server_state.tasks)
-        self._log("time to drain is over, cancelling the rest", busy_with=self.lifecycle.busy_with())
+        self._log(
+            "time to drain is over, cancelling the remaining requests", busy_with=self.lifecycle.busy_with()
+        )
         for task in tasks:
             task.cancel()
         if tasks:

@@ -1,4 +1,4 @@
-"""The state of the process: since when it runs, its requests in flight, whether it is stopping."""
+"""The state of the process: uptime, requests in flight, whether it is shutting down."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Lifecycle:
-    """The one thing that requests, health and shutdown all look at.
+    """The state shared by requests, health probes and shutdown.
 
-    `in_flight` holds the requests that are not answered yet: by id, what they are and since when.
+    `in_flight`: the requests that are not answered yet; by id, what they are and when they began.
     """
 
     started: float = field(default_factory=time.monotonic)
@@ -21,6 +21,6 @@ class Lifecycle:
         return round(time.monotonic() - self.started, 3)
 
     def busy_with(self) -> list[str]:
-        """The requests in flight, in words for a log."""
+        """The requests in flight, as texts for the log."""
         now = time.monotonic()
         return [f"{what} ({now - since:.1f} s)" for what, since in list(self.in_flight.values())]

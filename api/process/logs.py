@@ -1,4 +1,4 @@
-"""Structured logs: JSON for machines, readable for a person at a terminal."""
+"""Configures structured logs: JSON, or readable text on a terminal."""
 
 import json
 import logging
@@ -12,15 +12,15 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 LIBRARIES_FROM = logging.WARNING
-"""Below it libraries log what they do, not what went wrong; httpx logs whole URLs."""
+"""Below this level libraries log normal operation; httpx logs whole URLs."""
 
 HIDDEN = "[hidden]"
 KEY = re.compile(r"\bops_[A-Za-z0-9_-]{43}\b")
-"""A key of ours, as `ops_pipeline.keys` makes them."""
+"""An API key, as `ops_pipeline.access.keys` creates them."""
 CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"]*:[^\s/'\"]*(?=@)")
 """User and password in a URL."""
 
-# Without local variables: among them are the keys and passwords of clients.
+# Without local variables, which include clients' keys and passwords.
 TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
@@ -32,9 +32,9 @@ SHARED: list[structlog.typing.Processor] = [
 
 
 def configure() -> None:
-    """Sets the process's log up: one line an event on standard error, with the request's id.
+    """Configures the log: one line per event on standard error, with the request's id.
 
-    What libraries log through Python's own logging, its warnings and uncaught exceptions take the same way.
+    Library logs through Python's logging, warnings and uncaught exceptions are written the same way.
     """
     at_a_terminal = sys.stderr.isatty()
     finish: list[structlog.typing.Processor] = (
@@ -61,17 +61,17 @@ def configure() -> None:
 
 
 def hide(values: Iterable[str | None]) -> None:
-    """Keeps the passwords and the query parameters of these URLs out of every line from now on."""
+    """Hides the passwords and query parameters of these URLs in every later log line."""
     for value in values:
         for secret in _secrets(value or ""):
-            # As it stands in the URL, as it is sent, and as either stands in JSON.
+            # As written in the URL, as decoded, and as either is written in JSON.
             forms = {secret, unquote(secret)}
             _hidden.update(forms | {json.dumps(form)[1:-1] for form in forms})
 
 
 _hidden: set[str] = set()
 LEAST_LENGTH = 4
-"""Shorter ones occur in too many words."""
+"""Shorter secrets occur in ordinary words."""
 
 
 def _secrets(url: str) -> list[str]:
@@ -85,7 +85,7 @@ def _secrets(url: str) -> list[str]:
 
 
 def _without_secrets(_: Any, __: str, line: Any) -> str:
-    # The last step, so that it holds for messages, tracebacks and whatever a library says.
+    # The last step, so that it applies to messages, tracebacks and library logs.
     text = str(line)
     for secret in _hidden:
         if secret in text:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with a limit on everything a client can make endless."""
+"""uvicorn's HTTP/1.1 protocol with limits on the size and duration of everything a client sends."""
 
 import asyncio
 from typing import Any, Literal, cast
@@ -13,30 +13,30 @@ from api.problems import RETRY_AFTER_SECONDS, Problem
 from api.process.connections import Connections
 
 MOST_UNPARSED = 64 * 1024
-"""Bytes the parser may take without handing anything over: a head, a chunk's extensions, the trailers.
-It keeps what it takes, and copies that with each read."""
+"""Bytes the parser may buffer before it delivers anything: a head, a chunk's extensions, the trailers. It
+copies its buffer with each read."""
 PIECE = 1024
-"""Bytes parsed at once. What stands behind a request that waits for another one is not parsed yet: requests
-are short, and those of one read would keep everybody else waiting."""
+"""Bytes parsed at a time. Data after a pipelined request that waits is not parsed yet: requests are short,
+and parsing all requests of one read would delay other clients."""
 MOST_HEADERS = 256
-"""Each costs the framework time: 64 KiB of the shortest are sixteen thousand."""
+"""Each header costs the framework time, and 64 KiB have room for sixteen thousand short ones."""
 HEAD_SECONDS = 10.0
 """From a request's first byte, or from the connection itself, to the end of its headers."""
 BODY_SECONDS = 10.0
 LEAST_BODY = 10 * 1024
-"""What has to come of a body in each 10 seconds: 1 KiB a second."""
+"""Bytes of a body that must arrive in each 10 seconds: 1 KiB a second."""
 KEEP_ALIVE_SECONDS = 5
 UNREAD_SECONDS = 60.0
-"""For so long a client may take nothing of its answer, as long as an export's transaction may wait for it."""
+"""How long a client may read nothing of its response; as long as an export's transaction may be idle."""
 CLOSING_SECONDS = 10.0
 """The same for the last bytes before the connection is closed."""
 REFUSED = "refused"
-"""Where a request's `state` holds the Problem it is to be answered with."""
+"""The key in a request's `state` of the Problem to respond with."""
 ALIVE = ("/health/live", "/livez")
 
 
 class _Flow(FlowControl):
-    """Reads no more from a connection while there are bytes of it left to parse."""
+    """Reads nothing from a connection while bytes of it are not parsed yet."""
 
     unparsed = False
 
@@ -53,15 +53,15 @@ class _Flow(FlowControl):
 
 
 Phase = Literal["nothing", "head", "body"]
-"""What of a request is being read."""
+"""The part of a request that is being read."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. What it may not do is answered as the Problem it is, through the application."""
+    """One connection. A violated limit is answered with its Problem, through the application."""
 
     server_state: Connections
     flow: _Flow
-    # uvicorn's class has 27 attributes, and CPython finds those of an object with more than 30 more slowly.
+    # uvicorn's class has 27 attributes; CPython is slower for objects with more than 30.
     __slots__ = (
         "_phase",
         "_read_last",
@@ -104,7 +104,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.server_state.waiting.pop(self, None)
         if self._running is not None and not self._running.response_complete:
-            # uvicorn tells the request that came last, which may be waiting behind this one.
+            # uvicorn only notifies the last request, which may be waiting behind this one.
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
@@ -128,7 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._check_request(now)
 
     def give_way(self) -> None:
-        """Closes a connection without a request at work, for another one."""
+        """Closes this connection, which has no request being handled, to make room for another one."""
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.server_state.cut_off["gave_way"] += 1
             self.transport.abort()
@@ -150,7 +150,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             if self.scope["path"] not in ALIVE:
                 self._refuse("too_many_connections", _too_many(self.server_state.most))
-        self.headers = []  # for trailers: the request has its headers, and they may have been read
+        self.headers = []  # for trailers: the request keeps its own headers
 
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
@@ -188,7 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Nothing: a client may ask for it with every request."""
+        """Logs nothing: a client could cause a line with every request."""
 
     def _parse(self) -> None:
         if self.transport.is_closing():
@@ -205,7 +205,7 @@ class BoundedProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as upgrade:
-                # No other protocol is spoken here, so what follows is the next request.
+                # Upgrades are not supported, so the following data is the next request.
                 position = begin + upgrade.args[0]
             except httptools.HttpParserError:
                 self._refuse("not_http", Problem(400, "This is not HTTP/1.1. Nothing was stored."))
@@ -229,7 +229,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse("head_too_slow", _too_slow("head", f"was not complete after {HEAD_SECONDS:g} s"))
         elif now - self._since >= BODY_SECONDS:
             if self._received < LEAST_BODY or self.cycle.response_complete:
-                few = f"brought {self._received} bytes in {BODY_SECONDS:g} s, and {LEAST_BODY} are the least"
+                few = f"had {self._received} bytes in {BODY_SECONDS:g} s, at least {LEAST_BODY} are required"
                 self._refuse("body_too_slow", _too_slow("body", few))
             self._since, self._received = now, 0
 
@@ -245,7 +245,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self.cycle.message_event.set()
         else:
-            self.shutdown()  # at once, or after the answer that is being made
+            self.shutdown()  # at once, or after the response in progress
 
     def _answer_half_a_request(self, problem: Problem) -> None:
         scope = cast(
@@ -287,7 +287,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _too_large(limit: str) -> Problem:
-    detail = f"The request line and headers exceed {limit}. Nothing was stored; send fewer or shorter ones."
+    detail = f"The request line and headers exceed {limit}. Nothing was stored; send less."
     return Problem(431, detail)
 
 
@@ -296,5 +296,5 @@ def _too_slow(part: str, how: str) -> Problem:
 
 
 def _too_many(most: int) -> Problem:
-    detail = f"{most} connections are open, and no more are possible. Nothing was stored; try again."
+    detail = f"{most} connections are open, which is the limit. Nothing was stored; try again."
     return Problem(503, detail, headers={"Retry-After": RETRY_AFTER_SECONDS})

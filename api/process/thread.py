@@ -1,4 +1,4 @@
-"""Runs blocking work in a thread of its own, for the event loop to wait for."""
+"""Runs blocking work in a thread of its own, as a future of the event loop."""
 
 import asyncio
 import threading
@@ -10,11 +10,10 @@ Answer = TypeVar("Answer")
 
 
 def in_thread(work: Callable[[], Answer], name: str) -> asyncio.Future[Answer]:
-    """What the work returns or raises. The thread ends with the process.
+    """A future with the result or error of the work. The thread ends with the process.
 
-    `asyncio.to_thread` has few threads, which all share, and the process waits for them on its way out: here
-    work that never ends, such as on a disk of a network, holds up nothing. The caller limits how many there
-    are.
+    `asyncio.to_thread` has few threads, shared by all, and the process waits for them at exit. Here work that
+    never ends, such as on a network disk, blocks nothing. The caller limits the number of threads.
     """
     answer: Future[Answer] = Future()
 
@@ -22,11 +21,11 @@ def in_thread(work: Callable[[], Answer], name: str) -> asyncio.Future[Answer]:
         answer.set_running_or_notify_cancel()
         try:
             answer.set_result(work())
-        except Exception as error:  # for the caller, who waits for the answer
+        except Exception as error:  # for the caller, which awaits the future
             answer.set_exception(error)
 
     threading.Thread(target=run, name=name, daemon=True).start()
     future = asyncio.wrap_future(answer)
-    # A failure that the caller no longer waits for must not reach the loop's handler, which ends the process.
+    # A failure that no caller waits for must not reach the loop's exception handler, which ends the process.
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future

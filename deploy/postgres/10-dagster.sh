@@ -1,4 +1,4 @@
 #!/bin/sh
-# Dagster's own storage, beside the database that is looked after. Runs once, when the volume is new.
+# Creates Dagster's database beside the maintained one. Runs once, when the volume is new.
 set -eu
 createdb --username "$POSTGRES_USER" dagster

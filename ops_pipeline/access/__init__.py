@@ -1,1 +1,1 @@
-"""Who may use the HTTP API."""
+"""Keys that authorize clients of the HTTP API."""

@@ -1,4 +1,4 @@
-"""Keys for the HTTP API. Only a key's hash is kept; what the key is, is said once, to who made it."""
+"""Creates, lists and revokes keys for the HTTP API. Only a key's hash is stored; the key is shown once."""
 
 import hashlib
 import secrets
@@ -15,23 +15,23 @@ from ops_pipeline.audit.person import person
 from ops_pipeline.postgres.connection import Connection, row
 
 PREFIX = "ops_"
-"""What every key begins with, so that one which leaked into a file or a log can be searched for."""
+"""The prefix of every key, so that leaked keys can be found in files and logs."""
 
 Scope = Literal["audit:read", "audit:export", "audit:write", "maintenance:read", "admin"]
 SCOPES: tuple[str, ...] = get_args(Scope)
-"""What a key may do. `admin` may do everything."""
+"""The scopes of a key. `admin` includes all others."""
 
 
 MOST_NAME = 100
 
 
 class KeyRefusedError(Exception):
-    """The key cannot be made or found as asked; the message says what would be right."""
+    """The key cannot be created or found; the message says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyGrant:
-    """What a key is for, and until when."""
+    """A key's name, scopes and expiry."""
 
     id: UUID
     name: str
@@ -41,21 +41,21 @@ class KeyGrant:
 
 @dataclass(frozen=True, slots=True)
 class NewKey(KeyGrant):
-    """A key just made, with the key itself, which is told this once."""
+    """A new key, with the secret, which is not stored."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class Key(KeyGrant):
-    """A key as it is known afterwards."""
+    """A stored key, without the secret."""
 
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
 
     def state(self, now: datetime) -> Literal["valid", "expired", "revoked"]:
-        """What has become of it."""
+        """The key's state at that time."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "valid"
@@ -64,21 +64,21 @@ class Key(KeyGrant):
 def create(
     connection: Connection, name: str, scopes: Sequence[str], expires_at: datetime | None = None
 ) -> NewKey:
-    """Makes a key with 256 random bits; the audit log says who made it.
+    """Creates a key with 256 random bits; the audit log records who created it.
 
-    From `expires_at` on it no longer works; without one it works until it is revoked. Raises
-    KeyRefusedError when a scope does not exist, the name is none, or the key would have expired already.
+    It stops working at `expires_at`; without it, when it is revoked. Raises KeyRefusedError when a scope does
+    not exist, the name is empty or too long, or `expires_at` has passed.
     """
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown or not scopes:
-        wrong = f"there is no scope {unknown[0]!r}" if unknown else "a key needs at least one scope"
-        raise KeyRefusedError(f"scope: {wrong}; there is: {', '.join(SCOPES)}")
+        wrong = f"scope {unknown[0]!r} does not exist" if unknown else "at least one scope is required"
+        raise KeyRefusedError(f"scope: {wrong}; the scopes are: {', '.join(SCOPES)}")
     if not name.strip():
-        raise KeyRefusedError("name: a key needs a name that says whose it is")
+        raise KeyRefusedError("name: is required; write who uses the key")
     if len(name) > MOST_NAME:
-        raise KeyRefusedError(f"name: {len(name)} characters are too many; at most {MOST_NAME}")
+        raise KeyRefusedError(f"name: has {len(name)} characters; at most {MOST_NAME} are allowed")
     if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise KeyRefusedError(f"expires: {expires_at:%Y-%m-%d %H:%M} UTC has passed already")
+        raise KeyRefusedError(f"expires: {expires_at:%Y-%m-%d %H:%M} UTC is in the past")
     key = PREFIX + secrets.token_urlsafe(32)
     granted = sorted(set(scopes))
     values = {
@@ -95,7 +95,7 @@ def create(
 
 
 def expiry(text: str, now: datetime) -> datetime:
-    """The time that `90d`, `12h` or an ISO 8601 date means, a date being its first moment in UTC.
+    """The time that `90d`, `12h` or an ISO 8601 date means; a date means 00:00 UTC.
 
     Raises KeyRefusedError when the text is neither.
     """
@@ -106,15 +106,15 @@ def expiry(text: str, now: datetime) -> datetime:
 
 
 def list_keys(connection: Connection) -> list[Key]:
-    """Every key that was ever made, the newest first."""
+    """All keys, including revoked and expired ones, newest first."""
     rows = connection.execute(sql.get("access/list"))
     return [Key(key_id, name, tuple(scopes), *times) for key_id, name, scopes, *times in rows]
 
 
 def revoke(connection: Connection, key: str) -> int:
-    """Takes back the keys of that id or name, and says how many; the audit log says who did.
+    """Revokes the keys with that id or name; returns how many. The audit log records who revoked them.
 
-    Raises KeyRefusedError when there is none that is still valid.
+    Raises KeyRefusedError when no valid key matches.
     """
     with connection.transaction():
         revoked = connection.execute(sql.get("access/revoke"), {"key": key}).fetchall()
@@ -126,7 +126,7 @@ def revoke(connection: Connection, key: str) -> int:
 
 
 def hashed(key: str) -> bytes:
-    """What is kept of a key. A plain SHA-256 will do: 256 random bits cannot be guessed, salted or not."""
+    """The stored hash of a key. Plain SHA-256 suffices: 256 random bits cannot be guessed, salted or not."""
     return hashlib.sha256(key.encode()).digest()
 
 

@@ -1,1 +1,1 @@
-"""The audit log: what happened, who did it, and where it is kept."""
+"""The audit log: events, queries, storage, import, and a client for applications."""

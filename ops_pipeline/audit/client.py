@@ -1,4 +1,4 @@
-"""Sends audit events to the API from an application that must neither wait for it nor lose one."""
+"""A client with which applications send audit events to the API without waiting and without losing any."""
 
 import os
 import threading
@@ -23,21 +23,21 @@ LONGEST_PAUSE_SECONDS = 5.0
 GATHER_SECONDS = 0.05
 """How long the first event of a batch waits for others."""
 REFUSED = {400, 413, 422}
-"""What is said of the content, and would be said again: every other answer is worth another try."""
+"""Statuses that refuse the content, so that a retry is useless. All other errors are retried."""
 
 log = structlog.get_logger()
 
 
 class AuditClient:
-    """Logs events by way of a folder: `log` writes there and returns, a thread sends what is there.
+    """Logs events through a spool folder: `log` writes there and returns; a thread sends the events.
 
-    Every event that `log` took is stored exactly once, as long as the folder is there: while the API is
-    away it waits, also across a restart of the application, and a retry is harmless because each event
-    has its id and time from the start. What the API refuses for good (which `log` finds out beforehand,
-    but for the limits of that very API) goes to `rejected.ndjson` in the folder, with the reason.
+    Every event accepted by `log` is stored exactly once, as long as the folder exists: while the API does not
+    answer it waits, even across restarts of the application, and retries are safe because each event has
+    its id and time from the start. Events that the API refuses permanently go to `rejected.ndjson` in the
+    folder, with the reason; `log` refuses invalid events itself, except for limits set on the API's side.
 
-    `key` needs the scope audit:write. `spool` belongs to one process at a time (SpoolInUseError), and
-    holds at most `spool_bytes`; the file of the rejected comes on top of that.
+    `key` requires the scope audit:write. Only one process at a time can use `spool` (SpoolInUseError). It
+    holds at most `spool_bytes`, not counting `rejected.ndjson`.
     """
 
     def __init__(self, url: str, key: str, spool: Path, *, spool_bytes: int = 64 * 1024 * 1024) -> None:
@@ -52,10 +52,10 @@ class AuditClient:
         self._thread.start()
 
     def log(self, event: AuditEvent) -> UUID:
-        """Takes an event and says its id. Never waits for the network.
+        """Accepts an event; returns its id. Never waits for the network.
 
-        Raises EventError for an event that the audit log cannot keep, SpoolFullError when the API has been
-        away for too long, and OSError when the disk refuses: in each case the event was not taken.
+        Raises EventError for an invalid event, SpoolFullError when the API has not answered for too long, and
+        OSError on a disk error: in each case the event was not accepted.
         """
         event_id = event.id or uuid4()
         created_at = event.created_at or datetime.now(UTC)
@@ -69,12 +69,12 @@ class AuditClient:
         return event_id
 
     def flush(self, timeout: float) -> bool:
-        """Waits, at most so many seconds, until everything logged was acknowledged; says whether it was."""
+        """Waits up to `timeout` seconds until all events are acknowledged; returns whether they are."""
         with self._changed:
             return self._changed.wait_for(self._spool.empty, timeout)
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Like `flush`, then stops. What was not sent stays in the folder for the next start."""
+        """Flushes, then stops the client. Events that were not sent stay in the folder for the next start."""
         if self._closing:
             return self._spool.empty()
         sent = self.flush(timeout)
@@ -100,7 +100,7 @@ class AuditClient:
             time.sleep(GATHER_SECONDS)
             try:
                 self._send_oldest()
-            except OSError:  # the disk refuses; what could not be done stays to be done
+            except OSError:  # a disk error; it is retried
                 log.exception("audit spool not usable")
                 time.sleep(LONGEST_PAUSE_SECONDS)
 
@@ -112,7 +112,7 @@ class AuditClient:
                 self._changed.notify_all()
 
     def _deliver(self, lines: list[bytes]) -> bool:
-        """Whether all of them were stored or refused for good; not, when this client is closed before."""
+        """Whether all lines were stored or permanently refused; False when the client was closed before."""
         answer = self._post(lines)
         if answer is None:
             return False
@@ -160,7 +160,7 @@ class _Stored(msgspec.Struct):
 
 
 class _NotTakenError(Exception):
-    """The API answered, but not that it has the events."""
+    """The response does not confirm that the events were stored."""
 
     def __init__(self, answer: httpx.Response) -> None:
         super().__init__(f"{answer.status_code}: {answer.text[:200]}")
@@ -168,7 +168,7 @@ class _NotTakenError(Exception):
 
 
 def _results(answer: httpx.Response) -> list[_Result]:
-    # Only this very form says that the events are stored: a proxy may answer with anything.
+    # Only this form confirms that the events are stored: a proxy may respond with anything.
     try:
         return msgspec.json.decode(answer.content, type=_Stored).results if answer.status_code == 201 else []
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""A place in a list of events, as a token that a client can hand back but not make up."""
+"""Cursors: positions in a list of events as signed tokens, which clients cannot forge."""
 
 import base64
 import binascii
@@ -13,19 +13,19 @@ VERSION = 1
 NO_START = -(2**63)
 BODY = struct.Struct(">Bq16sq8s")
 SIGNATURE_BYTES = 16
-STRANGE = "is none that this API has given out; send it back as it came"
+STRANGE = "is not a cursor of this API; send it unchanged"
 
 
 class CursorError(ValueError):
-    """A cursor that is not one of ours, or belongs to another question; the message says which."""
+    """A cursor that is not ours, or belongs to another query; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The event after which a list goes on, newest first; the list holds every event that is older.
+    """The event after which a list continues, newest first, with the older events.
 
-    `start` is where the list ends when its start was said relative to now: it stays where it was when
-    the list was begun, or its end would move from page to page.
+    `start` is the list's start date if that was relative to now. It is fixed at the first page; otherwise the
+    end of the list would move from page to page.
     """
 
     created_at: datetime
@@ -34,17 +34,17 @@ class Position:
 
 
 class Cursors:
-    """Signs positions and reads them back, with a secret that every process of the API shares.
+    """Signs and reads positions, with a secret that all processes of the API share.
 
-    A cursor holds a position and a digest of the question it belongs to, signed with HMAC-SHA-256 cut to
-    128 bits (RFC 2104, section 5); it tells a client nothing but the time and id of an event it has seen.
+    A cursor has a position and a digest of its query, signed with HMAC-SHA-256 truncated to 128 bits (RFC
+    2104, section 5). It only contains the time and id of an event that the client has seen.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def write(self, position: Position, question: str) -> str:
-        """The cursor for that place among the answers to that question."""
+        """The cursor for that position in the results of that query."""
         start = NO_START if position.start is None else _microseconds(position.start)
         body = BODY.pack(
             VERSION, _microseconds(position.created_at), position.id.bytes, start, self._mark(question)
@@ -52,23 +52,23 @@ class Cursors:
         return self.seal(body)
 
     def read(self, cursor: str, question: str) -> Position:
-        """The place that a cursor stands for. Raises CursorError."""
+        """The position of a cursor. Raises CursorError."""
         body = self.unseal(cursor)
         if len(body) != BODY.size:
             raise CursorError(STRANGE)
         _, moment, event_id, start, mark = BODY.unpack(body)
         if not hmac.compare_digest(mark, self._mark(question)):
             raise CursorError(
-                "belongs to other filters; repeat the filters it came with, or begin anew without a cursor"
+                "belongs to other filters; repeat the filters of the first page, or start without a cursor"
             )
         return Position(_moment(moment), UUID(bytes=event_id), None if start == NO_START else _moment(start))
 
     def seal(self, content: bytes) -> str:
-        """The content as a token, signed, in characters that an address may hold."""
+        """The content as a signed token, in characters allowed in a URL."""
         return base64.urlsafe_b64encode(content + self._signature(content)).rstrip(b"=").decode()
 
     def unseal(self, token: str) -> bytes:
-        """The content of a token that was sealed here. Raises CursorError for any other."""
+        """The content of a token made by `seal`. Raises CursorError for any other."""
         try:
             padded = token.encode("ascii") + b"=" * (-len(token) % 4)
             data = base64.b64decode(padded, altchars=b"-_", validate=True)

@@ -1,4 +1,4 @@
-"""Reads a file as CloudTrail delivers it: `{"Records": [...]}`, plain or gzip."""
+"""Reads the records of a CloudTrail file: `{"Records": [...]}`, plain or gzip."""
 
 import json
 import zlib
@@ -12,14 +12,14 @@ FORM = 'a CloudTrail file is JSON of the form {"Records": [...]}'
 
 
 class DeliveryError(Exception):
-    """The file cannot be read, or not to its end; the message says why and what became of its records."""
+    """The file cannot be read, or not to its end; the message says why and how many records were read."""
 
 
 def records(path: Path) -> Iterator[Any]:
-    """The file's records, one by one. One file is in memory at a time, and only while it is read.
+    """The file's records, one by one. The file is in memory while it is read.
 
     Raises DeliveryError: before the first record when the file is damaged, is not gzip or JSON, or has
-    no records; after the last complete one when it is cut off or stops being JSON.
+    no records; after the last complete record when it is truncated or becomes invalid JSON.
     """
     data, complete = _content(path)
     try:
@@ -27,23 +27,23 @@ def records(path: Path) -> Iterator[Any]:
     except UnicodeDecodeError as error:
         if complete:
             raise DeliveryError(f"is not UTF-8 text (byte {error.start})") from None
-        text = data[: error.start].decode("utf-8-sig")  # cut off within a character
+        text = data[: error.start].decode("utf-8-sig")  # truncated within a character
     reader = _RecordReader(text)
     try:
         yield from reader.records()
     except _NotJsonError as error:
         if complete and not reader.count:
             raise DeliveryError(str(error)) from None
-        problem = str(error) if complete else "its gzip data is cut off"
+        problem = str(error) if complete else "its gzip data is truncated"
         raise DeliveryError(f"{problem}; the {reader.count} complete records before that were read") from None
     if not complete:
-        raise DeliveryError("its gzip data is cut off; all of its records were read")
+        raise DeliveryError("its gzip data is truncated; all of its records were read")
 
 
 def _content(path: Path) -> tuple[bytes, bool]:
-    """What the file holds, and whether that is all of it."""
+    """The file's decompressed content, and whether it is complete."""
     if path.is_dir():
-        raise DeliveryError(f"holds no file that ends in {' or '.join(SUFFIXES)}")
+        raise DeliveryError(f"has no file that ends in {' or '.join(SUFFIXES)}")
     if path.exists() and not path.name.lower().endswith(SUFFIXES):
         raise DeliveryError(f"does not end in {' or '.join(SUFFIXES)}")
     try:
@@ -64,7 +64,7 @@ def _unzipped(data: bytes) -> tuple[bytes, bool]:
         try:
             parts.append(member.decompress(data))
         except zlib.error as error:
-            # Not even what came before can be trusted: it may have been altered.
+            # The data before the error cannot be trusted either: it may have been altered.
             raise DeliveryError(f"its gzip data is damaged ({error}); nothing was read from it") from None
         if not member.eof:
             return b"".join(parts), False
@@ -77,7 +77,7 @@ class _NotJsonError(Exception):
 
 
 class _RecordReader:
-    """Walks the text of one file. `count` is the number of records found so far."""
+    """Parses the text of one file. `count` is the number of records read so far."""
 
     def __init__(self, text: str) -> None:
         self.count = 0
@@ -102,7 +102,7 @@ class _RecordReader:
         if not has_records:
             raise DeliveryError('has no "Records"; ' + FORM)
         if self._next():
-            raise _NotJsonError(f"goes on after its end (character {self._at})")
+            raise _NotJsonError(f"has data after its end (character {self._at})")
 
     def _elements(self) -> Iterator[Any]:
         if self._next() not in {"[", ""}:
@@ -120,14 +120,14 @@ class _RecordReader:
         try:
             value, self._at = _DECODER.raw_decode(self._text, self._at)
         except RecursionError:
-            raise _NotJsonError(f"is nested too deeply from character {self._at} on") from None
+            raise _NotJsonError(f"is nested too deeply at character {self._at}") from None
         except ValueError as error:
-            raise _NotJsonError(f"breaks off or is not JSON: {error}") from None
+            raise _NotJsonError(f"is truncated or not JSON: {error}") from None
         return value
 
     def _take(self, marks: str) -> str:
         if not self._next() or self._next() not in marks:
-            raise _NotJsonError(f"breaks off or is not JSON at character {self._at}")
+            raise _NotJsonError(f"is truncated or not JSON at character {self._at}")
         self._at += 1
         return self._text[self._at - 1]
 
@@ -142,7 +142,7 @@ class _RecordReader:
 
 
 def _integer(digits: str) -> int | str:
-    # Beyond 64 bits a number is kept as text: not every reader of the details could take it.
+    # A number above 64 bits is stored as text: not every reader of the details supports it.
     return int(digits) if len(digits) < 19 else digits
 
 
@@ -150,5 +150,5 @@ def _number(digits: str) -> float | str:
     return number if isfinite(number := float(digits)) else digits
 
 
-# Not strict: a control character inside a text is no reason to lose the records after it.
+# Not strict: a control character inside a string must not lose the records after it.
 _DECODER = json.JSONDecoder(strict=False, parse_int=_integer, parse_float=_number, parse_constant=str)

@@ -1,4 +1,4 @@
-"""What happened: one audit event, held to what the columns of `audit_logs` can keep."""
+"""The audit event: its fields, and the validation against the columns of `audit_logs`."""
 
 import ipaddress
 import json
@@ -13,12 +13,12 @@ import msgspec
 from msgspec import Meta
 
 OWN_EVENT_TYPE = "audit_access"
-"""The type of the events about access to the audit log itself. Only this service writes them."""
+"""The type of events about access to the audit log itself. Only this service writes them."""
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 DEEPEST = 100
-"""How many levels of objects and arrays `details` may have, itself counted."""
+"""How many levels of objects and arrays `details` may have, including itself."""
 
 Status = Literal["success", "failure", "pending"]
 Word = Annotated[str, Meta(min_length=1, max_length=50)]
@@ -26,8 +26,8 @@ Milliseconds = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 class EventError(ValueError):
-    """An event that cannot be kept: `field` as it is called on the wire ("" for the event as a whole),
-    and the `reason`, which says what would be right."""
+    """An invalid event. `field`: the field's JSON name ("" for the whole event); `reason`: what would be
+    right."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}" if field else reason)
@@ -38,11 +38,11 @@ class EventError(ValueError):
 class AuditEvent(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
 ):
-    """An event to be stored; its fields are the columns of `audit_logs`, in camelCase on the wire.
+    """An event to be stored; its fields are the columns of `audit_logs`, in camelCase in JSON.
 
-    Lengths and types are checked by `decode` and `convert`; what they let through PostgreSQL can
-    keep, but for a number in `details` with more than 16,383 digits after its point. Without `id` or
-    `created_at`, storing it gives it a random one and the present time.
+    `decode` and `convert` check lengths and types, so that PostgreSQL can store the event, except for a
+    number in `details` with more than 16,383 digits after its decimal point. Without `id` it is stored with a
+    random one, without `created_at` with the current time.
     """
 
     event_type: Word
@@ -71,9 +71,9 @@ class AuditEvent(
 
 
 def decode(data: bytes | msgspec.Raw, details_max_bytes: int | None = None) -> AuditEvent:
-    """The event that this JSON holds. Raises EventError.
+    """Decodes an event from JSON. Raises EventError.
 
-    `details_max_bytes` limits the JSON of `details` as it was written, spaces and all.
+    `details_max_bytes` limits the JSON of `details` as written, including spaces.
     """
     if details_max_bytes is not None and len(memoryview(data)) > details_max_bytes:
         _check_size(data, details_max_bytes)
@@ -84,7 +84,7 @@ def decode(data: bytes | msgspec.Raw, details_max_bytes: int | None = None) -> A
 
 
 def convert(fields: Mapping[str, Any]) -> AuditEvent:
-    """The event with these fields, called as on the wire. Raises EventError."""
+    """The event with these fields, by their JSON names. Raises EventError."""
     return _checked(lambda: msgspec.convert(fields, AuditEvent))
 
 
@@ -92,9 +92,9 @@ _WIRE = {
     field_of_event.name: field_of_event.encode_name for field_of_event in msgspec.structs.fields(AuditEvent)
 }
 _DECODER = msgspec.json.Decoder(AuditEvent)
-TOO_DEEP = f"is nested too deeply; {DEEPEST} levels are the most"
-NO_SURROGATE = "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"
-NO_NUL = "must not contain the NUL character (\\u0000), which PostgreSQL cannot keep"
+TOO_DEEP = f"is nested too deeply; at most {DEEPEST} levels are allowed"
+NO_SURROGATE = "contains half of a surrogate pair (\\ud800 to \\udfff), which is not a character"
+NO_NUL = "must not contain the NUL character (\\u0000), which PostgreSQL cannot store"
 
 
 def _check_details(details: dict[str, Any]) -> None:
@@ -103,8 +103,8 @@ def _check_details(details: dict[str, Any]) -> None:
     except RecursionError:
         raise EventError("details", TOO_DEEP) from None
     except (TypeError, ValueError) as error:
-        raise EventError("details", f"cannot be written as JSON: {error}") from None
-    # Most events are cleared by these looks at the bytes.
+        raise EventError("details", f"cannot be encoded as JSON: {error}") from None
+    # These cheap checks of the bytes suffice for most events.
     if encoded.count(b"[") + encoded.count(b"{") > DEEPEST and _deeper_than(DEEPEST, details):
         raise EventError("details", TOO_DEEP)
     if b"\\u0000" in encoded and _holds_nul(details):
@@ -131,11 +131,11 @@ def _holds_nul(value: Any) -> bool:
 
 
 def _check_address(address: str) -> None:
-    # Python also takes a zone ("fe80::1%eth0") and a netmask in dots; inet takes neither.
+    # Python also accepts a zone ("fe80::1%eth0") and a dotted netmask; the type inet does not.
     shaped = _ADDRESS.fullmatch(address)
     try:
         if shaped and shaped["plain"]:
-            socket.inet_pton(socket.AF_INET, address)  # many times as fast, and most are of this kind
+            socket.inet_pton(socket.AF_INET, address)  # much faster, and most addresses are IPv4
         else:
             ipaddress.ip_interface(address if shaped else "")
     except (ValueError, OSError):
@@ -147,9 +147,9 @@ _ADDRESS = re.compile(r"(?P<plain>[0-9]{1,3}(?:[.][0-9]{1,3}){3})|[0-9A-Fa-f.:]+
 
 def _check_moment(moment: datetime) -> None:
     if moment.tzinfo is None:
-        raise EventError("createdAt", "must say its time zone, such as 2026-01-31T12:00:00Z")
+        raise EventError("createdAt", "must have a time zone, such as 2026-01-31T12:00:00Z")
     if not EARLIEST <= moment < LATEST:
-        raise EventError("createdAt", f"must lie between {EARLIEST:%Y} and {LATEST:%Y}")
+        raise EventError("createdAt", f"must be between {EARLIEST:%Y} and {LATEST:%Y}")
 
 
 def _checked(read: Callable[[], AuditEvent]) -> AuditEvent:
@@ -171,11 +171,11 @@ def _explained(message: str) -> EventError:
     if missing := re.match(r"Object missing required field `(.*?)`", message):
         return EventError(missing[1], "is required")
     if unknown := re.match(r"Object contains unknown field `(.*)`", message, re.DOTALL):
-        return EventError(unknown[1], f"is not a field; there is: {', '.join(_WIRE.values())}")
+        return EventError(unknown[1], f"is not a field; the fields are: {', '.join(_WIRE.values())}")
     reason, _, path = message.partition(" - at `$.")
     if reason.startswith("Invalid enum value"):
         reason = f"must be one of {', '.join(get_args(Status))}"
-    # Of a place inside of details the parser knows "details[...]" and no more.
+    # For a value inside of details the parser only reports "details[...]".
     return EventError(path.removesuffix("`").removesuffix("[...]"), reason)
 
 
@@ -183,9 +183,9 @@ def _check_size(data: bytes | msgspec.Raw, most: int) -> None:
     try:
         size = len(memoryview(_DETAILS_DECODER.decode(data).details))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return  # whatever is wrong with it, the whole event's decoder says it better
+        return  # the event's decoder reports the error
     if size > most:
-        raise EventError("details", f"has {size} bytes; {most} are the most")
+        raise EventError("details", f"has {size} bytes; at most {most} are allowed")
 
 
 class _Details(msgspec.Struct):
@@ -197,7 +197,7 @@ _FIELDS_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _located(data: bytes | msgspec.Raw, error: EventError) -> EventError:
-    """The same error with the field it is in, where the event's fields can be told from each other."""
+    """The same error with the name of the field it is in, if the fields can be parsed separately."""
     try:
         fields = _FIELDS_DECODER.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -211,7 +211,7 @@ def _located(data: bytes | msgspec.Raw, error: EventError) -> EventError:
 
 
 def _half_a_pair(data: bytes | msgspec.Raw) -> EventError | None:
-    # Unlike msgspec, the standard library reads on past half of a surrogate pair.
+    # Unlike msgspec, the standard library accepts half of a surrogate pair.
     try:
         fields = json.loads(bytes(data))
     except (ValueError, RecursionError):

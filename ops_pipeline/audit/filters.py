@@ -1,4 +1,4 @@
-"""Which events are asked for, and the condition that makes of them."""
+"""The filters of an audit query, and the SQL statements built from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ EQUAL = ("event_type", "user_id", "resource_type", "resource_id", "action", "sta
 NEAR_DAYS = (1, 8)
 FIRST_DAY = datetime(1, 1, 10, tzinfo=UTC)
 LAST_DAY = datetime(9999, 12, 30, tzinfo=UTC)
-"""Outside of these the calendar ends before the days that are near."""
+"""Outside of these days, the days before or after would exceed Python's calendar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which events are asked for: those that match all that is given, newest first.
+    """Selects events that match all given filters, newest first.
 
     `ip` is an address or a network ("192.0.2.0/24"); `actor` is compared with created_by; `q` searches
-    the details (see `search`). Both dates are inclusive and have a zone. `after` goes on behind an event
-    of a page before, which is quick however far behind it lies; `offset` counts events to pass over.
+    the details (see `search`). Both dates are inclusive and have a time zone. `after` continues after an
+    event of an earlier page, which is fast at any depth; `offset` is the number of events to skip.
     """
 
     event_type: str | None = None
@@ -49,9 +49,9 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A statement that asks for events, and the values it names.
+    """A statement that selects events, with its values.
 
-    `keep_plan`: whether its plan is good for other values too, so that it pays to prepare the statement.
+    `keep_plan`: whether its plan is good for other values too, so that it should be prepared.
     """
 
     statement: LiteralString
@@ -60,11 +60,11 @@ class Question:
 
 
 def question(name: str, filters: Filters, *, line: str = "", **columns: tuple[str, ...]) -> Question:
-    """The statement `audit/<name>` with its {condition} made of these filters: a clause for each that is
-    given and none for the others, so that none keeps the planner from an index.
+    """The statement `audit/<name>` with its {condition} built from these filters. There are only clauses for
+    given filters, so that the planner can use an index.
 
-    `line` says which of `audit/lines` its {line} is, `columns` the names that its other placeholders in
-    braces stand for. Raises SearchError.
+    `line`: the file of `audit/lines` for its {line}; `columns`: the column names for its other placeholders
+    in braces. Raises SearchError.
     """
     clauses, values = _clauses(filters)
     page = (filters.limit, filters.offset)
@@ -72,19 +72,19 @@ def question(name: str, filters: Filters, *, line: str = "", **columns: tuple[st
 
 
 def pages(filters: Filters, now: datetime) -> Iterator[Question]:
-    """The statements for one page, to be asked in turn until one says that more events follow; the last
-    one's answer holds in any case.
+    """The statements for one page. Run them in turn until one returns that more events follow; the last one's
+    result is complete in any case.
 
-    A page nearly always lies within a day or a week. Said so, PostgreSQL plans and opens a few of the
-    daily partitions and no longer all of them, which takes ten times as long as reading the page. The days
-    are whole ones and stand in the statement itself, which so stays the same until midnight: prepared, it
-    is planned once, for those partitions and any other values.
+    A page nearly always lies within a day or a week. With these limits, PostgreSQL plans and opens only a few
+    daily partitions; planning all of them would take ten times as long as reading the page. The limits are
+    whole days and literals in the statement, so it stays the same until midnight: prepared, it is planned
+    once, for those partitions and any other values.
     """
     clauses, values = _clauses(filters)
     behind = filters.after.created_at if filters.after is not None else None
     newest = min((end for end in (filters.end_date, behind) if end is not None), default=None)
     today = datetime.combine((newest or now).astimezone(UTC), time.min, UTC)
-    # How a search or a network is best found depends on which it is; and few pass over events.
+    # The best plan for a search or a network depends on its value; and offsets are rare.
     keep_plan = filters.q is None and filters.ip is None and filters.offset == 0
     for days in NEAR_DAYS if FIRST_DAY < today < LAST_DAY else ():
         first = today - timedelta(days=days)
@@ -99,8 +99,8 @@ def pages(filters: Filters, now: datetime) -> Iterator[Question]:
 
 
 Clause = tuple[str, ...]
-"""The name of a file in `audit/filters`; behind `details` the values of its alternatives, behind
-`from_day` and `before_day` the moment that day begins."""
+"""The name of a file in `audit/filters`; for `details` also the names of its alternatives' values, for
+`from_day` and `before_day` the start of that day."""
 
 
 def _clauses(filters: Filters) -> tuple[tuple[Clause, ...], dict[str, Any]]:
@@ -128,14 +128,14 @@ def _statement(
     columns: tuple[tuple[str, tuple[str, ...]], ...] = (),
     line: str = "",
 ) -> LiteralString:
-    # The same filters come again and again, and their statement does not change.
+    # Cached, because the same filters are used again and again.
     wrapped: list[compose.Composable] = [compose.SQL("({})").format(_clause(*clause)) for clause in clauses]
     condition = compose.SQL(" AND ").join(wrapped or [compose.SQL("true")])
     parts = {part: compose.SQL(", ").join(map(compose.Identifier, names)) for part, names in columns}
     if line:
         parts["line"] = _line(line)
-    # Limit and offset stand in the statement: of values it cannot see yet the planner expects a tenth of all
-    # there is, and takes a plan for any such values to be dear.
+    # Limit and offset are literals: for parameters the planner expects a tenth of all rows, which makes a
+    # generic plan look expensive.
     limit, offset = map(compose.Literal, page)
     whole = compose.SQL(sql.get(f"audit/{name}")).format(
         condition=condition, limit=limit, offset=offset, **parts

@@ -1,10 +1,10 @@
-"""Who is at the terminal, as far as the operating system knows."""
+"""Finds the name of the operating system's user, for the audit log."""
 
 import getpass
 
 
 def person() -> str:
-    """The name of the user that this process belongs to; `unknown` where there is only a number."""
+    """The name of this process's user; `unknown` when the user id has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

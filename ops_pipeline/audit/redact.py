@@ -1,4 +1,4 @@
-"""Takes secrets out of JSON-like data before it is kept."""
+"""Redacts secrets in JSON-like data before it is stored."""
 
 import json
 import re
@@ -17,24 +17,24 @@ SECRET_ENDINGS = (
     "authorization", "signature", "cookie",
 )  # fmt: skip
 SECRET_NAMES = frozenset({"token", "secret", "pwd"})
-"""Secret on their own; at the end of a longer name they are not: nextToken, forceOverwriteReplicaSecret."""
+"""Secret as whole names, but not at the end of a longer one: nextToken, forceOverwriteReplicaSecret."""
 
 NAMES = frozenset({"key", "name", "parameterkey", "parametername"})
 VALUES = frozenset({"value", "parametervalue", "stringvalue"})
-"""What the two halves are called where a name and its value are two entries of one object."""
+"""The keys of objects that hold a name and its value in two entries."""
 
 
 def redact(value: Any) -> Any:
-    """The value with every secret in it replaced by "[redacted]"; the one given is left as it is.
+    """A copy of the value with every secret replaced by "[redacted]".
 
-    A secret is what stands, at any depth, under a name such as sessionToken, SecretAccessKey,
-    masterUserPassword, x-amz-security-token or Authorization (case and separators do not matter, and an
-    access key's id is none), whatever it is except null, true or false; and what shows itself inside a
-    text: a bearer token, an AWS session token, `password=…` in a query, the password in a URL, a private
-    key. A text that is itself JSON is looked into, and written anew only when a secret was found. What
-    is nested deeper than 100 levels cannot be looked into and is replaced as a whole.
+    A secret is any value except null, true or false, at any depth, under a name such as sessionToken,
+    SecretAccessKey, masterUserPassword, x-amz-security-token or Authorization (case and separators do not
+    matter; an access key's id is not a secret). Inside of texts, these are secrets: a bearer token, an AWS
+    session token, `password=…` in a query, the password in a URL, a private key. A text that is JSON is
+    parsed, and encoded again only when a secret was found. Values nested deeper than 100 levels are replaced
+    as a whole.
 
-    Everything else is unchanged, and redacting twice is the same as once.
+    Everything else is unchanged, and redacting twice gives the same result as once.
     """
     return _redacted(value, 0)
 
@@ -74,7 +74,7 @@ def _normal(name: Any) -> str:
 
 @lru_cache(maxsize=4096)
 def _letters(name: str) -> str:
-    """`X-Amz-Security-Token` and `xAmzSecurityTokens` are the same name."""
+    """Normalizes a name: `X-Amz-Security-Token` and `xAmzSecurityTokens` are the same."""
     return re.sub(r"[^a-z0-9]", "", name[:200].lower()).removesuffix("s")
 
 
@@ -85,7 +85,7 @@ def _without_secrets(text: str, depth: int) -> str:
         except RecursionError:
             return REDACTED
         except ValueError:
-            pass  # text that only begins like JSON
+            pass  # text that begins like JSON but is not
         else:
             cleared = _redacted(content, depth + 1)
             return text if cleared == content else json.dumps(cleared, ensure_ascii=False)
@@ -95,7 +95,7 @@ def _without_secrets(text: str, depth: int) -> str:
 
 
 def _every_pair(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # A name given twice keeps both values: the last one alone could hide a secret in the first.
+    # A repeated name keeps both values: the last one could hide a secret in the first.
     values: dict[str, Any] = {}
     for name, value in pairs:
         values[name] = [values[name], value] if name in values else value
@@ -108,7 +108,7 @@ def _redacted_pair(pair: re.Match[str]) -> str:
 
 TELLTALES = (
     (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{16,}"), rf"\1{REDACTED}"),
-    # What every token of AWS STS begins with: the first bytes, in base64, say where it comes from.
+    # The prefixes of AWS STS tokens: their first bytes, in base64, name the origin.
     (re.compile(r"\b(?:IQoJb3JpZ2lu|F[QW]oGZXIvYXdz|FQoDYXdz)[A-Za-z0-9+/=%_-]{16,}"), REDACTED),
     (re.compile(r"""(?<![\w.-])([\w.-]+)=("[^"]*"|'[^']*'|[^\s&;,"']+)"""), _redacted_pair),
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)"), rf"\1{REDACTED}\2"),

@@ -1,16 +1,16 @@
-"""The search in an event's details: `errorCode:AccessDenied userIdentity.type:Root`.
+"""Parses searches in an event's details: `errorCode:AccessDenied userIdentity.type:Root`.
 
-    search   = term { white space term }            every term has to match
+    search   = term { white space term }            every term must match
     term     = path ":" value
     path     = step { "." step }
-    step     = ( name | quoted ) [ "[]" ]           "[]": in any element of the list there
+    step     = ( name | quoted ) [ "[]" ]           "[]": in any element of that list
     value    = bare | quoted
     name     = characters other than white space . : " [ ] and the backslash
     bare     = characters other than white space and "
     quoted   = '"' { character | '\\"' | '\\\\' } '"'
 
-A bare value that is also a JSON number, true, false or null matches as that and as the text. A quoted one
-is always text. A term is compiled to containment (`details @> …`), so that one GIN index serves all.
+A bare value that is also a JSON number, true, false or null matches both as that and as text. A quoted
+value is always text. A term becomes a containment (`details @> …`), so that one GIN index serves all.
 """
 
 import json
@@ -26,8 +26,7 @@ EXAMPLE = 'write key:value, for example errorCode:AccessDenied or userIdentity.t
 
 
 class SearchError(ValueError):
-    """A search that cannot be read: the `position` of the character that is wrong, from 1 on, and the
-    `reason`, which says what would be right."""
+    """An invalid search. `position`: the wrong character, counted from 1; `reason`: what would be right."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(f"character {position}: {reason}")
@@ -37,7 +36,7 @@ class SearchError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step into the details: a key, and whether the way goes on in the elements of a list."""
+    """One step of a path: a key, and whether the path continues in the elements of a list."""
 
     key: str
     any_element: bool = False
@@ -45,14 +44,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A place in the details and what is to be there. `bare`: the value was written without quotes."""
+    """A path in the details and its value. `bare`: the value was written without quotes."""
 
     path: tuple[Step, ...]
     value: str
     bare: bool
 
     def alternatives(self) -> tuple[str, ...]:
-        """The JSON documents of which the details must contain one."""
+        """The JSON documents; the details must contain one of them."""
         values = [json.dumps(self.value, ensure_ascii=False)]
         if self.bare and _is_json_scalar(self.value):
             values.insert(0, self.value)
@@ -70,14 +69,14 @@ def parse(text: str) -> tuple[Term, ...]:
     if len(text) > LONGEST:
         raise SearchError(LONGEST + 1, f"the search is longer than {LONGEST} characters")
     if unfit := re.search("[\0\ud800-\udfff]", text):
-        raise SearchError(unfit.start() + 1, "PostgreSQL keeps no such character, so none can be found")
+        raise SearchError(unfit.start() + 1, "PostgreSQL cannot store this character")
     return _SearchReader(text).terms()
 
 
 def _is_json_scalar(text: str) -> bool:
     if text in {"true", "false", "null"}:
         return True
-    # Short enough for PostgreSQL's numeric, whatever the exponent.
+    # At most three digits of exponent, which PostgreSQL's numeric supports.
     return bool(re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", text)) and (
         isfinite(float(text))
     )
@@ -92,12 +91,12 @@ class _SearchReader:
         terms: list[Term] = []
         while self._skip_space():
             if len(terms) == MOST_TERMS:
-                raise self._error(f"at most {MOST_TERMS} terms are searched for at once")
+                raise self._error(f"a search has at most {MOST_TERMS} terms")
             terms.append(self._term())
             if self._next() and not self._next().isspace():
-                raise self._error("a space is needed between two terms")
+                raise self._error("a space is expected between two terms")
         if not terms:
-            raise SearchError(1, f"nothing is searched for; {EXAMPLE}")
+            raise SearchError(1, f"the search is empty; {EXAMPLE}")
         return tuple(terms)
 
     def _term(self) -> Term:
@@ -107,22 +106,22 @@ class _SearchReader:
                 raise self._error(f"a path has at most {MOST_STEPS} keys")
             path.append(self._step())
         if not self._took(":"):
-            raise self._error(f'":" and a value are needed after the key; {EXAMPLE}')
+            raise self._error(f'":" and a value are expected after the key; {EXAMPLE}')
         if self._next() == '"':
             return Term(tuple(path), self._quoted(), bare=False)
         value = self._run(r'[^\s"]+')
         if not value:
-            raise self._error('a value is needed after ":"; the empty text is written ""')
+            raise self._error('a value is expected after ":"; write the empty text as ""')
         return Term(tuple(path), value, bare=True)
 
     def _step(self) -> Step:
         quoted = self._next() == '"'
         key = self._quoted() if quoted else self._run(r'[^\s.:"\[\]\\]+')
         if not key and not quoted:
-            raise self._error(f"a key is needed here; {EXAMPLE}")
+            raise self._error(f"a key is expected; {EXAMPLE}")
         if self._took("["):
             if not self._took("]"):
-                raise self._error('"]" is needed: key[] stands for any element of a list')
+                raise self._error('"]" is expected: key[] means any element of a list')
             return Step(key, any_element=True)
         return Step(key)
 
@@ -132,9 +131,9 @@ class _SearchReader:
         parts: list[str] = []
         while not self._took('"'):
             if not self._next():
-                raise SearchError(opened + 1, "this quotation mark is never closed")
+                raise SearchError(opened + 1, "unterminated quoted string")
             if self._took("\\") and self._next() not in {'"', "\\"}:
-                raise self._error('after a backslash only " or another backslash may stand')
+                raise self._error('" or a backslash is expected after a backslash')
             parts.append(self._next())
             self._at += 1
         return "".join(parts)
@@ -154,7 +153,7 @@ class _SearchReader:
         return self._text[self._at : self._at + 1]
 
     def _skip_space(self) -> bool:
-        """Whether there is more after the white space."""
+        """Skips white space; returns whether text follows."""
         self._run(r"\s+")
         return bool(self._next())
 

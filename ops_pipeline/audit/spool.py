@@ -1,4 +1,4 @@
-"""Lines on disk that wait to be sent: bounded, in order, and there after the process or the machine died."""
+"""A queue of lines on disk: bounded, ordered, and durable across crashes of the process or the machine."""
 
 import sqlite3
 import threading
@@ -15,7 +15,7 @@ PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS lines (number INTEGER PRIMARY KEY AUTOINCREMENT, line BLOB NOT NULL);
 """
 APPEND = "INSERT INTO lines (line) VALUES (?)"
-# At most 500 lines, and none behind the first MiB: what the API takes quickly.
+# At most 500 lines, and none that begins after the first MiB: a batch that the API stores quickly.
 OLDEST = """
 SELECT number, line
 FROM (
@@ -30,28 +30,28 @@ FLUSH = "PRAGMA wal_checkpoint(FULL)"
 
 
 class SpoolFullError(Exception):
-    """The spool has no room, so the line was not taken; what is in it is kept."""
+    """The spool is full: the line was not accepted; its lines are kept."""
 
 
 class SpoolInUseError(Exception):
-    """Another process works with that folder."""
+    """Another process uses that folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The oldest lines of a spool, up to and with the one of that number."""
+    """The oldest lines of a spool, up to and including number `last`."""
 
     last: int
     lines: list[bytes]
 
 
 class Spool:
-    """Lines in a database file of their own (SQLite), sent from the oldest.
+    """Lines in an SQLite file, sent oldest first.
 
-    `append` returns once the operating system has the line, so that it outlives this process; `oldest`
-    flushes all of them to the disk, so that they outlive the machine's power. Threads may share a spool,
-    processes may not: opening it a second time raises SpoolInUseError. Every method raises OSError when the
-    disk refuses.
+    `append` returns once the operating system has the line, so that it survives a crash of the process;
+    `oldest` syncs all lines to disk, so that they survive a power failure. Threads may share a spool,
+    processes cannot: opening it a second time raises SpoolInUseError. Every method raises OSError on a disk
+    error.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -71,38 +71,40 @@ class Spool:
             self._database.close()
             if getattr(error.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
                 raise
-            raise SpoolInUseError(f"{folder} is in use by another process; give each its own") from None
+            raise SpoolInUseError(
+                f"{folder} is in use by another process; use one folder for each process"
+            ) from None
 
     def append(self, line: bytes) -> None:
-        """Takes a line. Raises SpoolFullError."""
+        """Adds a line. Raises SpoolFullError."""
         with self._mutex, _disk_errors():
             if self._bytes + len(line) > self._most_bytes:
                 raise SpoolFullError(
-                    f"{self._folder} holds {self._bytes:,} of {self._most_bytes:,} bytes that wait to be sent"
+                    f"{self._folder} is full: {self._bytes:,} of {self._most_bytes:,} bytes wait to be sent"
                 )
             self._database.execute(APPEND, [line])
             self._bytes += len(line)
 
     def oldest(self) -> Batch | None:
-        """What to send next; None when all was sent."""
+        """The batch to send next; None when all lines were sent."""
         with self._mutex, _disk_errors():
             self._database.execute(FLUSH)
             rows = self._database.execute(OLDEST).fetchall()
         return Batch(rows[-1][0], [line for _, line in rows]) if rows else None
 
     def remove(self, batch: Batch) -> None:
-        """Forgets the oldest lines: they have arrived."""
+        """Deletes the lines of a batch that was delivered."""
         with self._mutex, _disk_errors():
             self._database.execute(REMOVE, [batch.last])
             self._bytes -= sum(map(len, batch.lines))
 
     def empty(self) -> bool:
-        """Whether nothing waits."""
+        """Whether no line waits."""
         with self._mutex:
             return self._bytes == 0
 
     def close(self) -> None:
-        """Flushes what is written and lets another process have the folder."""
+        """Syncs the lines and releases the folder for other processes."""
         with self._mutex, _disk_errors():
             self._database.close()
 

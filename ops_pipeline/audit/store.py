@@ -1,4 +1,4 @@
-"""Keeps audit events and finds them again."""
+"""Stores audit events in `audit_logs` and queries them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a batch: rows that are new, and events that had been stored before."""
+    """The result of a batch: new rows, and events that had been stored before."""
 
     stored: int
     duplicate: int
@@ -46,32 +46,31 @@ class AuditLog(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def position(self) -> Position:
-        """Where a list goes on behind this event."""
+        """The position after this event, from which a list continues."""
         return Position(self.created_at, self.id)
 
 
 class AuditStore:
-    """The table `audit_logs` over a connection.
+    """Stores and queries events over a connection.
 
-    In a transaction of the connection's this takes part; otherwise the connection is in autocommit mode
-    and each method has committed when it returns. `AsyncAuditStore` is its twin.
-
-    Every method raises psycopg.Error: OperationalError when the database is away or a timeout of the
-    session's ran out, and then a write is stored as a whole or not at all.
+    If the connection is in a transaction, the methods are part of it; otherwise it must be in autocommit
+    mode, and each method has committed when it returns. `AsyncAuditStore` is the asynchronous version.
+    Every method raises psycopg.Error: OperationalError when the database does not answer or a timeout of the
+    session expires; a write is then stored completely or not at all.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def log(self, event: AuditEvent) -> UUID:
-        """Stores one event and answers with its id. An event that was stored before is left alone."""
+        """Stores one event; returns its id. An event that was stored before is not changed."""
         ids, _ = self._store([event])
         return ids[0]
 
     def log_many(self, events: Iterable[AuditEvent]) -> Stored:
-        """Stores all of them, or none, in one statement; a few thousand at a time is quickest.
+        """Stores all events, or none, in one statement; a few thousand at a time is fastest.
 
-        An event with the id and time of a stored one is a duplicate, and left as it was stored.
+        An event with the id and time of a stored one is a duplicate; the stored one is not changed.
         """
         ids, stored = self._store(list(events))
         return Stored(stored, len(ids) - stored)
@@ -79,8 +78,8 @@ class AuditStore:
     def query_logs(self, filters: Filters) -> list[AuditLog]:
         """The events that match, newest first, at most `filters.limit` after `filters.offset`.
 
-        To go on behind the last one: `replace(filters, after=last.position)`. No event that was there at
-        the start is skipped or repeated that way, whatever is stored meanwhile. Raises SearchError.
+        For the next page: `replace(filters, after=last.position)`. No event that was stored before the first
+        page is skipped or repeated, even while others are stored. Raises SearchError.
         """
         data = "[]"
         for page in pages(filters, datetime.now(UTC)):
@@ -101,24 +100,24 @@ class AuditStore:
 
 
 class AsyncAuditStore:
-    """`AuditStore` over an asynchronous connection; the same promises, method by method."""
+    """`AuditStore` over an asynchronous connection, with the same methods and promises."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
         self._refers_to_users: bool | None = None
 
     async def log(self, event: AuditEvent) -> UUID:
-        """Stores one event and answers with its id. An event that was stored before is left alone."""
+        """Stores one event; returns its id. An event that was stored before is not changed."""
         ids, _ = await self._store([event])
         return ids[0]
 
     async def log_many(self, events: Iterable[AuditEvent]) -> Stored:
-        """Stores all of them, or none; an event that was stored before is left as it was stored."""
+        """Stores all events, or none; an event that was stored before is not changed."""
         ids, stored = await self._store(list(events))
         return Stored(stored, len(ids) - stored)
 
     async def query_logs(self, filters: Filters) -> list[AuditLog]:
-        """The events that match, newest first. Raises SearchError."""
+        """The matching events, newest first. Raises SearchError."""
         data = "[]"
         for page in pages(filters, datetime.now(UTC)):
             data, _, _, last_id = await self._row(page.statement, page.values)
@@ -141,14 +140,14 @@ class AsyncAuditStore:
 
 @cache
 def storing(refers_to_users: bool) -> LiteralString:
-    """The statement that stores a batch, by what `audit/refers_to_users` says of this database.
+    """The statement that stores a batch; `refers_to_users` is the result of `audit/refers_to_users`.
 
-    It takes `events` (see `as_json`) and answers with the ids in the order given and how many are new.
+    It takes `events` (see `as_json`) and returns the ids in the order given and the number of new rows.
     """
     users = compose.SQL(sql.get("audit/users/referred_to" if refers_to_users else "audit/users/as_given"))
     return compose.SQL(sql.get("audit/store")).format(known_users=users).as_string(None)
 
 
 def as_json(events: list[AuditEvent]) -> str:
-    """A batch as the statement takes it."""
+    """A batch in the form that the statement takes."""
     return msgspec.json.encode(events).decode()

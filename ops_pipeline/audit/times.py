@@ -1,4 +1,4 @@
-"""Reads a point in time as people write it: ISO 8601, or relative to now."""
+"""Parses a time as users write it: ISO 8601, or relative to now."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,10 +8,10 @@ FORMS = "write ISO 8601, for example 2026-01-31T12:00:00Z, or now, -15m, -36h, -
 
 
 def read(text: str, now: datetime) -> datetime:
-    """The moment that `text` means, in UTC.
+    """The time that `text` means, in UTC.
 
-    `now`, or that much before `now` (`-90s`, `-15m`, `-36h`, `-7d`, `-2w`), or ISO 8601, where a time
-    without a zone is UTC and a date alone is its first moment.
+    `now`, or a time before `now` (`-90s`, `-15m`, `-36h`, `-7d`, `-2w`), or ISO 8601, where a time
+    without a zone is UTC and a date means 00:00.
 
     Raises ValueError, saying what would be right.
     """
@@ -20,17 +20,17 @@ def read(text: str, now: datetime) -> datetime:
     try:
         if relative := re.fullmatch(r"-([0-9]{1,9})([smhdw])", text):
             return now - timedelta(**{UNITS[relative[2]]: int(relative[1])})
-        # A plus sign that was not escaped in an address arrives as a space.
+        # A plus sign that was not escaped in a URL arrives as a space.
         moment = datetime.fromisoformat(
             re.sub(r"(?<=[0-9]) (?=[0-9:]+$)", "+", text) if "T" in text else text
         )
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"{text[:50]!r} is no time; {FORMS}") from None
+        raise ValueError(f"{text[:50]!r} is not a valid time; {FORMS}") from None
 
 
 def ahead(text: str, now: datetime) -> datetime:
-    """The moment to come that `text` means: `90d` or `12h` from `now`, or ISO 8601 as `read` takes it.
+    """The future time that `text` means: `90d` or `12h` from `now`, or ISO 8601 as for `read`.
 
     Raises ValueError, saying what would be right.
     """
@@ -39,11 +39,11 @@ def ahead(text: str, now: datetime) -> datetime:
             return now + timedelta(**{UNITS[given[2]]: int(given[1])})
         time = datetime.fromisoformat(text.strip())
     except (ValueError, OverflowError):
-        reason = f"{text!r} is no time; write 90d, 12h, 2027-01-01 or 2027-01-01T12:00:00Z"
+        reason = f"{text!r} is not a valid time; write 90d, 12h, 2027-01-01 or 2027-01-01T12:00:00Z"
         raise ValueError(reason) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def is_relative(text: str) -> bool:
-    """Whether what `text` means depends on when it is read."""
+    """Whether `text` is relative to now."""
     return text == "now" or text.startswith("-")

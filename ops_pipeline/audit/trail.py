@@ -1,4 +1,4 @@
-"""Maintenance accounts for itself: what it removes, archives, restores or approves is an audit event."""
+"""Records maintenance in the audit log: what it deletes, archives, restores or approves."""
 
 import logging
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 EVENT_TYPE = "maintenance"
 SYSTEM = "system"
-"""Who acts where no person asked for it."""
+"""The actor when no person started the action."""
 
 
 def record(
@@ -25,11 +25,11 @@ def record(
     by: str = SYSTEM,
     status: Literal["success", "failure"] = "success",
 ) -> None:
-    """Stores an audit event in whatever transaction the connection is in, so that both are there or neither.
+    """Stores an audit event in the connection's current transaction, so that both are committed or neither.
 
     `action` is `<noun>.<what happened>`, such as `rows.removed`, `hold.added`, `plan.approved`; `by` is the
-    person, or `system`, as it was said; the database's login is in the details, as `login`. Where the audit
-    log is missing, see `store`. Raises psycopg.Error.
+    person as given, or `system`; the database login is in the details, as `login`. For a missing audit log,
+    see `store`. Raises psycopg.Error.
     """
     named = {**details, "login": connection.info.user}
     store(
@@ -39,10 +39,10 @@ def record(
 
 
 def store(connection: Connection, event: AuditEvent) -> None:
-    """Stores the event, or says in a warning that it was not recorded where the audit log is missing.
+    """Stores the event, or logs a warning that it was not recorded because the audit log is missing.
 
-    What the event is about is done all the same: rows on hold, and the disk, cannot wait for a lost table.
-    """
+    The action itself is carried out in any case: holds and disk space cannot wait until the table is
+    restored."""
     if is_there(connection):
         AuditStore(connection).log(event)
     else:
@@ -50,18 +50,18 @@ def store(connection: Connection, event: AuditEvent) -> None:
 
 
 def is_there(connection: Connection) -> bool:
-    """Whether the database has the table of the audit log, with our columns."""
+    """Whether the database has the audit log's table, with our columns."""
     return bool(scalar(connection, sql.get("audit/has_audit_log")))
 
 
 def say_unrecorded(connection: Connection, action: str) -> None:
-    """Warns on standard error, or where the process has its log, that an event was not recorded."""
+    """Logs a warning that an event was not recorded."""
     log.warning("%s was %s", action, not_recorded(connection))
 
 
 def not_recorded(connection: Connection) -> str:
-    """What became of an event where the audit log is missing."""
+    """The message for an event when the audit log is missing."""
     return (
-        f"not recorded in an audit log: database {connection.info.dbname!r} has no table "
-        f"{audit_logs().qualified} of ours; opsctl doctor says what to do"
+        f"not recorded in an audit log: our table {audit_logs().qualified} is missing in database "
+        f"{connection.info.dbname!r}. To see what to do: opsctl doctor"
     )

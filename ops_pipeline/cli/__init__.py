@@ -1,4 +1,4 @@
-"""`opsctl`: maintenance from a terminal or a script. A command, or a group of commands, a file."""
+"""`opsctl`: maintenance from a terminal or a script. Each command, or group of commands, has a file."""
 
 import os
 import signal
@@ -110,24 +110,27 @@ def options(
         bool,
         typer.Option(
             "--embedded",
-            help="Work on the embedded PostgreSQL that demo and up use while OPS_DATABASE_URL is unset.",
+            help="Use the embedded PostgreSQL that demo and up use while OPS_DATABASE_URL is unset.",
         ),
     ] = False,
 ) -> None:
-    """Keeps a PostgreSQL application clean, accountable and observable."""
+    """Retention, orphan cleanup, VACUUM, archive and audit log for PostgreSQL, run by Dagster.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 needs approval, 130 interrupted.
+    """
     if embedded_server:
         started = context.with_resource(embedded.started(settings.load()))
         os.environ.update(settings.environment(started))
 
 
 INTERRUPTED = 130
-"""With which a program that Ctrl-C ended exits by the shells' convention; typer ends so, without a word."""
+"""The exit code of a program that Ctrl-C ended, by the shells' convention. Typer prints nothing then."""
 
 
 def main() -> None:
     """The program: exit 0 done, 1 failed, 2 wrong usage, 3 needs approval, 130 interrupted."""
-    # A `kill` cleans up as Ctrl-C does. A script's background job starts with SIGINT ignored, and so
-    # would every process below it, which Dagster takes as leave to ignore SIGTERM too.
+    # SIGTERM cleans up as Ctrl-C does. A script's background job starts with SIGINT ignored, and its child
+    # processes inherit that; Dagster would then ignore SIGTERM too.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -138,12 +141,12 @@ def main() -> None:
         _end(error, 1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            complain("Interrupted. What was committed stays done; the next run goes on from there.")
+            complain("Interrupted. What was committed stays done; the next run continues from there.")
         raise
 
 
 def _end(error: Exception, code: int) -> None:
-    """Says what went wrong, to a script in the one object that it expects, and exits."""
+    """Prints the error, for a script as its one JSON object, and exits."""
     if "--json" in sys.argv:
         answer({"error": str(error)}, as_json=True)
     complain(error)

@@ -1,4 +1,4 @@
-"""`opsctl adopt`: a table that grew ordinary becomes partitioned, online."""
+"""`opsctl adopt`: turns an ordinary table into a partitioned one, online."""
 
 from typing import Annotated
 
@@ -22,30 +22,25 @@ from ops_pipeline.postgres.rights import explained
 
 def adopt(
     table: Annotated[str, typer.Argument(help="The table's name, or schema.table.")],
-    column: Annotated[
-        str, typer.Option(help="The column of time that says to which day a row belongs.")
-    ] = "created_at",
+    column: Annotated[str, typer.Option(help="The time column to partition by.")] = "created_at",
     time_zone: Annotated[
         str | None,
         typer.Option(
-            help="Make a timestamp column a timestamptz, its times read in this zone. "
-            "Unset: the column stays as it is; of audit_logs it is read as UTC."
+            help="Convert a timestamp column to timestamptz, reading its times in this zone. "
+            "Unset: the type is kept; the column of audit_logs is read as UTC."
         ),
     ] = None,
-    finish: Annotated[
-        bool, typer.Option("--finish", help="Drop what the table was before it was adopted.")
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Undo an adoption that has not come to its end.")
-    ] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Drop the old table that was kept.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Undo an unfinished adoption.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Turn an ordinary table into one that is partitioned by day, while its application goes on writing.
+    """Partition an ordinary table by day while the application goes on writing.
 
-    Killed or stopped at any moment, the same command goes on. The old table is kept until --finish.
+    If it is killed or stopped, run the same command again to continue. The
+    old table is kept until --finish.
     """
     if finish and abort:
-        raise typer.BadParameter("--finish and --abort exclude each other")
+        raise typer.BadParameter("--finish and --abort cannot be used together")
     loaded = settings.load()
     try:
         wanted, wanted_column = TableName.parse(table), column_name(column)
@@ -57,7 +52,7 @@ def adopt(
         if is_audit_log and not (finish or abort):
             with connect(url_of(resolved), "opsctl adopt") as connection:
                 check_audit_logs(connection, adopting=True)
-        if is_audit_log:  # which may have to be adopted before anything else can be migrated
+        if is_audit_log:  # it may have to be adopted before the other migrations can be applied
             migrate(url_of(resolved), only=MIGRATION)
         with (
             connect(url_of(resolved), "opsctl adopt") as connection,
@@ -78,7 +73,7 @@ def adopt(
             )
     answer(
         {"table": adopted.table, "state": "swapped", "rows": adopted.rows, "kept": adopted.kept},
-        f"{adopted.table} is partitioned by day of {adopted.column}: {adopted.rows:,} rows. What it was "
-        f"before is kept as {adopted.kept}; drop that with: opsctl adopt {table} --finish",
+        f"{adopted.table} is partitioned by day of {adopted.column}: {adopted.rows:,} rows. The old table "
+        f"is kept as {adopted.kept}. To drop it: opsctl adopt {table} --finish",
         as_json=as_json,
     )

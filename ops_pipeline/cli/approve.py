@@ -1,4 +1,4 @@
-"""`opsctl approve`: lets through, once, what the guard has stopped."""
+"""`opsctl approve`: lists the plans that need approval, or approves one of them for one run."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -14,17 +14,17 @@ from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.postgres.rights import explained
 
 Database = Annotated[
-    str | None, typer.Option("--database", help="As policies.yaml calls it; all of them unless said.")
+    str | None, typer.Option("--database", help="A database of policies.yaml. Unset: all of them.")
 ]
 
 
 def approve(
-    plan: Annotated[str | None, typer.Argument(help="The plan's id. Without one: those that wait.")] = None,
+    plan: Annotated[str | None, typer.Argument(help="The plan's id. Unset: list pending approvals.")] = None,
     by: By = None,
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Let the next run carry out exactly that plan, once; without a plan, show those that wait."""
+    """Approve one plan for one run; without a plan, list pending approvals."""
     if plan is None:
         _show_waiting(chosen, as_json=as_json)
         return
@@ -32,10 +32,13 @@ def approve(
     older = f" older than {approved.cutoff:%Y-%m-%d %H:%M} UTC" if approved.cutoff else ""
     answer(
         {**asdict(approved), "following": following},
-        f"Approved: the next complete run of {approved.policy} may remove {approved.eligible:,} rows{older}.",
-        *(f"With it: {each.policy}, {each.eligible:,} rows that will refer to none." for each in following),
-        f"It is good for {'these plans' if following else 'this plan'} alone, and once. "
-        "Run it now: opsctl run",
+        f"Approved: the next complete run of {approved.policy} may delete {approved.eligible:,} rows{older}.",
+        *(
+            f"Approved with it: {also.policy}, {also.eligible:,} rows that this run makes orphans."
+            for also in following
+        ),
+        f"The approval is for {'these plans' if following else 'this plan'} only, and for one run. "
+        "To run it now: opsctl run",
         as_json=as_json,
     )
 
@@ -43,7 +46,7 @@ def approve(
 def _approve(
     plan: str, by: str, chosen: str | None
 ) -> tuple[approvals.StoredPlan, list[approvals.StoredPlan]]:
-    """The plan, and those that are approved with it."""
+    """The plan, and the plans that are approved with it."""
     missing: list[str] = []
     away: list[str] = []
     with connected_to(chosen, "opsctl approve", away) as connections:
@@ -63,7 +66,7 @@ def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
         for _, connection in connections:
             with explained(connection):
                 plans += approvals.pending(connection)
-    shown = tables.plans_table(plans) if plans else "No plan waits for an approval."
+    shown = tables.plans_table(plans) if plans else "No plan needs approval."
     answer({"plans": plans}, shown, as_json=as_json)
     for problem in away:
         complain(problem)

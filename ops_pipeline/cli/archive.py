@@ -1,4 +1,4 @@
-"""`opsctl archive`: what was removed and kept, and the way back."""
+"""`opsctl archive`: lists, verifies and restores archived rows."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -23,21 +23,19 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName
 from ops_pipeline.storage import location
 
-app = typer.Typer(help="Rows that were removed and kept.", no_args_is_help=True)
+app = typer.Typer(help="List, verify and restore archived rows.", no_args_is_help=True)
 
 DAY = ["%Y-%m-%d"]
-AGREE = "All of them agree with what the database recorded: size, SHA-256 and row count."
+AGREE = "All files match what the database recorded: size, SHA-256 and row count."
 
 
 @app.command("list")
 def list_archives(
-    table: Annotated[
-        str | None, typer.Option(help="Only this table's, or schema.table's. Unset: all tables'.")
-    ] = None,
+    table: Annotated[str | None, typer.Option(help="A table, or schema.table. Unset: all tables.")] = None,
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Show the files of archived rows, by table and day. Every time and day is in UTC."""
+    """List the archived files by table and day. Times and days are in UTC."""
     with _connected(chosen, writes=False) as (connection, _):
         files = [
             file for file in manifest.all_files(connection) if table in {None, file.table_name, file.table}
@@ -54,16 +52,16 @@ def list_archives(
 @app.command("verify")
 def verify_archives(
     sample: Annotated[
-        int | None, typer.Option(min=1, help="So many files, chosen at random. Unset: every file.")
+        int | None, typer.Option(min=1, help="How many files, chosen at random. Unset: every file.")
     ] = None,
     by: By = None,
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Read files of the archive again and compare them with what the database recorded of them.
+    """Read archived files again and compare them with what the database recorded.
 
-    Compared are size, SHA-256 and row count. Without --sample, files that are not recorded are reported as
-    well. Exit 1 when anything is wrong.
+    Compares size, SHA-256 and row count. Without --sample, files that are
+    not recorded are reported too. Exits with 1 if there is a problem.
     """
     with _connected(chosen) as (connection, archive), _progress() as report:
         verified = verify(connection, archive, sample=sample, by=by or person(), report=report)
@@ -81,29 +79,31 @@ def verify_archives(
 
 @app.command("restore")
 def restore_rows(
-    table: Annotated[str, typer.Option(help="The table the rows were removed from, or schema.table.")],
+    table: Annotated[str, typer.Option(help="The table the rows were deleted from, or schema.table.")],
     first: Annotated[
         datetime | None, typer.Option("--from", formats=DAY, help="The first day. Unset: the oldest.")
     ] = None,
     last: Annotated[
         datetime | None,
-        typer.Option("--to", formats=DAY, help="The last day, itself included. Unset: the newest."),
+        typer.Option("--to", formats=DAY, help="The last day, inclusive. Unset: the newest."),
     ] = None,
     into: Annotated[
-        str | None, typer.Option(help="Another table; made when it does not exist. Unset: where they were.")
+        str | None, typer.Option(help="Another table, created if it is missing. Unset: the original table.")
     ] = None,
     triggers: Annotated[
-        bool, typer.Option("--triggers", help="Have the table's own triggers fire for the rows.")
+        bool, typer.Option("--triggers", help="Fire the table's triggers for the restored rows.")
     ] = False,
     by: By = None,
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Put archived rows of these days (UTC) back, every bit as the files have it.
+    """Restore the archived rows of these days (UTC), exactly as the files have them.
 
-    All come back, or none. In their own table a hold keeps them from the next night; release it, and they
-    go again. The table's triggers have seen these rows before, so they do not fire again: without
-    --triggers they are switched off meanwhile, which takes the table's owner and keeps other writers waiting.
+    All rows are restored, or none. In the original table a hold protects
+    them from the next nightly run; once it is released, policies delete them
+    again. The table's triggers do not fire, because they fired when the rows
+    were first inserted: without --triggers they are disabled during the
+    restore, which requires the table's owner and blocks other writers.
     """
     with _connected(chosen) as (connection, archive):
         restored = restore(
@@ -126,7 +126,7 @@ def _connected(chosen: str | None, *, writes: bool = True) -> Iterator[tuple[Con
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     with notes.status("reading the archive") as status:
-        yield lambda done, every: status.update(f"{done:,} of {every:,} files read again")
+        yield lambda done, total: status.update(f"{done:,} of {total:,} files read again")
 
 
 def _as_json(file: ArchivedFile) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _as_json(file: ArchivedFile) -> dict[str, Any]:
 
 def _sentences(restored: Restored) -> Iterator[str]:
     days = "" if restored.first is None else f" of {restored.first} to {restored.last}"
-    yield f"{restored.rows:,} rows{days} are in {restored.into} again, as the files have them."
+    yield f"Restored {restored.rows:,} rows{days} into {restored.into}, exactly as the files have them."
     for missing in restored.missing_parents:
         yield (
             f"{missing.rows:,} of them refer by {missing.key} to rows of {missing.parent} that no longer "
@@ -146,8 +146,11 @@ def _sentences(restored: Restored) -> Iterator[str]:
     if restored.triggers_off:
         yield f"These triggers did not fire for them: {', '.join(restored.triggers_off)}."
     if restored.sequences:
-        yield f"These sequences continue after them: {', '.join(restored.sequences)}."
+        yield f"These sequences were advanced past the restored rows: {', '.join(restored.sequences)}."
     if restored.passed_over:
-        yield f"{restored.passed_over:,} files were passed over: their rows had been restored before."
+        yield f"Skipped {restored.passed_over:,} files: their rows had been restored before."
     if restored.hold is not None:
-        yield f"Hold {restored.hold} keeps them. To let them go again: opsctl hold release {restored.hold}"
+        yield (
+            f"Hold {restored.hold} keeps policies from deleting them. To release it: "
+            f"opsctl hold release {restored.hold}"
+        )

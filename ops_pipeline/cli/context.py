@@ -1,4 +1,4 @@
-"""What a command works on: settings, policies, a connection."""
+"""Opens what a command works on: settings, policies, database connections."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,14 +15,14 @@ from ops_pipeline.postgres.rights import explained
 
 
 def _anything(_: Connection) -> None:
-    """Whatever the database is, it will do."""
+    """Accepts every database."""
 
 
 @contextmanager
 def opened_policies(
     *, check: bool = True, or_embedded: bool = False
 ) -> Iterator[tuple[settings.Settings, Policies]]:
-    """The settings and the policies, with `check` held against their databases.
+    """The settings and the policies; with `check`, the policies are checked against their databases.
 
     `or_embedded`: without `OPS_DATABASE_URL` the embedded server is used.
     Raises SettingsError, PolicyError, EmbeddedServerError or DatabaseUnavailableError.
@@ -36,10 +36,10 @@ def opened_policies(
 
 
 def check_policies(resolved: settings.Settings, policies: Policies, *, writes: bool = False) -> None:
-    """Holds every policy against its database. Raises PolicyError with all problems of all of them.
+    """Checks every policy against its database. Raises PolicyError with the problems of all of them.
 
-    One of several databases that does not answer, or where nothing can be written (`writes`), is left to its
-    own steps, which name it. Raises DatabaseUnavailableError when that is so of all.
+    A database that does not answer, or that is read-only when the command `writes`, is skipped: its own
+    steps report it. Raises DatabaseUnavailableError when all databases were skipped.
     """
     problems: list[str] = []
     away: list[str] = []
@@ -58,8 +58,8 @@ def check_policies(resolved: settings.Settings, policies: Policies, *, writes: b
 
 @contextmanager
 def connected(name: str, *, writes: bool = True) -> Iterator[Connection]:
-    """A connection to the database of `OPS_DATABASE_URL`. Raises NotMigratedError and, if the command writes,
-    StandbyError."""
+    """A connection to the database of `OPS_DATABASE_URL`. Raises NotMigratedError and, if the command
+    `writes`, StandbyError."""
     with (
         embedded.resolved(settings.load()) as resolved,
         connect(url_of(resolved), name) as connection,
@@ -71,9 +71,9 @@ def connected(name: str, *, writes: bool = True) -> Iterator[Connection]:
 
 @contextmanager
 def connected_to_one(wanted: str | None, name: str, *, writes: bool = True) -> Iterator[Connection]:
-    """A connection to that database of the policies, or to their first, as `connected` has it.
+    """A connection to the database `wanted` of the policies, or to the first one; see `connected`.
 
-    Raises PolicyError when the policies name no such database, and DatabaseUnavailableError.
+    Raises PolicyError when policies.yaml does not name that database, and DatabaseUnavailableError.
     """
     away: list[str] = []
     with connected_to(wanted, name, away, writes=writes, most=1) as databases:
@@ -88,11 +88,10 @@ def connected_to_one(wanted: str | None, name: str, *, writes: bool = True) -> I
 def connected_to(
     wanted: str | None, name: str, away: list[str], *, writes: bool = True, most: int | None = None
 ) -> Iterator[Iterator[tuple[Database, Connection]]]:
-    """The databases of the policies, each with a connection; only `wanted`, where given, and the first `most`
-    of them.
+    """The databases of the policies, each with a connection; only `wanted`, if given, and at most `most`.
 
-    `away` is given what did not answer, what is not migrated and, if the command writes, what is a standby.
-    Raises PolicyError when the policies name no such database.
+    The problems of databases that do not answer, are not migrated or, if the command `writes`, are standbys
+    are appended to `away`. Raises PolicyError when policies.yaml does not name that database.
     """
     loaded = settings.load()
     chosen = chosen_databases(loaded, kinds.load(loaded.policies), wanted)[:most]
@@ -101,12 +100,12 @@ def connected_to(
 
 
 def chosen_databases(loaded: settings.Settings, policies: Policies, wanted: str | None) -> Sequence[Database]:
-    """The databases of the policies; only `wanted`, where given. Raises PolicyError when there is no such."""
+    """The databases of the policies; only `wanted`, if given. Raises PolicyError when it does not exist."""
     names = [database.name for database in policies.databases]
     if wanted is not None and wanted not in names:
-        raise PolicyError([f'--database: the policies name no "{wanted}"; {nearest(wanted, names)}'])
+        raise PolicyError([f'--database: database "{wanted}" does not exist; {nearest(wanted, names)}'])
     if not names:
-        raise PolicyError([f"{loaded.policies}: databases: there is none"])
+        raise PolicyError([f"{loaded.policies}: databases: at least one database is required"])
     return [database for database in policies.databases if wanted in (None, database.name)]
 
 
@@ -117,7 +116,8 @@ def connections(
     away: list[str],
     require: Callable[[Connection], None] = _anything,
 ) -> Iterator[tuple[Database, Connection]]:
-    """Each database with a connection. `away` gets what does not answer, or is refused by `require`."""
+    """Each database with a connection. The problems of those that do not answer, or that `require` refuses,
+    are appended to `away`."""
     for database in databases:
         url = database.url(settings.environment(resolved))
         with ExitStack() as opened:
@@ -135,10 +135,10 @@ def _required(*, writes: bool) -> Callable[[Connection], None]:
 
 
 def url_of(resolved: settings.Settings) -> str:
-    """Where the database is that `OPS_DATABASE_URL` names."""
+    """The URL of the database that `OPS_DATABASE_URL` names."""
     return str(resolved.database_url)  # `embedded.resolved` has filled it in
 
 
 def opsctl() -> str:
-    """How a person calls `opsctl` for the same database."""
+    """The `opsctl` command line that works on the same database."""
     return ".venv/bin/opsctl" if settings.load().database_url else ".venv/bin/opsctl --embedded"

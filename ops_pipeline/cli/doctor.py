@@ -1,4 +1,4 @@
-"""`opsctl doctor`: what keeps policies from running, endangers rows or surprises people, and what helps."""
+"""`opsctl doctor`: reports what keeps policies from running or endangers rows, with the fix for each."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,9 @@ from ops_pipeline.postgres import embedded
 
 
 def doctor(chosen: Database = None, as_json: Json = False) -> None:
-    """Ask each database what its policies may come to grief over, and say what helps. Changes nothing.
+    """Report what keeps policies from running or endangers rows, and how to fix it. Changes nothing.
 
-    Exit 1: there is an error, so that a policy cannot run or rows are in danger.
+    Exits with 1 if there is an error: a policy cannot run, or rows are in danger.
     """
     loaded = settings.load()
     databases = chosen_databases(loaded, kinds.load(loaded.policies), chosen)
@@ -31,7 +31,7 @@ def doctor(chosen: Database = None, as_json: Json = False) -> None:
 
 
 def _lines(databases: Sequence[model.Database], found: Sequence[Diagnosed]) -> Iterator[str]:
-    """A paragraph a finding: no line is broken, so that a remedy can be pasted as it stands."""
+    """A paragraph for each finding. Lines are not wrapped, so that a remedy can be pasted."""
     for diagnosed in found:
         yield one_line(f"{diagnosed.database}  {diagnosed.severity}  {diagnosed.id}  {diagnosed.subject}")
         yield one_line(f"  {diagnosed.problem}.")
@@ -41,4 +41,4 @@ def _lines(databases: Sequence[model.Database], found: Sequence[Diagnosed]) -> I
     counts = Counter(diagnosed.severity for diagnosed in found)
     numbers = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES)
     asked = ", ".join(database.name for database in databases)
-    yield f"{numbers}; {len(DIAGNOSES)} questions to {asked} (docs/reference/doctor.md)"
+    yield f"{numbers}; {len(DIAGNOSES)} checks of {asked} (docs/reference/doctor.md)"

@@ -1,4 +1,4 @@
-"""`opsctl hold`: rows that no policy may remove."""
+"""`opsctl hold`: protects rows from all policies (legal hold)."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,15 +12,15 @@ from ops_pipeline.cli.context import connected_to_one
 from ops_pipeline.cli.output import Json, answer
 from ops_pipeline.holds import holds
 
-app = typer.Typer(help="Rows that no policy may remove.", no_args_is_help=True)
+app = typer.Typer(help="Protect rows from all policies (legal hold).", no_args_is_help=True)
 
 COUNT_SECONDS = 10.0
 
 Database = Annotated[
-    str | None, typer.Option("--database", help="As policies.yaml calls it; the first one unless said.")
+    str | None, typer.Option("--database", help="A database of policies.yaml. Unset: the first one.")
 ]
 HoldId = Annotated[int, typer.Argument(metavar="ID", help="The hold's id, from `opsctl hold list`.")]
-By = Annotated[str | None, typer.Option("--by", help="Who does this; unless said, who is logged in.")]
+By = Annotated[str | None, typer.Option("--by", help="Your name, for the audit log. Unset: your login name.")]
 
 
 @app.command("add")
@@ -29,19 +29,19 @@ def add_hold(
     where: Annotated[
         str,
         typer.Option(
-            help="Which rows: tenant_id = 7 AND created_at >= 2026-01-01 AND created_at < 2026-02-01"
+            help="Which rows, such as: tenant_id = 7 AND created_at >= 2026-01-01 AND created_at < 2026-02-01"
         ),
     ],
-    reason: Annotated[str, typer.Option(help="Why they are held.")],
-    owner: Annotated[str, typer.Option(help="Whom to ask before they are released.")],
+    reason: Annotated[str, typer.Option(help="Why the rows are on hold.")],
+    owner: Annotated[str, typer.Option(help="Whom to ask before the hold is released.")],
     until: Annotated[
-        str | None, typer.Option(help="When it ends: 90d, 12h or 2027-01-01. Unset: when it is released.")
+        str | None, typer.Option(help="When the hold ends: 90d, 12h or 2027-01-01. Unset: when released.")
     ] = None,
     by: By = None,
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Hold rows, those there are and those to come. Once this returns, no policy can remove them."""
+    """Protect matching rows, present and future, from all policies, as soon as this returns."""
     with connected_to_one(chosen, "opsctl hold") as connection:
         hold = holds.add(
             connection, table, where,
@@ -54,7 +54,7 @@ def add_hold(
 
 @app.command("list")
 def list_holds(chosen: Database = None, as_json: Json = False) -> None:
-    """Show every hold there ever was, the newest first."""
+    """List all holds, ended and released ones too, newest first."""
     with connected_to_one(chosen, "opsctl hold", writes=False) as connection:
         all_holds = holds.list_holds(connection)
     problems = [
@@ -69,16 +69,16 @@ def list_holds(chosen: Database = None, as_json: Json = False) -> None:
 def confirm_hold(
     hold_id: HoldId,
     table: Annotated[
-        str | None, typer.Option(help="The table it covers; unless said, the one that `hold list` names.")
+        str | None, typer.Option(help="The table to protect. Unset: the one that `hold list` shows.")
     ] = None,
     where: Annotated[
-        str | None, typer.Option(help="Which rows it covers; unless said, those that `hold list` names.")
+        str | None, typer.Option(help="Which rows to protect. Unset: those that `hold list` shows.")
     ] = None,
     by: By = None,
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Say which rows a hold covers, where its table or column is not the one it was made for."""
+    """Confirm which rows a hold covers after its table or column was replaced."""
     with connected_to_one(chosen, "opsctl hold") as connection:
         hold = holds.confirm(connection, hold_id, by=by or person(), table=table, where=where)
         rows = holds.covered(connection, hold, seconds=COUNT_SECONDS)
@@ -92,7 +92,7 @@ def release_hold(
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Let the rows of a hold go again, as far as no other hold covers them."""
+    """End a hold: policies may delete its rows again, unless another hold covers them."""
     with connected_to_one(chosen, "opsctl hold") as connection:
         hold = holds.release(connection, hold_id, by=by or person())
     released = f"Released hold {hold.id} on {hold.table} where {hold.predicate}."
@@ -112,9 +112,11 @@ def _end(until: str | None) -> datetime | None:
 
 def _coverage(rows: int | None) -> str:
     if rows is None:
-        return "Its rows were not counted: that takes long, or row security hides some from this user."
+        return (
+            "Its rows were not counted: counting takes too long, or row security hides some from this user."
+        )
     if rows == 0:
-        return "It covers no row now, only such as may come; see that the predicate is right."
+        return "It covers no row now, only future ones. Check that --where is right."
     return f"It covers {rows:,} row{'' if rows == 1 else 's'} now."
 
 

@@ -1,4 +1,4 @@
-"""`opsctl import`: audit events from elsewhere."""
+"""`opsctl import`: stores audit events from other systems, such as AWS CloudTrail."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from ops_pipeline.postgres.connection import connect
 from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.rights import explained
 
-app = typer.Typer(help="Bring audit events in from elsewhere.", no_args_is_help=True)
+app = typer.Typer(help="Import audit events from other systems.", no_args_is_help=True)
 
 
 @app.command("cloudtrail")
@@ -25,7 +25,7 @@ def import_cloudtrail(
     paths: Annotated[list[Path], typer.Argument(help="CloudTrail files (.json, .json.gz) or folders.")],
     as_json: Json = False,
 ) -> None:
-    """Store CloudTrail events in the audit log. Importing twice changes nothing."""
+    """Store CloudTrail events in the audit log. Importing a file twice changes nothing."""
     with embedded.resolved(settings.load()) as resolved:
         with connect(url_of(resolved), "opsctl import") as connection, explained(connection):
             refuse_unready(connection)
@@ -35,7 +35,7 @@ def import_cloudtrail(
 
 
 def import_deliveries(resolved: settings.Settings, paths: list[Path]) -> cloudtrail.ImportReport:
-    """Stores those deliveries, with a bar on standard error."""
+    """Stores the events of these files, with a progress bar on standard error."""
     with (
         connect(url_of(resolved), "opsctl import") as connection,
         explained(connection),
@@ -56,7 +56,7 @@ def _sentences(report: cloudtrail.ImportReport) -> Iterator[str]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[cloudtrail.ImportProgress], None]]:
-    """A bar over the files of an import, and what has come of them so far."""
+    """A progress bar over the files of an import, with the numbers of stored and duplicate events."""
     columns = (
         BarColumn(bar_width=30),
         MofNCompleteColumn(),

@@ -1,4 +1,4 @@
-"""`opsctl migrate`: our own tables, in every database of the policies."""
+"""`opsctl migrate`: creates or updates our tables in every database of the policies."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,9 @@ from ops_pipeline.postgres.rights import MissingRightError, explained
 
 
 def migrate(as_json: Json = False) -> None:
-    """Create or update our tables in every database of the policies: the audit log and a schema.
+    """Create or update our tables (the audit log, schema ops) in every database of the policies.
 
-    The application's tables stay as they are.
+    The application's tables are not changed.
     """
     loaded = settings.load()
     policies = kinds.load(loaded.policies) if loaded.policies.exists() else None
@@ -34,7 +34,7 @@ def migrate(as_json: Json = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What a database needed: the migrations that were applied, and day partitions made ahead."""
+    """What was done in a database: the migrations applied and the day partitions created in advance."""
 
     database: str
     applied: tuple[str, ...] = ()
@@ -43,9 +43,9 @@ class Migrated:
 
 
 def migrate_all(resolved: settings.Settings, policies: Policies | None) -> list[Migrated]:
-    """Migrates the database of `OPS_DATABASE_URL` and every one of the policies, each by itself.
+    """Migrates the database of `OPS_DATABASE_URL` and every database of the policies, independently.
 
-    One that fails keeps none of the others; what it said is in its result, and on standard error.
+    A failure does not stop the others; its error is in its result and on standard error.
     """
     databases = policies.databases if policies else ()
     urls = {database.url(settings.environment(resolved)): database.name for database in databases}
@@ -59,7 +59,9 @@ def _migrate(name: str, url: str) -> Migrated:
         with connect(url, "opsctl migrate") as connection, explained(connection):
             applied = migrations.migrate(url)
             if not trail.is_there(connection):
-                missing = f"the audit log {audit_logs().qualified} is missing; opsctl doctor says what to do"
+                missing = (
+                    f"the audit log {audit_logs().qualified} is missing. To see what to do: opsctl doctor"
+                )
                 complain(f"{name}: {missing}")
                 return Migrated(name, tuple(applied), failed=missing)
             created = premake(connection, find_relation(connection, audit_logs()))
@@ -70,8 +72,8 @@ def _migrate(name: str, url: str) -> Migrated:
 
 
 def _lines(migrated: Migrated) -> list[str]:
-    applied = ", ".join(migrated.applied) or "nothing, the schema is up to date"
+    applied = ", ".join(migrated.applied) or "nothing, all migrations were applied before"
     return [
         f"{migrated.database}: applied {applied}",
-        f"{migrated.database}: day partitions of audit_logs created ahead: {migrated.partitions_created}",
+        f"{migrated.database}: day partitions of audit_logs created: {migrated.partitions_created}",
     ]

@@ -1,4 +1,4 @@
-"""Where a command's answer goes: a table for a person, one JSON object for a script."""
+"""Prints a command's result: a table for a person, one JSON object for a script."""
 
 import re
 from typing import Annotated, Any
@@ -8,37 +8,37 @@ import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for scripts.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
 NEEDS_APPROVAL = 3
-"""The exit code where nothing failed, but a plan waits for a person."""
+"""The exit code when nothing failed but a plan needs approval."""
 UNWATCHED_WIDTH = 100_000
-"""Columns of what goes into a file or a pipe: as many as it needs, so that nothing is cut."""
+"""The width of output into a file or a pipe: wide enough that nothing is cut or wrapped."""
 
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What moves the cursor, changes colours, titles and the clipboard, or turns a line's direction around."""
+"""Characters that move the cursor, change colours, titles and the clipboard, or reverse a line."""
 
 
 class _Console(Console):
-    """Shows control characters, which names and texts from a database may have, and obeys none of them."""
+    """Shows control characters in names and texts from a database as escapes instead of obeying them."""
 
     def render_str(self, text: str, **style: Any) -> Text:
         return super().render_str(visible(text), **style)
 
 
 def visible(text: str) -> str:
-    """The text with each control character but tab and line feed as an escape."""
+    """The text with each control character except tab and line feed as an escape."""
     return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def one_line(text: str) -> str:
-    """The text as one line: what ends lines in it is shown as an escape."""
+    """The text as one line: line ends in it are shown as escapes."""
     return visible(text).replace("\n", "\\n")
 
 
 def _console(*, stderr: bool) -> Console:
-    """A console that breaks no line by itself, so that what is piped can be searched."""
+    """A console that wraps no line, so that piped output can be searched."""
     at_a_terminal = Console(stderr=stderr).is_terminal
     return _Console(stderr=stderr, soft_wrap=True, width=None if at_a_terminal else UNWATCHED_WIDTH)
 
@@ -48,15 +48,15 @@ notes = _console(stderr=True)
 
 
 def answer(content: Any, *lines: RenderableType, as_json: bool) -> None:
-    """The content as the one object on standard output, or else those lines and tables, as they are."""
+    """Prints `content` as one JSON object, or else the lines and tables."""
     if as_json:
         typer.echo(msgspec.json.encode(content).decode())
         return
     for line in lines:
-        # A table marks up its cells; in a sentence, square brackets are a name's.
+        # Only tables contain Rich markup; square brackets in a sentence belong to a name.
         console.print(line, markup=not isinstance(line, str), emoji=False)
 
 
 def complain(message: object) -> None:
-    """What went wrong, on standard error."""
+    """Prints an error on standard error."""
     notes.print(str(message), style="red", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""`opsctl plan`: what a run would do now."""
+"""`opsctl plan`: shows what a run would delete now. Changes nothing."""
 
 from collections import defaultdict
 
@@ -13,11 +13,11 @@ from ops_pipeline.maintenance.plan import Plan, Unplanned
 
 
 def plan(as_json: Json = False) -> None:
-    """Count what each policy would remove now, and ask the guard. Removes nothing."""
+    """Count what each policy would delete now, and what needs approval. Changes nothing."""
     with opened_policies(check=False) as (resolved, policies):
         plans = list(kinds.plan_all(policies, settings.environment(resolved)))
     answer({"policies": plans}, tables.plan_table(plans), *tables.plan_notes(plans), as_json=as_json)
-    # A database that is away is one problem of all its policies.
+    # An unavailable database is reported once for all its policies.
     unplanned: defaultdict[str, list[str]] = defaultdict(list)
     for policy_plan in plans:
         if isinstance(policy_plan, Unplanned):

@@ -1,4 +1,4 @@
-"""`opsctl run`: the nightly run by hand, shown as it goes."""
+"""`opsctl run`: starts the nightly run now, as a Dagster run, and shows its progress."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,9 +32,9 @@ REFRESHES_A_SECOND = 4
 
 
 def run(as_json: Json = False) -> None:
-    """Carry every policy out now, as a Dagster run, and wait for it."""
+    """Run every policy now, as a Dagster run, and wait for it to end."""
     with opened_policies(check=False) as (resolved, policies):
-        with suppress(PolicyError):  # fails its own policy, which says so, and none of the others
+        with suppress(PolicyError):  # only the policy with the problem fails, and its step reports it
             check_policies(resolved, policies, writes=True)
         report = run_policies(resolved, policies, notes if as_json else console)
     show(report, as_json=as_json)
@@ -43,7 +43,7 @@ def run(as_json: Json = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run of all policies came to. `deleting`: the names of those that delete rows."""
+    """The result of a run of all policies. `deleting`: the names of the policies that delete rows."""
 
     run_id: str
     status: str
@@ -54,12 +54,12 @@ class RunReport:
 
     @property
     def nothing_remaining(self) -> bool:
-        """Whether no policy that deletes rows has left any."""
+        """Whether no expired or orphaned rows remain."""
         return all(result.left == 0 for result in self.policies if result.policy in self.deleting)
 
     @property
     def exit_code(self) -> int:
-        """0: done. NEEDS_APPROVAL: what failed is the check of a plan that waits for a person. Else 1."""
+        """0: done. NEEDS_APPROVAL: only guard checks of pending approvals failed. Else 1."""
         if self.succeeded:
             return 0
         waiting = {result.policy for result in self.needs_approval}
@@ -70,11 +70,11 @@ class RunReport:
 
     @property
     def needs_approval(self) -> tuple[RunResult, ...]:
-        """The policies whose plan a person has to approve before anything is removed."""
+        """The policies whose plan must be approved before rows are deleted."""
         return tuple(result for result in self.policies if result.outcome == "needs_approval")
 
     def after(self, earlier: "RunReport") -> "RunReport":
-        """This run, with what an earlier one of the same policies had removed counted in."""
+        """This run, with the numbers of an earlier run of the same policies added."""
         together = tuple(
             replace(
                 result,
@@ -89,7 +89,7 @@ class RunReport:
 
 
 def run_policies(resolved: settings.Settings, policies: Policies, console: Console) -> RunReport:
-    """Carries the policies out as a Dagster run, showing them on the console as they go."""
+    """Runs the policies as a Dagster run and shows their progress on the console."""
     from ops_pipeline.orchestration import launch  # noqa: PLC0415 - Dagster takes seconds to import
 
     urls = [database.url(settings.environment(resolved)) for database in policies.databases]
@@ -109,13 +109,13 @@ def run_policies(resolved: settings.Settings, policies: Policies, console: Conso
 
 def _not_run(name: str, failures: "Sequence[FailedStep]") -> RunResult:
     reasons = (failure.reason for failure in failures if failure.policy == name and not failure.checks)
-    reason = next(reasons, "it did not begin; the Dagster run says why")
+    reason = next(reasons, "it did not start; the Dagster run says why")
     return RunResult(name, "skipped", reason, examined=0, removed=0, left=None, seconds=0)
 
 
 @contextmanager
 def watching(console: Console, urls: Sequence[str]) -> Iterator[None]:
-    """Shows the policies' progress while the context lasts; on a terminal only."""
+    """Shows the policies' progress until the context ends; only on a terminal."""
     if not console.is_terminal:
         yield
         return
@@ -142,7 +142,7 @@ def _results_since(urls: Sequence[str], started: datetime) -> list[RunResult]:
 
 
 def show(report: RunReport, *, as_json: bool) -> None:
-    """What a run came to."""
+    """Prints the result of a run."""
     if as_json:
         answer({"run_id": report.run_id, "status": report.status, "policies": report.policies}, as_json=True)
     else:
@@ -150,21 +150,21 @@ def show(report: RunReport, *, as_json: bool) -> None:
 
 
 def show_results(to: Console, report: RunReport) -> None:
-    """A table of what each policy did, why any of them stopped, and how Dagster's run ended."""
+    """Prints a table of what each policy did, why policies stopped, and the status of the Dagster run."""
     to.print()
     to.print(tables.results_table(report.policies))
     steps = {failure.policy: failure.reason for failure in report.failures if not failure.checks}
     for result in report.policies:
         if waiting := result.details.get("in_grace"):
             why = result.details.get("waits_for", "a later run deletes them")
-            to.print(f"{result.policy}: {waiting:,} orphans are left for a later run: {why}", markup=False)
+            to.print(f"{result.policy}: {waiting:,} orphans remain for a later run: {why}", markup=False)
         if result.removed and (unrecorded := result.details.get(history.UNRECORDED)):
             to.print(f"{result.policy}: {unrecorded}", markup=False)
     undone = [result for result in report.policies if result.outcome != "done"]
     for result in undone:
         said = f"{result.policy} {result.outcome}: {result.stopped_reason}"
-        complain(steps.get(result.policy, said))  # a step's failure begins with its policy
-    # What the step, or the guard's check, of a policy that is not done says has been said.
+        complain(steps.get(result.policy, said))  # a step's failure message begins with its policy
+    # The failures of a policy's step and of its guard check were reported above.
     named = {result.policy for result in undone}
     for failure in report.failures:
         if failure.policy not in named or (failure.checks and GUARD_CHECK not in failure.checks):

@@ -22,9 +22,9 @@ COLOURS = {"done": "green", "running": "cyan"}
 
 
 def plan_table(plans: Sequence[Plan | Unplanned]) -> Table:
-    """What would be deleted, a policy a row; a policy that cannot be planned has none."""
+    """What would be deleted, one row for each policy; a policy that cannot be planned has no row."""
     table = _table(
-        "Policy", "would go:>", "of:>", "share:>", "size:>", "oldest", "held:>", "NULL:>", "dead:>",
+        "Policy", "would delete:>", "of:>", "share:>", "size:>", "oldest", "on hold:>", "NULL:>", "dead:>",
         "takes:>", "method",
     )  # fmt: skip
     for plan in plans:
@@ -49,7 +49,7 @@ def _row_cells(rows: RowCount | None) -> tuple[str, ...]:
 
 
 def plan_notes(plans: Sequence[Plan | Unplanned]) -> list[str]:
-    """What a person should know of the plan beyond its numbers, a line each."""
+    """Notes on the plans besides their numbers, one line each."""
     return [
         one_line(f"{plan.policy}: {note}")
         for plan in plans
@@ -59,9 +59,9 @@ def plan_notes(plans: Sequence[Plan | Unplanned]) -> list[str]:
 
 
 def results_table(results: Sequence[RunResult]) -> Table:
-    """What was done, a policy a row; of one at work, how far it has come."""
+    """What each policy did, one row for each; of a running policy, its progress."""
     table = _table(
-        "Policy", "removed:>", "archived:>", "left:>", "looked at:>", "dead rows:>", "seconds:>", "outcome"
+        "Policy", "removed:>", "archived:>", "remaining:>", "scanned:>", "dead rows:>", "seconds:>", "outcome"
     )
     for result in results:
         left = "" if result.left is None else f"{result.left:,}"
@@ -88,7 +88,7 @@ def _outcome(result: RunResult) -> RenderableType:
 
 
 def keys_table(all_keys: Sequence[keys.Key]) -> Table:
-    """The keys there are, revoked and expired ones too; times are in UTC."""
+    """All keys, revoked and expired ones too; times are in UTC."""
     table = _table("id:", "name", "scopes", "created", "expires", "last used", "state")
     now = datetime.now(UTC)
     for key in all_keys:
@@ -102,7 +102,7 @@ def keys_table(all_keys: Sequence[keys.Key]) -> Table:
 
 
 def holds_table(all_holds: Sequence[holds.Hold]) -> Table:
-    """The holds there are, ended and released ones too; times are in UTC."""
+    """All holds, ended and released ones too; times are in UTC."""
     table = _table("id:>", "table", "where", "reason", "owner", "added", "by", "until", "state")
     now = datetime.now(UTC)
     for hold in all_holds:
@@ -118,7 +118,7 @@ def holds_table(all_holds: Sequence[holds.Hold]) -> Table:
 
 
 def archives_table(files: Sequence[ArchivedFile]) -> Table:
-    """The files of removed rows."""
+    """The archived files."""
     table = _table("table", "day", "rows:>", "bytes:>", "sha256", "removed", "state", "file")
     for file in files:
         state = f"restored {_minute(file.restored_at)}" if file.state == "restored" else file.state
@@ -131,8 +131,8 @@ def archives_table(files: Sequence[ArchivedFile]) -> Table:
 
 
 def plans_table(plans: Sequence[approvals.StoredPlan]) -> Table:
-    """The plans that wait for an approval."""
-    table = _table("plan:", "policy", "would remove:>", "of:>", "share:>", "older than", "stopped", "why")
+    """The plans that need approval."""
+    table = _table("plan:", "policy", "would delete:>", "of:>", "share:>", "older than", "stopped", "why")
     for plan in plans:
         about = "" if plan.exact else "~"
         table.add_row(
@@ -148,7 +148,7 @@ def _approved_with(plan: approvals.StoredPlan) -> list[str]:
 
 
 def triggers_table(installed: Sequence[Trigger]) -> Table:
-    """The triggers that record the keys a parent loses."""
+    """The triggers that record the keys of deleted parents."""
     table = _table("policy", "table", "trigger")
     for trigger in installed:
         table.add_row(escape(trigger.policy), escape(str(trigger.table)), escape(trigger.name))
@@ -160,7 +160,7 @@ def _minute(time: datetime | None) -> str:
 
 
 def _table(*headings: str) -> Table:
-    """A table with these columns: `:>` are numbers, `:` ids. Neither is wrapped or cut; text wraps."""
+    """A table with these columns. `:>` marks numbers, `:` ids: neither is wrapped or cut. Text wraps."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for heading in headings:
         title, whole, number = heading.partition(":")

@@ -1,4 +1,7 @@
-"""`opsctl track`: the triggers that record which keys a parent loses, for its children to be found by."""
+"""`opsctl track`: installs and removes the triggers that record the keys of deleted parents.
+
+With them an orphans policy finds the children of deleted parents without scanning the whole table.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,28 +23,28 @@ from ops_pipeline.postgres.connection import Connection, connect
 from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.rights import explained
 
-app = typer.Typer(help="Triggers that record the keys a parent loses.", no_args_is_help=True)
+app = typer.Typer(help="Triggers that record deleted parents for an orphans policy.", no_args_is_help=True)
 
-Policy = Annotated[str, typer.Argument(help="A policy by its name, such as app/orphans/memories.")]
+Policy = Annotated[str, typer.Argument(help="The policy's name, such as app/orphans/memories.")]
 
 
 @app.command()
 def install(name: Policy, as_json: Json = False) -> None:
-    """Put the triggers of a policy on its parent and each of its partitions, or put right what is there."""
+    """Create or repair a policy's triggers on its parent table and on each of its partitions."""
     with _opened_policy(name) as (connection, policy):
         _show(triggers.install(connection, policy, by=person()), as_json=as_json, done="installed")
 
 
 @app.command()
 def remove(name: Policy, as_json: Json = False) -> None:
-    """Drop the triggers of a policy and forget what they recorded; the next run sweeps the whole table."""
+    """Drop a policy's triggers and what they recorded. The next run scans the whole table."""
     with _opened_policy(name) as (connection, policy):
         _show(triggers.remove(connection, policy.name, by=person()), as_json=as_json, done="removed")
 
 
 @app.command("list")
 def list_tracks(as_json: Json = False) -> None:
-    """Show the triggers of every orphans policy, and the tables where one is missing or off."""
+    """List the triggers of every orphans policy, and the tables where one is missing or disabled."""
     installed: list[Trigger] = []
     missing: dict[str, tuple[str, ...]] = {}
     with opened_policies() as (resolved, policies):
@@ -52,7 +55,7 @@ def list_tracks(as_json: Json = False) -> None:
                     record.tables_without_triggers(connection, policy) if policy.track else ()
                 )
     sentences = [
-        f"{name}: missing or off on {', '.join(names)}: opsctl track install {name}"
+        f"{name}: missing or disabled on {', '.join(names)}. To fix it: opsctl track install {name}"
         for name, names in missing.items()
         if names
     ]
@@ -66,7 +69,7 @@ def _opened_policy(name: str) -> Iterator[tuple[Connection, Orphans]]:
         by_name = {policy.name: (database, policy) for database, policy in policies.of_type(Orphans)}
         if name not in by_name:
             raise TrackRefusedError(
-                f'There is no orphans policy "{name}"; {nearest(name, list(by_name))}. Nothing was changed'
+                f'orphans policy "{name}" does not exist; {nearest(name, list(by_name))}. Nothing was changed'
             )
         database, policy = by_name[name]
         url = database.url(settings.environment(resolved))
@@ -76,7 +79,7 @@ def _opened_policy(name: str) -> Iterator[tuple[Connection, Orphans]]:
 
 
 def _show(installed: list[Trigger], *, as_json: bool, done: str) -> None:
-    sentence = f"Triggers {done}: {len(installed)}. The next run sweeps the whole table once."
+    sentence = f"Triggers {done}: {len(installed)}. The next run scans the whole table once."
     content = {"triggers": list(map(_as_json, installed))}
     answer(content, tables.triggers_table(installed), sentence, as_json=as_json)
 

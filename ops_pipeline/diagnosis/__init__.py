@@ -1,1 +1,1 @@
-"""What of a database keeps policies from running, endangers rows or surprises people: one file a question."""
+"""The checks of `opsctl doctor`: what keeps policies from running or endangers rows. One file each."""

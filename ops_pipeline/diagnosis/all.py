@@ -1,4 +1,4 @@
-"""Every diagnosis there is, in the order in which findings of one severity are listed."""
+"""The list of all diagnoses, in the order in which findings of one severity are shown."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Policies that archive without a place to archive to."""
+"""Policies with `archive: true` without a usable `OPS_ARCHIVE_URL`."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 ARCHIVE_PLACE = Diagnosis(
     id="archive_place",
     severity="error",
-    question="Is there a place for what policies with `archive: true` delete?",
-    remedy="Set `OPS_ARCHIVE_URL` to a folder that is kept, or a bucket ([archive](../archive.md)).",
+    question="Is `OPS_ARCHIVE_URL` set where policies have `archive: true`?",
+    remedy="Set `OPS_ARCHIVE_URL` to a durable folder or to a bucket ([archive](../archive.md)).",
     find=_find,
 )

@@ -1,4 +1,4 @@
-"""Our tables are there, and the audit log is not."""
+"""The database is migrated, but the table `audit_logs` is missing or lacks columns."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
         return
     name = f"{shown(audit_logs().schema)}.{AUDIT_LOGS}"
     problem = (
-        "is missing, or lacks columns of ours. Policies run, and holds, approvals and restores are carried "
-        "out; none of them is recorded in an audit log, and the API stores and finds no events"
+        "is missing, or lacks required columns. Policies, holds, approvals and restores still work, but are "
+        "not recorded in an audit log, and the API neither stores nor finds events"
     )
     values = {"schema": audit_logs().schema}
     elsewhere = connection.execute(sql.get("diagnosis/audit_log_elsewhere"), values).fetchone()
@@ -26,14 +26,14 @@ def _find(examined: Examination) -> Iterator[Finding]:
         yield Finding(name, problem, ("Restore the table from a backup of the database",))
         return
     called, remedies = elsewhere
-    yield Finding(name, f"{problem}. Ours is called {called} now", tuple(remedies))
+    yield Finding(name, f"{problem}. The audit log is now {called}", tuple(remedies))
 
 
 AUDIT_LOG_MISSING = Diagnosis(
     id="audit_log_missing",
     severity="warning",
-    question="Is the audit log there?",
-    remedy="Give the table its name again, set `OPS_AUDIT_LOG_SCHEMA` to the schema that it is in, or "
+    question="Does the audit log exist?",
+    remedy="Rename the table back, set `OPS_AUDIT_LOG_SCHEMA` to the schema that it is in, or "
     "restore it from a backup ([what works without it](../runbook.md#the-audit-log-is-missing)).",
     find=_find,
 )

@@ -1,4 +1,4 @@
-"""Rows of other tables that foreign keys delete along."""
+"""Foreign keys with ON DELETE CASCADE that delete rows of other tables along with a policy's rows."""
 
 from collections.abc import Iterator, Sequence
 
@@ -31,8 +31,9 @@ def _find_deleted_along(examined: Examination) -> Iterator[Finding]:
             if root(examined.connection, child) not in reasons:
                 yield Finding(
                     str(child),
-                    f"{_along(policy, table, child, steps)}, whatever their age. `opsctl plan` counts them. "
-                    "Say so in the policy, or have rows kept that others refer to",
+                    f"{_along(policy, table, child, steps)}, regardless of their age. `opsctl plan` counts "
+                    "them. Allow it in the policy, or change the foreign key to keep rows that are "
+                    "referred to",
                     ("cascade: delete", uncascade(steps)),
                 )
 
@@ -40,31 +41,33 @@ def _find_deleted_along(examined: Examination) -> Iterator[Finding]:
 def _refused(
     policy: DeletingPolicy, table: Relation, child: Relation, steps: Sequence[Step], reason: str
 ) -> Finding:
-    said = (*(("cascade: archive",) if policy.archive else ()), "cascade: delete")
+    allowed = (*(("cascade: archive",) if policy.archive else ()), "cascade: delete")
     return Finding(
         str(child),
-        f"{_along(policy, table, child, steps)}, and {reason}: the policy is refused once there is such a "
-        "row. Say in the policy what becomes of them, or have rows kept that others refer to",
-        (*said, uncascade(steps)),
+        f"{_along(policy, table, child, steps)}, and {reason}: the policy is refused once such a row exists. "
+        "Set `cascade` in the policy, or change the foreign key to keep rows that are referred to",
+        (*allowed, uncascade(steps)),
     )
 
 
 def _circles(connection: Connection, policy: DeletingPolicy, reached: Reach) -> Iterator[Finding]:
-    """Keys that lead back to a table on the way; rows that they reach again are refused."""
+    """Foreign keys that lead back to a table already reached; the policy is refused if rows use them."""
     for step in reached.circles:
         child = step.key.child
         if root(connection, child) == root(connection, reached.table):
             if not policy.archive and policy.cascade is not None:
                 continue
             reason = (
-                "some would be deleted before they are archived" if policy.archive else "it may keep them"
+                "some would be deleted before they are archived"
+                if policy.archive
+                else "the policy may keep them"
             )
         else:
-            reason = "they refer to each other in a circle, whose end is not known"
+            reason = "the foreign keys form a cycle whose end is not known"
         yield Finding(
             str(child),
-            f"{_along(policy, reached.table, child, [step])}, and {reason}: the policy is refused once there "
-            "is such a row. Have rows kept that others refer to",
+            f"{_along(policy, reached.table, child, [step])}, and {reason}: the policy is refused once such "
+            "a row exists. Change the foreign key to keep rows that are referred to",
             (uncascade([step]),),
         )
 
@@ -77,16 +80,17 @@ def _along(policy: DeletingPolicy, table: Relation, child: Relation, steps: Sequ
 CASCADES = Diagnosis(
     id="cascades",
     severity="error",
-    question="Do foreign keys delete along only what no policy keeps or archives, or what `cascade` allows?",
-    remedy="`cascade: archive` or `cascade: delete` in the policy, or the foreign key without "
-    "`ON DELETE CASCADE` ([cascades](policies.md#cascades)).",
+    question="Does `ON DELETE CASCADE` delete only rows that no policy keeps or archives, or that `cascade` "
+    "allows?",
+    remedy="Set `cascade: archive` or `cascade: delete` in the policy, or remove `ON DELETE CASCADE` from "
+    "the foreign key ([cascades](policies.md#cascades)).",
     find=_find_refused,
 )
 DELETED_ALONG = Diagnosis(
     id="deleted_along",
     severity="info",
-    question="Does the policy say so where foreign keys delete rows of other tables along?",
-    remedy="`cascade: delete` in the policy says that it is meant. The plan counts such rows, the guard "
-    "limits them.",
+    question="Is `cascade` set where `ON DELETE CASCADE` deletes rows of other tables?",
+    remedy="Set `cascade: delete` in the policy if this is intended. The plan counts such rows, and the "
+    "guard limits them.",
     find=_find_deleted_along,
 )

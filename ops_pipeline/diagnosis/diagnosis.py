@@ -1,4 +1,4 @@
-"""What a diagnosis is: a question to a database, and what to do where the answer is not as it should be."""
+"""Defines a diagnosis: a yes-or-no question to a database, and the remedy when the answer is no."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 from ops_pipeline.settings import Settings
 
 Severity = Literal["error", "warning", "info"]
-"""error: a policy cannot run, or rows are in danger. warning: something will not be as the policies say, or
-costs more than it has to. info: good to know; nothing has to be done."""
+"""error: a policy cannot run, or rows are in danger. warning: a result will differ from what the policies
+say, or costs more than necessary. info: no action is required."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What is asked: a database, its policies, and the settings with which they run."""
+    """What a diagnosis examines: a database, its policies, and the settings with which they run."""
 
     connection: Connection
     policies: Sequence[Policy]
     settings: Settings
 
     def deleting(self) -> Iterator[tuple[DeletingPolicy, Relation, Relation | None]]:
-        """Each policy that deletes rows, with its table and, of an orphans policy, the parent.
+        """Each policy that deletes rows, with its table and, for an orphans policy, the parent.
 
-        One whose tables do not exist is left out: `policy_mismatch` names it.
+        A policy whose tables do not exist is left out: `policy_mismatch` reports it.
         """
         for policy in self.policies:
             if not isinstance(policy, DeletingPolicy):
@@ -45,10 +45,10 @@ class Examination:
 
 
 Find = Callable[[Examination], Iterable[Finding]]
-"""Asks the database. Reads only. Raises psycopg.Error, where a right is missing for example."""
+"""Queries the database, reads only. Raises psycopg.Error, for example when a privilege is missing."""
 
 Explain = Callable[[str, DatabaseUnavailableError], Iterable[Finding]]
-"""Of a database at that URL which cannot be asked, because of that error."""
+"""Explains why no connection to the database at that URL is possible, from the error."""
 
 
 def _nothing(*_: object) -> Iterable[Finding]:
@@ -59,8 +59,8 @@ def _nothing(*_: object) -> Iterable[Finding]:
 class Diagnosis:
     """A question to a database.
 
-    `id` is a name that stays. `question`: answered with yes, all is well. `remedy`: what helps in general;
-    each finding has what helps there. `find` asks a connection, `explain` why there is none.
+    `id` is stable. `question`: the answer should be yes. `remedy`: the fix in general; each finding has its
+    own. `find` queries a connection; `explain` is called when no connection is possible.
     """
 
     id: str

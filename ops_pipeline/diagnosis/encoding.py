@@ -1,4 +1,4 @@
-"""Encodings that do not say what their bytes mean, or cannot hold every character."""
+"""Databases whose encoding is SQL_ASCII, or cannot store every character."""
 
 from collections.abc import Iterator
 
@@ -25,8 +25,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
     if encoding is not None and encoding != "UTF8":
         yield Finding(
             examined.connection.info.dbname,
-            f"the encoding of the database is {encoding}: an audit event with characters that are not in it "
-            "is refused (400, with its field). To have all characters, copy it into a database in UTF8",
+            f"the encoding of the database is {encoding}: an audit event with characters outside it is "
+            "refused (400, with the field). To store all characters, copy it into a database in UTF8",
             (copy_to_utf8(examined.connection.info.dbname, encoding),),
         )
 
@@ -34,15 +34,15 @@ def _find(examined: Examination) -> Iterator[Finding]:
 ENCODING = Diagnosis(
     id="encoding",
     severity="error",
-    question="Does the database's encoding say what its bytes mean?",
-    remedy="Move the database into one in UTF8: `createdb -T template0 -E UTF8 …`, "
+    question="Does the database have an encoding other than SQL_ASCII?",
+    remedy="Copy the database into one in UTF8: `createdb -T template0 -E UTF8 …`, "
     "`pg_dump -E … -f dump.sql`, `psql -f dump.sql`.",
     explain=_explain,
 )
 NARROW_ENCODING = Diagnosis(
     id="narrow_encoding",
     severity="info",
-    question="Can the database hold every character?",
-    remedy="Nothing has to be done. In a database in UTF8 every audit event can be stored.",
+    question="Can the database store every character?",
+    remedy="No action is required. In a database in UTF8 every audit event can be stored.",
     find=_find,
 )

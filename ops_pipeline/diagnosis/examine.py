@@ -1,4 +1,4 @@
-"""Asks a database all that there is to ask."""
+"""Runs all diagnoses on a database."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
 
 SEVERITIES: Sequence[Severity] = ("error", "warning", "info")
 LIMIT_MILLISECONDS = 30_000
-"""How long a statement of a diagnosis may take."""
+"""The statement timeout of a diagnosis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosed:
-    """A finding in one of the databases, by which diagnosis. Of the `remedies` one is enough."""
+    """A finding, with its database and diagnosis. One of the `remedies` is enough."""
 
     database: str
     severity: Severity
@@ -32,10 +32,10 @@ class Diagnosed:
 
 
 def examine(database: Database, given: settings.Settings) -> list[Diagnosed]:
-    """What every diagnosis finds there, errors first, in the order of DIAGNOSES.
+    """The findings of all diagnoses, errors first, in the order of DIAGNOSES.
 
-    Reads only. A database that cannot be asked is one finding. So is a diagnosis that fails: it may be that
-    it would have found something.
+    Reads only. A database that cannot be reached is one finding. So is a diagnosis that fails: what it checks
+    is unknown.
     """
     found = list(_examined(database, given))
     return sorted(found, key=lambda diagnosed: SEVERITIES.index(diagnosed.severity))
@@ -70,7 +70,7 @@ def _asked(examined: Examination, diagnosis: Diagnosis, database: Database) -> I
             return list(dict.fromkeys(diagnosis.find(examined)))
     except psycopg.Error as error:
         reason = (error.diag.message_primary or str(error)).strip()
-        return [Finding(database.name, f"this could not be found out: {reason}")]
+        return [Finding(database.name, f"this could not be checked: {reason}")]
 
 
 def _of(database: Database, diagnosis: Diagnosis, findings: Iterable[Finding]) -> Iterator[Diagnosed]:

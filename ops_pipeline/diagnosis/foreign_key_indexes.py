@@ -1,4 +1,4 @@
-"""Foreign keys without an index on the referring columns."""
+"""Foreign keys without an index on the referencing columns."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 FOREIGN_KEY_INDEXES = Diagnosis(
     id="foreign_key_indexes",
     severity="error",
-    question="Does an index find the rows that refer to a deleted one?",
-    remedy="`CREATE INDEX CONCURRENTLY` on the referring columns.",
+    question="Do the foreign keys that refer to the policies' tables have an index on their columns?",
+    remedy="`CREATE INDEX CONCURRENTLY` on the referencing columns.",
     find=_find,
 )

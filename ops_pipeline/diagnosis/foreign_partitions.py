@@ -1,4 +1,4 @@
-"""Partitions whose rows are another server's."""
+"""Partitions that are foreign tables."""
 
 from collections.abc import Iterator
 
@@ -23,14 +23,15 @@ def _find_left_alone(examined: Examination) -> Iterator[Finding]:
 FOREIGN_PARTITIONS = Diagnosis(
     id="foreign_partitions",
     severity="error",
-    question="Are all partitions of an orphans policy's table here?",
-    remedy="`ALTER TABLE … DETACH PARTITION …`, or leave the table to its own server.",
+    question="Are all partitions of an orphans policy's table local?",
+    remedy="`ALTER TABLE … DETACH PARTITION …`, or remove the policy and clean the table up on its own "
+    "server.",
     find=_find_refused,
 )
 FOREIGN_PARTITIONS_LEFT = Diagnosis(
     id="foreign_partitions_left",
     severity="info",
-    question="Are all partitions of a retention policy's table here?",
-    remedy="Nothing has to be done: retention leaves foreign partitions alone.",
+    question="Are all partitions of a retention policy's table local?",
+    remedy="No action is required: retention skips foreign partitions.",
     find=_find_left_alone,
 )

@@ -1,4 +1,4 @@
-"""Holds whose tables or columns are others than they were made for."""
+"""Holds whose table or column was dropped, renamed or replaced since they were created."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,8 +21,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
 HOLDS = Diagnosis(
     id="holds",
     severity="error",
-    question="Do the tables and columns of all holds still mean what they meant?",
-    remedy="`opsctl hold confirm ID` says what the hold covers now, `opsctl hold release ID` ends it "
+    question="Are the tables and columns of all holds the ones they were created for?",
+    remedy="`opsctl hold confirm ID` sets what the hold covers now, `opsctl hold release ID` ends it "
     "([holds](../holds.md)).",
     find=_find,
 )

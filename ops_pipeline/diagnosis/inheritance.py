@@ -1,4 +1,4 @@
-"""Tables that others inherit from."""
+"""Tables that have inheritance children."""
 
 from collections.abc import Iterator
 
@@ -16,6 +16,6 @@ INHERITANCE = Diagnosis(
     id="inheritance",
     severity="error",
     question="Are the policies' tables without inheritance children?",
-    remedy="`ALTER TABLE child NO INHERIT parent`, and a policy for each child.",
+    remedy="`ALTER TABLE child NO INHERIT parent`, and add a policy for each child.",
     find=_find,
 )

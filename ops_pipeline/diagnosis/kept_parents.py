@@ -1,4 +1,4 @@
-"""Triggers that may keep rows whose children `cascade: archive` deletes first."""
+"""Triggers that may keep a row after `cascade: archive` has deleted its children."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 KEPT_PARENTS = Diagnosis(
     id="kept_parents",
     severity="error",
-    question="Do rows go whose children `cascade: archive` deletes first?",
-    remedy="`cascade: delete` in the policy, or `ALTER TABLE … DISABLE TRIGGER …`.",
+    question="Are rows always deleted after `cascade: archive` has deleted their children?",
+    remedy="Set `cascade: delete` in the policy, or `ALTER TABLE … DISABLE TRIGGER …`.",
     find=_find,
 )

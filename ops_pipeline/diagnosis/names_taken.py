@@ -1,4 +1,4 @@
-"""The application has a schema or a table of the name that ours is to have."""
+"""The application has a schema or table with the name that our schema or the audit log needs."""
 
 from collections.abc import Iterator
 
@@ -25,9 +25,9 @@ def _find(examined: Examination) -> Iterator[Finding]:
 NAMES_TAKEN = Diagnosis(
     id="names_taken",
     severity="error",
-    question="Are the names free that our schema and our table `audit_logs` have?",
-    remedy="Give the application's schema or table another name, or ours, with `OPS_SCHEMA` and "
-    "`OPS_AUDIT_LOG_SCHEMA` ([settings](settings.md#where-our-tables-live)); an `audit_logs` of our columns "
-    "is adopted with `opsctl adopt audit_logs`.",
+    question="Are the names of our schema and of our table `audit_logs` free?",
+    remedy="Rename the application's schema or table, or set `OPS_SCHEMA` and "
+    "`OPS_AUDIT_LOG_SCHEMA` to other schemas ([settings](settings.md#where-our-tables-live)). An "
+    "`audit_logs` that has our columns can be adopted: `opsctl adopt audit_logs`.",
     find=_find,
 )

@@ -14,9 +14,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
     ):
         yield Finding(
             child,
-            f"the foreign key {key} of {child} to {parent} is NOT ENFORCED: it keeps no row that is referred "
-            "to, deletes none along, and rows without a parent may be there. To have PostgreSQL hold it "
-            "again",
+            f"the foreign key {key} of {child} to {parent} is NOT ENFORCED: PostgreSQL does not apply its "
+            "ON DELETE action, and rows without a parent may exist. To enforce it",
             (enforce,),
         )
 
@@ -25,7 +24,6 @@ NOT_ENFORCED = Diagnosis(
     id="not_enforced",
     severity="info",
     question="Does PostgreSQL enforce the foreign keys of the policies' tables?",
-    remedy="Nothing has to be done. `ALTER TABLE … ALTER CONSTRAINT … ENFORCED` has PostgreSQL hold it "
-    "again.",
+    remedy="No action is required. `ALTER TABLE … ALTER CONSTRAINT … ENFORCED` enforces it.",
     find=_find,
 )

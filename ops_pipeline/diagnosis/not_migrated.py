@@ -1,4 +1,4 @@
-"""Our tables are missing, or not as this version knows them."""
+"""Our tables are missing, or were migrated by another version."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 NOT_MIGRATED = Diagnosis(
     id="not_migrated",
     severity="error",
-    question="Are our tables there, as this version knows them?",
+    question="Are all migrations of this version applied?",
     remedy="`opsctl migrate`",
     find=_find,
 )

@@ -1,4 +1,4 @@
-"""Orphans policies that read whole tables for want of an index."""
+"""Orphans policies that scan whole tables because an index is missing."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 ORPHAN_INDEXES = Diagnosis(
     id="orphan_indexes",
     severity="warning",
-    question="Do indexes lead with the columns that an orphans policy compares?",
+    question="Do the columns that an orphans policy compares lead an index?",
     remedy="`CREATE INDEX CONCURRENTLY` on the columns of the child and of the parent.",
     find=_find,
 )

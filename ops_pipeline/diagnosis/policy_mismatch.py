@@ -1,4 +1,4 @@
-"""Policies that do not fit the tables and columns that there are."""
+"""Policies whose tables, columns, types or indexes do not exist or do not match."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 POLICY_MISMATCH = Diagnosis(
     id="policy_mismatch",
     severity="error",
-    question="Do the tables, columns, types and indexes exist that the policies need?",
-    remedy="Correct the line of policies.yaml that the problem names, or the table as it says.",
+    question="Do the tables, columns, types and indexes that the policies need exist?",
+    remedy="Correct the line of policies.yaml that the problem names, or change the table as it says.",
     find=_find,
 )

@@ -1,4 +1,4 @@
-"""A pooler that lends its sessions for a transaction at a time."""
+"""Connections through a pooler in transaction or statement mode."""
 
 from collections.abc import Iterator
 
@@ -15,8 +15,8 @@ def _explain(url: str, error: DatabaseUnavailableError) -> Iterator[Finding]:
 POOLER = Diagnosis(
     id="pooler",
     severity="error",
-    question="Is every session of ours one session of the server?",
-    remedy="Put the server's own address into the URL, or an entry of the pooler with `pool_mode = session` "
+    question="Does each of our sessions have a server session of its own?",
+    remedy="Set the URL to the server's own address, or to an entry of the pooler with `pool_mode = session` "
     "([poolers](../deploy.md#connection-poolers)).",
     explain=_explain,
 )

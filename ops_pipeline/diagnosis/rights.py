@@ -1,4 +1,4 @@
-"""Rights that maintenance lacks, with the GRANT that gives each."""
+"""Privileges that the maintaining role lacks, with the GRANT for each."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
 Right = tuple[Relation, str]
-"""A table and SELECT, DELETE, UPDATE (of any column) or OWNER, membership in the owning role."""
+"""A table and the privilege: SELECT, DELETE, UPDATE (of any column), or OWNER (membership in the owner)."""
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
@@ -37,7 +37,7 @@ def _required(examined: Examination) -> Iterator[Right]:
         if policy.cascade == "archive" and (cascaded := reach(examined.connection, table).cascaded):
             yield table, "UPDATE"  # its rows are locked while those that refer to them are archived
             yield from ((child, "DELETE") for child in cascaded)
-        # What is detached and dropped has to be one's own.
+        # Only the owner may detach and drop a partition.
         if isinstance(policy, Retention) and partition_key(examined.connection, table) == policy.column:
             yield table, "OWNER"
 
@@ -49,8 +49,8 @@ def _find_vacuum(examined: Examination) -> Iterator[Finding]:
             ways = [way for (way,) in examined.connection.execute(sql.get("diagnosis/vacuum_rights"), values)]
             yield Finding(
                 policy.name,
-                f"{examined.connection.info.user} may not VACUUM {', '.join(map(str, tables))}: they are "
-                "passed over, and the run is stopped. As a superuser",
+                f"{examined.connection.info.user} is not permitted to VACUUM {', '.join(map(str, tables))}: "
+                "they are skipped, and the run ends as stopped. As a superuser",
                 (" ".join(ways),),
             )
 
@@ -66,14 +66,15 @@ def _not_allowed(connection: Connection, policy: Vacuum) -> list[Table]:
 RIGHTS = Diagnosis(
     id="rights",
     severity="error",
-    question="May maintenance do with the policies' tables what they ask for?",
-    remedy="The `GRANT` that the finding has ([access](access.md#database-roles)).",
+    question="Does the maintaining role have the privileges that the policies need on their tables?",
+    remedy="Execute the finding's `GRANT` ([access](access.md#database-roles)).",
     find=_find,
 )
 VACUUM_RIGHTS = Diagnosis(
     id="vacuum_rights",
     severity="warning",
-    question="May maintenance VACUUM the tables of the vacuum policy?",
-    remedy="From PostgreSQL 17 `GRANT pg_maintain TO …`; before, membership in the tables' owners.",
+    question="Is the maintaining role permitted to VACUUM the tables of the vacuum policy?",
+    remedy="`GRANT pg_maintain TO …` from PostgreSQL 17; in earlier versions, membership in the tables' "
+    "owners.",
     find=_find_vacuum,
 )

@@ -1,4 +1,4 @@
-"""Row security that hides rows from maintenance, in its tables or in what their triggers read."""
+"""Row security that hides rows from maintenance, in the policies' tables or in tables that triggers read."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def _find_triggers(examined: Examination) -> Iterator[Finding]:
 ROW_SECURITY = Diagnosis(
     id="row_security",
     severity="error",
-    question="Does maintenance see every row of the policies' tables, their parents and the tables that "
+    question="Can maintenance read every row of the policies' tables, their parents and the tables that "
     "refer to them?",
     remedy="`ALTER ROLE … BYPASSRLS`, membership in the table's owner, or `NO FORCE ROW LEVEL SECURITY` "
     "where it is forced on the owner ([why](../runbook.md#row-security-hides-rows-from-maintenance)).",
@@ -31,8 +31,9 @@ ROW_SECURITY = Diagnosis(
 RAISING_TRIGGERS = Diagnosis(
     id="raising_triggers",
     severity="warning",
-    question="Do triggers that deletes fire read only tables whose rows they see?",
-    remedy="`ALTER ROLE … BYPASSRLS` for the role as which the trigger function runs, or "
-    "`ALTER FUNCTION … SET row_security = on`. Which tables a function reads is told by its text.",
+    question="Can the triggers on DELETE read every row of the tables that they read?",
+    remedy="`ALTER ROLE … BYPASSRLS` for the role that the trigger function runs as, or "
+    "`ALTER FUNCTION … SET row_security = on`. The tables that a function reads are taken from its source "
+    "text.",
     find=_find_triggers,
 )

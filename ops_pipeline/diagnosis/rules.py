@@ -1,4 +1,4 @@
-"""Rules ON DELETE, which keep rows or delete others."""
+"""Rules ON DELETE, which may keep rows or delete others."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 RULES = Diagnosis(
     id="rules",
     severity="error",
-    question="Does a DELETE from the policies' tables delete, and nothing else?",
-    remedy="`DROP RULE`; a trigger does the same in a way that a run can see.",
+    question="Are the policies' tables without rules ON DELETE?",
+    remedy="`DROP RULE`; a trigger can do the same, and a run notices what it keeps.",
     find=_find,
 )

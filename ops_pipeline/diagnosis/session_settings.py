@@ -1,4 +1,4 @@
-"""Settings of the database or role that sessions of ours do not go by."""
+"""Settings of the database or role that our sessions override."""
 
 from collections.abc import Iterator
 
@@ -13,8 +13,9 @@ def _find(examined: Examination) -> Iterator[Finding]:
     for setting, whose, value, ours, reset in rows:
         yield Finding(
             whose,
-            f"{whose} sets {setting} to {value or 'an empty value'}. Our sessions set it to {ours}, so that "
-            "it changes nothing of what policies read and write. Where it was meant for them, take it back",
+            f"{whose} sets {setting} to {value or 'an empty value'}. Our sessions override it with {ours}, "
+            "so that it does not change what policies read and write. If it was meant only for them, "
+            "reset it",
             (reset,),
         )
 
@@ -22,8 +23,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
 SESSION_SETTINGS = Diagnosis(
     id="session_settings",
     severity="info",
-    question="Do our sessions go by all that the database and the role set for them?",
-    remedy="Nothing has to be done: what changes how values are read or written, and every timeout, is set "
-    "by our sessions themselves.",
+    question="Do our sessions use all settings of the database and the role?",
+    remedy="No action is required: our sessions set every timeout and every setting that changes how values "
+    "are read or written.",
     find=_find,
 )

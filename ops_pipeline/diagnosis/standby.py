@@ -1,4 +1,4 @@
-"""A server that takes no writes."""
+"""A server that is a standby and accepts no writes."""
 
 from collections.abc import Iterator
 
@@ -18,8 +18,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
 STANDBY = Diagnosis(
     id="standby",
     severity="error",
-    question="Does the server take writes?",
-    remedy="Put the primary's address into `url`, or those of all servers with "
+    question="Does the server accept writes?",
+    remedy="Set `url` to the primary's address, or to those of all servers with "
     "`?target_session_attrs=read-write`.",
     find=_find,
 )

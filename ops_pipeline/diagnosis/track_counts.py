@@ -1,4 +1,4 @@
-"""Statistics without which nobody knows what VACUUM has to do."""
+"""`track_counts = off`: the server does not count dead rows, and VACUUM cannot tell what to do."""
 
 from collections.abc import Iterator
 
@@ -15,8 +15,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
     yield Finding(
         examined.connection.info.dbname,
         "track_counts is off: the server counts no dead rows, so neither autovacuum nor a vacuum policy with "
-        "`mode: auto` knows which tables need it, and policies are refused whose deletes reach other tables. "
-        "As a superuser",
+        "`mode: auto` knows which tables need it, and policies whose deletes reach other tables are refused. "
+        "To enable it, as a superuser",
         (refusals.switch_counting_on(examined.connection),),
     )
 
@@ -25,6 +25,6 @@ TRACK_COUNTS = Diagnosis(
     id="track_counts",
     severity="warning",
     question="Does the server count dead rows?",
-    remedy="`track_counts = on`, which is PostgreSQL's default.",
+    remedy="Set `track_counts = on`, PostgreSQL's default.",
     find=_find,
 )

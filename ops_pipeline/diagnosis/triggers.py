@@ -1,4 +1,4 @@
-"""Triggers on DELETE, which may keep rows or write others."""
+"""Triggers on DELETE, which may keep rows or change others."""
 
 from collections.abc import Iterator
 
@@ -14,9 +14,8 @@ def _find_keeping(examined: Examination) -> Iterator[Finding]:
         for trigger in on_delete.keeping_triggers(examined.connection, table, on_update=False):
             yield Finding(
                 str(trigger.table),
-                f"the trigger {trigger} may return NULL, which keeps a row that is to be deleted: such rows "
-                "remain, and each run is stopped. Let it return OLD for rows that may be deleted, or switch "
-                "it off",
+                f"the trigger {trigger} may return NULL, which keeps the row: such rows remain, and each run "
+                "ends as stopped. Change it to return OLD for rows that may be deleted, or disable it",
                 (disable(examined.connection, trigger),),
             )
 
@@ -29,15 +28,15 @@ def _find_any(examined: Examination) -> Iterator[Finding]:
 KEEPING_TRIGGERS = Diagnosis(
     id="keeping_triggers",
     severity="warning",
-    question="Do triggers let rows be deleted?",
-    remedy="Let the trigger return OLD for rows that may be deleted, or `ALTER TABLE … DISABLE TRIGGER …` "
-    "([why](../runbook.md#rows-remain-after-a-run)).",
+    question="Do triggers allow rows to be deleted?",
+    remedy="Change the trigger to return OLD for rows that may be deleted, or `ALTER TABLE … DISABLE "
+    "TRIGGER …` ([why](../runbook.md#rows-remain-after-a-run)).",
     find=_find_keeping,
 )
 DELETE_TRIGGERS = Diagnosis(
     id="delete_triggers",
     severity="info",
-    question="Does a DELETE fire no triggers?",
-    remedy="Nothing has to be done where the trigger does what it is there for: it runs as for any DELETE.",
+    question="Are the policies' tables without triggers on DELETE?",
+    remedy="No action is required if the trigger's effect is intended: it fires as for any DELETE.",
     find=_find_any,
 )

@@ -1,4 +1,4 @@
-"""A database that does not answer."""
+"""A database that cannot be connected to."""
 
 from collections.abc import Iterator
 
@@ -14,14 +14,14 @@ from ops_pipeline.postgres.connection import (
 
 def _explain(url: str, error: DatabaseUnavailableError) -> Iterator[Finding]:
     if not isinstance(error, EncodingRefusedError | PoolerRefusedError):
-        yield Finding(describe(url), f"{str(error).strip()}. Nothing else of it could be asked")
+        yield Finding(describe(url), f"{str(error).strip()}. The other checks could not be run")
 
 
 UNREACHABLE = Diagnosis(
     id="unreachable",
     severity="error",
-    question="Does the database take our connection?",
-    remedy="Start the server, or correct `url` in policies.yaml and the variables it names; the problem has "
-    "what the server or the network said.",
+    question="Can we connect to the database?",
+    remedy="Start the server, or correct `url` in policies.yaml and the variables it names; the problem "
+    "contains the message of the server or the network.",
     explain=_explain,
 )

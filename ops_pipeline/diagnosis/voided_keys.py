@@ -1,4 +1,4 @@
-"""What keeps foreign keys from doing what they say ON DELETE."""
+"""Triggers, rules and constraints that keep foreign keys from carrying out their ON DELETE action."""
 
 from collections.abc import Iterator
 
@@ -16,8 +16,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
 VOIDED_KEYS = Diagnosis(
     id="voided_keys",
     severity="error",
-    question="Can foreign keys do what they say `ON DELETE`?",
-    remedy="Switch the key's own trigger on, let that of the referring table return a row, `DROP RULE`, "
-    "`DROP NOT NULL`, or make the foreign key `NO ACTION`.",
+    question="Can foreign keys carry out their `ON DELETE` action?",
+    remedy="Enable the foreign key's own trigger, change the referencing table's trigger to return a row, "
+    "`DROP RULE`, `DROP NOT NULL`, or change the foreign key to `NO ACTION`.",
     find=_find,
 )

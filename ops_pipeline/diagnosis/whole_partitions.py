@@ -1,4 +1,4 @@
-"""Partitions that retention drops whole, or would but for what is in them."""
+"""Partitions that retention drops whole, or cannot drop because of rows that never expire."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,7 +25,7 @@ def _find_unsaid(examined: Examination) -> Iterator[Finding]:
         yield Finding(
             str(table),
             f"partitions of {table} in which every row has expired are dropped whole ({policy.name}){now}. "
-            "Where each is a day, say so in the policy, and days to come are created as well",
+            "If each partition is a day, set this in the policy, and future partitions are premade as well",
             ("partition: day",),
         )
 
@@ -38,8 +38,9 @@ def _find_endless(examined: Examination) -> Iterator[Finding]:
             ):
                 yield Finding(
                     str(partition),
-                    f"{partition} holds rows whose {policy.column} is -infinity, which never expire: it is "
-                    "emptied row by row and not dropped. Delete them if they are not to be kept",
+                    f"{partition} has rows whose {policy.column} is -infinity, which never expire: its "
+                    "other rows are deleted in batches, and it is not dropped. If they need not be kept, "
+                    "delete them",
                     (_delete_infinite(examined.connection, partition, policy.column),),
                 )
 
@@ -66,15 +67,15 @@ def _delete_infinite(connection: Connection, partition: Partition, column: str) 
 WHOLE_PARTITIONS = Diagnosis(
     id="whole_partitions",
     severity="info",
-    question="Does the policy say so where partitions are dropped whole?",
-    remedy="`partition: day` in the policy, where each partition is a day ([partitions](../partitions.md)).",
+    question="Is `partition` set where retention drops whole partitions?",
+    remedy="Set `partition: day` in the policy if each partition is a day ([partitions](../partitions.md)).",
     find=_find_unsaid,
 )
 ENDLESS_ROWS = Diagnosis(
     id="endless_rows",
     severity="info",
     question="Are expired partitions without rows that never expire?",
-    remedy="Nothing has to be done: the rows are kept, and so is their partition. To have it dropped, delete "
-    "them or give them a time.",
+    remedy="No action is required: the rows and their partition are kept. To have it dropped, delete the "
+    "rows or set their time.",
     find=_find_endless,
 )

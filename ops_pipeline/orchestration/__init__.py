@@ -1,1 +1,1 @@
-"""The nightly run as Dagster sees it: assets, checks, a job, a schedule. Nothing else imports Dagster."""
+"""The Dagster part: assets, checks, jobs, schedules and sensors. No other package imports Dagster."""

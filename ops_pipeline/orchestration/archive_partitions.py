@@ -1,6 +1,6 @@
-"""The days of an archived table as Dagster partitions: which are in the archive, and backfills over them.
+"""Dagster assets whose partitions are the archived days of a table: archived, verified, restored.
 
-The nightly run archives what has expired and reports each complete day. People start backfills over days.
+The nightly run archives expired rows and reports each complete day. Operators start backfills over days.
 """
 
 import warnings
@@ -31,28 +31,28 @@ from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import find_relation
 from ops_pipeline.storage import location
 
-# Dagster is pinned to a release, so that a beta of it changes only when we do.
+# Dagster is pinned to a release, so its beta features change only with an update of ours.
 warnings.filterwarnings("ignore", "Parameter `backfill_policy`", category=BetaWarning)
 
 A_DAY = timedelta(days=1)
 BY_MONTH = dg.BackfillPolicy.multi_run(31)
-"""The days a run of a backfill takes; a year is a dozen runs, one after the other."""
+"""At most 31 days in one run of a backfill; a year is a dozen runs, one after the other."""
 State = Literal["archived", "verified", "restored"]
 
 
 class VerifyOptions(dg.Config):
-    """What an operator may write in the launchpad, whose open-source UI knows no users."""
+    """Configuration for the launchpad: `by`, because Dagster's open-source UI has no users."""
 
-    by: str = Field(default="launchpad", description="Who asks for it; the audit log keeps it.")
+    by: str = Field(default="launchpad", description="Your name, recorded in the audit log.")
 
 
 class RestoreOptions(VerifyOptions):
-    """What an operator may write in the launchpad."""
+    """Configuration of a restore for the launchpad."""
 
     into: str = Field(
         default="",
-        description="Another table to restore into, made when it does not exist. Empty: the table the rows "
-        "came from, where a hold keeps them from the next night.",
+        description="Another table to restore into, created if it is missing. Empty: the original table, "
+        "where a hold protects the rows from the next nightly run.",
     )
 
 
@@ -66,12 +66,12 @@ def archived_by_day(database: Database) -> list[Retention]:
 
 
 def key(policy: Retention, state: State = "archived") -> dg.AssetKey:
-    """`app/archive/audit_logs_archived`; its last part is all that the graph has room for."""
+    """`app/archive/audit_logs_archived`; Dagster's graph only has room for the last part."""
     return dg.AssetKey([policy.database, "archive", f"{plain(policy.identity.subject)}_{state}"])
 
 
 def archive_assets(database: Database) -> list[dg.AssetsDefinition]:
-    """For each table that is archived by day: its days in the archive, verified, and restored."""
+    """For each table that is archived by day, three assets: its archived, verified and restored days."""
     return [
         asset(database, policy)
         for policy in archived_by_day(database)
@@ -80,9 +80,9 @@ def archive_assets(database: Database) -> list[dg.AssetsDefinition]:
 
 
 def report_archived_days(instance: dg.DagsterInstance, connection: Connection, policy: Retention) -> None:
-    """Reports each archived day that Dagster does not know of, once none of its rows is left in the table.
+    """Reports each archived day that Dagster does not know yet, once no row of that day is left in the table.
 
-    A report belongs to no run, so it stays when old runs are removed.
+    A report belongs to no run, so it is kept when old runs are deleted.
     """
     known = set(instance.get_materialized_partitions(key(policy)))
     for day, files in _files_by_day(connection, policy).items():
@@ -95,9 +95,9 @@ def _archived(database: Database, policy: Retention) -> dg.AssetsDefinition:
     @_asset(
         policy,
         "archived",
-        f"The days of **{policy.table}** that have left the table and are in the archive, as Parquet that "
-        "was read back before the rows went. The night fills it in by itself; a backfill does not wait for "
-        "the night. Days that the policy still keeps are refused.",
+        f"The days of **{policy.table}** whose rows were archived as Parquet, read back and then deleted "
+        "from the table. The nightly run adds each day; a backfill archives days without waiting for it. "
+        "Days that the policy still keeps are refused.",
     )
     def archive_days(
         context: dg.AssetExecutionContext, databases: MaintenanceResource
@@ -127,9 +127,8 @@ def _verified(database: Database, policy: Retention) -> dg.AssetsDefinition:
     @_asset(
         policy,
         "verified",
-        f"The archived days of **{policy.table}** whose files were read again and agree with "
-        "what the database recorded of them: size, SHA-256 and row count. Start it over any range of days; "
-        "it changes no row.",
+        f"The archived days of **{policy.table}** whose files were read again and match what the database "
+        "recorded: size, SHA-256 and row count. Materialize it for any range of days; it changes no row.",
     )
     def verify_days(
         context: dg.AssetExecutionContext, config: VerifyOptions, databases: MaintenanceResource
@@ -139,7 +138,7 @@ def _verified(database: Database, policy: Retention) -> dg.AssetsDefinition:
             archive = Archive(location.storage(settings.load().archive_url), connection)
             for day, files in _files_by_day(connection, policy, context).items():
                 damages = verify_files(connection, archive, files, by=config.by).problems
-                problems += damages if files else [f"nothing of {day} is in the archive"]
+                problems += damages if files else [f"no rows of {day} are in the archive"]
                 if files and not damages:
                     context.log_event(_materialization(key(policy, "verified"), day, files))
         if problems:
@@ -153,9 +152,9 @@ def _restored(database: Database, policy: Retention) -> dg.AssetsDefinition:
     @_asset(
         policy,
         "restored",
-        f"The days of **{policy.table}** that were brought back from the archive, every bit "
-        "as the files have it. Start it over a range of days: all of them come back, or none. A hold keeps "
-        "them from the next night.",
+        f"The days of **{policy.table}** that were restored from the archive, exactly as the files have "
+        "them. Materialize it for a range of days: all of them are restored, or none. A hold protects the "
+        "rows from the next nightly run.",
     )
     def restore_days(
         context: dg.AssetExecutionContext, config: RestoreOptions, databases: MaintenanceResource
@@ -170,7 +169,7 @@ def _restored(database: Database, policy: Retention) -> dg.AssetsDefinition:
                 )  # fmt: skip
             except Exception as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
-            context.log.info(f"{restored.rows:,} rows are in {restored.into} again")
+            context.log.info(f"Restored {restored.rows:,} rows into {restored.into}")
             for missing in restored.missing_parents:
                 context.log.warning(
                     f"{missing.rows:,} of them refer by {missing.key} to rows of {missing.parent} that no "
@@ -209,7 +208,7 @@ def _days(context: dg.AssetExecutionContext) -> list[date]:
 def _files_by_day(
     connection: Connection, policy: Retention, context: dg.AssetExecutionContext | None = None
 ) -> Mapping[date, Sequence[ArchivedFile]]:
-    """The archive's files of each day of that run, or without one of every day that is archived."""
+    """The archived files of each day of the run's partitions; without a `context`, of every archived day."""
     days = _days(context) if context else []
     files: defaultdict[date | None, list[ArchivedFile]] = defaultdict(list)
     table = find_relation(connection, policy.table)
@@ -221,18 +220,18 @@ def _files_by_day(
 
 def _why_not_archived(connection: Connection, policy: Retention, day: date) -> str | None:
     if _start(day + A_DAY) > expired.cutoff_now(connection, policy):
-        return f"{day} is kept until {day + A_DAY + policy.keep} and was left alone"
+        return f"{day} is kept until {day + A_DAY + policy.keep} and was not archived"
     statement = compose.SQL(sql.get("orchestration/has_rows_between")).format(
         table=find_relation(connection, policy.table).identifier, column=compose.Identifier(policy.column)
     )
     if scalar(connection, statement, {"lower": _start(day), "upper": _start(day + A_DAY)}):
-        return f"{day} still has rows, on hold or yet to be approved"
+        return f"{day} still has rows that are on hold or need approval"
     return None
 
 
 def _first_day(policy: Retention) -> date:
-    """A New Year's day at least a year before the oldest row that is kept. It moves once a year, because a
-    backfill under way does not bear that its partitions change."""
+    """A 1 January at least a year before the oldest row that is kept. It changes only once a year, because a
+    running backfill fails when its partitions change."""
     return date((datetime.now(UTC) - policy.keep).year - 1, 1, 1)
 
 

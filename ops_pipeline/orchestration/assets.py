@@ -1,4 +1,4 @@
-"""An asset for each policy: to materialize it is to carry the policy out."""
+"""A Dagster asset for each policy: materializing the asset runs the policy."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,18 +17,18 @@ from ops_pipeline.policies.model import Database, Policy, Schedule
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
 AFTER_A_KILL = dg.RetryPolicy(max_retries=1, delay=5)
-"""For a step whose process was killed. What fails for a reason of its own says so and is not tried again."""
+"""For a step whose process was killed. A step that fails with an error of its own is not retried."""
 LATE_AFTER = timedelta(hours=2)
-"""How long a run may take before what it has not done is late; the API's health check takes the same."""
+"""How long a run may take before its policies count as late; the API's health check uses the same value."""
 
 
 def key(policy: Policy) -> dg.AssetKey:
-    """`app/retention/sessions`, as the policy is named everywhere."""
+    """`app/retention/sessions`, the policy's name everywhere."""
     return dg.AssetKey(policy.identity.path)
 
 
 def policy_assets(database: Database) -> list[dg.AssetsDefinition]:
-    """The database's policies as assets. Which comes after which is in `order`."""
+    """The database's policies as assets. Their order is in `order`."""
     return [_asset(database, policy) for policy in database.policies]
 
 
@@ -75,7 +75,7 @@ def _asset(database: Database, policy: Policy) -> dg.AssetsDefinition:
 
 
 def _nothing_from(assets: Sequence[dg.AssetKey]) -> dict[str, dg.AssetIn]:
-    """The assets as inputs with numbers for names: those that Dagster makes up of their keys may be equal."""
+    """The assets as inputs with numbered names: the names that Dagster derives from keys may collide."""
     return {
         f"after_{number}": dg.AssetIn(asset, dagster_type=metadata.NOTHING)
         for number, asset in enumerate(assets)
@@ -83,15 +83,15 @@ def _nothing_from(assets: Sequence[dg.AssetKey]) -> dict[str, dg.AssetIn]:
 
 
 def _children(databases: MaintenanceResource, database: Database, policy: Policy) -> Sequence[Policy]:
-    """The policies that have to run before this one for the database's foreign keys."""
+    """The policies that must run before this one because of the database's foreign keys."""
     try:
         with databases.reach(database, "order") as connection:
             in_order = kinds.children_first(connection, database.policies)
-            # Of those that refer to each other, one has to begin.
+            # Of policies whose tables refer to each other, one must begin.
             earlier = in_order[: in_order.index(policy)]
             return kinds.children(connection, policy, earlier)
     except DatabaseUnavailableError:
-        return ()  # the policy itself tries again, and says so
+        return ()  # the policy's own step retries, and reports it
 
 
 def _carry_out(
@@ -104,11 +104,11 @@ def _carry_out(
         raise dg.Failure(str(error), allow_retries=False) from error
     except Exception as error:
         raise dg.Failure(
-            f"{policy.name} failed: {error}. What was committed before stays done.", allow_retries=False
+            f"{policy.name} failed: {error}. What was committed stays done.", allow_retries=False
         ) from error
     if result.outcome == "skipped":
         raise dg.Failure(
-            f"{policy.name} was not carried out: {result.stopped_reason}. Nothing was changed. "
+            f"{policy.name} did not run: {result.stopped_reason}. Nothing was changed. "
             "Wait for that run to end, then run this again.",
             allow_retries=False,
         )
@@ -118,7 +118,7 @@ def _carry_out(
 def _report(
     context: dg.AssetExecutionContext, policy: Policy, result: RunResult
 ) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
-    """A materialization of what is done; of what is not, an observation, so that the asset becomes late."""
+    """A materialization if the policy is done; otherwise an observation, so that the asset becomes late."""
     if result.outcome == "done":
         yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(policy), result))
         return
@@ -139,14 +139,14 @@ def _dry_run(
         raise dg.Failure(f"{policy.name} cannot be planned: {error}", allow_retries=False) from error
     context.log.info(metadata.in_words(planned))
     return dg.AssetObservation(
-        key(policy), description="Dry run: nothing was removed", metadata=metadata.plan(planned)
+        key(policy), description="Dry run: nothing was deleted", metadata=metadata.plan(planned)
     )
 
 
 def late_after(schedule: Schedule) -> timedelta:
-    """How old the last complete run of a policy may be: the longest time between two runs, and two hours.
+    """How old the last complete run of a policy may be: the longest time between two runs, plus two hours.
 
-    Seen over the coming month, so that a schedule for weekdays alone is not late every Monday.
+    Computed over the next 32 runs, so that a weekday schedule is not late every Monday.
     """
     now = datetime.now(UTC).astimezone(ZoneInfo(schedule.timezone))
     starts = [start.astimezone(UTC) for start in islice(CronSim(schedule.cron, now), 32)]

@@ -1,4 +1,4 @@
-"""A step stops when it is told to, with what the server does for it, and when its run has been killed."""
+"""Stops a step, and its statements on the server, on an interrupt or when its run was killed."""
 
 import functools
 import multiprocessing
@@ -15,14 +15,14 @@ from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
 AGAIN_SECONDS = 0.25
-"""A statement may begin in the very moment the one before it is cancelled."""
+"""Cancel again after this time: the next statement may have begun as the one before was cancelled."""
 
 
 @functools.cache
 def stop_with_parent() -> None:
-    """From now on this step's process is told to stop when the process of its run has ended.
+    """Sends SIGTERM to this step's process once the process of its run has ended.
 
-    Otherwise it would work on, holding its policy's lock, while Dagster starts the run again.
+    Otherwise it would go on working, holding its policy's lock, while Dagster retries the run.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -39,10 +39,10 @@ def stop_with_parent() -> None:
 def stopping_on_server(
     databases: MaintenanceResource, maintained: Database, policy: Policy
 ) -> Iterator[None]:
-    """While it lasts, an interrupt cancels what the policy's archiving session has the server do.
+    """Until the context ends, an interrupt also cancels the statement of the policy's archiving session.
 
-    psycopg sees to its own statements. The archiving session's driver waits in C, where Python's signal
-    handlers do not run; but a byte for each signal is written to a socket at once, and another thread
+    psycopg cancels its own statements. The archiving session's driver waits in C code, where Python's signal
+    handlers do not run; but Python writes a byte for each signal to a socket at once, and another thread
     reads it.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -79,4 +79,4 @@ def _cancel(databases: MaintenanceResource, maintained: Database, policy: Policy
                 sql.get("orchestration/cancel_holder"), {"name": f"ops: worker of {policy.name}"}
             )
     except DatabaseUnavailableError:
-        return  # then there is nothing to cancel
+        return  # there is nothing to cancel

@@ -1,4 +1,4 @@
-"""What must hold after a run, as Dagster's asset checks. They change no row; run them at any time."""
+"""Dagster asset checks of the policies. They change no row and can be run at any time."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,9 +11,9 @@ from ops_pipeline.policies.model import Database, Policy
 
 
 def policy_checks(database: Database) -> list[dg.AssetChecksDefinition]:
-    """The checks of a database's policies, those of one policy in one step.
+    """The checks of a database's policies; the checks of one policy share a step.
 
-    A check that holds back the policies after it has a step of its own.
+    A check that blocks later policies has a step of its own.
     """
     return [
         _definition(database, policy, name, checks)

@@ -1,4 +1,4 @@
-"""All definitions of a policies file."""
+"""Builds all Dagster definitions for a policies file."""
 
 import dagster as dg
 
@@ -17,7 +17,7 @@ from ops_pipeline.policies.model import Policies
 
 
 def build_definitions(policies: Policies) -> dg.Definitions:
-    """Every policy of every database, and the jobs that carry them out."""
+    """Assets and checks for every policy of every database, with jobs, schedules and sensors."""
     maintained = dg.Definitions(
         assets=[
             *(spec for database in policies.databases for spec in source_assets.table_assets(database)),

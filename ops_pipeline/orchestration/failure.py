@@ -1,4 +1,4 @@
-"""A failed run in the words of the person who has to deal with it."""
+"""Describes a failed run for an operator: what failed, what is safe, what to do next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from ops_pipeline.orchestration import order, run_ownership
 from ops_pipeline.policies.model import Policies
 
 SAFE = (
-    "Every batch that was committed stays done, and none is half done. What was due and is not gone yet "
-    "stays where it is."
+    "Every batch that was committed stays done, and no batch is half done. Expired rows that were not "
+    "deleted are still in their tables."
 )
 DO = (
-    "Mend what the reason names, then run `opsctl run`, or re-execute the run from its failure: it goes on "
-    'where it stopped. See docs/runbook.md, "When a night has failed".'
+    "Fix the cause above, then run `opsctl run`, or re-execute the run from failure: it continues where it "
+    'stopped. See docs/runbook.md, "When a nightly run has failed".'
 )
-DO_WAIT = "Nothing yet: it is started again by itself. You are told if that does not help."
+DO_WAIT = "Nothing yet: Dagster retries the run automatically. If the retry fails, it is reported."
 LONGEST_REASON = 500
 WILL_RETRY = "dagster/will_retry"
 
 
 @dataclass(frozen=True, slots=True)
 class FailedStep:
-    """A step and what it said.
+    """A failed step and its reason.
 
-    `policy`: the name of the policy whose step it is, or whose checks are; of the latter `checks` says which.
-    A step of no policy has its own `key` alone.
+    `policy`: the policy that the step runs or checks; `checks`: the checks of the step. A step without a
+    policy only has its `key`.
     """
 
     key: str
@@ -42,13 +42,13 @@ class FailedStep:
 
     @property
     def step(self) -> str:
-        """What failed, for people: `app/retention/sessions`, `app/retention/sessions, archive_verified`."""
+        """What failed: `app/retention/sessions`, `app/retention/sessions, archive_verified`."""
         return ", ".join([self.policy or self.key, *self.checks])
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What failed, what is safe, and what to do."""
+    """A failed run: what failed, what is safe, and what to do."""
 
     run_id: str
     job: str
@@ -71,7 +71,7 @@ class Failure:
         return DO_WAIT if self.will_retry else DO
 
     def audit_event(self) -> AuditEvent:
-        """The same run makes the same event, so that it is stored once however often it is reported."""
+        """The audit event; its id derives from the run, so that reports of one run are stored once."""
         return AuditEvent(
             id=uuid5(NAMESPACE_URL, f"dagster-run-failure:{self.run_id}"),
             event_type=trail.EVENT_TYPE,
@@ -86,7 +86,7 @@ class Failure:
         )
 
     def as_json(self) -> Mapping[str, Any]:
-        """The generic form that a webhook gets."""
+        """The JSON format of the webhook."""
         return {
             "event": "maintenance_run_failed",
             "headline": self.headline,
@@ -103,7 +103,7 @@ class Failure:
 
 
 def failure_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunRecord) -> Failure | None:
-    """The failure of that run; None when it is not a run of ours."""
+    """The failure of that run; None when the run does not belong to our policies."""
     configured = settings.load()
     run = record.dagster_run
     databases = run_ownership.databases_of(policies, run)
@@ -123,7 +123,7 @@ def failure_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunR
 
 
 def failed_step(policies: Policies, event: dg.DagsterEvent) -> FailedStep:
-    """The step whose failure that event is."""
+    """The step that failed with that event."""
     key, said = event.step_key or "", reason(event.step_failure_data.error)
     for _, policy in policies:
         if key == order.step(policy):
@@ -145,15 +145,15 @@ def _steps(instance: dg.DagsterInstance, policies: Policies, run_id: str) -> lis
         if event.is_step_failure:
             steps.append(failed_step(policies, event))
         else:
-            run_reason = event.message or "the run ended without a word"
+            run_reason = event.message or "the run ended without a message"
     return steps or [FailedStep("the run", run_reason[:LONGEST_REASON])]
 
 
 def reason(error: Any) -> str:
-    """What the failed step said, in a line or a few. Dagster's class for it is not public."""
+    """The failed step's message, shortened. Dagster's class for the error is not public."""
     if error is None:
-        return "the step ended without a word"
-    # The outer error is Dagster's "error while executing"; ours is the one that it was raised from.
+        return "the step ended without a message"
+    # The outer error is Dagster's "error while executing"; the real error is its cause.
     while error.cause is not None and error.cls_name != "Failure":
         error = error.cause
     message = str(error.message).strip()

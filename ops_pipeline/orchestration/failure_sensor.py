@@ -1,4 +1,4 @@
-"""A failed run reaches people: an audit event, and a webhook where one is configured."""
+"""Reports failed runs: an audit event for each, and a webhook where one is configured."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -19,11 +19,12 @@ from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
 
 GIVE_UP_AFTER = timedelta(days=1)
 TICK_SECONDS = 30.0
-"""Dagster ends a tick after a minute. What is not reported by then is reported in the next one."""
+"""Dagster ends a tick after a minute. Failures that are not reported by then are reported in the next one."""
 
 
 class Progress(msgspec.Struct):
-    """How far the reports are: all up to the event `after`, and of the next run those that are done."""
+    """How far reporting has come: complete up to the event `after`; for the next run, which parts are
+    done."""
 
     after: int
     recorded: str = ""
@@ -31,21 +32,21 @@ class Progress(msgspec.Struct):
 
 
 def definitions(policies: Policies) -> dg.Definitions:
-    """A sensor that looks every half minute for runs that have failed since.
+    """A sensor that looks for newly failed runs every half minute.
 
-    Dagster's own run status sensors pass on to the next run when they fail. This one stays at a run until
-    it is reported, for a day at the most, so a receiver that is away for a while misses nothing.
+    Dagster's own run status sensors skip a run when reporting it fails. This one retries until the run is
+    reported, for at most a day, so that a receiver that is down for a while misses nothing.
     """
 
     @dg.sensor(
         name="failed_runs",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells of failed runs: an audit event of each, and a message to OPS_WEBHOOK_URL.",
+        description="Reports failed runs: an audit event for each, and a message to OPS_WEBHOOK_URL.",
     )
     def failed_runs(context: dg.SensorEvaluationContext, databases: MaintenanceResource) -> dg.SkipReason:
         if context.cursor is None:
-            progress, summary = Progress(_newest(context.instance)), "Runs that fail from now on are told"
+            progress, summary = Progress(_newest(context.instance)), "Runs that fail from now on are reported"
         else:
             progress = msgspec.json.decode(context.cursor, type=Progress)
             summary = report(context.instance, databases, policies, progress)
@@ -58,7 +59,7 @@ def definitions(policies: Policies) -> dg.Definitions:
 def report(
     instance: dg.DagsterInstance, databases: MaintenanceResource, policies: Policies, progress: Progress
 ) -> str:
-    """Reports the failed runs that `progress` has not, keeps there how far it came, and says so in words."""
+    """Reports the failed runs that `progress` does not have yet, updates it, and returns a summary."""
     done: list[str] = []
     deadline = time.monotonic() + TICK_SECONDS
     after = dg.RunStatusChangeRecordsFilter(
@@ -73,14 +74,14 @@ def report(
             _record_interrupted(databases, policies, record.dagster_run)
             problems = _report_one(failed, progress)
             if problems and datetime.now(UTC) - failed.failed_at < GIVE_UP_AFTER:
-                return f"{failed.run_id} will be told again: {'; '.join(problems)}"
+                return f"Run {failed.run_id} will be reported again: {'; '.join(problems)}"
             done.append("; ".join([failed.run_id, *problems]))
         progress.after = event.storage_id
-    return f"Told: {', '.join(done)}" if done else "No run has failed"
+    return f"Reported: {', '.join(done)}" if done else "No run has failed"
 
 
 def _report_one(failed: failure.Failure, progress: Progress) -> list[str]:
-    """Records the failure and posts it, as far as that is yet to be done; says what did not work."""
+    """Records the failure and posts it, unless that was done before; returns the problems."""
     configured = settings.load()
     problems: list[str] = []
     if progress.recorded != failed.run_id:
@@ -88,7 +89,7 @@ def _report_one(failed: failure.Failure, progress: Progress) -> list[str]:
             _record(failed, configured)
             progress.recorded = failed.run_id
         except (DatabaseUnavailableError, psycopg.Error) as error:
-            problems.append(f"the audit log does not take it ({error})")
+            problems.append(f"it cannot be stored in the audit log ({error})")
     if progress.posted != failed.run_id and configured.webhook_url is not None and not failed.will_retry:
         try:
             webhook.post(configured.webhook_url, failed, configured.webhook_format)
@@ -115,7 +116,7 @@ def _record_interrupted(databases: MaintenanceResource, policies: Policies, run:
             with databases.reach(database, "alerts", writes=True) as connection:
                 history.interrupt_dead(connection)
         except DatabaseUnavailableError:
-            continue  # which may be why the run failed; the policy's next run records it
+            continue  # this may be why the run failed; the policy's next run records it
 
 
 def _newest(instance: dg.DagsterInstance) -> int:

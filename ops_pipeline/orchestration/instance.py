@@ -1,4 +1,4 @@
-"""What Dagster itself needs: its home folder, its configuration and its database."""
+"""Creates what Dagster needs: its home folder, its configuration and its database."""
 
 import os
 import shutil
@@ -15,10 +15,10 @@ CONFIGURATION = Path(__file__).with_name("dagster.yaml")
 
 
 def prepare(settings: Settings) -> dict[str, str]:
-    """Makes the folder and the database that Dagster needs, and returns the environment to run it in.
+    """Creates Dagster's home folder and database, and returns the environment to run Dagster in.
 
-    `settings` come from `embedded.resolved`. A `dagster.yaml` in a `DAGSTER_HOME` that somebody chose
-    stays as it is. Raises DatabaseUnavailableError when Dagster's database cannot be had or made.
+    `settings` come from `embedded.resolved`. If `DAGSTER_HOME` is set, a `dagster.yaml` in it is not changed.
+    Raises DatabaseUnavailableError when Dagster's database cannot be reached or created.
     """
     chosen = os.environ.get("DAGSTER_HOME")
     home = Path(chosen or LOCAL / "dagster").absolute()
@@ -36,9 +36,9 @@ def prepare(settings: Settings) -> dict[str, str]:
 
 
 def for_sqlalchemy(url: str) -> str:
-    """The URL with the driver that Dagster's storage works with.
+    """The URL with the driver that Dagster's storage requires.
 
-    SQLAlchemy 2.1 takes `postgresql://` to mean psycopg 3, with which every event write fails.
+    SQLAlchemy 2.1 uses psycopg 3 for `postgresql://`, with which every event write fails.
     """
     return f"postgresql+psycopg2://{url.split('://', 1)[1]}"
 
@@ -56,7 +56,7 @@ def _create_database(url: str) -> None:
         except psycopg.errors.InsufficientPrivilege as error:
             user = compose.Identifier(connection.info.user).as_string(connection)
             raise DatabaseUnavailableError(
-                f"Dagster keeps its run history in a database of its own, {describe(url)}, which is missing, "
-                f"and {connection.info.user} may not create it. Nothing was done. Create it as a superuser: "
+                f"Dagster's database {describe(url)} does not exist, and {connection.info.user} is not "
+                "permitted to create it. Nothing was done. Create it as a superuser: "
                 f"{create.as_string(connection)} OWNER {user}; or set OPS_DAGSTER_DATABASE_URL to another one"
             ) from error

@@ -1,4 +1,4 @@
-"""Runs the nightly job from this process and waits for it, with or without a daemon."""
+"""Runs the nightly job from this process and waits for it; no Dagster daemon is required."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ops_pipeline.orchestration.failure import FailedStep, failed_step
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """A Dagster run that has ended, and what its failed steps said."""
+    """A Dagster run that has ended, with its failed steps."""
 
     id: str
     status: str
@@ -27,15 +27,15 @@ class EndedRun:
 
 
 def nightly_job() -> dg.JobDefinition:
-    """The job as this environment has it; the processes of its steps build it again from here."""
+    """The nightly job of this environment; the processes of its steps build it again by calling this."""
     policies = kinds.load(settings.load().policies)
     return build_definitions(policies).resolve_job_def(run_ownership.job_of_all(policies))
 
 
 def run_nightly_job(resolved: settings.Settings) -> EndedRun:
-    """Carries every policy out as one Dagster run and returns when it has ended.
+    """Runs every policy as one Dagster run and returns when it has ended.
 
-    The run is in Dagster's history like a scheduled one. `resolved` comes from `embedded.resolved`.
+    Dagster's history shows it like a scheduled run. `resolved` comes from `embedded.resolved`.
     """
     os.environ.update(dagster_instance.prepare(resolved))
     with dg.DagsterInstance.get() as instance:

@@ -1,4 +1,4 @@
-"""Runs whose machine is gone: Dagster would call them started for ever."""
+"""Fails runs whose worker is gone, which Dagster would show as started for ever."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,18 +12,18 @@ from ops_pipeline.postgres.advisory_lock import lock_is_held
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
 SILENT_FOR = timedelta(minutes=2)
-"""Between two steps a living run holds no lock for a moment; but then its events are new."""
+"""Between two steps a live run holds no lock for a moment, but its last event is recent."""
 
 
 def definitions(policies: Policies) -> dg.Definitions:
-    """A sensor that looks every half minute, and so at once when the daemon starts again."""
+    """A sensor that looks for lost runs every half minute, and so at once when the daemon is restarted."""
 
     @dg.sensor(
         name="lost_runs",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ends runs that nobody carries on any more: no session holds their lock in their "
-        "databases, and they have been silent for two minutes. They are then started again.",
+        description="Fails runs whose worker is gone, so that they are retried: no session holds their lock "
+        "in their databases, and they have written no event for two minutes.",
     )
     def lost_runs(context: dg.SensorEvaluationContext, databases: MaintenanceResource) -> dg.SkipReason:
         lost = [
@@ -33,7 +33,7 @@ def definitions(policies: Policies) -> dg.Definitions:
             )
             if end_if_lost(context.instance, databases, policies, record.dagster_run)
         ]
-        return dg.SkipReason(f"Ended: {', '.join(lost)}" if lost else "Every run that is started is alive")
+        return dg.SkipReason(f"Failed: {', '.join(lost)}" if lost else "Every started run has a worker")
 
     return dg.Definitions(sensors=[lost_runs])
 
@@ -41,14 +41,14 @@ def definitions(policies: Policies) -> dg.Definitions:
 def end_if_lost(
     instance: dg.DagsterInstance, databases: MaintenanceResource, policies: Policies, run: dg.DagsterRun
 ) -> bool:
-    """Marks the run as failed when nobody carries it on, and says whether it did.
+    """Marks the run as failed when its worker is gone; returns whether it did.
 
-    The proof of life is the lock that each step holds in its database, whatever machine it is on. While
-    one of the databases cannot be asked, the run is left to Dagster's own limits.
+    Each step of a live run, on any machine, holds a lock in its database. While one of the databases does not
+    answer, the run is left to Dagster's own timeouts.
     """
     concerned = run_ownership.databases_of(policies, run)
-    last_word = _last_word(instance, run)
-    if not concerned or datetime.now(UTC) - last_word < SILENT_FOR:
+    last_event = _last_event(instance, run)
+    if not concerned or datetime.now(UTC) - last_event < SILENT_FOR:
         return False
     interrupted: list[str] = []
     for database in concerned:
@@ -62,13 +62,13 @@ def end_if_lost(
     where = ", ".join(database.name for database in concerned)
     instance.report_run_failed(
         run,
-        f"Nobody carries this run on: no session holds its lock in {where}, and its last word was at "
-        f"{last_word:%Y-%m-%d %H:%M:%S} UTC. What was committed stays done; the next run goes on from there."
-        + (f" Interrupted: {', '.join(interrupted)}." if interrupted else ""),
+        f"The worker of this run is gone: no session holds its lock in {where}, and its last event was at "
+        f"{last_event:%Y-%m-%d %H:%M:%S} UTC. What was committed stays done; the next run continues from "
+        f"there." + (f" Interrupted: {', '.join(interrupted)}." if interrupted else ""),
     )
     return True
 
 
-def _last_word(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime:
+def _last_event(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime:
     newest = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
     return datetime.fromtimestamp(newest[0].timestamp if newest else 0.0, UTC)

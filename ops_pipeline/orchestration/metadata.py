@@ -1,4 +1,4 @@
-"""What the UI shows of a policy, of its plan, and of what it did."""
+"""The metadata that Dagster's UI shows for a policy's plan and its runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,16 +16,16 @@ from ops_pipeline.maintenance.result import RunResult
 Metadata = Mapping[str, dg.MetadataValue]
 
 NOTHING = cast("dg.DagsterType", dg.Nothing)
-"""What a step hands on: its effect is in the database, and there is nothing to store. Dagster takes it as a
-type of its own, and its annotations do not say so."""
+"""The type of a step's output: its effect is in the database, and there is nothing to store. Dagster accepts
+`Nothing` as a type, but its annotations do not say so."""
 
 
 OUTPUT = "result"
-"""The name of a policy's only output, whatever the policy is called."""
+"""The name of a policy step's only output."""
 
 
 def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
-    """What a run did. Numbers are plotted by the UI over the runs."""
+    """The metadata of a run. The UI plots the numbers over the runs."""
     return {
         **_shown(
             rows_removed=result.removed,
@@ -53,7 +53,7 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
 
 
 def plan(planned: Plan | Unplanned) -> Metadata:
-    """What a run would do."""
+    """The metadata of a plan."""
     if isinstance(planned, Unplanned):
         return _shown(problem=planned.problem)
     return {
@@ -81,7 +81,7 @@ def _rows(rows: RowCount) -> Metadata:
 
 
 def _shown(**values: bool | float | str | datetime | None) -> Metadata:
-    """The values as Dagster wants them, without those that are None."""
+    """The values as Dagster's metadata values, without those that are None."""
     return {
         name: dg.MetadataValue.timestamp(value)
         if isinstance(value, datetime)
@@ -107,23 +107,23 @@ def _in_cells(row: Mapping[str, object]) -> dict[str, str | int | float | bool]:
 
 
 def in_words(planned: Plan | Unplanned) -> str:
-    """A plan in a line, for the run's log."""
+    """A plan in one line, for the run's log."""
     if isinstance(planned, Unplanned):
         return f"{planned.policy}: {planned.problem}"
-    stopped = "".join(f"; the guard would stop it: {reason}" for reason in planned.needs_approval)
+    stopped = "".join(f"; needs approval: {reason}" for reason in planned.needs_approval)
     refused = "".join(f"; refused: {reason}" for reason in planned.refusals)
     if planned.rows is None:
         return f"{planned.policy}: {planned.method.name}{refused}{stopped}"
     return (
-        f"{planned.policy} would remove {planned.rows.eligible:,} of {planned.rows.total:,} rows "
+        f"{planned.policy} would delete {planned.rows.eligible:,} of {planned.rows.total:,} rows "
         f"({planned.rows.fraction:.1%}){refused}{stopped}"
     )
 
 
 def not_materialized() -> dg.Output[None]:
-    """The step's output, which lets what comes after it go on, without a materialization of the asset.
+    """The step's output, without a materialization of the asset; later steps depend on the output.
 
-    An output that is never yielded would have every later step skipped. With this mark Dagster leaves the
-    telling to the step itself, as it does for observable source assets.
+    If it were not yielded, Dagster would skip every later step. This mark keeps Dagster from recording a
+    materialization, as for observable source assets.
     """
     return dg.Output(None, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})

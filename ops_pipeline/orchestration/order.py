@@ -1,9 +1,9 @@
-"""The policies of a run one after another, whatever became of those before.
+"""Runs the policies of a run one after another, even when earlier ones fail.
 
-An edge of Dagster's graph would skip what comes after a step that failed. So the policies have none among
-them: each step starts in the order of the file, by its priority, and waits until those before it have ended.
-Which tables refer to which only the database knows: a step whose children are yet to start gives its place
-to them, as does one that waits for a step that is to be started again.
+Dagster skips steps downstream of a failed step. So there are no edges between policies: each step starts in
+the order of the file, by its priority, and waits until the steps before it have ended.
+Only the database knows which tables refer to which: a step that waits for a step that has not started, such
+as that of a child table or one up for retry, requests a retry of itself so that the other can start.
 """
 
 import time
@@ -18,14 +18,14 @@ from ops_pipeline.policies.model import Policy
 
 LOOK_EVERY_SECONDS = 0.5
 CHECKS = "checks"
-"""How the step ends in which a policy's checks are that hold nobody back."""
+"""The suffix of the step that has a policy's non-blocking checks."""
 CHECKS_PRIORITY = {"dagster/priority": "1"}
-"""Checks come before the policies that are yet to start, which may wait for them."""
+"""Checks start before the policies that have not started, which may wait for them."""
 
 GIVE_WAY_SECONDS = 3.0
-"""So long after it began to wait, a step gives its place to one that has not started."""
+"""How long a step waits before it gives its executor slot to a step that has not started."""
 TURNS = 10_000
-"""How often it may do so."""
+"""How often a step may do so."""
 
 _ENDED = {
     dg.DagsterEventType.STEP_SUCCESS,
@@ -37,17 +37,17 @@ _TO_START_AGAIN = {dg.DagsterEventType.STEP_UP_FOR_RETRY}
 
 
 def step(policy: Policy) -> str:
-    """The policy's step, as Dagster calls it."""
+    """The key of the policy's step in Dagster."""
     return policy.identity.op_name
 
 
 def check_step(policy: Policy, check: str) -> str:
-    """The step of a check of the policy that holds others back; it shares it with no other check."""
+    """The key of the step of a blocking check, which has the step for itself."""
     return f"{step(policy)}_{check}"
 
 
 def check_steps(policy: Policy) -> Iterator[tuple[str, list[PolicyCheck]]]:
-    """The steps of the policy's checks, and which checks each has: those that hold nobody back share one."""
+    """The steps of the policy's checks, each with its checks. Non-blocking checks share one step."""
     checks = list(kind_of(policy).checks(policy))
     if together := [check for check in checks if not check.holds_back]:
         yield check_step(policy, CHECKS), together
@@ -55,7 +55,7 @@ def check_steps(policy: Policy) -> Iterator[tuple[str, list[PolicyCheck]]]:
 
 
 def priority(policy: Policy, policies: Sequence[Policy]) -> dict[str, str]:
-    """The step's tag by which Dagster starts a database's policies in their order."""
+    """The step's priority tag, by which Dagster starts a database's policies in the order of the file."""
     return {"dagster/priority": str(-policies.index(policy))}
 
 
@@ -70,17 +70,17 @@ def wait(
     policies: Sequence[Policy],
     children: Sequence[Policy] = (),
 ) -> None:
-    """Returns once those of this run's policies have ended that come before this one, in whatever way: those
-    that it depends on, and its `children`, wherever they stand in the file.
+    """Waits until the policies of this run that come before this one have ended, with success or failure:
+    those that it depends on, and its `children` in any order of the file.
 
     Raises dg.Failure when the archive check of one of them has failed, and dg.RetryRequested to give its
-    place to one that is yet to start.
+    executor slot to a step that has not started.
     """
     cancellation.stop_with_parent()
     chosen = _steps_of_run(context)
     earlier = before(policy, policies)
     _until_ended(context, chosen & {step(other) for other in (*earlier, *children)})
-    # The check of a policy that failed is never asked.
+    # The checks of a policy that failed are not run.
     done = _ended(context, {dg.DagsterEventType.STEP_SUCCESS})
     checks = {
         check_step(other, check.name): f"{check.name} of {other.name}"
@@ -94,9 +94,9 @@ def wait(
     if failed:
         names = ", ".join(sorted(checks[name] for name in failed))
         raise dg.Failure(
-            f"{policy.name} waits: the check {names} failed. Nothing was changed; until "
-            "VACUUM has run, what was archived last can still be read from the table's pages. Put the files "
-            "back that the check names, then re-execute this run from its failure",
+            f"{policy.name} did not run: the check {names} failed. Nothing was changed; until VACUUM has "
+            "run, the rows archived last can still be read from the table's pages. Put back the files that "
+            "the check names, then re-execute this run from failure",
             allow_retries=False,
         )
 
@@ -105,13 +105,13 @@ def _until_ended(context: dg.AssetExecutionContext, steps: set[str]) -> None:
     began = time.monotonic()
     while waited_for := steps - _ended(context, _ENDED):
         if time.monotonic() - began > GIVE_WAY_SECONDS and (idle := waited_for - _at_work(context)):
-            context.log.info(f"Waits for {', '.join(sorted(idle))}, and gives its place to it meanwhile")
+            context.log.info(f"Waiting for {', '.join(sorted(idle))}: retrying later so that it can start")
             raise dg.RetryRequested(TURNS, LOOK_EVERY_SECONDS)
         time.sleep(LOOK_EVERY_SECONDS)
 
 
 def _at_work(context: dg.AssetExecutionContext) -> set[str]:
-    """The steps that have started and are not to be started again."""
+    """The steps that have started and are not up for retry."""
     states: dict[str, bool] = {}
     for event in _events(context, _STARTED | _TO_START_AGAIN):
         if event.step_key is not None:
@@ -124,7 +124,7 @@ def _ended(context: dg.AssetExecutionContext, kinds: set[dg.DagsterEventType]) -
 
 
 def _events(context: dg.AssetExecutionContext, kinds: set[dg.DagsterEventType]) -> Iterator[dg.DagsterEvent]:
-    """The run's events of those kinds, the oldest first."""
+    """The run's events of those kinds, oldest first."""
     records = context.instance.get_records_for_run(context.run.run_id, of_type=kinds, ascending=True).records
     for record in records:
         if (event := record.event_log_entry.dagster_event) is not None:

@@ -1,4 +1,4 @@
-"""How a Dagster step reaches the databases that the policies name."""
+"""The Dagster resource through which steps connect to the databases of the policies."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,9 +19,9 @@ from ops_pipeline.postgres.ready import refuse_unready
 
 
 class MaintenanceResource(dg.ConfigurableResource[None]):
-    """The databases of `policies.yaml`; where they are comes from the environment when a step runs.
+    """The databases of `policies.yaml`; their URLs come from the environment when a step runs.
 
-    Its configuration is what an operator writes in the launchpad:
+    Its configuration for the launchpad:
 
         resources: {databases: {config: {dry_run: true}}}
         resources: {databases: {config: {approve: [3fa1b2c4], approved_by: ada}}}
@@ -29,24 +29,23 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
 
     dry_run: bool = Field(
         default=False,
-        description="Only say what each policy would do: observations, no materialization, nothing removed.",
+        description="Only plan each policy: yields observations, no materialization, and deletes nothing.",
     )
     approve: list[str] = Field(
         default=[],
-        description="Plans that the guard has stopped and that this run may carry out, by their ids.",
+        description="Ids of plans that need approval and that this run approves.",
     )
-    approved_by: str = Field(default="", description="Who approves; it is kept in the audit log.")
+    approved_by: str = Field(default="", description="Your name, recorded in the audit log.")
 
     @contextmanager
     def connect(
         self, wanted: Database, policy: Policy, step: str, run_id: str, *, writes: bool = True
     ) -> Iterator[Connection]:
-        """A connection for one step of that policy, after it was held against its tables.
+        """A connection for one step of the policy, after the policy was checked against its tables.
 
-        While it lasts it holds `run_lock(run_id)`: the proof that somebody carries the run on.
-
-        Raises DatabaseUnavailableError, also where the step `writes` and that cannot be, and PolicyError when
-        the policy does not fit; nothing is done then.
+        Until it is closed, it holds `run_lock(run_id)`, which shows that the run has a live worker.
+        Raises DatabaseUnavailableError, also when the step `writes` and the database cannot be written to,
+        and PolicyError when the policy does not match the tables; then nothing was done.
         """
         with self.reach(wanted, step, writes=writes) as connection:
             share_lock(connection, run_lock(run_id))
@@ -54,20 +53,21 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
             yield connection
 
     def plan(self, connection: Connection, policy: Policy) -> Plan | Unplanned:
-        """What the policy would do now, and whether the guard would let it. Reads only."""
+        """What the policy would do now, and whether it needs approval. Reads only."""
         (planned,) = kinds.plan(connection, [policy], archive_url=settings.load().archive_url)
         return planned
 
     def approve_for(self, maintained: Database, policy: Policy) -> None:
-        """Approves the plans of that policy that the run was given. Plans of other policies are left alone.
+        """Approves those plans of the policy that the run's configuration lists; ignores other policies'
+        plans.
 
-        Raises ApprovalRefusedError, also when nobody says who approves; then nothing has been removed.
+        Raises ApprovalRefusedError, also when `approved_by` is empty; then nothing was deleted.
         """
         if not self.approve:
             return
         if not self.approved_by.strip():
             raise approvals.ApprovalRefusedError(
-                "approved_by is missing: write your name beside approve; the audit log keeps it"
+                "approved_by is required with approve: set it to your name, which the audit log records"
             )
         with self.reach(maintained, "approve", writes=True) as connection:
             waiting = {plan.id for plan in approvals.pending(connection) if plan.policy == policy.name}
@@ -76,11 +76,11 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
 
     @contextmanager
     def reach(self, wanted: Database, step: str, *, writes: bool = False) -> Iterator[Connection]:
-        """A connection, and nothing more. Raises DatabaseUnavailableError, which names the database; of its
-        kind StandbyError and NotMigratedError where the step `writes`.
+        """A connection only. Raises DatabaseUnavailableError, which names the database, and its subclasses
+        StandbyError and NotMigratedError when the step `writes`.
 
-        What Dagster interrupts a step with, psycopg does not know: it would drop the connection and leave
-        the statement to the server. For a KeyboardInterrupt it stops the statement first.
+        psycopg does not know Dagster's interrupt exception: it would close the connection while the statement
+        continues on the server. On a KeyboardInterrupt it cancels the statement first.
         """
         with raise_interrupts_as(KeyboardInterrupt), embedded.resolved(settings.load()) as resolved:
             url = wanted.url(settings.environment(resolved))
@@ -95,5 +95,5 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
 
 
 def run_lock(run_id: str) -> str:
-    """The advisory lock that every step of that Dagster run holds, shared, in the database it works on."""
+    """The advisory lock that every step of that Dagster run holds, shared, in its database."""
     return f"ops: dagster run {run_id}"

@@ -1,4 +1,4 @@
-"""A policy carried out across lost connections: reconnect, and go on at the saved place."""
+"""Runs a policy, reconnecting when the connection is lost and continuing from the saved position."""
 
 import dagster as dg
 import stamina
@@ -14,24 +14,24 @@ from ops_pipeline.postgres.connection import connection_was_lost
 TRIES = 8
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 20.0
-"""About a minute in all, which a restart of the server and most failovers stay below."""
+"""About a minute in all: longer than a restart of the server and most failovers take."""
 TRIES_TO_REACH = 5
-"""About ten seconds: a database that this step has never reached is more likely away for longer."""
+"""About ten seconds: a database that this step never reached is likely to be down for longer."""
 
-# By default these notes go to standard output, which belongs to what `opsctl --json` prints.
+# By default stamina logs to standard output, where `opsctl --json` prints its object.
 set_on_retry_hooks([LoggingOnRetryHook])
 
 
 class _StillHeldError(Exception):
-    """What was lost or killed before this try still holds the policy's lock: it is about to let go."""
+    """The session of the lost or killed try still holds the policy's lock; it will release it soon."""
 
 
 def carry_out(
     databases: MaintenanceResource, maintained: Database, policy: Policy, context: dg.AssetExecutionContext
 ) -> RunResult:
-    """Performs the policy. When the connection is lost, connects again with growing pauses and goes on.
+    """Runs the policy. When the connection is lost, reconnects with growing pauses and continues.
 
-    Raises what the last try raised: DatabaseUnavailableError or psycopg.Error.
+    Raises the last try's error: DatabaseUnavailableError or psycopg.Error.
     """
     reached, tries = False, 0
     again = context.retry_number > 0 or context.run.parent_run_id is not None
@@ -54,7 +54,7 @@ def carry_out(
             if tries > 1:
                 context.log.warning(
                     f"{maintained.name} does not answer, or the connection was lost. What was committed "
-                    f"stays done; trying again, and going on from there (try {tries} of {TRIES})."
+                    f"stays done; reconnecting to continue from there (try {tries} of {TRIES})."
                 )
             with (
                 databases.connect(maintained, policy, policy.name, context.run.run_id) as connection,

@@ -1,4 +1,4 @@
-"""Dagster's run history is kept for a time; what policies did, in `ops.maintenance_runs`, outlives it."""
+"""Deletes old runs from Dagster's database. What policies did stays in `ops.maintenance_runs`."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ops_pipeline.postgres.relation import our_table
 KEY = dg.AssetKey(["dagster", "run_history_cleanup"])
 PAGE = 200
 LONGEST_SECONDS = 900.0
-"""A first run with years behind it goes on in the next."""
+"""How long one cleanup may take; the next one continues with the remaining runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many runs are gone, and whether that was all that was due."""
+    """How many runs were deleted, and whether all old runs were."""
 
     ours: int
     others: int
@@ -36,15 +36,15 @@ class Pruned:
 
 
 def definitions(policies: Policies) -> dg.Definitions:
-    """The asset that is part of every nightly job."""
+    """The cleanup asset, part of every nightly job."""
 
     @dg.asset(
         key=KEY,
         group_name="dagster",
         kinds={"dagster"},
         owners=["team:operations"],
-        description="Removes old runs and their events from **Dagster's own database**, which would grow for "
-        f"ever. What each policy did stays in `{our_table('maintenance_runs')}`.",
+        description="Deletes old runs and their events from **Dagster's own database**, which would grow for "
+        f"ever otherwise. What each policy did stays in `{our_table('maintenance_runs')}`.",
     )
     def run_history_cleanup(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         configured = settings.load()
@@ -69,14 +69,14 @@ def prune(
     report: dg.DagsterLogManager,
     now: datetime | None = None,
 ) -> Pruned:
-    """Deletes the ended runs that are older than they are kept, with their events and captured output."""
+    """Deletes ended runs older than `keep`, with their events and captured output."""
     now = now or datetime.now(UTC)
     deadline = time.monotonic() + LONGEST_SECONDS
     removed = {True: 0, False: 0}
-    # Listed whole before the first is deleted: a page is found by the run that ended the one before.
+    # Listed completely before the first is deleted: the next page is found by the last run of the one before.
     for run, is_ours in list(_due(instance, policies, keep, now)):
         if time.monotonic() > deadline:
-            report.warning("More old runs than fit into a quarter of an hour; the next night goes on.")
+            report.warning("Old runs remain after 15 minutes of deleting; the next nightly run continues.")
             return Pruned(removed[True], removed[False], complete=False)
         instance.compute_log_manager.delete_logs(prefix=[run, "compute_logs"])
         instance.delete_run(run)

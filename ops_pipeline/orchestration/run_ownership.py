@@ -1,11 +1,11 @@
-"""What our jobs are called, and which of an instance's runs are runs of our policies."""
+"""Names our Dagster jobs, and finds out which runs of the Dagster instance belong to our policies."""
 
 import dagster as dg
 
 from ops_pipeline.policies.model import Database, Policies
 
 EVERY_DATABASE = "nightly_maintenance"
-"""The job of a whole fleet at once, which `opsctl run` starts; only where there are several databases."""
+"""The job for all databases, which `opsctl run` starts; it exists only where there are several databases."""
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -16,16 +16,15 @@ def job_of(database: Database) -> str:
 
 
 def job_of_all(policies: Policies) -> str:
-    """The job that carries every policy of the file out."""
+    """The job that runs every policy of the file."""
     return job_of(policies.databases[0]) if len(policies.databases) == 1 else EVERY_DATABASE
 
 
 def databases_of(policies: Policies, run: dg.DagsterRun) -> list[Database]:
-    """The databases that a run works on; none when it is not a run of ours.
+    """The databases that a run works on; empty when the run does not belong to our policies.
 
-    A nightly job says so by its name. What a person starts from the asset graph, and what a backfill
-    starts, says so by its assets.
-    """
+    A nightly job is recognized by its name; a run started from the asset graph or by a backfill by its
+    assets."""
     if run.job_name == EVERY_DATABASE:
         return list(policies.databases)
     selected = {key.path[0] for key in run.asset_selection or ()}

@@ -1,4 +1,4 @@
-"""The application's tables as Dagster sees them: where a run begins, with their rows and sizes."""
+"""The application's tables as Dagster source assets, with observations of their rows and sizes."""
 
 from collections.abc import Iterable, Iterator
 
@@ -26,8 +26,8 @@ def table_assets(database: Database) -> list[dg.AssetSpec]:
             group_name=database.name,
             kinds={"postgres", "table"},
             owners=["team:application"],
-            description=f"The application's table **{table}**. Its rows and size are noted every night, when "
-            "the policies that name it are done.",
+            description=f"The application's table **{table}**. Its row count and size are recorded after "
+            "each policy that names it.",
             metadata={"dagster/table_name": f"{database.name}.{table}"},
         )
         for table in tables
@@ -37,7 +37,7 @@ def table_assets(database: Database) -> list[dg.AssetSpec]:
 def observe(
     connection: Connection, database: Database, tables: Iterable[TableName]
 ) -> Iterator[dg.AssetObservation]:
-    """How large each table is now, by the server's statistics."""
+    """The current size of each table, from the server's statistics."""
     for table in tables:
         rows, dead, size = catalog.observed(connection, find_relation(connection, table))
         yield dg.AssetObservation(

@@ -1,4 +1,4 @@
-"""A failure posted to where people are: generic JSON, or Slack's shape."""
+"""Posts a failed run to the webhook, as JSON or as a Slack message."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -15,18 +15,18 @@ TRIES = 4
 FIRST_PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = 5.0
 TRY_AGAIN = {408, 425, 429}
-"""Besides 5xx, the answers that a later try may better."""
+"""The responses besides 5xx after which a later try may succeed."""
 
 
 class RefusedError(Exception):
-    """The receiver will not have it, now or later: its URL, or what it expects, is wrong."""
+    """The receiver refuses the message and will not accept it later: the URL or the format is wrong."""
 
 
 def post(url: str, failure: Failure, wanted: Format | None) -> None:
-    """Posts the failure, again with growing pauses while the receiver is away or too busy.
+    """Posts the failure, and retries with growing pauses while the receiver is down or too busy.
 
-    `wanted` None: Slack's shape for a host of Slack's, JSON for any other. Raises httpx.HTTPError when it
-    did not arrive after all, and RefusedError when no later try would help.
+    `wanted` None: Slack's format for a Slack host, JSON for any other. Raises httpx.HTTPError when all
+    tries fail, and RefusedError when no later try would help.
     """
     body = slack(failure) if (wanted or format_of(url)) == "slack" else failure.as_json()
     for attempt in stamina.retry_context(
@@ -36,20 +36,20 @@ def post(url: str, failure: Failure, wanted: Format | None) -> None:
             answer = httpx.post(url, json=body, timeout=TIMEOUT_SECONDS)
             if 400 <= answer.status_code < 500 and answer.status_code not in TRY_AGAIN:
                 raise RefusedError(
-                    f"{urlsplit(url).hostname} refuses what is posted to OPS_WEBHOOK_URL "
+                    f"{urlsplit(url).hostname} refused the message posted to OPS_WEBHOOK_URL "
                     f"({answer.status_code}: {answer.text[:200]})"
                 )
             answer.raise_for_status()
 
 
 def format_of(url: str) -> Format:
-    """What the receiver at that address expects, by its host."""
+    """The format that the receiver at that URL expects, by its host."""
     host = urlsplit(url).hostname or ""
     return "slack" if host in {"hooks.slack.com", "hooks.slack-gov.com"} else "json"
 
 
 def slack(failure: Failure) -> Mapping[str, Any]:
-    """An incoming webhook's message (Slack's Block Kit); `text` is what a notification shows."""
+    """The message for Slack's incoming webhook (Block Kit); a notification shows `text`."""
     failed = "\n".join(f"• *{_plain(step.step)}*: {_plain(step.reason)}" for step in failure.steps)
     sections = [
         f"*{_plain(failure.headline)}*\n{failed}",

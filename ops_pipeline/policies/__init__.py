@@ -1,1 +1,1 @@
-"""policies.yaml read into typed policies."""
+"""Reads policies.yaml into typed policies."""

@@ -1,4 +1,4 @@
-"""The form of `policies.yaml`, and errors that point at the line and key."""
+"""Parses and validates `policies.yaml`; errors name the line and the key."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ Form = TypeVar("Form", bound="FileSection")
 
 
 class PolicyError(Exception):
-    """The policies are wrong. `problems` holds one line for each thing to fix."""
+    """The policies are invalid. `problems` has one line for each thing to fix."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -30,7 +30,7 @@ class PolicyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """A file as it was read, with its line numbers."""
+    """A parsed file, with its line numbers."""
 
     path: Path
     root: Any
@@ -48,7 +48,7 @@ class PolicyFile:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the file something stands."""
+    """A position in the file: the keys that lead to it."""
 
     source: PolicyFile
     keys: Keys = ()
@@ -58,7 +58,7 @@ class Place:
 
     @property
     def line(self) -> int:
-        """The line (from 1) where it stands."""
+        """The line, from 1."""
         return self.source.line(self.keys)
 
     def problem(self, key: str | int, message: str) -> str:
@@ -72,9 +72,9 @@ def _dotted(keys: Keys) -> str:
 
 
 class Section(BaseModel):
-    """A mapping in the file. A key it does not know is an error that names the nearest one it does.
+    """A mapping in the file. An unknown key is an error that names the nearest known one.
 
-    `renamed`: keys of earlier versions, each with the key that took its place.
+    `renamed`: keys of earlier versions, each with its replacement.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -86,7 +86,7 @@ class Section(BaseModel):
         if not isinstance(value, dict):
             raise PydanticCustomError(
                 "section",
-                "keys and values are needed here: {keys}",
+                "must be a mapping with keys of: {keys}",
                 {"keys": ", ".join(cls.model_fields)},
             )
         for key in value:
@@ -112,7 +112,7 @@ class GuardSection(Section):
 
 
 class DeletingSection(Section):
-    """What every policy that deletes rows may say. `cascade`: as `DeletingPolicy` has it."""
+    """The keys of every policy that deletes rows. `cascade`: see `DeletingPolicy`."""
 
     name: PolicyName | None = None
     archive: bool = False
@@ -124,14 +124,14 @@ class DeletingSection(Section):
         if self.cascade == "archive" and not self.archive:
             raise PydanticCustomError(
                 "cascade",
-                "cascade: archive needs archive: true beside it, so that what the archived rows refer to is "
-                "archived as well",
+                "cascade: archive requires archive: true in the same policy, so that the rows that the "
+                "archived rows refer to are archived as well",
             )
         return self
 
 
 class ThrottleSection(Section):
-    """What makes maintenance pause."""
+    """Limits above which maintenance pauses."""
 
     replica_lag: Duration | None = timedelta(seconds=60)
     lock_queue: Annotated[int, Field(ge=0)] | None = 8
@@ -140,7 +140,7 @@ class ThrottleSection(Section):
 
 
 class DatabaseSection(Section):
-    """A database; each kind of policy adds a key of its own (`load`)."""
+    """A database; each kind of policy adds a key of its own (see `load`)."""
 
     url: str
     password_command: str | None = None
@@ -153,7 +153,7 @@ class DatabaseSection(Section):
     def _one_source(self) -> Self:
         if self.password_command is not None and self.password_file is not None:
             raise PydanticCustomError(
-                "password", "password_command and password_file exclude each other; leave one out"
+                "password", "password_command and password_file cannot both be set; remove one"
             )
         return self
 
@@ -167,7 +167,7 @@ class FileSection(Section):
 
 
 def read(path: Path, form: type[Form]) -> tuple[Form, PolicyFile]:
-    """The file's content, checked against the form, and where each part stands.
+    """The file's validated content, and the file for the positions of its parts.
 
     Raises PolicyError with every problem found.
     """
@@ -175,7 +175,7 @@ def read(path: Path, form: type[Form]) -> tuple[Form, PolicyFile]:
         root = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PolicyError(
-            [f"{path}: cannot be read ({error.strerror}); OPS_POLICIES names the file with the policies"]
+            [f"{path}: cannot be read ({error.strerror}); set OPS_POLICIES to the file with the policies"]
         ) from error
     except UnicodeDecodeError as error:
         raise PolicyError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
@@ -187,7 +187,7 @@ def read(path: Path, form: type[Form]) -> tuple[Form, PolicyFile]:
     try:
         return form.model_validate(root), source
     except ValidationError as error:
-        # A list of tables is also tried as the word "all"; that it is not the word is no news.
+        # A list of tables is also tried as the word "all"; that error is noise.
         problems = [details for details in error.errors() if "literal['all']" not in details["loc"]]
         raise PolicyError([_problem(source, details) for details in problems]) from None
 
@@ -203,11 +203,9 @@ def _problem(source: PolicyFile, details: Any) -> str:
 def _message(details: Any) -> str:
     match details["type"]:
         case "missing":
-            return "is missing"
-        case (
-            "string_pattern_mismatch"
-        ):  # a database's name: every other value says itself what would be right
-            return f"{details['input']!r} is not a name; write lower-case letters, digits and underscores"
+            return "is required"
+        case "string_pattern_mismatch":  # a database's name; all other values have messages of their own
+            return f"{details['input']!r} is not a valid name; use lower-case letters, digits and underscores"
         case "literal_error":
             return f"write {details['ctx']['expected']}, not {details['input']!r}"
         case _:

@@ -1,4 +1,4 @@
-"""Which policy is meant: one name for people, history, locks and Dagster, unique by construction."""
+"""The identity of a policy, from which its label, asset key, step name and locks are derived."""
 
 import hashlib
 import re
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from ops_pipeline.postgres.relation import TableName, quoted
 
 PLAIN = re.compile(r"(?!.*_checks$|[0-9a-f]{8}$)[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*")
-"""Words that can be told apart again once two underscores join them; `_checks` is the step of the checks,
-and eight hexadecimal digits are what `plain` adds."""
+"""Words that stay unambiguous when joined by two underscores; `_checks` is the suffix of the checks' step,
+and eight hexadecimal digits are the suffix that `plain` adds."""
 ASSET_KEY_PART = re.compile(r"(?!.*__[0-9a-f]{8}$)[A-Za-z0-9_.]+")
-"""What Dagster can make names of its own from; and nothing that `plain` would have written."""
+"""Texts that Dagster can derive names from, except texts that `plain` could have written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A policy's kind, what it is about, and nothing that another entry of the file could change.
+    """What identifies a policy, independent of the other entries of the file.
 
-    A retention is its table, an orphans policy its table and columns, VACUUM its database. `name` tells
-    policies apart that would otherwise be the same.
+    A retention policy is identified by its table, an orphans policy by its table and columns, VACUUM by its
+    database. `name` distinguishes policies that would otherwise have the same identity.
     """
 
     database: str
@@ -32,20 +32,20 @@ class Identity:
         """`app/retention/sessions`, `app/orphans/memories.session_id`, `app/vacuum`.
 
         Names that are not plain are quoted as in SQL, so two policies never share a label. It is the key of
-        the policy's history, and part of the names of its locks.
+        the policy's run history, and part of the names of its locks.
         """
         return "/".join(self._parts)
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The asset key: the label's parts, as far as Dagster takes them."""
+        """The asset key: the label's parts, in characters that Dagster accepts."""
         return tuple(map(asset_key_part, self._parts))
 
     @property
     def op_name(self) -> str:
-        """The name of the policy's step: `app__orphans__memories__session_id`.
+        """The name of the policy's Dagster step: `app__orphans__memories__session_id`.
 
-        Dagster takes letters, digits and underscores only.
+        Dagster only accepts letters, digits and underscores.
         """
         table = () if self.table is None else (str(self.table),)
         name = () if self.name is None else (f":{self.name}",)
@@ -53,7 +53,8 @@ class Identity:
 
     @property
     def subject(self) -> str:
-        """What the policy is about: `sessions`, `memories.session_id`, `sessions:short`; "" is all of it."""
+        """What the policy works on: `sessions`, `memories.session_id`, `sessions:short`; "" is the
+        database."""
         if self.table is None:
             return ""
         columns = f".{','.join(map(quoted, self.columns))}" if self.columns else ""
@@ -65,12 +66,12 @@ class Identity:
 
 
 def asset_key_part(text: str) -> str:
-    """The text as a part of an asset key; see `plain` for what Dagster cannot have."""
+    """The text as a part of an asset key; `plain` replaces characters that Dagster does not accept."""
     return text if ASSET_KEY_PART.fullmatch(text) else plain(text)
 
 
 def plain(text: str) -> str:
-    """The text in letters, digits and underscores; what loses something gets a part of its SHA-256."""
+    """The text in letters, digits and underscores; if that changes it, part of its SHA-256 is appended."""
     if PLAIN.fullmatch(text):
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""`policies.yaml` into typed policies. A wrong file is one clear error, before anything runs."""
+"""Loads `policies.yaml` into typed policies, or reports all its problems before anything runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ Form = TypeVar("Form", bound=Section)
 
 @dataclass(frozen=True, slots=True)
 class PolicyEntry(Generic[Form]):
-    """An entry of the file that becomes a policy, with what its database says for all of them."""
+    """An entry of the file that becomes a policy, with the settings of its database."""
 
     database: str
     section: Form
@@ -42,14 +42,14 @@ class PolicyEntry(Generic[Form]):
     place: Place
 
     def guard_limits(self, own: GuardSection) -> GuardLimits:
-        """The entry's own limits; where it says nothing, the database's."""
+        """The entry's own limits, completed by the database's."""
         return GuardLimits(**(self.guard.model_dump(exclude_unset=True) | own.model_dump(exclude_unset=True)))
 
 
 class KindSchema(Protocol):
-    """What the file says of a kind of policy, under the key of its `name`.
+    """How the file describes a kind of policy, under the key `name`.
 
-    `section`: the keys of an entry. `several`: a list of entries, or a single one.
+    `section`: the keys of an entry. `several`: whether there is a list of entries or a single one.
     """
 
     @property
@@ -63,13 +63,13 @@ class KindSchema(Protocol):
         """The policy of an entry."""
 
     def ordered(self, policies: Sequence[Any]) -> Sequence[Policy]:
-        """The policies of this kind of one database, in the order in which a run carries them out."""
+        """The policies of this kind of one database, in the order of a run."""
 
 
 def load(path: Path, kinds: Sequence[KindSchema]) -> Policies:
     """The policies in that file.
 
-    Raises PolicyError with every problem found, each by file, line, key, and what would be right.
+    Raises PolicyError with every problem found, each with file, line, key, and what would be right.
     """
     content, source = read(path, _form(kinds))
     return Policies(
@@ -143,8 +143,8 @@ def _refuse_repeats(policies: Sequence[Policy]) -> None:
             problems.append(
                 policy.place.problem(
                     "table",
-                    f"{policy.name} is there twice, first in line {first.place.line}; remove one of them, or "
-                    "tell them apart by a name: of their own",
+                    f"{policy.name} is defined twice, first in line {first.place.line}; remove one of them, "
+                    "or give each a name:",
                 )
             )
     if problems:

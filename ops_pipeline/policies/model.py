@@ -1,4 +1,4 @@
-"""The policies of a file, typed. What is special about a kind of policy is in that kind's folder."""
+"""The types of policies and databases. What is specific to a kind of policy is in that kind's folder."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ from ops_pipeline.postgres.relation import TableName
 
 @dataclass(frozen=True, slots=True)
 class ThrottleLimits:
-    """While the database is beyond one of these, maintenance pauses; None: that is no reason to.
+    """Maintenance pauses while the database exceeds one of these limits; None: no limit.
 
-    `replica_lag`: how far the slowest standby is behind. `lock_queue`: sessions that wait for a lock.
-    `active_sessions`: sessions besides ours that are at work. `wal_rate`: bytes of WAL a second, everybody's.
-    `most_blocks`, `most_rows`: the largest batch of a scan by blocks or by rows; no keys of the file.
+    `replica_lag`: the lag of the slowest standby. `lock_queue`: sessions waiting for a lock.
+    `active_sessions`: active sessions other than ours. `wal_rate`: bytes of WAL a second, of all sessions.
+    `most_blocks`, `most_rows`: the largest batch of a scan by blocks or by rows; not keys of the file.
     """
 
     replica_lag: timedelta | None
@@ -32,7 +32,7 @@ class ThrottleLimits:
 
 @dataclass(frozen=True, slots=True)
 class GuardLimits:
-    """What a run may delete without approval: that fraction of the table's rows, and so many rows."""
+    """What a run may delete without approval: a fraction of the table's rows, and a number of rows."""
 
     max_fraction: float = 0.5
     max_rows: int | None = None
@@ -40,7 +40,7 @@ class GuardLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One policy of the file. `place`: where it stands there, for messages."""
+    """One policy of the file. `place`: its position in the file, for messages."""
 
     identity: Identity
     throttle: ThrottleLimits
@@ -50,16 +50,16 @@ class Policy:
 
     @property
     def name(self) -> str:
-        """The policy's label, by which history, locks and people know it."""
+        """The policy's label: its name in history, locks and messages."""
         return self.identity.label
 
     @property
     def database(self) -> str:
-        """The database as the file calls it."""
+        """The database's name in the file."""
         return self.identity.database
 
     def partitioned_by_day(self) -> TableName | None:
-        """The table whose partitions, one a day, the policy premakes and drops, if it does."""
+        """The table whose daily partitions the policy premakes and drops, if any."""
         return None
 
 
@@ -67,11 +67,11 @@ class Policy:
 class DeletingPolicy(Policy):
     """A policy that deletes rows of one table; with `archive` they are archived first.
 
-    `cascade`: what becomes of rows that ON DELETE CASCADE deletes along; None: the policy is refused where
-    they are another policy's, or would be missing from its archive. `deleting`: the policies of the database
-    that delete rows, this one among them.
-    `selects`: the fields that decide which rows of the table those are; with another value the policy is
-    another one to the guard, by which an approval is void. A field that is not among them may change freely.
+    `cascade`: what happens to rows that ON DELETE CASCADE deletes along; None: the policy is refused when
+    another policy keeps or archives them, or they would be missing from its own archive. `deleting`: all
+    policies of the database that delete rows, including this one.
+    `selects`: the fields that decide which rows are deleted. When one of them changes, the guard treats the
+    policy as a new one, and approvals become void. Other fields may change freely.
     """
 
     table: TableName
@@ -83,15 +83,15 @@ class DeletingPolicy(Policy):
     selects: ClassVar[tuple[str, ...]]
 
     def max_age(self) -> timedelta | None:
-        """How old rows become before they are deleted; None where age does not decide."""
+        """The age at which rows are deleted; None when age does not decide."""
         return None
 
     def reference_columns(self) -> tuple[str, ...]:
-        """The columns that refer to a parent; archived rows are looked up by them as by their keys."""
+        """The columns that refer to a parent; archived rows can be looked up by them, as by their keys."""
         return ()
 
     def time_column(self) -> str | None:
-        """The column whose day rows are archived under; None: the day on which they are deleted."""
+        """The column by whose day rows are archived; None: by the day on which they are deleted."""
         return None
 
 
@@ -100,7 +100,7 @@ P = TypeVar("P", bound=Policy)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When the nightly run starts: five cron fields, read in that time zone."""
+    """When the nightly run starts: five cron fields in that time zone."""
 
     cron: str
     timezone: str
@@ -108,9 +108,9 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database and its policies, in the order in which a run carries them out.
+    """A database and its policies, in the order of a run.
 
-    `password_command`, `password_file`: from where each connection takes its password.
+    `password_command`, `password_file`: where each connection gets its password from.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Database:
     password_file: Path | None = None
 
     def url(self, environment: Mapping[str, str]) -> str:
-        """The URL with each `${NAME}` replaced from the environment, and from where its password comes.
+        """The URL with each `${NAME}` replaced from the environment, and with its password's source.
 
         Raises PolicyError when a variable is not set.
         """
@@ -139,7 +139,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The whole file."""
+    """All databases of the file, with their policies."""
 
     databases: tuple[Database, ...]
 

@@ -1,4 +1,4 @@
-"""The values in `policies.yaml`: what each may be, and an error that says what would be right."""
+"""Validates the values in `policies.yaml`; each error says what would be right."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ def duration(value: object) -> timedelta:
     if match is None or match.group(2) not in UNITS:
         raise PydanticCustomError(
             "duration",
-            '{value} is not a duration; write a number and a unit, for example "30 days" '
+            '{value} is not a valid duration; write a number and a unit, for example "30 days" '
             "(seconds, minutes, hours, days or weeks)",
             {"value": repr(value)},
         )
@@ -36,7 +36,7 @@ def _cron(value: object) -> str:
     except CronSimError as error:
         raise PydanticCustomError(
             "cron",
-            'five cron fields are needed, for example "0 2 * * *" for every night at 02:00 ({problem})',
+            'must be five cron fields, for example "0 2 * * *" for every night at 02:00 ({problem})',
             {"problem": str(error)},
         ) from None
     return str(value)
@@ -57,7 +57,7 @@ def _fraction(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return float(value)
     raise PydanticCustomError(
-        "fraction", "write a share between 0 and 1, for example 0.5; 1 allows everything"
+        "fraction", "must be a number between 0 and 1, for example 0.5; 1 means no limit"
     )
 
 
@@ -68,12 +68,12 @@ def _table(value: object) -> TableName:
         raise PydanticCustomError("table", "{problem}", {"problem": str(error)}) from None
     except ValueError:
         raise PydanticCustomError(
-            "table", "{value} is not a table; write a table's name, or schema.table", {"value": repr(value)}
+            "table", "{value} is not a valid table name; write table or schema.table", {"value": repr(value)}
         ) from None
 
 
 def column_name(text: str) -> str:
-    """The column that the text names: literally, or in double quotes as in SQL. Raises ValueError."""
+    """The column of that name, written literally or in double quotes as in SQL. Raises ValueError."""
     (column,) = split_name(text)
     return column
 
@@ -84,7 +84,7 @@ def _column(value: object) -> str:
     except ValueError:
         raise PydanticCustomError(
             "column",
-            "{value} is not a column; write a column's name, in double quotes where it has a dot",
+            "{value} is not a valid column name; put a name with a dot in double quotes",
             {"value": repr(value)},
         ) from None
 

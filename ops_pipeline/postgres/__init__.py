@@ -1,1 +1,1 @@
-"""What we know of PostgreSQL itself; it has no opinion on policies."""
+"""Access to PostgreSQL: connections, catalog queries, locks, migrations. It knows nothing of policies."""

@@ -1,4 +1,4 @@
-"""Locks by name: one run of a policy at a time, and a sign of life."""
+"""Named advisory locks: they allow one run of a policy at a time, and show that a run is alive."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,9 @@ from ops_pipeline.postgres.connection import Connection, scalar
 def advisory_lock(connection: Connection, name: str, *, wait: bool = False) -> Iterator[bool]:
     """Yields whether this session now holds the lock of that name.
 
-    Without `wait` it answers at once; with it, it waits up to the session's lock_timeout and then
-    raises psycopg.errors.LockNotAvailable.
-
-    The server frees it when the session ends, however it ends, so a held lock is proof of life.
+    Without `wait` it returns at once; with it, it waits up to the session's lock_timeout and then raises
+    psycopg.errors.LockNotAvailable. The server releases the lock when the session ends, for any reason, so a
+    held lock shows that its holder is alive.
     """
     if wait:
         connection.execute(sql.get("postgres/wait_lock"), {"name": name})
@@ -28,7 +27,7 @@ def advisory_lock(connection: Connection, name: str, *, wait: bool = False) -> I
 
 
 def share_lock(connection: Connection, name: str) -> None:
-    """Holds the lock of that name, shared, until the session ends: a sign of life for `lock_is_held`."""
+    """Holds the lock of that name, shared, until the session ends; `lock_is_held` sees it."""
     connection.execute(sql.get("postgres/share_lock"), {"name": name})
 
 
@@ -38,12 +37,12 @@ def lock_is_held(connection: Connection, name: str) -> bool:
 
 
 def lock_holder(connection: Connection, name: str) -> str:
-    """Who holds that lock, in words for a message."""
+    """The session that holds that lock, as text for a message."""
     return in_words(connection.execute(sql.get("postgres/lock_holder"), {"name": name}).fetchone())
 
 
 def in_words(holder: tuple[Any, ...] | None) -> str:
-    """A session, known by pid, application_name and since when it is connected; None: it has just ended."""
+    """A session as text: pid, application_name, time of connection. None: the session has just ended."""
     if holder is None:
         return "a session that has just ended"
     pid, application_name, since = holder

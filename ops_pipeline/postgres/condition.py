@@ -1,4 +1,4 @@
-"""What a hold says of the rows it covers: a few comparisons, all of which a row has to meet."""
+"""Parses the predicate of a hold: comparisons joined by AND."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ EXAMPLE = "tenant_id = 7 AND created_at >= 2026-01-01"
 
 
 class PredicateError(Exception):
-    """The text is no predicate; the message points at the character and says what would be right."""
+    """The predicate is invalid; the message points at the character and says what would be right."""
 
     def __init__(self, text: str, at: int, problem: str) -> None:
         line = "".join(" " if character.isspace() else character for character in text)
@@ -23,10 +23,11 @@ class PredicateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`column` compared with `value`; a `value` of time is kept as a moment, so that it never moves.
+    """`column` compared with `value`; a time is stored as an absolute time, independent of time zone
+    settings.
 
-    `column_at`, `operator_at`, `value_at`: where each stands in the text, from 0. `equality`: the operator
-    that = stands for, by schema and name.
+    `column_at`, `operator_at`, `value_at`: their positions in the text, from 0. `equality`: the schema and
+    name of the operator used for =.
     """
 
     column: str
@@ -43,7 +44,7 @@ class Condition:
         return f"{_named(self.column)} {self.operator} {value if _plain(value) else quoted}"
 
     def over(self, alias: str) -> compose.Composed:
-        """The comparison in SQL. PostgreSQL reads a plain value as the type of the column beside it."""
+        """The comparison in SQL. PostgreSQL gives an untyped literal the type of the column."""
         operator = ("pg_catalog", self.operator) if self.operator != "=" else self.equality
         return compose.SQL("{} {} {}").format(
             compose.Identifier(alias, self.column), operator_sign(*operator), compose.Literal(self.value)
@@ -52,7 +53,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """Comparisons that all have to hold; a NULL meets none."""
+    """Comparisons that must all be true; a NULL satisfies none."""
 
     conditions: tuple[Condition, ...]
 
@@ -60,7 +61,7 @@ class Predicate:
         return " AND ".join(map(str, self.conditions))
 
     def over(self, alias: str) -> compose.Composed:
-        """The predicate in SQL, for rows of that alias."""
+        """The predicate in SQL, for rows of the table with that alias."""
         return compose.SQL(" AND ").join([condition.over(alias) for condition in self.conditions])
 
     def comparing(self, equalities: Mapping[str, tuple[str, str]]) -> "Predicate":
@@ -73,7 +74,7 @@ class Predicate:
         )
 
     def as_json(self) -> list[dict[str, object]]:
-        """As `ops.legal_holds` keeps it."""
+        """The form stored in `ops.legal_holds`."""
         return [
             {
                 "column": condition.column,
@@ -88,23 +89,23 @@ class Predicate:
 
 
 def from_json(conditions: Iterable[dict[str, Any]]) -> Predicate:
-    """The predicate that `as_json` wrote. Raises ValueError for what it cannot have written: an operator
-    becomes part of statements."""
+    """The predicate from the form of `as_json`. Raises ValueError for an unknown operator, which would become
+    part of SQL statements."""
     return Predicate(tuple(map(_condition, conditions)))
 
 
 def _condition(written: dict[str, Any]) -> Condition:
     if _OPERATOR.fullmatch(written["operator"]) is None:
-        raise ValueError(f"{written['operator']!r} is no operator of a predicate")
+        raise ValueError(f"{written['operator']!r} is not an operator of a predicate")
     value = datetime.fromisoformat(written["value"]) if written["time"] else written["value"]
     return Condition(written["column"], written["operator"], value)
 
 
 def parse(text: str) -> Predicate:
-    """Reads `column = value [AND column = value ...] [AND column >= time] [AND column < time]`.
+    """Parses `column = value [AND column = value ...] [AND column >= time] [AND column < time]`.
 
-    A column may be in double quotes, a value in single ones; bare, a value ends at the next space. Whether
-    the columns exist and the values fit them, only a database knows. Raises PredicateError.
+    A column may be in double quotes, a value in single quotes; an unquoted value ends at the next space. It
+    does not check that the columns exist and the values have their types. Raises PredicateError.
     """
     reader = _PredicateReader(text)
     conditions = [reader.condition()]
@@ -121,27 +122,26 @@ _AND = re.compile(r"and(?=\s|$)", re.IGNORECASE)
 
 
 class _PredicateReader:
-    """Goes through the text from left to right."""
+    """Reads the text from left to right."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
         if "\0" in text:
-            raise PredicateError(text, text.index("\0"), "PostgreSQL cannot keep the NUL character")
+            raise PredicateError(text, text.index("\0"), "PostgreSQL cannot store the NUL character")
 
     def condition(self) -> Condition:
-        column, column_at = self._next(_COLUMN, f"a column is needed, as in {EXAMPLE}")
+        column, column_at = self._next(_COLUMN, f"a column is expected, as in {EXAMPLE}")
         if column.upper() == "AND" and self._text[column_at] != '"':
-            raise PredicateError(self._text, column_at, f"a column is needed, as in {EXAMPLE}")
-        operator, operator_at = self._next(_OPERATOR, "=, or for a time >=, >, <= or <, is needed")
+            raise PredicateError(self._text, column_at, f"a column is expected, as in {EXAMPLE}")
+        operator, operator_at = self._next(_OPERATOR, "= is expected; for a time also >=, >, <= or <")
         value, value_at = self._value(operator_at + len(operator))
         return Condition(column, operator, value, column_at, operator_at, value_at)
 
     def conjunction(self) -> None:
         self._next(
             _AND,
-            "AND or the end is needed; put a value with spaces in single quotes, "
-            "and for one or the other add two holds",
+            "AND or the end is expected; put a value with spaces in single quotes, and add two holds for OR",
         )
 
     def at_end(self) -> bool:
@@ -151,13 +151,13 @@ class _PredicateReader:
     def _value(self, after: int) -> tuple[str, int]:
         self._skip_space()
         if self._text.startswith("'", self._at) and not _VALUE.match(self._text, self._at):
-            raise PredicateError(self._text, self._at, "this quote is never closed")
-        value, at = self._next(_VALUE, "a value is needed, bare or in single quotes")
+            raise PredicateError(self._text, self._at, "unterminated quoted string")
+        value, at = self._next(_VALUE, "a value is expected, unquoted or in single quotes")
         bare = self._text[at] != "'"
         if bare and value.upper() == "AND":
-            raise PredicateError(self._text, min(after, at), "a value is needed before AND")
+            raise PredicateError(self._text, min(after, at), "a value is expected before AND")
         if bare and value.upper() == "NULL":
-            raise PredicateError(self._text, at, "nothing equals NULL; hold the rows by another column")
+            raise PredicateError(self._text, at, "nothing equals NULL; use another column")
         return value, at
 
     def _next(self, pattern: re.Pattern[str], needed: str) -> tuple[str, int]:

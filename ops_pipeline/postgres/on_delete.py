@@ -1,4 +1,4 @@
-"""What an application's rules and triggers do to a DELETE from its table."""
+"""Finds the rules and triggers of the application that a DELETE from its table runs."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
 ROW, BEFORE, DELETE, UPDATE = 1, 2, 8, 16
-"""Bits of pg_trigger.tgtype, as PostgreSQL's pg_trigger.h has them."""
+"""Bits of pg_trigger.tgtype, from PostgreSQL's pg_trigger.h."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule ON DELETE of `table`. It may keep rows, and delete others that nobody has counted."""
+    """A rule ON DELETE of `table`. It may keep rows, and delete others that were not counted."""
 
     name: str
     table: Relation
@@ -20,9 +20,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A trigger of `table` that is not disabled, and the function that it calls.
+    """An enabled trigger of `table`, and its function.
 
-    `may_return_null`: of a PL/pgSQL function its text tells; one in another language may.
+    `may_return_null`: for a PL/pgSQL function, from its source text; true for other languages.
     """
 
     name: str
@@ -35,23 +35,24 @@ class Trigger:
 
 
 def rules(connection: Connection, table: Relation) -> list[Rule]:
-    """The rules that a DELETE from the table, or from a partition of it, would follow."""
+    """The rules of a DELETE from the table or a partition of it."""
     rows = connection.execute(sql.get("postgres/rules_on_delete"), {"oid": table.oid})
     return [Rule(name, Relation(*of)) for name, *of in rows]
 
 
 def triggers(connection: Connection, table: Relation) -> list[Trigger]:
-    """All triggers that a DELETE from the table, or from a partition of it, fires; ours are left out."""
+    """All triggers that a DELETE from the table or a partition of it fires, except ours."""
     return _triggers(connection, table, DELETE)
 
 
 def row_triggers(connection: Connection, table: Relation) -> list[Trigger]:
-    """Those of `triggers` that run for each row."""
+    """The row-level ones of `triggers`."""
     return _triggers(connection, table, DELETE | ROW)
 
 
 def keeping_triggers(connection: Connection, table: Relation, *, on_update: bool) -> list[Trigger]:
-    """The row triggers before DELETE, or before UPDATE, whose function may return NULL, which voids it."""
+    """The row-level BEFORE DELETE (or UPDATE) triggers whose function may return NULL, which skips the
+    row."""
     before = _triggers(connection, table, ROW | BEFORE | (UPDATE if on_update else DELETE))
     return [trigger for trigger in before if trigger.may_return_null]
 

@@ -1,4 +1,4 @@
-"""A table: the name by which a person asks for it, and the relation of that name, known by its oid."""
+"""Names of tables, and the relations they refer to, identified by oid."""
 
 import re
 from dataclasses import dataclass
@@ -14,17 +14,18 @@ from sql.schema_names import configured
 PUBLIC = "public"
 AUDIT_LOGS = "audit_logs"
 PLAIN = re.compile(r"[^\W\d]\w*")
-"""A name that needs no quotes among others; letters of any alphabet are plain."""
+"""A name that is shown without quotes; letters of any alphabet are plain."""
 PART = re.compile(r'"(?:[^"]|"")+"|[^".][^.]*')
 
 
 class AmbiguousTableError(ValueError):
-    """The name alone does not say whether the audit log is meant; the message has both full names."""
+    """The unqualified name could mean the audit log or the application's table; the message has both
+    names."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TableName:
-    """A table's schema and name, literally as pg_namespace and pg_class have them."""
+    """A table's schema and name, exactly as in pg_namespace and pg_class."""
 
     schema: str
     name: str
@@ -33,20 +34,21 @@ class TableName:
     def parse(cls, text: str) -> Self:
         """`sessions`, `billing.invoices`, `"a.b"."c d"`: unqualified means the schema public.
 
-        Names are literal: case, spaces and quotes within are kept. Double quotes around a name, as in SQL,
-        are needed only where it has a dot or begins with a quote. `audit_logs` alone means the audit log,
-        and says nothing where that is not in public. Raises ValueError.
+        Names are literal: case, spaces and inner quotes are significant. Double quotes around a name, as in
+        SQL, are only required when it has a dot or begins with a quote. `audit_logs` unqualified means the
+        audit log; it is ambiguous when that is not in public. Raises ValueError.
         """
         parts = split_name(text)
         if len(parts) > 2:
             raise ValueError(
-                f"{text!r} is not a table name: write table or schema.table; quote a dot in a name"
+                f"{text!r} is not a valid table name: write table or schema.table; put a name with a dot in "
+                f"quotes"
             )
         return cls.of(parts)
 
     @classmethod
     def of(cls, parts: list[str]) -> Self:
-        """The table of a name, or of a schema and a name. Raises AmbiguousTableError."""
+        """The table of a name, or of schema and name. Raises AmbiguousTableError."""
         table = cls(*([PUBLIC, *parts][-2:]))
         if len(parts) == 1 and table._is_ambiguous():
             raise AmbiguousTableError(
@@ -56,7 +58,7 @@ class TableName:
         return table
 
     def _is_ambiguous(self) -> bool:
-        """Whether the name without its schema might be taken for the audit log that is elsewhere."""
+        """Whether the unqualified name could be mistaken for the audit log in another schema."""
         return self == TableName(PUBLIC, AUDIT_LOGS) and configured().audit_log_schema != PUBLIC
 
     @property
@@ -65,7 +67,7 @@ class TableName:
 
     @property
     def qualified(self) -> str:
-        """`schema.table`, quoted where need be, as a relation of that name is written."""
+        """`schema.table`, quoted where necessary."""
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
     def __str__(self) -> str:
@@ -78,13 +80,13 @@ def audit_logs() -> TableName:
 
 
 def our_table(name: str) -> TableName:
-    """A table of ours, in the schema of `OPS_SCHEMA`."""
+    """One of our tables, in the schema of `OPS_SCHEMA`."""
     return TableName(configured().own_schema, name)
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table that exists."""
+    """An existing table, identified by its oid."""
 
     oid: int
     schema: str
@@ -103,17 +105,17 @@ class Relation:
 
 
 def find_relation(connection: Connection, table: TableName) -> Relation:
-    """The table of that name. Raises LookupError with what there is instead."""
+    """The table of that name. Raises LookupError, which names similar tables."""
     values = {"schema": table.schema, "name": table.name}
     relation = connection.execute(sql.get("postgres/relation"), values).fetchone()
     if relation is None:
         tables = [str(TableName(*names)) for names in connection.execute(sql.get("postgres/tables"))]
-        raise LookupError(f'there is no table "{table}"; {nearest(str(table), tables)}')
+        raise LookupError(f'table "{table}" does not exist; {nearest(str(table), tables)}')
     return Relation(*relation)
 
 
 def split_name(text: str) -> list[str]:
-    """The parts of a dotted name; a part in double quotes may have dots. Raises ValueError."""
+    """The parts of a dotted name; a part in double quotes may contain dots. Raises ValueError."""
     parts = PART.findall(text)
     names = [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in parts]
     if not names or ".".join(parts) != text or not all(map(str.strip, names)):
@@ -122,5 +124,5 @@ def split_name(text: str) -> list[str]:
 
 
 def quoted(name: str) -> str:
-    """The name as it can be written among others: in double quotes where it is not a plain word."""
+    """The name, in double quotes unless it is a plain word."""
     return name if PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'

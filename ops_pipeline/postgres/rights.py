@@ -1,4 +1,4 @@
-"""Which rights the present user lacks, each as the GRANT that gives it."""
+"""Finds the privileges that the current user lacks, each as the GRANT for it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,30 +14,30 @@ PAGE = "docs/reference/rights.md"
 
 
 class MissingRightError(Exception):
-    """PostgreSQL has denied something to our user. The statement did nothing; the message has the GRANT."""
+    """PostgreSQL denied permission. The statement did nothing; the message has the GRANT."""
 
 
 def lacking(connection: Connection, table: Relation, *rights: str) -> list[str]:
-    """The GRANTs without which the user cannot use the table and its partitions in these ways; empty: none.
+    """The GRANTs that the user lacks for these privileges on the table and its partitions.
 
-    `rights`: such as SELECT; UPDATE means that of one column at least, which is enough to lock rows.
+    `rights`: such as SELECT; UPDATE means of at least one column, which is enough to lock rows.
     """
     values = {"oid": table.oid, "rights": list(rights)}
     return [grant for (grant,) in connection.execute(sql.get("postgres/lacking_rights"), values)]
 
 
 def lacking_ownership(connection: Connection, table: Relation) -> list[str]:
-    """The statement without which the user cannot do what is for the table's owner alone: a GRANT, or
-    ALTER TABLE … OWNER where that is a superuser; empty: none."""
+    """The statement that gives the user the rights of the table's owner: a GRANT, or ALTER TABLE … OWNER
+    if the owner is a superuser. Empty when the user has them."""
     rows = connection.execute(sql.get("postgres/ownership"), {"oid": table.oid})
     return [grant for (grant,) in rows]
 
 
 @contextmanager
 def explained(connection: Connection) -> Iterator[None]:
-    """Turns PostgreSQL's "permission denied" into a MissingRightError; other errors pass as they are.
+    """Turns PostgreSQL's "permission denied" into a MissingRightError; other errors are not changed.
 
-    The connection is in no transaction when the context ends.
+    The connection must not be in a transaction when the context ends.
     """
     try:
         yield
@@ -48,13 +48,13 @@ def explained(connection: Connection) -> Iterator[None]:
 
 
 def explanation(connection: Connection, error: psycopg.errors.InsufficientPrivilege) -> str | None:
-    """What the user lacks and the GRANT that gives it; None where the error is about something else."""
+    """What the user lacks, with the GRANT for it; None when the error is about something else."""
     message = (error.diag.message_primary or str(error)).strip()
     denied = connection.execute(sql.get("postgres/denied"), {"message": message}).fetchone()
     if denied is None:
         return None
     grant = _grant(connection, message, *denied)
-    return f"{message}. To allow it: {grant} (what each command needs: {PAGE})"
+    return f"{message}. To allow it: {grant} (what each command requires: {PAGE})"
 
 
 def _grant(
@@ -63,7 +63,7 @@ def _grant(
     user = quoted(scalar(connection, sql.get("postgres/present_user")))
     if message.startswith("must be owner"):
         ways = lacking_ownership(connection, Relation(oid, schema, plain)) if kind == "table" else []
-        return f"{'; '.join(ways) or f'GRANT {owner} TO {user}'}, for only the owner of {name} may do that"
+        return f"{'; '.join(ways) or f'GRANT {owner} TO {user}'}, because only {name}'s owner may do that"
     if _is_ours(kind, TableName(schema, plain)):
         return f"GRANT ops_maintenance TO {user}"
     match kind:

@@ -1,4 +1,4 @@
-"""Tables whose rows row security hides from us: what cannot be seen is not absent."""
+"""Finds tables whose rows row security hides from us, and which must therefore be refused."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,16 +13,17 @@ from ops_pipeline.postgres.relation import Relation
 def hidden(
     connection: Connection, with_partitions: Sequence[Relation], alone: Sequence[Relation] = ()
 ) -> list[str]:
-    """A sentence for each of these tables whose rows may be hidden from this user, with the way out."""
+    """A message for each of these tables whose rows may be hidden from this user, with the remedy."""
     return list(map(str, hidden_tables(connection, with_partitions, alone)))
 
 
 def hidden_tables(
     connection: Connection, with_partitions: Sequence[Relation], alone: Sequence[Relation] = ()
 ) -> list[Finding]:
-    """Those of the tables whose rows may be hidden from this user, the first with their partitions.
+    """Those of the tables whose rows may be hidden from this user; `with_partitions` includes their
+    partitions.
 
-    A policy of row security that lets this user see every row is no remedy: PostgreSQL cannot tell.
+    A row security policy that shows this user every row is not enough: PostgreSQL cannot tell.
     """
     values = {
         "with_partitions": [relation.oid for relation in with_partitions],
@@ -33,10 +34,10 @@ def hidden_tables(
 
 
 def raising_triggers(connection: Connection, events: Iterable[tuple[Relation, int]]) -> list[Finding]:
-    """The triggers that an event (a bit of pg_trigger.tgtype) fires on a table or partition of it, and whose
-    functions read tables that row security hides: with row_security off, PostgreSQL raises there.
+    """The triggers that an event (a bit of pg_trigger.tgtype) fires on a table or its partitions, and whose
+    functions read tables with row security: with row_security off, PostgreSQL raises an error there.
 
-    Which tables a function reads is told by its text alone, which names them.
+    The tables that a function reads are taken from its source text.
     """
     tables, bits = zip(*((relation.oid, event) for relation, event in events), strict=True)
     rows = connection.execute(
@@ -52,9 +53,9 @@ def _raising(
     read = ", ".join(hidden_from_it)
     return Finding(
         str(table),
-        f"the trigger {name} on {table} raises when rows are deleted: its function {function} reads {read}, "
-        f"of which row security hides rows from {role}, and ours is off so that nothing is hidden. Let "
-        f"{role} see every row, or let the function go by row security",
+        f"the trigger {name} on {table} raises an error when rows are deleted: its function {function} reads "
+        f"{read}, whose rows row security hides from {role}, and our sessions set row_security = off. Allow "
+        f"{role} to read every row, or set row_security = on for the function",
         (
             compose.SQL("ALTER ROLE {} BYPASSRLS;").format(compose.Identifier(role)).as_string(None),
             f"ALTER FUNCTION {function} SET row_security = on;",
@@ -67,7 +68,7 @@ def _hidden(table: str, user: str, forced: bool, policies: list[str], cures: lis
     owner = ", which is forced on its owner," if forced else ""
     return Finding(
         table,
-        f"row security of {table}{owner} hides rows from {user} ({named}), and rows that are there would be "
-        f"taken for missing. Let {user} see every row",
+        f"row security of {table}{owner} hides rows from {user} ({named}), so existing rows would be taken "
+        f"for missing. Allow {user} to read every row",
         tuple(f"{cure};" for cure in cures),
     )

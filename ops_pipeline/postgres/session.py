@@ -1,4 +1,4 @@
-"""How every session of ours begins, whoever made the connection."""
+"""Sets up our database sessions: pinned settings and timeouts."""
 
 import re
 from typing import Literal, LiteralString
@@ -13,10 +13,10 @@ def preparation(
     statement_timeout: str = "0",
     row_security: Literal["on", "off"] = "off",
 ) -> tuple[LiteralString, dict[str, str]]:
-    """The statement, with its values, that every session of ours begins with, whoever made it.
+    """The first statement of each of our sessions, with its values.
 
-    It pins what changes how values are read or written, as pg_dump does, and every timeout. The search path
-    stays as the database has it.
+    It pins the settings that change how values are read or written, as pg_dump does, and every timeout. The
+    search path is not changed.
     """
     values = {
         "application_name": application_name[:63],

@@ -1,5 +1,5 @@
--- The audit log: one row an event, one partition a day of created_at (UTC). An application may have one
--- already, from before us: `opsctl adopt audit_logs` makes it such a table, and what it lacks is added here.
+-- The audit log: a row for each event, a partition for each day of created_at (UTC). An application may already
+-- have such a table: `opsctl adopt audit_logs` partitions it, and what it lacks is added here.
 
 DO $$
 DECLARE
@@ -14,7 +14,7 @@ BEGIN
     RAISE EXCEPTION 'public.audit_logs of this application is not a partitioned table; nothing was changed';
   END IF;
   IF (SELECT pg_get_partkeydef(theirs.oid)) <> 'RANGE (created_at)' THEN
-    RAISE EXCEPTION 'public.audit_logs is partitioned by %, and RANGE (created_at) is needed; nothing was changed',
+    RAISE EXCEPTION 'public.audit_logs is partitioned by %, but RANGE (created_at) is required; nothing was changed',
       (SELECT pg_get_partkeydef(theirs.oid));
   END IF;
   SELECT string_agg(format('%s %s', ours.name, ours.type), ', ') INTO lacking
@@ -30,7 +30,7 @@ BEGIN
       AND format_type(atttypid, NULL) = ours.type
   );
   IF lacking IS NOT NULL THEN
-    RAISE EXCEPTION 'public.audit_logs has no %; nothing was changed. Give it these columns, or rename it', lacking;
+    RAISE EXCEPTION 'public.audit_logs lacks the columns %; nothing was changed. Add these columns, or rename the table', lacking;
   END IF;
   IF NOT EXISTS (
     SELECT FROM pg_constraint
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS public.audit_logs (
   PRIMARY KEY (created_at, id)
 ) PARTITION BY RANGE (created_at);
 
--- Where the application wrote something else into these columns, that stays, and what comes is held to it.
+-- Existing rows that violate these constraints are kept; new rows must satisfy them.
 DO $$
 DECLARE
   wanted record;
@@ -75,13 +75,13 @@ BEGIN
     BEGIN
       EXECUTE format('ALTER TABLE public.audit_logs VALIDATE CONSTRAINT %I', wanted.name);
     EXCEPTION WHEN check_violation THEN
-      RAISE WARNING 'rows of audit_logs from before do not meet %; they stay as they are', wanted.definition;
+      RAISE WARNING 'existing rows of audit_logs violate %; they were not changed', wanted.definition;
     END;
   END LOOP;
 END
 $$;
 
--- A row of any date finds a home: what no day's partition takes is kept here.
+-- The default partition takes rows of days that have no partition of their own.
 DO $$
 BEGIN
   IF NOT EXISTS (
@@ -92,7 +92,7 @@ BEGIN
 END
 $$;
 
--- An index of one of our names that answers less than ours makes way for ours.
+-- Drops an index that has the name of one of ours but other columns, so that ours can be created.
 DO $$
 DECLARE
   lesser record;
@@ -115,25 +115,25 @@ BEGIN
 END
 $$;
 
--- "What did this person do", newest first; also what ON DELETE SET NULL looks up.
+-- Events of one user, newest first; also used by ON DELETE SET NULL.
 CREATE INDEX IF NOT EXISTS idx_audit_logs_user_id ON public.audit_logs (user_id, created_at DESC, id DESC);
 
--- Any period, newest first: the order pages are read in.
+-- Events of any period, newest first: the order in which pages are read.
 CREATE INDEX IF NOT EXISTS idx_audit_logs_created_at ON public.audit_logs (created_at DESC, id DESC);
 
--- "Every event of this type", newest first.
+-- Events of one type, newest first.
 CREATE INDEX IF NOT EXISTS idx_audit_logs_event_type
   ON public.audit_logs (event_type, created_at DESC, id DESC);
 
--- "What happened to this thing", newest first.
+-- Events about one resource, newest first.
 CREATE INDEX IF NOT EXISTS idx_audit_logs_resource
   ON public.audit_logs (resource_type, resource_id, created_at DESC, id DESC);
 
--- One event by its id alone: an auditor has no date in hand.
+-- One event by its id alone, without its date.
 CREATE INDEX IF NOT EXISTS idx_audit_logs_id ON public.audit_logs (id);
 
--- An application without a users table, or with another kind of key, has no one to refer to; and a table of
--- somebody else's may be referred to only with the rights to lock its rows.
+-- The foreign key is only created if the application has a table of users with a uuid key, and we have the
+-- privileges to refer to it and to lock its rows.
 DO $$
 BEGIN
   IF EXISTS (

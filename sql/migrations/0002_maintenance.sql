@@ -1,4 +1,4 @@
--- What maintenance did, where it stands, and who may ask.
+-- Runs of maintenance, saved positions, and keys of the API.
 -- depends: 0001_audit_log
 
 CREATE TABLE ops.maintenance_runs (
@@ -18,13 +18,13 @@ CREATE TABLE ops.maintenance_runs (
 );
 
 COMMENT ON COLUMN ops.maintenance_runs.policy IS '<database>/<kind>/<table>';
-COMMENT ON COLUMN ops.maintenance_runs.rows_left IS 'Rows the policy would still remove when the run ended';
-COMMENT ON COLUMN ops.maintenance_runs.stopped_reason IS 'Why the run ended, in words';
+COMMENT ON COLUMN ops.maintenance_runs.rows_left IS 'Expired or orphaned rows that remained when the run ended';
+COMMENT ON COLUMN ops.maintenance_runs.stopped_reason IS 'Why the run ended, as text';
 
 CREATE INDEX maintenance_runs_policy ON ops.maintenance_runs (policy, started_at DESC);
 CREATE INDEX maintenance_runs_dagster_run_id ON ops.maintenance_runs (dagster_run_id);
 
--- Where a sweep stopped before its end. Written in the transaction of the batch it speaks of.
+-- The position at which a scan stopped before its end. Written in the transaction of its last batch.
 CREATE TABLE ops.maintenance_cursors (
   policy     text        PRIMARY KEY,
   position   jsonb       NOT NULL,
@@ -40,4 +40,4 @@ CREATE TABLE ops.api_keys (
   revoked_at timestamptz
 );
 
-COMMENT ON COLUMN ops.api_keys.key_hash IS 'SHA-256 of the key; the key itself is shown once and not kept';
+COMMENT ON COLUMN ops.api_keys.key_hash IS 'SHA-256 of the key; the key itself is shown once and not stored';

@@ -1,16 +1,16 @@
--- Who may do what: keys that expire and say when they were used, and a database role for each need.
+-- Access: keys with expiry and time of last use, and database roles for reading, writing and maintenance.
 -- depends: 0003_ingest 0004_search 0004_search
 
 ALTER TABLE ops.api_keys
   ADD COLUMN expires_at   timestamptz,
   ADD COLUMN last_used_at timestamptz;
 
-COMMENT ON COLUMN ops.api_keys.expires_at IS 'From then on the key no longer works; NULL: it works until revoked';
-COMMENT ON COLUMN ops.api_keys.last_used_at IS 'Kept to the minute';
+COMMENT ON COLUMN ops.api_keys.expires_at IS 'The key stops working at this time; NULL: it works until it is revoked';
+COMMENT ON COLUMN ops.api_keys.last_used_at IS 'Recorded to the minute';
 
--- Locks the users that exist as a foreign key's own check would. The lock takes the right to UPDATE users,
--- which whoever writes audit events must not have; so this runs with the rights of its owner. It is asked
--- only where the audit log refers to users, which it may come to do later than this.
+-- Locks the existing users as a foreign key's own check does. The lock requires UPDATE on users, which roles that
+-- store audit events must not have; so this runs with the privileges of its owner. It is only called where the
+-- audit log refers to users, which may change after this migration.
 CREATE FUNCTION ops.known_users(wanted uuid[]) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
@@ -20,8 +20,8 @@ $$;
 
 REVOKE ALL ON FUNCTION ops.known_users(uuid[]) FROM PUBLIC;
 
--- Roles belong to the whole server: another database of it may have made them, and may be about to.
--- Where we may not make any, the API works as the user it connects as, and says so when it starts.
+-- Roles belong to the whole server: a migration of another database may have created them, or create them at the
+-- same time. If we may not create roles, the API works as its login user and logs that at its start.
 DO $$
 DECLARE
   wanted text;
@@ -33,14 +33,14 @@ BEGIN
       EXCEPTION
         WHEN duplicate_object OR unique_violation THEN NULL;
         WHEN insufficient_privilege THEN
-          RAISE WARNING 'The role % is missing and % may not create it', wanted, current_user;
+          RAISE WARNING 'role % does not exist and % is not permitted to create it', wanted, current_user;
       END;
     END IF;
   END LOOP;
 END
 $$;
 
--- What the API's two pools change into, this user being theirs as well.
+-- Membership in the roles that the API's pools switch to, because the API may connect as this user.
 DO $$
 DECLARE
   wanted text;
@@ -53,13 +53,13 @@ BEGIN
         EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
       END IF;
     EXCEPTION WHEN insufficient_privilege THEN
-      RAISE WARNING '% may not become %', current_user, wanted;
+      RAISE WARNING '% is not permitted to SET ROLE %', current_user, wanted;
     END;
   END LOOP;
 END
 $$;
 
--- Rights on the partitioned table hold for its partitions as long as they are reached through it.
+-- Privileges on the partitioned table apply to its partitions when they are accessed through it.
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_reader') THEN
@@ -68,9 +68,9 @@ BEGIN
       ON public.audit_logs, ops.maintenance_runs, ops.api_keys, ops.secrets, ops.audit_arrivals,
          ops._yoyo_migration
       TO ops_reader;
-    -- What signs cursors, and what the live tail follows.
+    -- The secret that signs cursors, and the arrivals that the live tail reads.
     GRANT SELECT ON ops.secrets, ops.audit_arrivals TO ops_reader;
-    -- What is somebody else's may not be ours to pass on.
+    -- The application's tables: only if we may grant access to them.
     IF has_table_privilege(to_regclass('public.conversations'), 'SELECT WITH GRANT OPTION') THEN
       GRANT SELECT ON public.conversations TO ops_reader;
     END IF;

@@ -1,4 +1,4 @@
--- What was removed and kept: one row for each file of archived rows.
+-- The archive's manifest: a row for each file of archived rows.
 -- depends: 0005_access
 
 CREATE TABLE ops.archives (
@@ -27,16 +27,16 @@ CREATE TABLE ops.archives (
 );
 
 COMMENT ON TABLE ops.archives IS
-  'Each row is committed with the removal of the rows it speaks of: what stands here is no longer in the table';
-COMMENT ON COLUMN ops.archives.day_column IS 'Which column the day is of; NULL: it is the day of the removal';
-COMMENT ON COLUMN ops.archives.day IS 'UTC; NULL: the rows are of no day, such as -infinity';
-COMMENT ON COLUMN ops.archives.path IS 'Below the archive''s folder; until stored_at is set the file may still have its temporary path';
-COMMENT ON COLUMN ops.archives.oldest IS 'Of the column that retention looks at; NULL: none, or beyond the year 9999';
+  'Each row is committed together with the delete of the archived rows, so these are no longer in their table';
+COMMENT ON COLUMN ops.archives.day_column IS 'The column of the day; NULL: it is the day of the delete';
+COMMENT ON COLUMN ops.archives.day IS 'UTC; NULL: the rows have no day, such as -infinity';
+COMMENT ON COLUMN ops.archives.path IS 'Relative to the archive; until stored_at is set, the file may still have its temporary path';
+COMMENT ON COLUMN ops.archives.oldest IS 'The oldest value of the policy''s time column; NULL: none, or beyond the year 9999';
 
 CREATE INDEX archives_table ON ops.archives (table_schema, table_name, day, id);
 CREATE INDEX archives_unstored ON ops.archives (policy) WHERE stored_at IS NULL;
 
--- Two databases may share a folder: what tells their unfinished files apart.
+-- The id of this database, which distinguishes unfinished files of databases that share a folder.
 CREATE TABLE ops.archive_origin (
   id  uuid    NOT NULL DEFAULT gen_random_uuid(),
   one boolean PRIMARY KEY DEFAULT true CHECK (one)
@@ -44,11 +44,11 @@ CREATE TABLE ops.archive_origin (
 
 INSERT INTO ops.archive_origin DEFAULT VALUES;
 
--- A type's whole name, whatever the session's search path is.
+-- A type's full name, independent of the session's search path.
 CREATE FUNCTION ops.type_name(type oid, modifier integer) RETURNS text
 LANGUAGE sql STABLE SET search_path = '' RETURN format_type(type, modifier);
 
--- Restored events are no news. The live tail alone passes over them; the log shows them as it did before.
+-- Restored events are not new: the live tail skips them; queries return them as before.
 CREATE OR REPLACE FUNCTION ops.note_audit_arrivals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
@@ -60,9 +60,9 @@ BEGIN
   FROM (SELECT created_at, id, (row_number() OVER () - 1) / 1000 AS part FROM arrived) AS numbered
   GROUP BY part
   ORDER BY part;
-  -- Each arrival takes a few expired ones along. Never waits; and under REPEATABLE READ, where the row
-  -- that another session removed would be an error, leaves it to the next. now(), not clock_timestamp():
-  -- with a volatile function no index can be used, and each insert would read every arrival of the day.
+  -- Each arrival deletes a few expired ones. It never waits; under REPEATABLE READ, where a row deleted by
+  -- another session would be an error, it leaves them to the next. now(), not clock_timestamp(): with a volatile
+  -- function no index can be used, and each insert would read every arrival of the day.
   IF current_setting('transaction_isolation') = 'read committed' THEN
     DELETE FROM ops.audit_arrivals
     WHERE ctid = ANY (ARRAY(

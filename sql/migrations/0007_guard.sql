@@ -1,4 +1,4 @@
--- What may not go: rows that somebody holds, and plans that somebody has to approve first.
+-- Holds, which protect rows from all policies, and plans that need approval.
 -- depends: 0005_access
 
 CREATE TABLE ops.legal_holds (
@@ -17,9 +17,9 @@ CREATE TABLE ops.legal_holds (
   CHECK ((released_at IS NULL) = (released_by IS NULL))
 );
 
-COMMENT ON TABLE ops.legal_holds IS 'Rows that no policy may remove, added under the advisory lock "ops: holds"';
-COMMENT ON COLUMN ops.legal_holds.predicate IS '[{column, operator, value, time}], all of which a held row meets';
-COMMENT ON COLUMN ops.legal_holds.owner IS 'Whom to ask before it is released';
+COMMENT ON TABLE ops.legal_holds IS 'Rows that no policy may delete, added under the advisory lock "ops: holds"';
+COMMENT ON COLUMN ops.legal_holds.predicate IS '[{column, operator, value, time}]; a row on hold satisfies all of them';
+COMMENT ON COLUMN ops.legal_holds.owner IS 'Whom to ask before the hold is released';
 
 CREATE INDEX legal_holds_table ON ops.legal_holds (table_schema, table_name) WHERE released_at IS NULL;
 
@@ -43,10 +43,10 @@ CREATE TABLE ops.plans (
   CHECK (used_at IS NULL OR approved_at IS NOT NULL)
 );
 
-COMMENT ON TABLE ops.plans IS 'What the guard stopped: nothing of it goes before a person has approved it';
-COMMENT ON COLUMN ops.plans.definition IS 'The rule as it was planned; under another one the approval is worth nothing';
-COMMENT ON COLUMN ops.plans.cutoff IS 'The run that is approved removes what is older than this, and no more';
-COMMENT ON COLUMN ops.plans.worker_clock IS 'What the clock of the worker said when it planned';
+COMMENT ON TABLE ops.plans IS 'Plans that need approval: nothing is deleted before a person has approved';
+COMMENT ON COLUMN ops.plans.definition IS 'The policy as it was planned; the approval is void for any other definition';
+COMMENT ON COLUMN ops.plans.cutoff IS 'The approved run deletes only rows older than this';
+COMMENT ON COLUMN ops.plans.worker_clock IS 'The time on the worker''s clock when it made the plan';
 
 CREATE INDEX plans_policy ON ops.plans (policy, created_at DESC);
 

@@ -1,4 +1,4 @@
--- What a run tells while it works and after: what it planned, how it went about it, what it cost.
+-- More about a run, during and after it: its plan, method, progress and cost.
 -- depends: 0005_access
 
 ALTER TABLE ops.maintenance_runs
@@ -14,15 +14,15 @@ ALTER TABLE ops.maintenance_runs
   ADD COLUMN pauses          jsonb            NOT NULL DEFAULT '{}',
   ADD COLUMN progress_at     timestamptz;
 
-COMMENT ON COLUMN ops.maintenance_runs.method IS 'How the rows were found, in words';
-COMMENT ON COLUMN ops.maintenance_runs.rows_planned IS 'Rows that were to go when the run began';
+COMMENT ON COLUMN ops.maintenance_runs.method IS 'How the rows were found, as text';
+COMMENT ON COLUMN ops.maintenance_runs.rows_planned IS 'Rows to delete, when the run began';
 COMMENT ON COLUMN ops.maintenance_runs.bytes_removed IS
-  'Bytes of the partitions that were dropped, and about as many as the removed rows took';
+  'Bytes of dropped partitions, plus the approximate bytes of deleted rows';
 COMMENT ON COLUMN ops.maintenance_runs.wal_bytes IS
-  'WAL the server wrote while the run''s batches were at work, everybody''s';
-COMMENT ON COLUMN ops.maintenance_runs.working_seconds IS 'Seconds in batches, pauses left out';
-COMMENT ON COLUMN ops.maintenance_runs.pauses IS 'By reason: how often and for how many seconds the run paused';
+  'WAL written by the server during the run''s batches, by all sessions';
+COMMENT ON COLUMN ops.maintenance_runs.working_seconds IS 'Seconds in batches, without pauses';
+COMMENT ON COLUMN ops.maintenance_runs.pauses IS 'By reason: number of pauses and their seconds';
 
--- A position is only good for the walk it comes from.
+-- A position is only valid for the scan that saved it.
 ALTER TABLE ops.maintenance_cursors ADD COLUMN walk text NOT NULL DEFAULT 'block ranges';
 ALTER TABLE ops.maintenance_cursors ALTER COLUMN walk DROP DEFAULT;

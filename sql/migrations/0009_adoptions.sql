@@ -1,5 +1,5 @@
--- Ordinary tables on their way to becoming partitioned (`opsctl adopt`). Depends on nothing: the audit log
--- that an application has may have to be adopted before any other migration can be applied.
+-- Ordinary tables that are being partitioned (`opsctl adopt`). Depends on no migration: an application's own audit
+-- log may have to be adopted before any other migration can be applied.
 
 CREATE TABLE ops.adoptions (
   id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -22,6 +22,6 @@ CREATE TABLE ops.adoptions (
 CREATE UNIQUE INDEX adoptions_open ON ops.adoptions (schema, name)
   WHERE state IN ('preparing', 'copying', 'swapped');
 
-COMMENT ON COLUMN ops.adoptions.old IS 'The ordinary table, whatever its name is now';
-COMMENT ON COLUMN ops.adoptions.time_zone IS 'In which the times of a column without a zone are read; NULL: as they are';
-COMMENT ON COLUMN ops.adoptions.position IS 'The primary key up to which rows were copied, its columns as text';
+COMMENT ON COLUMN ops.adoptions.old IS 'The oid of the ordinary table, independent of its current name';
+COMMENT ON COLUMN ops.adoptions.time_zone IS 'The zone in which times of a column without time zone are read; NULL: the type is kept';
+COMMENT ON COLUMN ops.adoptions.position IS 'The primary key up to which rows were copied; columns as text';

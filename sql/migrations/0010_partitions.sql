@@ -1,8 +1,8 @@
--- Partitions that are being removed.
+-- Partitions that are being dropped.
 -- depends: 0005_access 0009_adoptions
 
--- Written before a partition is detached and deleted with its drop or its return, so that whatever
--- happens in between is found by the next run.
+-- Inserted before a partition is detached, and deleted when it is dropped or attached again, so that the next run
+-- finds an interrupted drop.
 CREATE TABLE ops.detached_partitions (
   partition   oid         PRIMARY KEY,
   schema      text        NOT NULL,
@@ -16,14 +16,14 @@ CREATE TABLE ops.detached_partitions (
 
 CREATE INDEX detached_partitions_parent ON ops.detached_partitions (parent);
 
-COMMENT ON TABLE ops.detached_partitions IS 'Partitions on their way from their table to their drop';
-COMMENT ON COLUMN ops.detached_partitions.bounds IS 'As pg_get_expr writes them in a session of time zone UTC';
+COMMENT ON TABLE ops.detached_partitions IS 'Partitions that are detached and about to be dropped';
+COMMENT ON COLUMN ops.detached_partitions.bounds IS 'As shown by pg_get_expr in a session with time zone UTC';
 
--- The four functions below work with the rights of whoever calls them. Each takes its lock first and
--- compares then, so that what it compared is what it works on.
+-- The four functions below run with the privileges of their caller. Each locks first and compares then, so that it
+-- works on exactly the table that it compared.
 
--- Detaches exactly that partition of that table, and leaves its bounds on it as a constraint: a row that
--- somebody puts in there by name still has to be of its time.
+-- Detaches exactly that partition of that table, and keeps its bounds as a constraint: rows inserted directly into
+-- it must still be within its bounds.
 CREATE FUNCTION ops.detach_partition(child oid, child_schema text, child_name text, child_parent oid, child_bounds text)
 RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
@@ -42,7 +42,7 @@ BEGIN
       AND i.inhparent = child_parent AND NOT i.inhdetachpending
       AND pg_catalog.pg_get_expr(c.relpartbound, c.oid) = child_bounds
   ) THEN
-    RAISE EXCEPTION '%.% is no longer the partition (%) that was chosen; nothing was changed',
+    RAISE EXCEPTION '%.% is no longer the chosen partition (%); nothing was changed',
       child_schema, child_name, child_bounds USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
   described := pg_catalog.pg_get_partition_constraintdef(child);
@@ -52,12 +52,12 @@ BEGIN
 END
 $$;
 
--- Takes the lock on a remembered partition, and makes sure that it is still what was detached.
+-- Locks a recorded partition, and checks that it is still the table that was detached.
 CREATE FUNCTION ops.lock_detached(child oid, child_schema text, child_name text, child_bounds text, mode text)
 RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
   IF mode NOT IN ('SHARE', 'ACCESS EXCLUSIVE') THEN
-    RAISE EXCEPTION 'mode is %; SHARE or ACCESS EXCLUSIVE is needed', mode;
+    RAISE EXCEPTION 'mode is %; it must be SHARE or ACCESS EXCLUSIVE', mode;
   END IF;
   IF pg_catalog.to_regclass(format('%I.%I', child_schema, child_name)) IS NOT NULL THEN
     EXECUTE format('LOCK TABLE ONLY %I.%I IN %s MODE', child_schema, child_name, mode);
@@ -72,13 +72,13 @@ BEGIN
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE child IN (i.inhrelid, i.inhparent))
       AND EXISTS (SELECT FROM pg_catalog.pg_class p WHERE p.oid = d.parent AND p.relkind = 'p')
   ) THEN
-    RAISE EXCEPTION '%.% is not the table that was detached as the partition (%); it was left alone',
+    RAISE EXCEPTION '%.% is not the table that was detached as partition (%); it was not changed',
       child_schema, child_name, child_bounds USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
 END
 $$;
 
--- Drops a detached partition, once it has been made sure that it is the one. No other table can go.
+-- Drops a detached partition after checking that it is the recorded one. It cannot drop any other table.
 CREATE FUNCTION ops.drop_detached(child oid, child_schema text, child_name text, child_bounds text)
 RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
@@ -88,7 +88,7 @@ BEGIN
 END
 $$;
 
--- Makes a detached partition one again.
+-- Attaches a detached partition again.
 CREATE FUNCTION ops.attach_detached(child oid, child_schema text, child_name text, child_bounds text)
 RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN

@@ -1,4 +1,4 @@
--- Parents that are not there: seen missing by a sweep, or recorded as they were deleted.
+-- Missing parents: found by a sweep, or recorded when they were deleted.
 -- depends: 0005_access 0008_history
 
 CREATE TABLE ops.missing_parents (
@@ -14,15 +14,15 @@ CREATE TABLE ops.missing_parents (
   PRIMARY KEY (policy, id)
 );
 
-COMMENT ON TABLE ops.missing_parents IS 'Keys that children may refer to and no parent has; many a row';
-COMMENT ON COLUMN ops.missing_parents.source IS 'sweep: seen missing. deleted: recorded by the trigger of opsctl track';
+COMMENT ON TABLE ops.missing_parents IS 'Keys that children may refer to although no parent has them; many keys in one row';
+COMMENT ON COLUMN ops.missing_parents.source IS 'sweep: found missing. deleted: recorded by the trigger of opsctl track';
 COMMENT ON COLUMN ops.missing_parents.keys IS
-  'One array as text for each referenced column; NULL: every key there was, by TRUNCATE';
-COMMENT ON COLUMN ops.missing_parents.rows IS 'How many children refer to them; NULL: nobody has counted yet';
+  'One array as text for each referenced column; NULL: all keys, after a TRUNCATE';
+COMMENT ON COLUMN ops.missing_parents.rows IS 'How many children refer to them; NULL: not counted yet';
 COMMENT ON COLUMN ops.missing_parents.first_block IS
-  'Where the children are, by blocks of the heap, when no index finds them';
-COMMENT ON COLUMN ops.missing_parents.since IS 'They have been missing at least since then: the grace counts from here';
--- A child has no time of its own, but the transaction that wrote it has a number.
+  'The first block of the heap with children, if no index finds them';
+COMMENT ON COLUMN ops.missing_parents.since IS 'They have been missing at least since then: the grace period begins here';
+-- A child row has no time, but the transaction that wrote it has an id.
 CREATE TABLE ops.orphan_clock (
   policy  text        NOT NULL,
   at      timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -31,7 +31,7 @@ CREATE TABLE ops.orphan_clock (
 );
 
 COMMENT ON COLUMN ops.orphan_clock.horizon IS
-  'Every transaction of this database before that one had ended then: what they wrote is older';
+  'All transactions of this database with a lower id had ended by then: the rows they wrote are older';
 
 CREATE TABLE ops.orphan_tracks (
   policy       text        PRIMARY KEY,
@@ -41,15 +41,15 @@ CREATE TABLE ops.orphan_tracks (
   swept_at     timestamptz
 );
 
-COMMENT ON TABLE ops.orphan_tracks IS 'Policies whose parent records the keys it loses: opsctl track';
+COMMENT ON TABLE ops.orphan_tracks IS 'Policies whose parent table records deleted keys: opsctl track';
 COMMENT ON COLUMN ops.orphan_tracks.fingerprint IS
-  'The parent''s heaps and triggers when the last sweep began; while they are the same the record is complete';
-COMMENT ON COLUMN ops.orphan_tracks.audits IS 'Whether the record was complete when that sweep began, and is held against it';
-COMMENT ON COLUMN ops.orphan_tracks.swept_at IS 'When that sweep ended; NULL: it has not, and the record is of no use yet';
+  'The parent''s heaps and triggers when the last sweep began; while they are unchanged, the record is complete';
+COMMENT ON COLUMN ops.orphan_tracks.audits IS 'Whether the record was complete when that sweep began, so that the sweep verifies it';
+COMMENT ON COLUMN ops.orphan_tracks.swept_at IS 'When that sweep ended; NULL: it has not ended, and the record cannot be used yet';
 
--- Fired by the triggers that `opsctl track install` creates, whose arguments are the policy and the columns.
--- Runs as its owner, so that whoever deletes parents needs no right to anything of ours; and writes values
--- as they are read again, whatever the session's settings are.
+-- Called by the triggers that `opsctl track install` creates, whose arguments are the policy and the columns. Runs
+-- as its owner, so that roles that delete parents need no privilege on our tables; and with fixed settings, so that
+-- values are written as they are read again.
 CREATE FUNCTION ops.note_deleted_parents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres'

@@ -1,14 +1,14 @@
--- A hold is bound to the table and columns it was made for, and not only to their names.
+-- Binds a hold to the table and columns it was created for, not only to their names.
 -- depends: 0007_guard 0012_orphans_places
 
 ALTER TABLE ops.legal_holds ADD COLUMN table_oid oid, ADD COLUMN table_columns jsonb NOT NULL DEFAULT '[]';
 
-COMMENT ON COLUMN ops.legal_holds.table_oid IS 'The table that the hold was made for; NULL: it was gone before this was kept';
-COMMENT ON COLUMN ops.legal_holds.table_columns IS 'Its columns then: [{name, number, type, type_oid, modifier}]';
+COMMENT ON COLUMN ops.legal_holds.table_oid IS 'The table that the hold was created for; NULL: it was dropped before this column existed';
+COMMENT ON COLUMN ops.legal_holds.table_columns IS 'Its columns at that time: [{name, number, type, type_oid, modifier}]';
 
 CREATE INDEX legal_holds_table_oid ON ops.legal_holds (table_oid) WHERE released_at IS NULL;
 
--- A table's columns as a hold keeps them. The type's text is for people; types are compared by number.
+-- A table's columns in the form stored in a hold. Types are compared by oid; their text is only for messages.
 CREATE FUNCTION ops.columns_of(of_table oid) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
     'name', attname, 'number', attnum, 'type', pg_catalog.format_type(atttypid, atttypmod),
@@ -41,7 +41,7 @@ LEFT JOIN LATERAL (
   WHERE c.oid = h.table_oid
 ) AS bound ON true;
 
-COMMENT ON VIEW ops.holds_now IS 'Each hold, what its names mean now, and what the table it was made for is called now';
+COMMENT ON VIEW ops.holds_now IS 'Each hold, what its names refer to now, and the current name of the table it was created for';
 
 DO $$
 BEGIN

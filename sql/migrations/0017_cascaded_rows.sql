@@ -1,4 +1,4 @@
--- What foreign keys delete or change along with a policy's rows is planned, approved and recorded as well.
+-- Plans, approves and records the rows that foreign keys delete or change along with a policy's rows.
 -- depends: 0016_table_of_run
 
 ALTER TABLE ops.plans
@@ -7,9 +7,9 @@ ALTER TABLE ops.plans
 
 CREATE INDEX plans_follows ON ops.plans (follows) WHERE follows IS NOT NULL;
 
-COMMENT ON COLUMN ops.plans.cascaded IS 'Rows of other tables that would have been deleted along';
+COMMENT ON COLUMN ops.plans.cascaded IS 'Rows of other tables that foreign keys would delete or change';
 COMMENT ON COLUMN ops.plans.follows IS
-  'The plan that orphans what this one deletes; who approves that one approves this one as well';
+  'The plan that makes the orphans of this one; approving that one approves this one as well';
 
 CREATE TABLE ops.cascaded_rows (
   run_id       bigint NOT NULL REFERENCES ops.maintenance_runs ON DELETE CASCADE,
@@ -22,7 +22,7 @@ CREATE TABLE ops.cascaded_rows (
 );
 
 COMMENT ON TABLE ops.cascaded_rows IS
-  'Rows of other tables that a run''s deletes have deleted or changed, by foreign keys and triggers';
+  'Rows of other tables that a run''s deletes have deleted or changed through foreign keys and triggers';
 
 DO $$
 BEGIN

@@ -1,13 +1,13 @@
--- What only we may write changes through functions of the owner: approvals, archived files, receipts, holds, and
--- what the live tail passes over. Each works with its owner's rights, finds nothing along the caller's search
--- path, and belongs to nobody but the roles it is granted to.
+-- Approvals, archived files, receipts, holds, and what the live tail skips are only written through functions of the
+-- owner. Each runs with its owner's privileges, ignores the caller's search path, and can only be executed by the
+-- roles it is granted to.
 -- depends: 0017_cascaded_rows
 
 ALTER TABLE ops.plans ADD COLUMN approved_login text;
 ALTER TABLE ops.legal_holds ADD COLUMN created_login text, ADD COLUMN bound_login text, ADD COLUMN released_login text;
 
-COMMENT ON COLUMN ops.plans.approved_login IS 'The database login that approved, whoever approved_by says it was';
-COMMENT ON COLUMN ops.legal_holds.bound_login IS 'The database login that last bound the hold to a table; NULL: as it was added';
+COMMENT ON COLUMN ops.plans.approved_login IS 'The database login that approved, independent of approved_by';
+COMMENT ON COLUMN ops.legal_holds.bound_login IS 'The database login that last bound the hold to a table; NULL: not since it was added';
 
 CREATE FUNCTION ops.approve_plan(plan text, by_person text) RETURNS SETOF ops.plans
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -57,7 +57,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   RETURNING id
 $$;
 
--- Files whose rows the transaction deletes, as a JSON array of objects with the columns' names.
+-- Records files whose rows the transaction deletes. The files are a JSON array of objects with the columns' names.
 CREATE FUNCTION ops.record_archives(files jsonb) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   INSERT INTO ops.archives
@@ -68,9 +68,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   FROM jsonb_populate_recordset(NULL::ops.archives, files)
 $$;
 
--- What has become of archived files: they have their lasting names, were read again and found well or not, or
--- their rows are in a table again. What the files were recorded as never changes. Rows that this transaction has
--- put back into the audit log are no news to the live tail; no more rows than the files have pass unseen.
+-- Records the state of archived files: stored under their final names, verified (or damaged), or restored into a
+-- table. The other columns of a file never change. The live tail skips rows that this transaction has restored into
+-- the audit log, but no more rows than the files have.
 CREATE FUNCTION ops.mark_archives(
   files bigint[], stored boolean DEFAULT false, verified boolean DEFAULT NULL, restored text DEFAULT NULL
 ) RETURNS void
@@ -89,19 +89,19 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     AND (SELECT sum(rows) FROM arrived) <= (SELECT sum(rows) FROM ops.archives WHERE id = ANY (files))
 $$;
 
--- The time that was given to each id when it came first, and the body it came with; both stay as they are.
+-- The time given to each id when it was first sent, and the hash of its body; neither is ever changed.
 CREATE FUNCTION ops.claim_receipts(
   wanted uuid[], body bytea DEFAULT NULL, OUT id uuid, OUT created_at timestamptz, OUT body_sha256 bytea
 ) RETURNS SETOF record
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   INSERT INTO ops.audit_receipts AS kept (id, created_at, body_sha256)
-  -- In order, so that two batches cannot deadlock.
+  -- Ordered, so that two batches cannot deadlock.
   SELECT given, clock_timestamp(), body FROM (SELECT DISTINCT unnest(wanted) ORDER BY 1) AS ids (given)
   ON CONFLICT ON CONSTRAINT audit_receipts_pkey DO UPDATE SET created_at = kept.created_at
   RETURNING kept.id, kept.created_at, kept.body_sha256
 $$;
 
--- Only receipts that are older than seven days go: by then nobody retries.
+-- Only deletes receipts older than seven days, when no client retries any more.
 CREATE FUNCTION ops.purge_receipts(most integer) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WITH old AS (
@@ -118,8 +118,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT count(*) FROM old
 $$;
 
--- A table for archived rows on their way back, which its login alone fills, changes (ON DELETE SET NULL of what
--- has lost its parent) and reads.
+-- Creates a staging table for rows that are being restored. Only its login may insert, update (ON DELETE SET NULL
+-- for rows whose parent no longer exists) and read rows.
 CREATE FUNCTION ops.create_staging(staging text, fields text[], types text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -127,7 +127,7 @@ BEGIN
     'boolean', 'smallint', 'integer', 'bigint', 'real', 'double precision', 'text', 'bytea', 'date', 'timestamp',
     'timestamptz'
   ] THEN
-    RAISE EXCEPTION '% with columns of types % is no staging table', staging, types
+    RAISE EXCEPTION '% with columns of types % is not a staging table', staging, types
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
   EXECUTE format(
@@ -143,13 +143,13 @@ CREATE FUNCTION ops.drop_staging(staging text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF staging !~ '^restoring_[0-9a-f]{12}$' THEN
-    RAISE EXCEPTION '% is no staging table', staging USING ERRCODE = 'invalid_parameter_value';
+    RAISE EXCEPTION '% is not a staging table', staging USING ERRCODE = 'invalid_parameter_value';
   END IF;
   EXECUTE format('DROP TABLE ops.%I', staging);
 END
 $$;
 
--- As before, but that no setting of a session keeps events from the live tail.
+-- As before, except that no session setting can hide events from the live tail.
 CREATE OR REPLACE FUNCTION ops.note_audit_arrivals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -158,9 +158,9 @@ BEGIN
   FROM (SELECT created_at, id, (row_number() OVER () - 1) / 1000 AS part FROM arrived) AS numbered
   GROUP BY part
   ORDER BY part;
-  -- Each arrival takes a few expired ones along. Never waits; and under REPEATABLE READ, where the row
-  -- that another session removed would be an error, leaves it to the next. now(), not clock_timestamp():
-  -- with a volatile function no index can be used, and each insert would read every arrival of the day.
+  -- Each arrival deletes a few expired ones. It never waits; under REPEATABLE READ, where a row deleted by
+  -- another session would be an error, it leaves them to the next. now(), not clock_timestamp(): with a volatile
+  -- function no index can be used, and each insert would read every arrival of the day.
   IF current_setting('transaction_isolation') = 'read committed' THEN
     DELETE FROM ops.audit_arrivals
     WHERE ctid = ANY (ARRAY(
@@ -175,11 +175,11 @@ BEGIN
 END
 $$;
 
--- Whoever may execute a trigger's function may put it on a table of his own, with columns of types of his own.
+-- A role that may execute a trigger function could use it on a table of its own, with columns of its own types.
 REVOKE ALL ON FUNCTION ops.note_audit_arrivals() FROM PUBLIC;
 
--- As before, but that values are written by their type's output function: a cast may be anybody's, and would run
--- with the owner's rights here.
+-- As before, except that values are written by their type's output function: a cast could be defined by any role,
+-- and would run with the owner's privileges here.
 CREATE OR REPLACE FUNCTION ops.note_deleted_parents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres'
@@ -237,7 +237,7 @@ BEGIN
       ops.bind_hold(bigint, text, text, oid, jsonb, text), ops.release_hold(bigint, text),
       ops.record_archives(jsonb), ops.mark_archives(bigint[], boolean, boolean, text),
       ops.create_staging(text, text[], text[]), ops.drop_staging(text),
-      -- It accounts for itself in the audit log.
+      -- Maintenance records its actions in the audit log.
       ops.claim_receipts(uuid[], bytea), ops.known_users(uuid[])
     TO ops_maintenance;
     GRANT SELECT ON ops._yoyo_migration, ops.adoptions TO ops_maintenance;

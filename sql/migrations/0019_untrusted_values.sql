@@ -1,8 +1,8 @@
--- What a role may write into our tables is a value and nothing else: a session that reads it, perhaps with more
--- rights, composes no SQL from it that was not checked, and opens no file outside the archive.
+-- Treats what roles write into our tables as untrusted values: a session that reads them, perhaps with more
+-- privileges, does not build unchecked SQL from them, and opens no file outside the archive.
 -- depends: 0018_owner_functions
 
--- A hold's predicate: comparisons by the operators that `opsctl hold add` knows.
+-- Whether a hold's predicate is valid: comparisons with the operators of `opsctl hold add`.
 CREATE FUNCTION ops.is_predicate(conditions jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
   SELECT jsonb_typeof(conditions) = 'array' AND jsonb_array_length(conditions) > 0
@@ -13,18 +13,18 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
         jsonb_typeof(one -> 'column') = 'string' AND jsonb_typeof(one -> 'value') = 'string'
         AND one ->> 'operator' IN ('=', '>=', '<=', '>', '<')
         AND CASE one -> 'time' WHEN 'false' THEN true
-            -- As Python writes a moment.
+            -- The format of Python's datetime.isoformat().
             WHEN 'true' THEN one ->> 'value' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?[+-]\d\d:\d\d(:\d\d(\.\d{6})?)?$'
             END
       ) IS NOT TRUE
     )
 $$;
 
--- NOT VALID: what is there already was written by us.
+-- NOT VALID: existing rows were written by us.
 ALTER TABLE ops.legal_holds ADD CONSTRAINT legal_holds_predicate CHECK (ops.is_predicate(predicate)) NOT VALID;
 
--- Holds wait for the transactions that delete rows, by locks on their table: any role may take an advisory lock, and
--- keep holds from being added with it.
+-- Adding a hold waits for transactions that delete rows, through locks on the table of holds. Advisory locks would not
+-- do: any role may take them, and could keep holds from being added.
 CREATE FUNCTION ops.keep_holds() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -41,18 +41,18 @@ $$;
 
 REVOKE ALL ON FUNCTION ops.keep_holds(), ops.lock_holds() FROM PUBLIC;
 
-COMMENT ON TABLE ops.legal_holds IS 'Rows that no policy may remove; ops.lock_holds() waits for what deletes meanwhile';
+COMMENT ON TABLE ops.legal_holds IS 'Rows that no policy may delete; ops.lock_holds() waits for transactions that delete rows';
 
--- A file of the archive lies in it: its path leads nowhere else.
+-- The path of an archived file must be inside of the archive.
 ALTER TABLE ops.archives ADD CONSTRAINT archives_path CHECK (
   path !~ '(^/)|(^|/)\.{0,2}(/|$)|\\' AND temporary_path !~ '(^/)|(^|/)\.{0,2}(/|$)|\\'
 ) NOT VALID;
 
--- When a key was used last is a moment.
+-- The time of a key's last use must be finite.
 UPDATE ops.api_keys SET last_used_at = NULL WHERE NOT isfinite(last_used_at);
 ALTER TABLE ops.api_keys ADD CONSTRAINT api_keys_last_used_at CHECK (isfinite(last_used_at));
 
--- Notes that a partition is about to be detached: what it is says the catalog, not the caller.
+-- Records that a partition is about to be detached. Its data comes from the catalog, not from the caller.
 CREATE FUNCTION ops.note_detaching(child oid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
   INSERT INTO ops.detached_partitions (partition, schema, name, parent, bounds, lower, upper)
@@ -75,20 +75,20 @@ $$;
 
 REVOKE ALL ON FUNCTION ops.note_detaching(oid) FROM PUBLIC;
 
--- As before, but only of a table that the login may fill.
+-- As before, but only for a table that the login may insert into.
 CREATE OR REPLACE FUNCTION ops.drop_staging(staging text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF staging !~ '^restoring_[0-9a-f]{12}$'
      OR NOT has_table_privilege(session_user, format('ops.%I', staging), 'INSERT') THEN
-    RAISE EXCEPTION '% is no staging table of %', staging, session_user USING ERRCODE = 'invalid_parameter_value';
+    RAISE EXCEPTION '% is not a staging table of %', staging, session_user USING ERRCODE = 'invalid_parameter_value';
   END IF;
   EXECUTE format('DROP TABLE ops.%I', staging);
 END
 $$;
 
--- As before, but that "gone" is the trigger's transition table and nothing else of that name, which could run
--- with the owner's rights.
+-- As before, except that "gone" must be the trigger's transition table, not another relation of that name, whose code
+-- could run with the owner's privileges.
 CREATE OR REPLACE FUNCTION ops.note_deleted_parents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres'
@@ -124,8 +124,8 @@ BEGIN
 END
 $$;
 
--- As before, but that row security of the application's users is never evaluated, which would run its functions
--- with the owner's rights: where it would hide users from the owner, none is known.
+-- As before, except that row security of the application's users is never evaluated, because its functions would run
+-- with the owner's privileges: if it applies to the owner, no user is known.
 CREATE OR REPLACE FUNCTION ops.known_users(wanted uuid[]) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
 BEGIN

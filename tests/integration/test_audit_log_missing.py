@@ -44,7 +44,7 @@ GONE = {
         'ALTER TABLE "Old".audit_logs SET SCHEMA public;',
     ),
 }
-NOT_RECORDED = "not recorded in an audit log: database '{}' has no table public.audit_logs of ours"
+NOT_RECORDED = "not recorded in an audit log: our table public.audit_logs is missing in database '{}'"
 
 
 @pytest.fixture
@@ -69,7 +69,11 @@ def unrecorded(caplog: pytest.LogCaptureFixture, application: Connection) -> Cal
     def actions() -> list[str]:
         messages = [record.getMessage() for record in caplog.records]
         caplog.clear()
-        return [message.split(" was ")[0] for message in messages if f" was {said}; opsctl doctor" in message]
+        return [
+            message.split(" was ")[0]
+            for message in messages
+            if f" was {said}. To see what to do: opsctl doctor" in message
+        ]
 
     return actions
 
@@ -177,7 +181,7 @@ def test_doctor_says_where_it_is(
 
     ((severity, problem, remedies),) = found()
     assert (severity, remedies[-1]) == ("warning", remedy)
-    assert "Policies run" in problem
+    assert "Policies, holds, approvals and restores still work" in problem
     if how in {"renamed", "moved"}:
         application.execute(remedies[-1].encode())
         assert found() == []
@@ -189,7 +193,7 @@ def test_migrate_says_so_and_fails(
     done = opsctl("migrate")
 
     assert done.code == 1
-    assert "the audit log public.audit_logs is missing; opsctl doctor says what to do" in done.err
+    assert "the audit log public.audit_logs is missing. To see what to do: opsctl doctor" in done.err
 
 
 def test_a_column_whose_type_has_changed_is_written_to_as_before(application: Connection) -> None:

@@ -332,7 +332,7 @@ databases:
 
 
 def test_children_are_archived_only_beside_their_parents(read: Read) -> None:
-    with pytest.raises(PolicyError, match="cascade: archive needs archive: true"):
+    with pytest.raises(PolicyError, match="cascade: archive requires archive: true"):
         policies(read, "cascade: archive")
     with pytest.raises(PolicyError, match="'archive' or 'delete'"):
         policies(read, "cascade: keep")

@@ -151,10 +151,10 @@ def test_the_api_goes_on_after_a_rotation(rotating: Rotating) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("sh -c 'echo hunter2; exit 3'", "password_command ended with exit code 3"),
-        ("true", "password_command ended with exit code 0 and said no password"),
-        ("no-such-program --token hunter2", "password_command cannot be carried out: FileNotFoundError"),
-        ("echo 'hunter2", "password_command cannot be carried out: ValueError"),
+        ("sh -c 'echo hunter2; exit 3'", "password_command exited with code 3"),
+        ("true", "password_command exited with code 0 and printed no password"),
+        ("no-such-program --token hunter2", "password_command cannot be run: FileNotFoundError"),
+        ("echo 'hunter2", "password_command cannot be run: ValueError"),
     ],
 )
 def test_without_a_password_it_says_from_where_and_shows_nothing(
@@ -198,7 +198,7 @@ def test_a_file_and_a_command_exclude_each_other(tmp_path: Path) -> None:
     source = "password_file: a\n    password_command: b"
     file.write_text(POLICIES.format(url="postgresql://a@b/c", source=source))
 
-    with pytest.raises(PolicyError, match="password_command and password_file exclude each other"):
+    with pytest.raises(PolicyError, match="password_command and password_file cannot both be set"):
         kinds.load(file)
 
 

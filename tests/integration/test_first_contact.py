@@ -67,8 +67,8 @@ def test_a_port_that_is_taken_is_named_before_anything_starts() -> None:
         with pytest.raises(SettingsError) as error:
             services.require_free_ports(settings)
 
-    assert f"OPS_DAGSTER_PORT: port {port} of 127.0.0.1" in str(error.value)
-    assert f"OPS_API_PORT: port {port} of 127.0.0.1" in str(error.value)
+    assert f"OPS_DAGSTER_PORT: cannot listen on port {port} of 127.0.0.1" in str(error.value)
+    assert f"OPS_API_PORT: cannot listen on port {port} of 127.0.0.1" in str(error.value)
     services.require_free_ports(settings)
 
 

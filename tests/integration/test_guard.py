@@ -323,7 +323,7 @@ def test_a_plan_that_is_not_there_is_told_with_those_that_are(
     with pytest.raises(approvals.ApprovalRefusedError, match='Plan "00000000" does not exist; no plan'):
         approvals.approve(application, "00000000", "ann")
     plan_id = str(judged(application, limited(retention, max_rows=100)).plan)
-    with pytest.raises(approvals.ApprovalRefusedError, match=f"There is: {plan_id}"):
+    with pytest.raises(approvals.ApprovalRefusedError, match=f"Available: {plan_id}"):
         approvals.approve(application, "00000000", "ann")
 
 

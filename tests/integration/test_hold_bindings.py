@@ -93,7 +93,7 @@ def test_a_renamed_held_table_stops_the_policies_of_its_old_and_new_name(
     old, new = refused(application, read(BOTH))
 
     assert f"opsctl hold confirm {held.id} --table former.old_sessions" in new
-    assert 'there is no table "sessions"' in old
+    assert 'table "sessions" does not exist' in old
     assert (
         f"Hold {held.id} was made for it, now named former.old_sessions: "
         f"opsctl hold confirm {held.id} --table former.old_sessions, or opsctl hold release {held.id}"

@@ -186,7 +186,7 @@ def test_a_hold_says_why_whose_and_until_when(
 
 def test_a_table_that_does_not_exist_is_told_with_what_there_is(things: Connection) -> None:
     with pytest.raises(
-        holds.HoldRefusedError, match='table: there is no table "thing"; did you mean "things"'
+        holds.HoldRefusedError, match='table: table "thing" does not exist; did you mean "things"'
     ):
         holds.add(things, "thing", "id = 1", reason="x", owner="y", by="z")
 

@@ -215,7 +215,9 @@ def test_the_triggers_of_a_policy_with_a_similar_name_are_left_alone(
 
 @pytest.mark.parametrize("name", ["a.b.c", "", " ", ".", '"a"b'])
 def test_a_name_that_is_none_is_refused_when_the_file_is_read(read: Read, name: str) -> None:
-    with pytest.raises(PolicyError, match=r"table: .* is not a table; write a table's name, or schema.table"):
+    with pytest.raises(
+        PolicyError, match=r"table: .* is not a valid table name; write table or schema.table"
+    ):
         read(f"{HEAD}    retention:\n      - {{table: '{name}', column: at, keep: 1 day}}\n")
 
 

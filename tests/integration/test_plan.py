@@ -188,7 +188,7 @@ def test_one_policy_that_fails_hides_no_other(application: Connection, read: Cal
     assert isinstance(fine, DeletePlan)
     problems = [each.problem for each in failed if isinstance(each, Unplanned)]
     assert len(problems) == 3
-    assert 'there is no table "nowhere"' in problems[0]
+    assert 'table "nowhere" does not exist' in problems[0]
     assert 'no column "created"; did you mean "created_at"?' in problems[1]
     assert "id is uuid; it must be a timestamp or date column" in problems[2]
 

@@ -69,7 +69,7 @@ def test_what_writes_says_that_it_is_a_standby(
     done = opsctl(*WRITING[command].split())
 
     assert done.code in {1, 2}
-    assert "is a standby, which takes no writes. Nothing was changed" in done.err
+    assert "is a standby, which accepts no writes. Nothing was changed" in done.err
     assert "target_session_attrs=read-write" in done.err
 
 

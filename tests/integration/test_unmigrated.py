@@ -121,7 +121,7 @@ def test_a_policy_that_an_older_schema_cannot_plan_names_migrate(
     first, *_ = plan(application, read().policies)
 
     assert isinstance(first, Unplanned)
-    assert "lacks 1 of our migrations, 0008_history first" in first.problem
+    assert "lacks 1 of our migrations, the first is 0008_history" in first.problem
     assert "opsctl migrate" in first.problem
 
 
@@ -170,7 +170,7 @@ def test_one_database_that_is_not_migrated_keeps_none_of_the_others(
 def test_the_library_names_migrate(fresh: str) -> None:
     with connect(fresh, "test") as connection:
         repository = audit_log.AuditLogRepository(connection)
-        with pytest.raises(NotMigratedError, match="has none of our tables yet"):
+        with pytest.raises(NotMigratedError, match="has no tables of Ops Pipeline yet"):
             repository.cleanup_old_logs()
 
 

@@ -82,7 +82,7 @@ def test_a_run_that_fails_exits_1_and_says_why(
 
     assert failed.returncode == 1
     assert "FAILURE" in failed.stdout
-    assert "sessions was not carried out: another run of this policy is running: the other" in failed.stderr
+    assert "sessions did not run: another run of this policy is running: the other" in failed.stderr
     assert "Nothing was changed." in failed.stderr
 
 

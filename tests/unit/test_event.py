@@ -70,7 +70,7 @@ def test_only_the_type_is_required() -> None:
         ({"createdAt": "1969-12-31T23:59:59Z"}, "createdAt", "1970"),
         ({"createdAt": "2200-01-01T00:00:00Z"}, "createdAt", "2200"),
         ({"createdAt": "yesterday"}, "createdAt", "RFC3339"),
-        ({"event_type": "a"}, "event_type", "there is: eventType"),
+        ({"event_type": "a"}, "event_type", "the fields are: eventType"),
     ],
 )
 def test_a_mistake_is_named_by_field_and_advice(change: dict[str, Any], field: str, advice: str) -> None:

@@ -102,7 +102,8 @@ def test_one_table_in_two_spellings_is_refused_with_both_lines(read: Read) -> No
 
     (problem,) = caught.value.problems
     assert (
-        "policies.yaml:7: databases.app.retention[1].table: app/retention/sessions is there twice" in problem
+        "policies.yaml:7: databases.app.retention[1].table: app/retention/sessions is defined twice"
+        in problem
     )
     assert "line 6" in problem
 

@@ -76,5 +76,5 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(monkeypatch: pyt
     with pytest.raises(settings.SettingsError) as caught:
         settings.load()
 
-    assert "OPS_DATABASE_URL: the URL cannot be read; in a password % is written %25" in str(caught.value)
+    assert "OPS_DATABASE_URL: the URL is invalid; in a password, write % as %25" in str(caught.value)
     assert "s3cr" not in str(caught.value)

@@ -34,7 +34,7 @@ def test_a_name_is_read_as_it_is_written(text: str, schema: str, name: str) -> N
     "text", ["", " ", ".", "a.", ".a", "a..b", "a.b.c", '""', '"a', '"a"b', '"a".', '" "']
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a (table )?name"):
+    with pytest.raises(ValueError, match=r"is not a (valid table )?name"):
         TableName.parse(text)
 
 

@@ -1,1 +1,1 @@
-"""Audit events read from files that other systems deliver."""
+"""Imports audit events from files of other systems."""

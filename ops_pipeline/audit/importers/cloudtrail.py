@@ -1,4 +1,4 @@
-"""Imports AWS CloudTrail deliveries into the audit log."""
+"""Imports AWS CloudTrail files into the audit log."""
 
 import ipaddress
 import json
@@ -30,8 +30,8 @@ FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What was not stored and why: a record by its number in the file, from 1 on; None: the file itself,
-    or what is left of it after its last complete record."""
+    """What was not stored and why. `record`: the record's number in the file, from 1; None: the file
+    itself, or the rest of it after its last complete record."""
 
     file: str
     record: int | None
@@ -40,10 +40,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import came to. `read` is always `stored` + `duplicate` + `rejected`.
+    """The result of an import. `read` is always `stored` + `duplicate` + `rejected`.
 
-    Each rejection counts once: one record, or one file that could not be read (to its end), however
-    many records it may have held.
+    Each rejection counts once: a record, or a file that could not be read completely, regardless of how many
+    records it had.
     """
 
     read: int
@@ -55,7 +55,7 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class ImportProgress:
-    """Where an import stands after `file`, which is number `done` of `total`; the counts so far."""
+    """The progress of an import after `file`, number `done` of `total`, with the counts so far."""
 
     file: str
     done: int
@@ -69,12 +69,12 @@ class ImportProgress:
 def import_files(
     connection: Connection, paths: Iterable[Path], *, report_progress: Callable[[ImportProgress], None]
 ) -> ImportReport:
-    """Stores the events of these CloudTrail files (.json, .json.gz) and of all those in these folders.
+    """Stores the events of these CloudTrail files (.json, .json.gz), and of all such files in these folders.
 
-    Importing twice stores nothing twice. What cannot be stored is a rejection in the report and keeps
-    nothing else from being stored, a path that does not exist included. Events are stored in batches
-    of up to 1,000, so an import that was stopped has stored what it had read; start it again. Secrets
-    are redacted (see `redact`); memory does not grow with the number of files.
+    Importing twice stores nothing twice. What cannot be stored, such as a path that does not exist, is a
+    rejection in the report and does not stop the rest. Events are stored in batches of up to 1,000: after an
+    interruption, start the import again. Secrets are redacted (see `redact`); memory does not grow with the
+    number of files.
     """
     repository = AuditStore(connection)
     tally = _Tally()
@@ -94,20 +94,20 @@ def import_files(
 
 
 def event(record: Any) -> AuditEvent:
-    """The audit event that a CloudTrail record is.
+    """The audit event of a CloudTrail record.
 
-    * `id` is the eventID; what is no UUID is made one, always the same.
+    * `id` is the eventID; if it is not a UUID, a UUID derived from it.
     * `event_type` is the service, `aws.ec2` for ec2.amazonaws.com: with the eventName as `action` a
-      query asks for all that was done to a service, or for one call. (CloudTrail's own eventType is
-      AwsApiCall nearly everywhere, so it would tell nothing apart.)
+      query can select all calls of a service, or one call. (CloudTrail's own eventType is nearly always
+      AwsApiCall, so it would distinguish nothing.)
     * `status` is `failure` with an errorCode or a failed ConsoleLogin, else `success`.
-    * `created_by` is who called: the ARN, else the user name, the invoking service or the principal.
+    * `created_by` is the caller: the ARN, else the user name, the invoking service or the principal.
     * `resource_type` is that of the first resource, such as AWS::IAM::Role; its ARN is in `details`.
-    * `ip_address` is the sourceIPAddress where it is an address and not a service's name.
-    * `details` is the whole record without its secrets, so what a column cuts off is still there.
-      Characters that PostgreSQL cannot keep (NUL, halves of a surrogate pair) are replaced by U+FFFD.
+    * `ip_address` is the sourceIPAddress if it is an address and not a service's name.
+    * `details` is the whole record without its secrets, so values truncated in columns are complete there.
+      Characters that PostgreSQL cannot store (NUL, halves of a surrogate pair) are replaced by U+FFFD.
 
-    Raises EventError when the record has no usable eventTime or is no JSON object.
+    Raises EventError when the record has no valid eventTime or is not a JSON object.
     """
     if not isinstance(record, dict):
         raise EventError("", "is not a JSON object")
@@ -147,12 +147,12 @@ class _Tally:
 
 
 def _store(repository: AuditStore, file: Path, batch: list[tuple[int, AuditEvent]], tally: _Tally) -> None:
-    """Stores the batch; where PostgreSQL refuses a value, all but the events that have one."""
+    """Stores the batch, except events with a value that PostgreSQL refuses."""
     try:
         outcome = repository.log_many([audit_event for _, audit_event in batch])
     except psycopg.DataError as error:
         if len(batch) == 1:
-            tally.reject(file, batch[0][0], f"PostgreSQL cannot keep it: {error.diag.message_primary}")
+            tally.reject(file, batch[0][0], f"PostgreSQL refused it: {error.diag.message_primary}")
             return
         half = len(batch) // 2
         _store(repository, file, batch[:half], tally)
@@ -166,7 +166,7 @@ def _files(path: Path) -> Sequence[Path]:
     if not path.is_dir():
         return [path]
     inside = sorted(file for file in path.rglob("*") if file.name.lower().endswith(delivery.SUFFIXES))
-    # A folder that holds none is named rather than passed over: it is probably the wrong one.
+    # A folder without such files is reported instead of skipped: it is probably the wrong one.
     return [file for file in inside if file.is_file()] or [path]
 
 
@@ -190,7 +190,7 @@ def _reason(error: EventError) -> str:
 
 def _id(details: dict[str, Any]) -> UUID:
     given = details.get("eventID")
-    if not given:  # the same record is the same event
+    if not given:  # so that the same record always has the same id
         return uuid5(NAMESPACE_URL, json.dumps(details, sort_keys=True))
     try:
         return UUID(str(given))
@@ -213,13 +213,13 @@ def _failed(details: dict[str, Any]) -> bool:
 def _moment(details: dict[str, Any]) -> datetime:
     given = details.get("eventTime")
     if given is None:
-        raise EventError("createdAt", "is missing")
+        raise EventError("createdAt", "is required")
     try:
         moment = datetime.fromisoformat(given)
     except (TypeError, ValueError):
         moment = None
     if moment is None or moment.tzinfo is None:
-        reason = f"is no time in a time zone: {str(given)[:50]!r}; it is written as 2023-07-10T11:45:00Z"
+        reason = f"is not a time with a time zone: {str(given)[:50]!r}; write 2023-07-10T11:45:00Z"
         raise EventError("createdAt", reason)
     return moment
 
@@ -233,7 +233,7 @@ def _resource_type(details: dict[str, Any]) -> str | None:
 def _address(details: dict[str, Any]) -> str | None:
     given = details.get("sourceIPAddress")
     try:
-        # An IPv6 address may name a network interface ("fe80::1%eth0"); the column cannot.
+        # An IPv6 address may have a zone ("fe80::1%eth0"); the column cannot.
         return str(ipaddress.ip_address(given.partition("%")[0])) if isinstance(given, str) else None
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""`opsctl up`: the whole system on this machine."""
+"""`opsctl up`: runs the Dagster UI, its daemon and the API on this machine."""
 
 import typer
 
@@ -11,7 +11,7 @@ from ops_pipeline.policies.file import PolicyError
 
 
 def up() -> None:
-    """Keep the database, the Dagster UI and its daemon, and the API running until Ctrl-C."""
+    """Run the database, the Dagster UI and daemon, and the API until Ctrl-C."""
     command = opsctl()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
         services.require_free_ports(resolved)
@@ -19,7 +19,7 @@ def up() -> None:
         try:
             check_policies(resolved, policies)
         except PolicyError as error:
-            complain(f"{error}\nThese policies fail until that is fixed; the others run.")
+            complain(f"{error}\nThese policies fail until this is fixed; the others run.")
         from ops_pipeline.orchestration import instance  # noqa: PLC0415 - Dagster takes seconds to import
 
         environment = instance.prepare(resolved)

@@ -1,4 +1,4 @@
-"""`opsctl demo`: the nightly run on a sample application."""
+"""`opsctl demo`: fills a sample application and does a nightly run on it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,19 +15,19 @@ from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.policies.model import Policies
 
 CLOUDTRAIL = Path("../shared/data/cloudtrail")
-"""Where a checkout may have real events beside it."""
+"""Where real CloudTrail events may be beside a checkout."""
 APPROVALS = 3
-"""How often plans may have to be approved: what retention removes makes orphans, whose plan is another."""
+"""How often plans may need approval: rows deleted by retention make orphans, which need another plan."""
 
 
 def demo(
     scale: Annotated[
-        float, typer.Option(min=0.001, help="1 is 50,000 sessions and what goes with them.")
+        float, typer.Option(min=0.001, help="1 makes 50,000 sessions and the rows of the other tables.")
     ] = 1,
     seed: Annotated[int, typer.Option(help="The same seed makes the same rows.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Fill an empty database with a sample application's 120 days, then carry the policies out."""
+    """Fill an empty database with 120 days of a sample application, then run the policies."""
     say = notes if as_json else console
     command = opsctl()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
@@ -42,7 +42,7 @@ def demo(
             if not report.needs_approval:
                 break
             show_results(say, report)
-            say.print("\nThe demo approves these plans, as a person would, and goes on.\n")
+            say.print("\nThe demo approves these plans, as an operator would with `opsctl approve`.\n")
             _approve(resolved, policies, report)
             report = run_policies(resolved, policies, say).after(report)
     show(report, as_json=as_json)

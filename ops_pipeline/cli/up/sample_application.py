@@ -1,4 +1,4 @@
-"""A sample application with 120 days behind it, for an empty database."""
+"""Fills an empty database with 120 days of a sample application."""
 
 import time
 from collections.abc import Callable
@@ -20,12 +20,12 @@ Report = Callable[[str], None]
 
 
 class DemoRefusedError(Exception):
-    """The database already has a table of that name which the demo did not make; it was left alone."""
+    """The database has a table of that name that the demo did not create; it was not changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What the demo's tables were filled with, by this call or, when not `created`, by an earlier one."""
+    """How many rows the demo's tables have, from this call or, when not `created`, from an earlier one."""
 
     created: bool
     sessions: int
@@ -40,17 +40,17 @@ def fill(
     """Creates the sample application's tables, migrates, and fills them up to `as_of` (unset: now).
 
     `scale` 1.0 is 50,000 sessions, 60,000 conversations, 250,000 memories and 300,000 audit events of
-    2,000 users. The same seed, scale and as_of make the same rows, ids included. All rows come in one
-    transaction: a fill that was killed leaves empty tables and is started over by the next call; after
-    a complete one a further call changes nothing, whatever it asks for.
+    2,000 users. The same seed, scale and as_of make the same rows, ids included. All rows are inserted in
+    one transaction: if it is killed, the tables stay empty and the next call starts again. Once the tables
+    are filled, further calls change nothing, even with other arguments.
 
-    Raises DemoRefusedError when one of the tables exists and is somebody else's, and ValueError when
-    `scale` is not positive or `as_of` has no time zone.
+    Raises DemoRefusedError when one of the tables exists and was not created by the demo, and ValueError
+    when `scale` is not positive or `as_of` has no time zone.
     """
     if not scale > 0:
-        raise ValueError(f"scale: {scale} makes no rows; write a positive number such as 0.1 or 1.0")
+        raise ValueError(f"scale: {scale} is invalid; it must be a positive number such as 0.1 or 1.0")
     if as_of is not None and as_of.tzinfo is None:
-        raise ValueError("as_of: has no time zone; add one, for example +00:00")
+        raise ValueError("as_of: a time zone is required, for example +00:00")
     started = time.monotonic()
     with (
         connect(url, "ops demo", lock_timeout="60s") as connection,
@@ -93,8 +93,8 @@ def _create_tables(connection: Connection) -> None:
         for table, ours in marks.items():
             if not ours:
                 raise DemoRefusedError(
-                    f"Table {table} already exists and is not the demo's; nothing was changed. "
-                    "The demo only fills an empty database: create one and name it in OPS_DATABASE_URL."
+                    f"table {table} already exists and was not created by the demo; nothing was changed. "
+                    "The demo only fills an empty database: create one and set OPS_DATABASE_URL to it."
                 )
         if not marks:
             connection.execute(sql.demo("tables"))
@@ -143,7 +143,7 @@ def _fill_all(connection: Connection, seed: int, scale: float, as_of: datetime, 
 
 
 def _fill_table(connection: Connection, table: str, numbers: int, rows_each: int, report: Report) -> None:
-    # In pieces: the server remembers every row of a statement until its foreign keys are checked.
+    # In batches: the server keeps an event for every row of a statement until its foreign keys are checked.
     piece = ROWS_A_STATEMENT // rows_each
     for first in range(1, numbers + 1, piece):
         last = min(first + piece - 1, numbers)

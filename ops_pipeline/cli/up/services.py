@@ -1,4 +1,4 @@
-"""The API and Dagster, started together and stopped together."""
+"""Starts the API and Dagster together, and stops them together."""
 
 import os
 import signal
@@ -18,19 +18,19 @@ from ops_pipeline.settings import Settings, SettingsError
 PROGRAMS = Path(sys.executable).parent
 WORKSPACE = Path(ops_pipeline.__file__).parents[1] / "workspace.yaml"
 KILL_AFTER_SECONDS = 10.0
-"""How much longer than the API's own time to drain everything may take to end."""
+"""How long after the API's drain time the services that still run are killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A program that is meant to run until it is told to stop."""
+    """A program that runs until it gets SIGTERM."""
 
     name: str
     command: list[str]
 
 
 def services_of(settings: Settings) -> list[Service]:
-    """What `opsctl up` keeps running besides the database."""
+    """The services that `opsctl up` runs besides the database."""
     dagster = [
         str(PROGRAMS / "dagster"), "dev", "--workspace", str(WORKSPACE),
         "--host", settings.dagster_host, "--port", str(settings.dagster_port),
@@ -39,14 +39,14 @@ def services_of(settings: Settings) -> list[Service]:
 
 
 def require_free_ports(settings: Settings) -> None:
-    """Raises SettingsError where another program listens on a port that a service is to have."""
+    """Raises SettingsError when another program listens on a port of a service."""
     wanted = (
         ("OPS_DAGSTER_PORT", settings.dagster_host, settings.dagster_port),
         ("OPS_API_PORT", settings.api_host, settings.api_port),
     )
     taken = [
-        f"{name}: port {port} of {host} cannot be had ({reason}). Nothing was started. Another program, or "
-        f"another `opsctl up`, may have it: end that one, or set {name} to a free port"
+        f"{name}: cannot listen on port {port} of {host} ({reason}). Nothing was started. Another program "
+        f"or another `opsctl up` may use it: stop that one, or set {name} to a free port"
         for name, host, port in wanted
         if (reason := _taken(host, port)) is not None
     ]
@@ -56,7 +56,7 @@ def require_free_ports(settings: Settings) -> None:
 
 def _taken(host: str, port: int) -> str | None:
     try:
-        # As the services do: what waits for its last packets after a restart is no obstacle.
+        # With SO_REUSEADDR, as the services do: a connection in TIME_WAIT after a restart is no obstacle.
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             return None
     except OSError as error:
@@ -71,10 +71,9 @@ def run(
     stop_within: float,
     report: Callable[[str], None],
 ) -> bool:
-    """Runs the services until a signal arrives or one of them ends; says whether it was the signal.
+    """Runs the services until a signal arrives or one of them ends; returns whether it was the signal.
 
-    Each gets SIGTERM then and `stop_within` seconds, and what is left of it after that SIGKILL. What
-    they print goes to `log_folder`.
+    Each then gets SIGTERM, and SIGKILL after `stop_within` seconds. Their output goes to `log_folder`.
     """
     stopped = threading.Event()
 
@@ -90,7 +89,7 @@ def run(
         while not stopped.wait(0.2):
             for name, process in running.items():
                 if process.poll() is not None:
-                    report(f"{name} has ended with {process.returncode}; see {log_folder / name}.log")
+                    report(f"{name} exited with code {process.returncode}; see {log_folder / name}.log")
                     return False
         return True
     finally:
@@ -101,7 +100,7 @@ def run(
 
 def _start(service: Service, environment: Mapping[str, str], log_folder: Path) -> subprocess.Popen[bytes]:
     with (log_folder / f"{service.name}.log").open("ab") as log:
-        # A session of its own: Ctrl-C reaches us alone, and we end each service in order.
+        # In a session of its own: Ctrl-C reaches only this process, which stops each service in order.
         return subprocess.Popen(
             service.command,
             env=dict(environment),

@@ -1,5 +1,5 @@
--- Those of the events named that match, as the JSON that is sent, each with its number among those named.
--- The period they lie in leaves the partitions of other days out of the plan.
+-- Those of the given events that match, as JSON for the response, each with its number among the given ones.
+-- Their period excludes the partitions of other days from the plan.
 SELECT named.number, row_to_json(event)::text
 FROM (
   SELECT id, event_type, user_id, resource_type, resource_id, action,

@@ -1,4 +1,4 @@
--- Every event that matches, newest first, each as the line that is sent.
+-- All matching events, newest first, each as a line of the export.
 SELECT {columns}
 FROM (
   SELECT {line} AS line, created_at, id

@@ -1,5 +1,5 @@
--- Whether there is an audit log that an event can be stored in: it has the columns of ours, whatever their types have
--- become. One of the same name without them is the application's.
+-- Whether the audit log exists: a table with our columns, of any types. A table of the same name without them is
+-- the application's.
 SELECT count(*) = 11
 FROM unnest(ARRAY[
   'event_type', 'action', 'details', 'status', 'created_by', 'id', 'user_id', 'resource_type', 'resource_id',

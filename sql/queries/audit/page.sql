@@ -1,5 +1,5 @@
--- One page of events, newest first, as the JSON array that is sent; its length; where the next page begins,
--- if there is one. One event more than the page is read to know that.
+-- One page of events, newest first, as a JSON array for the response; its length; and the position of the next
+-- page, if there is one: one event more than the page is read to find out.
 WITH matching AS MATERIALIZED (
   SELECT id, event_type, user_id, resource_type, resource_id, action,
          details, ip_address, status, duration_ms, created_at, created_by

@@ -1,5 +1,5 @@
--- Stores a batch of events; an event stored before is left as it is. An unknown user is no reason to refuse: the
--- event is kept without it, and details says whom it named.
+-- Stores a batch of events; an event stored before is not changed. An event of an unknown user is stored without
+-- user_id, and details has the given one.
 WITH given AS MATERIALIZED (
   SELECT place,
          id AS own_id,
@@ -28,7 +28,7 @@ WITH given AS MATERIALIZED (
     "createdBy", place
   )
 ),
--- An id without a time: the time it got when it first came.
+-- For an id without a time: the time that it got when it was first stored.
 receipts AS MATERIALIZED (
   SELECT id, created_at
   FROM ops.claim_receipts(ARRAY(SELECT own_id FROM given WHERE own_id IS NOT NULL AND own_time IS NULL))

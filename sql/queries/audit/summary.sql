@@ -1,5 +1,5 @@
--- How many events lie in each stretch of time, and how many of them have each value of a column. The 20
--- most frequent values are told apart; the total of a stretch counts the others as well.
+-- The number of events in each time bucket, and for each value of a column. Only the 20 most frequent values are
+-- counted separately; the bucket's total includes the others.
 WITH counted AS (
   SELECT date_bin(%(width)s::interval, created_at, '1970-01-01T00:00Z'::timestamptz) AS bucket,
          {column} AS value,

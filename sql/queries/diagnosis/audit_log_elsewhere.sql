@@ -1,5 +1,5 @@
--- What the table is called now that has the trigger of our audit log, where that is another name, and what gives it
--- its name again or lets us find it.
+-- The current name of the table with our audit log's trigger, if it was renamed or moved, and the statements or
+-- setting that fix it.
 SELECT format('%%I.%%I', n.nspname, c.relname),
        CASE WHEN c.relname = 'audit_logs'
             THEN ARRAY['OPS_AUDIT_LOG_SCHEMA=' || n.nspname,

@@ -1,5 +1,5 @@
--- The foreign keys of these tables, or to them, that are NOT ENFORCED: name, table, the one it refers to, and the
--- statement that enforces it. PostgreSQL before 18 has no such column, and enforces each.
+-- The foreign keys of these tables, or to them, that are NOT ENFORCED: name, table, referenced table, and the
+-- statement that enforces it. PostgreSQL before 18 has no such column, and enforces all.
 SELECT con.conname::text, format('%%s.%%s', n.nspname, c.relname), format('%%s.%%s', pn.nspname, p.relname),
        format('ALTER TABLE %%I.%%I ALTER CONSTRAINT %%I ENFORCED;', n.nspname, c.relname, con.conname)
 FROM pg_constraint con

@@ -1,6 +1,6 @@
--- The schemas on this session's search path in which others may create objects: schema, who (NULL: everybody), and the
--- statement that ends it. Others are not superusers, this user, the database's owner, our own owner, or owners of these
--- tables, whose triggers run with this user's rights in any case.
+-- The schemas on this session's search path in which other roles may create objects: schema, role (NULL: PUBLIC), and
+-- the REVOKE. Not counted are superusers, this user, the database's owner, our schema's owner, and the owners of these
+-- tables, whose triggers run with this user's privileges in any case.
 SELECT n.nspname, r.rolname,
        CASE WHEN acl.grantee = n.nspowner THEN format('ALTER SCHEMA %%I OWNER TO %%I;', n.nspname, current_user)
             ELSE format('REVOKE CREATE ON SCHEMA %%I FROM %%s;', n.nspname, coalesce(quote_ident(r.rolname), 'PUBLIC'))

@@ -1,6 +1,6 @@
--- What of these rights on tables (SELECT, DELETE, UPDATE; OWNER is membership in the role that owns it) this user lacks, with
--- USAGE of their schemas, and what membership in our roles gives: whose right, what, and the GRANT. Rows are also
--- read and deleted partition by partition.
+-- The privileges on tables (SELECT, DELETE, UPDATE; OWNER is membership in the owning role) that this user lacks, with
+-- USAGE of their schemas, and membership in our roles: object, privilege, and the GRANT. Partitions are checked too,
+-- because rows are read and deleted partition by partition.
 WITH required AS (
   SELECT DISTINCT c.oid, c.relname, c.relnamespace, c.relowner, r.privilege
   FROM unnest(%(tables)s::oid[], %(rights)s::text[]) AS r (oid, privilege)

@@ -1,5 +1,5 @@
--- The settings among these that this database or role has for its sessions, or the role in this database: name, whose
--- it is, its value, that of this session, and the statement that takes it back.
+-- Those of these settings that are set for this database, this role, or the role in this database: name, where it is
+-- set, its value, this session's value, and the statement that resets it.
 SELECT split_part(pair, '=', 1),
        concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname),
        substring(pair FROM position('=' IN pair) + 1), current_setting(split_part(pair, '=', 1)),

@@ -1,2 +1,2 @@
--- Whether the server counts the rows that are written and dead.
+-- Whether the server counts written and dead rows.
 SELECT current_setting('track_counts')::boolean

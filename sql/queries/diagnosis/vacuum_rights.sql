@@ -1,5 +1,5 @@
--- What lets this user VACUUM these tables: one role for all from PostgreSQL 17, before that membership in each owner,
--- or the table itself where its owner is a superuser.
+-- The statements that allow this user to VACUUM these tables: one role for all from PostgreSQL 17; before, membership
+-- in each owner, or ownership of the table if its owner is a superuser.
 SELECT DISTINCT CASE WHEN current_setting('server_version_num')::integer >= 170000
                      THEN format('GRANT pg_maintain TO %%I;', current_user)
                      WHEN owner.rolsuper

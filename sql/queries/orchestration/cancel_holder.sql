@@ -1,5 +1,5 @@
--- Cancels the statement of whoever holds the advisory lock of that name.
--- A bigint lock key is shown in pg_locks as its high and low half.
+-- Cancels the statement of the session that holds the advisory lock of that name.
+-- pg_locks shows a bigint lock key as its high and low half.
 SELECT pg_cancel_backend(l.pid)
 FROM pg_locks l
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1

@@ -1,2 +1,2 @@
--- Whether the table has a row of that time, the first moment included and the last not.
+-- Whether the table has a row in that period: lower bound inclusive, upper bound exclusive.
 SELECT EXISTS (SELECT FROM {table} WHERE {column} >= %(lower)s AND {column} < %(upper)s)

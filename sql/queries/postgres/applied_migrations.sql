@@ -1,2 +1,2 @@
--- The migrations that were applied here, by the table in which yoyo counts them.
+-- The applied migrations, from yoyo's table.
 SELECT migration_id FROM ops._yoyo_migration

@@ -1,5 +1,5 @@
--- What public.audit_logs is before our migrations: its kind, its columns, and what of it is not as in ours (or in an
--- ordinary table that an adoption makes ours). No row when there is none, or when it is ours already.
+-- An existing public.audit_logs before our migrations: its kind, its columns, and its differences from ours (or from
+-- an ordinary table that can be adopted). No row when there is no such table, or when it is ours already.
 WITH theirs AS (
   SELECT c.oid, c.relkind, c.relispartition
   FROM pg_class c

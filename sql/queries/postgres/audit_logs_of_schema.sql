@@ -1,4 +1,4 @@
--- The schema of the Ops Pipeline that public.audit_logs belongs to, where that is not schema ops.
+-- The schema of the Ops Pipeline that public.audit_logs belongs to, if it is not schema ops.
 SELECT n.nspname
 FROM pg_trigger t
 JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'note_audit_arrivals'

@@ -1,2 +1,2 @@
--- The process of the server that carries this statement out.
+-- The pid of the server process that runs this statement.
 SELECT pg_backend_pid()

@@ -1,4 +1,4 @@
--- The columns of a table and their types, for a domain the type that it is over in the end.
+-- The columns of a table and their types; for a domain, its base type.
 WITH RECURSIVE base (name, type) AS (
   SELECT attname, atttypid FROM pg_attribute WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped
   UNION ALL

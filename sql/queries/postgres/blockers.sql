@@ -1,6 +1,6 @@
--- Who holds a lock that an ALTER TABLE of a partitioned table would wait for, the oldest transaction first:
--- on the table itself (in the mode given), on the partitions that are touched, and on the tables it refers
--- to, whose foreign keys are made or undone with a partition.
+-- The sessions with a lock that an ALTER TABLE of a partitioned table would wait for, oldest transaction first: on the
+-- table itself (in the given mode), on the affected partitions, and on the tables it refers to, whose foreign keys are
+-- created or dropped with a partition.
 WITH needed (relation, mode) AS (
   SELECT %(table)s::oid, %(mode)s
   UNION ALL SELECT unnest(%(partitions)s::oid[]), 'AccessExclusiveLock'

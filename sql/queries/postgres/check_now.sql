@@ -1,2 +1,2 @@
--- Deferrable constraints are checked at the end of each statement of this transaction.
+-- Checks deferrable constraints at the end of each statement of this transaction.
 SET CONSTRAINTS ALL IMMEDIATE

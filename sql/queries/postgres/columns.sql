@@ -1,4 +1,4 @@
--- The columns of a table and their types, as the table has them in order.
+-- The columns of a table and their types, in order.
 SELECT attname, format_type(atttypid, NULL)
 FROM pg_attribute
 WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped

@@ -1,5 +1,5 @@
--- Whole pages go into the WAL compressed, where that is ours to say and the server has said nothing: two thirds
--- of a removal's WAL are pages that it touches first after a checkpoint.
+-- Compresses full-page images in the WAL, if we may set that and the server has no setting: two thirds of the WAL of
+-- deletes are pages that are changed for the first time after a checkpoint.
 SELECT set_config('wal_compression', 'lz4', false)
 FROM pg_settings
 WHERE name = 'wal_compression' AND setting = 'off' AND 'lz4' = ANY (enumvals)

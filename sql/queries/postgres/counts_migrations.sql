@@ -1,4 +1,4 @@
--- Whether migrations of schema ops are counted here, which may be another program's, and this user may read them.
+-- Whether schema ops has a table of applied migrations (maybe another program's), and whether this user may read it.
 SELECT count(*) > 0, coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')), false)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace

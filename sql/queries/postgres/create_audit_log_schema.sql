@@ -1,2 +1,2 @@
--- The schema of the audit log, where that is not the application's.
+-- Creates the schema of the audit log, for an OPS_AUDIT_LOG_SCHEMA other than the default.
 CREATE SCHEMA {schema}

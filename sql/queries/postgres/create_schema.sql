@@ -1,2 +1,2 @@
--- The schema everything of ours lives in, besides audit_logs.
+-- Creates the schema of all our tables except audit_logs.
 CREATE SCHEMA IF NOT EXISTS ops

@@ -1,5 +1,5 @@
--- What PostgreSQL has just denied to the present user, and its owner. An error's fields do not name it, only the end
--- of its message, in the server's language: it is the longest name that fits.
+-- The object to which PostgreSQL has denied the current user access, and its owner. The error's fields do not name it;
+-- only the end of its message does, in the server's language: it is the object with the longest matching name.
 SELECT kind, oid, schema, last, name, owner
 FROM (
   SELECT 'table' AS kind, c.oid::bigint, n.nspname AS schema, c.relname AS last,

@@ -1,5 +1,5 @@
--- By which operator a table's columns are compared with values: equality of the default B-tree class of the type, for
--- a domain of the type that it is over. Columns whose type has no class of its own, as varchar, are left out.
+-- The equality operator of each of a table's columns: that of the type's default B-tree operator class, for a domain of
+-- its base type. Columns whose type has no operator class of its own, such as varchar, are left out.
 WITH RECURSIVE base (name, type) AS (
   SELECT attname, atttypid FROM pg_attribute WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped
   UNION ALL

@@ -1,2 +1,2 @@
--- How many rows PostgreSQL expects the table to have, by its statistics and size; reads none.
+-- The planner's estimate of the table's rows, from statistics and size; reads no rows.
 EXPLAIN (FORMAT JSON) SELECT FROM {table}

@@ -1,2 +1,2 @@
--- Whether there is a schema of that name.
+-- Whether a schema of that name exists.
 SELECT count(*) > 0 FROM pg_namespace WHERE nspname = %(name)s

@@ -1,5 +1,5 @@
--- The named columns in the order of an index that begins with exactly those, whole, valid and sorted; no row
--- when the table has none.
+-- The given columns in the order of a valid, non-partial B-tree index that begins with exactly them; no row when there is
+-- no such index.
 SELECT ARRAY(
   SELECT a.attname::text
   FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)

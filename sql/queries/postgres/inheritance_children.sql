@@ -1,4 +1,4 @@
--- The tables that inherit from this one, at whatever remove, without partitions: where they are, and from whom.
+-- The tables that inherit from this one, directly or indirectly, except partitions: each with its parent.
 WITH RECURSIVE below (child, parent) AS (
   SELECT inhrelid, inhparent FROM pg_inherits WHERE inhparent = %(oid)s
   UNION

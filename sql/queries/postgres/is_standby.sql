@@ -1,2 +1,2 @@
--- Whether the server only repeats what another one writes.
+-- Whether the server is a standby.
 SELECT pg_is_in_recovery()

@@ -1,8 +1,8 @@
--- How columns of a child are compared with those of its parent, a row for each pair: by the operator of a foreign key
--- over them, or that which PostgreSQL would take for one (ATAddForeignKeyConstraint in tablecmds.c): equality by the
--- parent's unique index, else by its type's default class, of both types or of what the child's is implicitly cast to.
--- A pair without one is left out. Answers with the operator, the types that it takes of parent and child, the one of
--- these that holds the values of both, its array, a collation for text, and whether an index on the child's column helps.
+-- How columns of a child are compared with those of its parent, a row for each pair: by the operator of their foreign
+-- key, or the one that PostgreSQL would choose for it (ATAddForeignKeyConstraint in tablecmds.c): equality of the parent's
+-- unique index, else of its type's default operator class, of both types or of the type the child's is implicitly cast to.
+-- A pair without one is left out. Returns the operator, its types for parent and child, the one of these that can hold
+-- the values of both, its array type, a collation for text, and whether an index on the child's column can be used.
 WITH RECURSIVE pair AS (
   SELECT named.place, c.attnum AS child_number, p.attnum AS parent_number, c.atttypid AS child, p.atttypid AS parent,
          c.attcollation AS child_collation, p.attcollation AS parent_collation
@@ -94,7 +94,7 @@ SELECT keyed.schema, keyed.name,
        CASE WHEN k.typcollation <> 0 AND collation_needed THEN ARRAY[coll_schema.nspname, coll.collname]::text[] END,
        (k.typcollation = 0 OR child_collation = parent_collation)
          AND (of_child = child_base
-           -- Without a class of its own a type's index is one of the type that it is cast to, as varchar's is of text.
+           -- A type without an operator class uses that of the type it is cast to, as varchar uses text's.
            OR EXISTS (SELECT FROM implicit WHERE source = child_base AND target = of_child AND is_binary)
              AND NOT EXISTS (SELECT FROM pg_opclass o JOIN pg_am am ON am.oid = o.opcmethod AND am.amname = 'btree'
                              WHERE o.opcdefault AND o.opcintype = child_base))

@@ -1,5 +1,5 @@
--- The GRANTs of what the present user lacks of these rights on a table and each of its partitions, which are read
--- and written one by one.
+-- The GRANTs for the privileges that the current user lacks on a table and each of its partitions, which are read and
+-- written one by one.
 WITH tree AS (
   SELECT c.relname, n.nspname, n.oid AS schema,
          ARRAY(

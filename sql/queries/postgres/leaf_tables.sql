@@ -1,4 +1,4 @@
--- The tables that hold the rows of a partitioned table, and whether each is a foreign one; none of any other table.
+-- The leaf partitions of a partitioned table, and whether each is a foreign table; no row for other tables.
 SELECT c.oid, n.nspname, c.relname, c.relkind = 'f'
 FROM pg_partition_tree(%(oid)s) AS leaf
 JOIN pg_class c ON c.oid = leaf.relid

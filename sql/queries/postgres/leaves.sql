@@ -1,5 +1,5 @@
--- The heaps that hold a table's rows: itself, or its leaf partitions, with their size in blocks.
--- A partition whose lower bound is known lets the caller pass over what cannot hold an older row.
+-- The heaps with a table's rows: itself, or its leaf partitions, with their size in blocks. With a partition's lower
+-- bound, the caller can skip partitions that cannot have an older row.
 SELECT c.oid, n.nspname, c.relname,
        pg_relation_size(c.oid) / current_setting('block_size')::bigint AS blocks,
        CASE WHEN key.attname IS NOT NULL

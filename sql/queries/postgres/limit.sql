@@ -1,2 +1,2 @@
--- How long the statements of this transaction may run from here on.
+-- Sets the statement timeout for the rest of this transaction.
 SELECT set_config('statement_timeout', %(milliseconds)s, true)

@@ -1,5 +1,5 @@
--- Who holds the advisory lock of that name: pid, application_name, connected since.
--- A bigint lock key is shown in pg_locks as its high and low half.
+-- The session that holds the advisory lock of that name: pid, application_name, time of connection.
+-- pg_locks shows a bigint lock key as its high and low half.
 SELECT a.pid, a.application_name, a.backend_start
 FROM pg_locks l
 JOIN pg_stat_activity a ON a.pid = l.pid

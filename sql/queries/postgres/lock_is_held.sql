@@ -1,5 +1,5 @@
--- Whether any session holds the advisory lock of that name. Looks, and takes nothing.
--- A bigint lock key is shown in pg_locks as its high and low half.
+-- Whether any session holds the advisory lock of that name. Takes no lock.
+-- pg_locks shows a bigint lock key as its high and low half.
 SELECT EXISTS (
   SELECT FROM pg_locks l
   WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1

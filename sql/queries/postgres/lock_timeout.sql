@@ -1,2 +1,2 @@
--- How long each lock may be waited for in this transaction.
+-- Sets the lock timeout of this transaction.
 SELECT set_config('lock_timeout', %(lock_timeout)s, true)

@@ -1,2 +1,2 @@
--- Whether our tables are there. A plan can be had without them.
+-- Whether our tables exist. A plan does not require them.
 SELECT to_regclass('ops.legal_holds') IS NOT NULL

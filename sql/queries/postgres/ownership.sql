@@ -1,5 +1,5 @@
--- What gives the present user the rights of a table's owner, which it does not have. Nobody is to become a superuser:
--- what such a one owns is given away.
+-- The statement that gives the current user the rights of a table's owner. Membership in a superuser is never granted:
+-- a table owned by a superuser gets another owner.
 SELECT CASE WHEN owner.rolsuper THEN format('ALTER TABLE %%I.%%I OWNER TO %%I', n.nspname, c.relname, current_user)
             ELSE format('GRANT %%I TO %%I', owner.rolname, current_user) END
 FROM pg_class c

@@ -1,10 +1,10 @@
--- Sets up a session of ours: who it is, how long it may wait, and how values are read and written, whatever the
--- database or role says, as pg_dump does: the text of any value, read by a session set up the same way, is that
--- value again. The search path stays as it is: triggers and operators of extensions are found along it. When the
--- process or its machine is gone, the server stops the statement and lets go of its locks: after a second where
--- that can be seen, after a minute and a half where a machine has just fallen silent. A transaction that removes
--- rows waits for a lock and has to see the holds that were added meanwhile: READ COMMITTED. With row_security off
--- PostgreSQL raises where it would hide rows, which would look as if they were not there.
+-- Sets up one of our sessions: application_name, timeouts, and the settings for reading and writing values, which
+-- override those of the database and role, as in pg_dump: a value written as text and read by a session with the same
+-- settings is the same value. The search path is not changed: triggers and operators of extensions need it. When the
+-- client process or its machine is gone, the server stops the statement and releases its locks: after a second if the
+-- connection was closed, after a minute and a half if the machine no longer answers. READ COMMITTED, because a
+-- transaction that deletes rows waits for a lock and must then see holds added in the meantime. With row_security off,
+-- PostgreSQL raises an error where it would hide rows, which would otherwise seem not to exist.
 SELECT set_config('application_name', %(application_name)s, false),
        set_config('client_encoding', 'UTF8', false),
        set_config('datestyle', 'ISO, YMD', false),
@@ -28,7 +28,7 @@ SELECT set_config('application_name', %(application_name)s, false),
        set_config('default_transaction_isolation', 'read committed', false),
        set_config('default_transaction_read_only', 'off', false),
        set_config('default_transaction_deferrable', 'off', false),
-       -- Otherwise foreign keys would not be held, and triggers not fire. Who may not set it is refused.
+       -- Otherwise foreign keys would not be enforced and triggers not fire. A user who may not set it is refused.
        CASE WHEN current_setting('session_replication_role') <> 'origin'
             THEN set_config('session_replication_role', 'origin', false) END,
        set_config('client_connection_check_interval', '1s', false),

@@ -1,2 +1,2 @@
--- With whose rights this session works.
+-- The current user, whose privileges this session has.
 SELECT current_user

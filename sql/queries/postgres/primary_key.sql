@@ -1,4 +1,4 @@
--- The columns of a table's primary key, in its order; none when it has no primary key.
+-- The columns of a table's primary key, in its order; no row without a primary key.
 SELECT a.attname
 FROM pg_index i
 CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)

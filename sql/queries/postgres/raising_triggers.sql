@@ -1,6 +1,6 @@
--- The enabled triggers that an event (a bit of pg_trigger.tgtype) fires on these tables and their partitions, without
--- ours, whose function names a table that row security hides from the role it runs as, and does not turn row_security
--- on itself: trigger, function, role, the hidden tables, the trigger's table.
+-- The enabled triggers, except ours, that an event (a bit of pg_trigger.tgtype) fires on these tables and their
+-- partitions, and whose function names a table that row security hides from the role it runs as, without setting
+-- row_security = on itself: trigger, function, role, the hidden tables, the trigger's table.
 SELECT t.tgname::text, format('%%I.%%I()', f.nspname, p.proname), r.rolname::text,
        array_agg(DISTINCT format('%%s.%%s', hn.nspname, h.relname)), c.oid, n.nspname, c.relname
 FROM unnest(%(tables)s::oid[], %(events)s::int[]) AS fired (oid, event)

@@ -1,4 +1,4 @@
--- The table of that schema and name, literally.
+-- The table of exactly that schema and name.
 SELECT c.oid, n.nspname, c.relname
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -1,5 +1,5 @@
--- The tables among these whose rows row security may hide from this user, some of them with their partitions:
--- name, user, whether it is forced on the user as the owner, policies, and the statements of which one helps.
+-- Those of these tables whose rows row security may hide from this user, some of them with their partitions: name,
+-- user, whether it is forced on the user as owner, policies, and the statements, each of which fixes it.
 SELECT format('%%s.%%s', n.nspname, c.relname), current_user, o.ours,
        ARRAY(SELECT polname::text FROM pg_policy WHERE polrelid = c.oid ORDER BY polname),
        array_remove(ARRAY[

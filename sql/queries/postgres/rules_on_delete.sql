@@ -1,4 +1,4 @@
--- The rules that a DELETE from the table or from a partition of it follows.
+-- The rules of a DELETE from the table or a partition of it.
 SELECT r.rulename::text, c.oid, n.nspname, c.relname
 FROM (SELECT relid FROM pg_partition_tree(%(oid)s) UNION SELECT %(oid)s) AS heap (oid)
 JOIN pg_rewrite r ON r.ev_class = heap.oid AND r.ev_type = '4' AND r.ev_enabled IN ('O', 'A')

@@ -1,4 +1,4 @@
--- What is in schema ops, as PostgreSQL would write it, but for the tables in which our migrations are counted.
+-- The objects in schema ops, as PostgreSQL describes them, except yoyo's tables of applied migrations.
 SELECT ARRAY(
   SELECT format('%I', relname)
   FROM pg_class

@@ -1,2 +1,2 @@
--- Takes the session-level advisory lock of that name, shared with whoever else holds it so.
+-- Takes the session-level advisory lock of that name in shared mode.
 SELECT pg_advisory_lock_shared(hashtextextended(%(name)s, 0))

@@ -1,2 +1,2 @@
--- This transaction reads one state of the database, and nothing else.
+-- Makes this transaction read-only, with one snapshot.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY

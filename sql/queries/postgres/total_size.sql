@@ -1,3 +1,3 @@
--- How many bytes a table has, its partitions, indexes and TOAST included.
+-- The size of a table in bytes, with its partitions, indexes and TOAST.
 SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint
 FROM (SELECT relid FROM pg_partition_tree(%(oid)s) UNION SELECT %(oid)s::oid) AS part (relid)

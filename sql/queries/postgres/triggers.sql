@@ -1,6 +1,6 @@
--- The enabled triggers of a table and its partitions whose type (pg_trigger.tgtype) has all of these bits, without
--- ours: with their function, and whether it may return NULL, as far as the text of a PL/pgSQL function tells. A
--- partition's copy of its table's trigger (tgparentid) is left out.
+-- The enabled triggers, except ours, of a table and its partitions whose type (pg_trigger.tgtype) has all of these bits:
+-- with their function, and whether it may return NULL, from the source text of a PL/pgSQL function. Partitions' copies
+-- of their table's triggers (tgparentid) are left out.
 SELECT t.tgname::text, format('%%I.%%I', f.nspname, p.proname),
        l.lanname <> 'plpgsql' OR p.prosrc ~* '\mreturn\s+null\M',
        c.oid, n.nspname, c.relname

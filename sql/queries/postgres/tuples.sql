@@ -1,5 +1,4 @@
--- Dead row versions that wait for VACUUM in a table, its partitions included, and live ones, both as
--- the statistics know them.
+-- Dead row versions not yet removed by VACUUM in a table with its partitions, and live ones, both from the statistics.
 SELECT coalesce(sum(s.n_dead_tup), 0)::bigint, coalesce(sum(s.n_live_tup), 0)::bigint
 FROM pg_stat_all_tables s
 WHERE s.relid IN (

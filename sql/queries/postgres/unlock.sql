@@ -1,2 +1,2 @@
--- Gives the session-level advisory lock of that name back.
+-- Releases the session-level advisory lock of that name.
 SELECT pg_advisory_unlock(hashtextextended(%(name)s, 0))

@@ -265,7 +265,7 @@ OBSTACLES = {
     "already partitioned": "CREATE TABLE t (id int, created_at timestamptz) PARTITION BY RANGE (created_at)",
     "not an ordinary": "CREATE TABLE p (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
     "CREATE TABLE t PARTITION OF p DEFAULT",
-    'there is no table "t"': "CREATE VIEW t AS SELECT 1",
+    'table "t" does not exist': "CREATE VIEW t AS SELECT 1",
     "column created_at does not exist": "CREATE TABLE t (id int PRIMARY KEY, at timestamptz)",
     "created_at is text": "CREATE TABLE t (id int PRIMARY KEY, created_at text)",
     "constraint of index public.t_code_key": "{plain}; ALTER TABLE t ADD COLUMN code int UNIQUE",

@@ -168,9 +168,9 @@ def test_an_adoption_writes_no_event_into_an_applications_own_audit_logs(plain: 
     [
         (["adopt", "missing"], 1, "Run: opsctl migrate"),
         (["adopt", "audit_logs", "--column", "at"], 2, "column at does not exist"),
-        (["adopt", "audit_logs", "--time-zone", "Mars"], 2, "not a time zone"),
+        (["adopt", "audit_logs", "--time-zone", "Mars"], 2, "time zone"),
         (["adopt", "audit_logs", "--finish"], 1, "no open adoption"),
-        (["adopt", "audit_logs", "--finish", "--abort"], 2, "exclude each other"),
+        (["adopt", "audit_logs", "--finish", "--abort"], 2, "cannot be used together"),
     ],
 )
 def test_a_wrong_command_is_told_so(

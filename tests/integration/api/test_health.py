@@ -151,7 +151,7 @@ def test_a_check_that_is_not_there_is_told_by_name(client: Client) -> None:
     assert unknown.json()["errors"][0]["field"] == "check"
     assert excluded.json()["errors"][0]["field"] == "exclude"
     for answer in (unknown, excluded):
-        assert "'cash'; there is: database, schema" in answer.json()["detail"]
+        assert "'cash' does not exist; the checks are: database, schema" in answer.json()["detail"]
 
 
 def test_the_form_is_the_one_the_client_prefers(client: Client) -> None:
@@ -213,18 +213,18 @@ def test_each_policy_is_asked_of_its_own_database_by_its_own_night(
             status, told = checked(client, admin, "maintenance")
             assert status == "error"
             first, *rest = told.split("; its newest run is ")
-            assert first.startswith("app/retention/sessions last ran to its end ")
+            assert first.startswith("app/retention/sessions had its last complete run at ")
             assert rest[0].startswith("failed (too much)")
         ours.execute(record, ["app/retention/sessions", "1 sec", "1 sec", "done", "completed", 0])
         theirs.execute(record, ["other/retention/sessions", "1 sec", "1 sec", "done", "completed", 1234])
         with serving(url, policies=policies) as client:
             assert checked(client, admin, "maintenance") == (
-                "error", "other/retention/sessions left 1,234 rows"
+                "error", "other/retention/sessions: 1,234 rows remain"
             )  # fmt: skip
         monkeypatch.setenv("OTHER_URL", "postgresql://x:secret%zz@127.0.0.1:1/other")
         with serving(url, policies=policies) as client:
             status, told = checked(client, admin, "maintenance")
-            assert (status, told) == ("error", "other: the database's URL cannot be read")
+            assert (status, told) == ("error", "other: the database's URL is invalid")
 
 
 def test_policies_that_change_are_read_again_and_a_wrong_file_is_told(
@@ -236,7 +236,7 @@ def test_policies_that_change_are_read_again_and_a_wrong_file_is_told(
         assert checked(client, admin, "maintenance")[0] == "not_configured"
         database = "url: '${OPS_DATABASE_URL}', vacuum: {tables: all}"
         policies.write_text(f"version: 1\ndatabases: {{app: {{{database}}}}}")
-        eventually(lambda: message(client, admin, "maintenance") == "app/vacuum has never run to its end")
+        eventually(lambda: message(client, admin, "maintenance") == "app/vacuum has never had a complete run")
         policies.write_text("version: 1\ndatabases: {app: {url: x, vaccum: {}}}")
         os.utime(policies, (1, 1))
         eventually(lambda: "unknown key" in message(client, admin, "maintenance"))
@@ -278,7 +278,10 @@ def test_an_archive_is_well_when_it_takes_a_file_and_keeps_none(
         assert list(folder.iterdir()) == []
     monkeypatch.setattr("api.health.archive.os.fsync", _full)
     with serving(url, archive_url=str(folder)) as client:
-        assert checked(client, admin, "archive") == ("error", f"{folder} takes no file: no space left")
+        assert checked(client, admin, "archive") == (
+            "error",
+            f"cannot write a file to {folder}: no space left",
+        )
     assert list(folder.iterdir()) == [], "what was begun is removed"
 
 
@@ -295,12 +298,15 @@ def test_of_a_bucket_it_is_told_what_the_runs_have_noted(
     bucket = "s3://key:hidden@bucket/prefix"
     with serving(url, archive_url=bucket) as client:
         status, told = checked(client, admin, "archive")
-        assert (status, told.endswith("last stored there: 2026-03-01 12:00 UTC")) == ("ok", True)
+        assert (status, told.endswith("last archived file stored: 2026-03-01 12:00 UTC")) == ("ok", True)
         assert checked(client, admin, "archiveDisk") == ("not_configured", "the archive is in a bucket")
     connection.execute(insert, ["waiting", None])
     with serving(url, archive_url=bucket) as client:
         status, told = checked(client, admin, "archive")
-        assert (status, told) == ("error", "1 archives wait for over an hour to be stored in the bucket")
+        assert (status, told) == (
+            "error",
+            "1 archived files have waited over an hour to be stored in the bucket",
+        )
         assert client.get("/health/full").json()["status"] == "degraded"
 
 
@@ -323,7 +329,7 @@ def test_a_disk_that_hangs_is_asked_by_one_thread_and_holds_nothing_up() -> None
                 await disk.run(look)
         return await disk.run(look)
 
-    assert asyncio.run(ask()) == Finding("error", "the last look still waits for the disk")
+    assert asyncio.run(ask()) == Finding("error", "the previous check is still waiting for the disk")
     assert len(looks) == 1
     hanging.set()
 
@@ -336,7 +342,7 @@ def test_requests_that_wait_for_a_connection_are_told_by_what_they_want(
         eventually(lambda: client.get("/health/full/pool").status_code == 503)
         eventually(lambda: "message" in client.get("/health/full/pool", headers=admin).json())
         told = message(client, admin, "pool")
-        assert "requests wait for a connection: 2 for one that reads, " in told
+        assert "requests are waiting for a connection: 2 for one that reads, " in told
         assert "2 for one that writes" in told
         assert client.get("/health/ready").status_code == 200, "a wait is no reason to send nobody any more"
         assert client.get("/health/full").json()["status"] == "degraded"

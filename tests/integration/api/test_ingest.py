@@ -174,7 +174,9 @@ def test_the_limit_of_details_is_a_setting(url: str, admin: Headers) -> None:
         refused = client.post(STORE, json={**A, "details": {"a": 12345}}, headers=admin)
 
     assert (kept.status_code, refused.status_code) == (201, 400)
-    assert refused.json()["errors"] == [{"field": "details", "reason": "has 11 bytes; 10 are the most"}]
+    assert refused.json()["errors"] == [
+        {"field": "details", "reason": "has 11 bytes; at most 10 are allowed"}
+    ]
 
 
 def test_an_id_alone_makes_a_retry_harmless(client: Client, admin: Headers, connection: Connection) -> None:
@@ -301,6 +303,6 @@ def test_a_table_that_is_locked_is_told_in_time_and_nothing_is_stored_later(
 
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
     assert int(answer.headers["retry-after"]) > 0
-    assert "nothing was stored" in answer.json()["detail"]
+    assert "Nothing was stored" in answer.json()["detail"]
     assert client.post(STORE, json=B, headers=admin).status_code == 201
     assert types(connection) == ["b"]

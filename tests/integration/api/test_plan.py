@@ -58,7 +58,7 @@ def test_every_policy_is_planned_and_one_that_fails_hides_no_other(client: Clien
     assert len(sessions["needs_approval"]) == 2
     assert nowhere.keys() == {"policy", "problem"}
     assert nowhere["policy"] == "app/retention/nowhere"
-    assert 'there is no table "nowhere"' in nowhere["problem"]
+    assert 'table "nowhere" does not exist' in nowhere["problem"]
     assert (vacuum["policy"], vacuum["rows"]) == ("app/vacuum", None)
     msgspec.json.decode(answer.content, type=routes.PlanPage)
     assert "does not answer" in orphans["problem"]

@@ -154,7 +154,7 @@ def test_a_cursor_belongs_to_its_filters(client: Client, admin: Headers, connect
     assert same.json()["count"] == 2
     assert other.status_code == forged.status_code == 400
     assert "other filters" in other.json()["errors"][0]["reason"]
-    assert "none that this API has given out" in forged.json()["errors"][0]["reason"]
+    assert "not a cursor of this API" in forged.json()["errors"][0]["reason"]
 
 
 def test_a_large_offset_is_refused_with_the_way_that_works(client: Client, admin: Headers) -> None:
@@ -200,10 +200,11 @@ def test_addresses_callers_and_details_are_searched(
         ("q=user", "q", "character 5"), ("q=a:1 b", "q", "character 6"), ("q=a:%22x", "q", "character 3"),
         ("q=", "q", "character 1"), ("ip=300.1.1.1", "ip", "network"), ("ip=fe80::1%25eth0", "ip", "network"),
         ("status=failure&status=success", "status", "more than once"),
-        ("user=x", "user", "no such parameter"),
-        ("limit=0", "limit", ">= 1"), ("cursor=x", "cursor", "none that this API"),
+        ("user=x", "user", "does not exist"),
+        ("limit=0", "limit", ">= 1"), ("cursor=x", "cursor", "not a cursor of this API"),
         ("count=all", "count", "'all'"), ("startDate=-7x", "startDate", "-7d"),
-        ("startDate=-999999999w", "startDate", "no time"), ("cursor=x&offset=1", "offset", "no cursor"),
+        ("startDate=-999999999w", "startDate", "not a valid time"),
+        ("cursor=x&offset=1", "offset", "with cursor"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_what_would_be_right(

@@ -111,7 +111,7 @@ def test_what_waits_is_bounded_and_what_is_turned_away_is_told_so(
 
     refused = [each for each in answers if isinstance(each, UnavailableError)]
     assert len(refused) == 20
-    assert all("not stored" in str(each) for each in refused)
+    assert all("Nothing was stored" in str(each) for each in refused)
     assert scalar(connection, COUNT) == 10
 
 
@@ -173,7 +173,7 @@ def test_a_large_request_is_stored_in_parts_and_answered_in_order(url: str, conn
 def test_a_database_that_is_away_is_told_and_nothing_is_stored() -> None:
     async def post() -> None:
         async with writing("postgresql://ops@127.0.0.1:1/app") as made:
-            with pytest.raises(UnavailableError, match="nothing was stored"):
+            with pytest.raises(UnavailableError, match="Nothing was stored"):
                 await made.store([event()])
 
     asyncio.run(post())

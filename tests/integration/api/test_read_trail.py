@@ -84,7 +84,7 @@ def test_who_has_no_valid_key_is_told_what_is_missing(
 def test_two_authorization_headers_are_refused_whichever_is_valid(url: str, admin: Headers) -> None:
     (valid,) = admin.items()
     pairs = ([valid, ("Authorization", "Bearer x")], [("authorization", "Basic x"), valid], [valid, valid])
-    refusal = {"field": "Authorization", "reason": "is given more than once; give it once"}
+    refusal = {"field": "Authorization", "reason": "is specified more than once; specify it once"}
     event = {"eventType": "x"}
 
     with serving(url) as address, httpx.Client(base_url=address) as client:

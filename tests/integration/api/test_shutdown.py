@@ -89,7 +89,7 @@ def test_a_blocked_loop_is_ended_by_the_watchdog(api: Api) -> None:
     assert api.stop() == 1
 
     asking.join()
-    assert "the loop does not end" in api.log.read_text()
+    assert "the event loop does not end" in api.log.read_text()
     assert "GET /fault/block (" in api.log.read_text()
 
 
@@ -99,7 +99,7 @@ def test_an_exception_in_a_thread_ends_a_process_whose_loop_is_blocked(api: Api)
     assert api.popen.wait(timeout=30) == 1
 
     asking.join()
-    assert "the loop does not end" in api.log.read_text()
+    assert "the event loop does not end" in api.log.read_text()
 
 
 @pytest.mark.parametrize("fault", ["sleep", "block"])

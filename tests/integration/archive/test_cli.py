@@ -32,15 +32,12 @@ def test_from_the_list_to_the_rows(opsctl: Opsctl, events: Connection, folder: P
 
     code, out, _ = opsctl("verify", "--json")
     assert (code, json.loads(out)["problems"]) == (0, [])
-    assert (
-        "All of them agree with what the database recorded: size, SHA-256 and row count."
-        in opsctl("verify")[1]
-    )
+    assert "All files match what the database recorded: size, SHA-256 and row count." in opsctl("verify")[1]
 
     days = ("--from", "2026-03-02", "--to", "2026-03-03")
     code, out, err = opsctl("restore", "--table", "events", *days, "--by", "ada")
     assert code == 0, err
-    assert "480 rows of 2026-03-02 to 2026-03-03 are in public.events again" in out
+    assert "Restored 480 rows of 2026-03-02 to 2026-03-03 into public.events" in out
     assert "opsctl hold release" in out
     assert scalar(events, "SELECT count(*) FROM events") == 480
     assert "restored" in opsctl("list")[1]

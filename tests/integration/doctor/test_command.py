@@ -129,7 +129,7 @@ def test_a_role_without_rights_is_told_which_and_a_failing_diagnosis_hides_no_ot
     policies = POLICIES.replace("keep: 30 days}", "keep: 30 days, archive: true}")
     found = diagnose(stranger, policies)
 
-    failed = [each for each in found if "could not be found out: permission denied" in each.problem]
+    failed = [each for each in found if "could not be checked: permission denied" in each.problem]
     assert "holds" in {each.id for each in failed}
     rights = [each for each in found if each.id == "rights"]
     assert {each.subject for each in rights} == {"public.sessions", "public.memories", "schema ops"}

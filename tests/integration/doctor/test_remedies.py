@@ -45,7 +45,7 @@ def test_one_database_has_all_of_it_and_each_is_named(copied: Callable[[], str],
 
     expected = {(id_, subject.replace("NAME", _name(url))) for id_, subject in ailing.FINDINGS}
     assert {(diagnosed.id, diagnosed.subject) for diagnosed in found} == expected
-    assert not [diagnosed for diagnosed in found if "could not be found out" in diagnosed.problem]
+    assert not [diagnosed for diagnosed in found if "could not be checked" in diagnosed.problem]
 
 
 def test_every_remedy_mends_what_was_found(

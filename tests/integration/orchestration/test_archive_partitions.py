@@ -120,7 +120,7 @@ def test_a_day_that_is_kept_is_refused_and_left_alone(
 
     assert not result.success
     failure = str(result.get_step_failure_events()[0].step_failure_data.error)
-    assert f"{KEPT} is kept until {KEPT + timedelta(days=11)} and was left alone" in failure
+    assert f"{KEPT} is kept until {KEPT + timedelta(days=11)} and was not archived" in failure
     assert _days(instance, key(policy)) == {f"{EXPIRED[-1]}"}
     assert scalar(events, "SELECT count(*) FROM events WHERE at >= %s", [KEPT]) == 6 * 20
 

@@ -123,12 +123,12 @@ def test_the_rows_and_size_of_the_tables_are_noted(materialize: Materialize) -> 
 
 
 def test_an_approval_without_a_name_is_refused(materialize: Materialize, connection: Connection) -> None:
-    nobody = {"resources": {"databases": {"config": {"approve": ["3fa1b2c4"]}}}}
+    nameless = {"resources": {"databases": {"config": {"approve": ["3fa1b2c4"]}}}}
 
-    result = materialize(run_config=nobody, raise_on_error=False)
+    result = materialize(run_config=nameless, raise_on_error=False)
 
     assert not result.success
-    assert "write your name" in str(result.get_step_failure_events()[0].step_failure_data.error)
+    assert "approved_by is required" in str(result.get_step_failure_events()[0].step_failure_data.error)
     assert scalar(connection, "SELECT count(*) FROM sessions") == 60
 
 

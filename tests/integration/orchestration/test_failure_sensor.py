@@ -80,7 +80,7 @@ def _report(
 def test_a_failed_run_is_an_audit_event_by_system(
     failed_run: str, instance: dg.DagsterInstance, policies: Policies, application: Connection
 ) -> None:
-    assert _report(instance, policies) == f"Told: {failed_run}"
+    assert _report(instance, policies) == f"Reported: {failed_run}"
 
     headline = "Maintenance of app failed: app/retention/sessions"
     assert application.execute(EVENTS).fetchall() == [
@@ -97,7 +97,7 @@ def test_a_missing_audit_log_keeps_nobody_from_being_told(
 ) -> None:
     application.execute("ALTER TABLE audit_logs RENAME TO events_before")
 
-    assert _report(instance, policies) == f"Told: {failed_run}"
+    assert _report(instance, policies) == f"Reported: {failed_run}"
 
     assert [message["run_id"] for message in receiver.got] == [failed_run]
 
@@ -160,9 +160,9 @@ def test_a_receiver_that_stays_away_is_tried_in_the_next_tick_and_the_event_is_s
     receiver.answers = [503] * webhook.TRIES
     progress = failure_sensor.Progress(0)
 
-    assert "will be told again: OPS_WEBHOOK_URL does not answer" in _report(instance, policies, progress)
+    assert "will be reported again: OPS_WEBHOOK_URL does not answer" in _report(instance, policies, progress)
     assert len(application.execute(EVENTS).fetchall()) == 1, "one way does not wait for the other"
-    assert _report(instance, policies, progress) == f"Told: {failed_run}"
+    assert _report(instance, policies, progress) == f"Reported: {failed_run}"
 
     assert len(receiver.got) == 1
     assert len(application.execute(EVENTS).fetchall()) == 1
@@ -179,7 +179,7 @@ def test_a_database_that_is_away_keeps_no_message_from_people(
     progress = failure_sensor.Progress(0)
     with monkeypatch.context() as away:
         away.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
-        assert "the audit log does not take it" in _report(instance, policies, progress)
+        assert "it cannot be stored in the audit log" in _report(instance, policies, progress)
 
     _report(instance, policies, progress)
 
@@ -194,8 +194,8 @@ def test_what_is_refused_is_not_tried_again(
     receiver.answers = [404]
     progress = failure_sensor.Progress(0)
 
-    assert "will be told again: 127.0.0.1 refuses what is posted" in _report(instance, policies, progress)
-    assert _report(instance, policies, progress) == f"Told: {failed_run}"
+    assert "will be reported again: 127.0.0.1 refused the message" in _report(instance, policies, progress)
+    assert _report(instance, policies, progress) == f"Reported: {failed_run}"
 
     assert receiver.asked == 1
 
@@ -211,7 +211,7 @@ def test_after_a_day_it_is_given_up(
     receiver.answers = [503] * webhook.TRIES
     progress = failure_sensor.Progress(0)
 
-    assert _report(instance, policies, progress).startswith("Told:")
+    assert _report(instance, policies, progress).startswith("Reported:")
     assert _report(instance, policies, progress) == "No run has failed"
 
 

@@ -55,8 +55,8 @@ def test_the_others_and_vacuum_run_when_policies_need_approval_lack_a_table_or_f
     failed = {
         event.step_key: str(event.step_failure_data.error) for event in result.get_step_failure_events()
     }
-    assert 'there is no table "missing"' in failed["app__retention__missing"]
-    assert 'there is no table "absent"' in failed["app__orphans__absent__id"]
+    assert 'table "missing" does not exist' in failed["app__retention__missing"]
+    assert 'table "absent" does not exist' in failed["app__orphans__absent__id"]
     assert "this trigger refuses" in failed["app__retention__refuses"]
     assert "opsctl approve" in failed["app__retention__sessions_checks"]
     assert len(failed) == 4
@@ -91,7 +91,7 @@ def test_a_failed_archive_check_holds_back_vacuum_and_no_other_policy(
         event.step_key: str(event.step_failure_data.error) for event in result.get_step_failure_events()
     }
     assert "app__retention__visits_archive_verified" in failed
-    assert "waits: the check archive_verified of app/retention/visits failed" in failed["app__vacuum"]
+    assert "did not run: the check archive_verified of app/retention/visits failed" in failed["app__vacuum"]
     assert scalar(application, "SELECT count(*) FROM memories") == 60
 
 

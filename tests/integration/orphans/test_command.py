@@ -92,7 +92,7 @@ def test_triggers_are_installed_listed_and_removed(
     assert "opsctl track list" in _advice(opsctl)
 
     application.execute("ALTER TABLE sessions DISABLE TRIGGER USER")
-    assert f"missing or off on public.sessions: opsctl track install {POLICY}" in " ".join(
+    assert f"missing or disabled on public.sessions. To fix it: opsctl track install {POLICY}" in " ".join(
         opsctl("track", "list")[1].split()
     )
     assert f"opsctl track install {POLICY}" in _advice(opsctl)

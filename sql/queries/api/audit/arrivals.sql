@@ -1,6 +1,6 @@
--- Which events became visible between two snapshots, in the order they arrived, behind the place given.
--- The time of an event plays no part: one of a slow transaction, or an old one that is imported, is as new
--- as any. A few arrivals at a time, because each may bring a thousand events.
+-- The events that became visible between two snapshots, in the order of arrival, after the given position.
+-- The time of an event does not matter: one of a slow transaction, or an imported old one, is new too.
+-- A few arrivals at a time, because each may have a thousand events.
 SELECT place, nth, created_at, id
 FROM (
   SELECT place, created_ats, ids

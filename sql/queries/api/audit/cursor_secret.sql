@@ -1,2 +1,2 @@
--- What signs cursors, the same for every process of the API.
+-- The secret that signs cursors, the same for every process of the API.
 SELECT value FROM ops.secrets WHERE name = 'cursor'

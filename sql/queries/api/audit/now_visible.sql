@@ -1,2 +1,2 @@
--- Which transactions a reader sees now.
+-- The current snapshot: which transactions are visible now.
 SELECT pg_current_snapshot()::text

@@ -1,4 +1,4 @@
--- One event by its id, as the JSON that is sent; the id is only unique together with created_at.
+-- One event by its id, as JSON for the response; the id is only unique together with created_at.
 SELECT row_to_json(event)::text
 FROM (
   SELECT id, event_type, user_id, resource_type, resource_id, action,

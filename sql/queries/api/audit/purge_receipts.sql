@@ -1,2 +1,2 @@
--- Forgets receipts that are older than seven days, at most %(limit)s at a time, and says how many they were.
+-- Deletes receipts older than seven days, at most %(limit)s at a time, and returns how many.
 SELECT ops.purge_receipts(%(limit)s)

@@ -1,2 +1,2 @@
--- Raises where a character of the text is none of the database's encoding.
+-- Raises an error when the text has a character outside the database's encoding.
 SELECT %(text)s::text IS NOT NULL

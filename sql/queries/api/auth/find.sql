@@ -1,4 +1,4 @@
--- The key with that hash, if it is still valid.
+-- The key with that hash, if it is valid.
 SELECT id, name, scopes, key_hash
 FROM ops.api_keys
 WHERE key_hash = %(key_hash)s

@@ -1,5 +1,5 @@
--- Gives up the login's own rights for those of a role, where the login may and the role can do its work in
--- this database; answers with the role, or with no row. Tables that are yet to be migrated are no obstacle.
+-- Switches from the login role to a role, if the login may and the role has its privilege in this database;
+-- returns the role, or no row. Tables that are not migrated yet are no obstacle.
 SELECT set_config('role', rolname, false)
 FROM pg_roles
 WHERE rolname = %(role)s

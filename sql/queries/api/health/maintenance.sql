@@ -1,4 +1,4 @@
--- For each policy when it was last carried out to its end, what it left then, and how its newest run ended.
+-- For each policy: the time of its last complete run, the rows that remained, and the outcome of its newest run.
 SELECT wanted.policy, done.finished_at, done.rows_left, newest.outcome, newest.stopped_reason
 FROM unnest(%(policies)s::text[]) WITH ORDINALITY AS wanted (policy, nth)
 LEFT JOIN LATERAL (

@@ -1,4 +1,4 @@
--- The partition of a table that rows of that moment go to, if it is not the default one.
+-- The partition of a table for rows of that time, unless it is the default partition.
 SELECT c.relname
 FROM pg_class t
 JOIN pg_namespace n ON n.oid = t.relnamespace

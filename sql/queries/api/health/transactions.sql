@@ -1,5 +1,5 @@
--- The transaction that has been open for longest (not VACUUM's own), and how many transaction ids old the
--- database's oldest row may be.
+-- The longest open transaction (except VACUUM's), and the age in transaction ids of the database's oldest
+-- possible row.
 SELECT old.pid, old.seconds, old.state, age(d.datfrozenxid)
 FROM pg_database d
 LEFT JOIN LATERAL (

@@ -1,5 +1,5 @@
--- The newest runs as one JSON array, and how many. One that works says how fast it is, and about how many
--- seconds are left.
+-- The newest runs as one JSON array, and their number. A running one has its rate, and the estimated
+-- remaining seconds.
 SELECT coalesce(json_agg(run ORDER BY run.started_at DESC, run.id DESC), '[]')::text, count(*)
 FROM (
   SELECT id, policy, started_at, finished_at, cutoff, rows_examined, rows_removed, rows_left, outcome,

@@ -1,2 +1,2 @@
--- How many conversations there are, exactly.
+-- The exact number of conversations.
 SELECT count(*) FROM public.conversations

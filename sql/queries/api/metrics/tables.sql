@@ -1,5 +1,5 @@
--- Which of the tables that are counted the application has: conversations with how many rows as the
--- statistics know (NULL: no such table), and whether sessions say when they expire.
+-- The estimated number of conversations, from statistics (NULL: no such table), and whether there is a table
+-- of sessions with an expiry.
 SELECT (SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass('public.conversations')),
        EXISTS (
          SELECT FROM pg_attribute

@@ -1,2 +1,2 @@
--- One action; read newest first from idx_audit_logs_action.
+-- Events with one action; read newest first from idx_audit_logs_action.
 action = %(action)s

@@ -1,2 +1,2 @@
--- Before the beginning of a day, which stands in the statement as that of from_day does.
+-- Before the start of a day, which is a literal as in from_day.
 created_at < {}::timestamptz

@@ -1,2 +1,2 @@
--- One alternative of a term of a search; containment is what idx_audit_logs_details answers.
+-- One alternative of a search term; idx_audit_logs_details supports containment.
 details @> {document}::jsonb

@@ -1,2 +1,2 @@
--- Up to a moment, that moment included.
+-- Up to a time, inclusive.
 created_at <= %(end_date)s

@@ -1,3 +1,3 @@
--- From the beginning of a day on. The moment stands in the statement, so that a kept plan holds no more
--- partitions than it has to.
+-- From the start of a day on. The time is a literal in the statement, so that a generic plan has no more
+-- partitions than necessary.
 created_at >= {}::timestamptz

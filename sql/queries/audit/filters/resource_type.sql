@@ -1,2 +1,2 @@
--- What happened to one kind of thing.
+-- Events about resources of one type.
 resource_type = %(resource_type)s

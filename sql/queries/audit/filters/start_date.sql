@@ -1,2 +1,2 @@
--- From a moment on, that moment included.
+-- From a time on, inclusive.
 created_at >= %(start_date)s

@@ -1,2 +1,2 @@
--- What came of it.
+-- Events with one status.
 status = %(status)s

@@ -1,4 +1,4 @@
--- An event as CSV (RFC 4180). Only texts are quoted: the other columns cannot hold what would need it.
+-- An event as CSV (RFC 4180). Only texts are quoted: the other columns never require it.
 concat_ws(
   ',',
   id::text,

@@ -1,3 +1,3 @@
--- The users of a batch that there are, where user_id refers to users. Locked as the foreign key's own check would, so
--- that none is deleted between here and there.
+-- The existing users of a batch, when user_id refers to users. They are locked as by the foreign key's own check,
+-- so that none is deleted before the insert.
 SELECT id FROM ops.known_users(ARRAY(SELECT user_id FROM given)) AS users (id)

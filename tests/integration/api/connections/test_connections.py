@@ -86,7 +86,7 @@ def test_a_limit_on_open_files_that_is_too_low_is_told_before_anything_starts(tm
     )  # fmt: skip
 
     assert done.returncode == 1
-    assert "it may open 100 files" in done.stderr
+    assert "the limit on open files is 100" in done.stderr
     assert "ulimit -n" in done.stderr
     assert "Traceback" not in done.stderr
 
