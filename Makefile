@@ -15,11 +15,20 @@ up: $(READY) ## run the database, Dagster and the API until Ctrl-C
 test: $(READY) ## run the whole test suite against a real PostgreSQL
 	$(BIN)/pytest -m "not prove" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-test-unit: $(READY) ## run the tests that need no database (seconds)
+test-unit: $(READY) ## run the tests that need no database and start no process (seconds)
 	$(BIN)/pytest tests/unit
+
+test-integration: $(READY) ## run the tests of each part against a real PostgreSQL
+	$(BIN)/pytest -m "not prove" --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/integration
 
 test-system: $(READY) ## run the tests of whole processes: demo, services, kills
 	$(BIN)/pytest -m "not prove" --numprocesses 2 --dist loadfile tests/system
+
+test-matrix: $(READY) ## run the tests of each part on PostgreSQL 15 to 18 and every Python that is found (an hour)
+	$(BIN)/python -m tests.matrix
+
+coverage: $(READY) ## run the whole test suite and print which lines it does not reach
+	$(BIN)/pytest -m "not prove" --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 prove: $(READY) ## run the proofs at full size: kills under load, fuzzing
 	$(BIN)/pytest -m prove
@@ -27,11 +36,19 @@ prove: $(READY) ## run the proofs at full size: kills under load, fuzzing
 bench: $(READY) ## compare with PostgreSQL itself and other tools, in one table (an hour; needs wrk)
 	$(BIN)/python -m benchmarks
 
-lint: $(READY) ## run ruff, mypy --strict and the import rules
+lint: $(READY) ## run ruff, mypy --strict, the import rules and codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+
+fmt: $(READY) ## format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+hooks: $(READY) ## run the lint before each commit in this clone
+	$(BIN)/pre-commit install
 
 lock: $(READY) ## resolve the dependencies again, with hashes and without index URLs (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
@@ -50,4 +67,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: help demo up test test-unit test-system prove bench lint lock
+.PHONY: help demo up test test-unit test-integration test-system test-matrix coverage prove bench lint fmt hooks lock

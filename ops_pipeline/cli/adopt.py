@@ -53,7 +53,7 @@ def adopt(
             with connect(url_of(resolved), "opsctl adopt") as connection:
                 check_audit_logs(connection, adopting=True)
         if is_audit_log:  # it may have to be adopted before the other migrations can be applied
-            migrate(url_of(resolved), only=MIGRATION)
+            migrate(url_of(resolved), only={MIGRATION})
         with (
             connect(url_of(resolved), "opsctl adopt") as connection,
             cancel_on_interrupt(connection),

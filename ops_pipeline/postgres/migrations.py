@@ -1,27 +1,17 @@
 """Applies our migrations: forward only, one process at a time."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from urllib.parse import urlencode
+from collections.abc import Collection
 
-import yoyo
-from psycopg import conninfo
 from psycopg import sql as compose
-from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
-from yoyo.connections import parse_uri
-from yoyo.migrations import default_migration_table
 
 import sql
-from ops_pipeline.credentials import with_password
 from ops_pipeline.postgres.advisory_lock import advisory_lock
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS, refuse_standby
 from ops_pipeline.postgres.relation import PUBLIC, audit_logs
-from ops_pipeline.postgres.session import preparation
 from sql.schema_names import configured, shown
 
+AUDIT_LOG = "0001_audit_log"
 MIGRATIONS = sql.FOLDER / "migrations"
 
 
@@ -44,33 +34,35 @@ class SchemaTakenError(TakenError):
     """The application has a schema with the name of our schema."""
 
 
-def migrate(url: str, *, only: str | None = None) -> list[str]:
-    """Applies the pending migrations; returns their names.
+def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS) -> list[str]:
+    """Applies the migrations that are not applied yet, in the order of their numbers; returns their names.
 
-    Forward only, each in its own transaction, one process at a time: a second one waits. The lock is an
-    advisory lock, not yoyo's row, which would remain after a kill. `only`: that migration alone, which must
-    not depend on others. Raises TakenError and StandbyError before anything is created.
+    Each is applied and recorded in one transaction, by one process at a time: a second one waits. `only`:
+    no others than these. Raises TakenError and StandbyError before anything is created; psycopg.Error from a
+    migration, which is then not applied while the earlier ones are.
     """
     with (
-        _migrations() as folder,
         connect(url, "ops migrate", lock_timeout="60s") as connection,
         advisory_lock(connection, "ops: migrate", wait=True),
     ):
         refuse_standby(connection)
         check_schema(connection)
-        if only is None:
+        if {AUDIT_LOG} & set(only):
             check_audit_logs(connection)
         _create_schemas(connection)
-        backend = _Backend(parse_uri(_yoyo_url(url)), default_migration_table)
-        try:
-            backend.init_database()
-            known = yoyo.read_migrations(str(folder))
-            chosen = known.filter(lambda migration: only in {None, migration.id})
-            pending = backend.to_apply(chosen)
-            backend.apply_migrations(pending)
-            return [str(migration.id) for migration in pending]
-        finally:
-            backend.connection.close()
+        connection.execute(sql.get("postgres/create_migrations"))
+        applied = {name for (name,) in connection.execute(sql.get("postgres/applied_migrations"))}
+        pending = sorted(set(only) - applied)
+        for name in pending:
+            _apply(connection, name)
+        return pending
+
+
+def _apply(connection: Connection, name: str) -> None:
+    with connection.transaction():
+        connection.execute(sql.get("postgres/migration_search_path"))
+        connection.execute(sql.migration(name))
+        connection.execute(sql.get("postgres/record_migration"), {"name": name})
 
 
 def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
@@ -146,18 +138,6 @@ def _some(objects: list[str], most: int = 5) -> str:
     return ", ".join(objects[:most]) + more
 
 
-@contextmanager
-def _migrations() -> Iterator[Path]:
-    """A folder with the migrations for the configured schemas; yoyo only reads files."""
-    if configured().are_default:
-        yield MIGRATIONS
-        return
-    with TemporaryDirectory(prefix="ops-migrations-") as folder:
-        for name in KNOWN_MIGRATIONS:
-            (Path(folder) / f"{name}.sql").write_text(sql.migration(name), encoding="utf-8")
-        yield Path(folder)
-
-
 def _create_schemas(connection: Connection) -> None:
     connection.execute(sql.get("postgres/create_schema"))
     schema = audit_logs().schema
@@ -166,20 +146,3 @@ def _create_schemas(connection: Connection) -> None:
         connection.execute(
             compose.SQL(sql.get("postgres/create_audit_log_schema")).format(schema=compose.Identifier(schema))
         )
-
-
-class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no types
-    def init_connection(self, connection: Connection) -> None:
-        connection.execute(*preparation("ops migrate", lock_timeout="0"))
-        super().init_connection(connection)
-
-
-def _yoyo_url(url: str) -> str:
-    # yoyo creates its own tables in this schema; they must not be in the application's.
-    parameters = {
-        **conninfo.conninfo_to_dict(with_password(url)),
-        "schema": f'"{configured().own_schema}"',  # yoyo inserts it into statements unquoted
-        "application_name": "ops migrate",
-        "client_encoding": "UTF8",
-    }
-    return f"postgresql+psycopg://?{urlencode(parameters)}"

@@ -1,5 +1,4 @@
 -- Runs of maintenance, saved positions, and keys of the API.
--- depends: 0001_audit_log
 
 CREATE TABLE ops.maintenance_runs (
   id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

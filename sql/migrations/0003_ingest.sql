@@ -1,5 +1,4 @@
 -- Receipts, which make retries of events without a time safe.
--- depends: 0002_maintenance
 
 -- audit_logs is only unique by (created_at, id). A receipt stores the time that was given to an id, so that a
 -- retry finds the same row. It is kept for seven days (queries/audit/purge_receipts).

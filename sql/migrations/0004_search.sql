@@ -1,5 +1,4 @@
 -- Support for audit queries: indexes, the secret that signs cursors, and the arrivals that the live tail reads.
--- depends: 0002_maintenance
 
 -- Searches in details: containment, for any key at any depth.
 CREATE INDEX idx_audit_logs_details ON public.audit_logs USING gin (details jsonb_path_ops);

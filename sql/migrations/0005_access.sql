@@ -1,5 +1,4 @@
 -- Access: keys with expiry and time of last use, and database roles for reading, writing and maintenance.
--- depends: 0003_ingest 0004_search 0004_search
 
 ALTER TABLE ops.api_keys
   ADD COLUMN expires_at   timestamptz,
@@ -66,7 +65,7 @@ BEGIN
     GRANT USAGE ON SCHEMA public, ops TO ops_reader;
     GRANT SELECT
       ON public.audit_logs, ops.maintenance_runs, ops.api_keys, ops.secrets, ops.audit_arrivals,
-         ops._yoyo_migration
+         ops.migrations
       TO ops_reader;
     -- The secret that signs cursors, and the arrivals that the live tail reads.
     GRANT SELECT ON ops.secrets, ops.audit_arrivals TO ops_reader;

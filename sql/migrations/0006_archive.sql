@@ -1,5 +1,4 @@
 -- The archive's manifest: a row for each file of archived rows.
--- depends: 0005_access
 
 CREATE TABLE ops.archives (
   id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

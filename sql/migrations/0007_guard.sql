@@ -1,5 +1,4 @@
 -- Holds, which protect rows from all policies, and plans that need approval.
--- depends: 0005_access
 
 CREATE TABLE ops.legal_holds (
   id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

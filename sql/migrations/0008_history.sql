@@ -1,5 +1,4 @@
 -- More about a run, during and after it: its plan, method, progress and cost.
--- depends: 0005_access
 
 ALTER TABLE ops.maintenance_runs
   DROP CONSTRAINT maintenance_runs_outcome_check,

@@ -1,5 +1,4 @@
 -- Partitions that are being dropped.
--- depends: 0005_access 0009_adoptions
 
 -- Inserted before a partition is detached, and deleted when it is dropped or attached again, so that the next run
 -- finds an interrupted drop.

@@ -1,5 +1,4 @@
 -- Missing parents: found by a sweep, or recorded when they were deleted.
--- depends: 0005_access 0008_history
 
 CREATE TABLE ops.missing_parents (
   id          bigint      GENERATED ALWAYS AS IDENTITY,

@@ -1,5 +1,4 @@
 -- The ctids of marked orphans, so that deletes need no search.
--- depends: 0011_orphans
 
 -- Earlier results of sweeps lack the ctids; the next run sweeps again from the beginning.
 DELETE FROM ops.missing_parents WHERE source = 'sweep';

@@ -1,5 +1,4 @@
 -- Binds a hold to the table and columns it was created for, not only to their names.
--- depends: 0007_guard 0012_orphans_places
 
 ALTER TABLE ops.legal_holds ADD COLUMN table_oid oid, ADD COLUMN table_columns jsonb NOT NULL DEFAULT '[]';
 

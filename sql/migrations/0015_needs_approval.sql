@@ -1,5 +1,4 @@
 -- The outcome needs_approval for a run whose plan must be approved, and the scan of a saved position.
--- depends: 0008_history 0014_known_users
 
 ALTER TABLE ops.maintenance_runs DROP CONSTRAINT maintenance_runs_outcome_check;
 

@@ -1,5 +1,4 @@
 -- Records the table that a run deletes from, independent of the policy's name.
--- depends: 0015_needs_approval
 
 ALTER TABLE ops.maintenance_runs ADD COLUMN table_oid oid;
 

@@ -1,5 +1,4 @@
 -- Plans, approves and records the rows that foreign keys delete or change along with a policy's rows.
--- depends: 0016_table_of_run
 
 ALTER TABLE ops.plans
   ADD COLUMN cascaded bigint NOT NULL DEFAULT 0,

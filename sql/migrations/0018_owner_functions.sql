@@ -1,7 +1,6 @@
 -- Approvals, archived files, receipts, holds, and what the live tail skips are only written through functions of the
 -- owner. Each runs with its owner's privileges, ignores the caller's search path, and can only be executed by the
 -- roles it is granted to.
--- depends: 0017_cascaded_rows
 
 ALTER TABLE ops.plans ADD COLUMN approved_login text;
 ALTER TABLE ops.legal_holds ADD COLUMN created_login text, ADD COLUMN bound_login text, ADD COLUMN released_login text;
@@ -240,7 +239,7 @@ BEGIN
       -- Maintenance records its actions in the audit log.
       ops.claim_receipts(uuid[], bytea), ops.known_users(uuid[])
     TO ops_maintenance;
-    GRANT SELECT ON ops._yoyo_migration, ops.adoptions TO ops_maintenance;
+    GRANT SELECT ON ops.migrations, ops.adoptions TO ops_maintenance;
   END IF;
 END
 $$;

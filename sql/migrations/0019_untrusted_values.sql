@@ -1,6 +1,5 @@
 -- Treats what roles write into our tables as untrusted values: a session that reads them, perhaps with more
 -- privileges, does not build unchecked SQL from them, and opens no file outside the archive.
--- depends: 0018_owner_functions
 
 -- Whether a hold's predicate is valid: comparisons with the operators of `opsctl hold add`.
 CREATE FUNCTION ops.is_predicate(conditions jsonb) RETURNS boolean

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
+import sql
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect, scalar
 from ops_pipeline.postgres.migrations import MIGRATIONS, migrate
 
@@ -19,6 +21,28 @@ def test_many_migrators_apply_each_migration_once(new_database: Callable[[], str
         applied = list(pool.map(migrate, [url] * 4))
 
     assert sorted(map(len, applied)) == [0, 0, 0, len(list(MIGRATIONS.glob("*.sql")))]
+
+
+def test_a_migration_that_fails_leaves_nothing_and_the_next_call_goes_on(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_database()
+    text = sql.migration
+
+    def failing(name: str) -> str:
+        return f"{text(name)}; SELECT 1/0" if name == "0007_guard" else text(name)
+
+    monkeypatch.setattr(sql, "migration", failing)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrate(url)
+    monkeypatch.undo()
+    with connect(url, "test") as connection:
+        applied = [name for (name,) in connection.execute("SELECT name FROM ops.migrations ORDER BY name")]
+        assert (len(applied), applied[-1]) == (6, "0006_archive")
+        assert scalar(connection, "SELECT to_regclass('ops.plans')") is None
+
+    assert migrate(url)[0] == "0007_guard"
+    assert migrate(url) == []
 
 
 def test_the_migrations_leave_the_applications_tables_alone(new_database: Callable[[], str]) -> None:

@@ -243,7 +243,7 @@ def test_holds_from_before_are_bound_to_what_they_mean_when_they_are_migrated(
     application.execute(
         "ALTER TABLE memories DROP content; DROP VIEW ops.holds_now; DROP FUNCTION ops.columns_of;"
         "ALTER TABLE ops.legal_holds DROP table_oid, DROP table_columns;"
-        "DELETE FROM ops._yoyo_migration WHERE migration_id = '0013_hold_bindings'"
+        "DELETE FROM ops.migrations WHERE name = '0013_hold_bindings'"
     )
 
     assert migrate(url) == ["0013_hold_bindings"]

@@ -6,7 +6,7 @@ CREATE TABLE ops.maintenance_runs (machine text PRIMARY KEY, serviced date);
 INSERT INTO ops.maintenance_runs VALUES ('press 4', '2026-03-01'), ('press 5', '2026-03-02');
 CREATE TABLE ops.legal_holds (court text, dossier int);
 INSERT INTO ops.legal_holds VALUES ('Utrecht', 12);
-CREATE TABLE ops._yoyo_migration (migration_hash text, migration_id text);
+CREATE TABLE ops.migrations (name text, applied_at timestamptz);
 CREATE FUNCTION ops.known_users(wanted uuid[]) RETURNS text LANGUAGE sql RETURN 'not yours';
 CREATE TABLE public.audit_logs (n serial PRIMARY KEY, who text, created_at timestamptz NOT NULL);
 CREATE INDEX idx_audit_logs_created_at ON public.audit_logs (created_at);
@@ -44,7 +44,7 @@ SELECT ARRAY(
    ARRAY(SELECT format('%s %s %s %s', ctid, xmin, xmax, r) FROM ops.maintenance_runs r ORDER BY ctid),
    ARRAY(SELECT format('%s %s %s %s', ctid, xmin, xmax, h) FROM ops.legal_holds h ORDER BY ctid),
    ARRAY(SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'ops'::regnamespace),
-   ARRAY(SELECT migration_id FROM ops._yoyo_migration),
+   ARRAY(SELECT name FROM ops.migrations),
    (SELECT nspacl::text FROM pg_namespace WHERE nspname = 'ops'),
    ARRAY(SELECT tgname FROM pg_trigger WHERE tgrelid = 'public.audit_logs'::regclass)
 """

@@ -32,7 +32,7 @@ JOIN pg_roles owner ON owner.oid = r.relowner
 WHERE r.privilege = 'OWNER' AND NOT pg_has_role(r.relowner, 'USAGE')
 UNION ALL
 SELECT 'schema ops', 'what members of ' || needed.role || ' may do', format('GRANT %%I TO %%I;', needed.role, current_user)
-FROM (VALUES ('ops_maintenance', 'maintenance_runs', 'INSERT'), ('ops_reader', '_yoyo_migration', 'SELECT'))
+FROM (VALUES ('ops_maintenance', 'maintenance_runs', 'INSERT'), ('ops_reader', 'migrations', 'SELECT'))
   AS needed (role, relname, privilege)
 JOIN pg_class c ON c.relname = needed.relname
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'ops'

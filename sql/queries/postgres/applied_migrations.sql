@@ -1,2 +1,2 @@
--- The applied migrations, from yoyo's table.
-SELECT migration_id FROM ops._yoyo_migration
+-- The migrations that were applied here.
+SELECT name FROM ops.migrations

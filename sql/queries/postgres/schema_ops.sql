@@ -1,9 +1,9 @@
--- The objects in schema ops, as PostgreSQL describes them, except yoyo's tables of applied migrations.
+-- The objects in schema ops, as PostgreSQL describes them, except the table of applied migrations.
 SELECT ARRAY(
   SELECT format('%I', relname)
   FROM pg_class
   WHERE relnamespace = n.oid AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-    AND relname NOT IN ('_yoyo_migration', '_yoyo_log', '_yoyo_version', 'yoyo_lock')
+    AND relname <> 'migrations'
   UNION
   SELECT format('%I()', proname) FROM pg_proc WHERE pronamespace = n.oid
   UNION

@@ -50,7 +50,7 @@ def plain_template(server: embedded.Server) -> str:
     """An application's database in which nothing is ours but what an adoption needs."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as session:
         session.execute("CREATE DATABASE template_plain")
-    migrate(server.url("template_plain"), only=MIGRATION)
+    migrate(server.url("template_plain"), only={MIGRATION})
     return "template_plain"
 
 

@@ -191,8 +191,8 @@ def test_an_applications_own_schema_ops_is_left_alone_and_said(new_database: Cal
         # Its migrations are counted by the same library, in the same schema.
         application.execute(
             "CREATE SCHEMA ops; CREATE TABLE ops.holds (id int); CREATE TYPE ops.mood AS ENUM ('good');"
-            "CREATE TABLE ops._yoyo_migration (migration_hash text, migration_id text);"
-            "INSERT INTO ops._yoyo_migration VALUES ('1', '0001_of_its_own')"
+            "CREATE TABLE ops.migrations (name text, applied_at timestamptz);"
+            "INSERT INTO ops.migrations VALUES ('0001_of_its_own', now())"
         )
         before = scalar(application, counted)
 

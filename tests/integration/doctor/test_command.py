@@ -107,7 +107,7 @@ def test_a_database_without_our_tables_is_asked_and_left_without(
 
 
 def test_a_migration_that_is_missing_is_named(clean: Connection, url: str, diagnose: Diagnose) -> None:
-    clean.execute("DELETE FROM ops._yoyo_migration WHERE migration_id = '0014_known_users'")
+    clean.execute("DELETE FROM ops.migrations WHERE name = '0014_known_users'")
 
     (found,) = diagnose(url)
 
