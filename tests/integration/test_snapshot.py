@@ -21,12 +21,14 @@ def test_an_answer_is_remembered_within_a_snapshot_alone(connection: Connection)
             assert [once(connection, "key", ask) for _ in range(3)] == [answer] * 3
 
 
-def test_nothing_is_written_in_a_snapshot_and_nothing_remembered_after_an_error(
-    connection: Connection,
-) -> None:
-    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), snapshot(connection):
-        once(connection, "key", lambda: "early")
-        connection.execute("CREATE TABLE t ()")
+def test_nothing_is_written_in_a_snapshot_nor_remembered_after_it(connection: Connection) -> None:
+    def write() -> None:
+        with snapshot(connection):
+            once(connection, "key", lambda: "early")
+            connection.execute("CREATE TABLE t ()")
+
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        write()
 
     assert once(connection, "key", lambda: "late") == "late"
 
