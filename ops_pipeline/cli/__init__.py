@@ -110,7 +110,7 @@ def options(
         bool,
         typer.Option(
             "--embedded",
-            help="Use the embedded PostgreSQL that demo and up use while OPS_DATABASE_URL is unset.",
+            help="Use the embedded PostgreSQL of demo and up. Refused if OPS_DATABASE_URL is set.",
         ),
     ] = False,
 ) -> None:
@@ -141,7 +141,7 @@ def main() -> None:
         _end(error, 1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            complain("Interrupted. What was committed stays done; the next run continues from there.")
+            complain("Interrupted. What was committed stays done. To continue: run the same command again.")
         raise
 
 

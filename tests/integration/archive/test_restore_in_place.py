@@ -94,7 +94,7 @@ def test_the_command_says_what_it_did_beside_the_rows(
     code, out, err = opsctl("restore", "--table", "orders")
     assert code == 0, err
     assert "10 of them refer by orders_person to rows of public.people that no longer exist: SET NULL" in out
-    assert "These triggers did not fire for them: add_up on public.orders." in out
+    assert "Triggers that did not fire for them: add_up on public.orders." in out
 
     connection.execute("DELETE FROM orders")
     connection.execute("UPDATE ops.archives SET restored_at = NULL, restored_into = NULL")
