@@ -133,7 +133,9 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
             cursor_factory=Cursor,
         )
     except credentials.PasswordError as error:
-        raise DatabaseUnavailableError(f"{describe(url)} was not connected to: {error}") from error
+        raise DatabaseUnavailableError(
+            f"{describe(url)}: no connection was made, because its {error}"
+        ) from error
     except psycopg.OperationalError as error:
         if _looks_unescaped(url):
             raise DatabaseUnavailableError(
