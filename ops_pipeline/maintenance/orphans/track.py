@@ -126,7 +126,8 @@ def advice(connection: Connection, policy: Orphans) -> Iterator[str]:
         if installed := triggers(connection, policy.name):
             recording = counted(len(installed), "trigger still records", "triggers still record")
             yield (
-                f"{recording} deleted keys for this policy, which no longer has `track: true`. To stop this: opsctl track remove {policy.name}"
+                f"{recording} deleted keys for this policy, which no longer has `track: true`. To stop this: "
+                f"opsctl track remove {policy.name}"
             )
         return
     if tables := tables_without_triggers(connection, policy):

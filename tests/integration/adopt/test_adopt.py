@@ -263,7 +263,7 @@ OBSTACLES = {
     "created_at is NULL in 3 rows": "{plain}; INSERT INTO t SELECT n, NULL FROM generate_series(1, 3) n",
     "foreign key c_t_id_fkey of public.c refers to it": "{plain}; CREATE TABLE c (t_id int REFERENCES t)",
     "already partitioned": "CREATE TABLE t (id int, created_at timestamptz) PARTITION BY RANGE (created_at)",
-    "it is a partition of p": "CREATE TABLE p (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
+    "is a partition of p": "CREATE TABLE p (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
     "CREATE TABLE t PARTITION OF p DEFAULT",
     'table "t" does not exist': "CREATE VIEW t AS SELECT 1",
     "column created_at does not exist": "CREATE TABLE t (id int PRIMARY KEY, at timestamptz)",
