@@ -1,6 +1,6 @@
 """Reads a database password from a file or a command for each new connection.
 
-Passwords that rotate and tokens that expire work that way. The source of the password is kept in private
+So passwords may rotate and tokens may expire. The source of the password is kept in private
 parameters of the URL, which are removed before the URL is passed to PostgreSQL.
 """
 

@@ -81,7 +81,7 @@ class Settings(SchemaNames):
     """How long the API may take from the signal to its exit."""
 
     prestop_delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
-    """How long the API goes on serving after SIGTERM, reporting not ready, before it stops listening. It
+    """How long the API continues to serve after SIGTERM, reporting not ready, before it stops listening. It
     gives the load balancer time to stop sending requests."""
 
     cache_url: Annotated[str | None, Secret] = None

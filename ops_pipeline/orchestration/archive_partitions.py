@@ -137,7 +137,7 @@ def _verified(database: Database, policy: Retention) -> dg.AssetsDefinition:
             archive = Archive(location.storage(settings.load().archive_url), connection)
             for day, files in _files_by_day(connection, policy, context).items():
                 damages = verify_files(connection, archive, files, by=config.by).problems
-                problems += damages if files else [f"no rows of {day} are in the archive"]
+                problems += damages if files else [f"the archive has no rows of {day}"]
                 if files and not damages:
                     context.log_event(_materialization(key(policy, "verified"), day, files))
         if problems:

@@ -1,4 +1,4 @@
-"""Works through a table in batches: each one transaction, sized by time, with its position saved."""
+"""Scans a table in batches: each is one transaction, sized by time, that saves the position reached."""
 
 import time
 from collections.abc import Callable
