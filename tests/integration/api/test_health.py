@@ -256,7 +256,7 @@ def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_need
         assert checked(client, admin, "partitions") == (
             "error",
             "audit_logs has no partition for tomorrow; run `opsctl migrate`; "
-            "visits has no partition for tomorrow; run the nightly maintenance",
+            "visits has no partition for tomorrow; run `opsctl run`",
         )
     premake(connection, named(connection, "public.audit_logs"))
     connection.execute(
@@ -305,7 +305,7 @@ def test_of_a_bucket_it_is_told_what_the_runs_have_noted(
         status, told = checked(client, admin, "archive")
         assert (status, told) == (
             "error",
-            "1 archived files have waited over an hour to be stored in the bucket",
+            "1 archived file has waited over an hour to be stored in the bucket",
         )
         assert client.get("/health/full").json()["status"] == "degraded"
 
@@ -342,7 +342,7 @@ def test_requests_that_wait_for_a_connection_are_told_by_what_they_want(
         eventually(lambda: client.get("/health/full/pool").status_code == 503)
         eventually(lambda: "message" in client.get("/health/full/pool", headers=admin).json())
         told = message(client, admin, "pool")
-        assert "requests are waiting for a connection: 2 for one that reads, " in told
-        assert "2 for one that writes" in told
+        assert "requests are waiting for a connection, by pool: reads 2, " in told
+        assert "writes 2" in told
         assert client.get("/health/ready").status_code == 200, "a wait is no reason to send nobody any more"
         assert client.get("/health/full").json()["status"] == "degraded"
