@@ -6,7 +6,8 @@ import typer
 
 from ops_pipeline import settings
 from ops_pipeline.cli.context import url_of
-from ops_pipeline.cli.output import Json, answer, counted, notes
+from ops_pipeline.cli.output import Json, answer, notes
+from ops_pipeline.counted import counted
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.adopt.adoption import MIGRATION
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption

@@ -9,7 +9,8 @@ from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected_to
 from ops_pipeline.cli.hold import By
-from ops_pipeline.cli.output import Json, answer, complain, counted
+from ops_pipeline.cli.output import Json, answer, complain
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.postgres.rights import explained
 

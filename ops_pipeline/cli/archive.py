@@ -18,7 +18,8 @@ from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected_to_one
 from ops_pipeline.cli.hold import By, Database
-from ops_pipeline.cli.output import Json, answer, complain, counted, notes
+from ops_pipeline.cli.output import Json, answer, complain, notes
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName
 from ops_pipeline.storage import location

@@ -8,7 +8,8 @@ import typer
 from ops_pipeline import settings
 from ops_pipeline.cli.approve import Database
 from ops_pipeline.cli.context import chosen_databases
-from ops_pipeline.cli.output import Json, answer, counted, one_line
+from ops_pipeline.cli.output import Json, answer, one_line
+from ops_pipeline.counted import counted
 from ops_pipeline.diagnosis.all import DIAGNOSES
 from ops_pipeline.diagnosis.examine import SEVERITIES, Diagnosed, examine
 from ops_pipeline.maintenance import kinds

@@ -9,7 +9,8 @@ from ops_pipeline.audit import times
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected_to_one
-from ops_pipeline.cli.output import Json, answer, counted
+from ops_pipeline.cli.output import Json, answer
+from ops_pipeline.counted import counted
 from ops_pipeline.holds import holds
 
 app = typer.Typer(help="Protect rows from all policies (legal hold).", no_args_is_help=True)

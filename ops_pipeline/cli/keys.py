@@ -8,7 +8,8 @@ import typer
 from ops_pipeline.access import keys
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected
-from ops_pipeline.cli.output import Json, answer, counted
+from ops_pipeline.cli.output import Json, answer
+from ops_pipeline.counted import counted
 
 app = typer.Typer(help="Create, list and revoke keys for the HTTP API.", no_args_is_help=True)
 

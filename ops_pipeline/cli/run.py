@@ -15,7 +15,8 @@ from rich.table import Table
 from ops_pipeline import settings
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import check_policies, connections, opened_policies
-from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain, console, counted, notes
+from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain, console, notes
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.check import GUARD_CHECK
 from ops_pipeline.maintenance.kinds import kind_of
@@ -167,7 +168,9 @@ def show_results(to: Console, report: RunReport) -> None:
             to.print(f"{result.policy}: {unrecorded}", markup=False)
     undone = [result for result in report.policies if result.outcome != "done"]
     for result in undone:
-        said = f"{result.policy} {result.outcome}: {result.stopped_reason}"
+        # The reason of a run that needs approval begins with these words.
+        outcome = "" if result.outcome == "needs_approval" else f" {result.outcome}"
+        said = f"{result.policy}{outcome}: {result.stopped_reason}"
         complain(steps.get(result.policy, said))  # a step's failure message begins with its policy
     # The failures of a policy's step and of its guard check were reported above.
     named = {result.policy for result in undone}

@@ -123,7 +123,7 @@ def test_rows_are_not_restored_twice_even_without_a_key(
     _restore(connection, folder, last=date(2026, 3, 1))
 
     restored = _restore(connection, folder)
-    with pytest.raises(RestoreRefusedError, match=r"restored into public\.events before"):
+    with pytest.raises(RestoreRefusedError, match=r"already restored into public\.events"):
         _restore(connection, folder)
 
     assert (restored.rows, restored.passed_over) == (1, 1)

@@ -100,7 +100,7 @@ def test_a_writer_in_the_way_of_the_triggers_is_named(
     remove(url, events, folder)
     with psycopg.connect(url, application_name="the shop") as writer:
         writer.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
-        with pytest.raises(LockedError, match=r"triggers of public\.events off.*the shop"):
+        with pytest.raises(LockedError, match=r"Disabling the triggers of public\.events.*the shop"):
             bring_back(events, folder)
     assert scalar(events, "SELECT count(*) FROM events") == 0
     assert bring_back(events, folder).rows == 1000
