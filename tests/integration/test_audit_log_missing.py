@@ -78,7 +78,7 @@ def unrecorded(caplog: pytest.LogCaptureFixture, application: Connection) -> Cal
     return actions
 
 
-def test_every_command_works_and_says_so(
+def test_every_command_works_and_says_that_nothing_is_recorded(
     database: Database,
     settings: Settings,
     application: Connection,
@@ -119,7 +119,7 @@ def test_every_command_works_and_says_so(
     assert scalar(application, "SELECT count(*) FROM events_before") == 0
 
 
-def test_a_run_keeps_that_it_is_not_recorded(
+def test_history_shows_that_a_run_is_not_in_the_audit_log(
     database: Database, settings: Settings, application: Connection, read: Callable[..., Database]
 ) -> None:
     (sessions,) = read(POLICIES.replace("max_fraction: 0.2", "max_fraction: 1")).policies[:1]
@@ -139,7 +139,7 @@ def test_a_run_keeps_that_it_is_not_recorded(
     assert "unrecorded" not in metadata.metadata(kinds.kind_of(sessions), recorded)
 
 
-def test_an_adoption_says_so(
+def test_an_adoption_says_that_it_is_not_recorded(
     database: Database, application: Connection, settings: Settings, opsctl: Callable[..., Done],
     unrecorded: Callable[[], list[str]],
 ) -> None:  # fmt: skip
@@ -150,7 +150,7 @@ def test_an_adoption_says_so(
     assert unrecorded() == ["table.adoption_started", "table.adoption_swapped"]
 
 
-def test_a_person_reads_it_in_the_terminal(
+def test_the_terminal_shows_that_nothing_is_recorded(
     database: Database, settings: Settings, application: Connection, tmp_path: Path
 ) -> None:
     words = ["hold", "add", "--table", "sessions", "--where", "created_at < 2000-01-01", "--reason", "x"]
@@ -165,7 +165,7 @@ def test_a_person_reads_it_in_the_terminal(
 
 
 @pytest.mark.parametrize("how", list(GONE))
-def test_doctor_says_where_it_is(
+def test_doctor_says_where_the_audit_log_is(
     how: str, application: Connection, settings: Settings, read: Callable[..., Database]
 ) -> None:
     def found() -> list[tuple[str, str, tuple[str, ...]]]:
@@ -187,7 +187,7 @@ def test_doctor_says_where_it_is(
         assert found() == []
 
 
-def test_migrate_says_so_and_fails(
+def test_migrate_reports_the_missing_audit_log_and_fails(
     database: Database, settings: Settings, opsctl: Callable[..., Done]
 ) -> None:
     done = opsctl("migrate")

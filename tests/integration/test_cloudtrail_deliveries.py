@@ -31,7 +31,7 @@ def test_every_real_event_is_stored_once(connection: Connection, cloudtrail: Pat
     assert count(connection) == EVENTS
 
 
-def test_what_was_recorded_is_what_is_stored(imported: Connection, cloudtrail: Path) -> None:
+def test_events_are_stored_as_they_were_recorded(imported: Connection, cloudtrail: Path) -> None:
     real = [
         record
         for file in cloudtrail.iterdir()

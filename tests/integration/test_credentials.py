@@ -75,7 +75,7 @@ def test_each_connection_reads_the_password_again(rotating: Rotating) -> None:
             connect(rotating.url, "test")
 
 
-def test_a_command_is_asked_for_each_connection(rotating: Rotating, tmp_path: Path) -> None:
+def test_the_password_command_runs_for_each_connection(rotating: Rotating, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     command = f"sh -c 'echo . >> {asked}; cat {rotating.file}'"
     url = with_source(f"{rotating.url}?connect_timeout=9", command=command)
@@ -114,7 +114,7 @@ def test_a_policys_database_is_planned_run_archived_and_restored(
     assert restored.code == 0, restored.err
 
 
-def test_the_services_own_database_has_one_too(
+def test_the_database_of_ops_pipeline_may_have_a_password_file_too(
     rotating: Rotating, opsctl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", rotating.url)
@@ -132,7 +132,7 @@ def test_the_services_own_database_has_one_too(
     assert len(KNOWN_MIGRATIONS) > 10
 
 
-def test_the_api_goes_on_after_a_rotation(rotating: Rotating) -> None:
+def test_the_api_keeps_working_after_a_rotation(rotating: Rotating) -> None:
     headers = {"Authorization": f"Bearer {keys.create(rotating.admin, 'test', ['admin']).key}"}
     url = with_source(rotating.url, command=f"cat {rotating.file}")
     with TestClient(observed(create_app(Settings(database_url=url)))) as client:
@@ -157,7 +157,7 @@ def test_the_api_goes_on_after_a_rotation(rotating: Rotating) -> None:
         ("echo 'hunter2", "password_command cannot be run: ValueError"),
     ],
 )
-def test_without_a_password_it_says_from_where_and_shows_nothing(
+def test_a_missing_password_is_reported_with_its_source_and_no_secret(
     rotating: Rotating,
     opsctl: Callable[..., Done],
     monkeypatch: pytest.MonkeyPatch,
@@ -202,7 +202,7 @@ def test_a_file_and_a_command_exclude_each_other(tmp_path: Path) -> None:
         kinds.load(file)
 
 
-def test_so_do_those_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_file_and_command_of_the_service_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_DATABASE_PASSWORD_COMMAND", "a")
     monkeypatch.setenv("OPS_DATABASE_PASSWORD_FILE", "b")
 
@@ -210,7 +210,7 @@ def test_so_do_those_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.load()
 
 
-def test_a_special_character_is_no_obstacle(rotating: Rotating, tmp_path: Path) -> None:
+def test_a_password_may_contain_special_characters(rotating: Rotating, tmp_path: Path) -> None:
     (tmp_path / "a b&c=d%").mkdir()
     file = tmp_path / "a b&c=d%" / "p?#"
     file.write_text(rotating.file.read_text())

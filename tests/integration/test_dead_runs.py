@@ -7,7 +7,7 @@ from ops_pipeline.postgres.connection import Connection, connect
 OUTCOMES = "SELECT policy, outcome, finished_at IS NOT NULL FROM ops.maintenance_runs ORDER BY policy"
 
 
-def test_a_run_whose_lock_nobody_holds_is_interrupted_and_a_living_one_is_left(
+def test_a_run_whose_lock_is_free_is_interrupted_and_a_running_one_is_left_alone(
     connection: Connection, url: str
 ) -> None:
     with connect(url, "the living run") as living, advisory_lock(living, "ops: app/vacuum"):

@@ -69,7 +69,7 @@ def test_the_same_seed_and_time_make_the_same_rows(
     assert all(content(other)[table] != first[table] for table in TABLES)
 
 
-def test_rows_are_the_same_in_pieces_of_any_size(
+def test_rows_are_the_same_for_any_batch_size(
     new_database: Callable[[], str], first: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pieces = new_database()
@@ -97,7 +97,7 @@ def test_three_quarters_of_the_sessions_have_expired(filled: Connection) -> None
     assert 0.7 < expired / 500 < 0.8
 
 
-def test_memories_are_attached_orphaned_and_free(filled: Connection) -> None:
+def test_memories_have_a_parent_have_lost_it_or_never_had_one(filled: Connection) -> None:
     orphaned = "session_id IS NOT NULL AND session_id NOT IN (SELECT id FROM sessions)"
     expiring = "session_id IN (SELECT id FROM sessions WHERE created_at < %s)"
 
@@ -177,7 +177,7 @@ def test_no_day_has_a_row_around_the_hour_of_maintenance(filled: Connection, tab
     assert count(filled, table, "created_at > %s", AS_OF) == 0
 
 
-def test_without_a_time_the_present_is_meant(new_database: Callable[[], str]) -> None:
+def test_without_a_time_the_current_time_is_used(new_database: Callable[[], str]) -> None:
     url = new_database()
     before = datetime.now(UTC)
     sample_application.fill(url, scale=SCALE, report=unwatched)
@@ -219,7 +219,9 @@ def test_a_killed_fill_is_started_over(new_database: Callable[[], str], first: d
 
 
 @pytest.mark.parametrize("table", ["users", "sessions", "conversations", "memories"])
-def test_somebody_elses_table_is_refused_and_untouched(new_database: Callable[[], str], table: str) -> None:
+def test_a_table_of_another_application_is_refused_and_unchanged(
+    new_database: Callable[[], str], table: str
+) -> None:
     url = new_database()
     name = compose.Identifier(table)
     with connect(url, "test") as session:
@@ -234,7 +236,7 @@ def test_somebody_elses_table_is_refused_and_untouched(new_database: Callable[[]
         assert scalar(session, compose.SQL("SELECT precious FROM {}").format(name)) == "ours"
 
 
-def test_a_wrong_size_or_time_is_named(new_database: Callable[[], str]) -> None:
+def test_an_invalid_size_or_time_is_named(new_database: Callable[[], str]) -> None:
     with pytest.raises(ValueError, match=r"scale: 0 .*positive"):
         sample_application.fill(new_database(), scale=0, report=unwatched)
     with pytest.raises(ValueError, match=r"as_of: .*time zone"):

@@ -87,7 +87,7 @@ HOLDS = st.lists(
 @pytest.mark.parametrize("table", TABLES)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, wanted=HOLDS, keep=st.integers(1, 60))
-def test_what_is_held_stays_and_what_is_not_goes(
+def test_rows_on_hold_are_kept_and_the_other_expired_rows_are_deleted(
     connection: Connection,
     retention: Retention,
     table: str,

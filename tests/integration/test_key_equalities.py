@@ -29,7 +29,7 @@ def tables(connection: Connection) -> Connection:
     return connection
 
 
-def test_whatever_may_have_a_foreign_key_is_compared_by_its_operator_and_nothing_else_is(
+def test_exactly_the_types_that_a_foreign_key_may_join_are_compared_by_its_operator(
     tables: Connection,
 ) -> None:
     for child, parent in product(range(len(TYPES)), repeat=2):

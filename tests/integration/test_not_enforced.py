@@ -98,7 +98,9 @@ def test_a_table_with_constraints_that_are_not_enforced_is_adopted_with_them(
     assert scalar(postgresql_18, "SELECT count(*) FROM accounts") == 100
 
 
-def test_doctor_says_what_it_does_not_do_and_how_it_would(postgresql_18: Connection, read: Read) -> None:
+def test_doctor_names_constraints_that_are_not_enforced_and_how_to_enforce_them(
+    postgresql_18: Connection, read: Read
+) -> None:
     accounts(postgresql_18)
     postgresql_18.execute(
         "ALTER TABLE notes ADD CONSTRAINT of_account FOREIGN KEY (account) REFERENCES accounts NOT ENFORCED;"

@@ -81,7 +81,7 @@ def retention(read: Read, name: str, more: str = "") -> Database:
 
 @pytest.mark.parametrize("more", ["", ", partition: day", ", archive: true, partition: day"])
 @pytest.mark.parametrize("name", NAMES)
-def test_retention_keeps_to_its_table(
+def test_retention_deletes_from_its_own_table_only(
     connection: Connection, read: Read, tmp_path: Path, name: str, more: str
 ) -> None:
     tables(connection, name)
@@ -116,7 +116,7 @@ def test_retention_keeps_to_its_table(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hold_keeps_to_its_table(connection: Connection, read: Read, name: str) -> None:
+def test_a_hold_covers_its_own_table_only(connection: Connection, read: Read, name: str) -> None:
     tables(connection, name)
     hold = holds.add(connection, quoted(name), "id = 100", reason="x", owner="y", by="z")
 
@@ -136,7 +136,9 @@ def test_a_hold_keeps_to_its_table(connection: Connection, read: Read, name: str
 
 @pytest.mark.parametrize("track", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_orphans_keep_to_their_table(connection: Connection, read: Read, name: str, *, track: bool) -> None:
+def test_orphan_cleanup_deletes_from_its_own_table_only(
+    connection: Connection, read: Read, name: str, *, track: bool
+) -> None:
     for each in dict.fromkeys([name, name.lower()]):
         run(
             connection,
@@ -173,7 +175,7 @@ def test_orphans_keep_to_their_table(connection: Connection, read: Read, name: s
 
 
 @pytest.mark.parametrize("name", [*NAMES, "my table", "a.b"])
-def test_an_adoption_keeps_to_its_table(connection: Connection, name: str) -> None:
+def test_an_adoption_changes_its_own_table_only(connection: Connection, name: str) -> None:
     for each in dict.fromkeys([name, name.lower()]):
         run(
             connection,
@@ -214,7 +216,7 @@ def test_the_triggers_of_a_policy_with_a_similar_name_are_left_alone(
 
 
 @pytest.mark.parametrize("name", ["a.b.c", "", " ", ".", '"a"b'])
-def test_a_name_that_is_none_is_refused_when_the_file_is_read(read: Read, name: str) -> None:
+def test_an_invalid_name_is_refused_when_the_file_is_read(read: Read, name: str) -> None:
     with pytest.raises(
         PolicyError, match=r"table: .* is not a valid table name; write table or schema.table"
     ):
@@ -304,7 +306,9 @@ def test_a_column_of_any_name_has_its_days_archived_and_restored(
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("name", COLUMNS)
-def test_a_column_of_any_name_refers(connection: Connection, read: Read, name: str, *, several: bool) -> None:
+def test_a_column_of_any_name_may_be_the_reference_of_an_orphans_policy(
+    connection: Connection, read: Read, name: str, *, several: bool
+) -> None:
     run(
         connection,
         "CREATE TABLE {parents} ({key} text, other int, PRIMARY KEY ({key}, other), UNIQUE ({key}));"

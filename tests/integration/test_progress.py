@@ -37,7 +37,7 @@ def test_a_run_shows_its_share_its_rate_and_the_time_left(
     assert 0 < share < 100
 
 
-def test_what_goes_into_a_pipe_has_no_bar(url: str) -> None:
+def test_output_into_a_pipe_has_no_progress_bar(url: str) -> None:
     screen = StringIO()
 
     with run.watching(Console(file=screen), [url]):

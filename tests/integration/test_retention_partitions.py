@@ -96,7 +96,9 @@ def _everything(connection: Connection) -> dict[int, str]:
     return dict(days.fetchall())
 
 
-def test_whole_days_are_dropped_and_the_rest_goes_row_by_row(visits: Connection, carry_out: Carry) -> None:
+def test_whole_days_are_dropped_and_the_rest_is_deleted_row_by_row(
+    visits: Connection, carry_out: Carry
+) -> None:
     expired = "SELECT count(*) FROM visits WHERE at < now() - interval '10 days'"
     before, due = scalar(visits, "SELECT count(*) FROM visits"), scalar(visits, expired)
 
@@ -112,7 +114,7 @@ def test_whole_days_are_dropped_and_the_rest_goes_row_by_row(visits: Connection,
                for (bound,) in partitions)  # fmt: skip
 
 
-def test_what_is_archived_is_what_was_removed(visits: Connection, carry_out: Carry, tmp_path: Path) -> None:
+def test_the_archived_rows_are_the_removed_rows(visits: Connection, carry_out: Carry, tmp_path: Path) -> None:
     everything = _everything(visits)
 
     result = carry_out(", archive: true")
@@ -129,7 +131,7 @@ def test_what_is_archived_is_what_was_removed(visits: Connection, carry_out: Car
     assert action == "rows.archived_and_removed"
 
 
-def test_a_partition_with_a_held_row_is_emptied_of_the_others_and_kept(
+def test_a_partition_with_a_row_on_hold_keeps_that_row_only(
     visits: Connection, carry_out: Carry, tmp_path: Path
 ) -> None:
     held, at = visits.execute("SELECT id, at FROM visits ORDER BY at LIMIT 1 OFFSET 30").fetchone() or (0, 0)
@@ -186,7 +188,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
             holder.kill()
 
 
-def test_a_disk_that_fills_on_the_way_ends_the_run_and_the_next_goes_on(
+def test_a_disk_that_fills_up_ends_the_run_and_the_next_run_continues(
     visits: Connection,
     carry_out: Carry,
     tmp_path: Path,
@@ -208,7 +210,7 @@ def test_a_disk_that_fills_on_the_way_ends_the_run_and_the_next_goes_on(
     assert set(_archived(tmp_path)) == set(everything) - _live(visits)
 
 
-def test_a_stop_between_two_days_is_heeded(visits: Connection, carry_out: Carry) -> None:
+def test_a_run_stops_between_two_days_when_asked(visits: Connection, carry_out: Carry) -> None:
     asked = iter(range(1000))
 
     stopped = carry_out(stop=lambda: "asked to" if next(asked) == 1 else None)

@@ -82,7 +82,7 @@ def role(connection: Connection, name: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ROLES)
-def test_what_a_role_is_not_for_is_refused_on_the_whole_table(connection: Connection, name: str) -> None:
+def test_a_role_is_refused_everything_else_on_the_whole_table(connection: Connection, name: str) -> None:
     forbidden = [text for what, text in CHANGES.items() if what not in ALLOWED[name]]
     connection.execute("INSERT INTO audit_logs (event_type, created_at) VALUES ('kept', %s)", [NOW])
 
@@ -96,7 +96,7 @@ def test_what_a_role_is_not_for_is_refused_on_the_whole_table(connection: Connec
 
 
 @pytest.mark.parametrize("name", ROLES)
-def test_no_role_gets_at_a_day_directly(connection: Connection, day: str, name: str) -> None:
+def test_no_role_can_access_a_partition_directly(connection: Connection, day: str, name: str) -> None:
     assert day != "audit_logs_default"
     with role(connection, name):
         for statement in CHANGES.values():
@@ -154,7 +154,7 @@ def test_the_writer_finds_users_without_a_right_to_change_them(new_database: Cal
         assert scalar(connection, "SELECT user_id FROM audit_logs") == user
 
 
-def test_who_may_make_no_roles_gets_an_api_that_says_so(tmp_path: Path) -> None:
+def test_the_api_works_without_its_roles_and_says_so(tmp_path: Path) -> None:
     with embedded.running(tmp_path / "own") as server:
         with psycopg.connect(server.url("postgres"), autocommit=True) as session:
             session.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")

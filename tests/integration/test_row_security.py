@@ -115,7 +115,7 @@ def test_hidden_rows_that_refer_to_expired_ones_refuse_the_retention(
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000
 
 
-def test_an_owner_whom_row_security_is_forced_on_is_refused_with_the_way_out(
+def test_an_owner_under_forced_row_security_is_refused_with_the_remedy(
     application: Connection, keeper: str, read: Read
 ) -> None:
     application.execute(HIDING.format(table="sessions"))
@@ -138,7 +138,9 @@ def test_a_role_that_bypasses_row_security_is_not_refused(
     assert _refusals(keeper, read(POLICIES)) == ({}, {})
 
 
-def test_every_maintaining_session_raises_rather_than_filters(application: Connection, keeper: str) -> None:
+def test_every_maintenance_session_raises_where_row_security_hides_rows(
+    application: Connection, keeper: str
+) -> None:
     application.execute(HIDING.format(table="sessions"))
     raises = pytest.raises(psycopg.errors.InsufficientPrivilege, match='policy for table "sessions"')
 
@@ -160,7 +162,7 @@ def test_rows_are_not_restored_into_a_table_whose_rows_are_hidden(
             restore(connection, archive, "sessions", first=None, last=None, by="ada")
 
 
-def test_row_security_of_users_does_not_keep_maintenance_from_accounting_for_itself(
+def test_row_security_on_users_does_not_prevent_audit_events_of_maintenance(
     new_database: Callable[[], str], server: embedded.Server
 ) -> None:
     url = new_database()

@@ -152,7 +152,7 @@ def test_a_table_is_adopted(awkward: str) -> None:
     assert adopted.rows == 200
 
 
-def test_events_are_posted_asked_for_exported_and_watched(awkward: str, tmp_path: Path) -> None:
+def test_events_are_stored_queried_exported_and_tailed(awkward: str, tmp_path: Path) -> None:
     (tmp_path / "policies.yaml").write_text(POLICIES)
     with connect(awkward, "test") as session:
         premake(session, named(session, "audit_logs"))
@@ -200,7 +200,7 @@ def _shown(rows: list[Row]) -> dict[str, str]:
     return {name: "2s" if setting == "2000" else setting for name, setting in rows}
 
 
-def test_every_session_is_set_up_alike(every_setting: str) -> None:
+def test_every_session_has_the_same_settings(every_setting: str) -> None:
     names = list(PINNED)
     with connect(every_setting, "test") as session:
         assert _shown(session.execute(SHOWN, [names]).fetchall()) == PINNED
@@ -216,7 +216,7 @@ def test_every_session_is_set_up_alike(every_setting: str) -> None:
     assert _shown([(each["name"], each["setting"]) for each in rows]) == PINNED
 
 
-def test_the_apis_sessions_are_set_up_alike_and_see_what_their_role_may(every_setting: str) -> None:
+def test_the_apis_sessions_have_the_same_settings_and_their_roles_rights(every_setting: str) -> None:
     theirs = {"row_security": "on"}
 
     async def shown() -> tuple[list[Row], list[Row], list[Row]]:

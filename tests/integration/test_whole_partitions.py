@@ -83,7 +83,7 @@ def test_rows_of_minus_infinity_survive_in_an_expired_partition(
 
 
 @pytest.mark.parametrize("first", ["MINVALUE", "'-infinity'"])
-def test_without_such_a_row_it_is_dropped_whole(
+def test_a_partition_without_a_kept_row_is_dropped_whole(
     connection: Connection, read: Read, tmp_path: Path, first: str
 ) -> None:
     events(connection, first)

@@ -82,7 +82,7 @@ def test_dagsters_code_location_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         importlib.import_module("ops_pipeline.definitions")
 
 
-def test_embedded_and_a_database_of_ones_own_exclude_each_other(
+def test_the_embedded_server_and_a_database_url_exclude_each_other(
     opsctl: Opsctl, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")

@@ -35,7 +35,7 @@ def first_night(folder: Path) -> dict[str, Any]:
     return said
 
 
-def test_the_demo_removes_what_is_due_and_leaves_nothing(first_night: dict[str, Any]) -> None:
+def test_the_demo_removes_every_expired_and_orphaned_row(first_night: dict[str, Any]) -> None:
     assert first_night["status"] == "SUCCESS"
     policies = {each["policy"]: each for each in first_night["policies"]}
     assert list(policies) == [
@@ -59,7 +59,7 @@ def test_a_second_demo_removes_nothing(first_night: dict[str, Any], opsctl: Opsc
     assert said["run_id"] != first_night["run_id"]
 
 
-def test_the_plan_then_finds_nothing(first_night: dict[str, Any], opsctl: Opsctl) -> None:
+def test_a_plan_after_the_demo_deletes_nothing(first_night: dict[str, Any], opsctl: Opsctl) -> None:
     planned = json.loads(opsctl("--embedded", "plan", "--json").stdout)["policies"]
 
     assert {each["policy"]: each["rows"] and each["rows"]["eligible"] for each in planned} == {

@@ -73,7 +73,7 @@ def fleet(
     return Fleet(tmp_path, environment, urls)
 
 
-def test_one_database_that_is_away_fails_alone_and_connections_stay_few(
+def test_one_unreachable_database_fails_alone_and_connections_stay_few(
     fleet: Fleet, server: embedded.Server
 ) -> None:
     with _most_connections(server, fleet) as most:
@@ -95,7 +95,7 @@ def test_one_database_that_is_away_fails_alone_and_connections_stay_few(
     assert 1 <= most[0] <= 4
 
 
-def test_a_run_goes_on_without_the_policy_whose_table_is_missing(fleet: Fleet) -> None:
+def test_a_run_continues_without_the_policy_whose_table_is_missing(fleet: Fleet) -> None:
     file, url = fleet.folder / "policies.yaml", fleet.urls["db00"]
     missing = "    retention:\n      - {table: missing, column: at, keep: 1 day}\n      - {table: sessions"
     one = _policies({"db00": url}).replace("    retention: [{table: sessions", missing).replace("}]", "}", 1)

@@ -99,7 +99,7 @@ def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
     assert "was already released" in again.stderr
 
 
-def test_a_hold_whose_table_is_another_is_listed_so_and_confirmed(
+def test_a_hold_whose_table_was_replaced_is_listed_as_such_and_confirmed(
     opsctl: Run, connection: Connection
 ) -> None:
     added = opsctl(

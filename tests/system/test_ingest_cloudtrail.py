@@ -100,7 +100,7 @@ def by_jq(cloudtrail: Path) -> Callable[[str], list[str]] | None:
     return ask
 
 
-def test_a_dozen_questions_are_answered_as_the_files_answer_them(
+def test_a_dozen_queries_return_what_the_files_contain(
     asked: Callable[..., list[Record]],
     records: list[Record],
     by_jq: Callable[[str], list[str]] | None,

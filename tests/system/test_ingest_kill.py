@@ -118,7 +118,7 @@ def api(tmp_path: Path, url: str, free_port: Callable[[], int]) -> Iterator[Api]
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.prove)])
-def test_what_was_answered_for_survives_kill_9_and_is_there_once(
+def test_an_acknowledged_event_survives_kill_9_and_is_stored_once(
     api: Api, connection: Connection, kills: int
 ) -> None:
     key = keys.create(connection, "load", ["audit:write"])

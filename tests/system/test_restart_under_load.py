@@ -210,7 +210,7 @@ def _thread_fails(service: Service) -> None:
 
 
 @pytest.mark.parametrize("restarts", [2, pytest.param(100, marks=pytest.mark.prove)])
-def test_told_to_stop_it_answers_everything_and_loses_nothing(
+def test_a_graceful_stop_answers_everything_and_loses_nothing(
     service: Service, load: Load, connection: Connection, restarts: int
 ) -> None:
     _restart(service, load, _by_signal, restarts, code=0)
@@ -226,7 +226,7 @@ def test_told_to_stop_it_answers_everything_and_loses_nothing(
     [(_never_ending, True), (_blocked, False), (_second_signal, False), (_thread_fails, True)],
 )
 @pytest.mark.parametrize("restarts", [1, pytest.param(25, marks=pytest.mark.prove)])
-def test_ended_by_force_it_says_so_and_loses_nothing(
+def test_a_forced_stop_says_so_and_loses_nothing(
     service: Service, load: Load, connection: Connection, end: Callable[[Service], None],
     answers_all: bool, restarts: int,
 ) -> None:  # fmt: skip

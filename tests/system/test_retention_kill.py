@@ -155,7 +155,7 @@ def _late_rows(url: str, visits: Visits) -> Iterator[None]:
 
 @pytest.mark.parametrize("kills", SIZES)
 @pytest.mark.parametrize("partitioned", [True, False], ids=["partitioned", "ordinary"])
-def test_a_worker_killed_at_random_loses_and_doubles_nothing(
+def test_a_worker_killed_at_random_loses_and_duplicates_nothing(
     tmp_path: Path, partitioned: bool, kills: int
 ) -> None:
     dice = random.Random(kills)  # noqa: S311 - moments, no secrets
@@ -176,7 +176,7 @@ def test_a_worker_killed_at_random_loses_and_doubles_nothing(
 
 @pytest.mark.parametrize("kills", SIZES)
 @pytest.mark.parametrize("partitioned", [True, False], ids=["partitioned", "ordinary"])
-def test_a_server_killed_at_random_loses_and_doubles_nothing(
+def test_a_server_killed_at_random_loses_and_duplicates_nothing(
     tmp_path: Path, partitioned: bool, kills: int
 ) -> None:
     dice = random.Random(kills)  # noqa: S311 - moments, no secrets

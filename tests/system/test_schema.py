@@ -67,7 +67,7 @@ def test_five_thousand_requests_are_answered_as_described(api: tuple[str, reques
     assert answered >= 5000
 
 
-def test_a_method_that_is_not_there_is_told_which_are() -> None:
+def test_an_unsupported_method_is_refused_with_the_supported_ones() -> None:
     client = TestClient(observed(create_app(Settings(database_url=NOWHERE))))
     for path, item in _document()["paths"].items():
         there = {method.upper() for method in item}
@@ -79,7 +79,7 @@ def test_a_method_that_is_not_there_is_told_which_are() -> None:
             assert answer.json()["type"] == "/problems/method-not-allowed"
 
 
-def test_every_operation_reads_well() -> None:
+def test_every_operation_has_an_id_a_summary_and_its_errors() -> None:
     operations = [each for item in _document()["paths"].values() for each in item.values()]
 
     ids = [each["operationId"] for each in operations]

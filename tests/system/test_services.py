@@ -143,7 +143,7 @@ def test_a_schedule_ticks_and_shows_its_next_tick(services: Services, urls: dict
     assert nightly["scheduleState"]["status"] == "RUNNING"
 
 
-def test_terminate_stops_the_statement_on_the_server_and_the_run_in_the_queue_goes_on(
+def test_terminate_stops_the_statement_on_the_server_and_the_queued_run_starts(
     services: Services, app: Connection
 ) -> None:
     first = services.launch()
@@ -164,7 +164,7 @@ def test_terminate_stops_the_statement_on_the_server_and_the_run_in_the_queue_go
     assert scalar(app, "SELECT count(*) FROM sessions") == 30
 
 
-def test_a_killed_run_is_started_again_by_itself(services: Services, app: Connection) -> None:
+def test_a_killed_run_is_retried_automatically(services: Services, app: Connection) -> None:
     run_id = services.launch()
     _caught(services, app, run_id)
     worker = _pid(services, run_id, "parent process")
@@ -181,7 +181,7 @@ def test_a_killed_run_is_started_again_by_itself(services: Services, app: Connec
 
 
 @pytest.mark.prove
-def test_a_killed_step_is_started_again_within_its_run(services: Services, app: Connection) -> None:
+def test_a_killed_step_is_retried_within_its_run(services: Services, app: Connection) -> None:
     run_id = services.launch()
     _caught(services, app, run_id)
 
@@ -194,9 +194,7 @@ def test_a_killed_step_is_started_again_within_its_run(services: Services, app: 
 
 
 @pytest.mark.prove
-def test_a_run_of_a_machine_that_is_gone_is_ended_and_started_again(
-    services: Services, app: Connection
-) -> None:
+def test_a_run_of_a_machine_that_is_gone_is_failed_and_retried(services: Services, app: Connection) -> None:
     """Every process is killed at once, as by a power failure; then the services are started again."""
     run_id = services.launch()
     _caught(services, app, run_id)

@@ -92,7 +92,7 @@ def test_a_limit_that_is_not_set_is_no_reason(tmp_path: Path) -> None:
     assert throttle.pauses == {}
 
 
-def test_wal_is_kept_to_its_budget_over_time(tmp_path: Path) -> None:
+def test_wal_stays_within_its_budget_over_time(tmp_path: Path) -> None:
     clock = Clock()
     throttle = _throttle(tmp_path, clock)
     written = 0
@@ -107,7 +107,7 @@ def test_wal_is_kept_to_its_budget_over_time(tmp_path: Path) -> None:
     assert clock.now <= 19 * 5 * 1.5
 
 
-def test_the_pause_file_pauses_and_stop_is_heeded_meanwhile(tmp_path: Path) -> None:
+def test_the_pause_file_pauses_and_a_stop_ends_the_pause(tmp_path: Path) -> None:
     clock = Clock()
     throttle = _throttle(tmp_path, clock)
     (tmp_path / "pause").touch()
@@ -118,7 +118,7 @@ def test_the_pause_file_pauses_and_stop_is_heeded_meanwhile(tmp_path: Path) -> N
     assert throttle.pauses["pause_file"].seconds > 30
 
 
-def test_patience_ends_and_says_why(tmp_path: Path) -> None:
+def test_waiting_ends_after_its_limit_with_the_reason(tmp_path: Path) -> None:
     clock = Clock()
     throttle = _throttle(tmp_path, clock)
 
@@ -129,7 +129,7 @@ def test_patience_ends_and_says_why(tmp_path: Path) -> None:
     assert PATIENCE_SECONDS < clock.now < PATIENCE_SECONDS + 10
 
 
-def test_looking_is_left_out_between_short_batches(tmp_path: Path) -> None:
+def test_the_load_is_not_measured_between_short_batches(tmp_path: Path) -> None:
     clock = Clock()
     throttle = _throttle(tmp_path, clock)
     server = Server(lambda: FREE)

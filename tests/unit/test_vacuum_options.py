@@ -44,9 +44,7 @@ def _told(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_truncate_is_off_and_locked_tables_are_passed_over_in_every_version(
-    policy: Vacuum, version: int
-) -> None:
+def test_truncate_is_off_and_locked_tables_are_skipped_in_every_version(policy: Vacuum, version: int) -> None:
     assert _told(policy, version).startswith(
         "VACUUM (ANALYZE true, TRUNCATE false, INDEX_CLEANUP auto, SKIP_LOCKED true"
     )
@@ -54,7 +52,7 @@ def test_truncate_is_off_and_locked_tables_are_passed_over_in_every_version(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_the_policy_says_is_passed_on(tmp_path: Path, version: int) -> None:
+def test_options_of_the_policy_are_passed_on(tmp_path: Path, version: int) -> None:
     policy = _rule(tmp_path, "{truncate: true, index_cleanup: 'off', parallel: 0}")
 
     assert _told(policy, version, "freeze").startswith(
@@ -63,7 +61,7 @@ def test_what_the_policy_says_is_passed_on(tmp_path: Path, version: int) -> None
 
 
 @pytest.mark.parametrize(("version", "known"), [(each, each >= 160000) for each in VERSIONS])
-def test_words_that_came_with_16_are_used_from_16_on(tmp_path: Path, version: int, known: bool) -> None:
+def test_options_new_in_16_are_used_from_16_on(tmp_path: Path, version: int, known: bool) -> None:
     policy = _rule(tmp_path, "{buffer_usage_limit: 64 MB}")
 
     assert ("BUFFER_USAGE_LIMIT '64MB'" in _told(policy, version)) is known
@@ -72,7 +70,7 @@ def test_words_that_came_with_16_are_used_from_16_on(tmp_path: Path, version: in
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_analyze_is_told_no_option_that_only_vacuum_knows(policy: Vacuum, version: int) -> None:
+def test_analyze_gets_no_option_that_only_vacuum_has(policy: Vacuum, version: int) -> None:
     everything = replace(policy, parallel=2, truncate=True)
 
     assert _told(everything, version, "analyze") == 'ANALYZE (SKIP_LOCKED true) "public"."sessions"'

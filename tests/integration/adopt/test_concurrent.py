@@ -31,7 +31,7 @@ LEVELS = (
 )
 
 
-def test_what_every_session_wrote_is_there_afterwards(
+def test_no_change_of_a_concurrent_session_is_lost(
     plain: Connection, plain_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "TRIES", 50)
@@ -54,7 +54,7 @@ def test_what_every_session_wrote_is_there_afterwards(
     assert scalar(plain, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'ops%%'", []) == 0
 
 
-def test_changes_that_arrive_while_the_lock_is_waited_for_are_applied_at_once(
+def test_changes_made_during_the_wait_for_the_lock_are_applied_in_one_step(
     plain: Connection, plain_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However few are applied at a time before: between two changes of a row it is rightly there twice."""
@@ -88,13 +88,13 @@ def test_changes_that_arrive_while_the_lock_is_waited_for_are_applied_at_once(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_killed_at_any_moment_it_goes_on(plain: Connection, plain_url: str, seed: int) -> None:
+def test_an_adoption_killed_at_any_moment_continues(plain: Connection, plain_url: str, seed: int) -> None:
     _killed_again_and_again(plain, plain_url, kills=4, seed=seed)
 
 
 @pytest.mark.prove
 @pytest.mark.parametrize("seed", range(100, 110))
-def test_killed_a_hundred_times_it_goes_on(plain: Connection, plain_url: str, seed: int) -> None:
+def test_an_adoption_killed_a_hundred_times_continues(plain: Connection, plain_url: str, seed: int) -> None:
     """Ten adoptions, each killed ten times."""
     _killed_again_and_again(plain, plain_url, kills=10, seed=seed)
 

@@ -68,7 +68,7 @@ def shapes(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=shapes())
-def test_everything_about_a_table_goes_along(plain: Connection, shape: dict[str, Any]) -> None:
+def test_every_property_of_a_table_is_kept_by_an_adoption(plain: Connection, shape: dict[str, Any]) -> None:
     _make(plain, shape)
     name = compose.Identifier(shape["schema"], shape["table"]).as_string(plain)
     values = {"table": name, "column": shape["column"]}

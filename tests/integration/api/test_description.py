@@ -51,7 +51,7 @@ def client(url: str, tmp_path: Path, connection: Connection) -> Iterator[Client]
 
 
 @pytest.mark.parametrize("body", [EVENT, [EVENT], [EVENT, {}], [{}], {}])
-def test_what_is_posted_is_answered_as_described(client: Client, admin: Headers, body: Any) -> None:
+def test_posts_are_answered_as_described(client: Client, admin: Headers, body: Any) -> None:
     answer = client.post("/api/audit-logs", json=body, headers=admin)
 
     _check("post", "/api/audit-logs", answer.status_code, answer.headers["content-type"], answer.content)
@@ -79,7 +79,7 @@ def test_what_is_posted_is_answered_as_described(client: Client, admin: Headers,
         ("/health/full/{name}", ""),
     ],
 )
-def test_what_is_asked_is_answered_as_described(
+def test_queries_are_answered_as_described(
     client: Client, admin: Headers, path: str, query: str, accept: str
 ) -> None:
     stored = client.post("/api/audit-logs", json=EVENT, headers=admin).json()

@@ -61,7 +61,7 @@ def checked(client: Client, headers: Headers, check: str) -> tuple[str, str]:
     return answer["status"], answer["message"]
 
 
-def test_no_answer_is_ever_stored(client: Client) -> None:
+def test_no_health_answer_may_be_cached(client: Client) -> None:
     for path in (*TIERS, *ALIASES, "/health/full/invented", "/health/full?exclude=invented"):
         assert client.get(path).headers["cache-control"] == "no-store", path
 
@@ -71,7 +71,7 @@ def test_an_alias_answers_as_its_route(client: Client) -> None:
         assert client.get(alias).json().keys() == client.get(route).json().keys()
 
 
-def test_every_check_is_there_with_its_status_and_latency_and_verbose_with_the_rest(client: Client) -> None:
+def test_every_check_has_status_and_latency_and_verbose_adds_the_details(client: Client) -> None:
     terse = client.get("/health/full").json()["checks"]
     verbose = client.get("/health/full?verbose").json()["checks"]
 
@@ -87,7 +87,7 @@ def test_every_check_is_there_with_its_status_and_latency_and_verbose_with_the_r
 
 
 @pytest.mark.parametrize("scope", ["maintenance:read", "admin"])
-def test_what_was_found_is_told_in_words_to_a_key_that_may_know(
+def test_findings_are_shown_to_a_key_with_the_scope_for_them(
     client: Client, key: Callable[..., Headers], scope: str
 ) -> None:
     headers = key(scope)
@@ -101,7 +101,7 @@ def test_what_was_found_is_told_in_words_to_a_key_that_may_know(
     assert "message" not in client.get("/health/full", headers=headers).json()["checks"]["cache"]
 
 
-def test_others_are_told_statuses_alone(client: Client, key: Callable[..., Headers]) -> None:
+def test_other_clients_see_statuses_only(client: Client, key: Callable[..., Headers]) -> None:
     may = key("maintenance:read")
     eventually(lambda: "message" in client.get("/health/full/cache", headers=may).json())
     strange = [
@@ -116,9 +116,7 @@ def test_others_are_told_statuses_alone(client: Client, key: Callable[..., Heade
             assert "message" not in answer.text
 
 
-def test_a_key_that_was_taken_back_or_has_expired_is_told_no_more(
-    client: Client, connection: Connection
-) -> None:
+def test_a_revoked_or_expired_key_sees_statuses_only(client: Client, connection: Connection) -> None:
     revoked, expiring = (keys.create(connection, name, ["admin"]) for name in ("revoked", "expiring"))
     headers = [{"Authorization": f"Bearer {each.key}"} for each in (revoked, expiring)]
 
@@ -134,7 +132,7 @@ def test_a_key_that_was_taken_back_or_has_expired_is_told_no_more(
     eventually(lambda: told() == [False, False])
 
 
-def test_excluded_checks_are_out_of_the_verdict_and_of_the_list(client: Client) -> None:
+def test_excluded_checks_affect_neither_the_status_nor_the_list(client: Client) -> None:
     everything = ",".join(CHECKS - {"pool"})
     listed = client.get(f"/health/full?exclude={everything}").json()
     repeated = client.get("/health/full?exclude=cache&exclude=replicas, pool").json()
@@ -144,7 +142,7 @@ def test_excluded_checks_are_out_of_the_verdict_and_of_the_list(client: Client) 
     assert repeated["checks"].keys() == CHECKS - {"cache", "replicas", "pool"}
 
 
-def test_a_check_that_is_not_there_is_told_by_name(client: Client) -> None:
+def test_an_unknown_check_is_refused_by_name(client: Client) -> None:
     unknown, excluded = client.get("/health/full/cash"), client.get("/health/full?exclude=cache,cash")
 
     assert (unknown.status_code, excluded.status_code) == (404, 400)
@@ -172,7 +170,7 @@ def test_the_form_is_the_one_the_client_prefers(client: Client) -> None:
             assert (answer.json()["status"] in {"pass", "warn", "fail"}) is drafted
 
 
-def test_the_drafts_form_tells_what_failed_and_where_to_read_on(
+def test_the_form_of_the_draft_says_what_failed_and_links_to_the_runbook(
     url: str, key: Callable[..., Headers], tmp_path: Path
 ) -> None:
     headers = {**key("admin"), "Accept": "application/health+json"}
@@ -189,7 +187,7 @@ def test_the_drafts_form_tells_what_failed_and_where_to_read_on(
     assert found["links"] == {"about": "docs/runbook.md#archive"}
 
 
-def test_each_policy_is_asked_of_its_own_database_by_its_own_night(
+def test_each_policy_is_checked_in_its_own_database_against_its_own_schedule(
     new_database: Callable[..., str], template: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, admin: Headers, url: str,
 ) -> None:  # fmt: skip
@@ -227,7 +225,7 @@ def test_each_policy_is_asked_of_its_own_database_by_its_own_night(
             assert (status, told) == ("error", "other: the database's URL is invalid")
 
 
-def test_policies_that_change_are_read_again_and_a_wrong_file_is_told(
+def test_a_changed_policies_file_is_read_again_and_an_invalid_one_is_reported(
     url: str, admin: Headers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.health.registry.SLOWLY", 0.1)
@@ -242,7 +240,7 @@ def test_policies_that_change_are_read_again_and_a_wrong_file_is_told(
         eventually(lambda: "unknown key" in message(client, admin, "maintenance"))
 
 
-def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_needs_them(
+def test_missing_partitions_for_tomorrow_are_reported_where_they_are_needed(
     url: str, admin: Headers, connection: Connection, tmp_path: Path
 ) -> None:
     connection.execute("CREATE TABLE visits (at timestamptz NOT NULL) PARTITION BY RANGE (at)")
@@ -266,7 +264,7 @@ def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_need
         assert checked(client, admin, "partitions") == ("ok", "")
 
 
-def test_an_archive_is_well_when_it_takes_a_file_and_keeps_none(
+def test_the_archive_check_writes_a_file_and_leaves_none(
     url: str, admin: Headers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.health.registry.SLOWLY", 0.1)
@@ -285,7 +283,7 @@ def test_an_archive_is_well_when_it_takes_a_file_and_keeps_none(
     assert list(folder.iterdir()) == [], "what was begun is removed"
 
 
-def test_of_a_bucket_it_is_told_what_the_runs_have_noted(
+def test_the_archive_check_of_a_bucket_reports_what_runs_have_recorded(
     url: str, admin: Headers, connection: Connection
 ) -> None:
     insert = (
@@ -314,7 +312,7 @@ def _full(_: int) -> None:
     raise OSError(28, "no space left")
 
 
-def test_a_disk_that_hangs_is_asked_by_one_thread_and_holds_nothing_up() -> None:
+def test_a_disk_that_hangs_occupies_one_thread_and_delays_nothing_else() -> None:
     hanging, looks = threading.Event(), []
 
     def look() -> Finding:
@@ -334,7 +332,7 @@ def test_a_disk_that_hangs_is_asked_by_one_thread_and_holds_nothing_up() -> None
     hanging.set()
 
 
-def test_requests_that_wait_for_a_connection_are_told_by_what_they_want(
+def test_waiting_requests_are_counted_by_reading_and_writing_connections(
     url: str, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(url) as client:

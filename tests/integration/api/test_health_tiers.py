@@ -236,14 +236,14 @@ def test_without_its_database_it_is_alive_and_recovers_by_itself(world: World, s
 
 
 @pytest.mark.parametrize("situation", LATE)
-def test_what_is_late_degrades_and_no_more(world: World, situation: str) -> None:
+def test_overdue_maintenance_only_degrades_the_status(world: World, situation: str) -> None:
     world.found("everything is there")
 
     with LATE[situation](world):
         world.found(situation)
 
 
-def test_while_the_loop_is_stuck_a_thread_says_so(world: World) -> None:
+def test_while_the_event_loop_is_blocked_a_thread_answers_for_it(world: World) -> None:
     world.found("everything is there")
     blocking = threading.Thread(target=world.api.get, args=("/fault/block?seconds=9",))
     blocking.start()
@@ -259,7 +259,7 @@ def test_while_the_loop_is_stuck_a_thread_says_so(world: World) -> None:
 
 
 @pytest.mark.parametrize("situation", NEIGHBOURS)
-def test_without_a_neighbour_it_is_ready_and_degraded(world: World, situation: str) -> None:
+def test_without_a_noncritical_dependency_it_is_ready_and_degraded(world: World, situation: str) -> None:
     world.found("everything is there")
     neighbour = NEIGHBOURS[situation]
 
@@ -272,7 +272,7 @@ def test_without_a_neighbour_it_is_ready_and_degraded(world: World, situation: s
     world.found("everything is there")
 
 
-def test_told_to_stop_it_is_no_longer_ready(world: World) -> None:
+def test_once_it_is_asked_to_stop_it_is_no_longer_ready(world: World) -> None:
     with httpx.Client() as kept:
         kept.get(f"{world.api.address}/health/live")
         world.api.popen.send_signal(signal.SIGTERM)
@@ -291,7 +291,7 @@ def test_it_starts_without_its_database(tmp_path: Path) -> None:
     assert observed["started while the database is away"] == SITUATIONS["started while the database is away"]
 
 
-def test_the_page_says_what_was_found() -> None:
+def test_the_page_shows_the_observed_answers() -> None:
     if observed.keys() != SITUATIONS.keys():
         pytest.skip("not every situation was looked at in this run")
     rows = [f"| {situation} | {' | '.join(observed[situation])} |" for situation in SITUATIONS]

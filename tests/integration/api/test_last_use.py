@@ -16,7 +16,7 @@ TURNS = 5
 
 
 @pytest.mark.parametrize("turns", range(TURNS))
-def test_it_ends_though_it_is_handed_a_connection_while_it_is_asked_to_end(
+def test_it_ends_though_it_gets_a_connection_while_it_closes(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, turns: int
 ) -> None:
     key = keys.create(connection, "busy", ["audit:read"])

@@ -101,7 +101,7 @@ def test_a_request_that_never_ends_is_cut_off_with_exit_code_1(
     assert code == 1, log
 
 
-def test_it_lives_without_its_database_and_says_why_it_is_not_ready(start: Start) -> None:
+def test_it_runs_without_its_database_and_says_why_it_is_not_ready(start: Start) -> None:
     process = start(NOWHERE)
     process.wait_until(listens=True)
 
@@ -118,7 +118,7 @@ def test_it_lives_without_its_database_and_says_why_it_is_not_ready(start: Start
     assert "hidden" not in log
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(start: Start, url: str) -> None:
+def test_a_port_in_use_is_reported_in_one_line(start: Start, url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, log = start(url, OPS_API_PORT=str(taken.getsockname()[1])).ended()
 
@@ -128,7 +128,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(start: Start, url: str) -> Non
 
 
 @pytest.mark.parametrize(("setting", "wrong"), [("OPS_API_PORT", "70000"), ("OPS_DATABASE_URL", "mysql://x")])
-def test_a_wrong_setting_is_told_by_name(start: Start, setting: str, wrong: str) -> None:
+def test_an_invalid_setting_is_reported_by_name(start: Start, setting: str, wrong: str) -> None:
     code, log = start(**{"url": NOWHERE, setting: wrong}).ended()
 
     assert code == 2

@@ -32,7 +32,7 @@ def _unheeded(*_: object) -> None:
     pass
 
 
-def test_events_that_come_together_share_commits_and_a_poisoned_one_harms_no_neighbour(
+def test_concurrent_events_share_commits_and_an_invalid_one_affects_no_other(
     url: str, connection: Connection
 ) -> None:
     async def post() -> list[object]:
@@ -49,7 +49,7 @@ def test_events_that_come_together_share_commits_and_a_poisoned_one_harms_no_nei
     assert scalar(connection, "SELECT count(DISTINCT xmin::text) FROM audit_logs") < 30
 
 
-def test_a_client_that_has_gone_harms_no_other(url: str, connection: Connection) -> None:
+def test_a_client_that_disconnects_affects_no_other(url: str, connection: Connection) -> None:
     async def post() -> list[object]:
         async with writing(url) as made:
             tasks = [asyncio.create_task(made.store([event(eventType=str(n))])) for n in range(40)]
@@ -96,7 +96,7 @@ def _waits_for_a_lock(connection: Connection) -> bool:
     return bool(scalar(connection, f"{waiting} AND wait_event_type = 'Lock'"))
 
 
-def test_what_waits_is_bounded_and_what_is_turned_away_is_told_so(
+def test_the_queue_is_bounded_and_requests_beyond_it_are_refused(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "MOST_EVENTS", 10)
@@ -115,7 +115,7 @@ def test_what_waits_is_bounded_and_what_is_turned_away_is_told_so(
     assert scalar(connection, COUNT) == 10
 
 
-def test_bytes_that_wait_are_bounded_too(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_in_the_queue_are_bounded_too(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "MOST_BYTES", 100)
 
     async def post() -> None:
@@ -127,7 +127,7 @@ def test_bytes_that_wait_are_bounded_too(url: str, monkeypatch: pytest.MonkeyPat
     asyncio.run(post())
 
 
-def test_what_waits_at_the_end_is_committed_before_the_pool_closes(url: str, connection: Connection) -> None:
+def test_queued_events_are_committed_before_the_pool_closes(url: str, connection: Connection) -> None:
     async def post() -> list[object]:
         async with writing(url) as made:
             tasks = [asyncio.create_task(made.store([event()])) for _ in range(3000)]
@@ -138,7 +138,7 @@ def test_what_waits_at_the_end_is_committed_before_the_pool_closes(url: str, con
     assert scalar(connection, COUNT) == 3000
 
 
-def test_a_commit_that_does_not_come_is_told_as_unknown_and_may_be_retried(
+def test_a_commit_that_times_out_is_reported_as_unknown_and_may_be_retried(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "ANSWER_SECONDS", 0.5)
@@ -159,7 +159,7 @@ def test_a_commit_that_does_not_come_is_told_as_unknown_and_may_be_retried(
     assert scalar(connection, COUNT) == 2
 
 
-def test_a_large_request_is_stored_in_parts_and_answered_in_order(url: str, connection: Connection) -> None:
+def test_a_large_request_is_stored_in_batches_and_answered_in_order(url: str, connection: Connection) -> None:
     ids = [uuid4() for _ in range(queue.PART_EVENTS + 5)]
 
     async def post() -> list[object]:
@@ -170,7 +170,7 @@ def test_a_large_request_is_stored_in_parts_and_answered_in_order(url: str, conn
     assert scalar(connection, COUNT) == len(ids)
 
 
-def test_a_database_that_is_away_is_told_and_nothing_is_stored() -> None:
+def test_an_unreachable_database_is_reported_and_nothing_is_stored() -> None:
     async def post() -> None:
         async with writing("postgresql://ops@127.0.0.1:1/app") as made:
             with pytest.raises(UnavailableError, match="Nothing was stored"):

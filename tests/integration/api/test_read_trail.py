@@ -39,7 +39,7 @@ def routes() -> list[tuple[str, str, str | None]]:
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), routes())
-def test_each_route_is_for_its_scope_and_admin_alone(
+def test_each_route_answers_only_its_scope_and_admin(
     client: Client, key: Callable[..., Headers], method: str, path: str, scope: str | None
 ) -> None:
     assert scope in keys.SCOPES, f"{method} {path} names no scope"
@@ -70,7 +70,7 @@ def test_each_route_is_for_its_scope_and_admin_alone(
     ],
     ids=range(6),
 )
-def test_who_has_no_valid_key_is_told_what_is_missing(
+def test_without_a_valid_key_the_answer_says_what_is_missing(
     client: Client, headers: dict[str, str], challenge: str
 ) -> None:
     given = {name: value.encode("latin-1") for name, value in headers.items()}
@@ -169,7 +169,9 @@ def test_a_read_is_in_the_log_with_who_asked_for_what_and_how_many_rows(
     assert "a" in details["filters"].values()
 
 
-def test_what_cannot_be_noted_is_not_shown(client: Client, connection: Connection, admin: Headers) -> None:
+def test_a_read_that_cannot_be_recorded_is_not_answered(
+    client: Client, connection: Connection, admin: Headers
+) -> None:
     stored = client.post(STORE, json={"eventType": "a"}, headers=admin).json()["id"]
     connection.execute(
         "ALTER TABLE audit_logs ADD CONSTRAINT no_notes CHECK (event_type <> 'audit_access') NOT VALID"
@@ -206,7 +208,7 @@ def _lookups(client: Client) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
-def test_nobody_can_make_up_who_has_read(client: Client, admin: Headers) -> None:
+def test_no_client_can_forge_a_read_event(client: Client, admin: Headers) -> None:
     forged = {"eventType": "audit_access", "createdBy": "somebody else"}
 
     answer = client.post("/api/audit-logs", json=forged, headers=admin)

@@ -33,7 +33,7 @@ def test_the_archived_rows_are_the_deleted_rows(url: str, events: Connection, fo
     assert scalar(events, "SELECT count(*) FROM events") == 400
 
 
-def test_duckdb_reads_the_folder_without_us(url: str, events: Connection, folder: Path) -> None:
+def test_duckdb_reads_the_folder_on_its_own(url: str, events: Connection, folder: Path) -> None:
     remove(url, events, folder)
 
     days = _asked(
@@ -49,7 +49,9 @@ def test_duckdb_reads_the_folder_without_us(url: str, events: Connection, folder
     ]
 
 
-def test_an_unfinished_file_is_not_in_what_readers_take(url: str, events: Connection, folder: Path) -> None:
+def test_an_unfinished_file_does_not_match_the_readers_pattern(
+    url: str, events: Connection, folder: Path
+) -> None:
     seen: dict[str, int] = {}
 
     def look(done: str) -> None:
@@ -64,7 +66,7 @@ def test_an_unfinished_file_is_not_in_what_readers_take(url: str, events: Connec
     assert seen == {"locked": 0, "reconciled": 0, "written": 0, "noted": 0, "committed": 0, "published": 5}
 
 
-def test_a_reader_who_looks_for_one_value_reads_little(
+def test_a_file_has_the_statistics_and_bloom_filters_that_readers_use(
     url: str, connection: Connection, folder: Path
 ) -> None:
     connection.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
@@ -94,7 +96,7 @@ def test_a_reader_who_looks_for_one_value_reads_little(
     assert max(size for _, size in filtered) < 40_000, "as large as a row group needs, not as a table"
 
 
-def test_each_part_has_a_row_and_a_file_that_say_the_same(url: str, events: Connection, folder: Path) -> None:
+def test_each_archived_file_agrees_with_its_record(url: str, events: Connection, folder: Path) -> None:
     remove(url, events, folder)
 
     noted = events.execute(
@@ -115,7 +117,7 @@ def test_each_part_has_a_row_and_a_file_that_say_the_same(url: str, events: Conn
     assert not list(folder.rglob(".*")), "a temporary file is left"
 
 
-def test_rows_of_no_day_are_kept_too(url: str, connection: Connection, folder: Path) -> None:
+def test_rows_without_a_usable_day_are_archived_too(url: str, connection: Connection, folder: Path) -> None:
     connection.execute("CREATE TABLE events (id int, at timestamptz)")
     odd = ["-infinity", "infinity", "4000-01-01 BC", "290000-01-01", "294276-12-31 23:59:59.999999"]
     connection.execute("INSERT INTO events SELECT 1, unnest(%s::text[])::timestamptz", [odd])
@@ -138,7 +140,7 @@ def test_rows_without_a_time_are_filed_under_the_day_of_removal(
     assert part.day == scalar(events, "SELECT (now() AT TIME ZONE 'UTC')::date")
 
 
-def test_a_column_called_day_does_not_hide_behind_the_folder(
+def test_a_column_called_day_is_not_hidden_by_the_day_folder(
     url: str, connection: Connection, folder: Path
 ) -> None:
     connection.execute("CREATE TABLE events (day text, day_ text, at timestamptz)")
@@ -212,7 +214,7 @@ def test_a_faulty_disk_deletes_nothing(
     assert not [each for each in folder.rglob("*") if each.is_file()]
 
 
-def test_an_encoder_that_errs_deletes_nothing(
+def test_a_file_that_differs_from_its_rows_deletes_nothing(
     url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add = Encoder.add
@@ -228,7 +230,7 @@ def test_an_encoder_that_errs_deletes_nothing(
     assert scalar(events, "SELECT count(*) FROM events") == 1000
 
 
-def test_a_statement_that_fails_on_the_way_deletes_nothing(
+def test_a_statement_that_fails_in_the_middle_deletes_nothing(
     url: str, events: Connection, folder: Path
 ) -> None:
     with pytest.raises(psycopg.errors.DivisionByZero):
@@ -259,7 +261,7 @@ def test_many_days_at_once_stay_within_memory(
     assert Counter(ids) == Counter(range(1, 20_001))
 
 
-def test_rows_that_are_given_up_are_not_waited_for(url: str, events: Connection) -> None:
+def test_the_rest_of_an_abandoned_query_is_not_waited_for(url: str, events: Connection) -> None:
     # It would take 20 s: 100 kB every 20 ms, and the first ones come after 4 MB.
     slow = "SELECT repeat('x', 100000) AS x, pg_sleep(0.02)::text AS slept FROM generate_series(1, 1000)"
     with ArrowSession(url, POLICY, "test worker") as worker:
@@ -273,7 +275,7 @@ def test_rows_that_are_given_up_are_not_waited_for(url: str, events: Connection)
     assert took < 10
 
 
-def test_two_workers_of_one_policy_do_not_meet(
+def test_a_second_worker_of_a_policy_is_refused_while_the_first_works(
     url: str, events: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arrow_session, "WAIT_FOR_PREDECESSOR", "100ms")

@@ -26,7 +26,7 @@ EVERY = [pytest.param(1, marks=pytest.mark.prove), 4]
 
 
 @pytest.mark.parametrize("every", EVERY)
-def test_killed_between_any_two_steps_every_row_is_somewhere_once(
+def test_killed_between_any_two_steps_each_row_is_in_table_or_archive_once(
     url: str, events: Connection, folder: Path, every: int
 ) -> None:
     events.execute("CREATE TABLE kept AS TABLE events")
@@ -46,7 +46,7 @@ def test_killed_between_any_two_steps_every_row_is_somewhere_once(
     assert last > 30  # so many steps there are, and each was one to die at
 
 
-def test_killed_again_and_again_every_row_is_somewhere_once(
+def test_killed_repeatedly_each_row_is_in_table_or_archive_once(
     url: str, events: Connection, folder: Path
 ) -> None:
     with _killed_worker(url, folder) as end_at:
@@ -58,7 +58,7 @@ def test_killed_again_and_again_every_row_is_somewhere_once(
     assert scalar(events, "SELECT count(*) FROM events") == 400
 
 
-def test_a_commit_whose_answer_is_lost_is_told_apart_by_the_next_run(
+def test_the_next_run_finds_out_whether_an_unanswered_commit_happened(
     url: str, events: Connection, folder: Path
 ) -> None:
     given = source(events)
@@ -121,7 +121,7 @@ def test_a_storage_that_fails_after_the_commit_loses_nothing(
     _each_once(events, folder)
 
 
-def test_a_committed_file_that_vanished_is_missed_loudly(url: str, events: Connection, folder: Path) -> None:
+def test_a_committed_file_that_is_missing_is_an_error(url: str, events: Connection, folder: Path) -> None:
     remove(url, events, folder, condition="target.id <= 240")
     events.execute("UPDATE ops.archives SET stored_at = NULL")
     (lost,) = folder.rglob("*.parquet")
@@ -134,7 +134,7 @@ def test_a_committed_file_that_vanished_is_missed_loudly(url: str, events: Conne
 
 
 @pytest.mark.parametrize("ending", [".unfinished", ".parquet"])
-def test_what_a_killed_run_of_an_earlier_version_left_is_cleaned_up(
+def test_files_of_a_killed_run_of_an_earlier_version_are_cleaned_up(
     url: str, events: Connection, folder: Path, ending: str
 ) -> None:
     """Unfinished files ended with .parquet once."""

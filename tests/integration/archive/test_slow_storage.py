@@ -115,7 +115,7 @@ def test_a_hanging_bucket_locks_rows_for_no_longer_than_the_limit(
     assert scalar(one_day, "SELECT count(*) FROM ops.archives") == 0
 
 
-def test_a_bucket_that_hangs_for_a_while_gets_smaller_batches(
+def test_after_a_bucket_has_hung_batches_are_smaller(
     one_day: Connection,
     read: Callable[..., Database],
     settings: Settings,
@@ -133,7 +133,7 @@ def test_a_bucket_that_hangs_for_a_while_gets_smaller_batches(
     assert any("None of its rows was deleted" in line and "smaller batch" in line for line in reported)
 
 
-def test_what_hangs_does_not_keep_the_process_from_ending() -> None:
+def test_a_hanging_write_does_not_keep_the_process_from_ending() -> None:
     hanging = (
         "import time; from ops_pipeline.archive.workers import Workers; "
         "Workers(1, 'hanging').submit(lambda: time.sleep(600)); time.sleep(0.2)"
@@ -142,7 +142,9 @@ def test_what_hangs_does_not_keep_the_process_from_ending() -> None:
 
 
 @pytest.mark.parametrize("fault", ["error", "reset"])
-def test_a_bucket_that_fails_is_tried_for_its_patience(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_that_fails_is_retried_until_the_limit(
+    fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(s3_storage, "PATIENCE_SECONDS", 2.0)
     with failing_bucket(fault, times=1000) as bucket:
         began = time.monotonic()
@@ -155,13 +157,13 @@ def test_a_bucket_that_fails_is_tried_for_its_patience(fault: Fault, monkeypatch
 
 
 @pytest.mark.parametrize("fault", ["error", "reset"])
-def test_a_bucket_that_fails_for_a_moment_takes_the_file(fault: Fault) -> None:
+def test_a_file_is_stored_when_the_bucket_fails_briefly(fault: Fault) -> None:
     with failing_bucket(fault, times=3) as bucket:
         location.storage(bucket.url).write("file", memoryview(b"content"))
     assert len(bucket.requests) == 4
 
 
-def test_a_file_is_one_request_with_no_parts_to_leave_behind() -> None:
+def test_a_file_is_one_request_and_no_multipart_upload() -> None:
     with failing_bucket("error", times=0) as bucket:
         location.storage(bucket.url).write("file", memoryview(bytes(write.STORED_BYTES)))
     assert bucket.requests == ["PUT /bucket/x/file"]

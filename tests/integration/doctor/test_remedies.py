@@ -38,7 +38,9 @@ def copied(_ailing: None, new_database: Callable[..., str]) -> Callable[[], str]
     return lambda: ailing.copied(new_database)
 
 
-def test_one_database_has_all_of_it_and_each_is_named(copied: Callable[[], str], diagnose: Diagnose) -> None:
+def test_a_database_with_every_problem_has_every_finding(
+    copied: Callable[[], str], diagnose: Diagnose
+) -> None:
     url = copied()
 
     found = diagnose(ailing.as_janitor(url), ailing.POLICIES)
@@ -48,7 +50,7 @@ def test_one_database_has_all_of_it_and_each_is_named(copied: Callable[[], str],
     assert not [diagnosed for diagnosed in found if "could not be checked" in diagnosed.problem]
 
 
-def test_every_remedy_mends_what_was_found(
+def test_every_remedy_fixes_its_finding(
     copied: Callable[[], str], diagnose: Diagnose, opsctl: Callable[..., Result], tmp_path: Path
 ) -> None:
     url, tried = copied(), set()

@@ -67,9 +67,7 @@ def test_kubernetes_differs_in_the_launcher_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["workspace.yaml", "deploy/workspace.yaml"])
-def test_the_second_location_that_a_workspace_shows_is_one_that_dagster_takes(
-    name: str, tmp_path: Path
-) -> None:
+def test_the_second_location_commented_out_in_the_workspace_loads(name: str, tmp_path: Path) -> None:
     """What is commented out there, taken in."""
     shown = re.sub(r"^#( +(?:- grpc_server:|\w+: .+))$", r"\1", (REPOSITORY / name).read_text(), flags=re.M)
     file = tmp_path / "workspace.yaml"

@@ -122,7 +122,7 @@ FAULTS: tuple[Callable[..., Any], ...] = (
         pytest.param(30, {3: 0, 9: 1, 10: 2, 17: 3, 24: 4}, marks=pytest.mark.prove),
     ],
 )
-def test_after_many_nights_each_day_is_archived_once_and_nothing_expired_is_left(
+def test_after_many_runs_each_day_is_archived_once_and_no_expired_row_remains(
     nights: int,
     faults: Mapping[int, int],
     connection: Connection,

@@ -63,7 +63,7 @@ def _advice(opsctl: Opsctl) -> str:
     return " ".join(planned["advice"])
 
 
-def test_the_plan_tells_what_it_would_install_and_installs_nothing(
+def test_the_plan_shows_what_it_would_install_and_installs_nothing(
     opsctl: Opsctl, application: Connection
 ) -> None:
     advice = _advice(opsctl)
@@ -118,7 +118,7 @@ def test_a_run_installs_no_trigger_and_sweeps(
     assert scalar(application, OURS) == 0
 
 
-def test_what_is_wrong_is_said_and_changes_nothing(
+def test_a_mistake_is_reported_and_changes_nothing(
     opsctl: Opsctl, application: Connection, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "TRIES", 2)

@@ -38,7 +38,7 @@ def _orphans(connection: Connection) -> int:
     return int(scalar(connection, "SELECT count(*) FROM memories WHERE session_id = %s", [ORPHAN]))
 
 
-def test_an_orphan_goes_only_after_the_grace(memories: Connection, patient: Orphans) -> None:
+def test_an_orphan_is_deleted_only_after_the_grace_period(memories: Connection, patient: Orphans) -> None:
     first = carry_out(memories, patient)
     planned = plan_orphans(Planning(memories, 60), patient)
     again = carry_out(memories, patient)
@@ -58,7 +58,7 @@ def test_an_orphan_goes_only_after_the_grace(memories: Connection, patient: Orph
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-def test_a_parent_that_comes_within_the_grace_keeps_its_children(
+def test_a_parent_that_arrives_within_the_grace_period_keeps_its_children(
     memories: Connection, patient: Orphans, indexed: bool
 ) -> None:
     if not indexed:
@@ -70,7 +70,7 @@ def test_a_parent_that_comes_within_the_grace_keeps_its_children(
     assert (carry_out(memories, patient).removed, _orphans(memories)) == (0, 1)
 
 
-def test_a_young_child_of_a_long_missing_parent_has_a_grace_of_its_own(
+def test_a_new_child_of_a_long_missing_parent_has_its_own_grace_period(
     memories: Connection, patient: Orphans
 ) -> None:
     carry_out(memories, patient)
@@ -80,7 +80,7 @@ def test_a_young_child_of_a_long_missing_parent_has_a_grace_of_its_own(
     assert (carry_out(memories, patient).removed, _orphans(memories)) == (1, 1)
 
 
-def test_an_orphan_that_was_changed_since_it_was_seen_goes_once_that_is_long_ago(
+def test_an_orphan_that_changed_since_it_was_found_is_deleted_after_another_grace_period(
     memories: Connection, patient: Orphans
 ) -> None:
     carry_out(memories, patient)
@@ -97,7 +97,9 @@ def test_an_orphan_that_was_changed_since_it_was_seen_goes_once_that_is_long_ago
     assert (result.removed, result.left, _orphans(memories)) == (1, 0, 0)
 
 
-def test_a_row_that_has_taken_the_place_of_an_orphan_stays(memories: Connection, patient: Orphans) -> None:
+def test_a_row_that_reuses_the_ctid_of_an_orphan_has_its_own_grace_period(
+    memories: Connection, patient: Orphans
+) -> None:
     where = "SELECT ctid::text FROM memories WHERE session_id = %s"
     carry_out(memories, patient)
     place = scalar(memories, where, [ORPHAN])
@@ -115,7 +117,7 @@ def test_a_row_that_has_taken_the_place_of_an_orphan_stays(memories: Connection,
     assert scalar(memories, where, [another]) == place
 
 
-def test_a_child_that_finds_a_parent_while_we_wait_for_its_lock_stays(
+def test_a_child_that_gets_a_parent_during_the_wait_for_its_lock_is_kept(
     memories: Connection, patient: Orphans, url: str
 ) -> None:
     # PostgreSQL looks again at a row that was changed under a DELETE, but not for its parent.
@@ -135,7 +137,7 @@ def test_a_child_that_finds_a_parent_while_we_wait_for_its_lock_stays(
     assert scalar(memories, "SELECT count(*) FROM memories") == 6001
 
 
-def test_a_transaction_that_was_at_work_is_waited_for_and_named(
+def test_an_open_transaction_is_waited_for_and_named(
     memories: Connection, orphans: Orphans, url: str, impatient: None
 ) -> None:
     with connect(url, "importer") as other:
@@ -155,7 +157,7 @@ def test_a_transaction_that_was_at_work_is_waited_for_and_named(
     assert (carry_out(memories, orphans).removed, _orphans(memories)) == (0, 1)
 
 
-def test_numbers_of_transactions_that_went_round_are_told_apart(connection: Connection) -> None:
+def test_transaction_ids_are_told_apart_after_wraparound(connection: Connection) -> None:
     older = "SELECT ((age(%s::text::xid8::xid)::bigint - age(%s::text::xid)) & 4294967295) >= 1073741824"
     for horizon, written, expected in (
         (1000, 999, True),
@@ -215,7 +217,7 @@ def _sweep_beside(connection: Connection, policy: Orphans, seconds: float) -> in
 @pytest.mark.parametrize(
     "seconds", [pytest.param(4, id="small"), pytest.param(180, id="full", marks=pytest.mark.prove)]
 )
-def test_no_live_child_is_lost_to_sweeps_beside_a_writer_of_children_first(
+def test_no_child_is_lost_to_sweeps_beside_a_writer_that_commits_children_first(
     memories: Connection,
     orphans: Orphans,
     writer: Callable[[], int],

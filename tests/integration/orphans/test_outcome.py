@@ -73,7 +73,7 @@ def _ids(connection: Connection, table: str) -> list[int]:
 )
 @QUIETLY
 @given(rows=ROWS, nulls_go=st.booleans())
-def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_night(
+def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_run(
     connection: Connection,
     rules: Rules,
     small_batches: None,

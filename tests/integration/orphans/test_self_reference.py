@@ -112,7 +112,7 @@ def test_a_row_on_hold_keeps_those_that_refer_to_it(connection: Connection, rule
     assert kept == [(203,), (204,), (205,)]
 
 
-def test_a_long_chain_comes_to_its_end(connection: Connection, rules: Rules) -> None:
+def test_a_long_chain_is_deleted_to_its_end(connection: Connection, rules: Rules) -> None:
     connection.execute(
         "CREATE TABLE comments (id int PRIMARY KEY, answers int); CREATE INDEX ON comments (answers);"
         "INSERT INTO comments SELECT n, n - 1 FROM generate_series(1, 200) AS n"

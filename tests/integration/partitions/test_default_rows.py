@@ -31,7 +31,9 @@ COUNT = f"SELECT count(*) FROM {NAME} WHERE note ~ '^5[0-9][0-9]$'"
 PLUSSES = f"SELECT sum(length(note) - length(replace(note, '+', ''))) FROM {NAME}"
 
 
-def test_strays_whose_day_is_kept_move_and_expired_ones_stay(connection: Connection, days: Days) -> None:
+def test_default_partition_rows_of_kept_days_move_and_expired_ones_do_not(
+    connection: Connection, days: Days
+) -> None:
     days(days=3)
     expired, kept, far = FIRST - timedelta(days=30), FIRST + timedelta(days=10), FIRST + timedelta(days=9000)
     for when in (expired, kept, far):
@@ -50,7 +52,7 @@ def test_strays_whose_day_is_kept_move_and_expired_ones_stay(connection: Connect
     assert default_rows.move_all(connection, named(connection, NAME), FIRST, 14).rows == 0
 
 
-def test_a_day_of_many_strays_moves_in_bounded_batches(
+def test_many_default_partition_rows_of_a_day_move_in_bounded_batches(
     connection: Connection, days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days()
@@ -97,7 +99,7 @@ def test_columns_in_another_order_keep_their_values(connection: Connection) -> N
         ),
     ],
 )
-def test_strays_stay_where_moving_them_would_have_effects(
+def test_default_partition_rows_are_not_moved_where_that_would_have_side_effects(
     connection: Connection, days: Days, obstacle: str, reason: str
 ) -> None:
     days()
@@ -115,7 +117,7 @@ def test_strays_stay_where_moving_them_would_have_effects(
     assert "Day's rows_20260107" in [each.name for each in existing(connection, named(connection, NAME))]
 
 
-def test_nobody_misses_a_row_or_loses_a_write_while_rows_move(
+def test_no_session_misses_a_row_or_loses_a_write_while_rows_move(
     connection: Connection, url: str, days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four sessions insert, update, delete and count all the while; then all that they did is there."""

@@ -44,7 +44,9 @@ def visits(tmp_path: Path) -> Iterator[Connection]:
             yield connection
 
 
-def test_its_partitions_are_dropped_and_it_goes_on(visits: Connection, read: Callable[..., Database]) -> None:
+def test_its_partitions_are_dropped_and_pg_partman_keeps_working(
+    visits: Connection, read: Callable[..., Database]
+) -> None:
     before = scalar(visits, PARTITIONS)
 
     result = carry_out(visits, read(POLICY.format(partition="")).policies[0])
@@ -56,7 +58,9 @@ def test_its_partitions_are_dropped_and_it_goes_on(visits: Connection, read: Cal
     assert scalar(visits, "SELECT count(*) FROM visits") == 5
 
 
-def test_days_that_it_has_made_are_not_made_again(visits: Connection, read: Callable[..., Database]) -> None:
+def test_days_that_pg_partman_has_created_are_not_created_again(
+    visits: Connection, read: Callable[..., Database]
+) -> None:
     policy = read(POLICY.format(partition=", partition: day, premake: 2 days")).policies[0]
     carry_out(visits, policy)
     before = scalar(visits, PARTITIONS)
@@ -68,7 +72,7 @@ def test_days_that_it_has_made_are_not_made_again(visits: Connection, read: Call
     assert scalar(visits, PARTITIONS) == before
 
 
-def test_a_partition_that_it_drops_meanwhile_is_named_and_the_next_run_goes_on(
+def test_a_partition_that_pg_partman_drops_meanwhile_is_named_and_the_next_run_continues(
     visits: Connection, read: Callable[..., Database]
 ) -> None:
     # A held-back partition is emptied row by row, so that it can be dropped under the run.

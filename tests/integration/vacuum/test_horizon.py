@@ -120,7 +120,7 @@ def test_a_long_query_on_a_standby_is_named(on_primary: Connection, items: Vacuu
     assert carry_out(on_primary, items).outcome == "done"
 
 
-def test_a_standbys_slot_is_named_and_still_is_when_the_standby_is_gone(
+def test_a_standbys_slot_is_named_with_and_without_the_standby(
     on_primary: Connection, items: Vacuum, standby: Standby
 ) -> None:
     on_primary.execute("SELECT pg_create_physical_replication_slot('standby_1', true)")
@@ -166,7 +166,7 @@ def _until(primary: Connection, question: LiteralString) -> None:
     eventually(lambda: (primary.execute(question).fetchone() or [None])[0], otherwise=lambda: question)
 
 
-def test_a_lock_is_waited_for_at_the_end_and_its_holder_named(
+def test_a_locked_table_is_tried_again_at_the_end_and_the_session_named(
     application: Connection, vacuum: Vacuum, url: str
 ) -> None:
     application.execute("DELETE FROM sessions; SET lock_timeout = '50ms'")

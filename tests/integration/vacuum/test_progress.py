@@ -27,7 +27,7 @@ def slowly(application: Connection, vacuum: Vacuum, monkeypatch: pytest.MonkeyPa
     return replace(vacuum, cost_delay=10.0)
 
 
-def test_phase_and_share_are_told_and_kept_with_the_run(
+def test_phase_and_share_are_reported_and_recorded_with_the_run(
     application: Connection, slowly: Vacuum, url: str
 ) -> None:
     for cost_limit in (20, 4, 1):  # on a busy machine it may be over before anybody has asked twice
@@ -69,7 +69,7 @@ def _shares(reports: list[str]) -> list[int]:
     return [int(match.group(1)) for report in reports if (match := re.search(pattern, report))]
 
 
-def test_without_a_second_connection_the_work_is_done_and_says_so(
+def test_without_a_second_connection_vacuum_runs_without_progress_and_says_so(
     application: Connection, slowly: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "url_of", lambda _: "postgresql://nobody@127.0.0.1:1/nowhere")
@@ -93,7 +93,7 @@ def test_the_time_left_follows_from_the_speed_so_far(clock: Callable[[], float])
     assert estimate.with_time_left(replace(SCANNING, scanned=500)).seconds_left == 20
 
 
-def test_a_new_phase_is_estimated_anew(clock: Callable[[], float]) -> None:
+def test_each_phase_has_its_own_estimate(clock: Callable[[], float]) -> None:
     estimate = PhaseEstimate(clock)
     estimate.with_time_left(SCANNING)
     vacuuming = replace(SCANNING, phase="vacuuming heap", scanned=1000)

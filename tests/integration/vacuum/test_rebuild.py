@@ -90,7 +90,7 @@ def _of(result: Any, index: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("extension", [False, True])
-def test_bloated_indexes_are_built_anew_and_what_it_brought_is_told(
+def test_bloated_indexes_are_rebuilt_and_the_effect_is_reported(
     items: Connection, policy: Vacuum, extension: bool
 ) -> None:
     if extension:
@@ -117,7 +117,7 @@ def test_bloated_indexes_are_built_anew_and_what_it_brought_is_told(
     assert carry_out(items, policy).details["indexes"] == []
 
 
-def test_without_the_word_in_the_policy_no_index_is_touched(items: Connection, policy: Vacuum) -> None:
+def test_without_reindex_in_the_policy_no_index_is_rebuilt(items: Connection, policy: Vacuum) -> None:
     before = _indexes(items)
 
     result = carry_out(items, replace(policy, reindex=None))
@@ -126,7 +126,7 @@ def test_without_the_word_in_the_policy_no_index_is_touched(items: Connection, p
     assert _indexes(items) == before
 
 
-def test_an_index_whose_statistics_mislead_is_built_anew_once(
+def test_an_index_with_misleading_statistics_is_rebuilt_only_once(
     items: Connection, policy: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = page_layout.btree_bytes
@@ -157,7 +157,7 @@ def test_the_plan_says_what_would_be_done_and_what_the_policy_does_not_allow(
     assert (without.action, "the policy has no `reindex`" in without.reason) == ("leave", True)
 
 
-def test_it_is_not_begun_while_the_database_is_throttled(
+def test_no_rebuild_begins_while_the_database_is_throttled(
     items: Connection, policy: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops_pipeline.throttle.limits.PATIENCE_SECONDS", 0.2)
@@ -171,7 +171,7 @@ def test_it_is_not_begun_while_the_database_is_throttled(
     assert result.details["tables"], "VACUUM itself has a pace of its own"
 
 
-def test_without_room_on_the_disk_it_is_not_begun(
+def test_no_rebuild_begins_without_disk_space(
     items: Connection, policy: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "free", lambda *_: 10_000)
@@ -185,7 +185,7 @@ def test_without_room_on_the_disk_it_is_not_begun(
     assert _indexes(items).keys() == before.keys()
 
 
-def test_never_two_at_once(items: Connection, policy: Vacuum, url: str) -> None:
+def test_no_rebuild_begins_while_another_index_is_built(items: Connection, policy: Vacuum, url: str) -> None:
     items.execute("CREATE TABLE others AS SELECT n::text AS note FROM generate_series(1, 10) n")
     with _gate(url), _statement(url, "CREATE INDEX ON others (gated(note))") as pid:
         _until(items, "SELECT count(*) = 1 FROM pg_stat_progress_create_index")
@@ -195,7 +195,7 @@ def test_never_two_at_once(items: Connection, policy: Vacuum, url: str) -> None:
     assert all(valid for valid, _ in _indexes(items).values())
 
 
-def test_a_transaction_that_has_written_to_the_table_is_named_and_nothing_is_left_over(
+def test_a_writing_transaction_that_blocks_a_rebuild_is_named_and_no_index_is_left_over(
     items: Connection, policy: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuild, "PATIENCE", "300ms")
@@ -215,7 +215,7 @@ def test_a_transaction_that_has_written_to_the_table_is_named_and_nothing_is_lef
     assert _indexes(items).keys() == before.keys()
 
 
-def test_a_transaction_that_reads_the_table_keeps_only_the_old_index_from_being_dropped(
+def test_a_reading_transaction_only_delays_the_drop_of_the_old_index(
     items: Connection, policy: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuild, "PATIENCE", "300ms")
@@ -236,7 +236,7 @@ def test_a_transaction_that_reads_the_table_keeps_only_the_old_index_from_being_
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_what_an_interrupted_rebuild_leaves_is_found_dropped_and_built(
+def test_leftovers_of_an_interrupted_rebuild_are_dropped_and_the_index_is_rebuilt(
     gated: Connection, policy: Vacuum, url: str, tmp_path: Path, how: signal.Signals
 ) -> None:
     items = gated
@@ -266,7 +266,7 @@ def test_what_an_interrupted_rebuild_leaves_is_found_dropped_and_built(
     assert all(valid for valid, _ in _indexes(items).values())
 
 
-def test_a_valid_index_of_that_name_stays(items: Connection, policy: Vacuum) -> None:
+def test_a_valid_index_with_the_name_of_a_leftover_is_kept(items: Connection, policy: Vacuum) -> None:
     items.execute("CREATE INDEX items_note_ccnew ON items (note); CREATE INDEX items_ccold1 ON items (note)")
 
     result = carry_out(items, policy)
@@ -275,7 +275,7 @@ def test_a_valid_index_of_that_name_stays(items: Connection, policy: Vacuum) -> 
     assert all(each["action"] == "rebuild" for each in result.details["indexes"])
 
 
-def test_an_invalid_one_that_does_the_work_of_no_valid_one_stays(items: Connection, policy: Vacuum) -> None:
+def test_an_invalid_index_without_a_valid_twin_is_kept(items: Connection, policy: Vacuum) -> None:
     items.execute("CREATE INDEX wrong_ccnew ON items (length(note), id)")
     items.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'wrong_ccnew'::regclass")
 
@@ -293,7 +293,7 @@ def test_an_invalid_one_that_does_the_work_of_no_valid_one_stays(items: Connecti
     ["CREATE INDEX CONCURRENTLY items_gated_ccnew ON items (gated(note))",
      "REINDEX INDEX CONCURRENTLY items_gated"],
 )  # fmt: skip
-def test_one_that_somebody_builds_now_stays_and_becomes_valid(
+def test_an_index_that_another_session_builds_is_kept_and_becomes_valid(
     gated: Connection, policy: Vacuum, url: str, build: LiteralString
 ) -> None:
     items = gated
