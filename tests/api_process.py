@@ -1,4 +1,4 @@
-"""`python -m api` as a process of its own, for tests that ask it over the network."""
+"""Runs `python -m api` as a process of its own, for tests that send it requests over the network."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""One real server for the whole run; a fresh, migrated database for each test that asks for one."""
+"""One real server for the whole test run, and a fresh, migrated database for each test that asks for one."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Waiting for what another process, session or thread brings about."""
+"""Waits for the effect of another process, session or thread."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A server that is named in OPS_TEST_DATABASE_URL instead of one that the tests start."""
+"""Runs the tests on the server in OPS_TEST_DATABASE_URL instead of one that they start."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

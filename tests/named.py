@@ -1,4 +1,4 @@
-"""Tables by the names that tests call them."""
+"""Finds tables by the names that tests use."""
 
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation

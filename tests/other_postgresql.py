@@ -1,4 +1,4 @@
-"""A server of another PostgreSQL than the embedded one, for what differs between versions."""
+"""Starts a server of another PostgreSQL version, for what differs between versions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

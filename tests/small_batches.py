@@ -1,4 +1,4 @@
-"""Policies whose batches are small, so that a small table takes many of them."""
+"""Gives policies small batches, so that a small table takes many of them."""
 
 from dataclasses import replace
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""A small application to look after, and policies for it."""
+"""A small application to maintain, and policies for it."""
 
 import signal
 import sys

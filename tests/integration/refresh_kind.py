@@ -1,4 +1,4 @@
-"""A kind of policy in a file of its own: materialized views, refreshed. CONTRIBUTING.md walks through it."""
+"""A kind of policy in one file: it refreshes materialized views. CONTRIBUTING.md explains it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Carries the first policy out and kills itself, uncleanly, in the middle of a batch."""
+"""Runs the first policy and kills itself, without cleanup, in the middle of a batch."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Without OPS_ARCHIVE_URL a policy that archives is refused, and nothing of it is removed; others go on."""
+"""Without OPS_ARCHIVE_URL a policy that archives is refused and deletes nothing; other policies run."""
 
 from collections.abc import Callable
 from pathlib import Path

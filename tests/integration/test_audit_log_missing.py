@@ -1,4 +1,4 @@
-"""Without the audit log maintenance works, and says of everything that it is not recorded there."""
+"""Without the audit log maintenance works, and every command says that it is not recorded there."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Events are kept once, whoever they name, and found again newest first."""
+"""Events are stored once, whatever user they name, and found again newest first."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A policy whose deletes would cascade into rows that another policy keeps, or into too many, is refused."""
+"""A policy whose deletes cascade to rows that another policy keeps, or to too many, is refused."""
 
 from collections.abc import Callable
 

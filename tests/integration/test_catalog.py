@@ -1,4 +1,4 @@
-"""Policies that do not fit the database are told by line, key and what there is instead."""
+"""Policies that do not fit the database are reported with line, key and existing names."""
 
 from collections.abc import Callable
 

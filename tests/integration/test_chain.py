@@ -1,4 +1,4 @@
-"""A chain of policies, of which each orphans what the next deletes: one plan, one approval."""
+"""Policies in a chain, each orphaning what the next deletes, share one plan and one approval."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The client loses nothing and stores nothing twice, whoever dies when."""
+"""The client loses no event and stores none twice, whether the API or the application is killed."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""CloudTrail files become audit events, as far as they can be read; the rest is reported."""
+"""CloudTrail files become audit events as far as they can be read; the rest is reported."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Real CloudTrail deliveries become audit events: each once, and without its secrets."""
+"""Real CloudTrail deliveries become audit events, each once and without secrets."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Migrations run once, whoever asks; sessions are set up; messages hold no password."""
+"""Migrations run once, sessions get their settings, and messages contain no password."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Passwords that rotate: each new connection takes the one of that moment, from a file or a command."""
+"""Passwords that rotate: each new connection reads the current one, from a file or a command."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A run that nobody carries on any more does not stay "running"."""
+"""A run whose worker is gone does not stay "running" in the history."""
 
 from ops_pipeline.maintenance import history
 from ops_pipeline.postgres.advisory_lock import advisory_lock

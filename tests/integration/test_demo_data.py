@@ -1,4 +1,4 @@
-"""The sample application's data: the same for the same seed, and with everything that maintenance meets."""
+"""The demo's data: the same for the same seed, with every case that maintenance handles."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The embedded server starts for the first user, stops after the last, and survives any end."""
+"""The embedded server starts for the first user, stops after the last, and survives kills."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Text survives in every encoding that says what its bytes mean; a database without one is refused."""
+"""Text survives in every encoding that defines its bytes; a SQL_ASCII database is refused."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a newcomer meets in the first ten minutes: each stumble names the place and what to do."""
+"""A new user's mistakes in the first ten minutes are reported with the place and the remedy."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Rows that another policy of the same run sets free are in the plan, and go in that run."""
+"""Rows that another policy of the same run stops referring to are planned and deleted in that run."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""A run that would remove more than anybody expects stops, until a person lets exactly that plan through."""
+"""A run that would delete more than its limit needs approval, which covers exactly that plan."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A hold is bound to the table and columns it was made for; when those are others, nothing is deleted."""
+"""A hold is bound to its table and columns; when those are replaced, nothing is deleted."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Whatever rows, holds and policy there are: what is held stays, what is not goes, and the plan said so."""
+"""Rows on hold are kept and the other expired rows deleted, as planned, for random rows and holds."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What is held stays, from the moment the hold was added until the last one on it is released."""
+"""Rows on hold are kept from the moment a hold is added until the last one on them is released."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A table with inheritance children is refused; a child is a table as any other; partitions share no ctid."""
+"""Inheritance parents are refused, inheritance children are not; a ctid counts with its partition."""
 
 from collections.abc import Callable
 from dataclasses import replace

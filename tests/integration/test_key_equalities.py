@@ -1,4 +1,4 @@
-"""A child's column is compared with its parent's as PostgreSQL's own foreign keys do it."""
+"""A child's column is compared with its parent's as PostgreSQL's foreign keys compare them."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""A key is shown once, kept as a hash, and gone when it is taken back."""
+"""An API key is shown once, stored as a hash, and useless once it is revoked."""
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO

@@ -1,4 +1,4 @@
-"""A constraint that PostgreSQL does not enforce keeps no row, deletes none along and is in nothing's way."""
+"""A constraint that is not enforced keeps no row, deletes none along and blocks nothing."""
 
 import os
 from collections.abc import Callable, Iterator

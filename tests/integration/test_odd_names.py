@@ -1,4 +1,4 @@
-"""Tables with names that need quotes are looked after like any other, and no other in their place."""
+"""Names that need quotes work everywhere, and are never taken for another table's."""
 
 from collections.abc import Callable
 from pathlib import Path

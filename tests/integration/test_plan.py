@@ -1,4 +1,4 @@
-"""The plan says what a run would do, why, and how sure it is; making it changes nothing."""
+"""A plan says what a run would delete, why, and how exact its numbers are; it changes nothing."""
 
 import threading
 from collections.abc import Callable

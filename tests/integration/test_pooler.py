@@ -1,4 +1,4 @@
-"""A pooler that lends its sessions for a transaction is refused, and nothing of ours is left in them."""
+"""Transaction pooling is refused, and none of our settings are left in its sessions."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Who waits for a run at a terminal sees how far it has come."""
+"""A run in a terminal shows its progress."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""What docs/providers.md grants is enough, on a server where nobody of ours is a superuser."""
+"""The grants of docs/providers.md are enough on a server where none of our roles is a superuser."""
 
 import re
 from collections.abc import Iterator

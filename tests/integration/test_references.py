@@ -1,4 +1,4 @@
-"""What refers to a row keeps it, or goes along, or has to be found by an index; and nothing held goes."""
+"""Foreign keys keep rows, or delete them along, or need an index; no row on hold is deleted."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Rows older than the policy keeps them go, all of them, and no others."""
+"""Retention deletes all rows older than the policy's `keep`, and no others."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Days that are partitions go whole, all other rows one by one; into the archive where the policy says so."""
+"""Whole days are dropped as partitions, other rows one by one, both archived where the policy says so."""
 
 import subprocess
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Each database role can do its work and nothing else, on the audit log as a whole and on one day of it."""
+"""Each database role can do its work and nothing else, on the audit log and on each of its partitions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

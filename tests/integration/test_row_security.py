@@ -1,4 +1,4 @@
-"""Rows that row security hides are not taken for absent: the policy is refused, and says what would help."""
+"""A policy on rows that row security may hide is refused, with what would help."""
 
 from collections.abc import Callable, Iterator
 

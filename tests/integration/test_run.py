@@ -1,4 +1,4 @@
-"""One at a time, always recorded, and after any end the next run goes on."""
+"""One run at a time works on a policy, each is recorded, and the next run continues after any end."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Every scan meets every row that may go once, in pieces, whatever the rows are like."""
+"""Every kind of scan meets every expired row once, in bounded ranges, whatever the rows are like."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Whatever a database or role sets for its sessions, ours read and write values the same way."""
+"""Sessions read and write values alike, whatever settings the database or role has."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Foreign keys that the catalog shows and that do not act: nothing is deleted that others would refer to."""
+"""Foreign keys that exist but do not fire: no row is deleted that others would still refer to."""
 
 import re
 from collections.abc import Callable

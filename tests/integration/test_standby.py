@@ -1,4 +1,4 @@
-"""A URL that means a standby: nothing is written there, and a step waits for the primary."""
+"""On a standby nothing is written, and a step waits for the primary."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A row that a trigger or rule keeps is kept, and a run that leaves expired rows is not done."""
+"""Rows that a trigger or rule keeps are kept, and a run that leaves expired rows is not done."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A partition is dropped whole only when it holds nothing to keep; foreign tables are left alone."""
+"""A partition is dropped whole only when no row in it is kept; foreign tables are left alone."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

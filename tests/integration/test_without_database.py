@@ -1,4 +1,4 @@
-"""Without OPS_DATABASE_URL nothing but the demo and `opsctl up` starts: no event vanishes into `.local`."""
+"""Without OPS_DATABASE_URL only the demo and `opsctl up` start, so that no event ends up in `.local`."""
 
 import importlib
 import os

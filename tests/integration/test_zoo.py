@@ -1,4 +1,4 @@
-"""A database of everything that nobody expects: each table ends as it should, compared row by row."""
+"""A database full of unusual tables: each ends as it should, compared row by row."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

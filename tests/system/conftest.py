@@ -1,4 +1,4 @@
-"""A folder as a new user has it, with a server of its own."""
+"""A folder as a new user has it, with its own server."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""`opsctl up` for tests: the real webserver, daemon and code server, and questions to them over GraphQL."""
+"""`opsctl up` for tests: the real webserver, daemon and code server, queried over GraphQL."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`make demo`, `make demo` again, `make up`: what a new user does first."""
+"""`make demo`, `make demo` again, `make up`: the first steps of a new user."""
 
 import json
 import os

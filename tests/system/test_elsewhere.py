@@ -1,4 +1,4 @@
-"""An application has a schema `ops` and an `audit_logs` of its own; ours live elsewhere, by settings."""
+"""Settings put our schemas beside an application's own schema `ops` and table `audit_logs`."""
 
 import json
 import os

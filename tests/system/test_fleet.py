@@ -1,4 +1,4 @@
-"""Many databases: each has its own night, and one that is away fails alone, with its name."""
+"""Many databases: each has its own nightly run, and an unreachable one fails alone, by name."""
 
 import json
 import os

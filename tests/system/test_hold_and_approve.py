@@ -1,4 +1,4 @@
-"""A hold and an approval, as a person and as a script give them in a terminal."""
+"""`opsctl hold` and `opsctl approve` in a terminal, for a person and for a script."""
 
 import getpass
 import json

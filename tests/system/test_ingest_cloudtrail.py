@@ -1,4 +1,4 @@
-"""Real CloudTrail events, posted twice by several clients, are stored once and answer as the files do."""
+"""Real CloudTrail events, posted twice by several clients, are stored once and found as in the files."""
 
 import gzip
 import json

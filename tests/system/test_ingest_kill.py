@@ -1,4 +1,4 @@
-"""The API is killed under load, and every event that it answered for is in the table, once."""
+"""The API is killed under load, and every event that it acknowledged is in the table, once."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Probes hurt nobody and are hurt by nothing: how soon live is answered, and what the database notices."""
+"""Probes are answered quickly whatever happens, and do not load the database."""
 
 import shutil
 import statistics

@@ -1,4 +1,4 @@
-"""The examples of the README and of docs/api.md work as they are written."""
+"""The examples of the README and of docs/api.md work as written."""
 
 import json
 import os

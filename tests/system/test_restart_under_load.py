@@ -1,4 +1,4 @@
-"""Restarted under load, nothing that was answered for is lost and no answer is cut short."""
+"""Restarted under load, the API loses no acknowledged event and cuts no answer short."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Whatever is killed, and whenever: every row is in the table or in the archive, and there once."""
+"""Retention and PostgreSQL killed at random: every row is in the table or in the archive, once."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Whatever the API's own description allows, or forbids, is answered as it describes."""
+"""Requests that the API's own description allows or forbids are answered as it describes."""
 
 import shutil
 from collections import Counter

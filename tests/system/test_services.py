@@ -1,4 +1,4 @@
-"""The real webserver, daemon and code server: what operators do to runs, and what befalls them."""
+"""The real webserver, daemon and code server: schedules, Terminate, backfills, and killed processes."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Rows are compared bit by bit, and told apart by their UTC day."""
+"""Rows are compared bit by bit and split by UTC day."""
 
 from datetime import UTC, date, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Bodies that come compressed."""
+"""Compressed request bodies."""
 
 import gzip
 

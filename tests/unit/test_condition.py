@@ -1,4 +1,4 @@
-"""A hold's predicate is read as it was meant; a wrong one is pointed at, to the character."""
+"""A hold's predicate is parsed as meant; an invalid one is pointed at, to the character."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The image and the compose file say what a deployment relies on; no engine is needed to read them."""
+"""The image and the compose file have what a deployment relies on; they are read without an engine."""
 
 import os
 import re

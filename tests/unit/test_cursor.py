@@ -1,4 +1,4 @@
-"""A cursor says where it was given out, and nobody else can make one."""
+"""A cursor contains its position, and only this API can create one."""
 
 import string
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What a docstring says that a function raises exists: a reader catches it by that name."""
+"""Every exception that a docstring says a function raises exists by that name."""
 
 import ast
 import builtins

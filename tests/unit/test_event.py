@@ -1,4 +1,4 @@
-"""An event that PostgreSQL can keep is read; any other is refused by field, with what would be right."""
+"""An event that PostgreSQL can store is accepted; any other is refused by field, with advice."""
 
 import json
 from contextlib import suppress

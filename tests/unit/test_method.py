@@ -1,4 +1,4 @@
-"""The method follows from the evidence."""
+"""The scan method follows from the evidence."""
 
 from dataclasses import replace
 

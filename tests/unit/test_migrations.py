@@ -1,4 +1,4 @@
-"""Migrations are applied in the order of their numbers, which no two share."""
+"""Migrations are applied in the order of their numbers, and no two share one."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Checks are looked at in the background, one at a time each, and an old result is none."""
+"""Health checks run in the background, each one at a time, and an old result is a failure."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What comes out of a database is shown at a terminal, and commands nothing there."""
+"""Text from a database is shown in a terminal without control characters taking effect."""
 
 import io
 

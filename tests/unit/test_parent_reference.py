@@ -1,4 +1,4 @@
-"""What an orphans policy refers to is read as it is written, whatever its names are."""
+"""The `references` of an orphans policy is parsed, whatever its names are."""
 
 import pytest
 from pydantic import ValidationError

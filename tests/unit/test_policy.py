@@ -1,4 +1,4 @@
-"""A right file becomes typed policies; a wrong one names line, key and what would be right."""
+"""A valid policies file becomes typed policies; an invalid one is refused by line and key, with advice."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""No secret survives, wherever it stands; everything else does."""
+"""Redaction replaces every secret, wherever it is, and changes nothing else."""
 
 import copy
 import json

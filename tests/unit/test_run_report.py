@@ -1,4 +1,4 @@
-"""What a run of all policies came to, as an exit code says it."""
+"""The report of a run of all policies, and its exit code."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The schemas of our tables are the ones that are configured, in every statement and nowhere else."""
+"""The configured schemas replace our schema names in every statement, and nothing else."""
 
 import re
 

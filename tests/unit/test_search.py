@@ -1,4 +1,4 @@
-"""A search finds what it says, and a mistake in it is pointed at."""
+"""A search becomes a condition on details; a mistake in it is pointed at."""
 
 import json
 from typing import Any

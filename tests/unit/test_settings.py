@@ -1,4 +1,4 @@
-"""Every setting is documented; a wrong one is named by its variable."""
+"""Every setting is documented; an invalid one is named by its variable."""
 
 import re
 from pathlib import Path

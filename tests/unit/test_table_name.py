@@ -1,4 +1,4 @@
-"""A table's name is read as people write it, and written so that it can be read again."""
+"""A table's name is parsed as people write it, and written so that it can be parsed again."""
 
 import pytest
 from hypothesis import given

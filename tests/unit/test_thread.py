@@ -1,4 +1,4 @@
-"""Work in a thread of its own answers the loop, and harms it neither late nor failed."""
+"""Work in a thread of its own returns to the event loop, and harms it neither late nor failed."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Maintenance waits while the database is beyond a limit, counts why, and does not wait for ever."""
+"""The throttle pauses while a load is beyond its limit, counts the reasons, and stops waiting in the end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A time is read as people write it, or refused with the ways that are understood."""
+"""A time is parsed as people write it, or refused with the valid forms."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone

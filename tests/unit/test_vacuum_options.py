@@ -1,4 +1,4 @@
-"""VACUUM is told what the policy says, as far as the server's version has a word for it."""
+"""VACUUM gets the options of the policy that the server's version supports."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The arithmetic of PostgreSQL's page layout."""
+"""Table and index sizes follow PostgreSQL's page layout."""
 
 import pytest
 from hypothesis import given

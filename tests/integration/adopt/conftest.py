@@ -1,4 +1,4 @@
-"""The audit log as an application has it that followed the mission to the letter, with data."""
+"""The audit log as the mission describes it, in an application's database, with data."""
 
 from collections.abc import Callable, Iterator
 

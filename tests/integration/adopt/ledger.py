@@ -1,4 +1,4 @@
-"""A table that several sessions write to, each keeping a book of what it did to its own rows."""
+"""A table that several sessions write to, each recording what it did to its own rows."""
 
 import random
 from collections.abc import Callable

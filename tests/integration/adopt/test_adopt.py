@@ -1,4 +1,4 @@
-"""An ordinary table becomes a partitioned one: the same rows, rights and names, or nothing has changed."""
+"""`opsctl adopt`: a table becomes partitioned with the same rows, rights and names, or nothing changes."""
 
 # ruff: noqa: S608 - statements of the test itself
 

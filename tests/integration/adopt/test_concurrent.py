@@ -1,4 +1,4 @@
-"""While others write, and at whatever moment the adopting process dies: each row once, as last written."""
+"""An adoption beside concurrent writers, and killed at any moment, keeps each row once, as last written."""
 
 # ruff: noqa: S608 - statements of the test itself
 

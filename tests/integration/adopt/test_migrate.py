@@ -1,4 +1,4 @@
-"""From the mission's own audit log to ours: refused, adopted, migrated, read and written over HTTP."""
+"""The mission's own audit log is refused, adopted, migrated, then read and written over HTTP."""
 
 import signal
 import sys

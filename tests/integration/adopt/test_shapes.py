@@ -1,4 +1,4 @@
-"""Whatever a table looks like: columns, names, rights, comments and numbers go along."""
+"""An adoption keeps the columns, names, rights, comments and sequences of tables of any shape."""
 
 # ruff: noqa: S608 - statements of the test itself
 

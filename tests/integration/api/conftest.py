@@ -1,4 +1,4 @@
-"""The API over a database of its own, asked through its whole stack, and a key for each need."""
+"""The API over a database of its own, called through its whole stack, and a key for each scope."""
 
 from collections.abc import Callable, Iterator
 

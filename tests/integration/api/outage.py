@@ -1,4 +1,4 @@
-"""A database that can be away, in each of the ways in which databases are."""
+"""A database that can become unreachable in each of the usual ways."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A route in a file of its own: how many runs ended with which outcome. CONTRIBUTING.md shows it."""
+"""A route in one file: how many runs ended with which outcome. CONTRIBUTING.md shows it."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The API as a process of its own, for tests."""
+"""The API as a process with a limit on open files, for tests."""
 
 import os
 import signal

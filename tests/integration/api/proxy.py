@@ -1,4 +1,4 @@
-"""A TCP proxy that can swallow everything, as a firewall that drops packets does."""
+"""A TCP proxy that can drop all data, as a firewall does that drops packets."""
 
 import socket
 import threading

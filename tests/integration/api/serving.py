@@ -1,4 +1,4 @@
-"""The API as a process of its own, for what only a real connection shows."""
+"""The API as a process, for tests that need a real connection."""
 
 import os
 import signal

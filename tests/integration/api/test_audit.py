@@ -1,4 +1,4 @@
-"""Events that were answered for are kept, and every question about them is answered or refused by field."""
+"""Acknowledged events are stored, and every query about them is answered, or refused by field."""
 
 import json
 import time

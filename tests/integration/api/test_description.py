@@ -1,4 +1,4 @@
-"""Every answer is as the API's own description says, and has nothing in it that the description lacks."""
+"""Every answer matches the API's own OpenAPI description and has no undescribed member."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""An export holds every event that matches, in a form that other programs read, or visibly breaks off."""
+"""An export has every event that matches, in a form that other programs read, or is visibly cut off."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Plain posts of one event, which the framework never sees, are answered as it would answer them."""
+"""Plain posts of one event bypass the framework and are answered exactly as it would answer them."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What the health routes answer, to whom, and what the checks look at."""
+"""The health routes: their answers, who sees which details, and what each check examines."""
 
 import asyncio
 import os

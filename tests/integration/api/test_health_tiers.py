@@ -1,4 +1,4 @@
-"""What each tier answers in each situation, with real faults; docs/health.md shows what this found.
+"""What each health tier answers under real faults; docs/health.md shows the observed answers.
 
 `WRITE_DOCS=1` writes the page's table anew.
 """

@@ -1,4 +1,4 @@
-"""Nothing a client does loses or doubles an event, and a bad one harms no other."""
+"""Nothing a client does loses or duplicates an event, and an invalid event affects no other."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The task that writes when keys were last used ends when asked to, whatever it is doing."""
+"""The task that records when keys were last used ends on request, whatever it is doing."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Every line of the log is structured, knows its request, and keeps secrets to itself."""
+"""Every log line is structured, names its request, and contains no secret."""
 
 import io
 import json

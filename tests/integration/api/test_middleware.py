@@ -1,4 +1,4 @@
-"""What probes, Prometheus and the log are told."""
+"""What probes, Prometheus and the log get from the middleware."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A new route is a handler and its registration: keys, problems and the description come with it."""
+"""A new route is a handler and its registration: keys, problems and description come with it."""
 
 from collections.abc import Callable, Iterator
 

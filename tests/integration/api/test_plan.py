@@ -1,4 +1,4 @@
-"""GET /api/admin/maintenance/plan: what would be removed now."""
+"""GET /api/admin/maintenance/plan: what a run would delete now."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`python -m api` as its own process: how it starts, how it drains, and what its exit code says."""
+"""`python -m api` as a process: how it starts and drains, and its exit codes."""
 
 import json
 import os

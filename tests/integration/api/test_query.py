@@ -1,4 +1,4 @@
-"""Every question about the log is answered in full, page by page, or refused by the name of its mistake."""
+"""Every query of the audit log is answered in full, page by page, or refused with its mistake named."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Events that wait together are stored together, and what becomes of one is no other's concern."""
+"""Queued events are stored together, and the fate of one does not affect the others."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Who may do what over HTTP, how soon that changes, and what is kept of it."""
+"""Scopes of keys over HTTP, how soon changes take effect, and the record of every read."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whatever the process is doing, it ends in time, and its exit code says how."""
+"""The API ends in time whatever it is doing, and its exit code says how it ended."""
 
 import json
 import signal

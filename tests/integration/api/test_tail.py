@@ -1,4 +1,4 @@
-"""The live tail shows each event once, in the order of their commits, however late one is committed."""
+"""The live tail shows each event once, in commit order, however late its commit."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""A server at a bucket's address that fails as it is told, and then takes what is put."""
+"""An S3 server that fails as told for a while, and then stores what it is sent."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""Removes and archives in children that kill themselves, uncleanly, after the step they are told.
+"""Deletes and archives in child processes that kill themselves after a given step.
 
 Each line of standard input is a step's number; each is answered with how the child ended.
 """

@@ -1,4 +1,4 @@
-"""Removes rows of a table into an archive, step by step, as the maintenance engine does."""
+"""Deletes rows of a table into an archive, step by step, as the maintenance engine does."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A table with a column of every type, and values that are easily bent on the way."""
+"""A table with a column of every type, and values that are easily changed in transfer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is deleted is in the archive, once, and what is not in the archive is not deleted."""
+"""The archived rows are the deleted rows, each once; rows that are not archived are not deleted."""
 
 import json
 import time

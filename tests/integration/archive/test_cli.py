@@ -1,4 +1,4 @@
-"""`opsctl archive` from a script's side and from a person's."""
+"""`opsctl archive`: its commands, output and exit codes."""
 
 import json
 import signal

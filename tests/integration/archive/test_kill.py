@@ -1,4 +1,4 @@
-"""Whenever it dies: rows in the table and rows in the archive are the rows there were, each once."""
+"""A worker killed at any step leaves each row in the table or in the archive, once."""
 
 import itertools
 import shutil

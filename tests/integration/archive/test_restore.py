@@ -1,4 +1,4 @@
-"""What comes back is what went, bit by bit, or nothing comes back."""
+"""A restore brings back the archived rows bit by bit, or none of them."""
 
 from collections.abc import Iterator
 from datetime import date

@@ -1,4 +1,4 @@
-"""Rows brought back whose parents are gone, or come back with them."""
+"""Restores of rows whose parents no longer exist, or are restored with them."""
 
 from datetime import date
 from pathlib import Path

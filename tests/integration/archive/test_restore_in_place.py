@@ -1,4 +1,4 @@
-"""A table goes on as if the restored rows had never been away."""
+"""After a restore, partitions and sequences of the table continue as if the rows had never been deleted."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Triggers and constraints of a table while its rows are brought back."""
+"""Triggers and constraints of a table during a restore."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A storage that is slow, hangs or fails holds up neither the database's other users nor the process."""
+"""A storage that is slow, hangs or fails delays neither the database's other users nor the process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Folders and buckets keep what they are given, and say what is wrong when they cannot."""
+"""Folders and buckets store what they are given, or report what is wrong."""
 
 import resource
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Every type comes back from the archive bit by bit."""
+"""Values of every type come back from the archive bit by bit."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every missing file, every altered byte and every file too many is named."""
+"""`opsctl archive verify` names every file that is missing, changed or not recorded."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A database that has everything that doctor names, as far as one can have it all, and its policies."""
+"""A database with every problem that doctor finds, as far as they can coexist, and its policies."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What doctor is asked about, and how."""
+"""Databases for doctor to examine, and ways to run it."""
 
 from collections.abc import Callable
 from pathlib import Path

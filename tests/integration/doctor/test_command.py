@@ -1,4 +1,4 @@
-"""`opsctl doctor` asks every database of the file, shows what it found, and changes nothing."""
+"""`opsctl doctor` examines every database of the file, shows its findings, and changes nothing."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Each diagnosis names what it is about, and every remedy that it has mends it."""
+"""Each diagnosis names its subject, and every remedy fixes its finding."""
 
 import re
 import shlex

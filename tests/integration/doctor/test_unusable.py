@@ -1,4 +1,4 @@
-"""Databases that cannot be looked after as they are: each is one finding that says why."""
+"""A database that cannot be maintained as it is has one finding, which says why."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

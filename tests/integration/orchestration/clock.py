@@ -1,4 +1,4 @@
-"""This machine's clock as a run sees it, moved."""
+"""Moves this machine's clock, as a run sees it."""
 
 from datetime import datetime, timedelta, tzinfo
 

@@ -1,4 +1,4 @@
-"""A small application, and its policies carried out by Dagster in this process."""
+"""A small application whose policies Dagster runs in this process."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

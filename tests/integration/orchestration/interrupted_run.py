@@ -1,4 +1,4 @@
-"""Carries a policies file out in this process, as a step would be; Ctrl-C interrupts it."""
+"""Runs a policies file in this process, as a step does; Ctrl-C interrupts it."""
 
 import signal
 import sys

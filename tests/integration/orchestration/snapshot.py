@@ -1,4 +1,4 @@
-"""The definitions as a text to review; `python -m tests.integration.orchestration.snapshot` writes it."""
+"""The definitions as text to review; `python -m tests.integration.orchestration.snapshot` writes it."""
 
 from io import StringIO
 from pathlib import Path

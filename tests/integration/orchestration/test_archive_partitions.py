@@ -1,4 +1,4 @@
-"""Each day of an archived table is a partition that shows whether it is in the archive."""
+"""Each day of an archived table is a partition that shows whether it is archived."""
 
 from collections.abc import Callable
 from datetime import date, timedelta

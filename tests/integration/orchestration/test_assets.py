@@ -1,4 +1,4 @@
-"""Materializing an asset carries its policy out; its check looks for itself."""
+"""Materializing an asset runs its policy; its check looks for itself."""
 
 from datetime import timedelta
 

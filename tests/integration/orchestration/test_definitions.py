@@ -1,4 +1,4 @@
-"""What Dagster is told about the shipped policies."""
+"""The Dagster definitions of the shipped policies."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A failed run reaches people, once, whatever is away for a while."""
+"""A failed run is reported once, even while database or receiver are unreachable."""
 
 import json
 import threading

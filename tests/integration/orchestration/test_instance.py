@@ -1,4 +1,4 @@
-"""The instance configurations are what the real packages take, and say what operators rely on."""
+"""The shipped instance configurations load in the real packages and have what operators rely on."""
 
 import re
 from pathlib import Path

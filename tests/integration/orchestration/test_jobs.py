@@ -1,4 +1,4 @@
-"""Many nights with failures among them: every day is archived exactly once, and nothing expired is left."""
+"""After many runs with faults, every day is archived exactly once and no expired row remains."""
 
 import os
 import signal

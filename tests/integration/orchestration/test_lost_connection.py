@@ -1,4 +1,4 @@
-"""A connection that is lost in the middle is made again, and the policy goes on where it was."""
+"""A connection lost in the middle of a run is replaced, and the policy continues where it was."""
 
 import dagster as dg
 import psycopg

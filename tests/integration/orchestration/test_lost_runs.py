@@ -1,4 +1,4 @@
-"""A run whose machine is gone is ended and can be started again; one that lives is left alone."""
+"""A run whose machine is gone is failed and can be retried; a running one is left alone."""
 
 from datetime import timedelta
 

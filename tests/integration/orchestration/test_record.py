@@ -1,4 +1,4 @@
-"""The weekly sweep holds the record of deleted parents against the table, and a difference is a red check."""
+"""The weekly sweep compares the record of deleted parents with the table; a difference fails its check."""
 
 from pathlib import Path
 

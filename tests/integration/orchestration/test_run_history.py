@@ -1,4 +1,4 @@
-"""Dagster's database does not grow for ever, and the history of the policies outlives its runs."""
+"""Dagster's run history is pruned, and the history of the policies outlives it."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Policies for orphans, and time that passes."""
+"""Orphans policies, and time that passes."""
 
 from collections.abc import Callable
 from dataclasses import replace

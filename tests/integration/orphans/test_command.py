@@ -1,4 +1,4 @@
-"""`opsctl track`: triggers come and go by it alone, and the plan tells what it would do."""
+"""`opsctl track` alone creates and drops triggers, and the plan shows what it would do."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Killed at random moments, a policy has lost nothing that had a parent, and the next run ends its work."""
+"""A sweep killed at random moments deletes no child of a parent, and the next run finishes its work."""
 
 import random
 import subprocess

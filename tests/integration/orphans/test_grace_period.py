@@ -1,4 +1,4 @@
-"""A child that is committed before its parent is never removed."""
+"""A child that is committed before its parent is never deleted."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Orphans that are held stay, and those that go are in the archive: by a sweep and by the record alike."""
+"""Orphans on hold are kept and deleted orphans are archived, by a sweep and by the record alike."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A child's key may be of another type than its parent's, and extensions on the search path or beside it."""
+"""Keys of different types are compared, whatever extensions and search path there are."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is left is what plain Python says, whatever rows refer to whom."""
+"""What orphan cleanup leaves is what a model in Python computes, whatever rows refer to which."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

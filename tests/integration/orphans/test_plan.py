@@ -1,4 +1,4 @@
-"""The plan names the index that a reference lacks, and the statement that makes it."""
+"""The plan names an index that a reference lacks, and the statement that creates it."""
 
 from collections.abc import Callable
 from typing import LiteralString

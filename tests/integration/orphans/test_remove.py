@@ -1,4 +1,4 @@
-"""Children without a parent go; children of somebody, and of nobody, stay."""
+"""Rows without a parent are deleted; rows with a parent, and rows without a reference, are kept."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A table that is its own parent loses its orphans, and those that they leave behind, in one run."""
+"""A table that refers to itself loses its orphans, and the orphans these leave, in one run."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The record of deleted parents is used only while it is complete, and says when it was not."""
+"""The record of deleted parents is used only while it is complete; a gap in it is reported."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Rows in the default partition come home: each once, none lost, while others read and write them."""
+"""Default partition rows move to their day, each once and none lost, during concurrent reads and writes."""
 # ruff: noqa: S608 - statements of the test itself
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A whole partition goes, or stays with all of its rows and a reason: exactly the one that was chosen."""
+"""Exactly the chosen partition is dropped, or all of its rows are kept and the reason is reported."""
 # ruff: noqa: S608 - statements of the test itself
 
 import time

@@ -1,4 +1,4 @@
-"""A drop that broke off is finished or undone by the next run."""
+"""A drop that was interrupted is finished or undone by the next run."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A table that pg_partman looks after as well."""
+"""A table that pg_partman maintains as well."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

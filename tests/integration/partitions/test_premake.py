@@ -1,4 +1,4 @@
-"""A row of any date finds a home, and its own day's partition when there is one."""
+"""Partitions are premade, and a row of any date can be inserted, into its day's partition if there is one."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A server that has prepared transactions, logical decoding and standbys, which the shared one has not."""
+"""A server with prepared transactions, logical decoding and standbys, which the shared one lacks."""
 
 import subprocess
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Autovacuum settings that cannot keep up are told with a statement ready to run, which we never run."""
+"""Autovacuum settings that cannot keep up are reported with a statement, which is never run by itself."""
 
 from collections.abc import Callable
 from dataclasses import replace

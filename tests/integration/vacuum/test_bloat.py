@@ -1,4 +1,4 @@
-"""Bloat is told by statistics as near as makes no difference, and read by pgstattuple where that is there."""
+"""Bloat is estimated from statistics closely enough, and measured where pgstattuple is installed."""
 
 from collections.abc import Callable
 from typing import LiteralString

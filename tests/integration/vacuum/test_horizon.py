@@ -1,4 +1,4 @@
-"""Whoever holds dead rows back is named, and VACUUM that could not remove them is not done."""
+"""A session that holds dead rows back is named, and a VACUUM that could not remove them is not done."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The oldest first, then where most is dead, then stale statistics; what needs nothing is left alone."""
+"""The order of VACUUM: oldest tables, most dead rows, stale statistics; other tables are skipped."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""While VACUUM runs, everybody can see how far it has come."""
+"""While VACUUM runs, its progress is reported and recorded."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Bloated B-trees are built anew where the policy says so; what an interrupted rebuild left is dropped."""
+"""Bloated B-trees are rebuilt where the policy says so; leftovers of an interrupted rebuild are dropped."""
 
 import signal
 import subprocess

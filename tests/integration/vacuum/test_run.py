@@ -1,4 +1,4 @@
-"""VACUUM does each table on its own, says what it brought, and does not wait behind a lock."""
+"""VACUUM handles each table separately, reports its effect, and does not queue behind a lock."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A table as old as a busy year makes it is frozen before anything else is done."""
+"""A table aged as in a year of heavy use is frozen before all others."""
 
 import os
 import subprocess

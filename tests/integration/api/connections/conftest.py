@@ -1,4 +1,4 @@
-"""APIs as processes over one database, each with other limits."""
+"""APIs as processes over one database, each with different limits."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""What clients without a key may do with their connections, and that nobody else notices."""
+"""Limits on connections of clients without a key, and that no other client notices."""
 
 import re
 import subprocess

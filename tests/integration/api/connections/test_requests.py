@@ -1,4 +1,4 @@
-"""What a request may look like, and that nobody else notices one that does not."""
+"""Requests that break HTTP's rules or the API's limits are refused, and no other client notices."""
 
 import re
 import time
