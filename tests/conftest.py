@@ -25,14 +25,14 @@ CLOUDTRAIL = Path(__file__).parents[2] / "shared" / "data" / "cloudtrail"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuses a shared server for several processes of tests: they would make the same names."""
+    """Refuses a shared server for parallel test processes, which would create objects of the same names."""
     if SERVER is not None and hasattr(config, "workerinput"):
         raise pytest.UsageError("OPS_TEST_DATABASE_URL is one server: run the tests without --numprocesses")
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this machine's environment says is not the test's business."""
+    """Removes our settings of this machine's environment."""
     for name in [name for name in os.environ if name.startswith(("OPS_", "DAGSTER_"))]:
         monkeypatch.delenv(name)
 
@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server
 
 
 def _in_memory(stack: ExitStack) -> Path | None:
-    """A folder that is gone with the stack, where memory has room for the files of a server."""
+    """A temporary folder, in memory if there is room for the files of a server; the stack removes it."""
     memory = Path("/dev/shm")  # noqa: S108 - the server's own folder within it is ours alone
     if not memory.is_dir() or shutil.disk_usage(memory).free < MEMORY_BYTES:
         return None
@@ -69,7 +69,7 @@ def _in_memory(stack: ExitStack) -> Path | None:
 
 @pytest.fixture(scope="session")
 def template(server: embedded.Server) -> str:
-    """A migrated database for others to be copied from."""
+    """A migrated template database."""
     _create(server, "template_ops")
     migrate(server.url("template_ops"))
     return "template_ops"
@@ -77,7 +77,7 @@ def template(server: embedded.Server) -> str:
 
 @pytest.fixture
 def new_database(server: embedded.Server) -> Iterator[Callable[..., str]]:
-    """Makes empty databases, or copies of a template, and says their URL."""
+    """Creates empty databases, or copies of a template, and returns their URL."""
     made: list[str] = []
 
     def make(template: str = "template1") -> str:

@@ -28,7 +28,7 @@ WHERE n.nspname = %(schema)s AND c.relname = %(name)s AND c.relkind = 'm'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refresh(Policy):
-    """The materialized view `view` is refreshed."""
+    """Refreshes the materialized view `view`."""
 
     view: TableName
 

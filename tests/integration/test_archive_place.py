@@ -41,7 +41,7 @@ def policies(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, Policy]:
-    """The policies by their names; the working folder has nothing but their file."""
+    """The policies by name; the working directory contains only their file."""
     monkeypatch.chdir(tmp_path)
     application.execute(FILL)
     return {rule.name: rule for rule in read(POLICIES).policies}

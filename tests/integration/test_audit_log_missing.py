@@ -29,7 +29,7 @@ databases:
     orphans:
       - {table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds, track: true}
 """
-GONE = {
+MISSING = {
     "dropped": ("DROP TABLE audit_logs", "Restore the table from a backup of the database"),
     "renamed": (
         "ALTER TABLE audit_logs RENAME TO events_before",
@@ -63,7 +63,7 @@ def settings(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setti
 
 @pytest.fixture
 def unrecorded(caplog: pytest.LogCaptureFixture, application: Connection) -> Callable[[], list[str]]:
-    """The actions of which was said since the last time that they are not recorded."""
+    """The actions reported as not recorded since the last call."""
     said = NOT_RECORDED.format(application.info.dbname)
 
     def actions() -> list[str]:
@@ -164,7 +164,7 @@ def test_the_terminal_shows_that_nothing_is_recorded(
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("how", list(GONE))
+@pytest.mark.parametrize("how", list(MISSING))
 def test_doctor_says_where_the_audit_log_is(
     how: str, application: Connection, settings: Settings, read: Callable[..., Database]
 ) -> None:
@@ -176,7 +176,7 @@ def test_doctor_says_where_the_audit_log_is(
         ]
 
     assert found() == []
-    statement, remedy = GONE[how]
+    statement, remedy = MISSING[how]
     application.execute(statement)
 
     ((severity, problem, remedies),) = found()

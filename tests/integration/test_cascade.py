@@ -65,7 +65,7 @@ databases:
 
 @pytest.fixture
 def shop(connection: Connection) -> Connection:
-    """A hundred of 300 accounts have expired, with 1,000 invoices and their 2,000 lines."""
+    """Of 300 accounts 100 have expired, with 1,000 invoices and their 2,000 lines."""
     connection.execute(SCHEMA)
     return connection
 
@@ -137,7 +137,7 @@ def test_children_of_every_level_are_archived_exactly_and_come_back(
         assert restored.rows == len(gone)
         assert rows(shop, f"{table}_again") == gone
     days = {file.day for file in manifest.all_files(shop) if file.table_name == "invoices"}
-    assert len(days) == 50, "filed by the time that their own policy goes by"
+    assert len(days) == 50, "archived by the time column of their own policy"
 
 
 def test_without_a_cascade_key_the_policy_is_refused_and_the_key_it_names_makes_it_run(
@@ -301,7 +301,7 @@ def test_an_approval_covers_only_the_planned_number_of_cascaded_rows(
     assert "1,000 rows of public.invoices are archived and deleted along" in stopped.stopped_reason
     (waiting,) = approvals.pending(shop)
     assert (waiting.eligible, waiting.cascaded) == (100, 3000)
-    approvals.approve(shop, waiting.id, "somebody")
+    approvals.approve(shop, waiting.id, "ann")
     shop.execute("INSERT INTO lines VALUES (9000, 6)")
 
     outgrown = carry_out(shop, database.policies[0], settings=settings(folder))

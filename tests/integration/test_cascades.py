@@ -53,7 +53,7 @@ def rules(read: Read, others: str = "", accounts: str = "") -> Database:
 
 
 def refused(connection: Connection, database: Database, number: int = 0) -> str:
-    """Why the policy is refused, which plan and run have to say alike."""
+    """Why the policy is refused; plan and run must say the same."""
     (planned,) = plan(connection, [database.policies[number]])
     assert isinstance(planned, DeletePlan), planned
     with pytest.raises(RefusedError) as error:
@@ -65,7 +65,7 @@ def refused(connection: Connection, database: Database, number: int = 0) -> str:
 
 
 def removed(connection: Connection, database: Database, number: int = 0) -> int:
-    """How many rows the policy deletes, the plan having had nothing against it."""
+    """The number of rows that the policy deletes; the plan must not refuse it."""
     (planned,) = plan(connection, [database.policies[number]])
     assert isinstance(planned, DeletePlan), planned
     assert planned.refusals == ()
@@ -73,7 +73,7 @@ def removed(connection: Connection, database: Database, number: int = 0) -> int:
 
 
 def needs_approval(connection: Connection, database: Database, number: int = 0) -> str:
-    """Why the policy waits for a person, which plan and run have to say alike."""
+    """Why the policy needs approval; plan and run must say the same."""
     (planned,) = plan(connection, [database.policies[number]])
     assert isinstance(planned, DeletePlan), planned
     assert planned.refusals == ()

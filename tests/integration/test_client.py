@@ -60,7 +60,7 @@ def test_events_logged_while_the_api_comes_and_goes_are_stored_once_each(
 ) -> None:
     logged: list[str] = []
     with AuditClient(f"http://127.0.0.1:{port}", key, spool) as client:
-        logged += [str(client.log(each)) for each in events(700)]  # nobody listens yet
+        logged += [str(client.log(each)) for each in events(700)]  # the API does not listen yet
         with serving(url, tmp_path, port) as api:
             logging = threading.Thread(
                 target=lambda: logged.extend([str(client.log(each)) for each in events(2000)])

@@ -27,7 +27,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a delivery with these records and says where."""
+    """Writes a delivery with these records and returns its path."""
 
     def file(*records: Any, name: str = "delivery.json.gz") -> Path:
         path = tmp_path / name
@@ -268,5 +268,5 @@ def test_memory_does_not_grow_with_the_number_of_files(
         finally:
             tracemalloc.stop()
 
-    peak(1)  # what is made once and kept: regular expressions, prepared statements
+    peak(1)  # caches that are filled once: regular expressions, prepared statements
     assert peak(20) < 1.5 * peak(2)

@@ -42,7 +42,7 @@ class Rotating:
     admin: Connection
 
     def rotate(self) -> None:
-        """A new password, in the file as well; the sessions of the old one are ended."""
+        """Sets a new password, also in the file, and ends the sessions of the old one."""
         password = uuid4().hex
         self.admin.execute(f"ALTER ROLE {self.name} PASSWORD '{password}'")
         self.file.write_text(f"{password}\n")
@@ -127,7 +127,9 @@ def test_the_database_of_ops_pipeline_may_have_a_password_file_too(
         assert resolved.dagster_database_url == rotating.url.rpartition("/")[0] + "/dagster"
         for name, value in settings.environment(resolved).items():
             monkeypatch.setenv(name, value)
-    with embedded.resolved(settings.load()) as in_a_child:  # which gets the URL with its source
+    with embedded.resolved(
+        settings.load()
+    ) as in_a_child:  # the child gets the URL with the source of its password
         assert in_a_child == resolved
     assert len(KNOWN_MIGRATIONS) > 10
 

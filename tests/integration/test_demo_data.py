@@ -42,7 +42,7 @@ def content(url: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def filled(server: embedded.Server) -> Iterator[Connection]:
-    """One filled database for the tests that only look at it."""
+    """One filled database for the tests that only read it."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as administrator:
         administrator.execute("CREATE DATABASE demo_data")
         url = server.url("demo_data")
@@ -54,7 +54,7 @@ def filled(server: embedded.Server) -> Iterator[Connection]:
 
 @pytest.fixture(scope="module")
 def first(filled: Connection, server: embedded.Server) -> dict[str, str]:
-    """What is in that database."""
+    """A connection to that database."""
     return content(server.url("demo_data"))
 
 
@@ -169,7 +169,7 @@ def test_every_audit_event_is_in_its_days_partition(filled: Connection) -> None:
 
 @pytest.mark.parametrize("table", ["sessions", "audit_logs"])
 def test_no_day_has_a_row_around_the_hour_of_maintenance(filled: Connection, table: str) -> None:
-    """So a second night right after the first finds nothing that has expired in between."""
+    """A second run right after the first then finds no row that has expired in between."""
     for day in range(122):
         maintenance = AS_OF - timedelta(days=day)
         quiet = (maintenance - timedelta(hours=1), maintenance + timedelta(hours=5))

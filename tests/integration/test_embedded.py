@@ -90,7 +90,7 @@ def test_a_server_whose_users_were_killed_is_taken_over_and_stopped(tmp_path: Pa
     user.kill()
     user.wait()
     user.stdout.close()
-    psycopg.connect(url).close()  # it works on, for nobody
+    psycopg.connect(url).close()  # it still runs, without users
 
     with embedded.running(tmp_path) as server:
         assert server.url("app") == url

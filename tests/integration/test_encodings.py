@@ -43,7 +43,7 @@ Client = TestClient[ASGIApp]
 
 @pytest.fixture
 def encoded(server: embedded.Server) -> Iterator[Callable[[str], str]]:
-    """Makes empty databases of an encoding and says their URL."""
+    """Creates empty databases with an encoding and returns their URL."""
     made: list[str] = []
 
     def make(encoding: str) -> str:

@@ -13,7 +13,7 @@ from ops_pipeline.postgres.connection import Connection
 
 Read = Callable[[str], Database]
 
-# Of 1,000 tokens 900 have expired: 600 that expired requests refer to, 100 that younger ones do, 200 free.
+# Of 1,000 tokens 900 have expired: expired requests refer to 600, newer requests to 100, none to 200.
 SCHEMA = """
 CREATE TABLE tokens (id int PRIMARY KEY, at timestamptz NOT NULL, owner int);
 CREATE INDEX ON tokens (owner);

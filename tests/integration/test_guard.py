@@ -28,7 +28,7 @@ Judged = guard.GuardResult[RetentionPlan] | guard.GuardResult[OrphansPlan]
 
 
 def judged(connection: Connection, policy: Retention | Orphans, now: datetime | None = None) -> Judged:
-    """What the guard says to a run of the policy now."""
+    """The guard's verdict on a run of the policy now."""
     now = now or datetime.now(UTC)
     planning = Planning(connection, 10, clock=lambda: now)
     if isinstance(policy, Orphans):
@@ -41,7 +41,7 @@ def judged(connection: Connection, policy: Retention | Orphans, now: datetime | 
 
 
 def ran(connection: Connection, policy: DeletingPolicy, guarded: Judged, outcome: str = "done") -> int:
-    """The run that the guard let through has ended, and removed nothing."""
+    """Records an allowed run that has ended and removed no row."""
     assert guarded.allowed
     run_id: int = scalar(
         connection,
@@ -224,17 +224,17 @@ def test_a_server_clock_that_jumped_needs_approval(application: Connection, rete
     now = datetime.now(UTC)
     ran(application, retention, judged(application, retention, now))
 
-    def a_night_later(server: timedelta, worker: timedelta) -> tuple[str, ...]:
+    def next_run_after(server: timedelta, worker: timedelta) -> tuple[str, ...]:
         cutoff = now - retention.keep + server
         return guard.reasons(
             application, retention, RowCount(600, 6000), cutoff, cascaded=(), now=now + worker
         )
 
-    assert a_night_later(DAY, DAY) == ()
-    assert a_night_later(1.9 * DAY, DAY) == ()
-    assert a_night_later(90 * DAY, 90 * DAY) == (), "nothing ran for a season"
-    assert a_night_later(DAY, 20 * DAY) == (), "the worker's own clock removes nothing"
-    (reason,) = a_night_later(31 * DAY, DAY)
+    assert next_run_after(DAY, DAY) == ()
+    assert next_run_after(1.9 * DAY, DAY) == ()
+    assert next_run_after(90 * DAY, 90 * DAY) == (), "no run for three months"
+    assert next_run_after(DAY, 20 * DAY) == (), "the worker's own clock removes nothing"
+    (reason,) = next_run_after(31 * DAY, DAY)
     assert "the cutoff has moved 30 days further than the clock explains" in reason
     assert "the database's clock advanced by 31 days and this machine's by 1 day" in reason
 
@@ -253,7 +253,7 @@ def test_a_first_run_needs_approval_when_the_server_clock_is_ahead(
 def test_the_run_after_an_approved_one_needs_no_approval(
     application: Connection, retention: Retention
 ) -> None:
-    """The approved cutoff is days old when the run comes; that is no jump in the night that follows."""
+    """The approved cutoff is days old when the run starts; the next run must not see a clock jump."""
     policy = limited(retention, max_rows=100)
     then = datetime.now(UTC) - 5 * DAY
     plan_at = partial(plan_retention, Planning(application, 10, clock=lambda: then), policy)

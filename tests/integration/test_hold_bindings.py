@@ -44,13 +44,13 @@ INSERT INTO sessions SELECT * FROM former.old_sessions;
 
 @pytest.fixture
 def held(application: Connection) -> Hold:
-    """A hold on every session there is."""
+    """A hold on every session."""
     application.execute("ALTER TABLE sessions ADD tenant int DEFAULT 7, ADD other int DEFAULT 8")
     return holds.add(application, "sessions", "tenant = 7", reason="case 12", owner="legal", by="ann")
 
 
 def refused(connection: Connection, database: Database) -> list[str]:
-    """What plan and run both say to each of the policies; no row is deleted."""
+    """The refusals of the policies, the same in plan and run; no row is deleted."""
     messages = []
     for rule, planned in zip(database.policies, plan(connection, database.policies), strict=True):
         assert isinstance(planned, Unplanned), f"{rule.name} was planned: {planned}"

@@ -36,7 +36,7 @@ FROM generate_series(0, 11) AS n
 
 @pytest.fixture
 def things(connection: Connection) -> Connection:
-    """Twelve rows; the tenant of every fourth is NULL; a row each six hours from 2026 on."""
+    """Twelve rows, one every six hours from 2026 on; the tenant of every fourth is NULL."""
     connection.execute(THINGS)
     return connection
 
@@ -53,7 +53,7 @@ def hold(things: Connection) -> Callable[..., holds.Hold]:
 
 
 def free(connection: Connection, table: str = "things") -> list[int]:
-    """The rows that a policy could remove."""
+    """The rows that a policy could delete."""
     active = holds.active(connection, named(connection, table))
     statement = compose.SQL("SELECT id FROM {} AS target WHERE {} ORDER BY id").format(
         compose.Identifier(table), holds.exclusion(active)
@@ -246,7 +246,7 @@ def test_a_hold_waits_for_the_batch_under_way(
 
 
 def test_a_batch_that_waited_for_a_hold_keeps_its_rows(things: Connection, url: str) -> None:
-    """Even where the database's transactions see what was there when they began, and no more."""
+    """Even if transactions of the database see only what was committed when they began."""
     things.execute(
         compose.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'serializable'").format(
             compose.Identifier(things.info.dbname)

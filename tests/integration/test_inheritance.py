@@ -1,4 +1,4 @@
-"""Inheritance parents are refused, inheritance children are not; a ctid counts with its partition."""
+"""Inheritance parents are refused, children are not; rows are identified by partition and ctid."""
 
 from collections.abc import Callable
 from dataclasses import replace

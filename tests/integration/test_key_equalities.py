@@ -52,7 +52,7 @@ def _equality(connection: Connection, child: Relation, parent: Relation) -> KeyE
 
 
 def _by_foreign_key(connection: Connection, child: Relation, parent: Relation) -> KeyEquality | None:
-    """By the key that PostgreSQL makes of it; None where it refuses to."""
+    """The operator of the foreign key that PostgreSQL creates; None if it refuses to."""
     statement = compose.SQL("ALTER TABLE {} ADD CONSTRAINT made FOREIGN KEY (x) REFERENCES {}")
     try:
         with connection.transaction():
@@ -72,7 +72,7 @@ def _by_foreign_key(connection: Connection, child: Relation, parent: Relation) -
 
 
 def _compare(connection: Connection, child: Relation, parent: Relation, equality: KeyEquality) -> None:
-    """All that are compared: parent, child and key with each other."""
+    """Compares parent, child and key with each other."""
     of_child, of_parent = compose.SQL("c.x"), compose.SQL("p.x")
     key = equality.key_of_child(of_child)
     statement = compose.SQL("SELECT FROM {} AS c, {} AS p WHERE {} AND {} AND {}").format(

@@ -28,7 +28,7 @@ RETENTION = (
 
 @pytest.fixture
 def postgresql_18(tmp_path: Path) -> Iterator[Connection]:
-    """A migrated database of PostgreSQL 18, the first that has NOT ENFORCED foreign keys."""
+    """A migrated database on PostgreSQL 18, the first version with NOT ENFORCED foreign keys."""
     if not (PROGRAMS / "postgres").exists():
         pytest.skip(f"PostgreSQL 18 is not in {PROGRAMS}; POSTGRESQL_18_BIN says where it is")
     with migrated_database(PROGRAMS, tmp_path / "postgres") as session:

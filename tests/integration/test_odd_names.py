@@ -37,7 +37,7 @@ COLUMNS = [
         for name in ("At", "my at", "a.b", "100%", '"at"', "{at}", "ö" * 31)
     ),
 ]  # fmt: skip
-"""The worst of each sort in every run of the suite, the others in the proofs."""
+"""The worst name of each kind in every test run, the others in the proofs."""
 HEAD = "version: 1\ndatabases:\n  app:\n    url: x\n"
 
 
@@ -56,7 +56,7 @@ def rows(connection: Connection, *name: str) -> int:
 
 
 def tables(connection: Connection, name: str) -> None:
-    """Sixty days of a table of that name, and of those that the name means when it is read as SQL."""
+    """Sixty days of rows in a table of that name, and in the tables that the name means when read as SQL."""
     for each in dict.fromkeys([name, name.lower(), name.strip('"%')]):
         run(
             connection,
@@ -339,7 +339,7 @@ def test_a_column_of_any_name_may_be_the_reference_of_an_orphans_policy(
 
 
 def in_yaml(name: str) -> str:
-    """The name as it may be written: literally, but for a dot in it or a quote at its beginning."""
+    """The name as written in policies.yaml: literally, unless it contains a dot or begins with a quote."""
     return yaml_text(quoted(name) if "." in name or name.startswith('"') else name)
 
 

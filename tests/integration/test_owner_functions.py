@@ -1,5 +1,5 @@
-"""What a login with one of our roles cannot do: approve, rewrite the archive, receipts or holds by hand, hide
-events, or have statements of its own carried out with the owner's rights."""
+"""A login with one of our roles cannot write approvals, archive records, receipts or holds directly, hide
+events, or have its own statements executed with the owner's rights."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -88,7 +88,7 @@ CALLS = {
     "SELECT ops.claim_receipts('{}')": {"ops_maintenance", "ops_writer"},
     "SELECT ops.purge_receipts(1)": {"ops_writer"},
 }
-# The owner's function would call a function of the login unknowingly: the cast of a type of its own.
+# The owner's function would unknowingly call a function of the login, the cast of a type of its own.
 ESCALATION = """
 CREATE TYPE pg_temp.mine AS ENUM ('a');
 CREATE FUNCTION pg_temp.become(pg_temp.mine) RETURNS text LANGUAGE plpgsql AS $$
@@ -123,7 +123,7 @@ def login(connection: Connection, url: str, request: pytest.FixtureRequest) -> I
 
 @pytest.fixture
 def rows(connection: Connection) -> Connection:
-    """One of each of what only we may write."""
+    """One row of each kind that only our functions may write."""
     for statement in (PLAN, ARCHIVE, HOLD, RECEIPT):
         connection.execute(statement)
     return connection

@@ -48,7 +48,7 @@ def test_it_counts_deleted_and_kept_rows(application: Connection, retention: Ret
     assert plan.rows.newest is not None
     assert now - timedelta(days=59) < plan.rows.oldest < plan.rows.newest < now - timedelta(days=30)
     assert plan.rows.oldest_row is not None
-    assert plan.rows.oldest_row < plan.rows.oldest, "the oldest is held"
+    assert plan.rows.oldest_row < plan.rows.oldest, "the oldest is on hold"
     size = scalar(application, "SELECT pg_total_relation_size('sessions')")
     assert abs(plan.rows.bytes - size * plan.rows.fraction) < 1
     assert plan.method.name
@@ -161,7 +161,7 @@ def test_each_partition_is_listed(connection: Connection, read: Callable[..., Da
 def test_it_reads_only(
     application: Connection, read: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No transaction id is given out, and the server refuses whoever would write all the same."""
+    """No transaction id is assigned, and the server refuses any write."""
     before = scalar(application, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
     assert all(isinstance(each, Plan) for each in plan(application, read().policies))
     assert scalar(application, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text") == before

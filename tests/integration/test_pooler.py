@@ -41,7 +41,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def pooled(url: str, tmp_path: Path) -> Iterator[Pooled]:
-    """Starts a PgBouncer in front of the migrated database and says where it is."""
+    """Starts a PgBouncer in front of the migrated database and returns its URL."""
     with ExitStack() as running:
 
         def start(mode: str, **settings: int) -> str:
@@ -90,7 +90,7 @@ def _until_it_answers(process: "subprocess.Popen[bytes]", through: str, log: Pat
 
 @contextmanager
 def _application(through: str, clients: int) -> Iterator[None]:
-    """So many clients of the application at work all the while."""
+    """That number of the application's clients, active until the end of the block."""
     ended = threading.Event()
 
     def work() -> None:
@@ -110,10 +110,10 @@ def _application(through: str, clients: int) -> Iterator[None]:
 
 
 def _left_behind(through: str) -> set[str]:
-    """What is set in the pooler's sessions with the server; all of them are asked at the same time."""
+    """The settings of all of the pooler's sessions with the server, read at the same time."""
     with ExitStack() as stack:
         clients = [stack.enter_context(psycopg.connect(through)) for _ in range(8)]
-        # A transaction of each keeps its session from being lent to the next.
+        # An open transaction keeps each session from being lent to the next client.
         return {str(client.execute(SETTINGS).fetchone()) for client in clients}
 
 

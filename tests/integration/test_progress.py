@@ -21,7 +21,7 @@ def test_a_run_shows_its_share_its_rate_and_the_time_left(
     shown: list[int] = []
 
     def stop() -> str | None:
-        """Between any two batches: waits, at the fourth, until a progress has been shown."""
+        """Called between batches; at the fourth it waits until progress has been shown."""
         shown.append(len(shown))
         deadline = time.monotonic() + 20
         while len(shown) == 4 and not _progress(screen) and time.monotonic() < deadline:

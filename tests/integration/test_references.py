@@ -21,7 +21,7 @@ PARENTS = "CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents SELECT
 
 
 def free(connection: Connection, table: str = "parents") -> list[int]:
-    """The rows that may go, after they have gone: what refers to them has let them."""
+    """Deletes the rows that no reference keeps, and returns their ids."""
     condition = references.unreferenced(connection, named(connection, table))
     statement = compose.SQL("DELETE FROM {} AS target WHERE {} RETURNING id").format(
         compose.Identifier(table), condition
@@ -42,7 +42,7 @@ def children(action: str, name: str = "children", parent: str = "parents") -> st
 
 @pytest.fixture
 def every_table_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A referring table needs an index, however few rows it has."""
+    """Makes a referring table need an index, however few rows it has."""
     monkeypatch.setattr(references, "SMALL_CHILD_BYTES", -1)
 
 
@@ -94,7 +94,7 @@ def test_a_self_reference_is_deleted_from_the_leaves_up(connection: Connection) 
         "INSERT INTO parents VALUES (1, NULL), (2, 1), (3, 2), (4, 4)"
     )
 
-    assert free(connection) == [3, 4], "4 refers to nobody but itself"
+    assert free(connection) == [3, 4], "only 4 refers to 4"
     assert free(connection) == [2]
     assert free(connection) == [1]
 

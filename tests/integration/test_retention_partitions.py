@@ -52,7 +52,7 @@ Carry = Callable[..., RunResult]
 
 @pytest.fixture(params=["partitioned", "ordinary"])
 def visits(request: pytest.FixtureRequest, connection: Connection) -> Connection:
-    """Twenty whole days of 60 visits each, and today; ten days are kept."""
+    """Twenty whole days with 60 visits each, and today; ten days are kept."""
     connection.execute(TABLES[request.param])
     if request.param == "partitioned":
         connection.execute(DAYS)
@@ -62,7 +62,7 @@ def visits(request: pytest.FixtureRequest, connection: Connection) -> Connection
 
 @pytest.fixture
 def carry_out(visits: Connection, read: Callable[..., Database], tmp_path: Path) -> Callable[..., RunResult]:
-    """Carries the policy out with these further keys; the archive is a folder of its own."""
+    """Runs the policy with these additional keys; the archive has its own folder."""
 
     def carry(keys: str = "", *, blocks: int | None = None, **named: Any) -> RunResult:
         policy = read(
@@ -78,7 +78,7 @@ def carry_out(visits: Connection, read: Callable[..., Database], tmp_path: Path)
 
 
 def _archived(tmp_path: Path) -> dict[int, str]:
-    """The ids in the archive's files, as anybody can read them, and the day each is filed under."""
+    """The ids in the archive's files, read without our code, and the day of each file."""
     found: dict[int, str] = {}
     for file in sorted((tmp_path / "archive").rglob("part-*.parquet")):
         for number in pq.read_table(file, columns=["id"], partitioning=None)["id"].to_pylist():
@@ -167,7 +167,7 @@ def test_an_archive_that_cannot_be_written_to_keeps_every_row(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
-    """The archive is on a disk of 32 KiB, which can be made larger."""
+    """An archive on a disk of 32 KiB, which can be enlarged."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = f"mount -t tmpfs -o size=32k none {disk} && echo mounted && exec sleep 600"

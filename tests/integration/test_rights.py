@@ -1,5 +1,5 @@
-"""What a login that owns nothing needs: each missing right is named with the GRANT that gives it, and SELECT
-and DELETE on a table are enough to look after it."""
+"""The rights of a login that owns nothing: each missing one is named with its GRANT, and SELECT and DELETE
+on a table are enough to maintain it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ CREATE TABLE visits (at timestamptz) PARTITION BY RANGE (at);
 CREATE TABLE visits_old PARTITION OF visits FOR VALUES FROM ('2020-01-01') TO ('2020-01-02');
 GRANT SELECT, DELETE ON visits, visits_old TO {login};
 """
-# By what is missing: what takes it, the policies, and the rights named in the GRANT.
+# By missing right: the statement that revokes it, the policies, and the rights named in the GRANT.
 MISSING = {
     "SELECT": ("REVOKE SELECT ON sessions FROM {login}", RETENTION, "SELECT ON public.sessions"),
     "DELETE": ("REVOKE DELETE ON sessions FROM {login}", RETENTION, "DELETE ON public.sessions"),

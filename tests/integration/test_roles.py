@@ -65,7 +65,7 @@ ALLOWED = {
 
 @pytest.fixture
 def day(connection: Connection) -> str:
-    """The name of the partition of one day, made after the migrations, with an event in it."""
+    """The name of one day's partition, created after the migrations, with an event in it."""
     premake(connection, named(connection, "public.audit_logs"))
     connection.execute("INSERT INTO audit_logs (event_type, created_at) VALUES ('kept', now())")
     name: str = scalar(connection, "SELECT tableoid::regclass::text FROM audit_logs")

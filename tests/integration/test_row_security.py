@@ -40,7 +40,7 @@ databases:
 
 @pytest.fixture
 def keeper(application: Connection, url: str) -> Iterator[str]:
-    """The URL of an ordinary role that may do everything maintenance needs; it owns no table."""
+    """The URL of an ordinary role with every right that maintenance needs; it owns no table."""
     application.execute(
         """
         INSERT INTO memories (session_id) SELECT id FROM sessions;
@@ -58,7 +58,7 @@ def keeper(application: Connection, url: str) -> Iterator[str]:
 
 
 def _refusals(url: str, of: Database) -> tuple[dict[str, str], dict[str, str]]:
-    """What plan and run refuse, by policy."""
+    """The refusals of plan and run, by policy."""
     with connect(url, "test") as connection:
         planned = {
             each.policy: each.problem for each in plan(connection, of.policies) if isinstance(each, Unplanned)
@@ -93,7 +93,7 @@ def test_hidden_rows_of_a_table_refuse_its_policies_and_nothing_is_deleted(
         assert "Nothing was deleted" in message
     if hidden == "sessions":
         assert application.execute(counts).fetchone() == before
-    else:  # the policy of the other table went on
+    else:  # the policy of the other table ran
         expired = "SELECT count(*) FROM sessions WHERE created_at < now() - '30 days'::interval"
         assert scalar(application, expired) == 0
         assert scalar(application, "SELECT count(*) FROM memories") == 6000
@@ -178,7 +178,7 @@ def test_row_security_on_users_does_not_prevent_audit_events_of_maintenance(
         try:
             trail.record(owner, "rows.removed", {})
             assert scalar(owner, "SELECT count(*) FROM audit_logs") == 1
-            # What the policy calls would run as the functions' owner.
+            # Functions that the policy calls would run as the owner of our functions.
             owner.execute(
                 "CREATE FUNCTION stop() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''called''; END';"
                 "CREATE POLICY all_of_them ON users USING (stop())"

@@ -33,7 +33,7 @@ def test_a_run_is_one_row_of_history(application: Connection, retention: Retenti
 def test_wal_is_compressed_unless_wal_compression_is_set(
     application: Connection, retention: Retention
 ) -> None:
-    application.execute("SET ROLE ops_reader")  # who may not say so
+    application.execute("SET ROLE ops_reader")  # which may not set it
     application.execute(sql.get("postgres/compress_wal"))
     assert scalar(application, "SHOW wal_compression") == "off"
     application.execute("RESET ROLE")

@@ -100,7 +100,7 @@ def _set(url: str, settings: dict[str, str]) -> None:
 
 @pytest.fixture(params=list(AWKWARD))
 def awkward(request: pytest.FixtureRequest, new_database: Callable[[], str]) -> str:
-    """A database that sets its sessions up in a way of its own, migrated."""
+    """A migrated database with one unusual setting for its sessions."""
     url = new_database()
     _set(url, AWKWARD[request.param])
     with connect(url, "test") as session:
@@ -134,7 +134,7 @@ def test_policies_plan_run_archive_and_restore(awkward: str, read: Read, tmp_pat
         assert _binary(awkward) == before
 
         holds.release(session, restored.hold or 0, by="ada")
-        with psycopg.connect(awkward, autocommit=True) as application:  # as awkward as the database has it
+        with psycopg.connect(awkward, autocommit=True) as application:  # as unusual as the database sets it
             application.execute("SET default_transaction_read_only = off")
             application.execute("DELETE FROM places WHERE at < TIMESTAMP 'epoch' + interval '20502 days'")
         done = carry_out(session, orphans, settings=given)
@@ -187,7 +187,7 @@ def test_events_are_stored_queried_exported_and_tailed(awkward: str, tmp_path: P
 
 @pytest.fixture
 def every_setting(new_database: Callable[[str], str], template: str) -> str:
-    """A migrated database that sets all of it."""
+    """A migrated database with all of these settings."""
     url = new_database(template)
     for settings in AWKWARD.values():
         _set(url, settings)

@@ -35,7 +35,7 @@ WRITING = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a server with the small application, migrated."""
+    """The URL of a server with the small application, migrated."""
     folder = tmp_path_factory.mktemp("standby")
     with embedded.running(folder) as server:
         with psycopg.connect(server.url("app"), autocommit=True) as session:
@@ -54,7 +54,7 @@ def key(folder: Path) -> str:
 
 @pytest.fixture
 def standby(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """That server as one that follows another."""
+    """The same server as a standby of another."""
     (folder / "data" / "standby.signal").touch()
     with embedded.running(folder) as server:
         monkeypatch.setenv("OPS_DATABASE_URL", server.url("app"))

@@ -1,5 +1,5 @@
-"""On a database without our tables, or with older ones: what writes says `opsctl migrate`, what reads changes
-nothing."""
+"""Commands that write name `opsctl migrate` on a database with no tables of ours, or older ones; commands
+that read change nothing."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ LAST = "0016_table_of_run"
 
 @pytest.fixture
 def fresh(new_database: Callable[..., str]) -> str:
-    """The small application's database as it is met first: without anything of ours."""
+    """The small application's database, without any object of ours."""
     url = new_database()
     _fill(url)
     return url
@@ -53,7 +53,7 @@ def fresh(new_database: Callable[..., str]) -> str:
 
 @pytest.fixture
 def older(new_database: Callable[..., str]) -> str:
-    """The same, migrated by an earlier version."""
+    """The same database, migrated by an earlier version."""
     url = new_database()
     _fill(url)
     migrate(url, only={name for name in KNOWN_MIGRATIONS if name <= LAST})

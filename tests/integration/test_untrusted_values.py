@@ -1,5 +1,5 @@
-"""What a role may write into our tables is a value, whoever reads it there: never a statement, and never a
-way out of the archive."""
+"""Values that a role may write into our tables stay values: they never become part of a statement, nor a
+path out of the archive."""
 
 import json
 from collections.abc import Iterator

@@ -46,7 +46,7 @@ def ids(connection: Connection) -> list[int]:
 
 
 def run(connection: Connection, database: Database, tmp_path: Path) -> int:
-    """How many rows the policy deletes, as planned."""
+    """The number of rows that the policy deletes, as planned."""
     (planned,) = plan(connection, database.policies)
     assert isinstance(planned, DeletePlan), planned
     result = carry_out(connection, database.policies[0], settings=Settings(archive_url=str(tmp_path)))
@@ -118,7 +118,7 @@ def test_a_row_that_arrives_before_the_drop_is_kept(connection: Connection) -> N
 
 @pytest.fixture
 def foreign(connection: Connection) -> Connection:
-    """Events of which one partition is a foreign table that cannot even be read."""
+    """Events with one partition that is a foreign table and cannot even be read."""
     connection.execute(
         "CREATE TABLE events (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
         "CREATE TABLE events_2019 PARTITION OF events FOR VALUES FROM ('2019-01-01') TO ('2020-01-01');"

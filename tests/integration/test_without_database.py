@@ -32,7 +32,7 @@ Opsctl = Callable[..., tuple[int, str]]
 
 @pytest.fixture(autouse=True)
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder as a user has it."""
+    """A working directory as a user has it."""
     shutil.copy(REPOSITORY / "policies.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -40,7 +40,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def opsctl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Opsctl]:
-    """The program: its exit code and what it says on standard error."""
+    """Runs the program: exit code and standard error."""
     handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: str) -> tuple[int, str]:

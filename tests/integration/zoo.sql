@@ -1,4 +1,4 @@
--- A database of everything that applications have and nobody expects: names, types, triggers, keys, partitions.
+-- A database full of what applications have and maintenance tools overlook: names, types, triggers, keys, partitions.
 CREATE EXTENSION citext;
 CREATE TYPE colour AS ENUM ('red', 'green');
 CREATE DOMAIN moment AS timestamptz;

@@ -32,14 +32,14 @@ LIMIT_MS = 100.0
 AWAY_SECONDS = 300.0
 RECOVERY_SECONDS = 5.0
 LONGEST_SECONDS = 20.0
-"""A connection is waited for 5 s, and a statement 12 s; nothing that is asked may take longer than both."""
+"""Limits are 5 s for a connection and 12 s for a statement; no request may take longer than both."""
 
 Situation = Callable[[Outage], AbstractContextManager[None]]
 
 
 @dataclass
 class World:
-    """An API over a database that can be away."""
+    """An API with a database that can become unreachable."""
 
     api: Api
     database: Outage
@@ -106,8 +106,8 @@ def test_probes_do_not_reach_the_database(world: World) -> None:
             headers = world.headers if number % 2 else {"Authorization": f"Bearer ops_{number}"}
             client.get(paths[number % len(paths)], headers=headers).raise_for_status()
         probed, seconds = _statements(world) - before, time.monotonic() - began
-    # By themselves the checks ask some three times a second, a few at their first look.
-    assert probed < 20 + 8 * seconds, "the probes were felt"
+    # On their own the checks send about three statements a second, and a few more at first.
+    assert probed < 20 + 8 * seconds, "the probes reached the database"
     assert probed < 3_000 / 10
 
 
@@ -116,10 +116,10 @@ def test_probes_at_full_rate_do_not_reach_the_database(world: World) -> None:
     if shutil.which("wrk") is None:
         pytest.skip("wrk is not installed")
     with psycopg.connect(world.database.server.url("postgres"), autocommit=True) as session:
-        # It comes once a minute, and would count for one of the two.
+        # Autovacuum runs once a minute, and would count in only one of the two periods.
         session.execute("ALTER SYSTEM SET autovacuum = off")
         session.execute("SELECT pg_reload_conf()")
-    time.sleep(20)  # the first looks are over
+    time.sleep(20)  # the first checks are over
     before = _statements(world)
     time.sleep(60)
     at_rest = _statements(world) - before
@@ -172,7 +172,7 @@ def test_after_a_long_outage_it_is_ready_soon_and_answers(
 
 
 def _live(api: Api, seconds: float) -> list[tuple[int, float]]:
-    """Probes as a kubelet does, a connection each, and what each took in ms, to connect included."""
+    """Probes as a kubelet does, a connection each; the duration of each in ms, including the connect."""
     port = int(api.address.rsplit(":", 1)[1])
     took = []
     until = time.monotonic() + seconds

@@ -90,7 +90,7 @@ def _run(command: str) -> str:
 
 
 def _curl(command: str) -> httpx.Response:
-    """What curl would ask, without needing curl."""
+    """Sends curl's request without curl."""
     _, _, *words = shlex.split(command)
     headers: dict[str, str] = {}
     body: str | None = None

@@ -35,7 +35,7 @@ databases:
     schedule: {{cron: "* * * * *"}}
     retention: [{{table: sessions, column: created_at, keep: 30 days}}]
 """
-# Each DELETE takes its time, so that a run can be caught at it.
+# Each DELETE is slow, so that a run can be caught in it.
 SLOW = """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
 AS $$ BEGIN PERFORM pg_sleep(300); RETURN NULL; END $$;
@@ -83,7 +83,7 @@ def urls(server: Server, template: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """One start for all tests of this file."""
+    """Started once for all tests of this file."""
     folder = tmp_path_factory.mktemp("services")
     (folder / "workspace.yaml").write_bytes((REPOSITORY / "workspace.yaml").read_bytes())
     (folder / "policies.yaml").write_text(POLICIES.format(**urls))
@@ -108,7 +108,7 @@ def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def app(urls: dict[str, str]) -> Iterator[Connection]:
-    """The database `app`, filled anew, with a DELETE that takes five minutes."""
+    """The database `app`, filled again, with a DELETE that takes five minutes."""
     with connect(urls["app"], "test") as connection:
         connection.execute("DROP TABLE sessions, memories; DROP FUNCTION IF EXISTS slow")
         connection.execute("TRUNCATE ops.maintenance_runs, ops.maintenance_cursors CASCADE")
@@ -234,7 +234,7 @@ def test_ten_days_are_archived_by_a_backfill(services: Services, urls: dict[str,
 
 
 def _pid(services: Services, run_id: str, of: str) -> int:
-    """The process of a run, or of a step of it, as its events tell."""
+    """The process of a run or of one of its steps, from the run's events."""
 
     def find() -> int | None:
         for event in services.events(run_id):

@@ -101,7 +101,7 @@ def test_every_service_reads_the_same_policies_and_settings(compose: dict[str, A
 
 
 def _mounted(compose: dict[str, Any], service: str) -> dict[str, str]:
-    """What is mounted in the service, by the path it is seen at."""
+    """The mounts of the service, by their path in the container."""
     volumes = [volume.split(":") for volume in compose["services"][service].get("volumes", [])]
     return {target: source for source, target, *_ in volumes}
 
@@ -143,7 +143,7 @@ def test_the_health_check_passes_only_when_the_api_is_alive(status: int | None, 
 
 @contextmanager
 def _answering(status: int | None) -> Iterator[int]:
-    """A server that answers /health/live with that status; None: nobody listens there."""
+    """A server that answers /health/live with that status; None: no server listens there."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

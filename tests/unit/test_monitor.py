@@ -12,7 +12,7 @@ from api.process import background
 
 
 class Look:
-    """A look that does as it is told, and counts."""
+    """A check that behaves as told, and counts its calls."""
 
     def __init__(self, *, hangs: bool = False, fails: bool = False) -> None:
         self.hangs, self.fails = hangs, fails

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ops_pipeline.cli import output
 
-# Colour, title and clipboard of a terminal, the cursor, C1 controls, a line end and a turned line.
+# Colour, title and clipboard of a terminal, the cursor, C1 controls, a newline and reversed text.
 NAMES = [
     "\x1b[31mred",
     "\x1b]0;title\x07",

@@ -29,7 +29,7 @@ secrets = st.sampled_from([SECRET, {"inner": [SECRET]}, [SECRET, 1], f"{{{SECRET
 
 
 def objects(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Objects of plain and secret entries, some of them written out as JSON in a text."""
+    """Objects with plain and secret entries, some of them as JSON inside a text."""
     entries = st.tuples(st.sampled_from(PLAIN_NAMES), children) | st.tuples(
         st.sampled_from(SECRET_NAMES), secrets
     )
@@ -89,7 +89,7 @@ def plainly_redacted(value: Any) -> Any:
 
 
 def without_texts_of_json(value: Any) -> Any:
-    """Two texts of the same JSON are the same, however they are spaced and escaped."""
+    """Texts of the same JSON are equal, whatever their spaces and escapes."""
     match value:
         case dict():
             return {name: without_texts_of_json(held) for name, held in value.items()}
@@ -170,5 +170,5 @@ def test_a_value_nested_too_deeply_is_replaced(depth: int) -> None:
 
 
 def test_the_time_grows_linearly_with_the_text() -> None:
-    """Doubling a text must not quadruple the work; this one would take minutes."""
+    """If doubling a text quadrupled the work, this one would take minutes."""
     assert redact("a" * 2_000_000 + "=b") == "a" * 2_000_000 + "=b"

@@ -15,15 +15,15 @@ ELSEWHERE = SchemaNames(own_schema="Our_Things", audit_log_schema="Log")
 NO_SCHEMA = re.compile(
     r"ops\.restoring'|"  # a custom setting
     r"'ops: |\"ops: |"  # advisory locks
-    r"'ops %"  # what our sessions are called
+    r"'ops %"  # application_name of our sessions
 )
-"""All that begins with `ops` as a word and is no schema."""
+"""Everything that begins with the word `ops` and is no schema."""
 THE_APPLICATIONS = re.compile(r"public\.(?:users|sessions|conversations|memories)\b|SCHEMA public, |'public'")
-"""Where the application's schema is meant."""
+"""Names in which the application's schema is meant."""
 
 
 def _remaining(word: str, but: re.Pattern[str]) -> list[str]:
-    """Where the word still is once the names are replaced, with its surroundings, but for those."""
+    """Where the word remains after the names are replaced, with its context, except in those."""
     remaining = []
     for file in FILES:
         text = with_names(file.read_text(), ELSEWHERE)

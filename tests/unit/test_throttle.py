@@ -18,7 +18,7 @@ LIMITS = ThrottleLimits(timedelta(seconds=10), 3, 5, 1_000)
 
 @dataclass
 class Clock:
-    """Time passes only by sleeping, or when it is told to."""
+    """Time passes only by sleeping, or when the test moves it."""
 
     now: float = 0.0
 
@@ -31,7 +31,7 @@ class Clock:
 
 @dataclass
 class Server:
-    """Answers with a load that the test makes up from the time."""
+    """Answers with a load that the test computes from the time."""
 
     load: Callable[[], tuple[Any, ...]]
     looks: list[str] = field(default_factory=list)

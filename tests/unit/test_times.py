@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ("2026-02-01 10:00", datetime(2026, 2, 1, 10, tzinfo=UTC)),
         ("2026-02-01T10:00:00Z", datetime(2026, 2, 1, 10, tzinfo=UTC)),
         ("2026-02-01T10:00:00.123456+02:00", datetime(2026, 2, 1, 8, 0, 0, 123456, tzinfo=UTC)),
-        ("2026-02-01T10:00:00 02:00", datetime(2026, 2, 1, 8, tzinfo=UTC)),  # + that became a space
+        ("2026-02-01T10:00:00 02:00", datetime(2026, 2, 1, 8, tzinfo=UTC)),  # a + that became a space
         ("20260201T100000-0330", datetime(2026, 2, 1, 13, 30, tzinfo=UTC)),
     ],
 )

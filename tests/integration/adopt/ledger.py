@@ -26,14 +26,14 @@ Book = dict[int, Row]
 
 
 def fill(connection: Connection, rows: int) -> Book:
-    """Makes the table with rows of owner 0; answers with them."""
+    """Creates the table with rows of owner 0 and returns them."""
     with psycopg.ClientCursor(connection) as cursor:
         cursor.execute(LEDGER, [rows])
     return read(connection)
 
 
 def read(connection: Connection) -> Book:
-    """Every row of the table; none may be there twice."""
+    """Every row of the table, which may have no duplicates."""
     rows = connection.execute("SELECT id, at, owner, amount FROM ledger").fetchall()
     book = {number: (at, owner, amount) for number, at, owner, amount in rows}
     assert len(book) == len(rows), "a row is there twice"
@@ -41,7 +41,7 @@ def read(connection: Connection) -> Book:
 
 
 def writing(book: Book, owner: int, level: psycopg.IsolationLevel) -> Callable[[Session], None]:
-    """Work for a session: a transaction of a few changes to its own rows, in `book` once it is committed.
+    """Work for a session: a transaction of a few changes to its own rows, added to `book` once committed.
 
     A row that is not there when it should be raises. A transaction that cannot be serialized is given up.
     """
@@ -52,7 +52,7 @@ def writing(book: Book, owner: int, level: psycopg.IsolationLevel) -> Callable[[
         after = dict(book)
         try:
             with own.transaction():
-                # Its snapshot is to be taken when the table is at hand, not while waiting for it.
+                # The snapshot must be taken when the lock is granted, not before the wait for it.
                 own.execute("LOCK TABLE ONLY ledger IN ROW EXCLUSIVE MODE")
                 for _ in range(chance.randint(1, 4)):
                     _change(own, after, owner, chance)

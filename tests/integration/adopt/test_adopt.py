@@ -43,7 +43,7 @@ def run(connection: Connection, **more: Any) -> Adopted:
 
 
 def when(words: str, act: Callable[[], object]) -> Callable[[str], None]:
-    """A report that acts once, when the adoption says those words."""
+    """A progress callback that acts once, on the first report with these words."""
     pending = [act]
 
     def report(said: str) -> None:
@@ -60,7 +60,7 @@ def test_every_row_is_there_with_its_time_read_in_the_zone(mission: Mission) -> 
 
     after = mission.execute(ROWS).fetchall()
     assert after == [(*row[:10], row[10].replace(tzinfo=UTC), *row[11:]) for row in before]
-    assert done.rows == 3001  # the event about the beginning is one of them
+    assert done.rows == 3001  # the event about the start is one of them
     assert scalar(mission, "SELECT count(*) FROM audit_logs_default") == 0
     assert scalar(mission, "SELECT count(*) FROM audit_logs_before_adoption") == 3001
     ahead = {each.name for each in existing(mission, named(mission, "audit_logs"))}
@@ -137,7 +137,7 @@ def test_an_incomplete_adoption_cannot_be_finished_and_a_complete_one_cannot_be_
 
 @pytest.mark.parametrize("state", ["preparing", "copying"])
 def test_every_change_made_during_the_copy_is_applied(mission: Mission, plain_url: str, state: str) -> None:
-    """Before and after it was copied; a moved key, a moved time; a session that reads an old snapshot."""
+    """Rows already copied and not yet copied, changed keys and times, and a session with an old snapshot."""
     with psycopg.connect(plain_url) as old_snapshot:
         old_snapshot.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old_snapshot.execute("SELECT count(*) FROM users")
@@ -217,7 +217,7 @@ def test_a_change_that_bypassed_the_triggers_is_found_before_the_swap(mission: M
 def test_the_session_that_locks_the_table_is_named_and_not_disturbed(
     mission: Mission, plain_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody queues behind a swap that waits: it asks for the lock under a timeout, or not at all."""
+    """No session queues behind a swap that waits: it requests the lock with a timeout, or not at all."""
     monkeypatch.setattr(locks, "TRIES", 3)
     with (
         psycopg.connect(plain_url, application_name="report") as reader,
@@ -323,7 +323,7 @@ def _interrupt() -> None:
 
 
 def _same_on_both_sides(connection: Connection) -> None:
-    """The kept old table, whose times are without a zone, and the new one."""
+    """The old table, whose times have no zone, and the new one."""
     columns = "id, event_type, user_id, action, details, status, created_by"
     differing = scalar(
         connection,

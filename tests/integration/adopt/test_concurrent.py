@@ -57,7 +57,7 @@ def test_no_change_of_a_concurrent_session_is_lost(
 def test_changes_made_during_the_wait_for_the_lock_are_applied_in_one_step(
     plain: Connection, plain_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However few are applied at a time before: between two changes of a row it is rightly there twice."""
+    """Whatever the batch size was before: between two changes of a row the row may be there twice."""
     monkeypatch.setattr(locks, "TRIES", 50)
     fill(plain, 100)
     small = CopySizes(changes=1)
@@ -66,7 +66,7 @@ def test_changes_made_during_the_wait_for_the_lock_are_applied_in_one_step(
         if "rows compared" not in report:
             return
         writer.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE id = 7")
-        # As an earlier round leaves the row that read it at this moment.
+        # The state that an earlier round leaves if it read the row at this point.
         writer.execute("DELETE FROM ledger_adopting WHERE id = 7")
         writer.execute("INSERT INTO ledger_adopting SELECT * FROM ledger WHERE id = 7")
         writer.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE id = 7")
@@ -100,7 +100,7 @@ def test_an_adoption_killed_a_hundred_times_continues(plain: Connection, plain_u
 
 
 def _killed_again_and_again(plain: Connection, url: str, *, kills: int, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a moment to die at is no secret
+    chance = random.Random(seed)  # noqa: S311 - the moment of a kill is no secret
     books: list[Book] = [fill(plain, 4_000)]
     with ExitStack() as after:
         sessions = after.enter_context(working(url))

@@ -40,7 +40,7 @@ class Done:
 def opsctl(
     plain_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Done]:
-    """The program in this process: another one would spend its time importing."""
+    """Runs `opsctl` in this process, because a new one would spend its time importing."""
     monkeypatch.setenv("OPS_DATABASE_URL", plain_url)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
 
@@ -190,7 +190,7 @@ def test_a_schema_ops_of_the_application_is_left_unchanged_and_reported(
     url = new_database()
     counted = "SELECT count(*) FROM pg_class WHERE relnamespace::regnamespace::text IN ('ops', 'public')"
     with psycopg.connect(url, autocommit=True) as application:
-        # Its migrations are counted by the same library, in the same schema.
+        # The application counts its migrations with the same library, in the same schema.
         application.execute(
             "CREATE SCHEMA ops; CREATE TABLE ops.holds (id int); CREATE TYPE ops.mood AS ENUM ('good');"
             "CREATE TABLE ops.migrations (name text, applied_at timestamptz);"

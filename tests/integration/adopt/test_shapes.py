@@ -83,7 +83,7 @@ def test_every_property_of_a_table_is_kept_by_an_adoption(plain: Connection, sha
     assert after == before
     assert plain.execute(f"SELECT t::text FROM {name.replace('%', '%%')} t ORDER BY 1", []).fetchall() == rows
     assert scalar(plain, "SELECT relkind::text FROM pg_class WHERE oid = %s::regclass", [name]) == "p"
-    _insert(plain, shape, 3)  # numbers go on where they stood
+    _insert(plain, shape, 3)  # sequences continue where they were
     assert scalar(plain, f"SELECT count(*) FROM {name.replace('%', '%%')}", []) == len(rows) + 3
     finish_adoption(plain, TableName(shape["schema"], shape["table"]))
     _insert(plain, shape, 1)

@@ -16,7 +16,7 @@ WHERE started_at > now() - make_interval(days => %(days)s) GROUP BY outcome
 
 
 class Outcomes(msgspec.Struct, frozen=True):
-    """Runs by their outcome."""
+    """The number of runs by outcome."""
 
     success: bool
     data: dict[str, int]

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 class Proxy:
-    """Forwards connections to a port. While `swallowing`, nothing gets through and nobody is told."""
+    """Forwards connections to a port. While `swallowing`, it drops all data without an error."""
 
     def __init__(self, target: int) -> None:
         self._target = target

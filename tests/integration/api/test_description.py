@@ -101,7 +101,7 @@ def test_a_member_that_is_not_described_is_noticed() -> None:
 
 
 def _check(method: str, path: str, status: int, media_type: str, content: bytes) -> None:
-    """Raises ValidationError where the answer is not as described, KeyError where nothing describes it."""
+    """Raises ValidationError if the answer is not as described, KeyError if it is not described."""
     document = create_app(
         Settings(database_url="postgresql://ops@127.0.0.1:1/none")
     ).openapi_schema.to_schema()
@@ -112,7 +112,7 @@ def _check(method: str, path: str, status: int, media_type: str, content: bytes)
 
 
 def _closed(schema: Any) -> Any:
-    """The same schema, which takes no member that it does not name."""
+    """The same schema without additional members."""
     if isinstance(schema, list):
         return [_closed(item) for item in schema]
     if not isinstance(schema, dict):

@@ -28,7 +28,7 @@ CHECKS = {
     "database", "schema", "pool", "cache", "externalApi", "scheduler", "maintenance", "partitions",
     "archive", "archiveDisk", "transactions", "replicas",
 }  # fmt: skip
-UNTOLD = "the key is not known yet"
+NO_MESSAGE = "the key is not known yet"
 POLICIES = """
 version: 1
 databases:
@@ -44,19 +44,19 @@ databases:
 
 @contextmanager
 def serving(url: str, **settings: Any) -> Iterator[Client]:
-    """The API with these settings; a policies file only where one is named."""
+    """The API with these settings, and with a policies file only if one is given."""
     given = Settings(database_url=url, **{"policies": Path("none.yaml"), **settings})
     with TestClient(observed(create_app(given))) as client:
         yield client
 
 
 def message(client: Client, headers: Headers, check: str) -> str:
-    return str(client.get(f"/health/full/{check}", headers=headers).json().get("message", UNTOLD))
+    return str(client.get(f"/health/full/{check}", headers=headers).json().get("message", NO_MESSAGE))
 
 
 def checked(client: Client, headers: Headers, check: str) -> tuple[str, str]:
-    """Its status and message once it has been looked at."""
-    eventually(lambda: message(client, headers, check) not in {UNTOLD, "not checked yet"})
+    """Status and message of the check once it has run."""
+    eventually(lambda: message(client, headers, check) not in {NO_MESSAGE, "not checked yet"})
     answer = client.get(f"/health/full/{check}", headers=headers).json()
     return answer["status"], answer["message"]
 
@@ -205,7 +205,7 @@ def test_each_policy_is_checked_in_its_own_database_against_its_own_schedule(
         for session, policy in ((ours, "app/retention/sessions"), (theirs, "other/retention/sessions")):
             session.execute(record, [policy, "62 hours", "62 hours", "done", "completed", 0])
         ours.execute(record, ["app/retention/sessions", "1 min", "1 min", "failed", "too much", None])
-        # A name of theirs in our database is nobody's.
+        # A policy's name in another database's history does not count.
         ours.execute(record, ["other/retention/sessions", "1 min", "1 min", "done", "completed", 7])
         with serving(url, policies=policies) as client:
             status, told = checked(client, admin, "maintenance")
@@ -280,7 +280,7 @@ def test_the_archive_check_writes_a_file_and_leaves_none(
             "error",
             f"cannot write a file to {folder}: no space left",
         )
-    assert list(folder.iterdir()) == [], "what was begun is removed"
+    assert list(folder.iterdir()) == [], "the incomplete file is removed"
 
 
 def test_the_archive_check_of_a_bucket_reports_what_runs_have_recorded(
@@ -342,5 +342,5 @@ def test_waiting_requests_are_counted_by_reading_and_writing_connections(
         told = message(client, admin, "pool")
         assert "requests are waiting for a connection: 2 for one that reads, " in told
         assert "2 for one that writes" in told
-        assert client.get("/health/ready").status_code == 200, "a wait is no reason to send nobody any more"
+        assert client.get("/health/ready").status_code == 200, "waiting requests do not make the API unready"
         assert client.get("/health/full").json()["status"] == "degraded"

@@ -1,6 +1,6 @@
 """What each health tier answers under real faults; docs/health.md shows the observed answers.
 
-`WRITE_DOCS=1` writes the page's table anew.
+`WRITE_DOCS=1` rewrites the table in that page.
 """
 
 import os
@@ -51,12 +51,12 @@ SITUATIONS = {
     "started while the database is away": ("200 alive", "503 not_ready", "503 not_started", "503 unhealthy"),
 }
 observed: dict[str, Answers] = {}
-"""What the tests found, for the page."""
+"""The observed answers, for the page."""
 
 
 @dataclass
 class World:
-    """An API, and what it depends on, all of which can be broken."""
+    """An API and its dependencies, each of which can be made to fail."""
 
     api: Api
     database: Outage
@@ -65,7 +65,7 @@ class World:
     authorization: dict[str, str]
 
     def found(self, situation: str, seconds: float = 15) -> None:
-        """Waits until every tier answers as it should in that situation, and notes what they answered."""
+        """Waits until every tier answers as expected in that situation, and records the answers."""
 
         def answers_as_expected() -> bool:
             observed[situation] = tiers(self.api)
@@ -164,7 +164,7 @@ def without_schema(world: World) -> Iterator[None]:
 
 @contextmanager
 def all_connections_busy(world: World) -> Iterator[None]:
-    """More who read than the pool has connections, and none of them comes to its end."""
+    """More endless readers than the pool has connections."""
     over = threading.Event()
 
     def read() -> None:
@@ -195,7 +195,7 @@ def silent_scheduler(world: World) -> Iterator[None]:
 
 
 @contextmanager
-def missed_night(world: World) -> Iterator[None]:
+def missed_run(world: World) -> Iterator[None]:
     database = "url: '${OPS_DATABASE_URL}', vacuum: {tables: all}"
     world.policies.write_text(f"version: 1\ndatabases: {{app: {{{database}}}}}")
     try:
@@ -213,7 +213,7 @@ FAULTS: dict[str, Callable[[World], AbstractContextManager[None]]] = {
 LATE = {
     "requests wait for a connection": all_connections_busy,
     "Dagster's scheduler is silent": silent_scheduler,
-    "a policy was not carried out last night": missed_night,
+    "a policy was not carried out last night": missed_run,
 }
 NEIGHBOURS = {"the cache is down": "cache", "the external API is down": "externalApi"}
 
@@ -236,7 +236,7 @@ def test_without_its_database_it_is_alive_and_recovers_by_itself(world: World, s
 
 
 @pytest.mark.parametrize("situation", LATE)
-def test_overdue_maintenance_only_degrades_the_status(world: World, situation: str) -> None:
+def test_delays_and_missed_runs_only_degrade_the_status(world: World, situation: str) -> None:
     world.found("everything is there")
 
     with LATE[situation](world):

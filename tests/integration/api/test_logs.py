@@ -22,7 +22,7 @@ SECRETS = ("s3cret/pass", "s3cret%2Fpass", "t0ken-of-theirs", "cache-pass", KEY)
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What is logged in this process."""
+    """The log of this process."""
     output = io.StringIO()
     monkeypatch.setattr(sys, "stderr", output)
     before, hook, handlers = structlog.get_config(), sys.excepthook, logging.root.handlers[:]
@@ -37,7 +37,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 def lines(text: str) -> list[dict[str, Any]]:
-    """Every line, each of which has to be JSON."""
+    """The lines, each of which must be JSON."""
     return [json.loads(line) for line in text.splitlines()]
 
 

@@ -55,7 +55,7 @@ def test_health_answers_have_the_missions_shape(client: Client) -> None:
     assert ready.keys() == {"status", "timestamp", "database_latency_ms"}
     assert ready["status"] == "ready"
     assert full.keys() == {"status", "timestamp", "uptime", "version", "checks"}
-    assert full["status"] == "degraded", "no scheduler has been heard of"
+    assert full["status"] == "degraded", "no scheduler has reported"
     assert full["checks"]["database"]["status"] == full["checks"]["schema"]["status"] == "ok"
     assert full["checks"]["cache"]["status"] == "not_configured"
 
@@ -158,7 +158,7 @@ def test_a_failure_is_logged_with_its_request_and_without_the_key(
     log: io.StringIO, client: Client, key: Callable[..., Headers], connection: Connection
 ) -> None:
     headers = key("admin")
-    connection.execute("ALTER TABLE ops.api_keys RENAME COLUMN scopes TO gone")  # nobody expects this
+    connection.execute("ALTER TABLE ops.api_keys RENAME COLUMN scopes TO gone")  # an unexpected error
 
     answer = client.get("/api/admin/audit-logs?action=x", headers={**headers, "X-Request-Id": "mine"})
 

@@ -42,7 +42,7 @@ class Process:
         assert not listens or self.popen.poll() is None, self.popen.communicate()[1]
 
     def ended(self) -> tuple[int, str]:
-        """Its exit code and what it logged."""
+        """Its exit code and its log."""
         _, log = self.popen.communicate(timeout=30)
         return self.popen.returncode, log
 
@@ -138,13 +138,13 @@ def test_an_invalid_setting_is_reported_by_name(start: Start, setting: str, wron
 
 @contextmanager
 def _in_flight(port: int, key: str) -> Iterator[socket.socket]:
-    """A request whose handler is waiting for its body, which the caller may send."""
+    """A request whose handler waits for its body, which the caller can send."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as request:
         request.sendall(
             b"POST /api/audit-logs HTTP/1.1\r\nHost: test\r\nConnection: close\r\nExpect: 100-continue\r\n"
             b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n" % (key.encode(), len(BODY))
         )
-        assert request.recv(1000).startswith(b"HTTP/1.1 100")  # said when the handler asks for the body
+        assert request.recv(1000).startswith(b"HTTP/1.1 100")  # sent when the handler starts to read the body
         yield request
 
 

@@ -29,7 +29,7 @@ FROM generate_series(1, %(rows)s) number
 
 
 def pages(client: Client, headers: Headers, address: str) -> list[list[str]]:
-    """The ids on each page, from that address on."""
+    """The ids on each page, starting at that address."""
     found: list[list[str]] = []
     following: str | None = address
     while following is not None:
@@ -83,7 +83,7 @@ def test_following_pages_meets_each_event_once_while_others_are_stored(
     def write() -> None:
         with connect(url, "writer") as writer:
             while not stop.is_set():
-                # Before, among and after the events that are there, and at their very moments.
+                # Before, between and after the existing events, and at exactly their times.
                 writer.execute(
                     "INSERT INTO audit_logs (event_type, created_at) SELECT 'made',"
                     " '2026-02-28'::timestamptz + random() * 5 * interval '1 day' FROM generate_series(1, 3)"
@@ -93,7 +93,7 @@ def test_following_pages_meets_each_event_once_while_others_are_stored(
                 )
                 time.sleep(0.005)
 
-    # The first page is read before anybody writes, or the offset would mean other events.
+    # The first page is read before any write; otherwise the offset would mean other events.
     first = client.get(f"{FIND}?eventType=made&limit={limit}&offset={offset}", headers=admin).json()
     seen = [row["id"] for row in first["data"]]
     writer = threading.Thread(target=write)
@@ -247,7 +247,7 @@ def test_a_total_that_takes_too_long_is_unknown_and_says_why(
     client: Client, admin: Headers, connection: Connection
 ) -> None:
     connection.execute(INSERT, {"rows": 3000, "together": 1})
-    # Each row takes the reader a while, as on a slow disk.
+    # Reading each row takes time, as on a slow disk.
     connection.execute(
         "CREATE FUNCTION slow() RETURNS bool LANGUAGE plpgsql COST 1000 AS"
         " 'BEGIN PERFORM pg_sleep(0.002); RETURN true; END'"

@@ -79,7 +79,7 @@ def test_a_commit_that_hangs_does_not_hold_up_the_others(url: str, connection: C
         async with writing(url) as made:
             await made.store([event()])
             with connection.transaction():
-                # Until this ends, nobody else can have a receipt for that id.
+                # Until this transaction ends, no other session can get a receipt for that id.
                 connection.execute("INSERT INTO ops.audit_receipts VALUES (%s, now())", [slow])
                 hanging = asyncio.create_task(store("slow", event(id=slow)))
                 while not _waits_for_a_lock(connection):
@@ -151,7 +151,9 @@ def test_a_commit_that_times_out_is_reported_as_unknown_and_may_be_retried(
                 connection.execute("LOCK TABLE audit_logs")
                 with pytest.raises(UnavailableError, match="may have been stored"):
                     await made.store([one])
-            await asyncio.sleep(0.3)  # the table is free: now it is stored, though nobody waits
+            await asyncio.sleep(
+                0.3
+            )  # the table is unlocked: now the event is stored, though no request waits for it
             await made.store([one])
 
     asyncio.run(post())

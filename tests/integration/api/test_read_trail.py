@@ -27,7 +27,7 @@ OPEN_TO_ALL = ("/health", "/livez", "/readyz", "/metrics", "/schema")
 
 
 def routes() -> list[tuple[str, str, str | None]]:
-    """Each method and path of the application, with the scope it says it needs."""
+    """Each method and path of the application, with the scope that it names."""
     app: Litestar = create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/none"))
     return [
         (method, route.path_format, handler.opt.get("scope"))
@@ -43,7 +43,7 @@ def test_each_route_answers_only_its_scope_and_admin(
     client: Client, key: Callable[..., Headers], method: str, path: str, scope: str | None
 ) -> None:
     assert scope in keys.SCOPES, f"{method} {path} names no scope"
-    # A parameter that does not exist makes the endless stream end; what is wrong is told after the key.
+    # An unknown parameter ends the endless stream with an error, but only after the key was checked.
     address = path.replace("{event_id}", ID) + "?no-such-parameter=1"
 
     for each in keys.SCOPES:
@@ -209,7 +209,7 @@ def _lookups(client: Client) -> float:
 
 
 def test_no_client_can_forge_a_read_event(client: Client, admin: Headers) -> None:
-    forged = {"eventType": "audit_access", "createdBy": "somebody else"}
+    forged = {"eventType": "audit_access", "createdBy": "another user"}
 
     answer = client.post("/api/audit-logs", json=forged, headers=admin)
 

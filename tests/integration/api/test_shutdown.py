@@ -123,7 +123,7 @@ def test_an_uncaught_exception_ends_the_process_the_same_way(api: Api, fault: st
 
     asking.join()
     (answer,) = answers
-    assert isinstance(answer, httpx.Response), "what was in flight was answered all the same"
+    assert isinstance(answer, httpx.Response), "the request in flight was answered nevertheless"
     assert "ZeroDivisionError" in api.log.read_text()
 
 

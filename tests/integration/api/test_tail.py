@@ -19,13 +19,13 @@ INSERT = "INSERT INTO audit_logs (event_type, action, created_at) VALUES (%s, %s
 
 @dataclass
 class Stream:
-    """What a stream sends, message by message."""
+    """The messages of a stream."""
 
     lines: Iterator[str]
     last_id: str = ""
 
     def next(self) -> tuple[str, dict[str, Any]]:
-        """The kind of the next message that has data, and what it holds."""
+        """The kind and the content of the next message that has data."""
         fields: dict[str, str] = {}
         deadline = time.monotonic() + 20
         for line in self.lines:

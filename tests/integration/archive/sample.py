@@ -127,7 +127,7 @@ SPECIAL: dict[str, list[Any]] = {
     'Odd " \\ näme': WORDS,
     "day": ["", "2026-01-01"],
 }  # fmt: skip
-"""What goes wrong most easily, by column."""
+"""The values that are changed most easily, by column."""
 
 EVERY_SPECIAL: list[dict[str, Any]] = [
     {name: values[nth % len(values)] for name, values in SPECIAL.items()}

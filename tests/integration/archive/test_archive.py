@@ -59,7 +59,9 @@ def test_an_unfinished_file_does_not_match_the_readers_pattern(
             found = reader.execute("SELECT count(*) FROM glob(?)", [f"{folder}/**/*.parquet"]).fetchone()
         seen[done] = found[0] if found else 0
         if done in {"written", "noted", "committed"}:
-            assert len(list(folder.rglob("*.unfinished"))) == 5, "the files are there, and not yet rows"
+            assert len(list(folder.rglob("*.unfinished"))) == 5, (
+                "the files exist, but readers do not see them yet"
+            )
 
     remove(url, events, folder, step=look)
 
@@ -114,7 +116,7 @@ def test_each_archived_file_agrees_with_its_record(url: str, events: Connection,
         assert (beside["path"], beside["rows"], beside["sha256"]) == (path, rows, digest)
         assert f"day={oldest:%Y-%m-%d}" in path
         assert f"day={newest:%Y-%m-%d}" in path
-    assert not list(folder.rglob(".*")), "a temporary file is left"
+    assert not list(folder.rglob(".*")), "a temporary file is left over"
 
 
 def test_rows_without_a_usable_day_are_archived_too(url: str, connection: Connection, folder: Path) -> None:
@@ -174,7 +176,7 @@ def test_no_two_tables_share_a_folder() -> None:
 
 
 class FlippedByte(Folder):
-    """A disk that gives one byte back wrong."""
+    """A disk that returns one wrong byte."""
 
     def read(self, path: str) -> bytes:
         content = bytearray(super().read(path))
@@ -208,7 +210,7 @@ def test_a_faulty_disk_deletes_nothing(
         ):
             archive.write(reader, given)
 
-        assert session.execute("DELETE FROM events WHERE id = 1") == 1  # the session is as good as before
+        assert session.execute("DELETE FROM events WHERE id = 1") == 1  # the session can still be used
 
     assert scalar(events, "SELECT count(*) FROM events") == 999
     assert not [each for each in folder.rglob("*") if each.is_file()]
@@ -255,7 +257,7 @@ def test_many_days_at_once_stay_within_memory(
 
     parts = remove(url, connection, folder)
 
-    assert len(parts) > 30  # days were closed on the way and opened again
+    assert len(parts) > 30  # files of some days were closed in the middle and opened again
     assert sum(each.rows for each in parts) == 20_000
     ids = [number for (number,) in _asked(folder, "SELECT id FROM read_parquet(?)")]
     assert Counter(ids) == Counter(range(1, 20_001))
@@ -271,7 +273,7 @@ def test_the_rest_of_an_abandoned_query_is_not_waited_for(url: str, events: Conn
             raise StorageError("it hangs")
         took = time.monotonic() - began
 
-        assert worker.execute("SELECT 1") == 1, "the session goes on"
+        assert worker.execute("SELECT 1") == 1, "the session can still be used"
     assert took < 10
 
 
@@ -296,6 +298,6 @@ def _rows(folder: Path) -> list[tuple[object, ...]]:
 
 
 def _asked(folder: Path, question: str) -> list[tuple[object, ...]]:
-    """What DuckDB, which knows nothing of us, makes of the folder."""
+    """The answer of DuckDB, which uses none of our code, from the files of the folder."""
     with duckdb.connect() as reader:
         return reader.execute(question, [f"{folder}/events/*/*.parquet"]).fetchall()

@@ -294,7 +294,7 @@ def test_a_failure_during_staging_is_reported_and_cleaned_up(
     url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove(url, events, folder)
-    rows = staging._rows  # noqa: SLF001 - where the break is put
+    rows = staging._rows  # noqa: SLF001 - where the failure is injected
 
     def breaking_off(file_content: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         yield from rows(file_content, schema)

@@ -136,7 +136,7 @@ def test_rights_that_a_restore_needs_are_named_with_their_grant(
 
 @contextmanager
 def _restorer(url: str, connection: Connection) -> Iterator[Connection]:
-    """A connection of a role that may write every table and owns none."""
+    """A connection of a role that may write to every table and owns none."""
     connection.execute("CREATE ROLE restorer LOGIN PASSWORD 'x'")
     try:
         connection.execute(

@@ -33,7 +33,7 @@ databases:
 """
 LIMIT_SECONDS = 1.0
 PROMPTLY = 1.0
-"""What a rollback and a busy machine may take beside the limit."""
+"""Additional time for a rollback and a busy machine."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def proxy(s3: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def one_day(application: Connection) -> Connection:
-    """All expired rows are of one day, and so in one file a batch."""
+    """All expired rows are of one day, so that each batch is one file."""
     application.execute(
         "UPDATE sessions SET created_at = now() - interval '45 days' "
         "WHERE created_at < now() - interval '30 days'"
@@ -62,7 +62,7 @@ def settings(bucket_url: str, s3: str, proxy: Proxy, monkeypatch: pytest.MonkeyP
 
 
 def _swallow_from_write(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """The first so many batches find a storage that hangs."""
+    """The storage hangs for that number of batches."""
     write, written = Archive.write, 0
 
     def hanging(self: Archive, *arguments: Any) -> Any:
@@ -75,7 +75,7 @@ def _swallow_from_write(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, times: in
 
 
 def _longest_update(url: str, over: threading.Event) -> float:
-    """Writes to an expired row again and again, as an application would; the longest it had to wait."""
+    """Updates an expired row repeatedly, as an application would; returns the longest wait."""
     longest = 0.0
     with psycopg.connect(url, autocommit=True) as application:
         while not over.is_set():
@@ -170,7 +170,7 @@ def test_a_file_is_one_request_and_no_multipart_upload() -> None:
 
 
 def test_files_are_small_enough_for_one_request(url: str, connection: Connection, bucket_url: str) -> None:
-    # What is random does not get smaller: 24 MiB come in three files, and not in one of 24.
+    # Random data cannot be compressed: 24 MiB become three files instead of one.
     connection.execute(
         "CREATE TABLE events (id int, at timestamptz, what bytea); INSERT INTO events "
         "SELECT n, '2026-03-01', decode(string_agg(md5(n::text || m), ''), 'hex') "

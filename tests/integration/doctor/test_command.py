@@ -117,7 +117,7 @@ def test_a_migration_that_is_missing_is_named(clean: Connection, url: str, diagn
 
 @pytest.fixture
 def stranger(clean: Connection, url: str) -> Iterator[str]:
-    """The URL of a role that may do nothing but connect."""
+    """The URL of a role that may only connect."""
     clean.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
     yield with_user(url, "stranger")
     clean.execute("DROP OWNED BY stranger CASCADE; DROP ROLE stranger")

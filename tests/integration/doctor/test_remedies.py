@@ -23,7 +23,7 @@ from tests.integration.doctor import ailing_database as ailing
 Diagnose = Callable[..., list[Diagnosed]]
 
 BY_ITSELF = re.compile("CONCURRENTLY|ALTER DATABASE|^opsctl ")
-"""What cannot be tried in a transaction and rolled back."""
+"""Statements that cannot be tried in a transaction and rolled back."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def _ailing(server: embedded.Server, template: str) -> Iterator[None]:
 
 @pytest.fixture
 def copied(_ailing: None, new_database: Callable[..., str]) -> Callable[[], str]:
-    """Makes a copy of the ailing database."""
+    """Creates a copy of the ailing database."""
     return lambda: ailing.copied(new_database)
 
 
@@ -93,7 +93,7 @@ def _carry_out(url: str, remedy: str, opsctl: Callable[..., Result]) -> None:
 
 
 def _found_after(url: str, remedy: str, id_: str, policies: Path) -> list[Finding]:
-    """What that diagnosis finds as the maintaining role, in a transaction that began with the remedy."""
+    """The findings of that diagnosis for the maintenance role, in a transaction that first ran the remedy."""
     (diagnosis,) = (diagnosis for diagnosis in DIAGNOSES if diagnosis.id == id_)
     (database,) = kinds.load(policies).databases
     with connect(url, "test") as session, session.transaction(force_rollback=True):

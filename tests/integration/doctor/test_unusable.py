@@ -16,7 +16,7 @@ Diagnose = Callable[..., list[Diagnosed]]
 
 @pytest.fixture
 def encoded(server: embedded.Server) -> Iterator[Callable[[str], str]]:
-    """Makes an empty database of an encoding and says its URL."""
+    """Creates an empty database with an encoding and returns its URL."""
     made: list[str] = []
 
     def make(encoding: str) -> str:

@@ -32,7 +32,7 @@ Run = Callable[..., dg.ExecuteInProcessResult]
 
 @pytest.fixture
 def events(connection: Connection, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connection:
-    """Twenty events on check of the last 16 days; those of five whole days have expired."""
+    """Twenty events on each of the last 16 days; those of five whole days have expired."""
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
     fill_events(connection, days=16)

@@ -103,7 +103,7 @@ def test_the_nightly_run_is_at_two_and_on_by_default(definitions: dg.Definitions
 @pytest.mark.parametrize("cron", ["0 2 * * *", "30 2 * * *", "0 3 * * *"])
 @pytest.mark.parametrize("day", [datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 10, 24, tzinfo=UTC)])
 def test_the_nightly_run_runs_once_when_the_clocks_change(cron: str, day: datetime) -> None:
-    """Berlin has no 02:30 on 2026-03-29, and two of them on 2026-10-25."""
+    """In Berlin, 02:30 does not exist on 2026-03-29 and comes twice on 2026-10-25."""
     ticks = schedule_execution_time_iterator(day.timestamp(), cron, "Europe/Berlin")
 
     days = [next(ticks).date() for _ in range(4)]

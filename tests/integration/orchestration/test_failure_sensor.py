@@ -27,7 +27,7 @@ EVENTS = (
 
 @dataclass
 class Receiver:
-    """An HTTP server that answers with these codes, then 200, and keeps what it accepted."""
+    """An HTTP server that answers with these codes, then 200, and stores what it accepted."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)

@@ -8,7 +8,7 @@ from ops_pipeline.orchestration import retry
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connection_was_lost, scalar
 from tests.integration.orchestration.conftest import Materialize
 
-# A sequence counts on whatever becomes of the transaction.
+# A sequence keeps its value even if the transaction is rolled back.
 LOSE_THE_CONNECTION_TWICE = """
 CREATE SEQUENCE deletes;
 CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -22,7 +22,7 @@ def run(
     url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dg.DagsterRun:
-    """A run that Dagster calls started, silent for long enough."""
+    """A run with the status STARTED and no event for long enough."""
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     monkeypatch.setattr(lost_runs, "SILENT_FOR", timedelta(0))
     job = build_definitions(policies).resolve_job_def("nightly_app")

@@ -36,7 +36,7 @@ def opsctl(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Opsctl]:
-    """The program: exit code, standard output and error."""
+    """Runs `opsctl`: exit code, standard output and error."""
     application.execute("CREATE INDEX ON memories (session_id)")
     application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions")
     (tmp_path / "policies.yaml").write_text(POLICIES.replace("TRACK", "true"))
@@ -98,7 +98,9 @@ def test_triggers_are_installed_listed_and_removed(
     assert f"opsctl track install {POLICY}" in _advice(opsctl)
 
     (tmp_path / "policies.yaml").write_text(POLICIES.replace("TRACK", "false"))
-    assert f"opsctl track remove {POLICY}" in _advice(opsctl), "what the policy asks for no more is told"
+    assert f"opsctl track remove {POLICY}" in _advice(opsctl), (
+        "triggers that the policy no longer asks for are reported"
+    )
     code, out, _ = opsctl("track", "remove", POLICY)
     assert (code, "Triggers removed: 3" in out) == (0, True)
     assert (scalar(application, OURS), _advice(opsctl)) == (0, "")

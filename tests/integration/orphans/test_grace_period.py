@@ -86,11 +86,11 @@ def test_an_orphan_that_changed_since_it_was_found_is_deleted_after_another_grac
     carry_out(memories, patient)
     memories.execute("UPDATE memories SET content = 'elsewhere' WHERE session_id = %s", [ORPHAN])
     an_hour_later(memories)
-    assert carry_out(memories, patient).removed == 0, "it was changed within the grace"
+    assert carry_out(memories, patient).removed == 0, "it was changed within the grace period"
 
     carry_out(memories, patient)
     memories.execute("UPDATE memories SET content = 'again' WHERE session_id = %s", [ORPHAN])
-    carry_out(memories, patient)  # takes note that the change is over
+    carry_out(memories, patient)  # records that the change is committed
     an_hour_later(memories)
     result = carry_out(memories, patient)
 
@@ -108,19 +108,21 @@ def test_a_row_that_reuses_the_ctid_of_an_orphan_has_its_own_grace_period(
     another = "00000000-0000-0000-0000-00000000000b"
     memories.execute("INSERT INTO memories (session_id) VALUES (%s)", [another])
     assert scalar(memories, where, [another]) == place
-    carry_out(memories, patient)  # takes note that it was written
+    carry_out(memories, patient)  # records that the row was written
     an_hour_later(memories)
 
     result = carry_out(memories, patient)
 
-    assert (result.removed, result.details["in_grace"]) == (0, 1), "nobody had seen it without its parent"
+    assert (result.removed, result.details["in_grace"]) == (0, 1), (
+        "the new row has only just been found without its parent"
+    )
     assert scalar(memories, where, [another]) == place
 
 
 def test_a_child_that_gets_a_parent_during_the_wait_for_its_lock_is_kept(
     memories: Connection, patient: Orphans, url: str
 ) -> None:
-    # PostgreSQL looks again at a row that was changed under a DELETE, but not for its parent.
+    # PostgreSQL rechecks a row that changes during a DELETE, but not the subquery for its parent.
     carry_out(memories, patient)
     an_hour_later(memories)
     with connect(url, "application") as other:
@@ -163,9 +165,9 @@ def test_transaction_ids_are_told_apart_after_wraparound(connection: Connection)
         (1000, 999, True),
         (1000, 1000, False),
         (1000, 1_000_000, False),
-        (2**32 + 10, 2**32 - 5, True),  # before the last round
+        (2**32 + 10, 2**32 - 5, True),  # before the last wraparound
         (2**32 - 5, 2**32 + 10, False),  # just after it
-        (2**33 + 500, 2, True),  # frozen for good
+        (2**33 + 500, 2, True),  # frozen
         (2**31, 2**31 + 2**29, False),
     ):
         row = connection.execute(older, [str(horizon), str(written % 2**32)]).fetchone()

@@ -67,7 +67,7 @@ def test_the_guard_says_which_number_is_an_estimate(
 def test_a_null_key_of_a_parent_protects_no_orphan(
     memories: Connection, read: Callable[..., Database]
 ) -> None:
-    # The trap of NOT IN: one NULL in the list, and nothing is ever removed.
+    # The trap of NOT IN: with one NULL in the list, no row is ever deleted.
     memories.execute("CREATE TABLE parents (ref uuid); INSERT INTO parents SELECT id FROM sessions")
     memories.execute("INSERT INTO parents VALUES (NULL)")
     policy = read(

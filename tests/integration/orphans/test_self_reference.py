@@ -18,7 +18,7 @@ POLICY = "table: comments, column: answers, references: comments.id"
 
 
 def comments(connection: Connection, *, indexed: bool = True) -> None:
-    """Ten threads of five levels, of which three have lost their first comment."""
+    """Ten threads of five levels, three of which have lost their first comment."""
     connection.execute(
         "CREATE TABLE comments (id int PRIMARY KEY, answers int);"
         "INSERT INTO comments SELECT thread * 100 + level, nullif(thread * 100 + level - 1, thread * 100)"

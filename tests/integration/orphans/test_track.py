@@ -30,7 +30,7 @@ INSERT INTO children SELECT n, day, n FROM generate_series(1, 2) day, generate_s
 
 @pytest.fixture
 def policy(connection: Connection, rules: Rules) -> Orphans:
-    """A tracked policy whose first sweep is over."""
+    """A tracked policy after its first sweep."""
     connection.execute(TABLES)
     (policy,) = rules(
         "{table: children, columns: [day, parent], references: 'parents(day, id)',"
@@ -164,7 +164,7 @@ def test_removing_tracking_leaves_no_object_behind(connection: Connection, polic
 def test_an_orphan_that_a_sweep_and_the_record_have_seen_is_counted_once(
     connection: Connection, rules: Rules
 ) -> None:
-    """Plan, guard, approval and history say the same number, and no more rows are allowed than that."""
+    """Plan, guard, approval and history have the same number, and the approval covers no more rows."""
     connection.execute(TABLES)
     (policy,) = rules(
         "{table: children, columns: [day, parent], references: 'parents(day, id)', grace_period: 1 hour,"

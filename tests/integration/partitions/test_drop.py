@@ -214,7 +214,7 @@ def test_another_table_than_the_detached_one_is_not_dropped(connection: Connecti
 @both
 @pytest.mark.parametrize("asked", [1, 2])
 def test_a_day_on_hold_is_kept(connection: Connection, days: Days, default: bool, asked: int) -> None:
-    """Held from the beginning, or since the day was detached."""
+    """The hold is older than the drop, or was added after the day was detached."""
     relation = days(default=default)
     partition = first_day(connection, relation)
     answers = ["a hold" if number >= asked else None for number in range(1, 4)]

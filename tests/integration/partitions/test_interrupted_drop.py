@@ -109,7 +109,7 @@ def test_an_interrupted_detach_is_completed_first(connection: Connection, url: s
 def test_a_reader_that_arrives_during_the_detach_leaves_it_to_the_next_run(
     connection: Connection, url: str, days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whom nobody saw before the detach began can still hold it up half way."""
+    """A session that arrives after the detach has begun can still block its second half."""
     relation = days(default=False)
     partition = first_day(connection, relation)
     monkeypatch.setattr(detach, "CONCURRENT_LONG_SECONDS", 1000)

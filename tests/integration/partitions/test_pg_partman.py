@@ -28,7 +28,7 @@ databases:
     retention: [{{table: visits, column: at, keep: 5 days, guard: {{max_fraction: 1}}{partition}}}]
 """
 EXPIRED = 4
-"""Days of the ten that have expired as a whole."""
+"""The days, of ten, that have expired as a whole."""
 PARTITIONS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'visits'::regclass"
 
 
@@ -75,7 +75,7 @@ def test_days_that_pg_partman_has_created_are_not_created_again(
 def test_a_partition_that_pg_partman_drops_meanwhile_is_named_and_the_next_run_continues(
     visits: Connection, read: Callable[..., Database]
 ) -> None:
-    # A held-back partition is emptied row by row, so that it can be dropped under the run.
+    # A partition with a row on hold is emptied row by row, so that it can be dropped during the run.
     visits.execute("CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'")
     visits.execute("CREATE TRIGGER keep BEFORE DELETE ON visits FOR EACH ROW EXECUTE FUNCTION keep()")
     policy = read(POLICY.format(partition="")).policies[0]

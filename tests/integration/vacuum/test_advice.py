@@ -126,7 +126,7 @@ def test_settings_that_keep_up_are_left_alone(odd: Connection, writes: Writes, r
 
 def test_rows_that_died_since_an_earlier_run_are_the_evidence(odd: Connection, policy: Vacuum) -> None:
     _churn(odd)
-    assert _advised(odd, policy) == [], "nothing is known yet of how fast it goes"
+    assert _advised(odd, policy) == [], "the rate is not known yet"
     _two_hours_pass(odd)
     _churn(odd)
 

@@ -39,7 +39,7 @@ INDEXES: dict[str, list[LiteralString]] = {
 
 @pytest.fixture
 def bloated(connection: Connection, request: pytest.FixtureRequest) -> Connection:
-    """Tables that were half emptied, here and there, and vacuumed."""
+    """Tables of which scattered halves were deleted, then vacuumed."""
     fillfactor = getattr(request, "param", 100)
     for name, (columns, values) in SHAPES.items():
         statement = compose.SQL(FILL).format(

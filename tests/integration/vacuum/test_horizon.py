@@ -148,7 +148,7 @@ def test_a_standbys_slot_is_named_with_and_without_the_standby(
 
 @contextmanager
 def _reading(server: embedded.Server, primary: Connection, held: str) -> Iterator[None]:
-    """A query is open on the standby, and the primary has been told."""
+    """A query is open on the standby, and the primary knows its horizon."""
     with psycopg.connect(server.url("app")) as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
         _until(primary, held)
@@ -156,7 +156,7 @@ def _reading(server: embedded.Server, primary: Connection, held: str) -> Iterato
 
 
 def _kill(server: embedded.Server) -> None:
-    """The standby is gone at once, without a word to its primary."""
+    """Kills the standby, so that it cannot notify its primary."""
     with psycopg.connect(server.url("app"), autocommit=True) as session:
         folder = Path(scalar(session, "SHOW data_directory"))
     os.kill(int((folder / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)

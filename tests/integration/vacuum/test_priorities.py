@@ -19,12 +19,12 @@ DO $$ BEGIN
 END $$;
 DROP TABLE spent
 """
-"""Each of these small blocks takes a transaction id of its own."""
+"""Each of these small blocks uses its own transaction id."""
 
 
 @pytest.fixture
 def quiet(connection: Connection) -> Connection:
-    """A database whose tables need nothing, and which autovacuum leaves to the test."""
+    """A database whose tables need no VACUUM, with autovacuum off."""
     for name in ("few", "many", "fresh"):
         connection.execute(f"CREATE TABLE {name} (n int) WITH (autovacuum_enabled = false)")
         connection.execute(f"INSERT INTO {name} SELECT generate_series(1, 10000)")

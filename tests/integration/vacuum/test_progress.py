@@ -20,7 +20,7 @@ SCANNING = VacuumProgress("public.t", "scanning heap", 1000, 0, 0, 0, 1, 0)
 
 @pytest.fixture
 def slowly(application: Connection, vacuum: Vacuum, monkeypatch: pytest.MonkeyPatch) -> Vacuum:
-    """A VACUUM of about two seconds that is asked often."""
+    """A VACUUM of about two seconds whose progress is read often."""
     application.execute("DELETE FROM sessions; SET vacuum_cost_limit = 20")
     monkeypatch.setattr(progress, "ASK_SECONDS", 0.02)
     monkeypatch.setattr(progress, "REPORT_SECONDS", 0.0)
@@ -30,7 +30,7 @@ def slowly(application: Connection, vacuum: Vacuum, monkeypatch: pytest.MonkeyPa
 def test_phase_and_share_are_reported_and_recorded_with_the_run(
     application: Connection, slowly: Vacuum, url: str
 ) -> None:
-    for cost_limit in (20, 4, 1):  # on a busy machine it may be over before anybody has asked twice
+    for cost_limit in (20, 4, 1):  # on a busy machine it may end before its progress was read twice
         application.execute("INSERT INTO sessions (created_at) SELECT now() FROM generate_series(1, 3000)")
         application.execute("DELETE FROM sessions")
         application.execute("SELECT set_config('vacuum_cost_limit', %s, false)", [str(cost_limit)])
@@ -51,7 +51,7 @@ def test_phase_and_share_are_reported_and_recorded_with_the_run(
 def _watched(
     application: Connection, policy: Vacuum, url: str
 ) -> tuple[list[str], list[dict[str, Any]], RunResult]:
-    """What a run reports, what its details say meanwhile, and its result."""
+    """The reports of a run, its recorded details meanwhile, and its result."""
     reports: list[str] = []
     saved: list[dict[str, Any]] = []
     with connect(url, "reader") as reader:

@@ -38,7 +38,7 @@ END $$;
 CREATE TABLE items (id int PRIMARY KEY, note text) WITH (autovacuum_enabled = false);
 INSERT INTO items SELECT n, md5(n::text) FROM generate_series(1, 20000) n;
 """
-"""Whoever holds the gate's lock keeps an index on `gated(note)` from being built any further."""
+"""While a session holds the gate's lock, the build of an index on `gated(note)` stands still."""
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def items(connection: Connection) -> Connection:
 
 @pytest.fixture
 def gated(connection: Connection) -> Connection:
-    """The same with an index that cannot be built while somebody holds the gate; it is vacuumed already."""
+    """The same, vacuumed, with an index that cannot be built while a session holds the gate."""
     connection.execute(FILL)
     connection.execute("CREATE INDEX items_gated ON items (gated(note))")
     _thinned_out(connection)
@@ -322,7 +322,7 @@ def _gate(url: str) -> Iterator[None]:
 
 @contextmanager
 def _statement(url: str, text: LiteralString) -> Iterator[int]:
-    """A session at work on that. The server goes on with it afterwards, as it does for whoever hangs up."""
+    """A session that executes that statement. The server continues it after the client has disconnected."""
     session = psycopg.connect(url, autocommit=True)
     session.pgconn.send_query(text.encode())
     try:

@@ -36,7 +36,7 @@ def test_half_sent_requests_beyond_ulimit_cost_no_other_client_an_answer(start: 
             try:
                 client.sendall(LIVE)
             except OSError:
-                continue  # it gave way already
+                continue  # it has already been closed to make room
         first = read_answer(clients[0])
         newest = clients[-1]
         newest.sendall(b"\r\n")
@@ -142,7 +142,7 @@ def test_a_slow_but_steady_body_is_stored(hasty: Api, authorization: bytes, conn
     client.sendall(post(authorization, len(body)))
     for at in range(0, len(body), 10_000):
         client.sendall(body[at : at + 10_000])
-        time.sleep(0.15)  # 3 s in all
+        time.sleep(0.15)  # 3 s in total
 
     assert read_status(client) == 201
     assert scalar(connection, "SELECT count(*) FROM audit_logs WHERE event_type = 'steady'") == 1
