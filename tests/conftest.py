@@ -41,8 +41,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
     """The server of OPS_TEST_DATABASE_URL, or one of our own.
 
-    Its own one runs the programs of OPS_TEST_POSTGRESQL where that is set. Its files are in memory where
-    there is room: to create and drop a database took half of the time.
+    Our own server runs the programs of OPS_TEST_POSTGRESQL if that is set. Its files are in memory if there
+    is room: on a disk, half of the time goes into creating and dropping databases.
     """
     if SERVER is not None:
         with given_server.given(SERVER) as given:
@@ -54,7 +54,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server
         folder = _in_memory(stack) or tmp_path_factory.mktemp("postgres")
         running = stack.enter_context(embedded.running(folder))
         with psycopg.connect(running.url("postgres"), autocommit=True) as session:
-            session.execute("ALTER SYSTEM SET fsync = off")  # no test of this server cuts the power
+            session.execute(
+                "ALTER SYSTEM SET fsync = off"
+            )  # no test simulates a power failure on this server
             session.execute("SELECT pg_reload_conf()")
         yield running
 

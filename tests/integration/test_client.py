@@ -55,7 +55,7 @@ def events(number: int) -> Iterator[AuditEvent]:
     return (AuditEvent(event_type="told", details={"number": each}) for each in range(number))
 
 
-def test_events_logged_while_the_api_comes_and_goes_are_stored_once_each(
+def test_events_logged_while_the_api_restarts_are_stored_once_each(
     url: str, connection: Connection, key: str, port: int, spool: Path, tmp_path: Path
 ) -> None:
     logged: list[str] = []

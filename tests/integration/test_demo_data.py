@@ -157,8 +157,8 @@ def test_the_id_of_an_unknown_user_is_kept(filled: Connection) -> None:
     assert count(filled, "audit_logs", unresolved) > 0
     assert count(filled, "audit_logs", f"{unresolved} AND user_id IS NOT NULL") == 0
     assert count(filled, "audit_logs", known) == 0
-    by_somebody = "user_id IS NULL AND created_by LIKE '%%@%%' AND NOT details ? 'unresolved_user_id'"
-    assert count(filled, "audit_logs", by_somebody) == 0
+    by_a_user = "user_id IS NULL AND created_by LIKE '%%@%%' AND NOT details ? 'unresolved_user_id'"
+    assert count(filled, "audit_logs", by_a_user) == 0
 
 
 def test_every_audit_event_is_in_its_days_partition(filled: Connection) -> None:

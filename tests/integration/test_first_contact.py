@@ -94,7 +94,7 @@ def test_a_password_that_is_not_escaped_is_not_printed(password: str) -> None:
     assert all(part not in str(error.value) for part in ("ss/", "cret", "b@c", "p@"))
 
 
-def test_a_url_that_is_escaped_is_taken_as_it_is() -> None:
+def test_an_escaped_url_is_used_unchanged() -> None:
     with pytest.raises(DatabaseUnavailableError, match=r"Database 'shop' at 127\.0\.0\.1:1 does not answer"):
         connect(
             "postgresql://shop:p%40ss%2F@127.0.0.1:1/shop?application_name=a@b", "test", connect_timeout=1

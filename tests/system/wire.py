@@ -38,7 +38,7 @@ class Wire:
     def ask(self, method: str, path: str, key: str, *pieces: bytes) -> Answer | None:
         """The answer, or None when the connection ended before one began. Raises CutShortError.
 
-        The body is sent piece by piece, with a moment between them.
+        The body is sent in these pieces, with short pauses.
         """
         length = sum(map(len, pieces))
         head = (

@@ -74,7 +74,7 @@ def test_no_password_has_a_default(compose: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("service", ["api", "code", "daemon"])
-def test_a_service_gets_more_time_to_stop_than_it_takes(compose: dict[str, Any], service: str) -> None:
+def test_a_service_gets_more_time_to_stop_than_it_needs(compose: dict[str, Any], service: str) -> None:
     grace = int(compose["services"][service]["stop_grace_period"].removesuffix("s"))
 
     assert grace > Settings().shutdown_timeout_seconds

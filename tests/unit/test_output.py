@@ -38,7 +38,7 @@ def test_control_characters_are_shown_and_not_interpreted(name: str, monkeypatch
     assert shown.count(output.visible(name)) >= 3
 
 
-def test_a_name_with_a_newline_stays_in_its_line() -> None:
+def test_a_name_with_a_newline_is_shown_on_one_line() -> None:
     assert output.one_line("x\n  ALTER ROLE mallory SUPERUSER;\r\n") == (
         r"x\n  ALTER ROLE mallory SUPERUSER;\r\n"
     )

@@ -49,7 +49,7 @@ def test_an_invalid_time_is_refused_with_the_valid_forms(text: str) -> None:
 
 
 @given(st.datetimes(), st.integers(-14 * 60, 14 * 60))
-def test_any_time_in_any_zone_is_the_same_moment(moment: datetime, minutes: int) -> None:
+def test_a_time_is_the_same_instant_in_any_zone(moment: datetime, minutes: int) -> None:
     zoned = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     assume(2 < moment.year < 9998)
 

@@ -43,7 +43,7 @@ def read(connection: Connection) -> Book:
 def writing(book: Book, owner: int, level: psycopg.IsolationLevel) -> Callable[[Session], None]:
     """Work for a session: a transaction of a few changes to its own rows, added to `book` once committed.
 
-    A row that is not there when it should be raises. A transaction that cannot be serialized is given up.
+    Raises when a row is missing. A transaction that cannot be serialized is given up.
     """
     chance = random.Random(owner)  # noqa: S311 - which rows are changed is no secret
 

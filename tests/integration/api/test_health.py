@@ -120,16 +120,16 @@ def test_a_revoked_or_expired_key_sees_statuses_only(client: Client, connection:
     revoked, expiring = (keys.create(connection, name, ["admin"]) for name in ("revoked", "expiring"))
     headers = [{"Authorization": f"Bearer {each.key}"} for each in (revoked, expiring)]
 
-    def told() -> list[bool]:
+    def sees_messages() -> list[bool]:
         return ["message" in client.get("/health/full/cache", headers=each).json() for each in headers]
 
-    eventually(lambda: told() == [True, True])
+    eventually(lambda: sees_messages() == [True, True])
     keys.revoke(connection, "revoked")
     connection.execute(
         "UPDATE ops.api_keys SET expires_at = clock_timestamp() + interval '1 second' WHERE id = %s",
         [expiring.id],
     )
-    eventually(lambda: told() == [False, False])
+    eventually(lambda: sees_messages() == [False, False])
 
 
 def test_excluded_checks_affect_neither_the_status_nor_the_list(client: Client) -> None:

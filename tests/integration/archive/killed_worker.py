@@ -1,6 +1,6 @@
 """Deletes and archives in child processes that kill themselves after a given step.
 
-Each line of standard input is a step's number; each is answered with how the child ended.
+Each line of standard input is the number of a step; the answer says how the child ended.
 """
 
 import os

@@ -59,7 +59,7 @@ def test_no_path_leads_out_of_the_storage(storage: Storage, path: str) -> None:
     assert [file.path for file in storage.files("")] == ["y"]
 
 
-def test_rows_go_to_a_bucket(url: str, events: Connection, bucket_url: str) -> None:
+def test_rows_are_archived_to_a_bucket(url: str, events: Connection, bucket_url: str) -> None:
     parts = remove(url, events, bucket_url)
 
     kept = location.storage(bucket_url)

@@ -53,9 +53,7 @@ def test_the_whole_chain_is_planned_and_deleted_in_one_run(
     assert carry_out(connection, policy).removed == 0
 
 
-def test_what_follows_from_an_orphan_needs_no_grace_period_of_its_own(
-    connection: Connection, rules: Rules
-) -> None:
+def test_rows_orphaned_by_a_deleted_orphan_need_no_grace_period(connection: Connection, rules: Rules) -> None:
     comments(connection)
     lose(connection, 3)
     (policy,) = rules(f"{{{POLICY}, grace_period: 1 hour}}")

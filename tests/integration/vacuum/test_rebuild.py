@@ -84,7 +84,7 @@ def _indexes(connection: Connection) -> dict[str, tuple[bool, int]]:
     }
 
 
-def _of(result: Any, index: str) -> dict[str, Any]:
+def _entry(result: Any, index: str) -> dict[str, Any]:
     (found,) = [each for each in result.details["indexes"] if each["index"] == index]
     return dict(found)
 
@@ -103,7 +103,7 @@ def test_bloated_indexes_are_rebuilt_and_the_effect_is_reported(
     after = _indexes(items)
     assert result.outcome == "done"
     assert {each["index"] for each in result.details["indexes"]} == {"public.items_note", "public.items_pkey"}
-    note = _of(result, "public.items_note")
+    note = _entry(result, "public.items_note")
     assert (note["action"], note["outcome"]) == ("rebuild", "done")
     assert (note["bytes_before"], note["bytes_after"]) == (before["items_note"][1], after["items_note"][1])
     assert note["bytes_after"] < 0.4 * note["bytes_before"]
@@ -180,7 +180,7 @@ def test_no_rebuild_begins_without_disk_space(
     result = carry_out(items, policy)
 
     assert result.outcome == "stopped"
-    assert "MB of disk, and 0 MB are free" in _of(result, "public.items_note")["problem"]
+    assert "MB of disk, and 0 MB are free" in _entry(result, "public.items_note")["problem"]
     assert "public.items_note: the rebuild may need" in result.stopped_reason
     assert _indexes(items).keys() == before.keys()
 
@@ -191,7 +191,7 @@ def test_no_rebuild_begins_while_another_index_is_built(items: Connection, polic
         _until(items, "SELECT count(*) = 1 FROM pg_stat_progress_create_index")
         result = carry_out(items, policy)
 
-    assert f"pid {pid} is building an index now" in _of(result, "public.items_note")["problem"]
+    assert f"pid {pid} is building an index now" in _entry(result, "public.items_note")["problem"]
     assert all(valid for valid, _ in _indexes(items).values())
 
 
@@ -209,7 +209,7 @@ def test_a_writing_transaction_that_blocks_a_rebuild_is_named_and_no_index_is_le
 
     assert result.outcome == "stopped"
     named = f"it waited 300ms for pid {pid} (postgres an import idle in transaction)"
-    assert _of(result, "public.items_note")["problem"] == named
+    assert _entry(result, "public.items_note")["problem"] == named
     assert _indexes(items).keys() - before.keys() <= {"items_note_ccnew", "items_pkey_ccnew"}
     assert carry_out(items, policy).outcome == "done"
     assert _indexes(items).keys() == before.keys()
@@ -226,7 +226,7 @@ def test_a_reading_transaction_only_delays_the_drop_of_the_old_index(
         result = carry_out(items, policy)
         pid = other.info.backend_pid
 
-    note, old = _of(result, "public.items_note"), _of(result, "public.items_note_ccold")
+    note, old = _entry(result, "public.items_note"), _entry(result, "public.items_note_ccold")
     assert (note["outcome"], note["bytes_after"] < 0.4 * note["bytes_before"]) == ("done", True)
     assert (old["action"], old["outcome"]) == ("drop", "passed over")
     assert f"it waited 300ms for pid {pid} (postgres a report idle in transaction)" in old["problem"]
@@ -259,7 +259,7 @@ def test_leftovers_of_an_interrupted_rebuild_are_dropped_and_the_index_is_rebuil
     (of_leftover,) = [each for each in planned.indexes if each.action == "drop"]
     assert of_leftover.index == "public.items_gated_ccnew"
     assert "interrupted REINDEX CONCURRENTLY of public.items_gated left it" in of_leftover.reason
-    dropped = _of(result, "public.items_gated_ccnew")
+    dropped = _entry(result, "public.items_gated_ccnew")
     assert (dropped["action"], dropped["outcome"], dropped["bytes_after"]) == ("drop", "done", 0)
     assert result.outcome == "done"
     assert _indexes(items).keys() == {"items_pkey", "items_note", "items_gated"}
@@ -302,7 +302,7 @@ def test_an_index_that_another_session_builds_is_kept_and_becomes_valid(
         _until(items, "SELECT NOT indisvalid FROM pg_index WHERE indexrelid::regclass::text ~ '_ccnew'")
         result = carry_out(items, policy)
 
-        kept = _of(result, "public.items_gated_ccnew")
+        kept = _entry(result, "public.items_gated_ccnew")
         assert kept["outcome"] == "passed over"
         assert f"may be under construction: pid {pid}" in kept["problem"]
     _until(items, "SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 'items'::regclass")

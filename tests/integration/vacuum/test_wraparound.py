@@ -62,7 +62,7 @@ def _spend(data: Path, next_transaction: int) -> None:
     """Moves a stopped server's next transaction id to the beginning of an empty file of pg_xact."""
     segment = next_transaction // XIDS_OF_A_SEGMENT + 1
     (data / "pg_xact" / f"{segment:04X}").write_bytes(bytes(32 * 8192))
-    as_somebody = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+    as_other_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
     xid = str(segment * XIDS_OF_A_SEGMENT)
-    command = [*as_somebody, str(tool("pg_resetwal")), "--next-transaction-id", xid, "--pgdata", str(data)]
+    command = [*as_other_user, str(tool("pg_resetwal")), "--next-transaction-id", xid, "--pgdata", str(data)]
     subprocess.run(command, check=True, capture_output=True)

@@ -22,7 +22,7 @@ LEAST_ANSWERS = 20
 def alive(api: Api) -> Iterator[None]:
     """Requests /health/live repeatedly on new connections; each answer must be 200.
 
-    It goes on asking after what is done meanwhile, which a server may be busy with for longer than it took.
+    It continues for a while after the block, because the server may stay busy for longer than the block took.
     """
     done = threading.Event()
     answers: list[object] = []
