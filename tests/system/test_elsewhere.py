@@ -99,7 +99,7 @@ def test_our_tables_exist_beside_the_applications_of_the_same_names(application:
     theirs = application.ask(THEIRS)
 
     _migrated(application)
-    _looked_after(application)
+    _maintained(application)
     _archive_comes_back(application)
     _partitioned(application)
     _events_are_kept(application)
@@ -180,7 +180,7 @@ def _migrated(application: Application) -> None:
     assert [each for each in findings if each["severity"] != "info" and each["id"] != "orphan_indexes"] == []
 
 
-def _looked_after(application: Application) -> None:
+def _maintained(application: Application) -> None:
     application.opsctl("track", "install", "app/orphans/memories.session_id")
     said = ("--reason", "case 12", "--owner", "legal")
     hold = application.opsctl("hold", "add", "--table", "sessions", "--where", "id = 50", *said)

@@ -168,7 +168,7 @@ def copied(new_database: Callable[[str], str]) -> str:
     return url
 
 
-def as_janitor(url: str) -> str:
+def as_maintenance_role(url: str) -> str:
     """The URL of the same database for the maintenance role."""
     return with_user(url, "janitor")
 

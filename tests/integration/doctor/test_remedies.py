@@ -43,7 +43,7 @@ def test_a_database_with_every_problem_has_every_finding(
 ) -> None:
     url = copied()
 
-    found = diagnose(ailing.as_janitor(url), ailing.POLICIES)
+    found = diagnose(ailing.as_maintenance_role(url), ailing.POLICIES)
 
     expected = {(id_, subject.replace("NAME", _name(url))) for id_, subject in ailing.FINDINGS}
     assert {(diagnosed.id, diagnosed.subject) for diagnosed in found} == expected
@@ -54,7 +54,7 @@ def test_every_remedy_fixes_its_finding(
     copied: Callable[[], str], diagnose: Diagnose, opsctl: Callable[..., Result], tmp_path: Path
 ) -> None:
     url, tried = copied(), set()
-    for diagnosed in diagnose(ailing.as_janitor(url), ailing.POLICIES):
+    for diagnosed in diagnose(ailing.as_maintenance_role(url), ailing.POLICIES):
         for remedy in diagnosed.remedies:
             tried.add(diagnosed.id)
             after: Iterable[Finding | Diagnosed]
@@ -63,7 +63,7 @@ def test_every_remedy_fixes_its_finding(
                 _carry_out(copy, remedy.replace(_name(url), _name(copy)), opsctl)
                 after = [
                     each
-                    for each in diagnose(ailing.as_janitor(copy), ailing.POLICIES)
+                    for each in diagnose(ailing.as_maintenance_role(copy), ailing.POLICIES)
                     if each.id == diagnosed.id
                 ]
             elif remedy.endswith(";"):
@@ -74,7 +74,7 @@ def test_every_remedy_fixes_its_finding(
                     archive_url = remedy.partition("=")[2]
                 else:
                     policies = ailing.with_key(policies, diagnosed.problem, remedy)
-                found = diagnose(ailing.as_janitor(url), policies, archive_url)
+                found = diagnose(ailing.as_maintenance_role(url), policies, archive_url)
                 after = [each for each in found if each.id == diagnosed.id]
                 (tmp_path / "policies.yaml").write_text(ailing.POLICIES)
             assert diagnosed.subject.replace(_name(url), "") not in {
