@@ -21,6 +21,14 @@ def programs_in(folder: Path) -> Iterator[None]:
         yield
 
 
+def program(name: str) -> str:
+    """That program of the PostgreSQL that is tested; skips the test where its package does not have it."""
+    path = embedded._program(name)  # noqa: SLF001 - the tests' servers run the same ones
+    if not Path(path).exists():
+        pytest.skip(f"this PostgreSQL comes without {name} ({path})")
+    return path
+
+
 @contextmanager
 def migrated_database(programs: Path, folder: Path) -> Iterator[Connection]:
     """A migrated database on a server with these programs and its data in the folder."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from ops_pipeline import settings
+from ops_pipeline import __version__, settings
 from ops_pipeline.access.keys import KeyRefusedError
 from ops_pipeline.archive.arrow_session import ArrowSessionBusyError
 from ops_pipeline.archive.staging import DamagedError
@@ -103,6 +103,12 @@ FAILED = (
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        answer(f"opsctl {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
@@ -110,8 +116,11 @@ def options(
         bool,
         typer.Option(
             "--embedded",
-            help="Use the embedded PostgreSQL that demo and up use while OPS_DATABASE_URL is unset.",
+            help="Use the embedded PostgreSQL of demo and up. Refused if OPS_DATABASE_URL is set.",
         ),
+    ] = False,
+    version: Annotated[  # noqa: ARG001 - its callback answers and ends the program
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Retention, orphan cleanup, VACUUM, archive and audit log for PostgreSQL, run by Dagster.
@@ -141,7 +150,7 @@ def main() -> None:
         _end(error, 1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            complain("Interrupted. What was committed stays done; the next run continues from there.")
+            complain("Interrupted. What was committed stays done. To continue: run the same command again.")
         raise
 
 

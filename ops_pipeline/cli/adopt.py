@@ -6,7 +6,7 @@ import typer
 
 from ops_pipeline import settings
 from ops_pipeline.cli.context import url_of
-from ops_pipeline.cli.output import Json, answer, notes
+from ops_pipeline.cli.output import Json, answer, counted, notes
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.adopt.adoption import MIGRATION
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
@@ -30,11 +30,13 @@ def adopt(
             "Unset: the type is kept; the column of audit_logs is read as UTC."
         ),
     ] = None,
-    finish: Annotated[bool, typer.Option("--finish", help="Drop the old table that was kept.")] = False,
-    abort: Annotated[bool, typer.Option("--abort", help="Undo an unfinished adoption.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Drop the old table, which was kept.")] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Undo an adoption whose tables were not swapped yet.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Partition an ordinary table by day while the application goes on writing.
+    """Partition an ordinary table by day while the application continues to write.
 
     If it is killed or stopped, run the same command again to continue. The
     old table is kept until --finish.
@@ -73,7 +75,7 @@ def adopt(
             )
     answer(
         {"table": adopted.table, "state": "swapped", "rows": adopted.rows, "kept": adopted.kept},
-        f"{adopted.table} is partitioned by day of {adopted.column}: {adopted.rows:,} rows. The old table "
-        f"is kept as {adopted.kept}. To drop it: opsctl adopt {table} --finish",
+        f"{adopted.table} is partitioned by day of {adopted.column}: {counted(adopted.rows, 'row')}. "
+        f"The old table is kept as {adopted.kept}. To drop it: opsctl adopt {table} --finish",
         as_json=as_json,
     )

@@ -9,7 +9,7 @@ from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected_to
 from ops_pipeline.cli.hold import By
-from ops_pipeline.cli.output import Json, answer, complain
+from ops_pipeline.cli.output import Json, answer, complain, counted
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.postgres.rights import explained
 
@@ -32,15 +32,19 @@ def approve(
     older = f" older than {approved.cutoff:%Y-%m-%d %H:%M} UTC" if approved.cutoff else ""
     answer(
         {**asdict(approved), "following": following},
-        f"Approved: the next complete run of {approved.policy} may delete {approved.eligible:,} rows{older}.",
+        f"Approved: the next complete run of {approved.policy} may delete {_rows(approved)}{older}.",
         *(
-            f"Approved with it: {also.policy}, {also.eligible:,} rows that this run makes orphans."
+            f"Approved with it: {also.policy}, {_rows(also)} that this run makes orphans."
             for also in following
         ),
         f"The approval is for {'these plans' if following else 'this plan'} only, and for one run. "
         "To run it now: opsctl run",
         as_json=as_json,
     )
+
+
+def _rows(plan: approvals.StoredPlan) -> str:
+    return f"{'' if plan.exact else 'about '}{counted(plan.eligible, 'row')}"
 
 
 def _approve(

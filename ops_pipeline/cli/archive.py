@@ -18,7 +18,7 @@ from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected_to_one
 from ops_pipeline.cli.hold import By, Database
-from ops_pipeline.cli.output import Json, answer, complain, notes
+from ops_pipeline.cli.output import Json, answer, complain, counted, notes
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName
 from ops_pipeline.storage import location
@@ -44,7 +44,7 @@ def list_archives(
     answer(
         {"archives": list(map(_as_json, files))},
         tables.archives_table(files),
-        f"{rows:,} rows in {len(files):,} files, {size:,} bytes",
+        f"{counted(rows, 'row')} in {counted(len(files), 'file')}, {counted(size, 'byte')}",
         as_json=as_json,
     )
 
@@ -52,7 +52,7 @@ def list_archives(
 @app.command("verify")
 def verify_archives(
     sample: Annotated[
-        int | None, typer.Option(min=1, help="How many files, chosen at random. Unset: every file.")
+        int | None, typer.Option(min=1, help="How many files to read, chosen at random. Unset: every file.")
     ] = None,
     by: By = None,
     chosen: Database = None,
@@ -60,14 +60,14 @@ def verify_archives(
 ) -> None:
     """Read archived files again and compare them with what the database recorded.
 
-    Compares size, SHA-256 and row count. Without --sample, files that are
-    not recorded are reported too. Exits with 1 if there is a problem.
+    Compares size, SHA-256 and row count. Without --sample, it also reports
+    files that are not recorded. Exits with 1 if there is a problem.
     """
     with _connected(chosen) as (connection, archive), _progress() as report:
         verified = verify(connection, archive, sample=sample, by=by or person(), report=report)
     answer(
         verified,
-        f"{verified.files:,} files, {verified.bytes:,} bytes read again",
+        f"Read {counted(verified.files, 'file')} again, {counted(verified.bytes, 'byte')}.",
         *([] if verified.problems else [AGREE]),
         as_json=as_json,
     )
@@ -81,11 +81,14 @@ def verify_archives(
 def restore_rows(
     table: Annotated[str, typer.Option(help="The table the rows were deleted from, or schema.table.")],
     first: Annotated[
-        datetime | None, typer.Option("--from", formats=DAY, help="The first day. Unset: the oldest.")
+        datetime | None,
+        typer.Option("--from", formats=DAY, metavar="YYYY-MM-DD", help="The first day. Unset: the oldest."),
     ] = None,
     last: Annotated[
         datetime | None,
-        typer.Option("--to", formats=DAY, help="The last day, inclusive. Unset: the newest."),
+        typer.Option(
+            "--to", formats=DAY, metavar="YYYY-MM-DD", help="The last day, inclusive. Unset: the newest."
+        ),
     ] = None,
     into: Annotated[
         str | None, typer.Option(help="Another table, created if it is missing. Unset: the original table.")
@@ -100,10 +103,12 @@ def restore_rows(
     """Restore the archived rows of these days (UTC), exactly as the files have them.
 
     All rows are restored, or none. In the original table a hold protects
-    them from the next nightly run; once it is released, policies delete them
-    again. The table's triggers do not fire, because they fired when the rows
-    were first inserted: without --triggers they are disabled during the
-    restore, which requires the table's owner and blocks other writers.
+    them from all policies; once it is released, policies delete them again.
+
+    The table's triggers do not fire, because they fired when the rows were
+    first inserted. They are disabled during the restore, which requires the
+    table's owner and blocks other writers; with --triggers they fire, and
+    neither applies.
     """
     with _connected(chosen) as (connection, archive):
         restored = restore(
@@ -137,18 +142,20 @@ def _as_json(file: ArchivedFile) -> dict[str, Any]:
 
 def _sentences(restored: Restored) -> Iterator[str]:
     days = "" if restored.first is None else f" of {restored.first} to {restored.last}"
-    yield f"Restored {restored.rows:,} rows{days} into {restored.into}, exactly as the files have them."
+    rows = counted(restored.rows, "row")
+    yield f"Restored {rows}{days} into {restored.into}, exactly as the files have them."
     for missing in restored.missing_parents:
+        refer = "refers" if missing.rows == 1 else "refer"
         yield (
-            f"{missing.rows:,} of them refer by {missing.key} to rows of {missing.parent} that no longer "
-            f"exist: {missing.on_delete} was applied to their {', '.join(missing.columns)}."
+            f"{missing.rows:,} of them {refer} by {missing.key} to rows of {missing.parent} that no longer "
+            f"exist: {missing.on_delete} was applied to {', '.join(missing.columns)}."
         )
     if restored.triggers_off:
-        yield f"These triggers did not fire for them: {', '.join(restored.triggers_off)}."
+        yield f"Triggers that did not fire for them: {', '.join(restored.triggers_off)}."
     if restored.sequences:
-        yield f"These sequences were advanced past the restored rows: {', '.join(restored.sequences)}."
+        yield f"Sequences advanced past the restored rows: {', '.join(restored.sequences)}."
     if restored.passed_over:
-        yield f"Skipped {restored.passed_over:,} files: their rows had been restored before."
+        yield f"Skipped {counted(restored.passed_over, 'file')}, whose rows had been restored before."
     if restored.hold is not None:
         yield (
             f"Hold {restored.hold} keeps policies from deleting them. To release it: "

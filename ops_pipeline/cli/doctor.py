@@ -8,7 +8,7 @@ import typer
 from ops_pipeline import settings
 from ops_pipeline.cli.approve import Database
 from ops_pipeline.cli.context import chosen_databases
-from ops_pipeline.cli.output import Json, answer, one_line
+from ops_pipeline.cli.output import Json, answer, counted, one_line
 from ops_pipeline.diagnosis.all import DIAGNOSES
 from ops_pipeline.diagnosis.examine import SEVERITIES, Diagnosed, examine
 from ops_pipeline.maintenance import kinds
@@ -39,6 +39,10 @@ def _lines(databases: Sequence[model.Database], found: Sequence[Diagnosed]) -> I
             yield one_line(f"  {'' if number == 0 else 'or: '}{remedy}")
         yield ""
     counts = Counter(diagnosed.severity for diagnosed in found)
-    numbers = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES)
+    numbers = ", ".join(_counted(counts[severity], severity) for severity in SEVERITIES)
     asked = ", ".join(database.name for database in databases)
-    yield f"{numbers}; {len(DIAGNOSES)} checks of {asked} (docs/reference/doctor.md)"
+    yield f"{numbers}; {len(DIAGNOSES)} questions asked of {asked} (docs/reference/doctor.md)"
+
+
+def _counted(number: int, severity: str) -> str:
+    return f"{number} info" if severity == "info" else counted(number, severity)

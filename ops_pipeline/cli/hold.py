@@ -9,7 +9,7 @@ from ops_pipeline.audit import times
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected_to_one
-from ops_pipeline.cli.output import Json, answer
+from ops_pipeline.cli.output import Json, answer, counted
 from ops_pipeline.holds import holds
 
 app = typer.Typer(help="Protect rows from all policies (legal hold).", no_args_is_help=True)
@@ -33,7 +33,7 @@ def add_hold(
         ),
     ],
     reason: Annotated[str, typer.Option(help="Why the rows are on hold.")],
-    owner: Annotated[str, typer.Option(help="Whom to ask before the hold is released.")],
+    owner: Annotated[str, typer.Option(help="Whom to ask before it is released.")],
     until: Annotated[
         str | None, typer.Option(help="When the hold ends: 90d, 12h or 2027-01-01. Unset: when released.")
     ] = None,
@@ -41,7 +41,11 @@ def add_hold(
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Protect matching rows, present and future, from all policies, as soon as this returns."""
+    """Protect matching rows, present and future, from all policies.
+
+    Waits up to 30 seconds for batches under way. Once it has returned, no
+    policy deletes these rows.
+    """
     with connected_to_one(chosen, "opsctl hold") as connection:
         hold = holds.add(
             connection, table, where,
@@ -96,7 +100,8 @@ def release_hold(
     with connected_to_one(chosen, "opsctl hold") as connection:
         hold = holds.release(connection, hold_id, by=by or person())
     released = f"Released hold {hold.id} on {hold.table} where {hold.predicate}."
-    answer(_as_json(hold), released, as_json=as_json)
+    effect = "Policies may delete its rows again, unless another hold covers them."
+    answer(_as_json(hold), released, effect, as_json=as_json)
 
 
 def _answer(hold: holds.Hold, rows: int | None, sentence: str, *, as_json: bool) -> None:
@@ -113,11 +118,12 @@ def _end(until: str | None) -> datetime | None:
 def _coverage(rows: int | None) -> str:
     if rows is None:
         return (
-            "Its rows were not counted: counting takes too long, or row security hides some from this user."
+            f"Its rows were not counted: counting takes longer than {COUNT_SECONDS:.0f} s, or row security "
+            "hides some from this user. They are protected all the same."
         )
     if rows == 0:
-        return "It covers no row now, only future ones. Check that --where is right."
-    return f"It covers {rows:,} row{'' if rows == 1 else 's'} now."
+        return "It covers no row now, only future ones. Check that its table and --where are right."
+    return f"It covers {counted(rows, 'row')} now."
 
 
 def _as_json(hold: holds.Hold) -> dict[str, Any]:

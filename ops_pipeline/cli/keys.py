@@ -8,7 +8,7 @@ import typer
 from ops_pipeline.access import keys
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected
-from ops_pipeline.cli.output import Json, answer
+from ops_pipeline.cli.output import Json, answer, counted
 
 app = typer.Typer(help="Create, list and revoke keys for the HTTP API.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def create_key(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Create a key and show it once: only its hash is stored."""
+    """Create a key and show it once. Only its hash is stored."""
     expires_at = keys.expiry(expires, datetime.now(UTC)) if expires else None
     with connected("opsctl keys") as connection:
         created = keys.create(connection, name, scope, expires_at)
@@ -33,7 +33,7 @@ def create_key(
 
 @app.command("list")
 def list_keys(as_json: Json = False) -> None:
-    """List all keys with their scopes and state, without the secret."""
+    """List all keys with their scopes and state. The keys themselves are not stored."""
     with connected("opsctl keys", writes=False) as connection:
         all_keys = keys.list_keys(connection)
     answer({"keys": all_keys}, tables.keys_table(all_keys), as_json=as_json)
@@ -43,7 +43,7 @@ def list_keys(as_json: Json = False) -> None:
 def revoke_key(
     key: Annotated[str, typer.Argument(help="The key's id, or its name.")], as_json: Json = False
 ) -> None:
-    """Revoke a key. It stops working within two seconds."""
+    """Revoke a key. It stops working within 2 seconds."""
     with connected("opsctl keys") as connection:
         revoked = keys.revoke(connection, key)
-    answer({"revoked": revoked}, f"Revoked {revoked} key{'' if revoked == 1 else 's'}.", as_json=as_json)
+    answer({"revoked": revoked}, f"Revoked {counted(revoked, 'key')}.", as_json=as_json)

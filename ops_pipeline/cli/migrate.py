@@ -20,7 +20,9 @@ from ops_pipeline.postgres.rights import MissingRightError, explained
 def migrate(as_json: Json = False) -> None:
     """Create or update our tables (the audit log, schema ops) in every database of the policies.
 
-    The application's tables are not changed.
+    The application's rows are not changed. Where grants allow it, audit_logs
+    gets a foreign key to public.users, and the role ops_reader may read
+    public.sessions and public.conversations.
     """
     loaded = settings.load()
     policies = kinds.load(loaded.policies) if loaded.policies.exists() else None
@@ -72,8 +74,8 @@ def _migrate(name: str, url: str) -> Migrated:
 
 
 def _lines(migrated: Migrated) -> list[str]:
-    applied = ", ".join(migrated.applied) or "nothing, all migrations were applied before"
+    applied = ", ".join(migrated.applied) or "none, all had been applied before"
     return [
-        f"{migrated.database}: applied {applied}",
+        f"{migrated.database}: migrations applied: {applied}",
         f"{migrated.database}: day partitions of audit_logs created: {migrated.partitions_created}",
     ]

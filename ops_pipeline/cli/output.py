@@ -47,6 +47,11 @@ console = _console(stderr=False)
 notes = _console(stderr=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def answer(content: Any, *lines: RenderableType, as_json: bool) -> None:
     """Prints `content` as one JSON object, or else the lines and tables."""
     if as_json:

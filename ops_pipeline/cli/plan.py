@@ -13,7 +13,11 @@ from ops_pipeline.maintenance.plan import Plan, Unplanned
 
 
 def plan(as_json: Json = False) -> None:
-    """Count what each policy would delete now, and what needs approval. Changes nothing."""
+    """Count what each policy would delete now, and what needs approval. Changes nothing.
+
+    Exits with 3 if a plan needs approval; with 1 if a policy is refused or
+    cannot be planned.
+    """
     with opened_policies(check=False) as (resolved, policies):
         plans = list(kinds.plan_all(policies, settings.environment(resolved)))
     answer({"policies": plans}, tables.plan_table(plans), *tables.plan_notes(plans), as_json=as_json)

@@ -15,8 +15,8 @@ HEAD = """\
 # opsctl
 
 The commands of `opsctl`, with their arguments, options and exit codes. `opsctl COMMAND --help` prints the
-same. `python -m ops_pipeline.cli.reference` writes this page; edit the help texts in `ops_pipeline/cli/`
-instead.
+same. Do not edit this page: `python -m ops_pipeline.cli.reference` writes it from the help texts in
+`ops_pipeline/cli/`.
 
 Settings come from [the environment](settings.md), policies from [policies.yaml](policies.md). Tables go to
 standard output, messages to standard error. With `--json`, which every command but `up` takes, standard
@@ -26,7 +26,7 @@ output is one JSON object, `{"error": …}` where the command fails. Times are i
 |---|---|
 | 0 | done |
 | 1 | failed: a policy or a database failed, was refused, or has rows remaining; a check found something |
-| 2 | wrong usage, or a file or setting that cannot be read; nothing was tried |
+| 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid; nothing was changed |
 | 3 | nothing failed, but a plan needs approval (`plan`, `run`) |
 | 130 | interrupted by Ctrl-C or SIGTERM; what was committed stays done |
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from ops_pipeline import settings
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import check_policies, connections, opened_policies
-from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain, console, notes
+from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain, console, counted, notes
 from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.check import GUARD_CHECK
 from ops_pipeline.maintenance.kinds import kind_of
@@ -32,7 +32,11 @@ REFRESHES_A_SECOND = 4
 
 
 def run(as_json: Json = False) -> None:
-    """Run every policy now, as a Dagster run, and wait for it to end."""
+    """Run every policy now, as a Dagster run, and wait for it to end.
+
+    Exits with 3 if nothing failed but a policy needs approval; with 1 if a
+    policy failed, was refused, or has rows remaining.
+    """
     with opened_policies(check=False) as (resolved, policies):
         with suppress(PolicyError):  # only the policy with the problem fails, and its step reports it
             check_policies(resolved, policies, writes=True)
@@ -157,7 +161,8 @@ def show_results(to: Console, report: RunReport) -> None:
     for result in report.policies:
         if waiting := result.details.get("in_grace"):
             why = result.details.get("waits_for", "a later run deletes them")
-            to.print(f"{result.policy}: {waiting:,} orphans remain for a later run: {why}", markup=False)
+            remain = f"{counted(waiting, 'orphan')} {'remains' if waiting == 1 else 'remain'}"
+            to.print(f"{result.policy}: {remain} for a later run: {why}", markup=False)
         if result.removed and (unrecorded := result.details.get(history.UNRECORDED)):
             to.print(f"{result.policy}: {unrecorded}", markup=False)
     undone = [result for result in report.policies if result.outcome != "done"]

@@ -24,8 +24,8 @@ COLOURS = {"done": "green", "running": "cyan"}
 def plan_table(plans: Sequence[Plan | Unplanned]) -> Table:
     """What would be deleted, one row for each policy; a policy that cannot be planned has no row."""
     table = _table(
-        "Policy", "would delete:>", "of:>", "share:>", "size:>", "oldest", "on hold:>", "NULL:>", "dead:>",
-        "takes:>", "method",
+        "Policy", "would delete:>", "of:>", "share:>", "size:>", "oldest", "on hold:>", "NULL:>",
+        "dead rows:>", "takes:>", "method",
     )  # fmt: skip
     for plan in plans:
         if isinstance(plan, Plan):
@@ -119,7 +119,7 @@ def holds_table(all_holds: Sequence[holds.Hold]) -> Table:
 
 def archives_table(files: Sequence[ArchivedFile]) -> Table:
     """The archived files."""
-    table = _table("table", "day", "rows:>", "bytes:>", "sha256", "removed", "state", "file")
+    table = _table("table", "day", "rows:>", "bytes:>", "sha256", "removed at", "state", "file")
     for file in files:
         state = f"restored {_minute(file.restored_at)}" if file.state == "restored" else file.state
         colour = {"damaged": "red", "unfinished": "yellow"}.get(file.state, "green")
@@ -144,7 +144,9 @@ def plans_table(plans: Sequence[approvals.StoredPlan]) -> Table:
 
 
 def _approved_with(plan: approvals.StoredPlan) -> list[str]:
-    return [] if plan.follows is None else [f"is approved with plan {plan.follows}, which orphans these rows"]
+    return (
+        [] if plan.follows is None else [f"approved with plan {plan.follows}, which makes these rows orphans"]
+    )
 
 
 def triggers_table(installed: Sequence[Trigger]) -> Table:

@@ -23,23 +23,29 @@ from ops_pipeline.postgres.connection import Connection, connect
 from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.rights import explained
 
-app = typer.Typer(help="Triggers that record deleted parents for an orphans policy.", no_args_is_help=True)
+app = typer.Typer(
+    help="Install, list and remove the triggers that record deleted parents.", no_args_is_help=True
+)
 
-Policy = Annotated[str, typer.Argument(help="The policy's name, such as app/orphans/memories.")]
+Policy = Annotated[str, typer.Argument(help="The policy's name, such as app/orphans/memories.session_id.")]
 
 
 @app.command()
 def install(name: Policy, as_json: Json = False) -> None:
     """Create or repair a policy's triggers on its parent table and on each of its partitions."""
     with _opened_policy(name) as (connection, policy):
-        _show(triggers.install(connection, policy, by=person()), as_json=as_json, done="installed")
+        installed = triggers.install(connection, policy, by=person())
+    effect = "The next run scans the whole table; later ones look up the children of deleted parents."
+    _show(installed, f"Triggers installed: {len(installed)}. {effect}", as_json=as_json)
 
 
 @app.command()
 def remove(name: Policy, as_json: Json = False) -> None:
-    """Drop a policy's triggers and what they recorded. The next run scans the whole table."""
+    """Drop a policy's triggers and what they recorded. Runs then scan the whole table."""
     with _opened_policy(name) as (connection, policy):
-        _show(triggers.remove(connection, policy.name, by=person()), as_json=as_json, done="removed")
+        removed = triggers.remove(connection, policy.name, by=person())
+    effect = "Runs now scan the whole table."
+    _show(removed, f"Triggers removed: {len(removed)}. {effect}", as_json=as_json)
 
 
 @app.command("list")
@@ -78,10 +84,9 @@ def _opened_policy(name: str) -> Iterator[tuple[Connection, Orphans]]:
             yield connection, policy
 
 
-def _show(installed: list[Trigger], *, as_json: bool, done: str) -> None:
-    sentence = f"Triggers {done}: {len(installed)}. The next run scans the whole table once."
-    content = {"triggers": list(map(_as_json, installed))}
-    answer(content, tables.triggers_table(installed), sentence, as_json=as_json)
+def _show(changed: list[Trigger], sentence: str, *, as_json: bool) -> None:
+    content = {"triggers": list(map(_as_json, changed))}
+    answer(content, tables.triggers_table(changed), sentence, as_json=as_json)
 
 
 def _as_json(trigger: Trigger) -> dict[str, str]:

@@ -13,6 +13,7 @@ from ops_pipeline.finding import Finding
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
+from ops_pipeline.postgres.snapshot import snapshot
 
 SEVERITIES: Sequence[Severity] = ("error", "warning", "info")
 LIMIT_MILLISECONDS = 30_000
@@ -64,8 +65,7 @@ def _examined(database: Database, given: settings.Settings) -> Iterator[Diagnose
 def _asked(examined: Examination, diagnosis: Diagnosis, database: Database) -> Iterable[Finding]:
     connection = examined.connection
     try:
-        with connection.transaction():
-            connection.execute(sql.get("postgres/snapshot"))
+        with snapshot(connection):
             connection.execute(sql.get("postgres/limit"), {"milliseconds": str(LIMIT_MILLISECONDS)})
             return list(dict.fromkeys(diagnosis.find(examined)))
     except psycopg.Error as error:

@@ -11,6 +11,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.snapshot import snapshot
 
 LIMIT_SECONDS = 30.0
 """How long the rows of one policy are counted before they are estimated instead."""
@@ -252,8 +253,7 @@ class Planning:
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A read-only transaction with one snapshot for everything that is counted."""
-        with self.connection.transaction():
-            self.connection.execute(sql.get("postgres/snapshot"))
+        with snapshot(self.connection):
             self.connection.execute(sql.get("maintenance/one_processor"))
             if self.after_deletes:
                 self.connection.execute(sql.get("maintenance/unindexed"))

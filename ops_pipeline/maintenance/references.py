@@ -14,6 +14,7 @@ from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.equality import Equality
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.snapshot import once
 
 OnDelete = Literal["a", "r", "c", "n", "d"]
 """pg_constraint.confdeltype: no action, restrict, cascade, set null, set default."""
@@ -194,6 +195,10 @@ def foreign_keys(connection: Connection, relation: Relation) -> list[ForeignKey]
 
     Includes NOT VALID keys, which are enforced on deletes, but not NOT ENFORCED ones.
     """
+    return once(connection, ("foreign keys", relation.oid), lambda: _foreign_keys(connection, relation))
+
+
+def _foreign_keys(connection: Connection, relation: Relation) -> list[ForeignKey]:
     rows = connection.execute(sql.get("maintenance/foreign_keys"), {"oid": relation.oid})
     return [
         ForeignKey(

@@ -298,7 +298,7 @@ def test_an_approval_covers_only_the_planned_number_of_cascaded_rows(
     shop.execute("INSERT INTO accounts SELECT n, now() FROM generate_series(1000, 1400) AS n")
     stopped = carry_out(shop, database.policies[0], settings=settings(folder))
     assert stopped.outcome == "needs_approval"
-    assert "1,000 rows of public.invoices are archived and deleted along" in stopped.stopped_reason
+    assert "1,000 rows of public.invoices are also archived and deleted" in stopped.stopped_reason
     (waiting,) = approvals.pending(shop)
     assert (waiting.eligible, waiting.cascaded) == (100, 3000)
     approvals.approve(shop, waiting.id, "ann")

@@ -11,7 +11,11 @@ from ops_pipeline.policies.file import PolicyError
 
 
 def up() -> None:
-    """Run the database, the Dagster UI and daemon, and the API until Ctrl-C."""
+    """Run the Dagster UI and daemon and the API until Ctrl-C.
+
+    Applies the migrations first. Without OPS_DATABASE_URL it also runs an
+    embedded PostgreSQL in .local/postgres.
+    """
     command = opsctl()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
         services.require_free_ports(resolved)
@@ -19,7 +23,7 @@ def up() -> None:
         try:
             check_policies(resolved, policies)
         except PolicyError as error:
-            complain(f"{error}\nThese policies fail until this is fixed; the others run.")
+            complain(f"{error}\nPolicies with these problems fail until they are fixed; the others run.")
         from ops_pipeline.orchestration import instance  # noqa: PLC0415 - Dagster takes seconds to import
 
         environment = instance.prepare(resolved)

@@ -22,12 +22,19 @@ APPROVALS = 3
 
 def demo(
     scale: Annotated[
-        float, typer.Option(min=0.001, help="1 makes 50,000 sessions and the rows of the other tables.")
+        float,
+        typer.Option(
+            min=0.001, help="How much data; 1 is 50,000 sessions, 250,000 memories, 300,000 audit events."
+        ),
     ] = 1,
     seed: Annotated[int, typer.Option(help="The same seed makes the same rows.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Fill an empty database with 120 days of a sample application, then run the policies."""
+    """Fill an empty database with 120 days of a sample application's data, then run the policies.
+
+    Approves each plan that needs it. Without OPS_DATABASE_URL it uses an
+    embedded PostgreSQL in .local/postgres.
+    """
     say = notes if as_json else console
     command = opsctl()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
@@ -42,7 +49,9 @@ def demo(
             if not report.needs_approval:
                 break
             show_results(say, report)
-            say.print("\nThe demo approves these plans, as an operator would with `opsctl approve`.\n")
+            say.print(
+                "\nThe demo now approves what needs approval, as an operator would with `opsctl approve`.\n"
+            )
             _approve(resolved, policies, report)
             report = run_policies(resolved, policies, say).after(report)
     show(report, as_json=as_json)

@@ -89,7 +89,10 @@ def run(
         while not stopped.wait(0.2):
             for name, process in running.items():
                 if process.poll() is not None:
-                    report(f"{name} exited with code {process.returncode}; see {log_folder / name}.log")
+                    report(
+                        f"{name} exited with code {process.returncode}, so everything is stopped. Its log: "
+                        f"{log_folder / name}.log"
+                    )
                     return False
         return True
     finally:

@@ -36,19 +36,19 @@ DEGRADED = ("200 alive", "200 ready", "200 started", "200 degraded")
 UNHEALTHY = ("200 alive", "503 not_ready", "200 started", "503 unhealthy")
 
 SITUATIONS = {
-    "everything is there": HEALTHY,
+    "everything works": HEALTHY,
     "the database refuses connections": UNHEALTHY,
     "the database is frozen": UNHEALTHY,
     "the network to the database swallows every packet": UNHEALTHY,
     "our tables are missing": UNHEALTHY,
     "requests wait for a connection": DEGRADED,
     "Dagster's scheduler is silent": DEGRADED,
-    "a policy was not carried out last night": DEGRADED,
+    "a policy missed its scheduled run": DEGRADED,
     "the cache is down": DEGRADED,
     "the external API is down": DEGRADED,
     "the event loop is stuck": ("503 stuck", "503 stuck", "503 stuck", "503 stuck"),
-    "told to stop, still serving": ("200 alive", "503 not_ready", "200 started", "200 healthy"),
-    "started while the database is away": ("200 alive", "503 not_ready", "503 not_started", "503 unhealthy"),
+    "stopping, still serving": ("200 alive", "503 not_ready", "200 started", "200 healthy"),
+    "started while the database is down": ("200 alive", "503 not_ready", "503 not_started", "503 unhealthy"),
 }
 observed: dict[str, Answers] = {}
 """The observed answers, for the page."""
@@ -213,14 +213,14 @@ FAULTS: dict[str, Callable[[World], AbstractContextManager[None]]] = {
 LATE = {
     "requests wait for a connection": all_connections_busy,
     "Dagster's scheduler is silent": silent_scheduler,
-    "a policy was not carried out last night": missed_run,
+    "a policy missed its scheduled run": missed_run,
 }
 NEIGHBOURS = {"the cache is down": "cache", "the external API is down": "externalApi"}
 
 
 @pytest.mark.parametrize("situation", FAULTS)
 def test_without_its_database_it_is_alive_and_recovers_by_itself(world: World, situation: str) -> None:
-    world.found("everything is there")
+    world.found("everything works")
 
     with FAULTS[situation](world):
         world.found(situation)
@@ -237,14 +237,14 @@ def test_without_its_database_it_is_alive_and_recovers_by_itself(world: World, s
 
 @pytest.mark.parametrize("situation", LATE)
 def test_delays_and_missed_runs_only_degrade_the_status(world: World, situation: str) -> None:
-    world.found("everything is there")
+    world.found("everything works")
 
     with LATE[situation](world):
         world.found(situation)
 
 
 def test_while_the_event_loop_is_blocked_a_thread_answers_for_it(world: World) -> None:
-    world.found("everything is there")
+    world.found("everything works")
     blocking = threading.Thread(target=world.api.get, args=("/fault/block?seconds=9",))
     blocking.start()
     time.sleep(0.5)
@@ -255,12 +255,12 @@ def test_while_the_event_loop_is_blocked_a_thread_answers_for_it(world: World) -
     assert answer.headers["x-request-id"]
 
     blocking.join()
-    world.found("everything is there")
+    world.found("everything works")
 
 
 @pytest.mark.parametrize("situation", NEIGHBOURS)
 def test_without_a_noncritical_dependency_it_is_ready_and_degraded(world: World, situation: str) -> None:
-    world.found("everything is there")
+    world.found("everything works")
     neighbour = NEIGHBOURS[situation]
 
     world.neighbours[neighbour].go_down()
@@ -269,7 +269,7 @@ def test_without_a_noncritical_dependency_it_is_ready_and_degraded(world: World,
     assert world.api.status(f"/health/full/{neighbour}") == 503
     assert world.api.get(f"/health/full?exclude={neighbour}").json()["status"] == "healthy"
     world.neighbours[neighbour].come_up()
-    world.found("everything is there")
+    world.found("everything works")
 
 
 def test_once_it_is_asked_to_stop_it_is_no_longer_ready(world: World) -> None:
@@ -277,7 +277,7 @@ def test_once_it_is_asked_to_stop_it_is_no_longer_ready(world: World) -> None:
         kept.get(f"{world.api.address}/health/live")
         world.api.popen.send_signal(signal.SIGTERM)
 
-        world.found("told to stop, still serving", seconds=2)
+        world.found("stopping, still serving", seconds=2)
         assert kept.get(f"{world.api.address}/health/live").headers["connection"] == "close"
     assert world.api.popen.wait(timeout=30) == 0
 
@@ -285,10 +285,10 @@ def test_once_it_is_asked_to_stop_it_is_no_longer_ready(world: World) -> None:
 def test_it_starts_without_its_database(tmp_path: Path) -> None:
     api = Api.start(tmp_path, "postgresql://me:hidden@127.0.0.1:1/app")
 
-    observed["started while the database is away"] = tiers(api)
+    observed["started while the database is down"] = tiers(api)
 
     assert api.stop() == 0
-    assert observed["started while the database is away"] == SITUATIONS["started while the database is away"]
+    assert observed["started while the database is down"] == SITUATIONS["started while the database is down"]
 
 
 def test_the_page_shows_the_observed_answers() -> None:

@@ -98,7 +98,7 @@ def test_the_command_reports_missing_parents_and_triggers_that_did_not_fire(
     code, out, err = opsctl("restore", "--table", "orders")
     assert code == 0, err
     assert "10 of them refer by orders_person to rows of public.people that no longer exist: SET NULL" in out
-    assert "These triggers did not fire for them: add_up on public.orders." in out
+    assert "Triggers that did not fire for them: add_up on public.orders." in out
 
     connection.execute("DELETE FROM orders")
     connection.execute("UPDATE ops.archives SET restored_at = NULL, restored_into = NULL")

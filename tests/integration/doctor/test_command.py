@@ -25,7 +25,7 @@ def test_a_clean_database_has_no_findings(
     assert diagnose(url) == []
     answered = opsctl(url, "doctor")
     assert answered.exit_code == 0, answered.output
-    assert answered.stdout.startswith("0 error, 0 warning, 0 info")
+    assert answered.stdout.startswith("0 errors, 0 warnings, 0 info")
 
 
 def test_a_finding_is_shown_with_a_remedy_to_paste_and_as_json(
@@ -44,7 +44,7 @@ def test_a_finding_is_shown_with_a_remedy_to_paste_and_as_json(
     assert '\n  DROP RULE "keep" ON "public"."sessions";\n' in shown.stdout
     assert "app  info  deleted_along  public.stays\n" in shown.stdout
     assert '\n  cascade: delete\n  or: ALTER TABLE "public"."stays" DROP CONSTRAINT' in shown.stdout
-    assert "1 error, 0 warning, 1 info" in shown.stdout
+    assert "1 error, 0 warnings, 1 info" in shown.stdout
     first, _ = json.loads(as_json.stdout)["findings"]
     problem = first.pop("problem")
     assert problem.startswith("the rule keep on public.sessions")

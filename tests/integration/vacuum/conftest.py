@@ -14,6 +14,7 @@ from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection, connect
 from ops_pipeline.postgres.migrations import migrate
+from tests.other_postgresql import program
 
 ALL = "version: 1\ndatabases:\n  app:\n    url: ${OPS_DATABASE_URL}\n    vacuum: {tables: all}\n"
 
@@ -69,7 +70,7 @@ def standby(primary: embedded.Server, tmp_path: Path) -> Standby:
     def start(slot: str) -> Iterator[embedded.Server]:
         data = tmp_path / "data"
         copy = [
-            embedded._program("pg_basebackup"),  # noqa: SLF001 - of the same version
+            program("pg_basebackup"),
             "--dbname",
             primary.url(""),
             "--pgdata",

