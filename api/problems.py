@@ -175,7 +175,8 @@ HANDLERS: ExceptionHandlersMap = {
     psycopg.errors.InsufficientPrivilege: _unavailable(
         logging.ERROR,
         "database rights missing",
-        "The API lacks a privilege in the database. An operator finds PostgreSQL's error in the log.",
+        "The API lacks a privilege in the database. An operator must grant it; PostgreSQL's error is in the "
+        "log.",
     ),
     PoolTimeout: _away,
     PoolClosed: _away,

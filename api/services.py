@@ -57,13 +57,13 @@ class Services:
         url = settings.database_url or ""
         pools = {
             "reads": Pool(url, metrics.record_query, Role.READER),
-            "reads pages": Pool(url, metrics.record_query, Role.READER, keep_plans=True),
+            "pages": Pool(url, metrics.record_query, Role.READER, keep_plans=True),
             "writes": Pool(url, metrics.record_query, Role.WRITER),
             # An export keeps its connection while the client reads.
             "exports": Pool(url, metrics.record_query, Role.READER, max_size=4),
             # The application's tables may be newer than the migration that granted privileges to the
             # reader role.
-            "is scraped": Pool(url, metrics.record_query, max_size=2),
+            "metrics": Pool(url, metrics.record_query, max_size=2),
         }
         last_use = LastUse(pools["writes"])
         audit_queue = AuditQueue(pools["writes"], metrics.record_query, metrics.record_llm_request)
@@ -73,9 +73,9 @@ class Services:
             metrics=metrics,
             pools=pools,
             pool=pools["reads"],
-            page_pool=pools["reads pages"],
+            page_pool=pools["pages"],
             writer_pool=pools["writes"],
-            login_pool=pools["is scraped"],
+            login_pool=pools["metrics"],
             export_pool=pools["exports"],
             cursors=SharedCursors(pools["reads"]),
             last_use=last_use,

@@ -1,6 +1,6 @@
 """Reads a database password from a file or a command for each new connection.
 
-Passwords that rotate and tokens that expire work that way. The source of the password is kept in private
+So passwords may rotate and tokens may expire. The source of the password is kept in private
 parameters of the URL, which are removed before the URL is passed to PostgreSQL.
 """
 
@@ -61,8 +61,11 @@ def _said_by(command: str) -> str:
         done = subprocess.run(
             shlex.split(command), stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=False
         )
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise PasswordError(f"password_command cannot be run: {type(error).__name__}") from None
+    except subprocess.TimeoutExpired:
+        raise PasswordError(f"password_command did not exit within {SECONDS:g} s") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise PasswordError(f"password_command cannot be run: {reason}") from None
     password = done.stdout.rstrip("\r\n")
     if done.returncode != 0 or not password:
         raise PasswordError(
@@ -75,8 +78,10 @@ def _said_by(command: str) -> str:
 def _written_in(file: str) -> str:
     try:
         password = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PasswordError(f"password_file {file} cannot be read: {type(error).__name__}") from None
+    except OSError as error:
+        raise PasswordError(f"password_file {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise PasswordError(f"password_file {file} is not UTF-8 text") from None
     if not password:
         raise PasswordError(f"password_file {file} is empty")
     return password

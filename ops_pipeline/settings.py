@@ -81,7 +81,7 @@ class Settings(SchemaNames):
     """How long the API may take from the signal to its exit."""
 
     prestop_delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
-    """How long the API goes on serving after SIGTERM, reporting not ready, before it stops listening. It
+    """How long the API continues to serve after SIGTERM, reporting not ready, before it stops listening. It
     gives the load balancer time to stop sending requests."""
 
     cache_url: Annotated[str | None, Secret] = None
@@ -114,10 +114,10 @@ class Settings(SchemaNames):
     """The format of the message. Unset: Slack's for hooks.slack.com, JSON for any other host."""
 
     dagster_keep_runs_days: Annotated[int, Field(ge=0, le=36500)] = 400
-    """How many days Dagster keeps the runs of our jobs, with their events. 0: for ever."""
+    """How many days Dagster keeps the runs of our jobs, with their events. 0: forever."""
 
     dagster_keep_other_runs_days: Annotated[int, Field(ge=0, le=36500)] = 30
-    """How many days Dagster keeps all other runs of its instance. 0: for ever."""
+    """How many days Dagster keeps all other runs of its instance. 0: forever."""
 
     demo_cloudtrail: Path | None = None
     """CloudTrail files for the demo to import. Unset: `../shared/data/cloudtrail` where it exists."""

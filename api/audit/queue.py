@@ -96,7 +96,7 @@ class AuditQueue:
     async def __aenter__(self) -> Self:
         self._tasks = [
             background.start(self._write(), "writer"),
-            background.start(self._help(), "writer that helps"),
+            background.start(self._help(), "second writer"),
         ]
         return self
 

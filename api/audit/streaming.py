@@ -57,7 +57,7 @@ async def _recorded(
 ) -> AsyncGenerator[bytes, None]:
     """The parts, and a record when they end.
 
-    A complete stream is recorded before its body ends: if that fails, the body stays without an end. When
+    A complete stream is recorded before its body ends: if that fails, the body is left unterminated. When
     the stream was interrupted, no client waits, and the record is stored in the background.
     """
     complete = False

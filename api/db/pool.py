@@ -20,7 +20,7 @@ from ops_pipeline.postgres.session import preparation
 Row = tuple[Any, ...]
 AsyncConnection = psycopg.AsyncConnection[Row]
 
-STATEMENT_TIMEOUT = "10s"
+STATEMENT_TIMEOUT = "10 s"
 ANSWER_SECONDS = 12.0
 """A server that has not reported a statement timeout by now is frozen or unreachable."""
 CHECK_SECONDS = 2.0

@@ -11,6 +11,7 @@ import sql
 from api.health.check import OK, Finding
 from api.health.connection import HealthConnection
 from api.process.thread import in_thread
+from ops_pipeline.counted import counted
 
 LEAST_FREE_SHARE = 0.1
 UNSET = Finding("not_configured", "OPS_ARCHIVE_URL is not set; policies with `archive: true` are refused")
@@ -51,9 +52,8 @@ class ArchiveChecks:
     async def _recorded(self) -> Finding:
         ((stored, waiting),) = await self._connection.rows(sql.get("api/health/archived"))
         if waiting:
-            return Finding(
-                "error", f"{waiting} archived files have waited over an hour to be stored in the bucket"
-            )
+            files = counted(waiting, "archived file has", "archived files have")
+            return Finding("error", f"{files} waited over an hour to be stored in the bucket")
         newest = f"{stored:%Y-%m-%d %H:%M} UTC" if stored else "never"
         return Finding("ok", f"only runs write to the bucket; last archived file stored: {newest}")
 

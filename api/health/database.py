@@ -8,6 +8,7 @@ import sql
 from api.db.pool import Pool
 from api.health.check import OK, Finding
 from api.health.connection import HealthConnection, ask
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS
 from ops_pipeline.postgres.relation import audit_logs, our_table
 
@@ -83,7 +84,7 @@ class DatabaseChecks:
         if not rows:
             return Finding("not_configured", "no standby is connected")
         late = [f"{name} ({lag:.0f} s)" for name, lag in rows if lag > REPLICA_LAG_SECONDS]
-        return Finding("error", f"behind: {', '.join(late)}") if late else OK
+        return Finding("error", f"standbys that lag behind: {', '.join(late)}") if late else OK
 
 
 async def saturation(pools: Mapping[str, Pool]) -> Finding:
@@ -91,5 +92,6 @@ async def saturation(pools: Mapping[str, Pool]) -> Finding:
     waiting = {name: pool.waiting for name, pool in pools.items() if pool.waiting}
     if not waiting:
         return OK
-    of_each = ", ".join(f"{count} for one that {name}" for name, count in waiting.items())
-    return Finding("error", f"{sum(waiting.values())} requests are waiting for a connection: {of_each}")
+    of_each = ", ".join(f"{name} {count}" for name, count in waiting.items())
+    requests = counted(sum(waiting.values()), "request is", "requests are")
+    return Finding("error", f"{requests} waiting for a connection, by pool: {of_each}")

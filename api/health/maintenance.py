@@ -12,6 +12,7 @@ import sql
 from api.health.check import OK, Finding
 from api.health.connection import ask
 from ops_pipeline import settings
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database, Policies, Schedule
@@ -66,7 +67,7 @@ class MaintenanceChecks:
 
         async def of_policies(database: Database, url: str) -> list[str]:
             tables = _by_day(database) - ({audit_logs()} if url == own_url else set())
-            return await missing(url, sorted(tables), "the nightly maintenance")
+            return await missing(url, sorted(tables), "`opsctl run`")
 
         own = await missing(own_url, [audit_logs()], "`opsctl migrate`")
         named = [database for database in policies.databases if _by_day(database)] if policies else []
@@ -124,7 +125,7 @@ def _late(
         return f"{name} has never had a complete run{newest}"
     if done < due:
         return f"{name} had its last complete run at {done:%Y-%m-%d %H:%M} UTC{newest}"
-    return f"{name}: {left:,} rows remain" if left else None
+    return f"{name}: {counted(left, 'row remains', 'rows remain')}" if left else None
 
 
 def _by_day(database: Database) -> set[TableName]:

@@ -97,7 +97,7 @@ async def startup(request: AnyRequest, services: Injected) -> Response[Readiness
     started = services.health.monitor.started
     answer = Readiness(
         status="started" if started else "not_started",
-        reason=msgspec.UNSET if started else "The database or its schema has not been ready yet",
+        reason=msgspec.UNSET if started else "The database or its schema is not ready yet",
         timestamp=now(),
     )
     return answered(request, 200 if started else 503, answer, "pass" if started else "fail")

@@ -56,7 +56,9 @@ class Middleware:
             if REFUSED in scope["state"]:
                 raise scope["state"][REFUSED]
             if message["type"] == "http.disconnect":
-                raise Problem(499, "The client left before its request was complete. Nothing was stored.")
+                raise Problem(
+                    499, "The client disconnected before its request was complete. Nothing was stored."
+                )
             return message
 
         # Clients choose request ids, so they may repeat.

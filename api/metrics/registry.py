@@ -82,7 +82,7 @@ class Metrics:
         )
         self._sessions = Gauge(
             "active_sessions",
-            "Number of sessions that have not expired, NaN when sessions do not say when they do",
+            "Number of sessions that have not expired, NaN without a column public.sessions.expires_at",
             registry=self.registry,
         )
         self._errors = Counter(

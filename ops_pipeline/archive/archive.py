@@ -26,6 +26,7 @@ from ops_pipeline.archive.files import ArchivedTable, WrittenFile, folder, manif
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.workers import Workers
 from ops_pipeline.archive.write import ArchiveError, write_files
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import our_table
 from ops_pipeline.storage.storage import Storage, StorageError
@@ -150,7 +151,7 @@ class Archive:
     def _lost(self, file: ArchivedFile) -> ArchiveError:
         return ArchiveError(
             f"{file.policy}: {self.storage.name}/{file.path} is missing, and so is its temporary file "
-            f"{file.temporary_path}. Its {file.rows:,} rows of {file.table} were deleted at "
-            f"{file.created_at:%Y-%m-%d %H:%M:%S} UTC and are in no other file. Restore the file from a copy "
+            f"{file.temporary_path}. No other file has its {counted(file.rows, 'row')} of "
+            f"{file.table}, deleted at {file.created_at:%Y-%m-%d %H:%M:%S} UTC. Restore the file from a copy "
             f"of the storage; to continue without it, delete row {file.id} of {our_table('archives')}"
         )

@@ -10,6 +10,7 @@ import sql
 from ops_pipeline.archive.columns import ArchivedColumn, out_of_range_field
 from ops_pipeline.archive.staging import STAGED, Staged
 from ops_pipeline.archive.target import UNTOUCHED, RestoreRefusedError, Target, present_user, written
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 
@@ -89,7 +90,8 @@ def apply(connection: Connection, staged: Sequence[Staged], target: Target) -> t
     for key in keys:
         rows = sum(int(scalar(connection, count)) for count in _counts(key, staged, target))
         if rows:
-            problems.append(f"{rows:,} rows refer by {key} to rows of {key.parent} that no longer exist")
+            referring = counted(rows, "row refers", "rows refer")
+            problems.append(f"{referring} by {key} to rows of {key.parent} that no longer exist")
     if problems:
         raise RestoreRefusedError(
             f"These rows cannot be restored into {target.relation}: {'; '.join(problems)}. {UNTOUCHED}"

@@ -8,6 +8,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.archive.staging import Staged
 from ops_pipeline.archive.target import UNTOUCHED, RestoreRefusedError, Target
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.equality import operator_sign
 
@@ -66,13 +67,14 @@ def _colliding(connection: Connection, staged: Staged, target: Target, rows: int
         ):
             example = connection.execute(compose.SQL(sql.get(statement)).format(**parts)).fetchone()
             if example is not None:
+                conflict = "conflicts" if left_out == 1 else "conflict"
                 return (
-                    f"{left_out:,} of the {rows:,} rows conflict in {target.relation}: their keys "
+                    f"{left_out:,} of the {counted(rows, 'row')} {conflict} in {target.relation}: their keys "
                     f"({', '.join(key)}) {what}, for example {example[0]}. {UNTOUCHED}"
                 )
     return (
-        f"{left_out:,} of the {rows:,} rows cannot be inserted into {target.relation}: a constraint or a "
-        f"trigger rejects them. {UNTOUCHED}"
+        f"{left_out:,} of the {counted(rows, 'row')} cannot be inserted into {target.relation}: a "
+        f"constraint or a trigger rejects them. {UNTOUCHED}"
     )
 
 

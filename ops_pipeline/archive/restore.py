@@ -90,7 +90,7 @@ def restore(
     targets.check_types(connection, [column for file in files for column in file.columns])
     if into is None and any(file.day_column is None for file in files):
         raise RestoreRefusedError(
-            f"The rows of {own} were deleted as orphans, or by cascade, and not by a time column that a hold "
+            f"The rows of {own} were deleted as orphans, or by cascade, not by a time column that a hold "
             f"could use to protect them: the next run might delete them again. {UNTOUCHED}"
         )
     with (

@@ -15,6 +15,7 @@ from ops_pipeline.archive import arrow
 from ops_pipeline.archive.arrow_session import ArrowSession
 from ops_pipeline.archive.columns import ArchivedColumn, Travels, out_of_range_field
 from ops_pipeline.archive.manifest import ArchivedFile
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName, our_table
 from ops_pipeline.storage.storage import Storage
@@ -153,7 +154,7 @@ def content(storage: Storage, file: ArchivedFile) -> bytes:
 def _differences(data: bytes, file: ArchivedFile) -> list[str]:
     differences = []
     if len(data) != file.bytes:
-        differences.append(f"it has {len(data):,} bytes, recorded are {file.bytes:,}")
+        differences.append(f"it has {counted(len(data), 'byte')}; {file.bytes:,} are recorded")
     if sha256(data).hexdigest() != file.sha256:
         return [*differences, "its SHA-256 differs from the recorded one"]
     try:
@@ -161,7 +162,7 @@ def _differences(data: bytes, file: ArchivedFile) -> list[str]:
     except pa.ArrowInvalid as error:
         return [*differences, f"it is not Parquet ({error})"]
     if rows != file.rows:
-        differences.append(f"it has {rows:,} rows, recorded are {file.rows:,}")
+        differences.append(f"it has {counted(rows, 'row')}; {file.rows:,} are recorded")
     return differences
 
 

@@ -16,6 +16,7 @@ from ops_pipeline.archive.files import manifest_path
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.staging import DamagedError, content
 from ops_pipeline.audit import trail
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import our_table
 from ops_pipeline.storage.storage import StorageError
@@ -76,8 +77,8 @@ def _require_any(archive: Archive, files: Sequence[ArchivedFile]) -> None:
         archive.storage.size(path) is not None for file in files for path in (file.path, file.temporary_path)
     ):
         raise StorageError(
-            f"none of the {len(files):,} files recorded in {our_table('archives')} is in "
-            f"{archive.storage.name}, so it is probably not the storage they were written to. Nothing was "
+            f"{archive.storage.name} has none of the files that {our_table('archives')} records "
+            f"({len(files):,}), so it is probably not the storage they were written to. Nothing was "
             "recorded as damaged. Check OPS_ARCHIVE_URL and that the storage is mounted, then run this again"
         )
 
@@ -94,8 +95,8 @@ def _damages(
         except DamagedError as error:
             manifest.record_verified(connection, file, ok=False)
             yield (
-                f"{error}. The file contains {file.rows:,} rows of {file.table}; restore it from a copy of "
-                "the storage"
+                f"{error}. The file contained {counted(file.rows, 'row')} of {file.table}; restore it from a "
+                "copy of the storage"
             )
         else:
             manifest.record_verified(connection, file, ok=True)

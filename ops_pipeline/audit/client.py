@@ -1,4 +1,4 @@
-"""A client with which applications send audit events to the API without waiting and without losing any."""
+"""Sends an application's audit events to the API: does not wait for it, and loses none."""
 
 import os
 import threading

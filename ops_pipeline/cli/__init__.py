@@ -105,7 +105,7 @@ FAILED = (
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        answer(f"opsctl {__version__}")
+        typer.echo(f"opsctl {__version__}")
         raise typer.Exit
 
 

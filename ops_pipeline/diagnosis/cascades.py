@@ -63,7 +63,7 @@ def _circles(connection: Connection, policy: DeletingPolicy, reached: Reach) -> 
                 else "the policy may keep them"
             )
         else:
-            reason = "the foreign keys form a cycle whose end is not known"
+            reason = "the foreign keys form a cycle, which may delete further rows"
         yield Finding(
             str(child),
             f"{_along(policy, reached.table, child, [step])}, and {reason}: the policy is refused once such "

@@ -1,4 +1,4 @@
-"""A database that cannot be connected to."""
+"""Databases to which no connection can be made."""
 
 from collections.abc import Iterator
 

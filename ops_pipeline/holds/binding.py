@@ -84,7 +84,7 @@ def _by_table(hold_id: int, table: str, bound: Binding) -> list[str]:
 
 
 def _changed(predicate: Predicate, bound: Binding) -> str | None:
-    """The first of the predicate's columns that is another column now, in words; None: none is."""
+    """The first of the predicate's columns that is another column now, in words; None where there is none."""
     for name in dict.fromkeys(condition.column for condition in predicate.conditions):
         then, now = bound.columns.get(name), bound.named_columns.get(name)
         if then is not None and now is not None and _same(then, now):

@@ -21,7 +21,7 @@ from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.equality import equalities
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
-WAIT = "30s"
+WAIT = "30 s"
 
 
 class HoldRefusedError(Exception):

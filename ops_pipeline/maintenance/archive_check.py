@@ -4,6 +4,7 @@ from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.verify import verify_files
 from ops_pipeline.audit import trail
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.check import CheckResult
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.connection import Connection
@@ -24,16 +25,17 @@ def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     problems = verify_files(connection, archive, newest, by=trail.SYSTEM).problems if newest else ()
     damaged = [file.path for file in files if file.verified_ok is False and file not in newest]
     if damaged:
-        were = "older file was" if len(damaged) == 1 else "older files were"
+        were = counted(len(damaged), "older file was", "older files were")
         problems = (
             *problems,
-            f"{len(damaged):,} {were} found damaged before, the first {damaged[0]}. Restore them from a copy "
-            "of the storage, then run `opsctl archive verify`",
+            f"{were} found damaged before, the first is {damaged[0]}. Restore each from a copy of the "
+            "storage, then run `opsctl archive verify`",
         )
     return CheckResult(
         not problems,
         "; ".join(problems)
-        or f"{len(newest)} of {len(files)} files were read again and match what the database recorded",
+        or f"The newest files ({len(newest)} of {len(files):,}) were read again and match what the database "
+        "recorded",
         {"files": len(files), "damaged": len(problems)},
         fails_run=bool(problems),
     )

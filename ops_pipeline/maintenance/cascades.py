@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import sql as compose
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.plan import CascadedRows, PlannedDeletion, Planning
 from ops_pipeline.maintenance.reach import REACHED, Reach, Step, Target, protected, reach, root
 from ops_pipeline.maintenance.row_counter import COUNT_EXACTLY_BYTES, RowCounter
@@ -131,7 +132,7 @@ class _Counting:
             self.refusals.append(f"{would}. {_way_out(steps)}")
 
     def _count_lap(self, step: Step) -> None:
-        """What a circle of cascades reaches the second time round; its rows are refused, not counted."""
+        """What a cycle of cascades reaches the second time round; its rows are refused, not counted."""
         child = step.key.child
         lap = self.reach.referring([step], self.target)
         if self._is_own(child):
@@ -140,10 +141,10 @@ class _Counting:
         further = compose.SQL("{} AND NOT ({})").format(lap, self.reach.deleted(child, self.target))
         counted = self._counted(child, [step], further)
         if counted.rows is None:
-            self.refusals.append(self._uncounted(child, [step], "its cascades form a circle"))
+            self.refusals.append(self._uncounted(child, [step], "its cascades form a cycle"))
         elif counted.rows:
             would = self._would(counted.rows, child, [step])
-            self.refusals.append(f"{would} in a circle, whose end is unknown. {_way_out([step])}")
+            self.refusals.append(f"{would} in a cycle, which may delete further rows. {_way_out([step])}")
 
     def _count_cleared(self, table: Relation, steps: Sequence[Step]) -> None:
         self._add(table, steps, self.reach.referring(steps, self.target))
@@ -187,8 +188,8 @@ class _Counting:
 
     def _would(self, rows: int, table: Relation, steps: Sequence[Step], which: str = "") -> str:
         return (
-            f"deleting {_rows(self.deletion.rows)} of {self.deletion.table} would also delete "
-            f"{_rows(rows)} of {table}{which} by ON DELETE CASCADE ({self._named(steps)})"
+            f"deleting {counted(self.deletion.rows, 'row')} of {self.deletion.table} would also delete "
+            f"{counted(rows, 'row')} of {table}{which} by ON DELETE CASCADE ({self._named(steps)})"
         )
 
     def _uncounted(self, table: Relation, steps: Sequence[Step], why: str) -> str:
@@ -214,7 +215,3 @@ def uncascade(steps: Sequence[Step]) -> str:
         + f"{step.key.uncascaded};"
         for step in steps
     )
-
-
-def _rows(number: int) -> str:
-    return f"{number:,} row{'' if number == 1 else 's'}"

@@ -47,8 +47,8 @@ def deleting_checks(policy: DeletingPolicy) -> Iterator[PolicyCheck]:
             "archive_verified",
             f"The newest archived files of {policy.table} are read again and match what the database "
             "recorded (size, SHA-256, row count), and no file was found damaged before. If one is damaged, "
-            "the policies after it wait: until VACUUM has run, deleted rows can still be read from the "
-            "table's pages.",
+            "VACUUM and the other policies that depend on this one do not run: until VACUUM has run, deleted "
+            "rows can still be read from the table's pages.",
             partial(_archive_verified, policy=policy),
             holds_back=True,
         )

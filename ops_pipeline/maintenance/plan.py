@@ -9,6 +9,7 @@ from typing import Literal
 from psycopg import sql as compose
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.postgres.snapshot import snapshot
@@ -99,10 +100,10 @@ class CascadedRows:
         return round(self.table_bytes * fraction(self.most, self.total))
 
     def __str__(self) -> str:
-        number = "an unknown number of" if self.rows is None else f"{self.rows:,}"
+        number = "an unknown number of rows" if self.rows is None else counted(self.rows, "row")
         archived = "archived and deleted" if self.archived else self.action
         return (
-            f"{number} {'row' if self.rows == 1 else 'rows'} of {self.table} "
+            f"{number} of {self.table} "
             f"{'is' if self.rows == 1 else 'are'} also {archived} ({', '.join(self.keys)})"
         )
 
@@ -176,15 +177,13 @@ class DeletePlan(Plan):
         if self.method.why and rows.eligible:
             yield f"{self.method.name}, because {self.method.why}"
         if rows.held:
-            yield f"{rows.held:,} of the rows it would otherwise delete are on hold (opsctl hold list)"
+            yield f"{counted(rows.held, 'row is', 'rows are')} kept because of a hold (opsctl hold list)"
         if rows.referenced:
-            yield (
-                f"{rows.referenced:,} of the rows it would otherwise delete are kept, because rows of other "
-                "tables refer to them"
-            )
+            kept = counted(rows.referenced, "row is", "rows are")
+            yield f"{kept} kept because other rows refer to {'it' if rows.referenced == 1 else 'them'}"
         yield from map(str, self.cascaded)
         if rows.partitions:
-            yield f"{len(rows.partitions):,} partitions would lose rows"
+            yield f"{counted(len(rows.partitions), 'partition')} would lose rows"
 
     def waiting(self) -> str:
         """What it says about the rows `to_come`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ops_pipeline.counted import counted
 from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance import references
 from ops_pipeline.postgres import on_delete, row_security
@@ -52,6 +53,4 @@ def reason(connection: Connection, table: Relation, rows: int, what: str) -> str
 
 def rows_remain(table: Relation, rows: int, what: str) -> str:
     """The beginning of a sentence that says how many rows remain."""
-    return (
-        f"{rows:,} {what} {'row' if rows == 1 else 'rows'} of {table} {'remains' if rows == 1 else 'remain'}"
-    )
+    return f"{counted(rows, f'{what} row')} of {table} {'remains' if rows == 1 else 'remain'}"

@@ -21,6 +21,7 @@ from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.restore import restore
 from ops_pipeline.archive.verify import verify_files
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.orchestration import metadata, retry
@@ -114,10 +115,8 @@ def _archived(database: Database, policy: Retention) -> dg.AssetsDefinition:
                 else:
                     context.log_event(_materialization(key(policy), day, files))
         if refused:
-            reason = (
-                f"{result.outcome}: {result.stopped_reason}. {'; '.join(refused)}. Other days are archived"
-            )
-            raise dg.Failure(reason, allow_retries=False)
+            stopped = "" if result.outcome == "done" else f" {result.stopped_reason}"
+            raise dg.Failure(f"{'; '.join(refused)}. Other days are archived.{stopped}", allow_retries=False)
         yield metadata.not_materialized()
 
     return archive_days
@@ -138,7 +137,7 @@ def _verified(database: Database, policy: Retention) -> dg.AssetsDefinition:
             archive = Archive(location.storage(settings.load().archive_url), connection)
             for day, files in _files_by_day(connection, policy, context).items():
                 damages = verify_files(connection, archive, files, by=config.by).problems
-                problems += damages if files else [f"no rows of {day} are in the archive"]
+                problems += damages if files else [f"the archive has no rows of {day}"]
                 if files and not damages:
                     context.log_event(_materialization(key(policy, "verified"), day, files))
         if problems:
@@ -169,11 +168,12 @@ def _restored(database: Database, policy: Retention) -> dg.AssetsDefinition:
                 )  # fmt: skip
             except Exception as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
-            context.log.info(f"Restored {restored.rows:,} rows into {restored.into}")
+            context.log.info(f"Restored {counted(restored.rows, 'row')} into {restored.into}")
             for missing in restored.missing_parents:
+                referring = counted(missing.rows, "of them refers", "of them refer")
                 context.log.warning(
-                    f"{missing.rows:,} of them refer by {missing.key} to rows of {missing.parent} that no "
-                    f"longer exist: {missing.on_delete} was applied"
+                    f"{referring} by {missing.key} to rows of {missing.parent} that no longer exist: "
+                    f"{missing.on_delete} was applied"
                 )
             for day, files in _files_by_day(connection, policy, context).items():
                 if files:
@@ -225,7 +225,7 @@ def _why_not_archived(connection: Connection, policy: Retention, day: date) -> s
         table=find_relation(connection, policy.table).identifier, column=compose.Identifier(policy.column)
     )
     if scalar(connection, statement, {"lower": _start(day), "upper": _start(day + A_DAY)}):
-        return f"{day} still has rows that are on hold or need approval"
+        return f"{day} still has rows, which are on hold, referred to, locked or pending approval"
     return None
 
 
@@ -244,7 +244,7 @@ def _materialization(asset: dg.AssetKey, day: date, files: Sequence[ArchivedFile
     return dg.AssetMaterialization(
         asset,
         partition=f"{day}",
-        description=f"{rows:,} rows in {len(files)} files",
+        description=f"{counted(rows, 'row')} in {counted(len(files), 'file')}",
         metadata={
             "dagster/partition_row_count": rows,
             "bytes": sum(file.bytes for file in files),

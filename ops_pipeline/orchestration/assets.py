@@ -122,7 +122,7 @@ def _report(
     if result.outcome == "done":
         yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(policy), result))
         return
-    context.log.warning(f"{policy.name} {result.outcome}: {result.stopped_reason}")
+    context.log.warning(f"{policy.name}: {result.stopped_reason}")
     context.log_event(dg.AssetObservation(key(policy), metadata=metadata.metadata(kind_of(policy), result)))
     yield metadata.not_materialized()
 

@@ -22,7 +22,7 @@ AGAIN_SECONDS = 0.25
 def stop_with_parent() -> None:
     """Sends SIGTERM to this step's process once the process of its run has ended.
 
-    Otherwise it would go on working, holding its policy's lock, while Dagster retries the run.
+    Otherwise it would continue, holding its policy's lock, while Dagster retries the run.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -22,7 +22,7 @@ DO = (
     "Fix the cause above, then run `opsctl run`, or re-execute the run from failure: it continues where it "
     'stopped. See docs/runbook.md, "When a nightly run has failed".'
 )
-DO_WAIT = "Nothing yet: Dagster retries the run automatically. If the retry fails, it is reported."
+DO_WAIT = "Nothing yet: Dagster retries the run automatically. If the retry fails as well, that is reported."
 LONGEST_REASON = 500
 WILL_RETRY = "dagster/will_retry"
 

@@ -1,4 +1,4 @@
-"""Fails runs whose worker is gone, which Dagster would show as started for ever."""
+"""Fails runs whose worker is gone, which Dagster would show as started forever."""
 
 from datetime import UTC, datetime, timedelta
 

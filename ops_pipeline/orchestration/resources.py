@@ -29,11 +29,11 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
 
     dry_run: bool = Field(
         default=False,
-        description="Only plan each policy: yields observations, no materialization, and deletes nothing.",
+        description="Plan each policy without running it: reports what it would do and deletes nothing.",
     )
     approve: list[str] = Field(
         default=[],
-        description="Ids of plans that need approval and that this run approves.",
+        description="Ids of the plans to approve for this run.",
     )
     approved_by: str = Field(default="", description="Your name, recorded in the audit log.")
 

@@ -53,8 +53,9 @@ def carry_out(
             tries = attempt.num
             if tries > 1:
                 context.log.warning(
-                    f"{maintained.name} does not answer, or the connection was lost. What was committed "
-                    f"stays done; reconnecting to continue from there (try {tries} of {TRIES})."
+                    f"{maintained.name} does not answer, the connection was lost, or the lost session still "
+                    "holds the policy's lock. What was committed stays done; reconnecting to continue from "
+                    f"there (try {tries} of {TRIES})."
                 )
             with (
                 databases.connect(maintained, policy, policy.name, context.run.run_id) as connection,

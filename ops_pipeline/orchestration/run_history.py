@@ -20,7 +20,7 @@ LONGEST_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long runs are kept after they were created; None: for ever."""
+    """How long runs are kept after they were created; None: forever."""
 
     ours: timedelta | None
     others: timedelta | None
@@ -43,8 +43,8 @@ def definitions(policies: Policies) -> dg.Definitions:
         group_name="dagster",
         kinds={"dagster"},
         owners=["team:operations"],
-        description="Deletes old runs and their events from **Dagster's own database**, which would grow for "
-        f"ever otherwise. What each policy did stays in `{our_table('maintenance_runs')}`.",
+        description="Deletes old runs and their events from **Dagster's own database**, which otherwise "
+        f"grows without limit. What each policy did stays in `{our_table('maintenance_runs')}`.",
     )
     def run_history_cleanup(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         configured = settings.load()

@@ -93,10 +93,12 @@ def take_out(connection: Connection, relation: Relation, partition: Partition) -
     if where == "detached":
         return None
     if where != "attached":
-        return KeptPartition(f"{partition} is {where}")
+        return KeptPartition(f"{partition} {'no longer exists' if where == 'gone' else f'is {where}'}")
     dependent = connection.execute(sql.get("partitions/depends"), {"oid": partition.oid}).fetchone()
     if dependent is not None:
-        return KeptPartition(f"{dependent[0]} depends on {partition}; drop that first")
+        return KeptPartition(
+            f"{dependent[0]} depends on {partition}; to let it be dropped whole, drop that object"
+        )
     connection.execute(sql.get("partitions/remember"), partition.identity)
     try:
         detach(connection, relation, partition)

@@ -133,7 +133,9 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
             cursor_factory=Cursor,
         )
     except credentials.PasswordError as error:
-        raise DatabaseUnavailableError(f"{describe(url)} was not connected to: {error}") from error
+        raise DatabaseUnavailableError(
+            f"{describe(url)}: no connection was made, because its {error}"
+        ) from error
     except psycopg.OperationalError as error:
         if _looks_unescaped(url):
             raise DatabaseUnavailableError(
@@ -256,7 +258,7 @@ def cancel_on_interrupt(connection: Connection) -> Iterator[None]:
     """Cancels the running statement on the server when this process is interrupted.
 
     Interrupts (Ctrl-C, Dagster's terminate) are not subclasses of `Exception`: psycopg would close the socket
-    while the server goes on working. So the statement is cancelled first, then the interrupt is raised again.
+    while the server continues. So the statement is cancelled first, then the interrupt is raised again.
     """
     try:
         yield

@@ -47,7 +47,8 @@ def refuse_unmigrated(connection: Connection) -> None:
     if not lacking:
         return
     database = f"Database {connection.info.dbname!r}"
-    said = f"{database} lacks {len(lacking)} of our migrations, the first is {lacking[0]}"
+    others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+    said = f"{database} lacks our migration {lacking[0]}{others}"
     if len(lacking) == len(KNOWN_MIGRATIONS):
         said = f"{database} has no tables of Ops Pipeline yet"
     raise NotMigratedError(f"{said}. Nothing was changed. Run: opsctl migrate")

@@ -187,7 +187,7 @@ def test_a_child_inserted_after_the_plan_is_not_deleted(
 
     monkeypatch.setattr(guard, "judge", judged_too_early)
 
-    with pytest.raises(UnplannedDeletionError, match=r"1 rows of public\.invoices"):
+    with pytest.raises(UnplannedDeletionError, match=r"1 row of public\.invoices"):
         carry_out(shop, database.policies[0], settings=settings(folder))
 
     assert rows(shop, "invoices", "id = 9999")
@@ -264,7 +264,7 @@ def test_a_trigger_created_after_the_plan_deletes_no_child(
 
     monkeypatch.setattr(guard, "judge", judged_too_early)
 
-    with pytest.raises(UnplannedDeletionError, match=r"1 rows of public\.accounts were kept by a trigger"):
+    with pytest.raises(UnplannedDeletionError, match=r"1 row of public\.accounts was kept by a trigger"):
         carry_out(shop, database.policies[0], settings=settings(folder))
 
     assert {table: rows(shop, table) for table in TABLES} == before

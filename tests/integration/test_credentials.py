@@ -155,8 +155,8 @@ def test_the_api_keeps_working_after_a_rotation(rotating: Rotating) -> None:
     [
         ("sh -c 'echo hunter2; exit 3'", "password_command exited with code 3"),
         ("true", "password_command exited with code 0 and printed no password"),
-        ("no-such-program --token hunter2", "password_command cannot be run: FileNotFoundError"),
-        ("echo 'hunter2", "password_command cannot be run: ValueError"),
+        ("no-such-program --token hunter2", "password_command cannot be run: No such file or directory"),
+        ("echo 'hunter2", "password_command cannot be run: No closing quotation"),
     ],
 )
 def test_a_missing_password_is_reported_with_its_source_and_no_secret(

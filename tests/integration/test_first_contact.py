@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline import cli
+from ops_pipeline import __version__, cli
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.verify import verify
 from ops_pipeline.cli.up import services
@@ -21,6 +21,7 @@ from ops_pipeline.storage import location
 from ops_pipeline.storage.storage import StorageError
 from tests.integration.archive.conftest import EVENTS
 from tests.integration.archive.removal import remove
+from tests.integration.conftest import Done
 
 ARCHIVING = """
 version: 1
@@ -114,3 +115,9 @@ def test_json_output_is_an_object_whatever_happens(
     out, _ = capsys.readouterr()
     assert ended.value.code == 2
     assert "policies.yaml:1: version" in json.loads(out)["error"]
+
+
+def test_the_version_is_printed(opsctl: Callable[..., Done]) -> None:
+    done = opsctl("--version")
+
+    assert (done.code, done.out) == (0, f"opsctl {__version__}\n")

@@ -1,4 +1,4 @@
-"""Works through a table in batches: each one transaction, sized by time, with its position saved."""
+"""Scans a table in batches: each is one transaction, sized by time, that saves the position reached."""
 
 import time
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.batches.actions import Action, BatchLimits
 from ops_pipeline.maintenance.batches.scans import Position, Scan, ScanRange
 from ops_pipeline.maintenance.history import Record
@@ -176,7 +177,8 @@ class Batches:
         remaining = max(0, self.run.planned - self.removed)
         time_left = f", about {remaining / rate:,.0f} s remaining" if rate and self.run.planned else ""
         self.run.report(
-            f"{self.run.record.policy}: {self.removed:,} rows {self.verb}, {rate:,.0f} rows/s{time_left}"
+            f"{self.run.record.policy}: {counted(self.removed, 'row')} {self.verb}, "
+            f"{rate:,.0f} rows/s{time_left}"
         )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.plan import CascadedRows, DeletePlan, RowCount, deleted_along, fraction
 from ops_pipeline.policies.model import DeletingPolicy
@@ -156,13 +157,13 @@ def _too_many(policy: DeletingPolicy, rows: RowCount) -> Iterator[str]:
     about_total = "" if rows.exact and rows.total_exact else "about "
     if rows.fraction > limits.max_fraction:
         yield (
-            f"this run would delete {about}{rows.eligible:,} of {about_total}{rows.total:,} rows of "
+            f"this run would delete {about}{rows.eligible:,} of {about_total}{counted(rows.total, 'row')} of "
             f"{policy.table} ({about_total}{_percent(rows.fraction)}, guard.max_fraction is "
             f"{_percent(limits.max_fraction)})"
         )
     if limits.max_rows is not None and rows.eligible > limits.max_rows:
         yield (
-            f"this run would delete {about}{rows.eligible:,} rows of {policy.table} "
+            f"this run would delete {about}{counted(rows.eligible, 'row')} of {policy.table} "
             f"(guard.max_rows is {limits.max_rows:,})"
         )
 
@@ -179,8 +180,9 @@ def _too_many_along(
     together = rows.eligible + deleted_along(cascaded)
     if limits.max_rows is not None and rows.eligible <= limits.max_rows < together:
         yield (
-            f"this run would delete {rows.eligible:,} rows of {policy.table} and "
-            f"{together - rows.eligible:,} rows of other tables (guard.max_rows is {limits.max_rows:,})"
+            f"this run would delete {counted(rows.eligible, 'row')} of {policy.table} and "
+            f"{counted(together - rows.eligible, 'row')} of other tables "
+            f"(guard.max_rows is {limits.max_rows:,})"
         )
 
 
@@ -229,12 +231,12 @@ def _outgrown(policy: DeletingPolicy, plan: DeletePlan, approved: approvals.Stor
     exact = rows.exact and approved.exact
     if rows.eligible > approved.eligible * (1 if exact else ESTIMATE):
         yield (
-            f"plan {approved.id} was approved for {approved.eligible:,} rows, but would now delete "
+            f"plan {approved.id} was approved for {counted(approved.eligible, 'row')}, but would now delete "
             f"{rows.eligible:,} with the same cutoff"
         )
     if along > approved.cascaded:
         yield (
-            f"plan {approved.id} was approved to delete {approved.cascaded:,} rows of other tables, but "
+            f"plan {approved.id} was approved for {counted(approved.cascaded, 'row')} of other tables, but "
             f"would now delete {along:,}"
         )
 

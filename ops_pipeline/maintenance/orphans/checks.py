@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks, stopped_early
 from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.policy import Orphans
@@ -30,10 +31,11 @@ def checks(policy: Orphans) -> Iterator[PolicyCheck]:
 def _no_orphaned_rows(policy: Orphans, connection: Connection) -> CheckResult:
     reference = find_reference(connection, policy)
     rows = count_children(connection, reference, reference.unmarked)
+    has, its = ("has", "its") if rows == 1 else ("have", "their")
     return CheckResult(
         rows == 0,
-        f"{rows:,} rows of {policy.table} have no parent in {policy.parent} ({policy.reference}) and are "
-        "not within the grace period",
+        f"{counted(rows, 'row')} of {policy.table} {has} no parent in {policy.parent} ({policy.reference}), "
+        f"and {its} grace period has not begun",
         {"rows_left": rows},
         fails_run=rows > 0 and stopped_early(connection, policy),
     )
@@ -43,6 +45,6 @@ def _record_is_complete(policy: Orphans, connection: Connection) -> CheckResult:
     unrecorded, some = track.last_audit(connection, policy)
     return CheckResult(
         unrecorded == 0,
-        f"{unrecorded:,} missing parents in {policy.parent} were not recorded by its triggers",
+        f"The triggers did not record {counted(unrecorded, 'missing parent')} in {policy.parent}",
         {"unrecorded": unrecorded, "some_of_them": str(some)},
     )

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from psycopg import sql as compose
 
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import cascades, history, references, refusals, remaining
 from ops_pipeline.maintenance.batches.scans import and_, or_
 from ops_pipeline.maintenance.guard import guard
@@ -33,15 +34,16 @@ class OrphansPlan(DeletePlan):
     grace_period: timedelta
 
     def waiting(self) -> str:
-        return (
-            f"{self.rows.eligible - self.to_come:,} orphans now, {self.to_come:,} more once {self.once_run()}"
-        )
+        now = counted(self.rows.eligible - self.to_come, "orphan")
+        return f"{now} now, {self.to_come:,} more once {self.once_run()}"
 
     def explanations(self) -> Iterator[str]:
         if self.in_grace:
+            them = "it" if self.in_grace == 1 else "them"
             yield (
-                f"{self.in_grace:,} of them are within the grace period of {self.grace_period}: the next run "
-                "lists them, and the first run after that time deletes them"
+                f"{counted(self.in_grace, 'orphan is', 'orphans are')} within the grace period of "
+                f"{self.grace_period}: the next run marks {them}, and the first run after the grace period "
+                f"deletes {them}"
             )
         yield from DeletePlan.explanations(self)
 

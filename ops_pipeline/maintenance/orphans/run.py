@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import refusals
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun, saved_position
 from ops_pipeline.maintenance.orphans import grace_period, track
@@ -107,8 +108,8 @@ class _Cleanup:
         self.details |= track.end_sweep(self.connection, self.policy, self.reference)
         if unrecorded := self.details.get("unrecorded"):
             self.run.report(
-                f"{self.policy.name}: the sweep found {unrecorded:,} missing parents that the triggers on "
-                f"{self.reference.parent} had not recorded"
+                f"{self.policy.name}: the sweep found {counted(unrecorded, 'missing parent')} that the "
+                f"triggers on {self.reference.parent} had not recorded"
             )
         return COMPLETED
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from psycopg import sql as compose
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.batches.scans import listed
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference
@@ -123,9 +124,10 @@ def advice(connection: Connection, policy: Orphans) -> Iterator[str]:
         return
     if not policy.track:
         if installed := triggers(connection, policy.name):
+            recording = counted(len(installed), "trigger still records", "triggers still record")
             yield (
-                f"{len(installed)} triggers still record deleted keys for this policy, which no longer has "
-                f"`track: true`. To drop them: opsctl track remove {policy.name}"
+                f"{recording} deleted keys for this policy, which no longer has `track: true`. To stop this: "
+                f"opsctl track remove {policy.name}"
             )
         return
     if tables := tables_without_triggers(connection, policy):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks, stopped_early
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
@@ -41,9 +42,10 @@ def checks(policy: Retention) -> Iterator[PolicyCheck]:
 def _no_expired_rows(policy: Retention, connection: Connection) -> CheckResult:
     cutoff = expired.last_cutoff(connection, policy)
     rows = expired.backlog(connection, policy, cutoff)
+    are = "is" if rows == 1 else "are"
     return CheckResult(
         rows == 0,
-        f"{rows:,} rows of {policy.table} are older than {cutoff:%Y-%m-%d %H:%M} UTC",
+        f"{counted(rows, 'row')} of {policy.table} {are} older than {cutoff:%Y-%m-%d %H:%M} UTC",
         {"rows_left": rows},
         fails_run=rows > 0 and stopped_early(connection, policy),
     )
@@ -55,7 +57,7 @@ def _partitions_premade(policy: Retention, connection: Connection) -> CheckResul
     days = ", ".join(f"{day:%Y-%m-%d}" for day in without)
     return CheckResult(
         not without,
-        f"No partitions exist for {days}"
+        f"No partitions exist for {days}. To create them: opsctl run"
         if without
         else f"Partitions exist for the next {DAYS_REQUIRED} days",
         {"days_missing": len(without)},
@@ -66,7 +68,7 @@ def _no_detach_pending(policy: Retention, connection: Connection) -> CheckResult
     names = interrupted_detaches(connection, find_relation(connection, policy.table))
     return CheckResult(
         not names,
-        f"Detach pending: {', '.join(names)}. Rows of these days cannot be inserted. Run `opsctl run`"
+        f"Detach pending: {', '.join(names)}. Rows of these days cannot be inserted. To end this: opsctl run"
         if names
         else "No detach is pending",
         {"pending": len(names)},

@@ -12,9 +12,14 @@ def _describe(policy: Retention) -> str:
     archived = (
         " Each row is written to the archive and read back before it is deleted." if policy.archive else ""
     )
+    limits = policy.throttle
+    is_throttled = (limits.replica_lag, limits.lock_queue, limits.active_sessions, limits.wal_rate) != (
+        None,
+    ) * 4
+    throttled = ", throttled while the database is busy" if is_throttled else ""
     return (
         f"Deletes rows of **{policy.table}** whose `{policy.column}` is older than {keep}, in small "
-        f"batches that pause while the application needs the database.{archived} Rows on hold are kept."
+        f"batches{throttled}.{archived} Rows on hold are kept."
     )
 
 

@@ -10,6 +10,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline.archive.files import WrittenFile, total_rows
+from ops_pipeline.counted import counted
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.history import Batch
@@ -48,7 +49,8 @@ def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime
         run.report(f"{policy.name}: {error}")
     else:
         run.report(
-            f"{policy.name}: {created} partitions premade, {moved.rows:,} default partition rows moved"
+            f"{policy.name}: {counted(created, 'partition')} premade, "
+            f"{counted(moved.rows, 'default partition row')} moved"
         )
     return undone
 

@@ -1,1 +1,1 @@
-"""VACUUM, ANALYZE and REINDEX of the tables that need it, with what blocked them and what they achieved."""
+"""VACUUM, ANALYZE and REINDEX of the tables that need it, with what blocked them and their effect."""

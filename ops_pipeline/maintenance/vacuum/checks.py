@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.check import CheckResult, PolicyCheck
 from ops_pipeline.maintenance.vacuum import horizon, priorities
@@ -35,9 +36,10 @@ def checks(policy: Vacuum) -> Iterator[PolicyCheck]:
 
 def _dead_rows_removed(policy: Vacuum, connection: Connection) -> CheckResult:
     uncleaned = uncleaned_tables(connection, policy)
+    dead = counted(uncleaned.dead, "dead row remains", "dead rows remain")
     return CheckResult(
         not uncleaned.tables,
-        f"{uncleaned.dead:,} dead rows remain in {', '.join(uncleaned.tables)}: {uncleaned.reason}"
+        f"{dead} in {', '.join(uncleaned.tables)}: {uncleaned.reason}"
         if uncleaned.tables
         else "The last run removed all dead rows that it should have removed",
         {"dead_tuples": uncleaned.dead, "tables": len(uncleaned.tables)},

@@ -57,7 +57,7 @@ class Holder:
             f"user {self.user}" if self.user else "",
             self.name if self.pid is not None and self.kind != "replication slot" else "",
             f"open for {_duration(self.seconds)}" if self.seconds is not None else "",
-            f"{self.age:,} transactions back",
+            f"snapshot {self.age:,} transactions old",
         ]
         who = f'"{self.name}"' if self.pid is None or self.kind == "replication slot" else f"pid {self.pid}"
         query = f": {' '.join(self.query.split())[:QUERY_CHARACTERS]}" if self.query else ""

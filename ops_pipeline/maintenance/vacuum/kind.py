@@ -10,9 +10,10 @@ from ops_pipeline.maintenance.vacuum.problems import problems
 def _describe(policy: Vacuum) -> str:
     which = "every table" if policy.tables == "all" else ", ".join(map(str, policy.tables))
     needed = " that needs it, the most urgent first" if policy.mode == "auto" else ""
+    rebuilt = " Then rebuilds bloated B-tree indexes (REINDEX CONCURRENTLY)." if policy.reindex else ""
     return (
         f"VACUUM{' (ANALYZE)' if policy.analyze else ''} of {which}{needed}: reclaims the space of deleted "
-        "rows for reuse."
+        f"rows for reuse.{rebuilt}"
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.plan import Cells, Method, Plan, Planning
 from ops_pipeline.maintenance.vacuum import priorities, rebuild
 from ops_pipeline.maintenance.vacuum.advice import find_advice
@@ -62,7 +63,7 @@ class VacuumPlan(Plan):
                 grouped["system catalogs that do not need it" if system else "empty"] += 1
             else:
                 yield f"{table.action} {table.table}: {table.reason}{_noteworthy_bloat(table)}"
-        yield from (f"skip {count} tables: {why}" for why, count in grouped.items() if count)
+        yield from (f"skip {counted(count, 'table')}: {why}" for why, count in grouped.items() if count)
         yield from (f"{index.action} {index.index}: {index.reason}" for index in self.indexes)
 
     def tables(self) -> Mapping[str, Sequence[Cells]]:
@@ -151,4 +152,4 @@ def _method(chosen: Sequence[priorities.Choice]) -> str:
         "analyze": "ANALYZE",
     }
     parts = [f"{name} {counts[action]}" for action, name in names.items() if counts[action]]
-    return f"{', '.join(parts) or 'nothing'}; {len(chosen)} tables"
+    return f"{', '.join(parts) or 'nothing'}; {counted(len(chosen), 'table')}"

@@ -20,7 +20,7 @@ RENAMED_MODES = {"needed": "auto", "everything": "always"}
 
 @dataclass(frozen=True, slots=True)
 class Reindex:
-    """Rebuilds B-trees of at least `min_size` bytes whose bloat is at least `min_bloat`, a share of 1."""
+    """Rebuilds B-trees of at least `min_size` bytes whose bloat is at least `min_bloat`, from 0 to 1."""
 
     min_bloat: float
     min_size: int

@@ -26,7 +26,7 @@ from ops_pipeline.postgres import disk
 from ops_pipeline.postgres.connection import Connection, connection_was_lost, scalar
 from ops_pipeline.postgres.relation import Relation
 
-PATIENCE = "5min"
+PATIENCE = "5 min"
 """How long it waits, at each phase's end, for transactions that have the table open. Meanwhile only sessions
 that change the table's schema wait; giving up would lose what has been built."""
 ROOM = 2.2

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 import psycopg
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.result import COMPLETED, Work
 from ops_pipeline.maintenance.vacuum import effect, horizon, options, priorities, progress
@@ -45,7 +46,7 @@ def run_vacuum(run: PolicyRun, policy: Vacuum, _: Settings) -> Work:
     advised, counters = find_advice(connection, policy, tables)
     chosen = priorities.choose(tables, policy)
     due = [choice for choice in chosen if choice.action != "skip"]
-    run.report(f"{policy.name}: {len(due)} of {len(chosen)} tables need it")
+    run.report(f"{policy.name}: {len(due)} of {counted(len(chosen), 'table')} to vacuum or analyze")
     table_run = _TableRun(run, policy)
     table_run.count(len(chosen) - len(due))
     bloat_before = find_bloat(connection, [choice.table for choice in due])
@@ -179,7 +180,7 @@ class _TableRun:
             return "done", ""
         known = {(holder.kind, holder.pid, holder.name) for holder in self._holders}
         self._holders += [holder for holder in holders if (holder.kind, holder.pid, holder.name) not in known]
-        kept = f"{after.all_dead:,} dead rows remain"
+        kept = counted(after.all_dead, "dead row remains", "dead rows remain")
         if not priorities.has_many_dead(after):
             kept = f"it is still {after.age:,} transactions and {after.multixact_age:,} multixacts old"
         return "blocked", f"{kept}, blocked by {horizon.named(holders)}"
@@ -228,7 +229,7 @@ def _problems(undone: Sequence[TableGain], holders: Sequence[Holder]) -> str:
     passed_over = [f"{gain.table}: {gain.problem}" for gain in undone if gain.outcome == "passed over"]
     problems = []
     if blocked:
-        kept = ", ".join(f"{gain.table} ({gain.dead_after:,} dead rows)" for gain in blocked)
+        kept = ", ".join(f"{gain.table} ({counted(gain.dead_after, 'dead row')})" for gain in blocked)
         problems.append(f"blocked by {horizon.named(holders)}; not cleaned: {kept}")
     if passed_over:
         problems.append(f"passed over {'; '.join(passed_over)}")

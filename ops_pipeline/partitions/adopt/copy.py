@@ -10,6 +10,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.partitions.adopt.adoption import Adoption, AdoptionError, Statements, waiting
 from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.throttle.batch_size import BatchSize, Sizes
@@ -57,7 +58,7 @@ def copy(connection: Connection, adoption: Adoption, report: Report, sizes: Copy
         batch = partial(_batch, connection, statements, adoption, batch_size.size)
         rows, last = _retried(batch)
         if rows == 0:
-            report(f"{adoption}: {adoption.copied:,} rows copied")
+            report(f"{adoption}: {counted(adoption.copied, 'row')} copied")
             return adoption
         adoption = adoption.copied_to(last, rows)
         batch_size.fit(time.monotonic() - began)
@@ -65,7 +66,7 @@ def copy(connection: Connection, adoption: Adoption, report: Report, sizes: Copy
             catch_up(connection, statements, sizes)
         if time.monotonic() - reported > 1:
             reported = time.monotonic()
-            report(f"{adoption}: {adoption.copied:,} rows copied so far")
+            report(f"{adoption}: {counted(adoption.copied, 'row')} copied so far")
 
 
 def catch_up(connection: Connection, statements: Statements, sizes: CopySizes) -> None:
@@ -117,20 +118,20 @@ def compare(connection: Connection, adoption: Adoption, report: Report, sizes: C
             raise AdoptionError(_without_time(adoption, unset))
         if old != new or not same:
             raise AdoptionError(
-                f"{adoption}: the copy differs from the table after key {position}, up to {until} ({old:,} "
-                f"rows, {new:,} in the copy). Rows were changed without firing the triggers. The table is in "
-                "place and complete; end the adoption with --abort and begin again"
+                f"{adoption}: the copy differs from the table after key {position}, up to {until} "
+                f"({counted(old, 'row')}, {new:,} in the copy). Rows were changed without firing the "
+                "triggers. The table is in place and complete; end the adoption with --abort and begin again"
             )
         rows += int(old)
         if until is None:
-            report(f"{adoption}: {rows:,} rows compared, all equal")
+            report(f"{adoption}: {counted(rows, 'row')} compared, all equal")
             return rows
         position = until
         if waiting(connection, statements) > sizes.changes:
             catch_up(connection, statements, sizes)
         if time.monotonic() - reported > 1:
             reported = time.monotonic()
-            report(f"{adoption}: {rows:,} rows compared so far")
+            report(f"{adoption}: {counted(rows, 'row')} compared so far")
 
 
 def _batch(
@@ -156,6 +157,6 @@ def _retried(work: Callable[[], Answer]) -> Answer:
 
 def _without_time(adoption: Adoption, unset: int) -> str:
     return (
-        f"{adoption}: {unset:,} rows now have {adoption.column} IS NULL and so belong to no partition. The "
-        "table is in place and complete; UPDATE or DELETE these rows, then run the same command again"
+        f"{adoption}: {adoption.column} is NULL in {counted(unset, 'row')}, for which there is no partition. "
+        "The table is in place and complete; UPDATE or DELETE these rows, then run the same command again"
     )

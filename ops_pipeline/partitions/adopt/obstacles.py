@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql as compose
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres import disk
 from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
@@ -48,11 +49,17 @@ def table_to_adopt(connection: Connection, table: TableName) -> Relation:
 def candidate(connection: Connection, table: Relation, column: str, time_zone: str | None) -> Candidate:
     """The table, if it can be adopted. Raises AdoptionRefusedError with every reason why it cannot."""
     values = {"table": table.oid, "column": column}
-    is_partitioned, is_partition, size, rows = row(connection, sql.get("partitions/adopt/table"), values)
+    is_partitioned, parent, size, rows = row(connection, sql.get("partitions/adopt/table"), values)
     if is_partitioned:
         raise AdoptionRefusedError(str(table), ["it is already partitioned"])
-    if is_partition:
-        raise AdoptionRefusedError(str(table), ["it is not an ordinary table"])
+    if parent is not None:
+        raise AdoptionRefusedError(
+            str(table),
+            [
+                f"it is a partition of {parent}, and only an ordinary table can be adopted; to make it one: "
+                f"ALTER TABLE {parent} DETACH PARTITION {table}"
+            ],
+        )
     reasons = [reason for (reason,) in connection.execute(sql.get("partitions/adopt/obstacles"), values)]
     columns = connection.execute(sql.get("partitions/adopt/columns"), values).fetchall()
     reasons += _of_column(columns, column, time_zone)
@@ -65,7 +72,10 @@ def candidate(connection: Connection, table: Relation, column: str, time_zone: s
     if unset:
         raise AdoptionRefusedError(
             str(table),
-            [f"{unset:,} rows have {column} IS NULL and so belong to no partition: UPDATE or DELETE them"],
+            [
+                f"{column} is NULL in {counted(unset, 'row')}, for which there is no partition: UPDATE or "
+                "DELETE them"
+            ],
         )
     return Candidate(table, column, zone, _first_day(earliest), rows)
 

@@ -1,6 +1,7 @@
 """Swaps the tables: the new one takes the old one's name, in one short transaction."""
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.holds import holds
 from ops_pipeline.partitions.adopt.adoption import (
     Adoption,
@@ -49,9 +50,9 @@ def swap(connection: Connection, adoption: Adoption, rows: int, sizes: CopySizes
         unset = waiting(connection, statements)
         if differing or unset:
             raise AdoptionError(
-                f"{adoption}: {differing or unset:,} rows that were changed last differ in the new table, "
-                f"which cannot contain rows with {adoption.column} IS NULL. The table is in place and "
-                "complete; UPDATE or DELETE such rows, then run the same command again"
+                f"{adoption}: the last changes of {counted(differing or unset, 'row')} cannot be copied, "
+                f"because there is no partition for rows with {adoption.column} IS NULL. The table is in "
+                "place and complete; UPDATE or DELETE such rows, then run the same command again"
             )
         clear_holds = _clear_holds(connection, adoption)
         values = {"old": adoption.old, "new": adoption.new, "old_name": old_name}

@@ -262,10 +262,10 @@ def test_the_swap_waits_for_no_lock_longer_than_its_timeout(
 
 OBSTACLES = {
     "has no primary key": "CREATE TABLE t (id int, created_at timestamptz)",
-    "3 rows have created_at IS NULL": "{plain}; INSERT INTO t SELECT n, NULL FROM generate_series(1, 3) n",
+    "created_at is NULL in 3 rows": "{plain}; INSERT INTO t SELECT n, NULL FROM generate_series(1, 3) n",
     "foreign key c_t_id_fkey of public.c refers to it": "{plain}; CREATE TABLE c (t_id int REFERENCES t)",
     "already partitioned": "CREATE TABLE t (id int, created_at timestamptz) PARTITION BY RANGE (created_at)",
-    "not an ordinary": "CREATE TABLE p (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
+    "is a partition of p": "CREATE TABLE p (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
     "CREATE TABLE t PARTITION OF p DEFAULT",
     'table "t" does not exist': "CREATE VIEW t AS SELECT 1",
     "column created_at does not exist": "CREATE TABLE t (id int PRIMARY KEY, at timestamptz)",
@@ -277,7 +277,7 @@ OBSTACLES = {
     "row security": "{plain}; ALTER TABLE t ENABLE ROW LEVEL SECURITY",
     "publication p contains it": "{plain}; CREATE PUBLICATION p FOR TABLE t",
     "inherits": "{plain}; CREATE TABLE heir () INHERITS (t)",
-    "unlogged": "{plain}; ALTER TABLE t SET UNLOGGED",
+    "it is unlogged; ALTER TABLE public.t SET LOGGED": "{plain}; ALTER TABLE t SET UNLOGGED",
     "replica identity": "{plain}; ALTER TABLE t REPLICA IDENTITY FULL",
     "t_check is not validated": "{plain}; ALTER TABLE t ADD CONSTRAINT t_check CHECK (id > 0) NOT VALID",
 }

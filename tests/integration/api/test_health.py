@@ -254,7 +254,7 @@ def test_missing_partitions_for_tomorrow_are_reported_where_they_are_needed(
         assert checked(client, admin, "partitions") == (
             "error",
             "audit_logs has no partition for tomorrow; run `opsctl migrate`; "
-            "visits has no partition for tomorrow; run the nightly maintenance",
+            "visits has no partition for tomorrow; run `opsctl run`",
         )
     premake(connection, named(connection, "public.audit_logs"))
     connection.execute(
@@ -303,7 +303,7 @@ def test_the_archive_check_of_a_bucket_reports_what_runs_have_recorded(
         status, told = checked(client, admin, "archive")
         assert (status, told) == (
             "error",
-            "1 archived files have waited over an hour to be stored in the bucket",
+            "1 archived file has waited over an hour to be stored in the bucket",
         )
         assert client.get("/health/full").json()["status"] == "degraded"
 
@@ -332,7 +332,7 @@ def test_a_disk_that_hangs_occupies_one_thread_and_delays_nothing_else() -> None
     hanging.set()
 
 
-def test_waiting_requests_are_counted_by_reading_and_writing_connections(
+def test_waiting_requests_are_counted_by_pool(
     url: str, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(url) as client:
@@ -340,7 +340,7 @@ def test_waiting_requests_are_counted_by_reading_and_writing_connections(
         eventually(lambda: client.get("/health/full/pool").status_code == 503)
         eventually(lambda: "message" in client.get("/health/full/pool", headers=admin).json())
         told = message(client, admin, "pool")
-        assert "requests are waiting for a connection: 2 for one that reads, " in told
-        assert "2 for one that writes" in told
+        assert "requests are waiting for a connection, by pool: reads 2, " in told
+        assert "writes 2" in told
         assert client.get("/health/ready").status_code == 200, "waiting requests do not make the API unready"
         assert client.get("/health/full").json()["status"] == "degraded"

@@ -77,7 +77,7 @@ def test_a_citext_key_that_collides_is_named_whatever_the_search_path_is(
     connection.execute("INSERT INTO events VALUES ('NAME 7')")
     connection.execute("SELECT set_config('search_path', %s, false)", [path])
 
-    with pytest.raises(RestoreRefusedError, match=r"1 of the 10 rows conflict.*\(name\).*Name 7"):
+    with pytest.raises(RestoreRefusedError, match=r"1 of the 10 rows conflicts.*\(name\).*Name 7"):
         _restore(connection, folder)
 
 

@@ -41,7 +41,7 @@ def test_each_problem_is_named(url: str, events: Connection, folder: Path) -> No
     for path, what in (
         (missing, "is missing from"),
         (altered, "does not match ops.archives: its SHA-256 differs"),
-        (shortened, f"bytes, recorded are {shortened.stat().st_size + 1:,}, its SHA-256 differs"),
+        (shortened, f"bytes; {shortened.stat().st_size + 1:,} are recorded, its SHA-256 differs"),
         (extra, "is not recorded in ops.archives"),
         (undescribed.with_name(f"_{undescribed.stem}.json"), "is missing from"),
     ):
@@ -66,7 +66,7 @@ def test_a_forged_file_with_a_forged_checksum_still_needs_the_right_row_count(
 
     (problem,) = _verify(events, folder).problems
 
-    assert "does not match ops.archives: it has 40 rows, recorded are 240" in problem
+    assert "does not match ops.archives: it has 40 rows; 240 are recorded" in problem
 
 
 def test_a_sample_reads_the_given_number_of_files(url: str, events: Connection, folder: Path) -> None:

@@ -14,6 +14,7 @@ from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError, startup_options
 from ops_pipeline.archive.deadline import Deadline
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, total_rows
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.batches import actions
 from ops_pipeline.maintenance.batches.actions import BatchLimits, children
 from ops_pipeline.maintenance.batches.actions.children import Child
@@ -81,12 +82,12 @@ class ArchiveAndDelete:
                 own = self.archive.write(reader, self.source, deadline)
             files.extend(own)
             removed = total_rows(own)
-            if removed < locked:
+            if kept := max(0, locked - removed):
                 raise UnplannedDeletionError(
-                    f"{locked - removed:,} rows of {self.table} were kept by a trigger, or changed by a "
-                    "trigger of a table that refers to them, but `cascade: archive` has already deleted the "
-                    "rows that refer to them. The batch was rolled back. Disable the trigger, or set "
-                    "`cascade: delete`"
+                    f"{counted(kept, 'row')} of {self.table} {'was' if kept == 1 else 'were'} kept by a "
+                    "trigger, or changed by a trigger of a referring table, but `cascade: archive` has "
+                    "already deleted the referring rows. The batch was rolled back. Disable the trigger, or "
+                    "set `cascade: delete`"
                 )
             # Deferred constraints and triggers run now rather than at commit, so that their effect is seen.
             self.worker.execute(sql.get("postgres/check_now"))
@@ -128,9 +129,9 @@ class ArchiveAndDelete:
                 rows: int = reader.read_all().column(0)[0].as_py()
             if rows:
                 raise UnplannedDeletionError(
-                    f"a trigger has put {rows:,} rows into {table} while others were deleted, and an archive "
-                    "must not contain rows that still exist. The batch was rolled back. Disable the trigger, "
-                    "or remove `archive: true` from the policy"
+                    f"a trigger has put {counted(rows, 'row')} into {table} while others were deleted, and "
+                    "an archive must not contain rows that still exist. The batch was rolled back. Disable "
+                    "the trigger, or remove `archive: true` from the policy"
                 )
 
     def _lock(
@@ -267,6 +268,7 @@ def _reconcile(run: PolicyRun, archive: Archive, policy: DeletingPolicy, table: 
     reconciled = archive.reconcile(run.connection, policy.name, table.schema, table.name)
     if reconciled.published or reconciled.deleted:
         run.report(
-            f"{policy.name}: cleaned up after an interrupted run: {reconciled.published} archive files "
-            f"published, {reconciled.deleted} deleted because their rows were never deleted from the table"
+            f"{policy.name}: cleaned up after an interrupted run: "
+            f"{counted(reconciled.published, 'archived file')} published, {reconciled.deleted:,} deleted "
+            "because the rows were never deleted from the table"
         )

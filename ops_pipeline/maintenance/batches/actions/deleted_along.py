@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.history import Record, Statement
 from ops_pipeline.maintenance.reach import protected, reach, root
 from ops_pipeline.policies.model import DeletingPolicy
@@ -83,16 +84,17 @@ class DeletedAlong:
     def _check(self, table: Relation, deleted: int, archived: Mapping[int, int] | None) -> None:
         if deleted > 0 and table.oid in self.protected:
             raise UnplannedDeletionError(
-                f"the batch would also have deleted {deleted:,} rows of {table}, which the plan did not "
-                f"count: {self.protected[table.oid]}. The batch was rolled back. If a foreign key deletes "
-                "them, `opsctl plan` now says what to do; if a trigger does, change it, or set "
+                f"the batch would also have deleted {counted(deleted, 'row')} of {table}, which the plan did "
+                f"not count: {self.protected[table.oid]}. The batch was rolled back. If a foreign key "
+                "deletes them, `opsctl plan` now says what to do; if a trigger does, change it, or set "
                 "`cascade: delete` in the policy"
             )
         in_files = 0 if archived is None else archived.get(table.oid, 0)
         if archived is not None and deleted != in_files and table.oid in archived:
             raise UnplannedDeletionError(
-                f"the batch would also have deleted {deleted:,} rows of {table}, but {in_files:,} were "
-                "archived. The batch was rolled back. Check whether a trigger deletes or keeps some of them"
+                f"the batch would also have deleted {counted(deleted, 'row')} of {table}, but {in_files:,} "
+                f"{'was' if in_files == 1 else 'were'} archived. The batch was rolled back. Check whether a "
+                "trigger deletes or keeps some of them"
             )
 
 

@@ -7,7 +7,8 @@ named AS (
 SELECT 'it has no primary key, which is required to copy its rows; add one'
 FROM c WHERE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)
 UNION ALL
-SELECT format('the foreign key %%s of %%s refers to it, but the new table cannot have a unique key on (%%s) alone; drop it',
+SELECT format('the foreign key %%s of %%s refers to it, but the new table cannot have a unique key on (%%s) alone; '
+              'drop the foreign key',
               f.conname, (SELECT name FROM named WHERE named.oid = f.conrelid),
               (SELECT string_agg(attname, ', ') FROM pg_attribute
                WHERE attrelid = c.oid AND attnum = ANY (f.confkey)))
@@ -47,17 +48,23 @@ SELECT format('the publication %%s contains it, and would continue to publish th
               p.pubname)
 FROM c JOIN pg_publication_rel r ON r.prrelid = c.oid JOIN pg_publication p ON p.oid = r.prpubid
 UNION ALL
-SELECT 'it inherits from another table, or another table inherits from it' FROM c
+SELECT 'it inherits from another table, or another table inherits from it; ALTER TABLE ... NO INHERIT' FROM c
 WHERE EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent))
 UNION ALL
-SELECT 'it is unlogged or temporary; for an unlogged table: ALTER TABLE ... SET LOGGED' FROM c WHERE relpersistence <> 'p'
+SELECT format('it is unlogged; ALTER TABLE %%s SET LOGGED', (SELECT name FROM named WHERE named.oid = c.oid))
+FROM c WHERE relpersistence = 'u'
 UNION ALL
-SELECT 'its replica identity is not its primary key; ALTER TABLE ... REPLICA IDENTITY DEFAULT' FROM c
-WHERE relreplident NOT IN ('d', 'n')
+SELECT 'it is temporary: PostgreSQL drops it when its session ends; create an ordinary table instead'
+FROM c WHERE relpersistence = 't'
 UNION ALL
-SELECT format('%%s does not own it; adopt as a member of %%s', current_user, pg_get_userbyid(relowner))
+SELECT format('its replica identity is not its primary key; ALTER TABLE %%s REPLICA IDENTITY DEFAULT',
+              (SELECT name FROM named WHERE named.oid = c.oid))
+FROM c WHERE relreplident NOT IN ('d', 'n')
+UNION ALL
+SELECT format('%%s does not own it; run this as a member of %%s', current_user, pg_get_userbyid(relowner))
 FROM c WHERE NOT pg_has_role(relowner, 'USAGE')
 UNION ALL
-SELECT format('%%s may not create tables in schema %%s', current_user, s) FROM (
+SELECT format('%%1$s may not create tables in schema %%2$s; GRANT CREATE ON SCHEMA %%2$s TO %%1$I', current_user, s)
+FROM (
   SELECT relnamespace::regnamespace FROM c UNION SELECT 'ops'::regnamespace
 ) AS needed (s) WHERE NOT has_schema_privilege(s::oid, 'CREATE')
