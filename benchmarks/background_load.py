@@ -30,7 +30,7 @@ def prepare(url: str) -> None:
 
 
 class BackgroundLoad:
-    """Two sessions that together attempt so many transactions a second of the script `text`."""
+    """Two sessions that together attempt that many transactions a second of the script `text`."""
 
     def __init__(self, folder: Path, url: str, text: str = SCRIPT, rate: int = RATE) -> None:
         self._folder = folder / "bystander"

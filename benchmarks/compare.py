@@ -102,7 +102,7 @@ class Load:
 
 
 def pgbench(folder: Path, url: str, script: Path, clients: int, seconds: int, mode: str = "prepared") -> Load:
-    """Runs a statement repeatedly on so many connections; in the mode `extended` it is planned each time."""
+    """Runs a statement repeatedly on that many connections; in mode `extended` it is planned each time."""
     log = folder / "pgbench_log"
     threads = min(2, clients)
     said = run(
@@ -118,7 +118,7 @@ def pgbench(folder: Path, url: str, script: Path, clients: int, seconds: int, mo
 
 
 def wrk(script: str, address: str, key: str, clients: int, seconds: int) -> Load:
-    """Sends requests repeatedly on so many connections. `script` counts unexpected responses."""
+    """Sends requests repeatedly on that many connections. `script` counts unexpected responses."""
     said = run(
         [
             needed("wrk"),

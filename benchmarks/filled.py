@@ -23,7 +23,7 @@ WHERE indrelid = 'public.audit_logs'::regclass AND NOT indisprimary
 
 
 def filled(server: embedded.Server, rows: int) -> str:
-    """The URL of a database with so many events; an existing one is used again.
+    """The URL of a database with that many events; an existing one is used again.
 
     The API reads backwards from now, and the events end when they were inserted, so both must be on one day.
     """

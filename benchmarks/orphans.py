@@ -42,7 +42,7 @@ REST_SECONDS = 20
 
 
 def measure(server: embedded.Server, folder: Path, children: int, *, rounds: int) -> list[Line]:
-    """All three comparisons, with so many children."""
+    """All three comparisons, with that many children."""
     return [
         *measure_sweep(server, children, rounds),
         *measure_bystander(server, folder, children, rounds),
@@ -51,7 +51,7 @@ def measure(server: embedded.Server, folder: Path, children: int, *, rounds: int
 
 
 def measure_sweep(server: embedded.Server, children: int, rounds: int) -> list[Line]:
-    """A full sweep of so many children with a tenth as many parents; one in eleven is an orphan."""
+    """A full sweep of that many children with a tenth as many parents; one in eleven is an orphan."""
     base = _filled(server, children)
     ways: dict[str, Callable[[str], None]] = {OURS: _ours, SINGLE: _single}
     rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -183,7 +183,7 @@ def _rule(*, track: bool = False) -> Orphans:
 
 
 def _filled(server: embedded.Server, children: int) -> str:
-    """A database with so many children; an existing one is used again."""
+    """A database with that many children; an existing one is used again."""
     name, unfinished = f"orphans_{children}", f"filling_orphans_{children}"
     with connect(server.url("app"), "bench") as connection:
         if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is not None:

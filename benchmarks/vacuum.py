@@ -33,7 +33,7 @@ DEAD = "SELECT sum(n_dead_tup)::bigint FROM pg_stat_user_tables WHERE relname LI
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class VacuumTime:
     """The seconds of a VACUUM, and the dead rows it removed."""
 
     seconds: float
@@ -59,10 +59,10 @@ def measure(server: embedded.Server, folder: Path, rows: int) -> list[compare.Li
         if said.returncode != 0:
             sys.exit(f"vacuumdb failed:\n{said.stderr}")
 
-    nights = [(_night(urls[0], ours), _night(urls[1], theirs)) for _ in range(ROUNDS)]
-    if unequal := [pair for pair in nights if pair[0].removed != pair[1].removed]:
+    times = [(_measured(urls[0], ours), _measured(urls[1], theirs)) for _ in range(ROUNDS)]
+    if unequal := [pair for pair in times if pair[0].removed != pair[1].removed]:
         sys.exit(f"not the same dead rows were removed: {unequal}")
-    return [_line(nights, rows)]
+    return [_line(times, rows)]
 
 
 def _filled(server: embedded.Server, name: str, rows: int) -> str:
@@ -81,7 +81,7 @@ def _filled(server: embedded.Server, name: str, rows: int) -> str:
     return url
 
 
-def _night(url: str, work: Callable[[str], None]) -> Night:
+def _measured(url: str, work: Callable[[str], None]) -> VacuumTime:
     """Makes half of the rows of the busy tables dead, then runs the work."""
     with connect(url, "bench") as connection:
         for number in range(NEED_IT):
@@ -94,11 +94,11 @@ def _night(url: str, work: Callable[[str], None]) -> Night:
     work(url)
     seconds = time.perf_counter() - began
     with connect(url, "bench") as connection:
-        return Night(seconds, before - row(connection, DEAD)[0])
+        return VacuumTime(seconds, before - row(connection, DEAD)[0])
 
 
-def _line(nights: list[tuple[Night, Night]], rows: int) -> compare.Line:
-    ours, theirs = (statistics.median(pair[side].seconds for pair in nights) for side in (0, 1))
+def _line(times: list[tuple[VacuumTime, VacuumTime]], rows: int) -> compare.Line:
+    ours, theirs = (statistics.median(pair[side].seconds for pair in times) for side in (0, 1))
     return compare.Line(
         f"vacuum policy, mode auto: {ours:.2f} s",
         f"`vacuumdb --analyze` of everything: {theirs:.2f} s",

@@ -46,7 +46,7 @@ AT_ONCE = 2_000_000
 
 
 def template(server: embedded.Server, rows: int, order: Order) -> str:
-    """The name of a database with so many visits, copied for each contender; filled once a day."""
+    """The name of a database with that many visits, copied for each contender; filled once a day."""
     name, unfinished = f"visits_{order}_{rows}", f"filling_visits_{order}"
     with connect(server.url("app"), "bench") as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():

@@ -1,4 +1,4 @@
-"""`python -m api` as a process of its own, for tests that ask it over the network."""
+"""Runs `python -m api` as a process of its own, for tests that send it requests over the network."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from tests.eventually import eventually
 
 @contextmanager
 def serving(url: str, folder: Path, port: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The API over that database, listening until the end of the block, where it has to end well.
+    """Runs the API with that database until the end of the block, where it must end with exit code 0.
 
     Its log is `api.log` in the folder.
     """

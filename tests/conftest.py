@@ -1,4 +1,4 @@
-"""One real server for the whole run; a fresh, migrated database for each test that asks for one."""
+"""One real server for the whole test run, and a fresh, migrated database for each test that asks for one."""
 
 import os
 import shutil
@@ -25,14 +25,14 @@ CLOUDTRAIL = Path(__file__).parents[2] / "shared" / "data" / "cloudtrail"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuses a shared server for several processes of tests: they would make the same names."""
+    """Refuses a shared server for parallel test processes, which would create objects of the same names."""
     if SERVER is not None and hasattr(config, "workerinput"):
         raise pytest.UsageError("OPS_TEST_DATABASE_URL is one server: run the tests without --numprocesses")
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this machine's environment says is not the test's business."""
+    """Removes our settings of this machine's environment."""
     for name in [name for name in os.environ if name.startswith(("OPS_", "DAGSTER_"))]:
         monkeypatch.delenv(name)
 
@@ -41,8 +41,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
     """The server of OPS_TEST_DATABASE_URL, or one of our own.
 
-    Its own one runs the programs of OPS_TEST_POSTGRESQL where that is set. Its files are in memory where
-    there is room: to create and drop a database took half of the time.
+    Our own server runs the programs of OPS_TEST_POSTGRESQL if that is set. Its files are in memory if there
+    is room: on a disk, half of the time goes into creating and dropping databases.
     """
     if SERVER is not None:
         with given_server.given(SERVER) as given:
@@ -54,13 +54,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server
         folder = _in_memory(stack) or tmp_path_factory.mktemp("postgres")
         running = stack.enter_context(embedded.running(folder))
         with psycopg.connect(running.url("postgres"), autocommit=True) as session:
-            session.execute("ALTER SYSTEM SET fsync = off")  # no test of this server cuts the power
+            session.execute(
+                "ALTER SYSTEM SET fsync = off"
+            )  # no test simulates a power failure on this server
             session.execute("SELECT pg_reload_conf()")
         yield running
 
 
 def _in_memory(stack: ExitStack) -> Path | None:
-    """A folder that is gone with the stack, where memory has room for the files of a server."""
+    """A temporary folder, in memory if there is room for the files of a server; the stack removes it."""
     memory = Path("/dev/shm")  # noqa: S108 - the server's own folder within it is ours alone
     if not memory.is_dir() or shutil.disk_usage(memory).free < MEMORY_BYTES:
         return None
@@ -69,7 +71,7 @@ def _in_memory(stack: ExitStack) -> Path | None:
 
 @pytest.fixture(scope="session")
 def template(server: embedded.Server) -> str:
-    """A migrated database for others to be copied from."""
+    """A migrated template database."""
     _create(server, "template_ops")
     migrate(server.url("template_ops"))
     return "template_ops"
@@ -77,7 +79,7 @@ def template(server: embedded.Server) -> str:
 
 @pytest.fixture
 def new_database(server: embedded.Server) -> Iterator[Callable[..., str]]:
-    """Makes empty databases, or copies of a template, and says their URL."""
+    """Creates empty databases, or copies of a template, and returns their URL."""
     made: list[str] = []
 
     def make(template: str = "template1") -> str:

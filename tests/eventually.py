@@ -1,4 +1,4 @@
-"""Waiting for what another process, session or thread brings about."""
+"""Waits for the effect of another process, session or thread."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Answer = TypeVar("Answer")
 def eventually(
     condition: Callable[[], Answer | None], *, seconds: float = 60, otherwise: Callable[[], str] | None = None
 ) -> Answer:
-    """Returns the condition's first true answer.
+    """Returns the condition's first true value.
 
     Raises AssertionError after `seconds` without one, with the last answer and what `otherwise` says.
     The time is a limit for a hanging test, never a claim: a loaded machine may take most of it.

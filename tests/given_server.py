@@ -1,4 +1,4 @@
-"""A server that is named in OPS_TEST_DATABASE_URL instead of one that the tests start."""
+"""Runs the tests on the server in OPS_TEST_DATABASE_URL instead of one that they start."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class GivenServer(embedded.Server):
-    """A server that is there already. `address`: the URL of one of its databases."""
+    """An existing server. `address`: the URL of one of its databases."""
 
     address: str = ""
 
@@ -28,7 +28,7 @@ class GivenServer(embedded.Server):
 
 @contextmanager
 def given(address: str) -> Iterator[GivenServer]:
-    """The server of that URL, whose user must be a superuser; leaves no database and no role of a test."""
+    """The server of that URL, whose user must be a superuser; drops the tests' databases and roles."""
     parameters = conninfo.conninfo_to_dict(address)
     server = GivenServer(int(parameters.get("port") or 5432), str(parameters.get("password") or ""), address)
     with psycopg.connect(address, autocommit=True) as session:

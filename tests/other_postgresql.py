@@ -1,4 +1,4 @@
-"""A server of another PostgreSQL than the embedded one, for what differs between versions."""
+"""Starts a server of another PostgreSQL version, for what differs between versions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from ops_pipeline.postgres.migrations import migrate
 
 @contextmanager
 def programs_in(folder: Path) -> Iterator[None]:
-    """Has every server that is made within run PostgreSQL's programs of that folder."""
+    """Makes every server started in the block run PostgreSQL's programs from that folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "LOCALE", ("--locale", "C.UTF-8"))  # the builtin provider came with 17
         patch.setattr(embedded, "_program", lambda name: str(folder / name))
@@ -31,7 +31,7 @@ def program(name: str) -> str:
 
 @contextmanager
 def migrated_database(programs: Path, folder: Path) -> Iterator[Connection]:
-    """A migrated database of the server whose programs are there, with its data in the folder."""
+    """A migrated database on a server with these programs and its data in the folder."""
     with programs_in(programs), embedded.running(folder) as server:
         with psycopg.connect(server.url("postgres"), autocommit=True) as session:
             session.execute("DROP DATABASE IF EXISTS app")

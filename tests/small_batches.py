@@ -1,4 +1,4 @@
-"""Policies whose batches are small, so that a small table takes many of them."""
+"""Gives policies small batches, so that a small table takes many of them."""
 
 from dataclasses import replace
 from typing import TypeVar
@@ -9,5 +9,5 @@ Chosen = TypeVar("Chosen", bound=Policy)
 
 
 def in_small_batches(policy: Chosen, *, blocks: int = 8, rows: int = 100) -> Chosen:
-    """The same policy with at most that many blocks or rows in a batch, by the unit of the scan."""
+    """The same policy with at most that many blocks or rows in a batch, in the unit of its scan."""
     return replace(policy, throttle=replace(policy.throttle, most_blocks=blocks, most_rows=rows))

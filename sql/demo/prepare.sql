@@ -34,7 +34,7 @@ CREATE TEMPORARY TABLE demo_kinds (
   event_type    text NOT NULL,
   resource_type text,
   action        text,
-  actor         text NOT NULL,  -- user, system or nobody
+  actor         text NOT NULL,  -- 'user', 'system' or 'nobody'
   usual_status  text NOT NULL,
   slowest_ms    integer         -- NULL: its duration is not recorded
 ) ON COMMIT DROP;

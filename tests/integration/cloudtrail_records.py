@@ -1,4 +1,4 @@
-"""CloudTrail records, and what becomes of them, for the tests of the importer."""
+"""CloudTrail records, and the stored events, for the tests of the importer."""
 
 from pathlib import Path
 from typing import Any, LiteralString

@@ -1,4 +1,4 @@
-"""A small application to look after, and policies for it."""
+"""A small application to maintain, and policies for it."""
 
 import signal
 import sys
@@ -48,7 +48,7 @@ databases:
 
 @pytest.fixture
 def application(connection: Connection) -> Connection:
-    """Sixty days of sessions, 100 a day: 30 days and so 3,000 of them expired."""
+    """Sixty days of sessions, 100 a day; 30 days, or 3,000 sessions, have expired."""
     connection.execute(APPLICATION)
     connection.execute(SESSIONS, [59, 0, 100])
     return connection
@@ -56,7 +56,7 @@ def application(connection: Connection) -> Connection:
 
 @pytest.fixture
 def small_batches() -> None:
-    """Has `read` answer with policies whose batches are small."""
+    """Makes `read` return policies with small batches."""
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def vacuum(read: Callable[..., Database]) -> Vacuum:
 
 @dataclass(frozen=True)
 class Done:
-    """What a command came to."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -109,7 +109,7 @@ class Done:
 def opsctl(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Done]:
-    """The program, in this process, in a folder with the small application's policies."""
+    """Runs `opsctl` in this process, in a folder with the small application's policies."""
     (tmp_path / "policies.yaml").write_text(POLICIES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(signal, "signal", lambda *_: None)

@@ -1,4 +1,4 @@
-"""A kind of policy in a file of its own: materialized views, refreshed. CONTRIBUTING.md walks through it."""
+"""A kind of policy in one file: it refreshes materialized views. CONTRIBUTING.md explains it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ WHERE n.nspname = %(schema)s AND c.relname = %(name)s AND c.relkind = 'm'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refresh(Policy):
-    """The materialized view `view` is refreshed."""
+    """Refreshes the materialized view `view`."""
 
     view: TableName
 

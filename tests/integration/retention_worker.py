@@ -1,4 +1,4 @@
-"""Carries the first policy out and kills itself, uncleanly, in the middle of a batch."""
+"""Runs the first policy and kills itself, without cleanup, in the middle of a batch."""
 
 import os
 import signal
@@ -18,14 +18,14 @@ statements = actions.progress_statements
 
 
 def die_with_statements(*values: Any) -> Any:
-    global batches  # noqa: PLW0603 - the process is the test's whole world
+    global batches  # noqa: PLW0603 - this process runs nothing else
     batches += 1
     if batches > after_batches:
-        os.kill(os.getpid(), signal.SIGKILL)  # the batch is done and not committed
+        os.kill(os.getpid(), signal.SIGKILL)  # the batch has run and is not committed
     return statements(*values)
 
 
-actions.progress_statements = die_with_statements  # type: ignore[assignment]  # the break is put there
+actions.progress_statements = die_with_statements  # type: ignore[assignment]  # the kill is injected there
 policy = in_small_batches(kinds.load(policies).databases[0].policies[0])
 with connect(url, "worker") as connection:
     carry_out(connection, policy)

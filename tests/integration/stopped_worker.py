@@ -1,4 +1,4 @@
-"""Carries the first policy out in small batches, taking signals as `opsctl` and Dagster's workers do."""
+"""Runs the first policy in small batches, handling signals as `opsctl` and Dagster's workers do."""
 
 import signal
 import sys

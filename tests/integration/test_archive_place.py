@@ -1,4 +1,4 @@
-"""Without OPS_ARCHIVE_URL a policy that archives is refused, and nothing of it is removed; others go on."""
+"""Without OPS_ARCHIVE_URL a policy that archives is refused and deletes nothing; other policies run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ def policies(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, Policy]:
-    """The policies by their names; the working folder has nothing but their file."""
+    """The policies by name; the working directory contains only their file."""
     monkeypatch.chdir(tmp_path)
     application.execute(FILL)
     return {rule.name: rule for rule in read(POLICIES).policies}
@@ -61,13 +61,13 @@ def test_a_run_is_refused_before_anything_is_removed(
     assert not (tmp_path / ".local").exists()
 
 
-def test_other_policies_go_on(application: Connection, policies: dict[str, Policy]) -> None:
+def test_other_policies_run(application: Connection, policies: dict[str, Policy]) -> None:
     result = carry_out(application, policies["app/retention/visits"], settings=Settings())
 
     assert (result.outcome, result.removed) == ("done", 10)
 
 
-def test_the_plan_says_so_of_these_alone(
+def test_the_plan_refuses_only_policies_that_archive(
     application: Connection, read: Callable[..., Database], policies: dict[str, Policy]
 ) -> None:
     without = _problems(application, read(POLICIES), None)
@@ -95,7 +95,7 @@ def test_opsctl_plan_shows_it_and_exits_1_or_3_where_approval_is_all_it_needs(
     assert "refused" not in planned.output
 
 
-def test_no_command_looks_for_an_archive_in_the_working_folder() -> None:
+def test_no_command_looks_for_an_archive_in_the_working_directory() -> None:
     with pytest.raises(StorageUrlError, match=r"OPS_ARCHIVE_URL, which is not set.*s3://bucket/prefix"):
         location.storage(None)
 

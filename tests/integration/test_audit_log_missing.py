@@ -1,4 +1,4 @@
-"""Without the audit log maintenance works, and says of everything that it is not recorded there."""
+"""Without the audit log maintenance works, and every command says that it is not recorded there."""
 
 import json
 import os
@@ -29,7 +29,7 @@ databases:
     orphans:
       - {table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds, track: true}
 """
-GONE = {
+MISSING = {
     "dropped": ("DROP TABLE audit_logs", "Restore the table from a backup of the database"),
     "renamed": (
         "ALTER TABLE audit_logs RENAME TO events_before",
@@ -63,7 +63,7 @@ def settings(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setti
 
 @pytest.fixture
 def unrecorded(caplog: pytest.LogCaptureFixture, application: Connection) -> Callable[[], list[str]]:
-    """The actions of which was said since the last time that they are not recorded."""
+    """The actions reported as not recorded since the last call."""
     said = NOT_RECORDED.format(application.info.dbname)
 
     def actions() -> list[str]:
@@ -78,7 +78,7 @@ def unrecorded(caplog: pytest.LogCaptureFixture, application: Connection) -> Cal
     return actions
 
 
-def test_every_command_works_and_says_so(
+def test_every_command_works_and_says_that_nothing_is_recorded(
     database: Database,
     settings: Settings,
     application: Connection,
@@ -119,7 +119,7 @@ def test_every_command_works_and_says_so(
     assert scalar(application, "SELECT count(*) FROM events_before") == 0
 
 
-def test_a_run_keeps_that_it_is_not_recorded(
+def test_history_shows_that_a_run_is_not_in_the_audit_log(
     database: Database, settings: Settings, application: Connection, read: Callable[..., Database]
 ) -> None:
     (sessions,) = read(POLICIES.replace("max_fraction: 0.2", "max_fraction: 1")).policies[:1]
@@ -139,7 +139,7 @@ def test_a_run_keeps_that_it_is_not_recorded(
     assert "unrecorded" not in metadata.metadata(kinds.kind_of(sessions), recorded)
 
 
-def test_an_adoption_says_so(
+def test_an_adoption_says_that_it_is_not_recorded(
     database: Database, application: Connection, settings: Settings, opsctl: Callable[..., Done],
     unrecorded: Callable[[], list[str]],
 ) -> None:  # fmt: skip
@@ -150,7 +150,7 @@ def test_an_adoption_says_so(
     assert unrecorded() == ["table.adoption_started", "table.adoption_swapped"]
 
 
-def test_a_person_reads_it_in_the_terminal(
+def test_the_terminal_shows_that_nothing_is_recorded(
     database: Database, settings: Settings, application: Connection, tmp_path: Path
 ) -> None:
     words = ["hold", "add", "--table", "sessions", "--where", "created_at < 2000-01-01", "--reason", "x"]
@@ -164,8 +164,8 @@ def test_a_person_reads_it_in_the_terminal(
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("how", list(GONE))
-def test_doctor_says_where_it_is(
+@pytest.mark.parametrize("how", list(MISSING))
+def test_doctor_says_where_the_audit_log_is(
     how: str, application: Connection, settings: Settings, read: Callable[..., Database]
 ) -> None:
     def found() -> list[tuple[str, str, tuple[str, ...]]]:
@@ -176,7 +176,7 @@ def test_doctor_says_where_it_is(
         ]
 
     assert found() == []
-    statement, remedy = GONE[how]
+    statement, remedy = MISSING[how]
     application.execute(statement)
 
     ((severity, problem, remedies),) = found()
@@ -187,7 +187,7 @@ def test_doctor_says_where_it_is(
         assert found() == []
 
 
-def test_migrate_says_so_and_fails(
+def test_migrate_reports_the_missing_audit_log_and_fails(
     database: Database, settings: Settings, opsctl: Callable[..., Done]
 ) -> None:
     done = opsctl("migrate")

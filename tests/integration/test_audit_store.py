@@ -1,4 +1,4 @@
-"""Events are kept once, whoever they name, and found again newest first."""
+"""Events are stored once, whatever user they name, and found again newest first."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -116,7 +116,7 @@ def test_an_unknown_user_is_kept_in_the_details(with_users: Connection) -> None:
     }
 
 
-def test_a_user_who_is_being_deleted_is_no_reason_to_refuse(users_url: str, with_users: Connection) -> None:
+def test_an_event_of_a_user_who_is_being_deleted_is_stored(users_url: str, with_users: Connection) -> None:
     deleting = with_users
     with connect(users_url, "test", lock_timeout="30s") as session, ThreadPoolExecutor() as pool:
         with deleting.transaction():
@@ -164,7 +164,7 @@ def test_pages_are_newest_first_and_do_not_overlap(repository: AuditLogRepositor
     assert [log.created_at for page in pages for log in page] == moments[::-1]
 
 
-def test_a_list_goes_on_behind_its_last_event(repository: AuditLogRepository) -> None:
+def test_a_list_continues_after_its_last_event(repository: AuditLogRepository) -> None:
     repository.log_many(
         AuditEvent(event_type=str(number), created_at=NOON - timedelta(days=number // 3 * 10))
         for number in range(20)
@@ -238,7 +238,7 @@ def test_a_cleanup_refuses_what_it_cannot_do(repository: AuditLogRepository, url
         AuditLogRepository(session).cleanup_old_logs()
 
 
-def test_the_asynchronous_twin_does_the_same(url: str) -> None:
+def test_the_asynchronous_store_does_the_same(url: str) -> None:
     async def use() -> None:
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as session:
             repository = AsyncAuditLogRepository(session)

@@ -65,7 +65,7 @@ databases:
 
 @pytest.fixture
 def shop(connection: Connection) -> Connection:
-    """A hundred of 300 accounts have expired, with 1,000 invoices and their 2,000 lines."""
+    """Of 300 accounts 100 have expired, with 1,000 invoices and their 2,000 lines."""
     connection.execute(SCHEMA)
     return connection
 
@@ -137,10 +137,10 @@ def test_children_of_every_level_are_archived_exactly_and_come_back(
         assert restored.rows == len(gone)
         assert rows(shop, f"{table}_again") == gone
     days = {file.day for file in manifest.all_files(shop) if file.table_name == "invoices"}
-    assert len(days) == 50, "filed by the time that their own policy goes by"
+    assert len(days) == 50, "archived by the time column of their own policy"
 
 
-def test_without_a_word_on_cascades_the_policy_is_refused_and_what_it_says_makes_it_run(
+def test_without_a_cascade_key_the_policy_is_refused_and_the_key_it_names_makes_it_run(
     shop: Connection, read: Read, folder: Path
 ) -> None:
     database = policies(read, "archive: false")
@@ -173,7 +173,7 @@ def test_an_archive_without_children_to_lose_is_not_refused(
 
 
 @pytest.mark.parametrize("archive", ["true", "false"])
-def test_a_child_that_comes_after_the_plan_is_not_deleted(
+def test_a_child_inserted_after_the_plan_is_not_deleted(
     shop: Connection, read: Read, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, archive: str
 ) -> None:
     shop.execute("DELETE FROM invoices WHERE account_id <= 100")
@@ -250,7 +250,7 @@ def test_children_of_rows_that_a_trigger_may_keep_are_not_archived(
     assert rows(shop, "invoices", "account_id = 7") == kept
 
 
-def test_a_trigger_that_comes_after_the_plan_costs_no_child(
+def test_a_trigger_created_after_the_plan_deletes_no_child(
     shop: Connection, read: Read, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = policies(read, "archive: true, cascade: archive")
@@ -288,7 +288,9 @@ def test_a_hold_on_a_grandchild_keeps_the_whole_branch(
     assert rows(shop, "invoices", "account_id = 7") == of_branch
 
 
-def test_an_approval_is_for_so_many_rows_along(shop: Connection, read: Read, folder: Path) -> None:
+def test_an_approval_covers_only_the_planned_number_of_cascaded_rows(
+    shop: Connection, read: Read, folder: Path
+) -> None:
     text = POLICIES.format(accounts="archive: true, cascade: archive").replace(
         "max_fraction: 1", "max_fraction: 0.33"
     )
@@ -299,7 +301,7 @@ def test_an_approval_is_for_so_many_rows_along(shop: Connection, read: Read, fol
     assert "1,000 rows of public.invoices are also archived and deleted" in stopped.stopped_reason
     (waiting,) = approvals.pending(shop)
     assert (waiting.eligible, waiting.cascaded) == (100, 3000)
-    approvals.approve(shop, waiting.id, "somebody")
+    approvals.approve(shop, waiting.id, "ann")
     shop.execute("INSERT INTO lines VALUES (9000, 6)")
 
     outgrown = carry_out(shop, database.policies[0], settings=settings(folder))
@@ -309,7 +311,7 @@ def test_an_approval_is_for_so_many_rows_along(shop: Connection, read: Read, fol
     assert carry_out(shop, database.policies[0], settings=settings(folder)).removed == 100
 
 
-def test_what_an_earlier_policy_deletes_first_does_not_stand_in_the_way(
+def test_children_that_an_earlier_policy_deletes_do_not_refuse_the_parents_policy(
     shop: Connection, read: Read, folder: Path
 ) -> None:
     shop.execute("UPDATE invoices SET created_at = now() - interval '400 days' WHERE account_id <= 100")

@@ -1,4 +1,4 @@
-"""A policy whose deletes would cascade into rows that another policy keeps, or into too many, is refused."""
+"""A policy whose deletes cascade to rows that another policy keeps, or to too many, is refused."""
 
 from collections.abc import Callable
 
@@ -53,7 +53,7 @@ def rules(read: Read, others: str = "", accounts: str = "") -> Database:
 
 
 def refused(connection: Connection, database: Database, number: int = 0) -> str:
-    """Why the policy is refused, which plan and run have to say alike."""
+    """Why the policy is refused; plan and run must say the same."""
     (planned,) = plan(connection, [database.policies[number]])
     assert isinstance(planned, DeletePlan), planned
     with pytest.raises(RefusedError) as error:
@@ -65,7 +65,7 @@ def refused(connection: Connection, database: Database, number: int = 0) -> str:
 
 
 def removed(connection: Connection, database: Database, number: int = 0) -> int:
-    """How many rows the policy deletes, the plan having had nothing against it."""
+    """The number of rows that the policy deletes; the plan must not refuse it."""
     (planned,) = plan(connection, [database.policies[number]])
     assert isinstance(planned, DeletePlan), planned
     assert planned.refusals == ()
@@ -73,7 +73,7 @@ def removed(connection: Connection, database: Database, number: int = 0) -> int:
 
 
 def needs_approval(connection: Connection, database: Database, number: int = 0) -> str:
-    """Why the policy waits for a person, which plan and run have to say alike."""
+    """Why the policy needs approval; plan and run must say the same."""
     (planned,) = plan(connection, [database.policies[number]])
     assert isinstance(planned, DeletePlan), planned
     assert planned.refusals == ()
@@ -115,7 +115,7 @@ def test_rows_of_a_table_with_a_policy_of_its_own_are_not_deleted_along(
     assert removed(connection, rules(read, KEPT)) == 50
 
 
-def test_what_takes_no_row_along_is_not_refused(connection: Connection, read: Read) -> None:
+def test_a_policy_that_deletes_no_row_along_is_not_refused(connection: Connection, read: Read) -> None:
     given(connection, ACCOUNTS, INVOICES, "DELETE FROM invoices WHERE account_id <= 100")
 
     assert removed(connection, rules(read, KEPT)) == 100
@@ -174,9 +174,7 @@ def test_a_key_of_one_partition_reaches_the_policy_of_the_whole_table(
     assert "app/retention/invoices" in said
 
 
-def test_an_orphans_policy_is_a_policy_of_its_own_and_is_refused_alike(
-    connection: Connection, read: Read
-) -> None:
+def test_an_orphans_policy_whose_deletes_cascade_is_refused_too(connection: Connection, read: Read) -> None:
     given(
         connection,
         ACCOUNTS,
@@ -232,7 +230,7 @@ def test_the_guard_counts_what_is_deleted_along(
     assert count(connection, "accounts") == 300
 
 
-def test_two_ways_to_a_table_count_its_rows_once(connection: Connection, read: Read) -> None:
+def test_two_cascades_into_one_table_count_its_rows_once(connection: Connection, read: Read) -> None:
     given(
         connection,
         ACCOUNTS,
@@ -250,7 +248,7 @@ def test_two_ways_to_a_table_count_its_rows_once(connection: Connection, read: R
     assert [count(connection, each) for each in ("projects", "teams", "seats")] == [200] * 3
 
 
-def test_a_tree_does_not_take_its_younger_branches_along(connection: Connection, read: Read) -> None:
+def test_a_self_reference_that_would_delete_kept_rows_is_refused(connection: Connection, read: Read) -> None:
     given(
         connection,
         ACCOUNTS,
@@ -269,7 +267,7 @@ def test_a_tree_does_not_take_its_younger_branches_along(connection: Connection,
     assert "accounts_up_fkey" in said
 
 
-def test_a_circle_that_reaches_further_rows_is_refused(connection: Connection, read: Read) -> None:
+def test_a_cycle_of_cascades_that_reaches_further_rows_is_refused(connection: Connection, read: Read) -> None:
     given(
         connection,
         ACCOUNTS,
@@ -294,7 +292,9 @@ def test_a_circle_that_reaches_further_rows_is_refused(connection: Connection, r
     assert count(connection, "comments") == 153
 
 
-def test_an_archive_does_not_miss_what_is_deleted_along(connection: Connection, read: Read) -> None:
+def test_an_archiving_policy_that_would_delete_rows_along_unarchived_is_refused(
+    connection: Connection, read: Read
+) -> None:
     given(connection, ACCOUNTS, INVOICES)
 
     said = refused(connection, rules(read, accounts=", archive: true"))
@@ -304,7 +304,7 @@ def test_an_archive_does_not_miss_what_is_deleted_along(connection: Connection, 
     assert "`cascade: archive` or `cascade: delete`" in said
 
 
-def test_what_a_hold_keeps_takes_no_row_along(connection: Connection, read: Read) -> None:
+def test_a_row_on_hold_deletes_no_row_along(connection: Connection, read: Read) -> None:
     given(connection, ACCOUNTS, INVOICES, "DELETE FROM invoices WHERE account_id NOT IN (7, 200)")
     assert "10 rows of public.invoices" in refused(connection, rules(read, KEPT))
     holds.add(connection, "accounts", "id = 7", reason="x", owner="y", by="z")
@@ -312,7 +312,7 @@ def test_what_a_hold_keeps_takes_no_row_along(connection: Connection, read: Read
     assert removed(connection, rules(read, KEPT)) == 99
 
 
-def test_the_other_policies_are_no_part_of_an_approval(connection: Connection, read: Read) -> None:
+def test_other_policies_are_not_part_of_an_approval(connection: Connection, read: Read) -> None:
     alone, beside = rules(read).policies[0], rules(read, KEPT).policies[0]
 
     assert isinstance(alone, Retention)

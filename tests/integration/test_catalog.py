@@ -1,4 +1,4 @@
-"""Policies that do not fit the database are told by line, key and what there is instead."""
+"""Policies that do not fit the database are reported with line, key and existing names."""
 
 from collections.abc import Callable
 
@@ -42,7 +42,7 @@ def _orphans(table: str = "memories", column: str = "session_id", references: st
         (HEAD + "    vacuum: {tables: [sessions, memry]}\n", 5, "vacuum.tables[1]", 'no table "memry"'),
     ],
 )
-def test_what_does_not_fit_is_named(
+def test_what_does_not_fit_the_database_is_named(
     application: Connection, read: Read, text: str, line: int, key: str, advice: str
 ) -> None:
 

@@ -1,4 +1,4 @@
-"""A chain of policies, of which each orphans what the next deletes: one plan, one approval."""
+"""Policies in a chain, each orphaning what the next deletes, share one plan and one approval."""
 
 from collections.abc import Callable
 
@@ -76,7 +76,9 @@ def test_one_approval_covers_the_chain(chain: Connection, read: Read) -> None:
     assert scalar(chain, "SELECT count(*) FROM ops.plans WHERE used_at IS NULL") == 0
 
 
-def test_an_approval_of_the_chain_is_for_so_many_orphans(chain: Connection, read: Read) -> None:
+def test_an_approval_of_the_chain_covers_only_the_planned_number_of_orphans(
+    chain: Connection, read: Read
+) -> None:
     policies = read(POLICIES).policies
     stopped = carry_out(chain, policies[0])
     approvals.approve(chain, stopped.details["plan"], by="a person")

@@ -1,4 +1,4 @@
-"""The client loses nothing and stores nothing twice, whoever dies when."""
+"""The client loses no event and stores none twice, whether the API or the application is killed."""
 
 import json
 import subprocess
@@ -55,12 +55,12 @@ def events(number: int) -> Iterator[AuditEvent]:
     return (AuditEvent(event_type="told", details={"number": each}) for each in range(number))
 
 
-def test_events_logged_while_the_api_comes_and_goes_are_stored_once_each(
+def test_events_logged_while_the_api_restarts_are_stored_once_each(
     url: str, connection: Connection, key: str, port: int, spool: Path, tmp_path: Path
 ) -> None:
     logged: list[str] = []
     with AuditClient(f"http://127.0.0.1:{port}", key, spool) as client:
-        logged += [str(client.log(each)) for each in events(700)]  # nobody listens yet
+        logged += [str(client.log(each)) for each in events(700)]  # the API does not listen yet
         with serving(url, tmp_path, port) as api:
             logging = threading.Thread(
                 target=lambda: logged.extend([str(client.log(each)) for each in events(2000)])
@@ -76,7 +76,7 @@ def test_events_logged_while_the_api_comes_and_goes_are_stored_once_each(
     assert Spool(spool, 0).empty()
 
 
-def test_what_a_killed_application_has_logged_is_sent_by_the_next(
+def test_events_of_a_killed_application_are_sent_by_the_next(
     url: str, connection: Connection, key: str, port: int, spool: Path, tmp_path: Path
 ) -> None:
     address = f"http://127.0.0.1:{port}"
@@ -101,7 +101,7 @@ def test_what_a_killed_application_has_logged_is_sent_by_the_next(
     assert scalar(connection, "SELECT max((details->>'number')::int) + 1 = count(*) FROM audit_logs")
 
 
-def test_what_the_api_refuses_is_kept_aside_and_its_neighbours_stored(
+def test_events_that_the_api_refuses_are_set_aside_and_the_others_are_stored(
     url: str, connection: Connection, key: str, port: int, spool: Path, tmp_path: Path
 ) -> None:
     huge = AuditEvent(event_type="huge", details={"text": "x" * 5000})
@@ -138,7 +138,7 @@ def test_a_key_that_does_not_work_loses_nothing(
     assert sorted(stored(connection)) == sorted(logged)
 
 
-def test_a_full_spool_is_said_and_what_is_in_it_is_kept(spool: Path) -> None:
+def test_a_full_spool_is_reported_and_its_events_are_kept(spool: Path) -> None:
     client = AuditClient(NOWHERE, "ops_x", spool, spool_bytes=10_000)
     logged: list[str] = []
     with pytest.raises(SpoolFullError, match="of 10,000 bytes"):
@@ -151,14 +151,14 @@ def test_a_full_spool_is_said_and_what_is_in_it_is_kept(spool: Path) -> None:
     assert (spool / "spool.sqlite3").stat().st_mode & 0o077 == 0
 
 
-def test_an_event_that_cannot_be_kept_is_refused_at_once(spool: Path) -> None:
+def test_an_event_that_cannot_be_stored_is_refused_at_once(spool: Path) -> None:
     client = AuditClient(NOWHERE, "ops_x", spool)
     with pytest.raises(EventError, match="eventType"):
         client.log(AuditEvent(event_type="x" * 51))
     assert client.close(timeout=0) is True
 
 
-def test_a_spool_is_one_clients_at_a_time(spool: Path) -> None:
+def test_a_spool_belongs_to_one_client_at_a_time(spool: Path) -> None:
     first = AuditClient(NOWHERE, "ops_x", spool)
     with pytest.raises(SpoolInUseError, match="another process"):
         AuditClient(NOWHERE, "ops_x", spool)

@@ -1,4 +1,4 @@
-"""CloudTrail files become audit events, as far as they can be read; the rest is reported."""
+"""CloudTrail files become audit events as far as they can be read; the rest is reported."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a delivery with these records and says where."""
+    """Writes a delivery with these records and returns its path."""
 
     def file(*records: Any, name: str = "delivery.json.gz") -> Path:
         path = tmp_path / name
@@ -61,7 +61,7 @@ def test_folders_are_read_in_depth_and_other_files_are_left_alone(
     assert [Path(each.file).name for each in seen] == ["b.json", "a.json.gz"]
 
 
-def test_of_a_file_cut_off_the_complete_records_are_stored(connection: Connection, write: Write) -> None:
+def test_the_complete_records_of_a_truncated_file_are_stored(connection: Connection, write: Write) -> None:
     file = write(*(record(number) for number in range(1, 11)), name="cut.json")
     text = file.read_bytes()
     file.write_bytes(text[: text.index(b"000000000007") + 3])
@@ -76,7 +76,7 @@ def test_of_a_file_cut_off_the_complete_records_are_stored(connection: Connectio
 
 
 @pytest.mark.parametrize("part", [0.0005, 0.3, 0.7, 0.999])
-def test_of_a_gzip_file_cut_off_what_can_be_unzipped_is_stored(
+def test_the_readable_records_of_a_truncated_gzip_file_are_stored(
     connection: Connection, cloudtrail: Path, tmp_path: Path, part: float
 ) -> None:
     whole = max(cloudtrail.iterdir(), key=lambda file: file.stat().st_size)
@@ -121,7 +121,7 @@ def test_a_gzip_file_without_its_end_has_all_its_records(connection: Connection,
         ("a.csv", b"1,2", "does not end in .json or .json.gz"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_rejection_and_the_rest_goes_on(
+def test_an_unreadable_file_is_one_rejection_and_the_import_continues(
     connection: Connection, tmp_path: Path, write: Write, name: str, content: bytes, reason: str
 ) -> None:
     file = tmp_path / name
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_read_is_one_rejection_and_the_rest_goes_on(
     assert (report.read, report.stored, report.rejected) == (2, 1, 1)
 
 
-def test_a_path_that_leads_nowhere_is_named(connection: Connection, tmp_path: Path) -> None:
+def test_a_path_that_does_not_exist_is_named(connection: Connection, tmp_path: Path) -> None:
     missing, empty = tmp_path / "missing.json", tmp_path / "empty"
     empty.mkdir()
 
@@ -169,7 +169,7 @@ def test_a_record_without_a_usable_time_is_rejected_alone(
     assert (report.read, report.stored, report.rejected) == (3, 2, 1)
 
 
-def test_what_is_no_record_is_rejected_alone(connection: Connection, write: Write) -> None:
+def test_an_item_that_is_no_record_is_rejected_alone(connection: Connection, write: Write) -> None:
     report = run(connection, write(None, record(1), "text", [], 7))
 
     assert [each.record for each in report.rejections] == [1, 3, 4, 5]
@@ -177,7 +177,7 @@ def test_what_is_no_record_is_rejected_alone(connection: Connection, write: Writ
     assert report.stored == 1
 
 
-def test_what_a_column_cuts_off_is_still_in_details(connection: Connection, write: Write) -> None:
+def test_values_too_long_for_a_column_are_complete_in_details(connection: Connection, write: Write) -> None:
     name, source, arn = "N" * 300, f"{'s' * 80}.amazonaws.com", f"arn:{'a' * 300}"
     given = record(eventName=name, eventSource=source, userIdentity={"arn": arn})
     given["resources"] = [{"type": "T" * 60, "ARN": arn}]
@@ -187,7 +187,7 @@ def test_what_a_column_cuts_off_is_still_in_details(connection: Connection, writ
     assert stored == (name[:100], f"aws.{source}"[:50], arn[:255], "T" * 50, given)
 
 
-def test_characters_that_postgresql_cannot_keep_break_no_batch(connection: Connection, write: Write) -> None:
+def test_characters_that_postgresql_cannot_store_fail_no_batch(connection: Connection, write: Write) -> None:
     odd = record(2, eventName="a\0b", userAgent="\ud83d", requestParameters={"\0": ["\0"], "n": 10**30})
     file = write(record(1), odd, record(3), name="odd.json")
     file.write_bytes(file.read_bytes().replace(b"DescribeInstances", b"raw\x00nul\n", 1))
@@ -232,7 +232,7 @@ def test_a_failed_sign_in_is_a_failure(connection: Connection, write: Write) -> 
     assert count(connection, "status = 'failure'") == 1
 
 
-def test_who_did_it_is_the_most_telling_name_there_is() -> None:
+def test_the_actor_is_the_most_specific_name_in_the_record() -> None:
     def who(**identity: str) -> str | None:
         return event(record(userIdentity=identity)).created_by
 
@@ -268,5 +268,5 @@ def test_memory_does_not_grow_with_the_number_of_files(
         finally:
             tracemalloc.stop()
 
-    peak(1)  # what is made once and kept: regular expressions, prepared statements
+    peak(1)  # caches that are filled once: regular expressions, prepared statements
     assert peak(20) < 1.5 * peak(2)

@@ -1,4 +1,4 @@
-"""Real CloudTrail deliveries become audit events: each once, and without its secrets."""
+"""Real CloudTrail deliveries become audit events, each once and without secrets."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ from tests.integration.cloudtrail_records import count, run
 
 EVENTS = 2_900
 PLACEHOLDER = "IQoJb3JpZ2lu"
-"""What every session token in the real files begins with, and nothing else does."""
+"""The prefix of every session token in the real files, and of nothing else."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_every_real_event_is_stored_once(connection: Connection, cloudtrail: Pat
     assert count(connection) == EVENTS
 
 
-def test_what_was_recorded_is_what_is_stored(imported: Connection, cloudtrail: Path) -> None:
+def test_events_are_stored_as_they_were_recorded(imported: Connection, cloudtrail: Path) -> None:
     real = [
         record
         for file in cloudtrail.iterdir()
@@ -81,10 +81,10 @@ def test_no_session_token_is_anywhere_in_the_table(imported: Connection, cloudtr
 
 
 def test_events_without_an_identitys_type_are_stored(imported: Connection) -> None:
-    nobody = "NOT details->'userIdentity' ? 'type'"
+    no_type = "NOT details->'userIdentity' ? 'type'"
 
-    assert count(imported, nobody) == 42
-    assert count(imported, f"{nobody} AND created_by LIKE '%.amazonaws.com'") == 42
+    assert count(imported, no_type) == 42
+    assert count(imported, f"{no_type} AND created_by LIKE '%.amazonaws.com'") == 42
 
 
 def test_a_source_that_is_a_host_name_is_kept_in_details(imported: Connection) -> None:

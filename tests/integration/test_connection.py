@@ -1,4 +1,4 @@
-"""Migrations run once, whoever asks; sessions are set up; messages hold no password."""
+"""Migrations run once, sessions get their settings, and messages contain no password."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ def test_many_migrators_apply_each_migration_once(new_database: Callable[[], str
     assert sorted(map(len, applied)) == [0, 0, 0, len(list(MIGRATIONS.glob("*.sql")))]
 
 
-def test_a_migration_that_fails_leaves_nothing_and_the_next_call_goes_on(
+def test_a_failed_migration_changes_nothing_and_the_next_call_continues(
     new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = new_database()
@@ -106,7 +106,7 @@ def test_a_session_says_who_it_is_and_reads_times_as_utc(url: str) -> None:
         assert scalar(connection, "SHOW lock_timeout") == "123ms"
 
 
-def test_a_server_that_is_away_is_named_without_its_password() -> None:
+def test_an_unreachable_server_is_named_without_its_password() -> None:
     with pytest.raises(DatabaseUnavailableError) as caught:
         connect("postgresql://me:s3cret@127.0.0.1:1/app", "test")
 

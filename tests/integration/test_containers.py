@@ -1,4 +1,4 @@
-"""The image and the compose file say what a deployment relies on; no engine is needed to read them."""
+"""The image and the compose file have what a deployment relies on; they are read without an engine."""
 
 import os
 import re
@@ -74,7 +74,7 @@ def test_no_password_has_a_default(compose: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("service", ["api", "code", "daemon"])
-def test_a_service_gets_more_time_to_stop_than_it_takes(compose: dict[str, Any], service: str) -> None:
+def test_a_service_gets_more_time_to_stop_than_it_needs(compose: dict[str, Any], service: str) -> None:
     grace = int(compose["services"][service]["stop_grace_period"].removesuffix("s"))
 
     assert grace > Settings().shutdown_timeout_seconds
@@ -101,7 +101,7 @@ def test_every_service_reads_the_same_policies_and_settings(compose: dict[str, A
 
 
 def _mounted(compose: dict[str, Any], service: str) -> dict[str, str]:
-    """What is mounted in the service, by the path it is seen at."""
+    """The mounts of the service, by their path in the container."""
     volumes = [volume.split(":") for volume in compose["services"][service].get("volumes", [])]
     return {target: source for source, target, *_ in volumes}
 
@@ -143,7 +143,7 @@ def test_the_health_check_passes_only_when_the_api_is_alive(status: int | None, 
 
 @contextmanager
 def _answering(status: int | None) -> Iterator[int]:
-    """A server that answers /health/live with that status; None: nobody listens there."""
+    """A server that answers /health/live with that status; None: no server listens there."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Passwords that rotate: each new connection takes the one of that moment, from a file or a command."""
+"""Passwords that rotate: each new connection reads the current one, from a file or a command."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ class Rotating:
     admin: Connection
 
     def rotate(self) -> None:
-        """A new password, in the file as well; the sessions of the old one are ended."""
+        """Sets a new password, also in the file, and ends the sessions of the old one."""
         password = uuid4().hex
         self.admin.execute(f"ALTER ROLE {self.name} PASSWORD '{password}'")
         self.file.write_text(f"{password}\n")
@@ -75,7 +75,7 @@ def test_each_connection_reads_the_password_again(rotating: Rotating) -> None:
             connect(rotating.url, "test")
 
 
-def test_a_command_is_asked_for_each_connection(rotating: Rotating, tmp_path: Path) -> None:
+def test_the_password_command_runs_for_each_connection(rotating: Rotating, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     command = f"sh -c 'echo . >> {asked}; cat {rotating.file}'"
     url = with_source(f"{rotating.url}?connect_timeout=9", command=command)
@@ -114,7 +114,7 @@ def test_a_policys_database_is_planned_run_archived_and_restored(
     assert restored.code == 0, restored.err
 
 
-def test_the_services_own_database_has_one_too(
+def test_the_database_of_ops_pipeline_may_have_a_password_file_too(
     rotating: Rotating, opsctl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", rotating.url)
@@ -127,12 +127,14 @@ def test_the_services_own_database_has_one_too(
         assert resolved.dagster_database_url == rotating.url.rpartition("/")[0] + "/dagster"
         for name, value in settings.environment(resolved).items():
             monkeypatch.setenv(name, value)
-    with embedded.resolved(settings.load()) as in_a_child:  # which gets the URL with its source
+    with embedded.resolved(
+        settings.load()
+    ) as in_a_child:  # the child gets the URL with the source of its password
         assert in_a_child == resolved
     assert len(KNOWN_MIGRATIONS) > 10
 
 
-def test_the_api_goes_on_after_a_rotation(rotating: Rotating) -> None:
+def test_the_api_keeps_working_after_a_rotation(rotating: Rotating) -> None:
     headers = {"Authorization": f"Bearer {keys.create(rotating.admin, 'test', ['admin']).key}"}
     url = with_source(rotating.url, command=f"cat {rotating.file}")
     with TestClient(observed(create_app(Settings(database_url=url)))) as client:
@@ -157,7 +159,7 @@ def test_the_api_goes_on_after_a_rotation(rotating: Rotating) -> None:
         ("echo 'hunter2", "password_command cannot be run: No closing quotation"),
     ],
 )
-def test_without_a_password_it_says_from_where_and_shows_nothing(
+def test_a_missing_password_is_reported_with_its_source_and_no_secret(
     rotating: Rotating,
     opsctl: Callable[..., Done],
     monkeypatch: pytest.MonkeyPatch,
@@ -202,7 +204,7 @@ def test_a_file_and_a_command_exclude_each_other(tmp_path: Path) -> None:
         kinds.load(file)
 
 
-def test_so_do_those_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_file_and_command_of_the_service_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_DATABASE_PASSWORD_COMMAND", "a")
     monkeypatch.setenv("OPS_DATABASE_PASSWORD_FILE", "b")
 
@@ -210,7 +212,7 @@ def test_so_do_those_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.load()
 
 
-def test_a_special_character_is_no_obstacle(rotating: Rotating, tmp_path: Path) -> None:
+def test_a_password_may_contain_special_characters(rotating: Rotating, tmp_path: Path) -> None:
     (tmp_path / "a b&c=d%").mkdir()
     file = tmp_path / "a b&c=d%" / "p?#"
     file.write_text(rotating.file.read_text())

@@ -1,4 +1,4 @@
-"""A run that nobody carries on any more does not stay "running"."""
+"""A run whose worker is gone does not stay "running" in the history."""
 
 from ops_pipeline.maintenance import history
 from ops_pipeline.postgres.advisory_lock import advisory_lock
@@ -7,7 +7,7 @@ from ops_pipeline.postgres.connection import Connection, connect
 OUTCOMES = "SELECT policy, outcome, finished_at IS NOT NULL FROM ops.maintenance_runs ORDER BY policy"
 
 
-def test_a_run_whose_lock_nobody_holds_is_interrupted_and_a_living_one_is_left(
+def test_a_run_whose_lock_is_free_is_interrupted_and_a_running_one_is_left_alone(
     connection: Connection, url: str
 ) -> None:
     with connect(url, "the living run") as living, advisory_lock(living, "ops: app/vacuum"):

@@ -1,4 +1,4 @@
-"""A run that only deletes loads no Arrow, which takes half a second and 100 MB."""
+"""A run that only deletes does not load Arrow, which takes half a second and 100 MB."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The sample application's data: the same for the same seed, and with everything that maintenance meets."""
+"""The demo's data: the same for the same seed, with every case that maintenance handles."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -42,7 +42,7 @@ def content(url: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def filled(server: embedded.Server) -> Iterator[Connection]:
-    """One filled database for the tests that only look at it."""
+    """One filled database for the tests that only read it."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as administrator:
         administrator.execute("CREATE DATABASE demo_data")
         url = server.url("demo_data")
@@ -54,7 +54,7 @@ def filled(server: embedded.Server) -> Iterator[Connection]:
 
 @pytest.fixture(scope="module")
 def first(filled: Connection, server: embedded.Server) -> dict[str, str]:
-    """What is in that database."""
+    """A connection to that database."""
     return content(server.url("demo_data"))
 
 
@@ -69,7 +69,7 @@ def test_the_same_seed_and_time_make_the_same_rows(
     assert all(content(other)[table] != first[table] for table in TABLES)
 
 
-def test_rows_are_the_same_in_pieces_of_any_size(
+def test_rows_are_the_same_for_any_batch_size(
     new_database: Callable[[], str], first: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pieces = new_database()
@@ -97,7 +97,7 @@ def test_three_quarters_of_the_sessions_have_expired(filled: Connection) -> None
     assert 0.7 < expired / 500 < 0.8
 
 
-def test_memories_are_attached_orphaned_and_free(filled: Connection) -> None:
+def test_memories_have_a_parent_have_lost_it_or_never_had_one(filled: Connection) -> None:
     orphaned = "session_id IS NOT NULL AND session_id NOT IN (SELECT id FROM sessions)"
     expiring = "session_id IN (SELECT id FROM sessions WHERE created_at < %s)"
 
@@ -157,8 +157,8 @@ def test_the_id_of_an_unknown_user_is_kept(filled: Connection) -> None:
     assert count(filled, "audit_logs", unresolved) > 0
     assert count(filled, "audit_logs", f"{unresolved} AND user_id IS NOT NULL") == 0
     assert count(filled, "audit_logs", known) == 0
-    by_somebody = "user_id IS NULL AND created_by LIKE '%%@%%' AND NOT details ? 'unresolved_user_id'"
-    assert count(filled, "audit_logs", by_somebody) == 0
+    by_a_user = "user_id IS NULL AND created_by LIKE '%%@%%' AND NOT details ? 'unresolved_user_id'"
+    assert count(filled, "audit_logs", by_a_user) == 0
 
 
 def test_every_audit_event_is_in_its_days_partition(filled: Connection) -> None:
@@ -169,7 +169,7 @@ def test_every_audit_event_is_in_its_days_partition(filled: Connection) -> None:
 
 @pytest.mark.parametrize("table", ["sessions", "audit_logs"])
 def test_no_day_has_a_row_around_the_hour_of_maintenance(filled: Connection, table: str) -> None:
-    """So a second night right after the first finds nothing that has expired in between."""
+    """A second run right after the first then finds no row that has expired in between."""
     for day in range(122):
         maintenance = AS_OF - timedelta(days=day)
         quiet = (maintenance - timedelta(hours=1), maintenance + timedelta(hours=5))
@@ -177,7 +177,7 @@ def test_no_day_has_a_row_around_the_hour_of_maintenance(filled: Connection, tab
     assert count(filled, table, "created_at > %s", AS_OF) == 0
 
 
-def test_without_a_time_the_present_is_meant(new_database: Callable[[], str]) -> None:
+def test_without_a_time_the_current_time_is_used(new_database: Callable[[], str]) -> None:
     url = new_database()
     before = datetime.now(UTC)
     sample_application.fill(url, scale=SCALE, report=unwatched)
@@ -219,7 +219,9 @@ def test_a_killed_fill_is_started_over(new_database: Callable[[], str], first: d
 
 
 @pytest.mark.parametrize("table", ["users", "sessions", "conversations", "memories"])
-def test_somebody_elses_table_is_refused_and_untouched(new_database: Callable[[], str], table: str) -> None:
+def test_a_table_of_another_application_is_refused_and_unchanged(
+    new_database: Callable[[], str], table: str
+) -> None:
     url = new_database()
     name = compose.Identifier(table)
     with connect(url, "test") as session:
@@ -234,7 +236,7 @@ def test_somebody_elses_table_is_refused_and_untouched(new_database: Callable[[]
         assert scalar(session, compose.SQL("SELECT precious FROM {}").format(name)) == "ours"
 
 
-def test_a_wrong_size_or_time_is_named(new_database: Callable[[], str]) -> None:
+def test_an_invalid_size_or_time_is_named(new_database: Callable[[], str]) -> None:
     with pytest.raises(ValueError, match=r"scale: 0 .*positive"):
         sample_application.fill(new_database(), scale=0, report=unwatched)
     with pytest.raises(ValueError, match=r"as_of: .*time zone"):

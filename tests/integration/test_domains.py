@@ -1,4 +1,4 @@
-"""A domain is looked after like the type that it is over."""
+"""A column of a domain type is maintained like one of the type below it."""
 
 from collections.abc import Callable
 from pathlib import Path

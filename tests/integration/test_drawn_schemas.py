@@ -1,5 +1,5 @@
-"""Whatever tables, foreign keys, triggers, holds and policies there are: nothing is deleted that was not
-planned, what was to be archived is, exactly, and what is held or kept remains."""
+"""Random tables, foreign keys, triggers, holds and policies: every deleted row was planned, every row to
+archive is archived exactly, and rows on hold or kept remain."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from ops_pipeline.settings import Settings
 
 Read = Callable[[str], Database]
 Rows = Mapping[str, Mapping[int, str]]
-"""Of each table the rows by their ids, as JSON."""
+"""The rows of each table by id, as JSON."""
 
 KEEPS = """
 CREATE FUNCTION keeps_sevenths() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -33,7 +33,7 @@ BEGIN IF OLD.id % 7 = 0 THEN RETURN NULL; END IF; RETURN OLD; END $$;
 
 @dataclass(frozen=True)
 class Table:
-    """A table of so many rows, aged 0, 10, 20, … days by turns; `refers`: to which earlier ones, and how."""
+    """A table whose rows are 0, 10, 20, … days old in turn; `refers`: to which earlier tables, and how."""
 
     rows: int
     refers: Mapping[int, str]
@@ -46,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Schema:
-    """Tables t0, t1, …; of each whether it has a policy."""
+    """Tables t0, t1, …, and whether each has a policy."""
 
     tables: Sequence[Table]
 
@@ -133,7 +133,7 @@ def has_lost_a_parent(schema: Schema, name: str, row: str, deleted: Mapping[str,
 def carry_out_and_compare(
     connection: Connection, schema: Schema, policies: Database, policy: Retention, folder: Path
 ) -> None:
-    """Plans and carries out one policy, and holds what it did against every row there was before."""
+    """Plans and runs one policy, and compares the result with every row that existed before."""
     own = policy.table.name
     before, in_files = all_rows(connection, schema), archived_ids(folder)
     (plan,) = kinds.plan(connection, [policy], archive_url=str(folder))
@@ -170,7 +170,9 @@ def carry_out_and_compare(
         assert sum(of_others.values()) == deleted_along(plan.cascaded)
     for number, table in enumerate(schema.tables):
         if table.held is not None and table.held in before[f"t{number}"]:
-            assert after[f"t{number}"].get(table.held) == before[f"t{number}"][table.held], "held, unchanged"
+            assert after[f"t{number}"].get(table.held) == before[f"t{number}"][table.held], (
+                "on hold, unchanged"
+            )
     if policy.cascade is None:
         owned = {other.table.name for other in policy.deleting if other.name != policy.name}
         assert not owned & of_others.keys(), "other policies keep or archive these"

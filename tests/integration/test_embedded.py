@@ -1,4 +1,4 @@
-"""The embedded server starts for the first user, stops after the last, and survives any end."""
+"""The embedded server starts for the first user, stops after the last, and survives kills."""
 
 import os
 import signal
@@ -73,7 +73,7 @@ def test_a_killed_server_is_recovered_with_its_data(tmp_path: Path) -> None:
         assert session.execute("SELECT answer FROM kept").fetchone() == (42,)
 
 
-def test_a_lock_file_that_names_a_living_stranger_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_lock_file_with_the_pid_of_another_process_is_ignored(tmp_path: Path) -> None:
     with embedded.running(tmp_path):
         lines = (tmp_path / "data" / "postmaster.pid").read_text().splitlines()
     lines[0] = str(os.getpid())
@@ -90,7 +90,7 @@ def test_a_server_whose_users_were_killed_is_taken_over_and_stopped(tmp_path: Pa
     user.kill()
     user.wait()
     user.stdout.close()
-    psycopg.connect(url).close()  # it works on, for nobody
+    psycopg.connect(url).close()  # it still runs, without users
 
     with embedded.running(tmp_path) as server:
         assert server.url("app") == url
@@ -99,7 +99,7 @@ def test_a_server_whose_users_were_killed_is_taken_over_and_stopped(tmp_path: Pa
         psycopg.connect(url)
 
 
-def test_a_half_made_data_folder_is_put_aside(tmp_path: Path) -> None:
+def test_an_incomplete_data_directory_is_moved_aside(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "half").touch()
 
@@ -108,7 +108,7 @@ def test_a_half_made_data_folder_is_put_aside(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("unfinished-*/half"))) == 1
 
 
-def test_no_other_user_of_the_machine_gets_in(tmp_path: Path) -> None:
+def test_no_other_user_of_the_machine_can_connect(tmp_path: Path) -> None:
     folder = tmp_path / "server"
     before = stat.S_IMODE(tmp_path.stat().st_mode)
 
@@ -122,7 +122,7 @@ def test_no_other_user_of_the_machine_gets_in(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == before, "no folder above was opened up"
 
 
-def test_a_taken_port_makes_it_choose_another(tmp_path: Path) -> None:
+def test_a_port_in_use_makes_it_choose_another(tmp_path: Path) -> None:
     with embedded.running(tmp_path) as server:
         port = server.port
     (tmp_path / "port").write_text(str(port))

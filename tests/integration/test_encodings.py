@@ -1,4 +1,4 @@
-"""Text survives in every encoding that says what its bytes mean; a database without one is refused."""
+"""Text survives in every encoding that defines its bytes; a SQL_ASCII database is refused."""
 
 import json
 import os
@@ -43,7 +43,7 @@ Client = TestClient[ASGIApp]
 
 @pytest.fixture
 def encoded(server: embedded.Server) -> Iterator[Callable[[str], str]]:
-    """Makes empty databases of an encoding and says their URL."""
+    """Creates empty databases with an encoding and returns their URL."""
     made: list[str] = []
 
     def make(encoding: str) -> str:
@@ -130,7 +130,7 @@ def test_an_event_comes_back_as_it_was_sent(client: Client, latin1: str) -> None
         ('{"eventType": "a", "details": {"\\ud83e\\udd96": 1}}', "details"),
     ],
 )
-def test_an_event_that_the_encoding_cannot_hold_is_refused_by_its_field(
+def test_an_event_that_the_encoding_cannot_represent_is_refused_by_its_field(
     client: Client, latin1: str, body: str, field: str
 ) -> None:
     alone = client.post(STORE, content=body.encode())
@@ -148,13 +148,11 @@ def test_an_event_that_the_encoding_cannot_hold_is_refused_by_its_field(
 
 
 @pytest.mark.parametrize("path", ["", "/export", "/summary"])
-def test_a_question_that_the_encoding_cannot_hold_is_the_askers_mistake(client: Client, path: str) -> None:
+def test_a_query_that_the_encoding_cannot_represent_is_a_client_error(client: Client, path: str) -> None:
     assert client.get(f"{READ}{path}", params={"action": "→"}).status_code == 400
 
 
-def test_an_import_keeps_all_but_the_events_that_the_encoding_cannot_hold(
-    latin1: str, tmp_path: Path
-) -> None:
+def test_an_import_stores_all_events_that_the_encoding_can_represent(latin1: str, tmp_path: Path) -> None:
     records = [record(number, userAgent="→" if number == 3 else "é") for number in range(1, 6)]
     (tmp_path / "delivery.json").write_bytes(json.dumps({"Records": records}).encode())
     with connect(latin1, "test") as session:
@@ -168,7 +166,7 @@ def test_an_import_keeps_all_but_the_events_that_the_encoding_cannot_hold(
 @pytest.mark.parametrize(
     "command", ["migrate", "plan", "run", "hold list", "keys list", "adopt visits", "api"]
 )
-def test_a_database_that_does_not_say_what_its_bytes_mean_is_refused(
+def test_a_database_with_the_encoding_sql_ascii_is_refused(
     encoded: Callable[[str], str], tmp_path: Path, command: str
 ) -> None:
     url = encoded("SQL_ASCII")

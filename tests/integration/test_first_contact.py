@@ -1,4 +1,4 @@
-"""What a newcomer meets in the first ten minutes: each stumble names the place and what to do."""
+"""A new user's mistakes in the first ten minutes are reported with the place and the remedy."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ databases:
 """
 
 
-def test_dagsters_database_that_may_not_be_made_is_named_with_the_statement(
+def test_a_missing_database_for_dagster_is_named_with_the_statement_that_creates_it(
     connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection.execute("CREATE ROLE shop LOGIN PASSWORD 'shop'")
@@ -48,7 +48,7 @@ def test_dagsters_database_that_may_not_be_made_is_named_with_the_statement(
     connection.execute("DROP ROLE shop")
 
 
-def test_an_archive_that_is_elsewhere_damages_nothing(
+def test_a_wrong_archive_url_marks_no_file_as_damaged(
     url: str, connection: Connection, tmp_path: Path
 ) -> None:
     connection.execute(EVENTS)
@@ -60,7 +60,7 @@ def test_an_archive_that_is_elsewhere_damages_nothing(
     assert scalar(connection, "SELECT count(*) FROM ops.archives WHERE verified_ok IS FALSE") == 0
 
 
-def test_a_port_that_is_taken_is_named_before_anything_starts() -> None:
+def test_a_port_in_use_is_named_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         settings = Settings(dagster_host="127.0.0.1", dagster_port=port, api_host="127.0.0.1", api_port=port)
@@ -73,11 +73,11 @@ def test_a_port_that_is_taken_is_named_before_anything_starts() -> None:
     services.require_free_ports(settings)
 
 
-def test_up_finds_its_workspace_from_any_folder() -> None:
+def test_up_finds_its_workspace_from_any_directory() -> None:
     assert services.WORKSPACE.is_file()
 
 
-def test_a_storage_that_is_not_known_is_refused_by_the_plan(
+def test_an_unknown_kind_of_storage_is_refused_by_the_plan(
     application: Connection, read: Callable[..., Database]
 ) -> None:
     (planned,) = plan(application, read(ARCHIVING).policies, archive_url="gs://bucket")
@@ -95,14 +95,14 @@ def test_a_password_that_is_not_escaped_is_not_printed(password: str) -> None:
     assert all(part not in str(error.value) for part in ("ss/", "cret", "b@c", "p@"))
 
 
-def test_a_url_that_is_escaped_is_taken_as_it_is() -> None:
+def test_an_escaped_url_is_used_unchanged() -> None:
     with pytest.raises(DatabaseUnavailableError, match=r"Database 'shop' at 127\.0\.0\.1:1 does not answer"):
         connect(
             "postgresql://shop:p%40ss%2F@127.0.0.1:1/shop?application_name=a@b", "test", connect_timeout=1
         )
 
 
-def test_a_script_gets_an_object_whatever_happens(
+def test_json_output_is_an_object_whatever_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "policies.yaml").write_text("version: 2\n")

@@ -1,4 +1,4 @@
-"""Rows that another policy of the same run sets free are in the plan, and go in that run."""
+"""Rows that another policy of the same run stops referring to are planned and deleted in that run."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ from ops_pipeline.postgres.connection import Connection
 
 Read = Callable[[str], Database]
 
-# Of 1,000 tokens 900 have expired: 600 that expired requests refer to, 100 that younger ones do, 200 free.
+# Of 1,000 tokens 900 have expired: expired requests refer to 600, newer requests to 100, none to 200.
 SCHEMA = """
 CREATE TABLE tokens (id int PRIMARY KEY, at timestamptz NOT NULL, owner int);
 CREATE INDEX ON tokens (owner);
@@ -34,7 +34,7 @@ REQUESTS = "{table: requests, column: at, keep: 30 days}"
 
 @pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT"])
 @pytest.mark.parametrize("entries", [[REQUESTS, TOKENS], [TOKENS, REQUESTS]])
-def test_what_expired_rows_kept_is_free_once_they_are_gone(
+def test_rows_that_only_expired_rows_refer_to_are_deleted_in_the_same_run(
     connection: Connection, read: Read, action: str, entries: list[str]
 ) -> None:
     connection.execute(SCHEMA.format(action=action).encode())
@@ -57,7 +57,9 @@ def test_what_expired_rows_kept_is_free_once_they_are_gone(
     assert [(run.outcome, run.removed) for run in runs] == [("done", 600), ("done", 800)]
 
 
-def test_orphans_that_expired_rows_kept_are_free_as_well(connection: Connection, read: Read) -> None:
+def test_orphans_that_only_expired_rows_refer_to_are_deleted_in_the_same_run(
+    connection: Connection, read: Read
+) -> None:
     connection.execute(SCHEMA.format(action="NO ACTION").encode())
     database = read(
         f"{HEAD}    retention: [{REQUESTS}]\n"
@@ -72,7 +74,7 @@ def test_orphans_that_expired_rows_kept_are_free_as_well(connection: Connection,
     assert [carry_out(connection, policy).removed for policy in database.policies] == [600, 900]
 
 
-def test_of_two_that_keep_each_other_one_begins(connection: Connection, read: Read) -> None:
+def test_two_tables_that_refer_to_each_other_have_a_fixed_order(connection: Connection, read: Read) -> None:
     connection.execute(SCHEMA.format(action="NO ACTION").encode())
     connection.execute(
         "ALTER TABLE tokens ADD request int REFERENCES requests; CREATE INDEX ON tokens (request)"
@@ -85,7 +87,7 @@ def test_of_two_that_keep_each_other_one_begins(connection: Connection, read: Re
     ]
 
 
-def test_what_is_refused_sets_nothing_free(connection: Connection, read: Read) -> None:
+def test_rows_kept_by_a_refused_policys_rows_are_not_planned(connection: Connection, read: Read) -> None:
     connection.execute(SCHEMA.format(action="NO ACTION").encode())
     archiving = REQUESTS.replace("30 days", "30 days, archive: true")
     database = read(f"{HEAD}    retention: [{archiving}, {TOKENS}]\n")

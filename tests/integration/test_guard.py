@@ -1,4 +1,4 @@
-"""A run that would remove more than anybody expects stops, until a person lets exactly that plan through."""
+"""A run that would delete more than its limit needs approval, which covers exactly that plan."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ Judged = guard.GuardResult[RetentionPlan] | guard.GuardResult[OrphansPlan]
 
 
 def judged(connection: Connection, policy: Retention | Orphans, now: datetime | None = None) -> Judged:
-    """What the guard says to a run of the policy now."""
+    """The guard's verdict on a run of the policy now."""
     now = now or datetime.now(UTC)
     planning = Planning(connection, 10, clock=lambda: now)
     if isinstance(policy, Orphans):
@@ -41,7 +41,7 @@ def judged(connection: Connection, policy: Retention | Orphans, now: datetime | 
 
 
 def ran(connection: Connection, policy: DeletingPolicy, guarded: Judged, outcome: str = "done") -> int:
-    """The run that the guard let through has ended, and removed nothing."""
+    """Records an allowed run that has ended and removed no row."""
     assert guarded.allowed
     run_id: int = scalar(
         connection,
@@ -58,7 +58,7 @@ def limited(policy: Retention, **limits: float | int | None) -> Retention:
     return replace(policy, guard=GuardLimits(**limits))  # type: ignore[arg-type]  # of several types
 
 
-def test_half_of_a_table_may_go_and_one_row_more_may_not(
+def test_half_of_a_table_may_be_deleted_and_one_row_more_needs_approval(
     application: Connection, retention: Retention
 ) -> None:
     assert judged(application, retention).allowed, "3,000 of 6,000 are half"
@@ -85,7 +85,7 @@ def test_half_of_a_table_may_go_and_one_row_more_may_not(
     max_fraction=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     max_rows=st.one_of(st.none(), st.integers(0, 1000)),
 )
-def test_the_limits_are_what_the_policy_says(
+def test_the_limits_are_those_of_the_policy(
     connection: Connection,
     retention: Retention,
     total: int,
@@ -104,9 +104,7 @@ def test_the_limits_are_what_the_policy_says(
     assert len(against) == (eligible > max_fraction * total) + too_many
 
 
-def test_an_approved_plan_goes_through_once_and_no_further(
-    application: Connection, retention: Retention
-) -> None:
+def test_an_approved_plan_runs_once(application: Connection, retention: Retention) -> None:
     policy = limited(retention, max_rows=100)
     stopped = judged(application, policy)
     assert stopped.plan is not None
@@ -144,7 +142,9 @@ def test_no_approval_moves_the_cutoff_past_what_the_policy_keeps(
     assert through.planned.rows.eligible == 3000
 
 
-def test_an_interrupted_run_goes_on_with_its_approval(application: Connection, retention: Retention) -> None:
+def test_an_interrupted_run_continues_with_its_approval(
+    application: Connection, retention: Retention
+) -> None:
     policy = limited(retention, max_rows=100)
     plan_id = judged(application, policy).plan
     assert plan_id is not None
@@ -156,7 +156,9 @@ def test_an_interrupted_run_goes_on_with_its_approval(application: Connection, r
     assert judged(application, policy).approval == plan_id
 
 
-def test_more_rows_than_were_approved_are_another_plan(application: Connection, retention: Retention) -> None:
+def test_more_rows_than_were_approved_need_another_approval(
+    application: Connection, retention: Retention
+) -> None:
     policy = limited(retention, max_rows=100)
     first = judged(application, policy).plan
     assert first is not None
@@ -174,7 +176,7 @@ def test_more_rows_than_were_approved_are_another_plan(application: Connection, 
 @pytest.mark.parametrize(
     "change", [{"keep": timedelta(days=29)}, {"column": "updated_at"}, {"archive": True}]
 )
-def test_an_approval_is_for_the_policy_as_it_stood(
+def test_an_approval_does_not_cover_a_changed_policy(
     application: Connection, retention: Retention, change: dict[str, object]
 ) -> None:
     application.execute(
@@ -218,26 +220,26 @@ def test_each_field_that_selects_orphans_is_part_of_what_is_approved(
     assert guard.definition(replace(orphans, track=True)) == guard.definition(orphans)
 
 
-def test_a_clock_that_jumped_is_noticed(application: Connection, retention: Retention) -> None:
+def test_a_server_clock_that_jumped_needs_approval(application: Connection, retention: Retention) -> None:
     now = datetime.now(UTC)
     ran(application, retention, judged(application, retention, now))
 
-    def a_night_later(server: timedelta, worker: timedelta) -> tuple[str, ...]:
+    def next_run_after(server: timedelta, worker: timedelta) -> tuple[str, ...]:
         cutoff = now - retention.keep + server
         return guard.reasons(
             application, retention, RowCount(600, 6000), cutoff, cascaded=(), now=now + worker
         )
 
-    assert a_night_later(DAY, DAY) == ()
-    assert a_night_later(1.9 * DAY, DAY) == ()
-    assert a_night_later(90 * DAY, 90 * DAY) == (), "nothing ran for a season"
-    assert a_night_later(DAY, 20 * DAY) == (), "the worker's own clock removes nothing"
-    (reason,) = a_night_later(31 * DAY, DAY)
+    assert next_run_after(DAY, DAY) == ()
+    assert next_run_after(1.9 * DAY, DAY) == ()
+    assert next_run_after(90 * DAY, 90 * DAY) == (), "no run for three months"
+    assert next_run_after(DAY, 20 * DAY) == (), "the worker's own clock removes nothing"
+    (reason,) = next_run_after(31 * DAY, DAY)
     assert "the cutoff has moved 30 days further than the clock explains" in reason
     assert "the database's clock advanced by 31 days and this machine's by 1 day" in reason
 
 
-def test_a_first_run_trusts_no_clock_that_is_ahead_of_its_own(
+def test_a_first_run_needs_approval_when_the_server_clock_is_ahead(
     application: Connection, retention: Retention
 ) -> None:
     (reason,) = judged(application, retention, datetime.now(UTC) - 3 * DAY).reasons
@@ -248,10 +250,10 @@ def test_a_first_run_trusts_no_clock_that_is_ahead_of_its_own(
     assert judged(application, retention, datetime.now(UTC) + 9 * DAY).allowed
 
 
-def test_the_night_after_an_approved_run_is_an_ordinary_one(
+def test_the_run_after_an_approved_one_needs_no_approval(
     application: Connection, retention: Retention
 ) -> None:
-    """The approved cutoff is days old when the run comes; that is no jump in the night that follows."""
+    """The approved cutoff is days old when the run starts; the next run must not see a clock jump."""
     policy = limited(retention, max_rows=100)
     then = datetime.now(UTC) - 5 * DAY
     plan_at = partial(plan_retention, Planning(application, 10, clock=lambda: then), policy)
@@ -263,7 +265,7 @@ def test_the_night_after_an_approved_run_is_an_ordinary_one(
     assert judged(application, policy).reasons == ()
 
 
-def test_a_shortened_policy_is_asked_about_and_a_longer_one_not(
+def test_a_shortened_keep_needs_approval_and_a_lengthened_one_does_not(
     application: Connection, retention: Retention
 ) -> None:
     ran(application, retention, judged(application, retention))
@@ -317,7 +319,7 @@ def test_approving_is_audited_and_only_once(application: Connection, retention: 
     assert event == ("plan.approved", "ann", plan_id, retention.name, 3000)
 
 
-def test_a_plan_that_is_not_there_is_told_with_those_that_are(
+def test_an_unknown_plan_is_refused_with_the_pending_ones(
     application: Connection, retention: Retention
 ) -> None:
     with pytest.raises(approvals.ApprovalRefusedError, match='Plan "00000000" does not exist; no plan'):
@@ -327,7 +329,7 @@ def test_a_plan_that_is_not_there_is_told_with_those_that_are(
         approvals.approve(application, "00000000", "ann")
 
 
-def test_a_complete_run_makes_earlier_plans_pointless(application: Connection, retention: Retention) -> None:
+def test_a_complete_run_closes_earlier_plans(application: Connection, retention: Retention) -> None:
     policy = limited(retention, max_rows=100)
     first, second = judged(application, policy), judged(application, policy)
     assert [each.id for each in approvals.pending(application)] == [second.plan], "the newest of each policy"
@@ -371,7 +373,7 @@ def guards(read: Callable[..., Database]) -> Callable[[str, str], GuardLimits]:
     return make
 
 
-def test_a_policy_has_its_databases_guard_but_for_what_it_says_itself(
+def test_a_policys_guard_overrides_that_of_its_database_key_by_key(
     guards: Callable[[str, str], GuardLimits],
 ) -> None:
     assert guards("{}", "{}") == GuardLimits(0.5, None)

@@ -1,4 +1,4 @@
-"""A hold is bound to the table and columns it was made for; when those are others, nothing is deleted."""
+"""A hold is bound to its table and columns; when those are replaced, nothing is deleted."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,13 +44,13 @@ INSERT INTO sessions SELECT * FROM former.old_sessions;
 
 @pytest.fixture
 def held(application: Connection) -> Hold:
-    """A hold on every session there is."""
+    """A hold on every session."""
     application.execute("ALTER TABLE sessions ADD tenant int DEFAULT 7, ADD other int DEFAULT 8")
     return holds.add(application, "sessions", "tenant = 7", reason="case 12", owner="legal", by="ann")
 
 
 def refused(connection: Connection, database: Database) -> list[str]:
-    """What plan and run both say to each of the policies; no row is deleted."""
+    """The refusals of the policies, the same in plan and run; no row is deleted."""
     messages = []
     for rule, planned in zip(database.policies, plan(connection, database.policies), strict=True):
         assert isinstance(planned, Unplanned), f"{rule.name} was planned: {planned}"
@@ -70,7 +70,7 @@ def refused(connection: Connection, database: Database) -> list[str]:
     ],
     ids=["moved and made again", "swapped"],
 )
-def test_a_held_table_under_another_name_stops_the_policies_of_both_names(
+def test_a_hold_whose_table_was_replaced_stops_the_policies_of_both_tables(
     application: Connection, read: Read, held: Hold, change: str
 ) -> None:
     application.execute(change)
@@ -85,7 +85,7 @@ def test_a_held_table_under_another_name_stops_the_policies_of_both_names(
         )
 
 
-def test_a_renamed_held_table_stops_the_policies_of_its_old_and_new_name(
+def test_a_renamed_table_on_hold_stops_the_policies_of_both_names(
     application: Connection, read: Read, held: Hold
 ) -> None:
     application.execute(f"CREATE SCHEMA former; {MOVE}")
@@ -101,7 +101,7 @@ def test_a_renamed_held_table_stops_the_policies_of_its_old_and_new_name(
     assert scalar(application, "SELECT count(*) FROM former.old_sessions") == 6000
 
 
-def test_a_held_table_that_was_dropped_and_made_again_stops_its_policy(
+def test_a_table_on_hold_that_was_dropped_and_created_again_stops_its_policy(
     application: Connection, read: Read, held: Hold
 ) -> None:
     application.execute(f"CREATE SCHEMA former; {MOVE} {COPY}; DROP TABLE former.old_sessions")
@@ -141,7 +141,7 @@ def test_a_held_table_that_was_dropped_and_made_again_stops_its_policy(
     ],
     ids=["type", "swapped names", "renamed", "dropped"],
 )
-def test_a_hold_whose_column_is_another_stops_its_policy(
+def test_a_hold_whose_column_was_replaced_stops_its_policy(
     application: Connection, read: Read, held: Hold, change: str, said: str, advice: str
 ) -> None:
     application.execute(change)
@@ -213,7 +213,9 @@ def test_a_hold_on_an_inheritance_child_or_a_partition_counts_for_the_table_abov
     assert holds.active(connection, named(connection, "parted"))
 
 
-def test_a_confirmed_hold_covers_what_was_said_and_is_audited(application: Connection, held: Hold) -> None:
+def test_a_confirmed_hold_covers_the_confirmed_table_and_is_audited(
+    application: Connection, held: Hold
+) -> None:
     application.execute(f"CREATE SCHEMA former; {MOVE} {COPY}; ALTER TABLE sessions RENAME tenant TO t")
 
     with pytest.raises(PredicateError, match='no column "tenant"'):
@@ -236,7 +238,7 @@ def test_a_confirmed_hold_covers_what_was_said_and_is_audited(application: Conne
         holds.confirm(application, held.id, by="bob")
 
 
-def test_holds_from_before_are_bound_to_what_they_mean_when_they_are_migrated(
+def test_holds_from_an_earlier_version_are_bound_by_the_migration(
     application: Connection, url: str, held: Hold
 ) -> None:
     lost = holds.add(application, "memories", "content = x", reason="x", owner="y", by="z")
@@ -253,7 +255,7 @@ def test_holds_from_before_are_bound_to_what_they_mean_when_they_are_migrated(
     assert "its column content does not exist now" in str(kept.problem)
 
 
-def test_a_hold_goes_on_when_its_table_is_adopted(application: Connection, held: Hold) -> None:
+def test_a_hold_stays_in_force_when_its_table_is_adopted(application: Connection, held: Hold) -> None:
     application.execute("ALTER TABLE sessions ADD at timestamp DEFAULT now(), DROP note")
     holds.add(application, "sessions", "at > 2020-01-01", reason="x", owner="y", by="z")
 

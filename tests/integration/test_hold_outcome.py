@@ -1,4 +1,4 @@
-"""Whatever rows, holds and policy there are: what is held stays, what is not goes, and the plan said so."""
+"""Rows on hold are kept and the other expired rows deleted, as planned, for random rows and holds."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row so many days old; None: without a time. None as tenant is NULL."""
+    """A row of that age in days; None: without a time. A tenant of None is NULL."""
 
     days: int | None
     tenant: int | None
@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A hold on a tenant, on a stretch of days, or on both; and what has become of it."""
+    """A hold on a tenant, on a range of days, or on both, and its state."""
 
     tenant: int | None
     oldest: int | None
@@ -51,7 +51,7 @@ class Wanted:
         return " AND ".join(parts) or "id = 0"
 
     def covers(self, number: int, row: Row) -> bool:
-        """By the rules of a hold, worked out here once more."""
+        """The rules of a hold, implemented here independently."""
         if self.state != "active":
             return False
         if self.tenant is None and self.oldest is None and self.newest is None:
@@ -87,7 +87,7 @@ HOLDS = st.lists(
 @pytest.mark.parametrize("table", TABLES)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, wanted=HOLDS, keep=st.integers(1, 60))
-def test_what_is_held_stays_and_what_is_not_goes(
+def test_rows_on_hold_are_kept_and_the_other_expired_rows_are_deleted(
     connection: Connection,
     retention: Retention,
     table: str,
@@ -109,7 +109,7 @@ def test_what_is_held_stays_and_what_is_not_goes(
         )
     for each in wanted:
         _add(connection, each)
-    # Half a day away from every row's time, so that no row is on the border.
+    # Half a day away from every row's time, so that no row is at the limit.
     policy = replace(retention, keep=timedelta(days=keep) - timedelta(hours=12), guard=EVERYTHING)
     due = {number for number, row in enumerate(rows) if row.days is not None and row.days >= keep}
     held = {number for number in due if any(each.covers(number, rows[number]) for each in wanted)}

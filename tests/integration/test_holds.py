@@ -1,4 +1,4 @@
-"""What is held stays, from the moment the hold was added until the last one on it is released."""
+"""Rows on hold are kept from the moment a hold is added until the last one on them is released."""
 
 import threading
 from collections.abc import Callable
@@ -36,7 +36,7 @@ FROM generate_series(0, 11) AS n
 
 @pytest.fixture
 def things(connection: Connection) -> Connection:
-    """Twelve rows; the tenant of every fourth is NULL; a row each six hours from 2026 on."""
+    """Twelve rows, one every six hours from 2026 on; the tenant of every fourth is NULL."""
     connection.execute(THINGS)
     return connection
 
@@ -53,7 +53,7 @@ def hold(things: Connection) -> Callable[..., holds.Hold]:
 
 
 def free(connection: Connection, table: str = "things") -> list[int]:
-    """The rows that a policy could remove."""
+    """The rows that a policy could delete."""
     active = holds.active(connection, named(connection, table))
     statement = compose.SQL("SELECT id FROM {} AS target WHERE {} ORDER BY id").format(
         compose.Identifier(table), holds.exclusion(active)
@@ -82,7 +82,7 @@ HELD: dict[str, set[int]] = {
 }
 
 
-def test_the_rows_that_meet_the_predicate_are_held(
+def test_rows_that_match_the_predicate_are_on_hold(
     things: Connection, hold: Callable[..., holds.Hold]
 ) -> None:
     for where, held in HELD.items():
@@ -95,19 +95,19 @@ def test_the_rows_that_meet_the_predicate_are_held(
         holds.release(things, added.id, by="ann")
 
 
-def test_without_a_hold_everything_is_free(things: Connection) -> None:
+def test_without_a_hold_no_row_is_on_hold(things: Connection) -> None:
     assert free(things) == list(range(12))
     assert holds.rows_on_hold(things, named(things, "things"), ALL) == 0
 
 
-def test_a_time_relative_to_now_stays_where_it_was(hold: Callable[..., holds.Hold]) -> None:
+def test_a_relative_time_is_fixed_when_the_hold_is_added(hold: Callable[..., holds.Hold]) -> None:
     (condition,) = hold("at >= -7d").predicate.conditions
 
     assert isinstance(condition.value, datetime)
     assert abs(datetime.now(UTC) - timedelta(days=7) - condition.value) < timedelta(minutes=1)
 
 
-def test_a_row_under_two_holds_goes_when_both_are_released(
+def test_a_row_under_two_holds_is_deleted_when_both_are_released(
     things: Connection, hold: Callable[..., holds.Hold]
 ) -> None:
     first, second = hold("tenant_id = 1"), hold("at < 2026-01-01T12:00:00Z")
@@ -119,7 +119,7 @@ def test_a_row_under_two_holds_goes_when_both_are_released(
     assert free(things) == list(range(12))
 
 
-def test_a_hold_ends_by_itself(things: Connection, hold: Callable[..., holds.Hold]) -> None:
+def test_a_hold_expires(things: Connection, hold: Callable[..., holds.Hold]) -> None:
     added = hold("tenant_id = 1", ends_at=datetime.now(UTC) + timedelta(hours=1))
     assert len(free(things)) == 9
 
@@ -157,7 +157,7 @@ WRONG = {
 }
 
 
-def test_what_does_not_fit_the_table_is_pointed_at(
+def test_a_mistake_in_the_predicate_is_pointed_at(
     things: Connection, hold: Callable[..., holds.Hold]
 ) -> None:
     for where, (character, advice) in WRONG.items():
@@ -177,21 +177,21 @@ def test_what_does_not_fit_the_table_is_pointed_at(
         ({"ends_at": datetime(2020, 1, 1, tzinfo=UTC)}, "until: 2020-01-01 00:00 UTC is in the past"),
     ],
 )
-def test_a_hold_says_why_whose_and_until_when(
+def test_a_hold_needs_a_reason_an_owner_and_a_valid_expiry(
     hold: Callable[..., holds.Hold], given: dict[str, Any], advice: str
 ) -> None:
     with pytest.raises(holds.HoldRefusedError, match=advice):
         hold("tenant_id = 1", **given)
 
 
-def test_a_table_that_does_not_exist_is_told_with_what_there_is(things: Connection) -> None:
+def test_a_table_that_does_not_exist_is_refused_with_similar_names(things: Connection) -> None:
     with pytest.raises(
         holds.HoldRefusedError, match='table: table "thing" does not exist; did you mean "things"'
     ):
         holds.add(things, "thing", "id = 1", reason="x", owner="y", by="z")
 
 
-def test_only_a_hold_that_is_there_can_be_released_and_once(
+def test_only_an_active_hold_can_be_released_and_only_once(
     things: Connection, hold: Callable[..., holds.Hold]
 ) -> None:
     with pytest.raises(holds.HoldRefusedError, match="Hold 99 does not exist"):
@@ -204,7 +204,7 @@ def test_only_a_hold_that_is_there_can_be_released_and_once(
     assert scalar(things, "SELECT count(*) FROM audit_logs WHERE action = 'hold.released'") == 1
 
 
-def test_a_partition_is_held_by_what_holds_its_table(connection: Connection) -> None:
+def test_a_hold_on_a_table_covers_its_partitions(connection: Connection) -> None:
     connection.execute(
         "CREATE TABLE parted (id int, at timestamptz) PARTITION BY RANGE (at);"
         "CREATE TABLE parted_2026 PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')"
@@ -220,7 +220,7 @@ def test_a_partition_is_held_by_what_holds_its_table(connection: Connection) -> 
         holds.add(connection, "parted_q1", "id = 1", reason="x", owner="y", by="z")
 
 
-def test_a_hold_whose_column_is_gone_lets_nothing_go(
+def test_a_hold_whose_column_is_missing_keeps_every_row(
     things: Connection, hold: Callable[..., holds.Hold]
 ) -> None:
     added = hold("tenant_id = 1")
@@ -245,8 +245,8 @@ def test_a_hold_waits_for_the_batch_under_way(
     assert len(free(things)) == 9
 
 
-def test_a_batch_that_waited_for_a_hold_heeds_it(things: Connection, url: str) -> None:
-    """Even where the database's transactions see what was there when they began, and no more."""
+def test_a_batch_that_waited_for_a_hold_keeps_its_rows(things: Connection, url: str) -> None:
+    """Even if transactions of the database see only what was committed when they began."""
     things.execute(
         compose.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'serializable'").format(
             compose.Identifier(things.info.dbname)
@@ -270,7 +270,7 @@ def test_a_batch_that_waited_for_a_hold_heeds_it(things: Connection, url: str) -
     assert seen == [added]
 
 
-def test_who_may_not_delete_keeps_no_hold_from_being_added(
+def test_a_reader_cannot_prevent_a_hold(
     things: Connection, hold: Callable[..., holds.Hold], url: str
 ) -> None:
     things.execute("CREATE ROLE stranger LOGIN PASSWORD 'x' IN ROLE ops_reader")
@@ -286,7 +286,7 @@ def test_who_may_not_delete_keeps_no_hold_from_being_added(
         things.execute("DROP ROLE stranger")
 
 
-def test_a_hold_that_would_wait_too_long_is_not_half_there(
+def test_a_hold_that_waits_too_long_is_not_added(
     things: Connection, hold: Callable[..., holds.Hold], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(holds, "WAIT", "100ms")

@@ -1,4 +1,4 @@
-"""A table with inheritance children is refused; a child is a table as any other; partitions share no ctid."""
+"""Inheritance parents are refused, children are not; rows are identified by partition and ctid."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -71,7 +71,7 @@ def test_a_table_with_inheritance_children_is_refused(connection: Connection, re
     assert scalar(connection, "SELECT count(*) FROM events_de") == 110
 
 
-def test_an_inheritance_child_is_a_table_as_any_other(connection: Connection, read: Read) -> None:
+def test_an_inheritance_child_is_treated_like_any_other_table(connection: Connection, read: Read) -> None:
     connection.execute(EVENTS)
 
     assert carry_out(connection, retention(read, "events_de").policies[0]).removed == 10
@@ -111,7 +111,7 @@ def test_orphans_of_and_in_a_table_with_inheritance_children_are_refused(
 
 
 @pytest.mark.parametrize("archive", [False, True])
-def test_a_locked_row_of_one_partition_costs_no_row_of_another(
+def test_a_locked_row_of_one_partition_keeps_no_row_of_another(
     connection: Connection,
     url: str,
     read: Read,

@@ -1,4 +1,4 @@
-"""A child's column is compared with its parent's as PostgreSQL's own foreign keys do it."""
+"""A child's column is compared with its parent's as PostgreSQL's foreign keys compare them."""
 
 from itertools import product
 
@@ -29,7 +29,7 @@ def tables(connection: Connection) -> Connection:
     return connection
 
 
-def test_whatever_may_have_a_foreign_key_is_compared_by_its_operator_and_nothing_else_is(
+def test_exactly_the_types_that_a_foreign_key_may_join_are_compared_by_its_operator(
     tables: Connection,
 ) -> None:
     for child, parent in product(range(len(TYPES)), repeat=2):
@@ -52,7 +52,7 @@ def _equality(connection: Connection, child: Relation, parent: Relation) -> KeyE
 
 
 def _by_foreign_key(connection: Connection, child: Relation, parent: Relation) -> KeyEquality | None:
-    """By the key that PostgreSQL makes of it; None where it refuses to."""
+    """The operator of the foreign key that PostgreSQL creates; None if it refuses to."""
     statement = compose.SQL("ALTER TABLE {} ADD CONSTRAINT made FOREIGN KEY (x) REFERENCES {}")
     try:
         with connection.transaction():
@@ -72,7 +72,7 @@ def _by_foreign_key(connection: Connection, child: Relation, parent: Relation) -
 
 
 def _compare(connection: Connection, child: Relation, parent: Relation, equality: KeyEquality) -> None:
-    """All that are compared: parent, child and key with each other."""
+    """Compares parent, child and key with each other."""
     of_child, of_parent = compose.SQL("c.x"), compose.SQL("p.x")
     key = equality.key_of_child(of_child)
     statement = compose.SQL("SELECT FROM {} AS c, {} AS p WHERE {} AND {} AND {}").format(

@@ -1,4 +1,4 @@
-"""A key is shown once, kept as a hash, and gone when it is taken back."""
+"""An API key is shown once, stored as a hash, and useless once it is revoked."""
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -14,7 +14,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 VALID = "SELECT count(*) FROM ops.api_keys WHERE key_hash = %s AND revoked_at IS NULL"
 
 
-def test_only_the_hash_is_kept(connection: Connection) -> None:
+def test_only_the_hash_of_a_key_is_stored(connection: Connection) -> None:
     made = keys.create(connection, "probe", ["audit:read", "audit:read"])
 
     assert made.key.startswith("ops_")
@@ -24,7 +24,7 @@ def test_only_the_hash_is_kept(connection: Connection) -> None:
     assert made.key not in kept
 
 
-def test_a_key_is_taken_back_by_name_or_id(connection: Connection) -> None:
+def test_a_key_is_revoked_by_name_or_id(connection: Connection) -> None:
     by_name = keys.create(connection, "one", ["admin"])
     by_id = keys.create(connection, "two", ["admin"])
 
@@ -46,7 +46,7 @@ def test_a_key_is_taken_back_by_name_or_id(connection: Connection) -> None:
         (" ", ["admin"], "name: "),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_invalid_names_and_scopes_are_refused(
     connection: Connection, name: str, scopes: list[str], advice: str
 ) -> None:
     with pytest.raises(keys.KeyRefusedError, match=advice):
@@ -63,17 +63,17 @@ def test_what_makes_no_sense_is_refused(
         ("2027-01-01T12:00:00+02:00", datetime(2027, 1, 1, 10, tzinfo=UTC)),
     ],
 )
-def test_an_expiry_is_a_while_or_a_date(text: str, meant: datetime) -> None:
+def test_an_expiry_is_a_duration_or_a_date(text: str, meant: datetime) -> None:
     assert keys.expiry(text, NOW) == meant
 
 
 @pytest.mark.parametrize("text", ["soon", "90", "-1d", "2027-13-01", "9999999d", "90 days"])
-def test_an_expiry_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_expiry_is_refused(text: str) -> None:
     with pytest.raises(keys.KeyRefusedError, match=r"expires: .* write 90d"):
         keys.expiry(text, NOW)
 
 
-def test_a_key_that_would_have_expired_is_not_made(connection: Connection) -> None:
+def test_a_key_with_an_expiry_in_the_past_is_not_created(connection: Connection) -> None:
     with pytest.raises(keys.KeyRefusedError, match="is in the past"):
         keys.create(connection, "late", ["admin"], NOW)
     assert keys.list_keys(connection) == []

@@ -1,4 +1,4 @@
-"""A new kind of policy is a file and an entry in the table of kinds; nothing else has to learn of it."""
+"""A new kind of policy is one file and an entry in the table of kinds; no other code changes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A constraint that PostgreSQL does not enforce keeps no row, deletes none along and is in nothing's way."""
+"""A constraint that is not enforced keeps no row, deletes none along and blocks nothing."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ RETENTION = (
 
 @pytest.fixture
 def postgresql_18(tmp_path: Path) -> Iterator[Connection]:
-    """A migrated database of PostgreSQL 18, the first that has NOT ENFORCED foreign keys."""
+    """A migrated database on PostgreSQL 18, the first version with NOT ENFORCED foreign keys."""
     if not (PROGRAMS / "postgres").exists():
         pytest.skip(f"PostgreSQL 18 is not in {PROGRAMS}; POSTGRESQL_18_BIN says where it is")
     with migrated_database(PROGRAMS, tmp_path / "postgres") as session:
@@ -98,7 +98,9 @@ def test_a_table_with_constraints_that_are_not_enforced_is_adopted_with_them(
     assert scalar(postgresql_18, "SELECT count(*) FROM accounts") == 100
 
 
-def test_doctor_says_what_it_does_not_do_and_how_it_would(postgresql_18: Connection, read: Read) -> None:
+def test_doctor_names_constraints_that_are_not_enforced_and_how_to_enforce_them(
+    postgresql_18: Connection, read: Read
+) -> None:
     accounts(postgresql_18)
     postgresql_18.execute(
         "ALTER TABLE notes ADD CONSTRAINT of_account FOREIGN KEY (account) REFERENCES accounts NOT ENFORCED;"

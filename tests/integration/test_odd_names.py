@@ -1,4 +1,4 @@
-"""Tables with names that need quotes are looked after like any other, and no other in their place."""
+"""Names that need quotes work everywhere, and are never taken for another table's."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ COLUMNS = [
         for name in ("At", "my at", "a.b", "100%", '"at"', "{at}", "ö" * 31)
     ),
 ]  # fmt: skip
-"""The worst of each sort in every run of the suite, the others in the proofs."""
+"""The worst name of each kind in every test run, the others in the proofs."""
 HEAD = "version: 1\ndatabases:\n  app:\n    url: x\n"
 
 
@@ -56,7 +56,7 @@ def rows(connection: Connection, *name: str) -> int:
 
 
 def tables(connection: Connection, name: str) -> None:
-    """Sixty days of a table of that name, and of those that the name means when it is read as SQL."""
+    """Sixty days of rows in a table of that name, and in the tables that the name means when read as SQL."""
     for each in dict.fromkeys([name, name.lower(), name.strip('"%')]):
         run(
             connection,
@@ -81,7 +81,7 @@ def retention(read: Read, name: str, more: str = "") -> Database:
 
 @pytest.mark.parametrize("more", ["", ", partition: day", ", archive: true, partition: day"])
 @pytest.mark.parametrize("name", NAMES)
-def test_retention_keeps_to_its_table(
+def test_retention_deletes_from_its_own_table_only(
     connection: Connection, read: Read, tmp_path: Path, name: str, more: str
 ) -> None:
     tables(connection, name)
@@ -116,7 +116,7 @@ def test_retention_keeps_to_its_table(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hold_keeps_to_its_table(connection: Connection, read: Read, name: str) -> None:
+def test_a_hold_covers_its_own_table_only(connection: Connection, read: Read, name: str) -> None:
     tables(connection, name)
     hold = holds.add(connection, quoted(name), "id = 100", reason="x", owner="y", by="z")
 
@@ -136,7 +136,9 @@ def test_a_hold_keeps_to_its_table(connection: Connection, read: Read, name: str
 
 @pytest.mark.parametrize("track", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_orphans_keep_to_their_table(connection: Connection, read: Read, name: str, *, track: bool) -> None:
+def test_orphan_cleanup_deletes_from_its_own_table_only(
+    connection: Connection, read: Read, name: str, *, track: bool
+) -> None:
     for each in dict.fromkeys([name, name.lower()]):
         run(
             connection,
@@ -173,7 +175,7 @@ def test_orphans_keep_to_their_table(connection: Connection, read: Read, name: s
 
 
 @pytest.mark.parametrize("name", [*NAMES, "my table", "a.b"])
-def test_an_adoption_keeps_to_its_table(connection: Connection, name: str) -> None:
+def test_an_adoption_changes_its_own_table_only(connection: Connection, name: str) -> None:
     for each in dict.fromkeys([name, name.lower()]):
         run(
             connection,
@@ -214,7 +216,7 @@ def test_the_triggers_of_a_policy_with_a_similar_name_are_left_alone(
 
 
 @pytest.mark.parametrize("name", ["a.b.c", "", " ", ".", '"a"b'])
-def test_a_name_that_is_none_is_refused_when_the_file_is_read(read: Read, name: str) -> None:
+def test_an_invalid_name_is_refused_when_the_file_is_read(read: Read, name: str) -> None:
     with pytest.raises(
         PolicyError, match=r"table: .* is not a valid table name; write table or schema.table"
     ):
@@ -304,7 +306,9 @@ def test_a_column_of_any_name_has_its_days_archived_and_restored(
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("name", COLUMNS)
-def test_a_column_of_any_name_refers(connection: Connection, read: Read, name: str, *, several: bool) -> None:
+def test_a_column_of_any_name_may_be_the_reference_of_an_orphans_policy(
+    connection: Connection, read: Read, name: str, *, several: bool
+) -> None:
     run(
         connection,
         "CREATE TABLE {parents} ({key} text, other int, PRIMARY KEY ({key}, other), UNIQUE ({key}));"
@@ -335,7 +339,7 @@ def test_a_column_of_any_name_refers(connection: Connection, read: Read, name: s
 
 
 def in_yaml(name: str) -> str:
-    """The name as it may be written: literally, but for a dot in it or a quote at its beginning."""
+    """The name as written in policies.yaml: literally, unless it contains a dot or begins with a quote."""
     return yaml_text(quoted(name) if "." in name or name.startswith('"') else name)
 
 

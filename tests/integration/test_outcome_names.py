@@ -1,4 +1,4 @@
-"""What history recorded under an earlier name has today's name once the database is migrated."""
+"""Outcomes that history recorded under an earlier name are renamed by the migration."""
 
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.migrations import MIGRATIONS

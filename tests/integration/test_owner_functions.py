@@ -1,5 +1,5 @@
-"""What a login with one of our roles cannot do: approve, rewrite the archive, receipts or holds by hand, hide
-events, or have statements of its own carried out with the owner's rights."""
+"""A login with one of our roles cannot write approvals, archive records, receipts or holds directly, hide
+events, or have its own statements executed with the owner's rights."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -88,7 +88,7 @@ CALLS = {
     "SELECT ops.claim_receipts('{}')": {"ops_maintenance", "ops_writer"},
     "SELECT ops.purge_receipts(1)": {"ops_writer"},
 }
-# The owner's function would call a function of the login unknowingly: the cast of a type of its own.
+# The owner's function would unknowingly call a function of the login, the cast of a type of its own.
 ESCALATION = """
 CREATE TYPE pg_temp.mine AS ENUM ('a');
 CREATE FUNCTION pg_temp.become(pg_temp.mine) RETURNS text LANGUAGE plpgsql AS $$
@@ -123,14 +123,14 @@ def login(connection: Connection, url: str, request: pytest.FixtureRequest) -> I
 
 @pytest.fixture
 def rows(connection: Connection) -> Connection:
-    """One of each of what only we may write."""
+    """One row of each kind that only our functions may write."""
     for statement in (PLAN, ARCHIVE, HOLD, RECEIPT):
         connection.execute(statement)
     return connection
 
 
 @pytest.mark.parametrize("login", ROLES, indirect=True)
-def test_nothing_of_it_is_written_by_hand(rows: Connection, login: Connection) -> None:
+def test_no_login_writes_these_tables_directly(rows: Connection, login: Connection) -> None:
     before = [rows.execute(statement).fetchall() for statement in CONTENT]
 
     allowed = []
@@ -145,7 +145,7 @@ def test_nothing_of_it_is_written_by_hand(rows: Connection, login: Connection) -
 
 
 @pytest.mark.parametrize("login", ROLES, indirect=True)
-def test_each_function_is_for_its_role_alone(
+def test_each_function_may_be_executed_by_its_role_only(
     rows: Connection, login: Connection, request: pytest.FixtureRequest
 ) -> None:
     role = request.node.callspec.params["login"]
@@ -159,7 +159,7 @@ def test_each_function_is_for_its_role_alone(
 
 
 @pytest.mark.parametrize("login", ["ops_maintenance"], indirect=True)
-def test_who_really_approved_and_held_is_recorded(rows: Connection, login: Connection) -> None:
+def test_the_login_that_approved_or_added_a_hold_is_recorded(rows: Connection, login: Connection) -> None:
     login.execute("SET application_name = 'ada'; SELECT ops.approve_plan('0123abcd', 'ada')")
     login.execute(f"SELECT ops.bind_hold(1, 'public', 'x', 1::oid, '{PREDICATE}', 'x')")
     login.execute("SELECT ops.release_hold(1, 'ada')")
@@ -172,7 +172,7 @@ def test_who_really_approved_and_held_is_recorded(rows: Connection, login: Conne
 
 
 @pytest.mark.parametrize("login", ["ops_maintenance"], indirect=True)
-def test_what_was_approved_stays_approved_by_who_did(rows: Connection, login: Connection) -> None:
+def test_the_recorded_approver_of_a_plan_cannot_be_changed(rows: Connection, login: Connection) -> None:
     rows.execute("SELECT ops.approve_plan('0123abcd', 'ada')")
 
     again = login.execute("SELECT ops.approve_plan('0123abcd', 'mallory')").fetchall()
@@ -182,7 +182,7 @@ def test_what_was_approved_stays_approved_by_who_did(rows: Connection, login: Co
 
 
 @pytest.mark.parametrize("login", ["ops_maintenance"], indirect=True)
-def test_what_a_file_was_recorded_as_does_not_change(rows: Connection, login: Connection) -> None:
+def test_the_record_of_an_archived_file_cannot_be_changed(rows: Connection, login: Connection) -> None:
     recorded = "SELECT policy, path, rows, bytes, sha256, schema, created_at FROM ops.archives"
     before = rows.execute(recorded).fetchall()
 
@@ -206,7 +206,7 @@ def test_no_setting_hides_events_from_the_live_tail(connection: Connection, logi
 
 @pytest.mark.parametrize("login", ["ops_maintenance"], indirect=True)
 @pytest.mark.parametrize(("stored", "hidden"), [(2, True), (3, False)])
-def test_no_more_events_pass_unseen_than_a_file_has(
+def test_no_more_events_bypass_the_live_tail_than_a_file_has(
     rows: Connection, login: Connection, stored: int, hidden: bool
 ) -> None:
     before = scalar(rows, ARRIVED)
@@ -221,7 +221,7 @@ def test_no_more_events_pass_unseen_than_a_file_has(
 
 
 @pytest.mark.parametrize("login", ["ops_writer"], indirect=True)
-def test_a_receipt_is_claimed_once_and_kept(rows: Connection, login: Connection) -> None:
+def test_a_receipt_is_written_once_and_kept(rows: Connection, login: Connection) -> None:
     ((own, created_at, body),) = rows.execute(
         "SELECT id, created_at, body_sha256 FROM ops.audit_receipts"
     ).fetchall()
@@ -255,14 +255,14 @@ def test_no_function_of_a_login_runs_with_the_owners_rights(
         "'restoring_000000000000', '{a}', '{public.mine}'",
     ],
 )
-def test_only_staging_tables_are_made(login: Connection, arguments: str) -> None:
+def test_only_staging_tables_can_be_created(login: Connection, arguments: str) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         login.execute(f"SELECT ops.create_staging({arguments})")
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         login.execute("SELECT ops.drop_staging('archives')")
 
 
-def test_every_function_of_the_owner_has_a_path_of_its_own(connection: Connection) -> None:
+def test_every_function_of_the_owner_sets_its_search_path(connection: Connection) -> None:
     open_ones = connection.execute(
         "SELECT proname FROM pg_proc WHERE pronamespace = 'ops'::regnamespace AND prosecdef AND ("
         "  NOT coalesce(proconfig && ARRAY['search_path=pg_catalog, pg_temp', 'search_path=\"\"'], false)"

@@ -1,4 +1,4 @@
-"""The plan says what a run would do, why, and how sure it is; making it changes nothing."""
+"""A plan says what a run would delete, why, and how exact its numbers are; it changes nothing."""
 
 import threading
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def planned(connection: Connection, policy: Policy, seconds: float = 10) -> Dele
     return made
 
 
-def test_it_counts_what_goes_and_what_is_kept(application: Connection, retention: Retention) -> None:
+def test_it_counts_deleted_and_kept_rows(application: Connection, retention: Retention) -> None:
     application.execute("INSERT INTO sessions (created_at) VALUES (NULL), ('infinity'), ('-infinity')")
     application.execute("UPDATE sessions SET note = 'held' WHERE created_at < now() - interval '59 days'")
     holds.add(application, "sessions", "note = held", reason="x", owner="y", by="z")
@@ -48,7 +48,7 @@ def test_it_counts_what_goes_and_what_is_kept(application: Connection, retention
     assert plan.rows.newest is not None
     assert now - timedelta(days=59) < plan.rows.oldest < plan.rows.newest < now - timedelta(days=30)
     assert plan.rows.oldest_row is not None
-    assert plan.rows.oldest_row < plan.rows.oldest, "the oldest is held"
+    assert plan.rows.oldest_row < plan.rows.oldest, "the oldest is on hold"
     size = scalar(application, "SELECT pg_total_relation_size('sessions')")
     assert abs(plan.rows.bytes - size * plan.rows.fraction) < 1
     assert plan.method.name
@@ -56,7 +56,9 @@ def test_it_counts_what_goes_and_what_is_kept(application: Connection, retention
     assert plan.seconds is None, "no run has been measured yet"
 
 
-def test_it_says_how_long_at_the_rate_of_the_last_run(application: Connection, retention: Retention) -> None:
+def test_it_estimates_the_duration_from_the_rate_of_the_last_run(
+    application: Connection, retention: Retention
+) -> None:
     policy = replace(retention, keep=timedelta(days=45))
     removed = carry_out(application, policy)
     rate = removed.removed / removed.working
@@ -91,7 +93,7 @@ def test_counting_that_takes_too_long_becomes_an_estimate(
     assert planned(application, orphans, seconds=0).rows.eligible == pytest.approx(900, rel=0.1)
 
 
-def test_where_nothing_can_be_known_the_guard_takes_it_that_all_may_go(
+def test_when_counting_and_sampling_time_out_the_guard_assumes_every_row(
     application: Connection, retention: Retention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops_pipeline.maintenance.row_counter.SAMPLE_SECONDS", 0)
@@ -102,7 +104,7 @@ def test_where_nothing_can_be_known_the_guard_takes_it_that_all_may_go(
     assert (plan.rows.eligible, plan.rows.fraction, plan.rows.exact) == (plan.rows.total, 1.0, False)
 
 
-def test_where_nothing_goes_nothing_is_the_oldest_of_it(
+def test_a_plan_that_deletes_nothing_has_no_oldest_expired_row(
     application: Connection, retention: Retention
 ) -> None:
     application.execute("DELETE FROM sessions WHERE created_at < now() - interval '20 days'")
@@ -115,7 +117,7 @@ def test_where_nothing_goes_nothing_is_the_oldest_of_it(
     assert (plan.rows.total, plan.rows.unset, plan.rows.oldest_row) == (2, 2, None)
 
 
-def test_an_operators_cancel_is_no_reason_to_guess(
+def test_a_cancelled_count_is_not_replaced_by_an_estimate(
     application: Connection, retention: Retention, url: str
 ) -> None:
     application.execute("SET lock_timeout = '10s'")
@@ -138,7 +140,7 @@ def test_an_operators_cancel_is_no_reason_to_guess(
         cancelling.join()
 
 
-def test_partitions_are_told_one_by_one(connection: Connection, read: Callable[..., Database]) -> None:
+def test_each_partition_is_listed(connection: Connection, read: Callable[..., Database]) -> None:
     connection.execute(
         "CREATE TABLE sessions (created_at timestamptz NOT NULL) PARTITION BY RANGE (created_at);"
         "CREATE TABLE old PARTITION OF sessions FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');"
@@ -159,7 +161,7 @@ def test_partitions_are_told_one_by_one(connection: Connection, read: Callable[.
 def test_it_reads_only(
     application: Connection, read: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No transaction id is given out, and the server refuses whoever would write all the same."""
+    """No transaction id is assigned, and the server refuses any write."""
     before = scalar(application, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
     assert all(isinstance(each, Plan) for each in plan(application, read().policies))
     assert scalar(application, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text") == before
@@ -193,7 +195,7 @@ def test_one_policy_that_fails_hides_no_other(application: Connection, read: Cal
     assert "id is uuid; it must be a timestamp or date column" in problems[2]
 
 
-def test_a_database_that_is_away_hides_no_other(
+def test_an_unreachable_database_hides_no_other(
     application: Connection, url: str, read: Callable[..., Database]
 ) -> None:
     here = replace(read(), name="here")
@@ -204,7 +206,7 @@ def test_a_database_that_is_away_hides_no_other(
     assert [isinstance(each, Plan) for each in made] == [False] * 3 + [True] * 3
 
 
-def test_a_locked_table_is_told_and_not_waited_for(
+def test_a_locked_table_is_reported_and_not_waited_for(
     application: Connection, read: Callable[..., Database], url: str
 ) -> None:
     application.execute("SET lock_timeout = '50ms'")
@@ -231,7 +233,7 @@ def test_a_database_that_was_never_migrated_can_be_planned(
     assert (first.rows.eligible, first.needs_approval) == (1, ())
 
 
-def test_it_says_what_the_guard_would_say(application: Connection, read: Callable[..., Database]) -> None:
+def test_it_shows_what_the_guard_would_do(application: Connection, read: Callable[..., Database]) -> None:
     application.execute("INSERT INTO sessions (created_at) VALUES (now() - interval '31 days')")
 
     first, *_ = plan(application, read().policies)
@@ -243,7 +245,7 @@ def test_it_says_what_the_guard_would_say(application: Connection, read: Callabl
     assert scalar(application, "SELECT count(*) FROM ops.plans") == 0
 
 
-def test_times_before_pythons_calendar_are_no_obstacle(connection: Connection, retention: Retention) -> None:
+def test_times_outside_of_pythons_calendar_are_planned(connection: Connection, retention: Retention) -> None:
     connection.execute("CREATE TABLE sessions (created_at timestamptz)")
     connection.execute("INSERT INTO sessions VALUES ('0044-03-15 BC'), ('infinity'), ('20000-01-01')")
 

@@ -1,4 +1,4 @@
-"""A pooler that lends its sessions for a transaction is refused, and nothing of ours is left in them."""
+"""Transaction pooling is refused, and none of our settings are left in its sessions."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def pooled(url: str, tmp_path: Path) -> Iterator[Pooled]:
-    """Starts a PgBouncer in front of the migrated database and says where it is."""
+    """Starts a PgBouncer in front of the migrated database and returns its URL."""
     with ExitStack() as running:
 
         def start(mode: str, **settings: int) -> str:
@@ -90,7 +90,7 @@ def _until_it_answers(process: "subprocess.Popen[bytes]", through: str, log: Pat
 
 @contextmanager
 def _application(through: str, clients: int) -> Iterator[None]:
-    """So many clients of the application at work all the while."""
+    """That number of the application's clients, active until the end of the block."""
     ended = threading.Event()
 
     def work() -> None:
@@ -110,17 +110,17 @@ def _application(through: str, clients: int) -> Iterator[None]:
 
 
 def _left_behind(through: str) -> set[str]:
-    """What is set in the pooler's sessions with the server; all of them are asked at the same time."""
+    """The settings of all of the pooler's sessions with the server, read at the same time."""
     with ExitStack() as stack:
         clients = [stack.enter_context(psycopg.connect(through)) for _ in range(8)]
-        # A transaction of each keeps its session from being lent to the next.
+        # An open transaction keeps each session from being lent to the next client.
         return {str(client.execute(SETTINGS).fetchone()) for client in clients}
 
 
 @pytest.mark.parametrize("clients", [0, 1, 12])
 @pytest.mark.parametrize("round_robin", [0, 1])
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
-def test_a_pooler_that_lends_sessions_by_transaction_is_refused_and_keeps_nothing_of_ours(
+def test_a_pooler_not_in_session_mode_is_refused_and_keeps_no_setting_of_ours(
     pooled: Pooled, mode: str, round_robin: int, clients: int
 ) -> None:
     through = pooled(mode, server_round_robin=round_robin)
@@ -171,7 +171,7 @@ def test_a_pool_with_one_session_is_too_small_and_says_so(
         connect(pooled("session", default_pool_size=1), "test")
 
 
-def test_the_server_itself_is_asked_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_direct_connection_is_checked_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = count(1)
     lends = pooler.lends_by_transaction
 
@@ -186,7 +186,7 @@ def test_the_server_itself_is_asked_once(url: str, monkeypatch: pytest.MonkeyPat
     assert next(counted) == 2
 
 
-def test_health_checks_set_nothing_through_such_a_pooler_and_say_why(pooled: Pooled) -> None:
+def test_health_checks_set_nothing_through_transaction_pooling_and_say_why(pooled: Pooled) -> None:
     through = pooled("transaction")
     before = _left_behind(through)
 
@@ -208,7 +208,7 @@ def test_health_checks_set_nothing_through_such_a_pooler_and_say_why(pooled: Poo
 @pytest.mark.parametrize(
     "command", ["migrate", "plan", "run", "hold list", "archive verify", "keys list", "api"]
 )
-def test_no_program_of_ours_works_through_such_a_pooler(pooled: Pooled, tmp_path: Path, command: str) -> None:
+def test_no_program_works_through_transaction_pooling(pooled: Pooled, tmp_path: Path, command: str) -> None:
     through = pooled("transaction")
     before = _left_behind(through)
     (tmp_path / "policies.yaml").write_text(

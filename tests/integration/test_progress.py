@@ -1,4 +1,4 @@
-"""Who waits for a run at a terminal sees how far it has come."""
+"""A run in a terminal shows its progress."""
 
 import re
 import time
@@ -21,7 +21,7 @@ def test_a_run_shows_its_share_its_rate_and_the_time_left(
     shown: list[int] = []
 
     def stop() -> str | None:
-        """Between any two batches: waits, at the fourth, until a progress has been shown."""
+        """Called between batches; at the fourth it waits until progress has been shown."""
         shown.append(len(shown))
         deadline = time.monotonic() + 20
         while len(shown) == 4 and not _progress(screen) and time.monotonic() < deadline:
@@ -37,7 +37,7 @@ def test_a_run_shows_its_share_its_rate_and_the_time_left(
     assert 0 < share < 100
 
 
-def test_what_goes_into_a_pipe_has_no_bar(url: str) -> None:
+def test_output_into_a_pipe_has_no_progress_bar(url: str) -> None:
     screen = StringIO()
 
     with run.watching(Console(file=screen), [url]):

@@ -1,4 +1,4 @@
-"""What docs/providers.md grants is enough, on a server where nobody of ours is a superuser."""
+"""The grants of docs/providers.md are enough on a server where none of our roles is a superuser."""
 
 import re
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ databases:
 
 @dataclass(frozen=True)
 class Service:
-    """A server as a provider gives it to an application, and the logins of the page."""
+    """A server as a provider offers it, and the logins of the page."""
 
     server: embedded.Server
 
@@ -66,7 +66,7 @@ class Service:
 def service(tmp_path: Path) -> Iterator[Service]:
     with embedded.running(tmp_path / "server") as server:
         with psycopg.connect(server.url("app"), autocommit=True) as superuser:
-            superuser.execute("DROP DATABASE dagster")  # the embedded server makes one, and no provider does
+            superuser.execute("DROP DATABASE dagster")  # the embedded server creates it, no provider does
             superuser.execute(SERVICE)
         service = Service(server)
         with psycopg.connect(service.url("app_owner"), autocommit=True) as owner:
@@ -151,7 +151,7 @@ def _serve(service: Service, key: str) -> None:
 
 
 def _grant(service: Service, user: str, title: str) -> None:
-    """Carries out the block of the page that begins with that comment, a statement at a time."""
+    """Executes the block of the page that begins with that comment, one statement at a time."""
     blocks = re.findall(rf"```sql\n-- {re.escape(title)}\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 1, title
     with psycopg.connect(service.url(user), autocommit=True) as session:

@@ -1,4 +1,4 @@
-"""What refers to a row keeps it, or goes along, or has to be found by an index; and nothing held goes."""
+"""Foreign keys keep rows, or delete them along, or need an index; no row on hold is deleted."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ PARENTS = "CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents SELECT
 
 
 def free(connection: Connection, table: str = "parents") -> list[int]:
-    """The rows that may go, after they have gone: what refers to them has let them."""
+    """Deletes the rows that no reference keeps, and returns their ids."""
     condition = references.unreferenced(connection, named(connection, table))
     statement = compose.SQL("DELETE FROM {} AS target WHERE {} RETURNING id").format(
         compose.Identifier(table), condition
@@ -42,19 +42,19 @@ def children(action: str, name: str = "children", parent: str = "parents") -> st
 
 @pytest.fixture
 def every_table_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A referring table needs an index, however few rows it has."""
+    """Makes a referring table need an index, however few rows it has."""
     monkeypatch.setattr(references, "SMALL_CHILD_BYTES", -1)
 
 
 @pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT"])
-def test_a_row_that_others_refer_to_stays(connection: Connection, action: str) -> None:
+def test_a_row_that_others_refer_to_is_kept(connection: Connection, action: str) -> None:
     connection.execute(PARENTS + children(action))
     connection.execute("INSERT INTO children VALUES (1, 2), (2, NULL), (3, 5)")
 
     assert free(connection) == [1, 3, 4, 6]
 
 
-def test_rows_that_go_along_go_along(connection: Connection) -> None:
+def test_rows_that_a_cascade_deletes_are_deleted(connection: Connection) -> None:
     connection.execute(PARENTS + children("CASCADE") + children("SET NULL", "others"))
     connection.execute("INSERT INTO children VALUES (1, 2); INSERT INTO others VALUES (1, 2)")
 
@@ -63,7 +63,7 @@ def test_rows_that_go_along_go_along(connection: Connection) -> None:
     assert scalar(connection, "SELECT count(*) FROM children") == 0
 
 
-def test_a_held_row_keeps_what_would_take_it_along(connection: Connection) -> None:
+def test_a_row_on_hold_keeps_the_rows_whose_delete_would_cascade_to_it(connection: Connection) -> None:
     connection.execute(
         PARENTS + children("CASCADE") + children("CASCADE", "grandchildren", "children")
         + children("SET NULL", "others")
@@ -81,26 +81,26 @@ def test_a_held_row_keeps_what_would_take_it_along(connection: Connection) -> No
     assert scalar(connection, "SELECT parent_id FROM others WHERE id = 1") == 3
 
 
-def test_a_kept_grandchild_keeps_the_whole_line(connection: Connection) -> None:
+def test_a_kept_grandchild_keeps_its_parent_and_grandparent(connection: Connection) -> None:
     connection.execute(PARENTS + children("CASCADE") + children("RESTRICT", "grandchildren", "children"))
     connection.execute("INSERT INTO children VALUES (1, 1), (2, 2); INSERT INTO grandchildren VALUES (1, 2)")
 
     assert free(connection) == [1, 3, 4, 5, 6]
 
 
-def test_a_tree_goes_from_its_leaves(connection: Connection) -> None:
+def test_a_self_reference_is_deleted_from_the_leaves_up(connection: Connection) -> None:
     connection.execute(
         "CREATE TABLE parents (id int PRIMARY KEY, up int REFERENCES parents); CREATE INDEX ON parents (up);"
         "INSERT INTO parents VALUES (1, NULL), (2, 1), (3, 2), (4, 4)"
     )
 
-    assert free(connection) == [3, 4], "4 refers to nobody but itself"
+    assert free(connection) == [3, 4], "only 4 refers to 4"
     assert free(connection) == [2]
     assert free(connection) == [1]
 
 
 @pytest.mark.usefixtures("every_table_is_large")
-def test_a_circle_of_cascades_ends(connection: Connection) -> None:
+def test_a_cycle_of_cascades_ends(connection: Connection) -> None:
     connection.execute(
         "CREATE TABLE parents (id int PRIMARY KEY, other int); CREATE TABLE b (id int PRIMARY KEY, up int);"
         "INSERT INTO parents VALUES (1, 1), (2, NULL); INSERT INTO b VALUES (1, 1);"
@@ -115,7 +115,7 @@ def test_a_circle_of_cascades_ends(connection: Connection) -> None:
     assert free(connection) == [2]
 
 
-def test_a_partition_is_referred_to_by_what_refers_to_its_table(connection: Connection) -> None:
+def test_a_foreign_key_to_a_table_counts_for_its_partitions(connection: Connection) -> None:
     connection.execute(
         "CREATE TABLE parents (id int PRIMARY KEY) PARTITION BY RANGE (id);"
         "CREATE TABLE low PARTITION OF parents FOR VALUES FROM (0) TO (3);"
@@ -156,7 +156,7 @@ def test_a_small_referring_table_needs_no_index(connection: Connection) -> None:
 
 
 @pytest.mark.usefixtures("every_table_is_large")
-def test_a_missing_index_is_named_with_the_statement_that_makes_it(connection: Connection) -> None:
+def test_a_missing_index_is_named_with_the_statement_that_creates_it(connection: Connection) -> None:
     connection.execute(
         PARENTS
         + "CREATE TABLE children (id int, parent_id int CONSTRAINT fk REFERENCES parents ON DELETE SET NULL)"
@@ -205,7 +205,7 @@ def test_a_key_of_several_columns_and_a_partitioned_child(connection: Connection
 
 
 @pytest.mark.usefixtures("every_table_is_large")
-def test_retention_refuses_without_the_index_and_keeps_what_is_referred_to_with_it(
+def test_retention_is_refused_without_the_index_and_keeps_referred_rows_with_it(
     application: Connection, retention: Retention, read: Callable[..., Database]
 ) -> None:
     application.execute("CREATE TABLE tickets (session_id uuid REFERENCES sessions)")

@@ -1,4 +1,4 @@
-"""Rows older than the policy keeps them go, all of them, and no others."""
+"""Retention deletes all rows older than the policy's `keep`, and no others."""
 
 import threading
 from collections.abc import Callable
@@ -25,7 +25,9 @@ from ops_pipeline.settings import Settings
 EXPIRED = "SELECT count(*) FROM sessions WHERE created_at < now() - interval '30 days'"
 
 
-def test_expired_rows_go_and_the_others_stay(application: Connection, retention: Retention) -> None:
+def test_expired_rows_are_deleted_and_the_others_are_kept(
+    application: Connection, retention: Retention
+) -> None:
     result = carry_out(application, retention)
 
     assert (result.outcome, result.removed, result.left) == ("done", 3000, 0)
@@ -43,7 +45,7 @@ def test_a_second_run_removes_nothing(application: Connection, retention: Retent
     assert (again.outcome, again.removed, again.left) == ("done", 0, 0)
 
 
-def test_a_row_without_a_time_stays(application: Connection, retention: Retention) -> None:
+def test_a_row_without_a_time_is_kept(application: Connection, retention: Retention) -> None:
     application.execute("INSERT INTO sessions (created_at) VALUES (NULL), (NULL)")
 
     carry_out(application, retention)
@@ -51,7 +53,7 @@ def test_a_row_without_a_time_stays(application: Connection, retention: Retentio
     assert scalar(application, "SELECT count(*) FROM sessions WHERE created_at IS NULL") == 2
 
 
-def test_it_goes_in_many_small_commits(
+def test_rows_are_deleted_in_many_small_commits(
     application: Connection, retention: Retention, small_batches: None
 ) -> None:
     before = scalar(application, "SELECT pg_current_xact_id()::text::bigint")
@@ -75,7 +77,7 @@ def test_times_without_a_zone_count_as_utc(
     assert scalar(connection, "SELECT count(*) FROM sessions") in (30, 31)
 
 
-def test_a_locked_row_keeps_only_itself(application: Connection, retention: Retention, url: str) -> None:
+def test_a_locked_row_keeps_no_other_row(application: Connection, retention: Retention, url: str) -> None:
     with psycopg.connect(url) as other:
         other.execute("SELECT FROM sessions WHERE created_at < now() - interval '30 days' LIMIT 1 FOR UPDATE")
         application.execute("SET lock_timeout = '50ms'")
@@ -87,7 +89,7 @@ def test_a_locked_row_keeps_only_itself(application: Connection, retention: Rete
     assert carry_out(application, retention).removed == 1
 
 
-def test_what_was_locked_is_visited_again_at_the_end(
+def test_locked_rows_are_tried_again_at_the_end(
     application: Connection, retention: Retention, small_batches: None, url: str
 ) -> None:
     with psycopg.connect(url) as other:
@@ -119,9 +121,7 @@ def test_the_pause_file_pauses_a_run_and_the_history_says_so(
     assert result.wal_bytes > 0
 
 
-def test_what_was_removed_is_accounted_for_in_the_audit_log(
-    application: Connection, retention: Retention
-) -> None:
+def test_the_audit_log_records_what_a_run_removed(application: Connection, retention: Retention) -> None:
     result = carry_out(application, retention)
     carry_out(application, retention)
 
@@ -134,7 +134,9 @@ def test_what_was_removed_is_accounted_for_in_the_audit_log(
     )
 
 
-def test_a_position_saved_by_another_scan_is_not_taken(application: Connection, retention: Retention) -> None:
+def test_a_position_saved_by_another_kind_of_scan_is_not_used(
+    application: Connection, retention: Retention
+) -> None:
     application.execute(
         "INSERT INTO ops.maintenance_cursors (policy, scan, position)"
         """ VALUES ('app/retention/sessions', 'time slices', '["2026-01-01"]')"""
@@ -154,7 +156,7 @@ UNION ALL SELECT now() - interval '1 second' * (n % %(moments)s) FROM generate_s
 
 @pytest.mark.parametrize("order", ["at", "random()"])
 @pytest.mark.parametrize(("moments", "method"), [(60_000, "time-slice scan"), (24, "keyset scan")])
-def test_an_index_is_used_where_few_rows_go(
+def test_an_index_is_used_where_few_rows_have_expired(
     application: Connection, retention: Retention, order: str, moments: int, method: str
 ) -> None:
     application.execute(FEW_EXPIRED.replace("%(moments)s", str(moments)))
@@ -167,7 +169,7 @@ def test_an_index_is_used_where_few_rows_go(
     assert (result.removed, result.left) == (40, 0)
 
 
-def test_a_stop_is_heeded_and_the_next_run_goes_on(
+def test_a_run_stops_when_asked_and_the_next_run_continues(
     application: Connection, retention: Retention, small_batches: None
 ) -> None:
     batches = iter(range(100))
@@ -182,7 +184,7 @@ def test_a_stop_is_heeded_and_the_next_run_goes_on(
     assert rest.examined <= 6000, "the part that was done is not walked a second time from its start"
 
 
-def test_a_row_that_expired_behind_the_saved_place_goes_too(
+def test_a_row_that_expired_behind_the_saved_position_is_deleted_too(
     application: Connection, retention: Retention, small_batches: None
 ) -> None:
     batches = iter(range(100))
@@ -251,7 +253,7 @@ def test_a_run_that_needs_approval_removes_nothing_until_its_plan_is_approved_on
         approvals.approve(application, plan_id, "ada")
 
 
-def test_a_row_that_others_refer_to_stays_and_is_counted(
+def test_a_row_that_others_refer_to_is_kept_and_counted(
     application: Connection, retention: Retention
 ) -> None:
     application.execute("CREATE TABLE child (s uuid REFERENCES sessions); CREATE INDEX ON child (s)")
@@ -277,7 +279,7 @@ def test_without_the_index_that_a_reference_needs_it_is_refused(
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000
 
 
-def test_a_held_row_survives_a_hold_that_comes_while_the_run_is_at_work(
+def test_a_row_is_kept_by_a_hold_added_during_the_run(
     application: Connection, retention: Retention, small_batches: None, url: str
 ) -> None:
     last = scalar(application, "SELECT id FROM sessions WHERE created_at < now() - interval '30 days'"
@@ -296,9 +298,7 @@ def test_a_held_row_survives_a_hold_that_comes_while_the_run_is_at_work(
     assert scalar(application, "SELECT count(*) FROM sessions WHERE id = %s", [last]) == 1
 
 
-def test_rows_that_arrive_meanwhile_are_not_lost(
-    application: Connection, retention: Retention, url: str
-) -> None:
+def test_rows_inserted_during_a_run_are_kept(application: Connection, retention: Retention, url: str) -> None:
     ended = threading.Event()
     added = 0
 

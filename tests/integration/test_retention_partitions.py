@@ -1,4 +1,4 @@
-"""Days that are partitions go whole, all other rows one by one; into the archive where the policy says so."""
+"""Whole days are dropped as partitions, other rows one by one, both archived where the policy says so."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ Carry = Callable[..., RunResult]
 
 @pytest.fixture(params=["partitioned", "ordinary"])
 def visits(request: pytest.FixtureRequest, connection: Connection) -> Connection:
-    """Twenty whole days of 60 visits each, and today; ten days are kept."""
+    """Twenty whole days with 60 visits each, and today; ten days are kept."""
     connection.execute(TABLES[request.param])
     if request.param == "partitioned":
         connection.execute(DAYS)
@@ -62,7 +62,7 @@ def visits(request: pytest.FixtureRequest, connection: Connection) -> Connection
 
 @pytest.fixture
 def carry_out(visits: Connection, read: Callable[..., Database], tmp_path: Path) -> Callable[..., RunResult]:
-    """Carries the policy out with these further keys; the archive is a folder of its own."""
+    """Runs the policy with these additional keys; the archive has its own folder."""
 
     def carry(keys: str = "", *, blocks: int | None = None, **named: Any) -> RunResult:
         policy = read(
@@ -78,7 +78,7 @@ def carry_out(visits: Connection, read: Callable[..., Database], tmp_path: Path)
 
 
 def _archived(tmp_path: Path) -> dict[int, str]:
-    """The ids in the archive's files, as anybody can read them, and the day each is filed under."""
+    """The ids in the archive's files, read without our code, and the day of each file."""
     found: dict[int, str] = {}
     for file in sorted((tmp_path / "archive").rglob("part-*.parquet")):
         for number in pq.read_table(file, columns=["id"], partitioning=None)["id"].to_pylist():
@@ -96,7 +96,9 @@ def _everything(connection: Connection) -> dict[int, str]:
     return dict(days.fetchall())
 
 
-def test_whole_days_are_dropped_and_the_rest_goes_row_by_row(visits: Connection, carry_out: Carry) -> None:
+def test_whole_days_are_dropped_and_the_rest_is_deleted_row_by_row(
+    visits: Connection, carry_out: Carry
+) -> None:
     expired = "SELECT count(*) FROM visits WHERE at < now() - interval '10 days'"
     before, due = scalar(visits, "SELECT count(*) FROM visits"), scalar(visits, expired)
 
@@ -112,7 +114,7 @@ def test_whole_days_are_dropped_and_the_rest_goes_row_by_row(visits: Connection,
                for (bound,) in partitions)  # fmt: skip
 
 
-def test_what_is_archived_is_what_was_removed(visits: Connection, carry_out: Carry, tmp_path: Path) -> None:
+def test_the_archived_rows_are_the_removed_rows(visits: Connection, carry_out: Carry, tmp_path: Path) -> None:
     everything = _everything(visits)
 
     result = carry_out(", archive: true")
@@ -129,7 +131,7 @@ def test_what_is_archived_is_what_was_removed(visits: Connection, carry_out: Car
     assert action == "rows.archived_and_removed"
 
 
-def test_a_partition_with_a_held_row_is_emptied_of_the_others_and_kept(
+def test_a_partition_with_a_row_on_hold_keeps_that_row_only(
     visits: Connection, carry_out: Carry, tmp_path: Path
 ) -> None:
     held, at = visits.execute("SELECT id, at FROM visits ORDER BY at LIMIT 1 OFFSET 30").fetchone() or (0, 0)
@@ -165,7 +167,7 @@ def test_an_archive_that_cannot_be_written_to_keeps_every_row(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
-    """The archive is on a disk of 32 KiB, which can be made larger."""
+    """An archive on a disk of 32 KiB, which can be enlarged."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = f"mount -t tmpfs -o size=32k none {disk} && echo mounted && exec sleep 600"
@@ -186,7 +188,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
             holder.kill()
 
 
-def test_a_disk_that_fills_on_the_way_ends_the_run_and_the_next_goes_on(
+def test_a_disk_that_fills_up_ends_the_run_and_the_next_run_continues(
     visits: Connection,
     carry_out: Carry,
     tmp_path: Path,
@@ -208,7 +210,7 @@ def test_a_disk_that_fills_on_the_way_ends_the_run_and_the_next_goes_on(
     assert set(_archived(tmp_path)) == set(everything) - _live(visits)
 
 
-def test_a_stop_between_two_days_is_heeded(visits: Connection, carry_out: Carry) -> None:
+def test_a_run_stops_between_two_days_when_asked(visits: Connection, carry_out: Carry) -> None:
     asked = iter(range(1000))
 
     stopped = carry_out(stop=lambda: "asked to" if next(asked) == 1 else None)

@@ -1,5 +1,5 @@
-"""What a login that owns nothing needs: each missing right is named with the GRANT that gives it, and SELECT
-and DELETE on a table are enough to look after it."""
+"""The rights of a login that owns nothing: each missing one is named with its GRANT, and SELECT and DELETE
+on a table are enough to maintain it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ CREATE TABLE visits (at timestamptz) PARTITION BY RANGE (at);
 CREATE TABLE visits_old PARTITION OF visits FOR VALUES FROM ('2020-01-01') TO ('2020-01-02');
 GRANT SELECT, DELETE ON visits, visits_old TO {login};
 """
-# By what is missing: what takes it, the policies, and the rights named in the GRANT.
+# By missing right: the statement that revokes it, the policies, and the rights named in the GRANT.
 MISSING = {
     "SELECT": ("REVOKE SELECT ON sessions FROM {login}", RETENTION, "SELECT ON public.sessions"),
     "DELETE": ("REVOKE DELETE ON sessions FROM {login}", RETENTION, "DELETE ON public.sessions"),
@@ -84,7 +84,7 @@ def settings(login: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Settings()
 
 
-def test_select_and_delete_are_enough_to_look_after_a_table(
+def test_select_and_delete_are_enough_to_maintain_a_table(
     application: Connection,
     login: Connection,
     settings: Settings,
@@ -147,7 +147,7 @@ def test_a_missing_right_is_named_before_the_run_and_its_grant_is_enough(
     assert carry_out(login, policy, settings=settings).outcome == "done"
 
 
-def test_what_only_the_owner_may_do_makes_nobody_a_superuser(
+def test_a_missing_ownership_is_named_with_the_statement_and_needs_no_superuser(
     application: Connection, login: Connection, settings: Settings, read: Callable[..., Database]
 ) -> None:
     user = login.info.user
@@ -167,7 +167,7 @@ def test_what_only_the_owner_may_do_makes_nobody_a_superuser(
     assert scalar(application, "SELECT to_regclass('visits_old')") is None
 
 
-def test_who_is_no_member_is_told_which_role(
+def test_a_login_that_is_no_member_is_refused_with_the_role_it_needs(
     application: Connection, login: Connection, read: Callable[..., Database], opsctl: Callable[..., Done],
     settings: Settings,
 ) -> None:  # fmt: skip
@@ -185,7 +185,7 @@ def test_who_is_no_member_is_told_which_role(
     assert "Traceback" not in listed.err
 
 
-def test_who_may_not_migrate_is_told_what_lets_him(
+def test_a_login_that_may_not_migrate_is_refused_with_the_right_it_needs(
     login: Connection, new_database: Callable[..., str], settings: Settings, opsctl: Callable[..., Done],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -198,7 +198,7 @@ def test_who_may_not_migrate_is_told_what_lets_him(
     assert "GRANT CREATE ON DATABASE test_" in done.err
 
 
-def test_what_a_trigger_lacks_is_named_in_the_history(
+def test_a_right_that_a_trigger_lacks_is_named_in_the_history(
     application: Connection, login: Connection, read: Callable[..., Database]
 ) -> None:
     application.execute(
@@ -214,7 +214,7 @@ def test_what_a_trigger_lacks_is_named_in_the_history(
     assert "GRANT" in scalar(application, "SELECT stopped_reason FROM ops.maintenance_runs")
 
 
-def test_row_security_is_not_taken_for_a_missing_right(
+def test_row_security_is_not_reported_as_a_missing_right(
     application: Connection, login: Connection, read: Callable[..., Database]
 ) -> None:
     application.execute("ALTER TABLE sessions ENABLE ROW LEVEL SECURITY")
@@ -223,7 +223,7 @@ def test_row_security_is_not_taken_for_a_missing_right(
         carry_out(login, read(RETENTION).policies[0])
 
 
-def test_a_locked_row_is_waited_for_without_the_right_to_pass_over_it(
+def test_without_the_right_for_skip_locked_a_locked_row_is_waited_for(
     application: Connection, login: Connection, url: str, read: Callable[..., Database]
 ) -> None:
     with psycopg.connect(url) as other:
@@ -252,7 +252,7 @@ def _as_url(conninfo: str) -> str:
     return f"postgresql://{parts['user']}:x@127.0.0.1:{parts['port']}/{parts['dbname']}"
 
 
-def test_vacuum_passes_over_what_is_the_owners_until_it_may_be_maintained(
+def test_vacuum_skips_tables_of_another_owner_until_maintain_is_granted(
     application: Connection, login: Connection, read: Callable[..., Database]
 ) -> None:
     policy = read(

@@ -1,4 +1,4 @@
-"""Each database role can do its work and nothing else, on the audit log as a whole and on one day of it."""
+"""Each database role can do its work and nothing else, on the audit log and on each of its partitions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -65,7 +65,7 @@ ALLOWED = {
 
 @pytest.fixture
 def day(connection: Connection) -> str:
-    """The name of the partition of one day, made after the migrations, with an event in it."""
+    """The name of one day's partition, created after the migrations, with an event in it."""
     premake(connection, named(connection, "public.audit_logs"))
     connection.execute("INSERT INTO audit_logs (event_type, created_at) VALUES ('kept', now())")
     name: str = scalar(connection, "SELECT tableoid::regclass::text FROM audit_logs")
@@ -82,7 +82,7 @@ def role(connection: Connection, name: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ROLES)
-def test_what_a_role_is_not_for_is_refused_on_the_whole_table(connection: Connection, name: str) -> None:
+def test_a_role_is_refused_everything_else_on_the_whole_table(connection: Connection, name: str) -> None:
     forbidden = [text for what, text in CHANGES.items() if what not in ALLOWED[name]]
     connection.execute("INSERT INTO audit_logs (event_type, created_at) VALUES ('kept', %s)", [NOW])
 
@@ -96,7 +96,7 @@ def test_what_a_role_is_not_for_is_refused_on_the_whole_table(connection: Connec
 
 
 @pytest.mark.parametrize("name", ROLES)
-def test_no_role_gets_at_a_day_directly(connection: Connection, day: str, name: str) -> None:
+def test_no_role_can_access_a_partition_directly(connection: Connection, day: str, name: str) -> None:
     assert day != "audit_logs_default"
     with role(connection, name):
         for statement in CHANGES.values():
@@ -154,7 +154,7 @@ def test_the_writer_finds_users_without_a_right_to_change_them(new_database: Cal
         assert scalar(connection, "SELECT user_id FROM audit_logs") == user
 
 
-def test_who_may_make_no_roles_gets_an_api_that_says_so(tmp_path: Path) -> None:
+def test_the_api_works_without_its_roles_and_says_so(tmp_path: Path) -> None:
     with embedded.running(tmp_path / "own") as server:
         with psycopg.connect(server.url("postgres"), autocommit=True) as session:
             session.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")

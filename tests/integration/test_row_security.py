@@ -1,4 +1,4 @@
-"""Rows that row security hides are not taken for absent: the policy is refused, and says what would help."""
+"""A policy on rows that row security may hide is refused, with what would help."""
 
 from collections.abc import Callable, Iterator
 
@@ -40,7 +40,7 @@ databases:
 
 @pytest.fixture
 def keeper(application: Connection, url: str) -> Iterator[str]:
-    """The URL of an ordinary role that may do everything maintenance needs; it owns no table."""
+    """The URL of an ordinary role with every right that maintenance needs; it owns no table."""
     application.execute(
         """
         INSERT INTO memories (session_id) SELECT id FROM sessions;
@@ -58,7 +58,7 @@ def keeper(application: Connection, url: str) -> Iterator[str]:
 
 
 def _refusals(url: str, of: Database) -> tuple[dict[str, str], dict[str, str]]:
-    """What plan and run refuse, by policy."""
+    """The refusals of plan and run, by policy."""
     with connect(url, "test") as connection:
         planned = {
             each.policy: each.problem for each in plan(connection, of.policies) if isinstance(each, Unplanned)
@@ -93,7 +93,7 @@ def test_hidden_rows_of_a_table_refuse_its_policies_and_nothing_is_deleted(
         assert "Nothing was deleted" in message
     if hidden == "sessions":
         assert application.execute(counts).fetchone() == before
-    else:  # the policy of the other table went on
+    else:  # the policy of the other table ran
         expired = "SELECT count(*) FROM sessions WHERE created_at < now() - '30 days'::interval"
         assert scalar(application, expired) == 0
         assert scalar(application, "SELECT count(*) FROM memories") == 6000
@@ -115,7 +115,7 @@ def test_hidden_rows_that_refer_to_expired_ones_refuse_the_retention(
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000
 
 
-def test_an_owner_whom_row_security_is_forced_on_is_refused_with_the_way_out(
+def test_an_owner_under_forced_row_security_is_refused_with_the_remedy(
     application: Connection, keeper: str, read: Read
 ) -> None:
     application.execute(HIDING.format(table="sessions"))
@@ -138,7 +138,9 @@ def test_a_role_that_bypasses_row_security_is_not_refused(
     assert _refusals(keeper, read(POLICIES)) == ({}, {})
 
 
-def test_every_maintaining_session_raises_rather_than_filters(application: Connection, keeper: str) -> None:
+def test_every_maintenance_session_raises_where_row_security_hides_rows(
+    application: Connection, keeper: str
+) -> None:
     application.execute(HIDING.format(table="sessions"))
     raises = pytest.raises(psycopg.errors.InsufficientPrivilege, match='policy for table "sessions"')
 
@@ -160,7 +162,7 @@ def test_rows_are_not_restored_into_a_table_whose_rows_are_hidden(
             restore(connection, archive, "sessions", first=None, last=None, by="ada")
 
 
-def test_row_security_of_users_does_not_keep_maintenance_from_accounting_for_itself(
+def test_row_security_on_users_does_not_prevent_audit_events_of_maintenance(
     new_database: Callable[[], str], server: embedded.Server
 ) -> None:
     url = new_database()
@@ -176,7 +178,7 @@ def test_row_security_of_users_does_not_keep_maintenance_from_accounting_for_its
         try:
             trail.record(owner, "rows.removed", {})
             assert scalar(owner, "SELECT count(*) FROM audit_logs") == 1
-            # What the policy calls would run as the functions' owner.
+            # Functions that the policy calls would run as the owner of our functions.
             owner.execute(
                 "CREATE FUNCTION stop() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''called''; END';"
                 "CREATE POLICY all_of_them ON users USING (stop())"

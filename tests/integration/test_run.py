@@ -1,4 +1,4 @@
-"""One at a time, always recorded, and after any end the next run goes on."""
+"""One run at a time works on a policy, each is recorded, and the next run continues after any end."""
 
 import os
 import signal
@@ -30,10 +30,10 @@ def test_a_run_is_one_row_of_history(application: Connection, retention: Retenti
     assert application.execute(HISTORY).fetchall() == [("done", "completed", 3000, 0, True, "run-1")]
 
 
-def test_the_wal_is_compressed_where_nobody_has_said_how_it_should_be(
+def test_wal_is_compressed_unless_wal_compression_is_set(
     application: Connection, retention: Retention
 ) -> None:
-    application.execute("SET ROLE ops_reader")  # who may not say so
+    application.execute("SET ROLE ops_reader")  # which may not set it
     application.execute(sql.get("postgres/compress_wal"))
     assert scalar(application, "SHOW wal_compression") == "off"
     application.execute("RESET ROLE")
@@ -47,7 +47,7 @@ def test_the_wal_is_compressed_where_nobody_has_said_how_it_should_be(
     assert scalar(application, "SHOW wal_compression") == "lz4"
 
 
-def test_of_two_runs_one_works_and_one_says_who(
+def test_of_two_runs_one_works_and_the_other_names_it(
     application: Connection, retention: Retention, url: str
 ) -> None:
     with connect(url, "the first run") as first:
@@ -103,7 +103,7 @@ def test_an_interrupt_stops_the_statement_on_the_server(
 
 
 @pytest.mark.parametrize("after_batches", [1, 3, 7])
-def test_killed_in_the_middle_the_next_run_ends_like_an_undisturbed_one(
+def test_the_run_after_a_killed_one_ends_like_an_undisturbed_one(
     application: Connection, retention: Retention, url: str, after_batches: int
 ) -> None:
     kept = "SELECT array_agg(id ORDER BY id) FROM sessions WHERE created_at >= now() - interval '30 days'"
@@ -127,7 +127,7 @@ def test_killed_in_the_middle_the_next_run_ends_like_an_undisturbed_one(
 
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_in_a_batch_a_worker_keeps_its_place_and_the_next_run_goes_on(
+def test_a_worker_stopped_in_a_batch_keeps_its_position_and_the_next_run_continues(
     application: Connection, retention: Retention, small_batches: None, url: str, told: signal.Signals
 ) -> None:
     application.execute(

@@ -1,4 +1,4 @@
-"""Every scan meets every row that may go once, in pieces, whatever the rows are like."""
+"""Every kind of scan meets every expired row once, in bounded ranges, whatever the rows are like."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -76,7 +76,7 @@ def _ids(connection: Connection, ranges: list[ScanRange]) -> list[int]:
 @pytest.mark.parametrize("make", SCANS)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hours=st.lists(st.integers(0, 20), max_size=120), size=st.integers(1, 40), cut=st.integers(0, 10))
-def test_a_scan_meets_each_row_that_goes_once(
+def test_a_scan_meets_each_expired_row_once(
     connection: Connection, make: MakeScan, hours: list[int], size: int, cut: int
 ) -> None:
     _fill(connection, hours)
@@ -92,14 +92,14 @@ def test_a_scan_meets_each_row_that_goes_once(
         assert sorted(_ids(connection, rest)) == expired, "a scan that stopped goes on, then does the rest"
 
 
-def test_rows_of_one_moment_are_parted_by_their_key_only(connection: Connection) -> None:
+def test_only_a_keyset_scan_splits_rows_of_the_same_time(connection: Connection) -> None:
     _fill(connection, [3] * 50)
 
     assert len(list(_ranges(_slices(connection), 10))) == 1
     assert len(list(_ranges(_keys(connection), 10))) == 5
 
 
-def test_slices_read_nothing_that_is_kept(connection: Connection) -> None:
+def test_time_slices_read_no_kept_row(connection: Connection) -> None:
     _fill(connection, [hour for hour in range(10) for _ in range(20)] + [15] * 3000)
     connection.execute("VACUUM ANALYZE events")
     (scan_range, *_) = _ranges(_slices(connection), 50)

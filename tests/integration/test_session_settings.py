@@ -1,4 +1,4 @@
-"""Whatever a database or role sets for its sessions, ours read and write values the same way."""
+"""Sessions read and write values alike, whatever settings the database or role has."""
 
 import asyncio
 import json
@@ -100,7 +100,7 @@ def _set(url: str, settings: dict[str, str]) -> None:
 
 @pytest.fixture(params=list(AWKWARD))
 def awkward(request: pytest.FixtureRequest, new_database: Callable[[], str]) -> str:
-    """A database that sets its sessions up in a way of its own, migrated."""
+    """A migrated database with one unusual setting for its sessions."""
     url = new_database()
     _set(url, AWKWARD[request.param])
     with connect(url, "test") as session:
@@ -134,7 +134,7 @@ def test_policies_plan_run_archive_and_restore(awkward: str, read: Read, tmp_pat
         assert _binary(awkward) == before
 
         holds.release(session, restored.hold or 0, by="ada")
-        with psycopg.connect(awkward, autocommit=True) as application:  # as awkward as the database has it
+        with psycopg.connect(awkward, autocommit=True) as application:  # as unusual as the database sets it
             application.execute("SET default_transaction_read_only = off")
             application.execute("DELETE FROM places WHERE at < TIMESTAMP 'epoch' + interval '20502 days'")
         done = carry_out(session, orphans, settings=given)
@@ -152,7 +152,7 @@ def test_a_table_is_adopted(awkward: str) -> None:
     assert adopted.rows == 200
 
 
-def test_events_are_posted_asked_for_exported_and_watched(awkward: str, tmp_path: Path) -> None:
+def test_events_are_stored_queried_exported_and_tailed(awkward: str, tmp_path: Path) -> None:
     (tmp_path / "policies.yaml").write_text(POLICIES)
     with connect(awkward, "test") as session:
         premake(session, named(session, "audit_logs"))
@@ -187,7 +187,7 @@ def test_events_are_posted_asked_for_exported_and_watched(awkward: str, tmp_path
 
 @pytest.fixture
 def every_setting(new_database: Callable[[str], str], template: str) -> str:
-    """A migrated database that sets all of it."""
+    """A migrated database with all of these settings."""
     url = new_database(template)
     for settings in AWKWARD.values():
         _set(url, settings)
@@ -200,7 +200,7 @@ def _shown(rows: list[Row]) -> dict[str, str]:
     return {name: "2s" if setting == "2000" else setting for name, setting in rows}
 
 
-def test_every_session_is_set_up_alike(every_setting: str) -> None:
+def test_every_session_has_the_same_settings(every_setting: str) -> None:
     names = list(PINNED)
     with connect(every_setting, "test") as session:
         assert _shown(session.execute(SHOWN, [names]).fetchall()) == PINNED
@@ -216,7 +216,7 @@ def test_every_session_is_set_up_alike(every_setting: str) -> None:
     assert _shown([(each["name"], each["setting"]) for each in rows]) == PINNED
 
 
-def test_the_apis_sessions_are_set_up_alike_and_see_what_their_role_may(every_setting: str) -> None:
+def test_the_apis_sessions_have_the_same_settings_and_their_roles_rights(every_setting: str) -> None:
     theirs = {"row_security": "on"}
 
     async def shown() -> tuple[list[Row], list[Row], list[Row]]:

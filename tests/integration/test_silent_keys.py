@@ -1,4 +1,4 @@
-"""Foreign keys that the catalog shows and that do not act: nothing is deleted that others would refer to."""
+"""Foreign keys that exist but do not fire: no row is deleted that others would still refer to."""
 
 import re
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_a_key_whose_trigger_does_not_fire_is_refused_until_it_does(
     assert scalar(connection, DANGLING) == 0
 
 
-def test_a_key_of_what_goes_along_is_looked_at_too(connection: Connection, read: Read) -> None:
+def test_a_foreign_key_to_a_cascaded_table_is_checked_too(connection: Connection, read: Read) -> None:
     fill(connection, "CASCADE")
     connection.execute(
         "CREATE TABLE words (memory int REFERENCES memories ON DELETE CASCADE);"
@@ -91,7 +91,7 @@ def test_a_key_of_what_goes_along_is_looked_at_too(connection: Connection, read:
 
 
 @pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
-def test_keys_act_whatever_the_role_of_replication_is(
+def test_foreign_keys_act_whatever_session_replication_role_is(
     connection: Connection, url: str, read: Read, action: str
 ) -> None:
     fill(connection, action)
@@ -105,7 +105,7 @@ def test_keys_act_whatever_the_role_of_replication_is(
     assert [row["table"] for row in result.cascaded] == ["public.memories"]
 
 
-def test_who_may_not_set_it_is_refused_a_session_as_a_replica(connection: Connection, url: str) -> None:
+def test_a_session_that_can_only_run_as_replica_is_refused(connection: Connection, url: str) -> None:
     connection.execute("CREATE ROLE meek LOGIN PASSWORD 'x'")
     try:
         connection.execute("ALTER ROLE meek SET session_replication_role = 'replica'")
@@ -118,7 +118,7 @@ def test_who_may_not_set_it_is_refused_a_session_as_a_replica(connection: Connec
         connection.execute("DROP ROLE meek")
 
 
-def test_set_null_of_some_columns_asks_these_alone(connection: Connection, read: Read) -> None:
+def test_set_null_of_some_columns_concerns_only_these_columns(connection: Connection, read: Read) -> None:
     connection.execute(
         "CREATE TABLE visits (tenant int, id int, at timestamptz NOT NULL, PRIMARY KEY (tenant, id));"
         "CREATE TABLE posts (tenant int NOT NULL, author int, id int PRIMARY KEY,"
@@ -134,7 +134,7 @@ def test_set_null_of_some_columns_asks_these_alone(connection: Connection, read:
     assert scalar(connection, "SELECT count(*) FROM posts WHERE (author IS NULL) = (id >= 30)") == 60
 
 
-def test_what_a_role_sets_before_the_driver_can_does_not_matter(
+def test_settings_in_force_at_connect_do_not_matter(
     connection: Connection, url: str, read: Read, tmp_path: Path
 ) -> None:
     fill(connection, "CASCADE")

@@ -1,4 +1,4 @@
-"""A URL that means a standby: nothing is written there, and a step waits for the primary."""
+"""On a standby nothing is written, and a step waits for the primary."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +35,7 @@ WRITING = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a server with the small application, migrated."""
+    """The URL of a server with the small application, migrated."""
     folder = tmp_path_factory.mktemp("standby")
     with embedded.running(folder) as server:
         with psycopg.connect(server.url("app"), autocommit=True) as session:
@@ -54,7 +54,7 @@ def key(folder: Path) -> str:
 
 @pytest.fixture
 def standby(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """That server as one that follows another."""
+    """The same server as a standby of another."""
     (folder / "data" / "standby.signal").touch()
     with embedded.running(folder) as server:
         monkeypatch.setenv("OPS_DATABASE_URL", server.url("app"))
@@ -63,7 +63,7 @@ def standby(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.mark.parametrize("command", WRITING)
-def test_what_writes_says_that_it_is_a_standby(
+def test_commands_that_write_are_refused_on_a_standby(
     standby: str, opsctl: Callable[..., Done], command: str
 ) -> None:
     done = opsctl(*WRITING[command].split())
@@ -74,13 +74,15 @@ def test_what_writes_says_that_it_is_a_standby(
 
 
 @pytest.mark.parametrize("command", ["hold list", "archive list", "approve", "keys list", "plan"])
-def test_what_reads_works_there(standby: str, opsctl: Callable[..., Done], command: str) -> None:
+def test_commands_that_read_work_on_a_standby(
+    standby: str, opsctl: Callable[..., Done], command: str
+) -> None:
     done = opsctl(*command.split())
 
     assert done.code in {0, 3}, done.err
 
 
-def test_a_policy_is_refused_there(standby: str, tmp_path: Path, opsctl: Callable[..., Done]) -> None:
+def test_a_policy_is_refused_on_a_standby(standby: str, tmp_path: Path, opsctl: Callable[..., Done]) -> None:
     (database,) = kinds.load(tmp_path / "policies.yaml").databases
 
     with connect(standby, "test") as connection, pytest.raises(StandbyError):

@@ -1,4 +1,4 @@
-"""A row that a trigger or rule keeps is kept, and a run that leaves expired rows is not done."""
+"""Rows that a trigger or rule keeps are kept, and a run that leaves expired rows is not done."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -128,7 +128,7 @@ def test_a_partition_whose_rows_a_trigger_keeps_is_not_dropped(
 
 
 @ARCHIVED
-def test_an_orphan_that_a_trigger_keeps_is_not_done_with(
+def test_an_orphan_that_a_trigger_keeps_remains_and_the_run_is_not_done(
     application: Connection, read: Read, given: Settings, archive: str
 ) -> None:
     application.execute("INSERT INTO memories (session_id) VALUES (gen_random_uuid())")
@@ -183,7 +183,7 @@ VOIDED = {
 
 
 @pytest.mark.parametrize("action", list(VOIDED))
-def test_what_would_leave_rows_that_refer_to_nothing_is_refused(
+def test_triggers_and_rules_that_would_leave_dangling_references_are_refused(
     application: Connection, read: Read, given: Settings, action: str
 ) -> None:
     statement, words = VOIDED[action]
@@ -211,7 +211,7 @@ def test_a_column_that_cannot_be_null_is_not_set_to_null(
     assert "would set visit_id of public.children to NULL, which is NOT NULL" in refusal
 
 
-def test_a_trigger_that_only_touches_referring_rows_is_no_obstacle(
+def test_a_trigger_that_only_changes_referring_rows_is_accepted(
     application: Connection, read: Read, given: Settings
 ) -> None:
     application.execute(CHILD.format(required="", action="SET NULL"))
@@ -248,7 +248,7 @@ AGAIN = {
 
 
 @pytest.mark.parametrize("how", AGAIN)
-def test_nothing_is_archived_that_is_there_again(
+def test_a_row_that_is_inserted_again_is_not_archived(
     application: Connection, read: Read, given: Settings, how: str
 ) -> None:
     action, done, fired = AGAIN[how]
@@ -268,7 +268,7 @@ def test_nothing_is_archived_that_is_there_again(
     assert list(Path(str(given.archive_url)).rglob("*.parquet")) == []
 
 
-def test_a_trigger_may_leave_another_row_in_the_place(
+def test_a_trigger_may_insert_another_row_in_place_of_a_deleted_one(
     application: Connection, read: Read, given: Settings
 ) -> None:
     application.execute(
@@ -282,7 +282,7 @@ def test_a_trigger_may_leave_another_row_in_the_place(
     assert _run(application, of, "app/retention/visits", given).outcome == "done"
 
 
-def test_what_a_deferred_trigger_deletes_elsewhere_is_counted(
+def test_rows_that_a_deferred_trigger_deletes_elsewhere_are_counted(
     application: Connection, read: Read, given: Settings
 ) -> None:
     application.execute(
@@ -300,7 +300,7 @@ def test_what_a_deferred_trigger_deletes_elsewhere_is_counted(
         _run(application, of, "app/retention/visits", given)
 
 
-def test_where_nothing_is_counted_what_reaches_others_is_refused(
+def test_with_track_counts_off_a_policy_that_reaches_other_tables_is_refused(
     application: Connection, read: Read, given: Settings
 ) -> None:
     of = read(POLICIES.format(archive="false"))

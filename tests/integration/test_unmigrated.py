@@ -1,5 +1,5 @@
-"""On a database without our tables, or with older ones: what writes says `opsctl migrate`, what reads changes
-nothing."""
+"""Commands that write name `opsctl migrate` on a database with no tables of ours, or older ones; commands
+that read change nothing."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ LAST = "0016_table_of_run"
 
 @pytest.fixture
 def fresh(new_database: Callable[..., str]) -> str:
-    """The small application's database as it is met first: without anything of ours."""
+    """The small application's database, without any object of ours."""
     url = new_database()
     _fill(url)
     return url
@@ -53,7 +53,7 @@ def fresh(new_database: Callable[..., str]) -> str:
 
 @pytest.fixture
 def older(new_database: Callable[..., str]) -> str:
-    """The same, migrated by an earlier version."""
+    """The same database, migrated by an earlier version."""
     url = new_database()
     _fill(url)
     migrate(url, only={name for name in KNOWN_MIGRATIONS if name <= LAST})
@@ -70,7 +70,7 @@ def unmigrated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("command", WRITING)
-def test_what_writes_names_migrate_and_does_nothing(
+def test_commands_that_write_name_migrate_and_do_nothing(
     unmigrated: Connection, opsctl: Callable[..., Done], command: str
 ) -> None:
     before = unmigrated.execute(SHAPE).fetchall()
@@ -85,7 +85,7 @@ def test_what_writes_names_migrate_and_does_nothing(
 
 
 @pytest.mark.parametrize("command", READING)
-def test_what_reads_says_so_and_creates_nothing(
+def test_commands_that_read_say_so_and_create_nothing(
     unmigrated: Connection, opsctl: Callable[..., Done], command: str
 ) -> None:
     before = unmigrated.execute(SHAPE).fetchall()
@@ -97,7 +97,7 @@ def test_what_reads_says_so_and_creates_nothing(
     assert unmigrated.execute(SHAPE).fetchall() == before
 
 
-def test_the_plan_is_had_without_our_tables(unmigrated: Connection, opsctl: Callable[..., Done]) -> None:
+def test_a_plan_works_without_our_tables(unmigrated: Connection, opsctl: Callable[..., Done]) -> None:
     before = unmigrated.execute(SHAPE).fetchall()
 
     done = opsctl("plan")
@@ -120,7 +120,9 @@ def test_a_policy_that_an_older_schema_cannot_plan_names_migrate(
     assert "opsctl migrate" in first.problem
 
 
-def test_no_run_is_left_that_looks_interrupted(unmigrated: Connection, read: Callable[..., Database]) -> None:
+def test_no_run_that_looks_interrupted_is_recorded(
+    unmigrated: Connection, read: Callable[..., Database]
+) -> None:
     with pytest.raises(NotMigratedError):
         carry_out(unmigrated, read().policies[0])
 
@@ -139,7 +141,7 @@ def test_a_step_names_migrate(unmigrated: Connection, tmp_path: Path, opsctl: Ca
     assert _runs(unmigrated) == 0
 
 
-def test_one_database_that_is_not_migrated_keeps_none_of_the_others(
+def test_one_unmigrated_database_does_not_stop_the_others(
     fresh: str,
     url: str,
     opsctl: Callable[..., Done],
@@ -180,7 +182,7 @@ def test_the_api_does_not_start(unmigrated: Connection, tmp_path: Path) -> None:
     assert "Run: opsctl migrate" in api.stderr
 
 
-def test_who_may_not_read_our_schema_is_told_what_lets_him(
+def test_a_login_that_may_not_read_our_schema_is_refused_with_the_grant(
     application: Connection, read: Callable[..., Database]
 ) -> None:
     application.execute("DROP ROLE IF EXISTS stranger")

@@ -1,5 +1,5 @@
-"""What a role may write into our tables is a value, whoever reads it there: never a statement, and never a
-way out of the archive."""
+"""Values that a role may write into our tables stay values: they never become part of a statement, nor a
+path out of the archive."""
 
 import json
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def hold(login: Connection, predicate: object) -> None:
         [GOOD, "id"],
     ],
 )
-def test_a_predicate_is_a_few_comparisons(
+def test_a_predicate_that_is_no_list_of_comparisons_is_refused(
     connection: Connection, login: Connection, predicate: object
 ) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
@@ -75,7 +75,7 @@ def test_a_predicate_is_a_few_comparisons(
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../x", "a//x", "./x", "a/", "a\\\\x", ""])
 @pytest.mark.parametrize("field", ["path", "temporary_path"])
-def test_a_file_of_the_archive_lies_in_it(login: Connection, path: str, field: str) -> None:
+def test_a_recorded_path_outside_of_the_archive_is_refused(login: Connection, path: str, field: str) -> None:
     file = {
         "policy": "p", "run_id": 1, "table_schema": "public", "table_name": "x", "path": "x/part-1.parquet",
         "temporary_path": "x/.0-part-1.unfinished", "rows": 1, "bytes": 1, "sha256": "0" * 64, "schema": [],
@@ -85,7 +85,7 @@ def test_a_file_of_the_archive_lies_in_it(login: Connection, path: str, field: s
         login.execute("SELECT ops.record_archives(%s)", [json.dumps([file | {field: path}])])
 
 
-def test_what_a_detached_partition_was_says_the_catalog(connection: Connection, login: Connection) -> None:
+def test_a_detached_partition_is_recorded_from_the_catalog(connection: Connection, login: Connection) -> None:
     connection.execute(
         "CREATE TABLE users (id int);"
         "CREATE TABLE visits (at timestamptz) PARTITION BY RANGE (at);"
@@ -102,7 +102,9 @@ def test_what_a_detached_partition_was_says_the_catalog(connection: Connection, 
     assert scalar(connection, "SELECT count(*) FROM ops.detached_partitions") == 1
 
 
-def test_gone_is_the_triggers_own_table(connection: Connection, login: Connection) -> None:
+def test_the_tracking_function_reads_only_the_transition_table(
+    connection: Connection, login: Connection
+) -> None:
     login.execute(TEMPORARY)
 
     with pytest.raises(psycopg.errors.InvalidObjectDefinition, match="no transition table"):
@@ -111,7 +113,7 @@ def test_gone_is_the_triggers_own_table(connection: Connection, login: Connectio
     assert scalar(connection, "SELECT to_regclass('ops.owned')") is None
 
 
-def test_nobody_takes_the_place_of_anothers_staging_table(connection: Connection, login: Connection) -> None:
+def test_no_role_can_drop_anothers_staging_table(connection: Connection, login: Connection) -> None:
     connection.execute("SELECT ops.create_staging('restoring_000000000000', '{a}', '{text}')")
     login.execute("SELECT ops.create_staging('restoring_111111111111', '{a}', '{text}')")
 
@@ -121,7 +123,7 @@ def test_nobody_takes_the_place_of_anothers_staging_table(connection: Connection
     connection.execute("SELECT ops.drop_staging('restoring_000000000000')")
 
 
-def test_a_key_was_used_at_a_moment(connection: Connection) -> None:
+def test_a_last_use_of_infinity_is_refused(connection: Connection) -> None:
     connection.execute(
         "INSERT INTO ops.api_keys (name, key_hash, scopes) VALUES ('a', sha256('a'), '{admin}')"
     )

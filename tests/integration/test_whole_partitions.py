@@ -1,4 +1,4 @@
-"""A partition is dropped whole only when it holds nothing to keep; foreign tables are left alone."""
+"""A partition is dropped whole only when no row in it is kept; foreign tables are left alone."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ def ids(connection: Connection) -> list[int]:
 
 
 def run(connection: Connection, database: Database, tmp_path: Path) -> int:
-    """How many rows the policy deletes, as planned."""
+    """The number of rows that the policy deletes, as planned."""
     (planned,) = plan(connection, database.policies)
     assert isinstance(planned, DeletePlan), planned
     result = carry_out(connection, database.policies[0], settings=Settings(archive_url=str(tmp_path)))
@@ -83,7 +83,7 @@ def test_rows_of_minus_infinity_survive_in_an_expired_partition(
 
 
 @pytest.mark.parametrize("first", ["MINVALUE", "'-infinity'"])
-def test_without_such_a_row_it_is_dropped_whole(
+def test_a_partition_without_a_kept_row_is_dropped_whole(
     connection: Connection, read: Read, tmp_path: Path, first: str
 ) -> None:
     events(connection, first)
@@ -118,7 +118,7 @@ def test_a_row_that_arrives_before_the_drop_is_kept(connection: Connection) -> N
 
 @pytest.fixture
 def foreign(connection: Connection) -> Connection:
-    """Events of which one partition is a foreign table that cannot even be read."""
+    """Events with one partition that is a foreign table and cannot even be read."""
     connection.execute(
         "CREATE TABLE events (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
         "CREATE TABLE events_2019 PARTITION OF events FOR VALUES FROM ('2019-01-01') TO ('2020-01-01');"

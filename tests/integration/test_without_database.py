@@ -1,4 +1,4 @@
-"""Without OPS_DATABASE_URL nothing but the demo and `opsctl up` starts: no event vanishes into `.local`."""
+"""Without OPS_DATABASE_URL only the demo and `opsctl up` start, so that no event ends up in `.local`."""
 
 import importlib
 import os
@@ -32,7 +32,7 @@ Opsctl = Callable[..., tuple[int, str]]
 
 @pytest.fixture(autouse=True)
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder as a user has it."""
+    """A working directory as a user has it."""
     shutil.copy(REPOSITORY / "policies.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -40,7 +40,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def opsctl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Opsctl]:
-    """The program: its exit code and what it says on standard error."""
+    """Runs the program: exit code and standard error."""
     handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -82,7 +82,7 @@ def test_dagsters_code_location_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         importlib.import_module("ops_pipeline.definitions")
 
 
-def test_embedded_and_a_database_of_ones_own_exclude_each_other(
+def test_the_embedded_server_and_a_database_url_exclude_each_other(
     opsctl: Opsctl, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")

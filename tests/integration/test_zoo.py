@@ -1,4 +1,4 @@
-"""A database of everything that nobody expects: each table ends as it should, compared row by row."""
+"""A database full of unusual tables: each ends as it should, compared row by row."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ databases:
 
 @dataclass(frozen=True)
 class Expected:
-    """How a policy ends, and which rows of each table remain (a condition); the others are deleted."""
+    """The outcome of a policy, and the condition of the rows that remain in each table."""
 
     outcome: str
     remain: dict[str, str]
@@ -91,7 +91,7 @@ def named(table: str) -> TableName:
 
 @pytest.fixture(params=["embedded", "15"])
 def zoo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connection]:
-    """The animals, in a database whose sessions read and write values in ways of their own."""
+    """The tables of zoo.sql, in a database with unusual settings for its sessions."""
     if request.param == "15":
         if not (DEBIAN_15 / "postgres").exists():
             pytest.skip(f"PostgreSQL 15 is not in {DEBIAN_15}")
@@ -122,7 +122,7 @@ def _filled(connection: Connection) -> Iterator[Connection]:
 
 
 def differences(connection: Connection, one: compose.Composable, other: compose.Composable) -> int:
-    """How many rows the two queries do not have in common."""
+    """The number of rows that only one of the two queries returns."""
     statement = compose.SQL(
         "WITH one AS ({}), other AS ({}) SELECT count(*)"
         " FROM ((TABLE one EXCEPT ALL TABLE other) UNION ALL (TABLE other EXCEPT ALL TABLE one)) AS either"

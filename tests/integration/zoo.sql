@@ -1,4 +1,4 @@
--- A database of everything that applications have and nobody expects: names, types, triggers, keys, partitions.
+-- Unusual names, types, triggers, keys and partitions, as applications have them.
 CREATE EXTENSION citext;
 CREATE TYPE colour AS ENUM ('red', 'green');
 CREATE DOMAIN moment AS timestamptz;
@@ -29,7 +29,7 @@ SELECT n, CASE WHEN n % 10 > 0 THEN now() - make_interval(days => n) END, 'green
 FROM generate_series(1, 100) AS n;
 INSERT INTO "Odd %s"."Log.of ""everything"" 100%" VALUES (0, '-infinity'), (-1, 'infinity');
 
--- Keys that compare by operators of an extension, and by two types.
+-- Keys that are compared by an extension's operators, and keys of two different types.
 CREATE TABLE people (name citext PRIMARY KEY);
 CREATE TABLE letters (id int PRIMARY KEY, to_name citext);
 CREATE TABLE codes (code varchar(20) PRIMARY KEY);
@@ -39,7 +39,7 @@ INSERT INTO letters SELECT n, upper('person ' || n) FROM generate_series(1, 80) 
 INSERT INTO codes SELECT 'c' || n FROM generate_series(1, 50) AS n;
 INSERT INTO uses SELECT n, 'c' || n FROM generate_series(1, 80) AS n;
 
--- A tree that is its own parent: a whole branch is orphaned.
+-- A table that refers to itself; a whole branch of it is orphaned.
 CREATE TABLE replies (id int PRIMARY KEY, up int);
 INSERT INTO replies SELECT n, CASE WHEN n % 10 > 0 THEN n - 1 END FROM generate_series(0, 99) AS n;
 DELETE FROM replies WHERE id = 53;
@@ -56,7 +56,7 @@ BEGIN
 END $$;
 CREATE TRIGGER bury BEFORE DELETE ON notes FOR EACH ROW EXECUTE FUNCTION bury();
 
--- Days as partitions, one of which begins before all time, and one that is elsewhere.
+-- Partitions by range: one that begins at MINVALUE, and one that is a foreign table.
 CREATE TABLE hits (at timestamptz NOT NULL, n int) PARTITION BY RANGE (at);
 CREATE TABLE hits_early PARTITION OF hits FOR VALUES FROM (MINVALUE) TO ('2020-01-01 00:00+00');
 CREATE TABLE hits_2020 PARTITION OF hits FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2021-01-01 00:00+00');
@@ -80,14 +80,14 @@ CREATE TABLE derived (more int) INHERITS (base);
 INSERT INTO base SELECT n, now() - make_interval(days => n) FROM generate_series(1, 50) AS n;
 INSERT INTO derived SELECT n, now() - make_interval(days => n), n FROM generate_series(51, 100) AS n;
 
--- A rule that keeps, and a table that was renamed after a hold was put on it.
+-- A rule that keeps rows, and a table that is renamed after a hold was added on it.
 CREATE TABLE ruled (id int, at timestamptz);
 INSERT INTO ruled SELECT n, now() - make_interval(days => n) FROM generate_series(1, 100) AS n;
 CREATE RULE kept AS ON DELETE TO ruled DO INSTEAD NOTHING;
 CREATE TABLE held_before (id int PRIMARY KEY, at timestamptz);
 INSERT INTO held_before SELECT n, now() - make_interval(days => n) FROM generate_series(1, 100) AS n;
 
--- A database whose texts and limits are its own.
+-- Unusual settings for every session of the database.
 DO $$ BEGIN
   EXECUTE format('ALTER DATABASE %I SET DateStyle = ''German, DMY''', current_database());
   EXECUTE format('ALTER DATABASE %I SET IntervalStyle = sql_standard', current_database());

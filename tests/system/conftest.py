@@ -1,4 +1,4 @@
-"""A folder as a new user has it, with a server of its own."""
+"""A folder as a new user has it, with its own server."""
 
 import shutil
 import socket
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opsctl(folder: Path) -> Opsctl:
-    """Runs `opsctl` there, as a person or a script would."""
+    """Runs `opsctl` in that folder, as a person or a script would."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

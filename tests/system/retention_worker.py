@@ -1,4 +1,4 @@
-"""Carries the first policy out, having said that it begins; whoever started this may end it at any moment."""
+"""Runs the first policy after announcing it, to be killed at any moment."""
 
 import sys
 from pathlib import Path

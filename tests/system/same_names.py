@@ -1,4 +1,4 @@
-"""An application with a schema `ops` and an `audit_logs` of its own, and what is asked about both."""
+"""An application with its own schema `ops` and table `audit_logs`, and queries about both."""
 
 APPLICATION = """
 CREATE SCHEMA ops;

@@ -1,4 +1,4 @@
-"""`opsctl up` for tests: the real webserver, daemon and code server, and questions to them over GraphQL."""
+"""`opsctl up` for tests: the real webserver, daemon and code server, queried over GraphQL."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Services:
-    """The services of a folder, while they run."""
+    """The running services of a folder."""
 
     folder: Path
     environment: dict[str, str]
@@ -36,12 +36,12 @@ class Services:
         return services
 
     def start_again(self) -> None:
-        """Starts them in the same folder, once they have ended."""
+        """Starts them again in the same folder, after they have ended."""
         self.process = _up(self.folder, self.environment)
         self.wait_for(self._loaded, 240)
 
     def kill_everything(self) -> None:
-        """Ends every process of theirs at once, without a word to any of them."""
+        """Kills every process of the services at once."""
         for pid in _family(self.process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -54,7 +54,7 @@ class Services:
         self.process.wait(timeout=90)
 
     def wait_for(self, question: Callable[[], Answer | None], seconds: float) -> Answer:
-        """The first answer that is not None or False, asked for until the time is over."""
+        """The first answer that is not None or False; fails after the time limit."""
 
         def asked() -> Answer | None:
             assert self.process.poll() is None, (self.folder / "up.log").read_text()
@@ -63,14 +63,14 @@ class Services:
         return eventually(asked, seconds=seconds)
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """What Dagster's GraphQL answers."""
+        """The answer of Dagster's GraphQL."""
         address = f"http://127.0.0.1:{self.environment['OPS_DAGSTER_PORT']}/graphql"
         answer = httpx.post(address, json={"query": query, "variables": variables}, timeout=30).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
     def launch(self, job: str = "nightly_app", **execution: Any) -> str:
-        """Starts a job as the launchpad does, and says the run's id."""
+        """Starts a job as the launchpad does, and returns the run's id."""
         selector = LOCATION | {"pipelineName": job, **execution.pop("selector", {})}
         parameters = {"selector": selector, "runConfigData": {}, "mode": "default", **execution}
         launched = self.ask(LAUNCH, parameters=parameters)["launchRun"]
@@ -92,7 +92,7 @@ class Services:
         return self.wait_for(status, seconds)
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
-        """What the run has said."""
+        """The messages of the run."""
         said: list[dict[str, Any]] = self.ask(EVENTS, id=run_id)["logsForRun"]["events"]
         return said
 
@@ -117,7 +117,7 @@ def _up(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
 
 
 def _family(pid: int) -> list[int]:
-    """The process and all that it has started."""
+    """The process and all of its descendants."""
     children = [
         int(child)
         for task in Path(f"/proc/{pid}/task").glob("*/children")

@@ -1,4 +1,4 @@
-"""`make demo`, `make demo` again, `make up`: what a new user does first."""
+"""`make demo`, `make demo` again, `make up`: the first steps of a new user."""
 
 import json
 import os
@@ -26,8 +26,8 @@ SCHEDULE = """{scheduleOrError(scheduleSelector: {repositoryName: "__repository_
 
 
 @pytest.fixture(scope="module")
-def first_night(folder: Path) -> dict[str, Any]:
-    """What the first `opsctl demo` of a folder said."""
+def first_run(folder: Path) -> dict[str, Any]:
+    """The output of the first `opsctl demo` in a folder."""
     command = [str(PROGRAMS / "opsctl"), "demo", "--scale", "0.02", "--json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -35,9 +35,9 @@ def first_night(folder: Path) -> dict[str, Any]:
     return said
 
 
-def test_the_demo_removes_what_is_due_and_leaves_nothing(first_night: dict[str, Any]) -> None:
-    assert first_night["status"] == "SUCCESS"
-    policies = {each["policy"]: each for each in first_night["policies"]}
+def test_the_demo_removes_every_expired_and_orphaned_row(first_run: dict[str, Any]) -> None:
+    assert first_run["status"] == "SUCCESS"
+    policies = {each["policy"]: each for each in first_run["policies"]}
     assert list(policies) == [
         "app/retention/sessions",
         "app/retention/audit_logs",
@@ -50,16 +50,16 @@ def test_the_demo_removes_what_is_due_and_leaves_nothing(first_night: dict[str, 
     assert all(each["outcome"] == "done" for each in policies.values())
 
 
-def test_a_second_demo_removes_nothing(first_night: dict[str, Any], opsctl: Opsctl) -> None:
+def test_a_second_demo_removes_nothing(first_run: dict[str, Any], opsctl: Opsctl) -> None:
     again = opsctl("demo", "--scale", "0.02", "--json")
 
     assert again.returncode == 0, again.stderr
     said = json.loads(again.stdout)
     assert [each["removed"] for each in said["policies"]] == [0, 0, 0, 0]
-    assert said["run_id"] != first_night["run_id"]
+    assert said["run_id"] != first_run["run_id"]
 
 
-def test_the_plan_then_finds_nothing(first_night: dict[str, Any], opsctl: Opsctl) -> None:
+def test_a_plan_after_the_demo_deletes_nothing(first_run: dict[str, Any], opsctl: Opsctl) -> None:
     planned = json.loads(opsctl("--embedded", "plan", "--json").stdout)["policies"]
 
     assert {each["policy"]: each["rows"] and each["rows"]["eligible"] for each in planned} == {
@@ -71,7 +71,7 @@ def test_the_plan_then_finds_nothing(first_night: dict[str, Any], opsctl: Opsctl
 
 
 def test_a_run_that_fails_exits_1_and_says_why(
-    first_night: dict[str, Any], folder: Path, opsctl: Opsctl
+    first_run: dict[str, Any], folder: Path, opsctl: Opsctl
 ) -> None:
     with (
         embedded.running(folder / ".local" / "postgres") as server,
@@ -110,21 +110,21 @@ def up(folder: Path, free_port: Callable[[], int]) -> Iterator[tuple[subprocess.
 
 
 def test_up_shows_the_run_and_the_schedule_and_leaves_no_process(
-    first_night: dict[str, Any], folder: Path, up: tuple[subprocess.Popen[str], str, str]
+    first_run: dict[str, Any], folder: Path, up: tuple[subprocess.Popen[str], str, str]
 ) -> None:
     process, dagster, api = up
     _wait_until_it_answers(process, f"{dagster}/server_info")
     _wait_until_it_answers(process, f"{api}/health/ready")
 
     runs = _ask(dagster, RUNS)["runsOrError"]["results"]
-    assert {"runId": first_night["run_id"], "status": "SUCCESS", "jobName": "nightly_app"} in runs
+    assert {"runId": first_run["run_id"], "status": "SUCCESS", "jobName": "nightly_app"} in runs
     materializations = _ask(dagster, ASSET)["assetOrError"]["assetMaterializations"]
     shown = [
         {entry["label"]: entry.get("intValue") for entry in each["metadataEntries"]}
         for each in materializations
     ]
-    # The demo's nights together: the guard stops the first, and the approved one removes.
-    assert sum(each["rows_removed"] for each in shown) == first_night["policies"][0]["removed"]
+    # The demo's runs together: the first needs approval, and the approved one deletes.
+    assert sum(each["rows_removed"] for each in shown) == first_run["policies"][0]["removed"]
     assert all(each["rows_left"] == 0 for each in shown)
     schedule = _ask(dagster, SCHEDULE)["scheduleOrError"]
     assert schedule["scheduleState"]["status"] == "RUNNING"
@@ -156,14 +156,14 @@ def _ask(dagster: str, query: str) -> dict[str, Any]:
 
 
 def _processes_of(folder: Path) -> list[str]:
-    """The command lines of processes that work in that folder or on something in it."""
+    """The command lines of processes that use that folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             works_there = (process / "cwd").readlink().is_relative_to(folder)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # it has ended meanwhile, or is another user's
+            continue  # it has ended, or belongs to another user
         if works_there or str(folder) in command:
             found.append(command)
     return found

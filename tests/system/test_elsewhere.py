@@ -1,4 +1,4 @@
-"""An application has a schema `ops` and an `audit_logs` of its own; ours live elsewhere, by settings."""
+"""Settings put our schemas beside an application's own schema `ops` and table `audit_logs`."""
 
 import json
 import os
@@ -95,11 +95,11 @@ def application(new_database: Callable[..., str], tmp_path: Path) -> Iterator[Ap
 
 
 @pytest.mark.prove
-def test_ours_live_beside_the_applications_tables_of_the_same_names(application: Application) -> None:
+def test_our_tables_exist_beside_the_applications_of_the_same_names(application: Application) -> None:
     theirs = application.ask(THEIRS)
 
     _migrated(application)
-    _looked_after(application)
+    _maintained(application)
     _archive_comes_back(application)
     _partitioned(application)
     _events_are_kept(application)
@@ -109,7 +109,9 @@ def test_ours_live_beside_the_applications_tables_of_the_same_names(application:
 
 
 @pytest.mark.parametrize(("own", "log"), [(OWN, LOG), ("user", "Both"), ("Both", "Both")])
-def test_nothing_of_ours_mentions_their_schemas(application: Application, own: str, log: str) -> None:
+def test_no_object_of_ours_refers_to_the_applications_schemas(
+    application: Application, own: str, log: str
+) -> None:
     theirs = application.ask(THEIRS)
     application.environment |= {"OPS_SCHEMA": own, "OPS_AUDIT_LOG_SCHEMA": log}
 
@@ -120,7 +122,7 @@ def test_nothing_of_ours_mentions_their_schemas(application: Application, own: s
     assert application.ask(THEIRS) == theirs
 
 
-def test_audit_logs_alone_is_refused_where_it_might_be_either(tmp_path: Path) -> None:
+def test_an_ambiguous_audit_logs_is_refused(tmp_path: Path) -> None:
     nowhere = Application("postgresql://nobody@127.0.0.1:1/none", tmp_path)
     (tmp_path / "policies.yaml").write_text(
         POLICIES.replace("AuditTrail.audit_logs", "audit_logs").replace("sessions.id", "audit_logs.id")
@@ -145,7 +147,7 @@ def test_audit_logs_alone_is_refused_where_it_might_be_either(tmp_path: Path) ->
     ],
     ids=["migrate", "adopt", "api", "dagster"],
 )
-def test_a_name_that_cannot_be_is_told_by_its_variable(
+def test_an_invalid_schema_name_is_reported_by_its_variable(
     command: list[str], variable: str, tmp_path: Path
 ) -> None:
     nowhere = Application("postgresql://nobody@127.0.0.1:1/none", tmp_path)
@@ -178,7 +180,7 @@ def _migrated(application: Application) -> None:
     assert [each for each in findings if each["severity"] != "info" and each["id"] != "orphan_indexes"] == []
 
 
-def _looked_after(application: Application) -> None:
+def _maintained(application: Application) -> None:
     application.opsctl("track", "install", "app/orphans/memories.session_id")
     said = ("--reason", "case 12", "--owner", "legal")
     hold = application.opsctl("hold", "add", "--table", "sessions", "--where", "id = 50", *said)

@@ -1,4 +1,4 @@
-"""Many databases: each has its own night, and one that is away fails alone, with its name."""
+"""Many databases: each has its own nightly run, and an unreachable one fails alone, by name."""
 
 import json
 import os
@@ -60,7 +60,7 @@ class Fleet:
 def fleet(
     request: pytest.FixtureRequest, new_database: Callable[..., str], template: str, tmp_path: Path
 ) -> Fleet:
-    """So many databases, of which `away` does not answer."""
+    """Many databases, of which `away` does not answer."""
     urls = {f"db{number:02}": new_database(template) for number in range(request.param)}
     for url in urls.values():
         with psycopg.connect(url, autocommit=True) as connection:
@@ -73,7 +73,7 @@ def fleet(
     return Fleet(tmp_path, environment, urls)
 
 
-def test_one_database_that_is_away_fails_alone_and_connections_stay_few(
+def test_one_unreachable_database_fails_alone_and_connections_stay_few(
     fleet: Fleet, server: embedded.Server
 ) -> None:
     with _most_connections(server, fleet) as most:
@@ -91,11 +91,11 @@ def test_one_database_that_is_away_fails_alone_and_connections_stay_few(
     assert shown.returncode == 1
     assert "away/retention/sessions, away/vacuum cannot be planned: Database 'away' at" in shown.stderr
     assert shown.stderr.count("does not answer") == 1
-    # Two steps at a time; each may have a second connection that archives.
+    # Two steps at a time, each with possibly a second connection for the archive.
     assert 1 <= most[0] <= 4
 
 
-def test_a_run_goes_on_without_the_policy_whose_table_is_missing(fleet: Fleet) -> None:
+def test_a_run_continues_without_the_policy_whose_table_is_missing(fleet: Fleet) -> None:
     file, url = fleet.folder / "policies.yaml", fleet.urls["db00"]
     missing = "    retention:\n      - {table: missing, column: at, keep: 1 day}\n      - {table: sessions"
     one = _policies({"db00": url}).replace("    retention: [{table: sessions", missing).replace("}]", "}", 1)
@@ -164,7 +164,7 @@ def _policies(urls: Mapping[str, str]) -> str:
 
 @contextmanager
 def _most_connections(server: embedded.Server, fleet: Fleet) -> Iterator[list[int]]:
-    """How many sessions of ours there were at once in the fleet's databases."""
+    """The largest number of our sessions at the same time in the fleet's databases."""
     most = [0]
     ended = threading.Event()
     names = [url.rsplit("/", 1)[1] for url in fleet.urls.values()]

@@ -1,4 +1,4 @@
-"""A hold and an approval, as a person and as a script give them in a terminal."""
+"""`opsctl hold` and `opsctl approve` in a terminal, for a person and for a script."""
 
 import getpass
 import json
@@ -29,7 +29,7 @@ databases:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it said."""
+    """Exit code and output of a command."""
 
     returncode: int
     stdout: str
@@ -99,7 +99,7 @@ def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
     assert "was already released" in again.stderr
 
 
-def test_a_hold_whose_table_is_another_is_listed_so_and_confirmed(
+def test_a_hold_whose_table_was_replaced_is_listed_as_such_and_confirmed(
     opsctl: Run, connection: Connection
 ) -> None:
     added = opsctl(

@@ -1,4 +1,4 @@
-"""Real CloudTrail events, posted twice by several clients, are stored once and answer as the files do."""
+"""Real CloudTrail events, posted twice by several clients, are stored once and found as in the files."""
 
 import gzip
 import json
@@ -29,7 +29,7 @@ DENIED = {"AccessDenied", "Client.UnauthorizedOperation"}
 
 @pytest.fixture(scope="module")
 def records(cloudtrail: Path) -> list[Record]:
-    """What the files say, read by nothing of ours; a record that was delivered twice is there once."""
+    """The records of the files, read without our code; a record that was delivered twice is there once."""
     files = [json.loads(gzip.decompress(file.read_bytes())) for file in sorted(cloudtrail.rglob("*.json.gz"))]
     found = {record["eventID"]: record for file in files for record in file["Records"]}
     assert len(found) > 1000
@@ -51,7 +51,7 @@ def headers(connection: Connection) -> dict[str, str]:
 
 @pytest.fixture
 def asked(client: Client, headers: dict[str, str], cloudtrail: Path) -> Callable[..., list[Record]]:
-    """Posts every delivery twice, from several clients at once, and then answers questions."""
+    """Posts every delivery twice, from several clients at once; then the API can be queried."""
     deliveries = [
         b"\n".join(msgspec.json.encode(reader.event(record)) for record in json.loads(text)["Records"])
         for text in (gzip.decompress(file.read_bytes()) for file in sorted(cloudtrail.rglob("*.json.gz")))
@@ -85,7 +85,7 @@ def ids(events: list[Record]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def by_jq(cloudtrail: Path) -> Callable[[str], list[str]] | None:
-    """Asks jq which records of the files fit; None on a machine without it, where Python alone is asked."""
+    """The records that match according to jq; None on a machine without it."""
     jq = shutil.which("jq")
     if jq is None:
         return None
@@ -100,7 +100,7 @@ def by_jq(cloudtrail: Path) -> Callable[[str], list[str]] | None:
     return ask
 
 
-def test_a_dozen_questions_are_answered_as_the_files_answer_them(
+def test_a_dozen_queries_return_what_the_files_contain(
     asked: Callable[..., list[Record]],
     records: list[Record],
     by_jq: Callable[[str], list[str]] | None,
@@ -167,7 +167,7 @@ def test_a_dozen_questions_are_answered_as_the_files_answer_them(
         assert ids(asked(**filters)) == expected, filters
         assert by_jq is None or by_jq(" and ".join(f"({each})" for each in jq)) == expected, jq
 
-    # Who was denied what, from which address, in which minute: the whole table of it at once.
+    # Who was denied what, from which address, in which minute, as one table.
     answer = [event for each in DENIED for event in asked(q=f"errorCode:{each}")]
     assert Counter(
         (event["created_by"], event["action"], event["ip_address"], event["created_at"][:16])

@@ -1,4 +1,4 @@
-"""The API is killed under load, and every event that it answered for is in the table, once."""
+"""The API is killed under load, and every event that it acknowledged is in the table, once."""
 
 import os
 import signal
@@ -64,14 +64,14 @@ class Api:
 
 @dataclass
 class Load:
-    """Clients that send each event until it is answered for."""
+    """Clients that send each event until it is acknowledged."""
 
     address: str
     headers: dict[str, str]
     over: threading.Event = field(default_factory=threading.Event)
     answered: set[str] = field(default_factory=set)
     retries: int = 0
-    # One for all: each new one would read the certificates of the whole world again.
+    # Shared, because each new context reads all CA certificates again.
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
 
     def client(self, number: int) -> None:
@@ -118,11 +118,11 @@ def api(tmp_path: Path, url: str, free_port: Callable[[], int]) -> Iterator[Api]
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.prove)])
-def test_what_was_answered_for_survives_kill_9_and_is_there_once(
+def test_an_acknowledged_event_survives_kill_9_and_is_stored_once(
     api: Api, connection: Connection, kills: int
 ) -> None:
     key = keys.create(connection, "load", ["audit:write"])
-    # Making a key is an event as well.
+    # Creating a key is an event as well.
     connection.execute("DELETE FROM audit_logs")
     load = Load(api.address, {"Authorization": f"Bearer {key.key}"})
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -141,4 +141,4 @@ def test_what_was_answered_for_survives_kill_9_and_is_there_once(
     stored = [str(each) for (each,) in connection.execute("SELECT id FROM audit_logs")]
     assert len(stored) == len(set(stored)) == scalar(connection, "SELECT count(*) FROM audit_logs")
     assert set(stored) == load.answered
-    assert load.retries >= kills, "nobody was posting when the API was killed"
+    assert load.retries >= kills, "no client was posting when the API was killed"

@@ -1,4 +1,4 @@
-"""Probes hurt nobody and are hurt by nothing: how soon live is answered, and what the database notices."""
+"""Probes are answered quickly whatever happens, and do not load the database."""
 
 import shutil
 import statistics
@@ -32,14 +32,14 @@ LIMIT_MS = 100.0
 AWAY_SECONDS = 300.0
 RECOVERY_SECONDS = 5.0
 LONGEST_SECONDS = 20.0
-"""A connection is waited for 5 s, and a statement 12 s; nothing that is asked may take longer than both."""
+"""Limits are 5 s for a connection and 12 s for a statement; no request may take longer than both."""
 
 Situation = Callable[[Outage], AbstractContextManager[None]]
 
 
 @dataclass
 class World:
-    """An API over a database that can be away."""
+    """An API with a database that can become unreachable."""
 
     api: Api
     database: Outage
@@ -71,7 +71,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.mark.parametrize(
     ("rows", "seconds"), [(2_000, 1.0), pytest.param(200_000, 15.0, marks=pytest.mark.prove)]
 )
-def test_live_is_answered_while_everything_else_is_busy_or_away(
+def test_live_is_answered_while_everything_else_is_busy_or_unreachable(
     world: World, situation: Situation, rows: int, seconds: float
 ) -> None:
     with connect(world.database.direct, "test") as connection:
@@ -98,7 +98,7 @@ def test_live_is_answered_while_everything_else_is_busy_or_away(
         assert p99 < LIMIT_MS
 
 
-def test_probes_reach_the_database_as_often_as_none(world: World) -> None:
+def test_probes_do_not_reach_the_database(world: World) -> None:
     paths = ("/health/live", "/health/ready", "/health/full?verbose", "/health/full/database", "/readyz")
     with httpx.Client(base_url=world.api.address) as client:
         before, began = _statements(world), time.monotonic()
@@ -106,20 +106,20 @@ def test_probes_reach_the_database_as_often_as_none(world: World) -> None:
             headers = world.headers if number % 2 else {"Authorization": f"Bearer ops_{number}"}
             client.get(paths[number % len(paths)], headers=headers).raise_for_status()
         probed, seconds = _statements(world) - before, time.monotonic() - began
-    # By themselves the checks ask some three times a second, a few at their first look.
-    assert probed < 20 + 8 * seconds, "the probes were felt"
+    # On their own the checks send about three statements a second, and a few more at first.
+    assert probed < 20 + 8 * seconds, "the probes reached the database"
     assert probed < 3_000 / 10
 
 
 @pytest.mark.prove
-def test_as_many_probes_as_it_can_answer_reach_the_database_as_often_as_none(world: World) -> None:
+def test_probes_at_full_rate_do_not_reach_the_database(world: World) -> None:
     if shutil.which("wrk") is None:
         pytest.skip("wrk is not installed")
     with psycopg.connect(world.database.server.url("postgres"), autocommit=True) as session:
-        # It comes once a minute, and would count for one of the two.
+        # Autovacuum runs once a minute, and would count in only one of the two periods.
         session.execute("ALTER SYSTEM SET autovacuum = off")
         session.execute("SELECT pg_reload_conf()")
-    time.sleep(20)  # the first looks are over
+    time.sleep(20)  # the first checks are over
     before = _statements(world)
     time.sleep(60)
     at_rest = _statements(world) - before
@@ -136,7 +136,7 @@ def test_as_many_probes_as_it_can_answer_reach_the_database_as_often_as_none(wor
 
 @pytest.mark.parametrize("away", [pytest.param(AWAY_SECONDS, marks=pytest.mark.prove)])
 @pytest.mark.parametrize("situation", [Outage.black_holed, Outage.refusing])
-def test_after_a_long_absence_it_is_ready_soon_and_answers(
+def test_after_a_long_outage_it_is_ready_soon_and_answers(
     world: World, situation: Situation, away: float
 ) -> None:
     longest, statuses = [0.0], set()
@@ -172,7 +172,7 @@ def test_after_a_long_absence_it_is_ready_soon_and_answers(
 
 
 def _live(api: Api, seconds: float) -> list[tuple[int, float]]:
-    """Probes as a kubelet does, a connection each, and what each took in ms, to connect included."""
+    """Probes as a kubelet does, a connection each; the duration of each in ms, including the connect."""
     port = int(api.address.rsplit(":", 1)[1])
     took = []
     until = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""The examples of the README and of docs/api.md work as they are written."""
+"""The examples of the README and of docs/api.md work as written."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def _run(command: str) -> str:
 
 
 def _curl(command: str) -> httpx.Response:
-    """What curl would ask, without needing curl."""
+    """Sends curl's request without curl."""
     _, _, *words = shlex.split(command)
     headers: dict[str, str] = {}
     body: str | None = None

@@ -1,4 +1,4 @@
-"""Restarted under load, nothing that was answered for is lost and no answer is cut short."""
+"""Restarted under load, the API loses no acknowledged event and cuts no answer short."""
 
 import json
 import os
@@ -33,7 +33,7 @@ MOMENTS = random.Random()  # noqa: S311 - no secret is made of it
 
 @dataclass
 class Service:
-    """An API that is started again and again at the same port, with routes that misbehave."""
+    """An API that is restarted repeatedly on the same port, with routes that misbehave."""
 
     folder: Path
     url: str
@@ -41,7 +41,7 @@ class Service:
     patience: str = "30"
     popen: "subprocess.Popen[bytes] | None" = None
     waiting: list[Wire] = field(default_factory=list)
-    """Connections of clients that wait for what misbehaves, and do not hang up."""
+    """Connections of clients that wait for a misbehaving route and do not disconnect."""
 
     def start(self) -> None:
         environment = {
@@ -97,15 +97,15 @@ class Load:
         return [threading.Thread(target=self._again, args=(kind,), name=kind.__name__) for kind in kinds]
 
     def keep_alive(self, wire: Wire) -> bool:
-        """One event after the other, over one connection."""
+        """Posts one event after the other over one connection."""
         return self._post(wire, "keep-alive", lambda body: [body])
 
     def slow(self, wire: Wire) -> bool:
-        """An event in three pieces, a moment between them."""
+        """Posts an event in three pieces, with pauses."""
         return self._post(wire, "slow", lambda body: [body[:10], body[10:30], body[30:]])
 
     def slow_export(self, wire: Wire) -> bool:
-        """An export that is read a little at a time."""
+        """Reads an export a little at a time."""
         wire.pause, wire.piece = (lambda: time.sleep(0.002)), 8192
         answer = wire.ask("GET", "/api/admin/audit-logs/export?eventType=exported", self.key)
         if answer is None or answer.status == 503:
@@ -116,7 +116,7 @@ class Load:
         return True
 
     def stream(self, wire: Wire) -> bool:
-        """The live tail, which ends only with the API."""
+        """Reads the live tail, which ends only with the API."""
         self.done["stream begun"] += 1
         answer = wire.ask("GET", "/api/admin/audit-logs/stream", self.key)
         if answer is not None and answer.status == 200:
@@ -125,7 +125,7 @@ class Load:
         return False
 
     def idle(self, wire: Wire) -> bool:
-        """One question, and then nothing until the API ends the connection."""
+        """Sends one query, and then nothing until the API ends the connection."""
         if (answer := wire.ask("GET", "/health/live", self.key)) is not None:
             self.done["idle"] += 1
             if answer.headers.get("connection") != "close" and (came := wire.ended()):
@@ -210,7 +210,7 @@ def _thread_fails(service: Service) -> None:
 
 
 @pytest.mark.parametrize("restarts", [2, pytest.param(100, marks=pytest.mark.prove)])
-def test_told_to_stop_it_answers_everything_and_loses_nothing(
+def test_a_graceful_stop_answers_everything_and_loses_nothing(
     service: Service, load: Load, connection: Connection, restarts: int
 ) -> None:
     _restart(service, load, _by_signal, restarts, code=0)
@@ -226,7 +226,7 @@ def test_told_to_stop_it_answers_everything_and_loses_nothing(
     [(_never_ending, True), (_blocked, False), (_second_signal, False), (_thread_fails, True)],
 )
 @pytest.mark.parametrize("restarts", [1, pytest.param(25, marks=pytest.mark.prove)])
-def test_ended_by_force_it_says_so_and_loses_nothing(
+def test_a_forced_stop_says_so_and_loses_nothing(
     service: Service, load: Load, connection: Connection, end: Callable[[Service], None],
     answers_all: bool, restarts: int,
 ) -> None:  # fmt: skip
@@ -235,7 +235,7 @@ def test_ended_by_force_it_says_so_and_loses_nothing(
 
     _nothing_is_lost(load, connection)
     if answers_all:
-        assert load.cut_short == [], "whoever could be answered in time was"
+        assert load.cut_short == [], "every request that could be answered in time was answered"
 
 
 def _restart(service: Service, load: Load, end: Callable[[Service], None], times: int, *, code: int) -> None:

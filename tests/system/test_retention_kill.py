@@ -1,4 +1,4 @@
-"""Whatever is killed, and whenever: every row is in the table or in the archive, and there once."""
+"""Retention and PostgreSQL killed at random: every row is in the table or in the archive, once."""
 
 import os
 import random
@@ -50,7 +50,7 @@ SIZES = [pytest.param(25, marks=pytest.mark.prove), 3]
 
 @dataclass
 class Visits:
-    """The table, its archive, and every row that was ever put into the table."""
+    """The table, its archive, and every row that was ever inserted."""
 
     server_folder: Path
     folder: Path
@@ -66,7 +66,7 @@ class Visits:
         self.fill(url)
 
     def fill(self, url: str) -> None:
-        """More rows, most of which have expired; a partition that was dropped is there again."""
+        """Inserts more rows, most of them expired; creates dropped partitions again."""
         with connect(url, "test", lock_timeout="10s") as connection:
             if self.partitioned:
                 today = datetime.now(UTC).date()
@@ -82,7 +82,7 @@ class Visits:
 
     @contextmanager
     def worker(self, url: str) -> Iterator[subprocess.Popen[str]]:
-        """A worker that has begun."""
+        """A worker that has started its work."""
         command = [
             sys.executable,
             "-m",
@@ -97,7 +97,7 @@ class Visits:
             yield process
 
     def finish(self, url: str) -> str:
-        """What an undisturbed worker says at its end."""
+        """The last output of an undisturbed worker."""
         with self.worker(url) as worker:
             said, complaint = worker.communicate(timeout=120)
         assert worker.returncode == 0, complaint
@@ -127,7 +127,7 @@ class Visits:
 
 @contextmanager
 def _late_rows(url: str, visits: Visits) -> Iterator[None]:
-    """Somebody who goes on writing rows of days that are over, whatever happens to the server."""
+    """A session that keeps inserting rows of past days, whatever happens to the server."""
     ended = threading.Event()
 
     def write() -> None:
@@ -155,7 +155,7 @@ def _late_rows(url: str, visits: Visits) -> Iterator[None]:
 
 @pytest.mark.parametrize("kills", SIZES)
 @pytest.mark.parametrize("partitioned", [True, False], ids=["partitioned", "ordinary"])
-def test_a_worker_killed_at_random_loses_and_doubles_nothing(
+def test_a_worker_killed_at_random_loses_and_duplicates_nothing(
     tmp_path: Path, partitioned: bool, kills: int
 ) -> None:
     dice = random.Random(kills)  # noqa: S311 - moments, no secrets
@@ -176,7 +176,7 @@ def test_a_worker_killed_at_random_loses_and_doubles_nothing(
 
 @pytest.mark.parametrize("kills", SIZES)
 @pytest.mark.parametrize("partitioned", [True, False], ids=["partitioned", "ordinary"])
-def test_a_server_killed_at_random_loses_and_doubles_nothing(
+def test_a_server_killed_at_random_loses_and_duplicates_nothing(
     tmp_path: Path, partitioned: bool, kills: int
 ) -> None:
     dice = random.Random(kills)  # noqa: S311 - moments, no secrets
@@ -199,7 +199,7 @@ def test_a_server_killed_at_random_loses_and_doubles_nothing(
 
 
 def _kill_server(folder: Path) -> None:
-    """All of it at once, as when the machine loses its power, but for what the kernel has in memory."""
+    """Kills all processes at once, as in a power failure, except that the kernel's memory survives."""
     postmaster = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
     family = [postmaster, *_children(postmaster)]
     for pid in family:

@@ -1,4 +1,4 @@
-"""Whatever the API's own description allows, or forbids, is answered as it describes."""
+"""Requests that the API's own description allows or forbids are answered as it describes."""
 
 import shutil
 from collections import Counter
@@ -41,7 +41,7 @@ EVENTS: list[Any] = [
 
 @pytest.fixture
 def api(url: str, connection: Connection, tmp_path: Path) -> Iterator[tuple[str, requests.Session]]:
-    """Where the API is, and a session with a key that may do everything; some events are stored."""
+    """The API's address, and a session with an admin key; some events are stored."""
     key = keys.create(connection, "schemathesis", ["admin"]).key
     shutil.copy(REPOSITORY / "policies.yaml", tmp_path)
     port = free_port()
@@ -67,7 +67,7 @@ def test_five_thousand_requests_are_answered_as_described(api: tuple[str, reques
     assert answered >= 5000
 
 
-def test_a_method_that_is_not_there_is_told_which_are() -> None:
+def test_an_unsupported_method_is_refused_with_the_supported_ones() -> None:
     client = TestClient(observed(create_app(Settings(database_url=NOWHERE))))
     for path, item in _document()["paths"].items():
         there = {method.upper() for method in item}
@@ -79,7 +79,7 @@ def test_a_method_that_is_not_there_is_told_which_are() -> None:
             assert answer.json()["type"] == "/problems/method-not-allowed"
 
 
-def test_every_operation_reads_well() -> None:
+def test_every_operation_has_an_id_a_summary_and_its_errors() -> None:
     operations = [each for item in _document()["paths"].values() for each in item.values()]
 
     ids = [each["operationId"] for each in operations]
@@ -90,7 +90,7 @@ def test_every_operation_reads_well() -> None:
         assert errors
         for status, answer in errors.items():
             if each["tags"] == ["health"] and status == "503":
-                continue  # a probe is told its state, in the form of the 200
+                continue  # a probe gets the state in the form of the 200
             content = answer["content"]["application/problem+json"]
             assert content["schema"]["$ref"].endswith("ProblemDetails")
         if each["tags"][0] in {"audit", "maintenance"}:
@@ -103,7 +103,7 @@ def _document() -> dict[str, Any]:
 
 
 def _answered(address: str, session: requests.Session, examples: int) -> int:
-    """Asks every operation that many times, rightly and wrongly, and says how often it was answered."""
+    """Calls every operation that many times, validly and invalidly; returns the number of answers."""
     load_all_checks()
     chosen = cast("list[CheckFunction]", CHECKS.get_by_names(WANTED))
     schema = schemathesis.openapi.from_url(f"{address}/schema")
@@ -126,6 +126,6 @@ def _answered(address: str, session: requests.Session, examples: int) -> int:
 
             try:
                 ask()
-            except Unsatisfiable:  # there is nothing to be wrong about in an operation that takes nothing
+            except Unsatisfiable:  # an operation without parameters has no invalid request
                 continue
     return counted.total()

@@ -1,4 +1,4 @@
-"""The real webserver, daemon and code server: what operators do to runs, and what befalls them."""
+"""The real webserver, daemon and code server: schedules, Terminate, backfills, and killed processes."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ databases:
     schedule: {{cron: "* * * * *"}}
     retention: [{{table: sessions, column: created_at, keep: 30 days}}]
 """
-# Each DELETE takes its time, so that a run can be caught at it.
+# Each DELETE is slow, so that a run can be caught in it.
 SLOW = """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
 AS $$ BEGIN PERFORM pg_sleep(300); RETURN NULL; END $$;
@@ -83,7 +83,7 @@ def urls(server: Server, template: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """One start for all tests of this file."""
+    """Started once for all tests of this file."""
     folder = tmp_path_factory.mktemp("services")
     (folder / "workspace.yaml").write_bytes((REPOSITORY / "workspace.yaml").read_bytes())
     (folder / "policies.yaml").write_text(POLICIES.format(**urls))
@@ -108,7 +108,7 @@ def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def app(urls: dict[str, str]) -> Iterator[Connection]:
-    """The database `app`, filled anew, with a DELETE that takes five minutes."""
+    """The database `app`, filled again, with a DELETE that takes five minutes."""
     with connect(urls["app"], "test") as connection:
         connection.execute("DROP TABLE sessions, memories; DROP FUNCTION IF EXISTS slow")
         connection.execute("TRUNCATE ops.maintenance_runs, ops.maintenance_cursors CASCADE")
@@ -143,7 +143,7 @@ def test_a_schedule_ticks_and_shows_its_next_tick(services: Services, urls: dict
     assert nightly["scheduleState"]["status"] == "RUNNING"
 
 
-def test_terminate_stops_the_statement_on_the_server_and_the_run_in_the_queue_goes_on(
+def test_terminate_stops_the_statement_on_the_server_and_the_queued_run_starts(
     services: Services, app: Connection
 ) -> None:
     first = services.launch()
@@ -164,7 +164,7 @@ def test_terminate_stops_the_statement_on_the_server_and_the_run_in_the_queue_go
     assert scalar(app, "SELECT count(*) FROM sessions") == 30
 
 
-def test_a_killed_run_is_started_again_by_itself(services: Services, app: Connection) -> None:
+def test_a_killed_run_is_retried_automatically(services: Services, app: Connection) -> None:
     run_id = services.launch()
     _caught(services, app, run_id)
     worker = _pid(services, run_id, "parent process")
@@ -181,7 +181,7 @@ def test_a_killed_run_is_started_again_by_itself(services: Services, app: Connec
 
 
 @pytest.mark.prove
-def test_a_killed_step_is_started_again_within_its_run(services: Services, app: Connection) -> None:
+def test_a_killed_step_is_retried_within_its_run(services: Services, app: Connection) -> None:
     run_id = services.launch()
     _caught(services, app, run_id)
 
@@ -194,9 +194,7 @@ def test_a_killed_step_is_started_again_within_its_run(services: Services, app: 
 
 
 @pytest.mark.prove
-def test_a_run_of_a_machine_that_is_gone_is_ended_and_started_again(
-    services: Services, app: Connection
-) -> None:
+def test_a_run_of_a_machine_that_is_gone_is_failed_and_retried(services: Services, app: Connection) -> None:
     """Every process is killed at once, as by a power failure; then the services are started again."""
     run_id = services.launch()
     _caught(services, app, run_id)
@@ -236,7 +234,7 @@ def test_ten_days_are_archived_by_a_backfill(services: Services, urls: dict[str,
 
 
 def _pid(services: Services, run_id: str, of: str) -> int:
-    """The process of a run, or of a step of it, as its events tell."""
+    """The process of a run or of one of its steps, from the run's events."""
 
     def find() -> int | None:
         for event in services.events(run_id):

@@ -9,12 +9,12 @@ END = b"\r\n\r\n"
 
 
 class CutShortError(Exception):
-    """An answer began and did not come to its end; what had arrived is the message."""
+    """An answer was cut short; the message is what had arrived."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer."""
+    """A complete answer."""
 
     status: int
     headers: dict[str, str]
@@ -31,14 +31,14 @@ class Wire:
 
     @classmethod
     def to(cls, port: int, *, slowly: bool = False) -> "Wire":
-        """Connects. Raises OSError when nobody listens."""
+        """Connects. Raises OSError when no process listens."""
         connected = socket.create_connection(("127.0.0.1", port), timeout=60)
         return cls(connected, pause=lambda: time.sleep(0.005), piece=512) if slowly else cls(connected)
 
     def ask(self, method: str, path: str, key: str, *pieces: bytes) -> Answer | None:
         """The answer, or None when the connection ended before one began. Raises CutShortError.
 
-        The body is sent piece by piece, with a moment between them.
+        The body is sent in these pieces, with short pauses.
         """
         length = sum(map(len, pieces))
         head = (
@@ -51,11 +51,11 @@ class Wire:
                     time.sleep(0.05)
                 self.socket.sendall(piece)
         except OSError:
-            pass  # whether it was answered before it went is for the reading to say
+            pass  # reading shows whether it was answered before the connection ended
         return self._answer()
 
     def ended(self) -> bytes:
-        """Waits until the other side ends the connection and returns what came before."""
+        """Waits until the server ends the connection and returns what it sent before."""
         came = b""
         try:
             while data := self.socket.recv(65536):

@@ -1,4 +1,4 @@
-"""Rows are compared bit by bit, and told apart by their UTC day."""
+"""Rows are compared bit by bit and split by UTC day."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -12,7 +12,7 @@ def _doubles(*values: float | None) -> pa.Table:
     return pa.table({"x": pa.array(values, pa.float64())})
 
 
-def test_what_differs_in_one_bit_is_not_the_same() -> None:
+def test_rows_that_differ_in_one_bit_are_different() -> None:
     nan = float("nan")
 
     assert arrow.same(_doubles(nan, -0.0, None, 5e-324), _doubles(nan, -0.0, None, 5e-324))

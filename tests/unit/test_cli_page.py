@@ -1,4 +1,4 @@
-"""docs/reference/cli.md is what the commands' help says."""
+"""docs/reference/cli.md matches the help of the commands."""
 
 from ops_pipeline.cli import reference
 

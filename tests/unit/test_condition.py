@@ -1,4 +1,4 @@
-"""A hold's predicate is read as it was meant; a wrong one is pointed at, to the character."""
+"""A hold's predicate is parsed as meant; an invalid one is pointed at, to the character."""
 
 import pytest
 from hypothesis import given
@@ -25,7 +25,7 @@ CONDITION = st.builds(Condition, TEXT.filter(bool), OPERATOR, st.one_of(TEXT, st
         ("at > '2026-01-01 12:00' AND at <= now", [("at", ">", "2026-01-01 12:00"), ("at", "<=", "now")]),
     ],
 )
-def test_what_is_right_is_read(text: str, conditions: list[tuple[str, str, str]]) -> None:
+def test_a_valid_predicate_is_parsed(text: str, conditions: list[tuple[str, str, str]]) -> None:
     assert [(each.column, each.operator, each.value) for each in parse(text).conditions] == conditions
 
 
@@ -52,7 +52,7 @@ def test_what_is_right_is_read(text: str, conditions: list[tuple[str, str, str]]
         ("a = 'x\0'", 7, "NUL"),
     ],
 )
-def test_what_is_wrong_is_pointed_at(text: str, character: int, advice: str) -> None:
+def test_an_invalid_predicate_is_pointed_at(text: str, character: int, advice: str) -> None:
     with pytest.raises(PredicateError) as caught:
         parse(text)
 
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_pointed_at(text: str, character: int, advice: str) -> 
 
 
 @given(conditions=st.lists(CONDITION, min_size=1, max_size=4))
-def test_what_is_written_is_what_is_read(conditions: list[Condition]) -> None:
+def test_a_predicate_survives_writing_and_parsing(conditions: list[Condition]) -> None:
     predicate = Predicate(tuple(conditions))
 
     assert from_json(predicate.as_json()) == predicate

@@ -1,4 +1,4 @@
-"""A cursor says where it was given out, and nobody else can make one."""
+"""A cursor contains its position, and only this API can create one."""
 
 import string
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ def test_a_cursor_that_was_altered_anywhere_is_refused(data: st.DataObject) -> N
             CURSORS.read(strange, "a question")
 
 
-def test_a_cursor_of_another_question_is_refused_as_such() -> None:
+def test_a_cursor_of_another_query_is_refused_as_such() -> None:
     with pytest.raises(CursorError, match="other filters"):
         CURSORS.read(CURSORS.write(PLACE, "a question"), "another")
 
@@ -46,12 +46,12 @@ def test_a_cursor_needs_the_secret() -> None:
         Cursors(b"other").read(CURSORS.write(PLACE, "a question"), "a question")
 
 
-def test_what_was_sealed_as_something_else_is_no_cursor() -> None:
+def test_a_token_signed_for_another_purpose_is_no_cursor() -> None:
     with pytest.raises(CursorError):
         CURSORS.read(CURSORS.seal(b"something else"), "a question")
 
 
 @given(st.text())
-def test_no_text_does_anything_worse_than_being_refused(text: str) -> None:
+def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(CursorError):
         CURSORS.read(text, "a question")

@@ -1,4 +1,4 @@
-"""What a docstring says that a function raises exists: a reader catches it by that name."""
+"""Every exception that a docstring says a function raises exists by that name."""
 
 import ast
 import builtins
@@ -30,7 +30,7 @@ def raised(text: str) -> Iterator[str]:
 
 
 def imported(tree: ast.Module) -> dict[str, str]:
-    """What the names that a module imports stand for."""
+    """The full names of what a module imports, by local name."""
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

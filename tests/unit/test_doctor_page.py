@@ -1,4 +1,4 @@
-"""Every diagnosis is documented as the code has it, and its links lead somewhere."""
+"""Every diagnosis is documented as it is in the code, and its links lead to headings."""
 
 import re
 from pathlib import Path

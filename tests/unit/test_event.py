@@ -1,4 +1,4 @@
-"""An event that PostgreSQL can keep is read; any other is refused by field, with what would be right."""
+"""An event that PostgreSQL can store is accepted; any other is refused by field, with advice."""
 
 import json
 from contextlib import suppress
@@ -73,7 +73,9 @@ def test_only_the_type_is_required() -> None:
         ({"event_type": "a"}, "event_type", "the fields are: eventType"),
     ],
 )
-def test_a_mistake_is_named_by_field_and_advice(change: dict[str, Any], field: str, advice: str) -> None:
+def test_an_invalid_value_is_named_by_field_with_advice(
+    change: dict[str, Any], field: str, advice: str
+) -> None:
     with pytest.raises(EventError) as caught:
         decode(json.dumps(FULL | change).encode())
 
@@ -85,18 +87,18 @@ def test_a_mistake_is_named_by_field_and_advice(change: dict[str, Any], field: s
     "body",
     [b"", b"{", b"[]", b"null", b'"x"', b'{"eventType": "\xff"}', b'{"eventType": "\\ud800"}'],
 )
-def test_what_is_no_event_at_all_is_refused(body: bytes) -> None:
+def test_a_value_that_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(EventError):
         decode(body)
 
 
-def test_details_that_are_nested_without_end_are_refused() -> None:
+def test_details_nested_too_deeply_are_refused() -> None:
     with pytest.raises(EventError, match="nested too deeply"):
         decode(b'{"eventType": "a", "details": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}")
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "10.0.0.0/8", "::1", "2001:db8::/32", "::ffff:192.0.2.7"])
-def test_every_form_of_address_is_taken(address: str) -> None:
+def test_every_form_of_ip_address_is_accepted(address: str) -> None:
     assert convert({"eventType": "a", "ipAddress": address}).ip_address == address
 
 
@@ -107,6 +109,6 @@ def test_half_a_surrogate_pair_is_refused_before_the_database_sees_it() -> None:
 
 
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.text(), st.lists).map(msgspec.json.encode))
-def test_whatever_arrives_is_an_event_or_an_event_error(body: bytes) -> None:
+def test_any_input_is_an_event_or_an_event_error(body: bytes) -> None:
     with suppress(EventError):
         decode(body)

@@ -48,7 +48,7 @@ def _retention(name: str, *, database: str = "app") -> Identity:
 @example(_retention("_x"), _retention("x"))
 @example(_retention("ä"), _retention("ö"))
 @example(_retention("vacuum"), Identity("app", "vacuum"))
-def test_two_policies_share_neither_label_nor_step(one: Identity, other: Identity) -> None:
+def test_no_two_policies_share_a_name_or_a_step(one: Identity, other: Identity) -> None:
     same = one == other
 
     assert (one.label == other.label) == same
@@ -64,11 +64,11 @@ def test_a_policys_checks_have_a_step_of_their_own(one: Identity, other: Identit
 
 
 @given(IDENTITIES)
-def test_a_steps_name_is_one_that_dagster_takes(identity: Identity) -> None:
+def test_the_name_of_a_step_is_valid_in_dagster(identity: Identity) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_]+", identity.op_name)
 
 
-def test_usual_names_are_read_as_they_are() -> None:
+def test_common_policies_have_readable_names() -> None:
     memories = TableName("public", "memories")
 
     assert _retention("sessions").label == "app/retention/sessions"
@@ -131,7 +131,7 @@ def test_two_columns_of_one_table_may_both_have_an_orphans_policy(read: Read) ->
     ]
 
 
-def test_a_table_may_be_called_as_a_kind_is(read: Read) -> None:
+def test_a_table_may_have_the_name_of_a_kind(read: Read) -> None:
     retention, vacuum = read(
         "    retention: [{table: vacuum, column: at, keep: 1 day}]\n    vacuum: {tables: [vacuum]}\n"
     )
@@ -158,9 +158,7 @@ def test_a_table_may_be_called_as_a_kind_is(read: Read) -> None:
         ("    vacuum: {mode: everything}\n", "vacuum.mode", "write always"),
     ],
 )
-def test_a_key_of_before_is_refused_with_the_one_that_took_its_place(
-    read: Read, text: str, key: str, advice: str
-) -> None:
+def test_an_old_key_is_refused_with_its_new_name(read: Read, text: str, key: str, advice: str) -> None:
     with pytest.raises(PolicyError) as caught:
         read(text)
 

@@ -1,4 +1,4 @@
-"""Every relative link of the documentation leads to a file and heading that exist."""
+"""Every relative link of the documentation leads to an existing file and heading."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The method follows from the evidence."""
+"""The scan method follows from the evidence."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ KNOWN = Evidence(
         (replace(KNOWN, rows_a_moment=5000.0, has_key=False), 0.01, "block-range scan", "no primary key"),
     ],
 )
-def test_the_evidence_speaks_for_one_method_and_says_why(
+def test_the_evidence_leads_to_one_method_with_its_reason(
     evidence: Evidence, fraction: float, method: str, because: str
 ) -> None:
     chosen = judge(evidence, "at", fraction)

@@ -1,11 +1,11 @@
-"""Migrations are applied in the order of their numbers, which no two share."""
+"""Migrations are applied in the order of their numbers, and no two share one."""
 
 from collections import Counter
 
 from ops_pipeline.postgres.migrations import MIGRATIONS
 
 
-def test_each_has_a_number_of_its_own() -> None:
+def test_no_two_migrations_share_a_number() -> None:
     numbers = Counter(path.name.partition("_")[0] for path in MIGRATIONS.glob("*.sql"))
 
     assert [number for number, count in numbers.items() if count > 1] == []

@@ -1,4 +1,4 @@
-"""Checks are looked at in the background, one at a time each, and an old result is none."""
+"""Health checks run in the background, each one at a time, and an old result is a failure."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from api.process import background
 
 
 class Look:
-    """A look that does as it is told, and counts."""
+    """A check that behaves as told, and counts its calls."""
 
     def __init__(self, *, hangs: bool = False, fails: bool = False) -> None:
         self.hangs, self.fails = hangs, fails
@@ -38,7 +38,7 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_a_look_that_hangs_has_failed_by_its_deadline_and_holds_no_other_up() -> None:
+def test_a_check_that_hangs_fails_at_its_deadline_and_delays_no_other() -> None:
     async def watch() -> None:
         hanging, well = Look(hangs=True), Look()
         checks = [
@@ -54,7 +54,7 @@ def test_a_look_that_hangs_has_failed_by_its_deadline_and_holds_no_other_up() ->
     asyncio.run(watch())
 
 
-def test_what_a_look_raises_is_its_message_in_one_line() -> None:
+def test_an_exception_in_a_check_becomes_a_message_of_one_line() -> None:
     async def watch() -> Finding:
         async with Monitor([HealthCheck("failing", Look(fails=True), critical=True)]) as monitor:
             return monitor.result("failing").finding
@@ -62,7 +62,7 @@ def test_what_a_look_raises_is_its_message_in_one_line() -> None:
     assert asyncio.run(watch()) == Finding("error", "ConnectionError: db.example refuses")
 
 
-def test_a_result_older_than_three_beats_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_older_than_three_intervals_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     async def watch() -> None:
         async with Monitor([HealthCheck("slow", Look(), critical=True, interval=10, deadline=1)]) as monitor:
             assert monitor.result("slow").finding == OK
@@ -76,7 +76,7 @@ def test_a_result_older_than_three_beats_is_a_failure(monkeypatch: pytest.Monkey
     asyncio.run(watch())
 
 
-def test_what_requests_wait_for_is_looked_at_again_soon_after_it_failed() -> None:
+def test_a_critical_check_runs_again_soon_after_it_failed() -> None:
     critical, other = (HealthCheck("x", Look(), critical=each, interval=60) for each in (True, False))
     failed = Finding("error", "")
 
@@ -84,7 +84,7 @@ def test_what_requests_wait_for_is_looked_at_again_soon_after_it_failed() -> Non
     assert critical.beat(OK) == other.beat(failed) == other.beat(OK) == 60
 
 
-def test_it_has_started_once_all_that_is_critical_was_well_together_and_from_then_on() -> None:
+def test_startup_is_complete_for_good_once_all_critical_checks_have_passed_together() -> None:
     async def watch() -> None:
         first, second = Look(), Look(fails=True)
         checks = [
@@ -102,7 +102,7 @@ def test_it_has_started_once_all_that_is_critical_was_well_together_and_from_the
     asyncio.run(watch())
 
 
-def test_a_task_that_fails_while_somebody_keeps_it_is_heard_of() -> None:
+def test_the_failure_of_a_background_task_is_reported_while_a_reference_is_kept() -> None:
     async def fail() -> None:
         raise LookupError("gone")
 

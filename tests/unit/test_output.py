@@ -1,4 +1,4 @@
-"""What comes out of a database is shown at a terminal, and commands nothing there."""
+"""Text from a database is shown in a terminal without control characters taking effect."""
 
 import io
 
@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ops_pipeline.cli import output
 
-# Colour, title and clipboard of a terminal, the cursor, C1 controls, a line end and a turned line.
+# Colour, title and clipboard of a terminal, the cursor, C1 controls, a newline and reversed text.
 NAMES = [
     "\x1b[31mred",
     "\x1b]0;title\x07",
@@ -21,7 +21,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_control_characters_are_shown_and_not_obeyed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_characters_are_shown_and_not_interpreted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
     monkeypatch.setenv("TERM", "xterm")
     for each in (output.console, output.notes):
@@ -38,7 +38,7 @@ def test_control_characters_are_shown_and_not_obeyed(name: str, monkeypatch: pyt
     assert shown.count(output.visible(name)) >= 3
 
 
-def test_a_name_with_a_line_end_stays_in_its_line() -> None:
+def test_a_name_with_a_newline_is_shown_on_one_line() -> None:
     assert output.one_line("x\n  ALTER ROLE mallory SUPERUSER;\r\n") == (
         r"x\n  ALTER ROLE mallory SUPERUSER;\r\n"
     )

@@ -1,4 +1,4 @@
-"""What an orphans policy refers to is read as it is written, whatever its names are."""
+"""The `references` of an orphans policy is parsed, whatever its names are."""
 
 import pytest
 from pydantic import ValidationError
@@ -38,6 +38,6 @@ def test_a_reference_is_read_as_it_is_written(
 @pytest.mark.parametrize(
     "text", ["p", "p.", "p()", "p(a,,b)", "p(a.b, c)", 'p("a)', "p(a,b", '"', "a.b.c.d", "n" * 63]
 )
-def test_what_is_no_reference_is_refused(text: str) -> None:
+def test_an_invalid_reference_is_refused(text: str) -> None:
     with pytest.raises(ValidationError, match="is not a valid reference"):
         referenced(text, 1)

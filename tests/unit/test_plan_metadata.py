@@ -1,4 +1,4 @@
-"""What Dagster shows of a plan."""
+"""The metadata of a plan in Dagster."""
 
 from ops_pipeline.maintenance.plan import DeletePlan, Method, RowCount
 from ops_pipeline.orchestration import metadata

@@ -30,7 +30,7 @@ SECTIONS: dict[str, type[Section]] = {
 
 @pytest.fixture
 def documented() -> dict[str, dict[str, str]]:
-    """By section and key, what stands beside the key."""
+    """The text beside each key, by section and key."""
     parts = re.split(r"^## (.+)$", PAGE.read_text(), flags=re.MULTILINE)[1:]
     return {
         heading: dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""A right file becomes typed policies; a wrong one names line, key and what would be right."""
+"""A valid policies file becomes typed policies; an invalid one is refused by line and key, with advice."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 HEAD = "version: 1\ndatabases:\n  app:\n    url: ${OPS_DATABASE_URL}\n"
 
 
-def test_the_shipped_file_holds_exactly_the_missions_rules() -> None:
+def test_the_shipped_file_has_exactly_the_missions_policies() -> None:
     policies = [each for _, each in kinds.load(REPOSITORY / "policies.yaml")]
 
     assert [each.name for each in policies] == [
@@ -44,7 +44,7 @@ def test_the_shipped_file_holds_exactly_the_missions_rules() -> None:
     assert database.schedule == Schedule("0 2 * * *", "UTC")
 
 
-def test_a_database_may_have_a_night_of_its_own(tmp_path: Path) -> None:
+def test_a_database_may_have_its_own_schedule(tmp_path: Path) -> None:
     file = tmp_path / "policies.yaml"
     file.write_text(
         "version: 1\nschedule: {cron: 30 1 * * *}\ndatabases:\n"
@@ -129,7 +129,7 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
         ("", 1, "the file", "version"),
     ],
 )
-def test_a_mistake_is_named_by_line_key_and_advice(
+def test_an_invalid_entry_is_named_by_line_and_key_with_advice(
     tmp_path: Path, text: str, line: int, key: str, advice: str
 ) -> None:
     file = tmp_path / "policies.yaml"
@@ -152,7 +152,7 @@ def test_a_mistake_is_named_by_line_key_and_advice(
         ("{reindex: {min_bloat: 0.3, min_size: 2 GB}}", Reindex(0.3, 2_000_000_000)),
     ],
 )
-def test_indexes_are_built_anew_only_where_the_policy_says_so(
+def test_indexes_are_rebuilt_only_where_the_policy_says_so(
     tmp_path: Path, text: str, found: Reindex | None
 ) -> None:
     file = tmp_path / "policies.yaml"
@@ -164,7 +164,7 @@ def test_indexes_are_built_anew_only_where_the_policy_says_so(
     assert vacuum.reindex == found
 
 
-def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     file = tmp_path / "policies.yaml"
     file.write_text(HEAD + RETENTION.replace("30 days", "soon") + "    vacuum: {tables: 3}\n")
 

@@ -1,4 +1,4 @@
-"""No secret survives, wherever it stands; everything else does."""
+"""Redaction replaces every secret, wherever it is, and changes nothing else."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ secrets = st.sampled_from([SECRET, {"inner": [SECRET]}, [SECRET, 1], f"{{{SECRET
 
 
 def objects(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Objects of plain and secret entries, some of them written out as JSON in a text."""
+    """Objects with plain and secret entries, some of them as JSON inside a text."""
     entries = st.tuples(st.sampled_from(PLAIN_NAMES), children) | st.tuples(
         st.sampled_from(SECRET_NAMES), secrets
     )
@@ -60,7 +60,7 @@ def test_redacting_twice_is_redacting_once(value: Any) -> None:
 
 @given(data)
 @settings(max_examples=300, deadline=None)
-def test_what_was_given_is_left_as_it_is(value: Any) -> None:
+def test_the_input_is_not_modified(value: Any) -> None:
     before = copy.deepcopy(value)
     redact(value)
 
@@ -89,7 +89,7 @@ def plainly_redacted(value: Any) -> Any:
 
 
 def without_texts_of_json(value: Any) -> Any:
-    """Two texts of the same JSON are the same, however they are spaced and escaped."""
+    """Texts of the same JSON are equal, whatever their spaces and escapes."""
     match value:
         case dict():
             return {name: without_texts_of_json(held) for name, held in value.items()}
@@ -112,7 +112,7 @@ def test_a_name_that_only_resembles_a_secret_is_readable(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, False])
-def test_whether_there_is_a_secret_is_no_secret(value: object) -> None:
+def test_null_and_boolean_values_are_not_replaced(value: object) -> None:
     assert redact({"password": value}) == {"password": value}
 
 
@@ -132,7 +132,7 @@ def test_whether_there_is_a_secret_is_no_secret(value: object) -> None:
         ("-----BEGIN PRIVATE KEY-----\nMII", "[redacted]"),
     ],
 )
-def test_a_secret_shows_itself_inside_a_text(text: str, left: str) -> None:
+def test_a_secret_inside_a_text_is_found(text: str, left: str) -> None:
     assert redact({"message": text}) == {"message": left}
     assert redact(left) == left
 
@@ -148,11 +148,11 @@ def test_a_secret_shows_itself_inside_a_text(text: str, left: str) -> None:
         "https://x.test/a:b@c?page=2",
     ],
 )
-def test_a_text_without_a_secret_is_left_to_the_letter(text: str) -> None:
+def test_a_text_without_a_secret_is_unchanged(text: str) -> None:
     assert redact([text]) == [text]
 
 
-def test_a_name_and_its_value_may_be_two_entries() -> None:
+def test_a_name_and_its_value_in_separate_entries_are_found() -> None:
     given = [{"Key": "db-password", "Value": SECRET}, {"name": "colour", "value": "red"}]
 
     assert redact(given) == [{"Key": "db-password", "Value": REDACTED}, given[1]]
@@ -163,12 +163,12 @@ def test_a_secret_given_before_a_harmless_one_of_the_same_name_is_found() -> Non
 
 
 @pytest.mark.parametrize("depth", [DEEPEST + 5, 20_000])
-def test_what_is_nested_too_deeply_is_replaced(depth: int) -> None:
+def test_a_value_nested_too_deeply_is_replaced(depth: int) -> None:
     text = "[" * depth + f'{{"password": "{SECRET}"}}' + "]" * depth
 
     assert not holds_secret(redact({"body": text}))
 
 
-def test_a_long_text_takes_no_long_time() -> None:
-    """Doubling a text must not quadruple the work; this one would take minutes."""
+def test_the_time_grows_linearly_with_the_text() -> None:
+    """If doubling a text quadrupled the work, this one would take minutes."""
     assert redact("a" * 2_000_000 + "=b") == "a" * 2_000_000 + "=b"

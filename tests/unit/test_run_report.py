@@ -1,4 +1,4 @@
-"""What a run of all policies came to, as an exit code says it."""
+"""The report of a run of all policies, and its exit code."""
 
 from dataclasses import replace
 
@@ -42,14 +42,14 @@ def test_the_exit_code_says_whether_a_person_only_has_to_approve(
     assert _report(_result("app/retention/sessions", outcome), failures=failures).exit_code == code
 
 
-def test_rows_remain_in_a_table_whatever_it_is_called() -> None:
+def test_remaining_rows_are_reported_whatever_the_table_is_called() -> None:
     vacuum = _result("app/vacuum", left=None)
 
     assert _report(_result("app/retention/vacuum_log"), vacuum).nothing_remaining
     assert not _report(_result("app/retention/vacuum_log", left=3), vacuum).nothing_remaining
 
 
-def test_a_run_that_no_audit_log_has_says_so() -> None:
+def test_a_run_that_is_not_in_the_audit_log_says_so() -> None:
     details = {UNRECORDED: "this run is not recorded in an audit log"}
     removed = replace(_result("app/retention/sessions"), removed=7, details=details)
     nothing = replace(_result("app/retention/visits"), details=details)

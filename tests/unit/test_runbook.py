@@ -1,4 +1,4 @@
-"""Every health check has its place in the runbook."""
+"""Every health check has a heading in the runbook."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The schemas of our tables are the ones that are configured, in every statement and nowhere else."""
+"""The configured schemas replace our schema names in every statement, and nothing else."""
 
 import re
 
@@ -15,15 +15,15 @@ ELSEWHERE = SchemaNames(own_schema="Our_Things", audit_log_schema="Log")
 NO_SCHEMA = re.compile(
     r"ops\.restoring'|"  # a custom setting
     r"'ops: |\"ops: |"  # advisory locks
-    r"'ops %"  # what our sessions are called
+    r"'ops %"  # application_name of our sessions
 )
-"""All that begins with `ops` as a word and is no schema."""
+"""Everything that begins with the word `ops` and is no schema."""
 THE_APPLICATIONS = re.compile(r"public\.(?:users|sessions|conversations|memories)\b|SCHEMA public, |'public'")
-"""Where the application's schema is meant."""
+"""Names in which the application's schema is meant."""
 
 
 def _remaining(word: str, but: re.Pattern[str]) -> list[str]:
-    """Where the word still is once the names are replaced, with its surroundings, but for those."""
+    """Where the word remains after the names are replaced, with its context, except in those."""
     remaining = []
     for file in FILES:
         text = with_names(file.read_text(), ELSEWHERE)
@@ -81,7 +81,7 @@ def test_the_audit_log_may_be_in_our_schema_and_in_one_called_ops() -> None:
 @pytest.mark.parametrize(
     "name", ["", "1st", "a b", 'a"b', "a.b", "a%b", "a{b", "größe", "a$b", "a" * 64, "pg_ours", "PG_x"]
 )
-def test_a_name_that_cannot_stand_everywhere_is_refused(name: str) -> None:
+def test_a_schema_name_that_is_not_valid_everywhere_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match=r"OPS_SCHEMA|own_schema"):
         SchemaNames(own_schema=name)
     with pytest.raises(ValidationError, match=r"audit_log_schema"):
@@ -89,10 +89,10 @@ def test_a_name_that_cannot_stand_everywhere_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["user", "Ops", "_x1", "a" * 63])
-def test_any_other_name_is_taken_literally(name: str) -> None:
+def test_any_other_schema_name_is_used_literally(name: str) -> None:
     assert f'"{name}".plans' in with_names("ops.plans", SchemaNames(own_schema=name))
 
 
-def test_our_schema_is_not_the_applications() -> None:
+def test_our_schema_may_not_be_the_applications_schema() -> None:
     with pytest.raises(ValidationError, match="the application's"):
         SchemaNames(own_schema="public")

@@ -1,4 +1,4 @@
-"""A search finds what it says, and a mistake in it is pointed at."""
+"""A search becomes a condition on details; a mistake in it is pointed at."""
 
 import json
 from typing import Any
@@ -47,7 +47,7 @@ def documents(text: str) -> list[list[Any]]:
         ("  a:1\t\nb:2  ", [[{"a": 1}, {"a": "1"}], [{"b": 2}, {"b": "2"}]]),
     ],
 )
-def test_a_search_is_what_the_details_contain(text: str, expected: list[list[Any]]) -> None:
+def test_a_search_becomes_containment_of_details(text: str, expected: list[list[Any]]) -> None:
     assert documents(text) == expected
 
 
@@ -96,7 +96,7 @@ def test_any_path_and_value_can_be_written(terms: list[tuple[list[str], Any]]) -
 
 
 @given(st.text() | st.text(st.sampled_from('ab.:"\\[] 1-')))
-def test_no_text_does_anything_worse_than_being_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
         found = documents(text)
     except SearchError as error:

@@ -1,4 +1,4 @@
-"""Every setting is documented; a wrong one is named by its variable."""
+"""Every setting is documented; an invalid one is named by its variable."""
 
 import re
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_the_page_has_the_real_defaults() -> None:
         ("OPS_AUDIT_LOG_SCHEMA", "pg_catalog", "one of PostgreSQL's own schemas"),
     ],
 )
-def test_a_wrong_value_is_named_by_its_variable(
+def test_an_invalid_value_is_named_by_its_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, advice: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -70,7 +70,7 @@ def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "s3cret" not in repr(settings.load())
 
 
-def test_a_url_that_cannot_be_read_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_url_is_reported_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://me:s3cr%et@db/app")
 
     with pytest.raises(settings.SettingsError) as caught:

@@ -1,4 +1,4 @@
-"""A table's name is read as people write it, and written so that it can be read again."""
+"""A table's name is parsed as people write it, and written so that it can be parsed again."""
 
 import pytest
 from hypothesis import given
@@ -33,19 +33,19 @@ def test_a_name_is_read_as_it_is_written(text: str, schema: str, name: str) -> N
 @pytest.mark.parametrize(
     "text", ["", " ", ".", "a.", ".a", "a..b", "a.b.c", '""', '"a', '"a"b', '"a".', '" "']
 )
-def test_what_is_no_name_is_refused(text: str) -> None:
+def test_an_invalid_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a (valid table )?name"):
         TableName.parse(text)
 
 
 @given(schema=NAMES, name=NAMES)
-def test_what_is_written_is_read_again(schema: str, name: str) -> None:
+def test_a_written_name_is_read_back_unchanged(schema: str, name: str) -> None:
     table = TableName(schema, name)
 
     assert TableName.parse(str(table)) == table
 
 
-def test_public_is_left_out_and_other_schemas_are_not() -> None:
+def test_only_the_schema_public_is_omitted() -> None:
     assert str(TableName("public", "sessions")) == "sessions"
     assert str(TableName("billing", "Year 1")) == 'billing."Year 1"'
     assert TableName("a.b", 'c"d').identifier.as_string(None) == '"a.b"."c""d"'

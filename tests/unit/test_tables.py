@@ -1,4 +1,4 @@
-"""Tables for people never cut a number, an id or a name; into a pipe they are as wide as they need."""
+"""Tables for people never cut a number, an id or a name; into a pipe they are as wide as needed."""
 
 import io
 import re

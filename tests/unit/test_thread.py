@@ -1,4 +1,4 @@
-"""Work in a thread of its own answers the loop, and harms it neither late nor failed."""
+"""Work in a thread of its own returns to the event loop, and harms it neither late nor failed."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ def test_the_loop_gets_what_the_work_returns_and_raises() -> None:
     assert asyncio.run(wait()) == 2
 
 
-def test_a_failure_that_comes_after_the_caller_gave_up_reaches_no_handler() -> None:
+def test_a_failure_after_the_caller_gave_up_reaches_no_handler() -> None:
     reported: list[dict[str, Any]] = []
     gave_up = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Maintenance waits while the database is beyond a limit, counts why, and does not wait for ever."""
+"""The throttle pauses while a load is beyond its limit, counts the reasons, and stops waiting in the end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ LIMITS = ThrottleLimits(timedelta(seconds=10), 3, 5, 1_000)
 
 @dataclass
 class Clock:
-    """Time passes only by sleeping, or when it is told to."""
+    """Time passes only by sleeping, or when the test moves it."""
 
     now: float = 0.0
 
@@ -31,7 +31,7 @@ class Clock:
 
 @dataclass
 class Server:
-    """Answers with a load that the test makes up from the time."""
+    """Answers with a load that the test computes from the time."""
 
     load: Callable[[], tuple[Any, ...]]
     looks: list[str] = field(default_factory=list)
@@ -92,7 +92,7 @@ def test_a_limit_that_is_not_set_is_no_reason(tmp_path: Path) -> None:
     assert throttle.pauses == {}
 
 
-def test_wal_is_kept_to_its_budget_over_time(tmp_path: Path) -> None:
+def test_wal_stays_within_its_budget_over_time(tmp_path: Path) -> None:
     clock = Clock()
     throttle = _throttle(tmp_path, clock)
     written = 0
@@ -107,7 +107,7 @@ def test_wal_is_kept_to_its_budget_over_time(tmp_path: Path) -> None:
     assert clock.now <= 19 * 5 * 1.5
 
 
-def test_the_pause_file_pauses_and_stop_is_heeded_meanwhile(tmp_path: Path) -> None:
+def test_the_pause_file_pauses_and_a_stop_ends_the_pause(tmp_path: Path) -> None:
     clock = Clock()
     throttle = _throttle(tmp_path, clock)
     (tmp_path / "pause").touch()
@@ -118,7 +118,7 @@ def test_the_pause_file_pauses_and_stop_is_heeded_meanwhile(tmp_path: Path) -> N
     assert throttle.pauses["pause_file"].seconds > 30
 
 
-def test_patience_ends_and_says_why(tmp_path: Path) -> None:
+def test_waiting_ends_after_its_limit_with_the_reason(tmp_path: Path) -> None:
     clock = Clock()
     throttle = _throttle(tmp_path, clock)
 
@@ -129,7 +129,7 @@ def test_patience_ends_and_says_why(tmp_path: Path) -> None:
     assert PATIENCE_SECONDS < clock.now < PATIENCE_SECONDS + 10
 
 
-def test_looking_is_left_out_between_short_batches(tmp_path: Path) -> None:
+def test_the_load_is_not_measured_between_short_batches(tmp_path: Path) -> None:
     clock = Clock()
     throttle = _throttle(tmp_path, clock)
     server = Server(lambda: FREE)

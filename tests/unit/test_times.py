@@ -1,4 +1,4 @@
-"""A time is read as people write it, or refused with the ways that are understood."""
+"""A time is parsed as people write it, or refused with the valid forms."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
@@ -27,11 +27,11 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ("2026-02-01 10:00", datetime(2026, 2, 1, 10, tzinfo=UTC)),
         ("2026-02-01T10:00:00Z", datetime(2026, 2, 1, 10, tzinfo=UTC)),
         ("2026-02-01T10:00:00.123456+02:00", datetime(2026, 2, 1, 8, 0, 0, 123456, tzinfo=UTC)),
-        ("2026-02-01T10:00:00 02:00", datetime(2026, 2, 1, 8, tzinfo=UTC)),  # + that became a space
+        ("2026-02-01T10:00:00 02:00", datetime(2026, 2, 1, 8, tzinfo=UTC)),  # a + that became a space
         ("20260201T100000-0330", datetime(2026, 2, 1, 13, 30, tzinfo=UTC)),
     ],
 )
-def test_a_time_is_what_it_says(text: str, moment: datetime) -> None:
+def test_a_time_is_parsed_as_written(text: str, moment: datetime) -> None:
     assert times.read(text, NOW) == moment
 
 
@@ -43,13 +43,13 @@ def test_a_time_is_what_it_says(text: str, moment: datetime) -> None:
         "1767225600", "x\0",
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_with_what_is_understood(text: str) -> None:
+def test_an_invalid_time_is_refused_with_the_valid_forms(text: str) -> None:
     with pytest.raises(ValueError, match="ISO 8601"):
         times.read(text, NOW)
 
 
 @given(st.datetimes(), st.integers(-14 * 60, 14 * 60))
-def test_any_time_in_any_zone_is_the_same_moment(moment: datetime, minutes: int) -> None:
+def test_a_time_is_the_same_instant_in_any_zone(moment: datetime, minutes: int) -> None:
     zoned = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     assume(2 < moment.year < 9998)
 
@@ -58,6 +58,6 @@ def test_any_time_in_any_zone_is_the_same_moment(moment: datetime, minutes: int)
 
 
 @given(st.text())
-def test_no_text_does_anything_worse_than_being_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     with suppress(ValueError):
         assert times.read(text, NOW).tzinfo is UTC

@@ -1,4 +1,4 @@
-"""VACUUM is told what the policy says, as far as the server's version has a word for it."""
+"""VACUUM gets the options of the policy that the server's version supports."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +35,7 @@ def _rule(folder: Path, text: str) -> Vacuum:
     return found
 
 
-def _told(
+def _statement(
     policy: Vacuum, version: int, action: priorities.VacuumAction = "vacuum", *, skip_locked: bool = True
 ) -> str:
     choice = priorities.Choice(SESSIONS, action, "a reason", analyze=action != "freeze")
@@ -44,43 +44,41 @@ def _told(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_truncate_is_off_and_locked_tables_are_passed_over_in_every_version(
-    policy: Vacuum, version: int
-) -> None:
-    assert _told(policy, version).startswith(
+def test_truncate_is_off_and_locked_tables_are_skipped_in_every_version(policy: Vacuum, version: int) -> None:
+    assert _statement(policy, version).startswith(
         "VACUUM (ANALYZE true, TRUNCATE false, INDEX_CLEANUP auto, SKIP_LOCKED true"
     )
-    assert "SKIP_LOCKED false" in _told(policy, version, skip_locked=False)
+    assert "SKIP_LOCKED false" in _statement(policy, version, skip_locked=False)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_the_policy_says_is_passed_on(tmp_path: Path, version: int) -> None:
+def test_options_of_the_policy_are_passed_on(tmp_path: Path, version: int) -> None:
     policy = _rule(tmp_path, "{truncate: true, index_cleanup: 'off', parallel: 0}")
 
-    assert _told(policy, version, "freeze").startswith(
+    assert _statement(policy, version, "freeze").startswith(
         "VACUUM (FREEZE, ANALYZE false, TRUNCATE true, INDEX_CLEANUP off, PARALLEL 0, SKIP_LOCKED true"
     )
 
 
 @pytest.mark.parametrize(("version", "known"), [(each, each >= 160000) for each in VERSIONS])
-def test_words_that_came_with_16_are_used_from_16_on(tmp_path: Path, version: int, known: bool) -> None:
+def test_options_new_in_16_are_used_from_16_on(tmp_path: Path, version: int, known: bool) -> None:
     policy = _rule(tmp_path, "{buffer_usage_limit: 64 MB}")
 
-    assert ("BUFFER_USAGE_LIMIT '64MB'" in _told(policy, version)) is known
-    assert ("BUFFER_USAGE_LIMIT '64MB'" in _told(policy, version, "analyze")) is known
-    assert ("SKIP_DATABASE_STATS" in _told(policy, version)) is known
+    assert ("BUFFER_USAGE_LIMIT '64MB'" in _statement(policy, version)) is known
+    assert ("BUFFER_USAGE_LIMIT '64MB'" in _statement(policy, version, "analyze")) is known
+    assert ("SKIP_DATABASE_STATS" in _statement(policy, version)) is known
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_analyze_is_told_no_option_that_only_vacuum_knows(policy: Vacuum, version: int) -> None:
+def test_analyze_gets_no_option_that_only_vacuum_has(policy: Vacuum, version: int) -> None:
     everything = replace(policy, parallel=2, truncate=True)
 
-    assert _told(everything, version, "analyze") == 'ANALYZE (SKIP_LOCKED true) "public"."sessions"'
+    assert _statement(everything, version, "analyze") == 'ANALYZE (SKIP_LOCKED true) "public"."sessions"'
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_servers_own_number_of_workers_is_left_alone(policy: Vacuum, version: int) -> None:
-    assert "PARALLEL" not in _told(policy, version)
+    assert "PARALLEL" not in _statement(policy, version)
 
 
 def test_the_missions_plain_vacuum_analyze_is_one_setting(tmp_path: Path) -> None:

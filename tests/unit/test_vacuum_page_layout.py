@@ -1,4 +1,4 @@
-"""The arithmetic of PostgreSQL's page layout."""
+"""Table and index sizes follow PostgreSQL's page layout."""
 
 import pytest
 from hypothesis import given
@@ -24,25 +24,25 @@ COLUMNS = st.lists(
 )
 
 
-def test_a_million_integers_take_what_postgresql_takes_for_them() -> None:
+def test_a_million_integers_have_the_size_that_postgresql_gives_them() -> None:
     # CREATE TABLE AS SELECT generate_series(1, 1000000), and its primary key: relpages of both.
     assert page_layout.table_bytes(1_000_000, [NUMBER], 100, PAGE) == 4425 * PAGE
     assert page_layout.btree_bytes(1_000_000, [NUMBER], 90, PAGE, deduplicated=False) == 2745 * PAGE
 
 
-def test_nothing_takes_next_to_nothing() -> None:
+def test_an_empty_table_has_almost_no_size() -> None:
     assert page_layout.table_bytes(0, [NUMBER], 100, PAGE) == 0
     assert page_layout.btree_bytes(0, [NUMBER], 90, PAGE, deduplicated=True) == PAGE
 
 
-def test_a_column_that_was_never_analyzed_leaves_it_open() -> None:
+def test_a_column_without_statistics_makes_the_size_unknown() -> None:
     unknown = ColumnStatistics(length=-1, alignment=4, width=None)
 
     assert page_layout.table_bytes(1000, [NUMBER, unknown], 100, PAGE) is None
     assert page_layout.btree_bytes(1000, [unknown], 90, PAGE, deduplicated=True) is None
 
 
-def test_equal_keys_are_kept_once() -> None:
+def test_equal_keys_are_stored_once() -> None:
     few = ColumnStatistics(length=-1, alignment=4, width=33.0, distinct=10)
 
     alike = page_layout.btree_bytes(1_000_000, [few], 90, PAGE, deduplicated=True)
@@ -53,7 +53,7 @@ def test_equal_keys_are_kept_once() -> None:
     assert alike < single / 6
 
 
-def test_the_widest_keys_make_a_tree_that_ends() -> None:
+def test_the_widest_keys_make_a_tree_of_finite_height() -> None:
     widest = ColumnStatistics(length=-1, alignment=4, width=5_000.0, distinct=-1.0)
 
     size = page_layout.btree_bytes(1_000_000, [widest], 90, PAGE, deduplicated=False)
@@ -64,7 +64,7 @@ def test_the_widest_keys_make_a_tree_that_ends() -> None:
 
 @pytest.mark.parametrize("fillfactor", [50, 100])
 @given(columns=COLUMNS, rows=st.integers(0, 10**7), more=st.integers(0, 10**6), deduplicated=st.booleans())
-def test_more_rows_never_take_less(
+def test_more_rows_never_have_a_smaller_size(
     fillfactor: int, columns: list[ColumnStatistics], rows: int, more: int, deduplicated: bool
 ) -> None:
     def both(count: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Adopts a table of the database that is named, in small batches, to be killed in the middle."""
+"""Adopts a table of the given database in small batches, to be killed in the middle."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The audit log as an application has it that followed the mission to the letter, with data."""
+"""The audit log as the mission describes it, in an application's database, with data."""
 
 from collections.abc import Callable, Iterator
 
@@ -47,7 +47,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def plain_template(server: embedded.Server) -> str:
-    """An application's database in which nothing is ours but what an adoption needs."""
+    """An application's database with nothing of ours but what an adoption needs."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as session:
         session.execute("CREATE DATABASE template_plain")
     migrate(server.url("template_plain"), only={MIGRATION})
@@ -67,7 +67,7 @@ def plain(plain_url: str) -> Iterator[Connection]:
 
 @pytest.fixture
 def mission(plain: Connection) -> Connection:
-    """With the mission's audit log and 3,000 events of four days."""
+    """The same with the mission's audit log and 3,000 events on four days."""
     plain.execute(MISSION)
     plain.execute(DATA)
     return plain

@@ -1,4 +1,4 @@
-"""A table that several sessions write to, each keeping a book of what it did to its own rows."""
+"""A table that several sessions write to, each recording what it did to its own rows."""
 
 import random
 from collections.abc import Callable
@@ -26,14 +26,14 @@ Book = dict[int, Row]
 
 
 def fill(connection: Connection, rows: int) -> Book:
-    """Makes the table with rows of owner 0; answers with them."""
+    """Creates the table with rows of owner 0 and returns them."""
     with psycopg.ClientCursor(connection) as cursor:
         cursor.execute(LEDGER, [rows])
     return read(connection)
 
 
 def read(connection: Connection) -> Book:
-    """Every row of the table; none may be there twice."""
+    """Every row of the table, which may have no duplicates."""
     rows = connection.execute("SELECT id, at, owner, amount FROM ledger").fetchall()
     book = {number: (at, owner, amount) for number, at, owner, amount in rows}
     assert len(book) == len(rows), "a row is there twice"
@@ -41,9 +41,9 @@ def read(connection: Connection) -> Book:
 
 
 def writing(book: Book, owner: int, level: psycopg.IsolationLevel) -> Callable[[Session], None]:
-    """Work for a session: a transaction of a few changes to its own rows, in `book` once it is committed.
+    """Work for a session: a transaction of a few changes to its own rows, added to `book` once committed.
 
-    A row that is not there when it should be raises. A transaction that cannot be serialized is given up.
+    Raises when a row is missing. A transaction that cannot be serialized is given up.
     """
     chance = random.Random(owner)  # noqa: S311 - which rows are changed is no secret
 
@@ -52,7 +52,7 @@ def writing(book: Book, owner: int, level: psycopg.IsolationLevel) -> Callable[[
         after = dict(book)
         try:
             with own.transaction():
-                # Its snapshot is to be taken when the table is at hand, not while waiting for it.
+                # The snapshot must be taken when the lock is granted, not before the wait for it.
                 own.execute("LOCK TABLE ONLY ledger IN ROW EXCLUSIVE MODE")
                 for _ in range(chance.randint(1, 4)):
                     _change(own, after, owner, chance)

@@ -1,4 +1,4 @@
-"""An ordinary table becomes a partitioned one: the same rows, rights and names, or nothing has changed."""
+"""`opsctl adopt`: a table becomes partitioned with the same rows, rights and names, or nothing changes."""
 
 # ruff: noqa: S608 - statements of the test itself
 
@@ -43,7 +43,7 @@ def run(connection: Connection, **more: Any) -> Adopted:
 
 
 def when(words: str, act: Callable[[], object]) -> Callable[[str], None]:
-    """A report that acts once, when the adoption says those words."""
+    """A progress callback that acts once, on the first report with these words."""
     pending = [act]
 
     def report(said: str) -> None:
@@ -60,14 +60,14 @@ def test_every_row_is_there_with_its_time_read_in_the_zone(mission: Mission) -> 
 
     after = mission.execute(ROWS).fetchall()
     assert after == [(*row[:10], row[10].replace(tzinfo=UTC), *row[11:]) for row in before]
-    assert done.rows == 3001  # the event about the beginning is one of them
+    assert done.rows == 3001  # the event about the start is one of them
     assert scalar(mission, "SELECT count(*) FROM audit_logs_default") == 0
     assert scalar(mission, "SELECT count(*) FROM audit_logs_before_adoption") == 3001
     ahead = {each.name for each in existing(mission, named(mission, "audit_logs"))}
     assert len(ahead) > 4 + PREMAKE_DAYS
 
 
-def test_names_keys_and_indexes_stand_where_they_stood(mission: Mission) -> None:
+def test_names_keys_and_indexes_are_unchanged_by_an_adoption(mission: Mission) -> None:
     run(mission)
 
     indexes = mission.execute(
@@ -102,7 +102,7 @@ def test_start_swap_and_finish_are_audit_events(mission: Mission) -> None:
     assert scalar(mission, "SELECT to_regclass('audit_logs_before_adoption')") is None
 
 
-def test_nothing_of_an_aborted_adoption_is_left(mission: Mission) -> None:
+def test_an_aborted_adoption_leaves_no_object_behind(mission: Mission) -> None:
     before = mission.execute(RELATIONS).fetchall()
     rows = mission.execute(ROWS).fetchall()
     with pytest.raises(KeyboardInterrupt):
@@ -118,7 +118,9 @@ def test_nothing_of_an_aborted_adoption_is_left(mission: Mission) -> None:
     run(mission)
 
 
-def test_what_is_not_at_its_end_is_not_finished_and_what_is_cannot_be_undone(mission: Mission) -> None:
+def test_an_incomplete_adoption_cannot_be_finished_and_a_complete_one_cannot_be_aborted(
+    mission: Mission,
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(mission, report=when("copying", _interrupt))
     with pytest.raises(AdoptionError, match="not copied completely"):
@@ -134,8 +136,8 @@ def test_what_is_not_at_its_end_is_not_finished_and_what_is_cannot_be_undone(mis
 
 
 @pytest.mark.parametrize("state", ["preparing", "copying"])
-def test_a_change_of_any_kind_is_brought_over(mission: Mission, plain_url: str, state: str) -> None:
-    """Before and after it was copied; a moved key, a moved time; a session that reads an old snapshot."""
+def test_every_change_made_during_the_copy_is_applied(mission: Mission, plain_url: str, state: str) -> None:
+    """Rows already copied and not yet copied, changed keys and times, and a session with an old snapshot."""
     with psycopg.connect(plain_url) as old_snapshot:
         old_snapshot.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old_snapshot.execute("SELECT count(*) FROM users")
@@ -166,7 +168,7 @@ def test_a_change_of_any_kind_is_brought_over(mission: Mission, plain_url: str, 
     )
 
 
-def test_a_truncate_is_one_as_well(mission: Mission) -> None:
+def test_a_truncate_during_the_copy_is_applied(mission: Mission) -> None:
     def truncate() -> None:
         mission.execute("TRUNCATE audit_logs")
         mission.execute("INSERT INTO audit_logs (event_type) VALUES ('after')")
@@ -178,7 +180,7 @@ def test_a_truncate_is_one_as_well(mission: Mission) -> None:
     ).fetchall() == [("after",)]
 
 
-def test_rows_that_lose_their_time_meanwhile_stop_it_and_it_can_go_on(mission: Mission) -> None:
+def test_rows_whose_time_becomes_null_stop_the_adoption_which_then_continues(mission: Mission) -> None:
     def unset() -> None:
         mission.execute("UPDATE audit_logs SET created_at = NULL WHERE (details->>'n')::int < 5")
 
@@ -200,7 +202,7 @@ def test_rows_that_lose_their_time_meanwhile_stop_it_and_it_can_go_on(mission: M
         "INSERT INTO audit_logs (event_type) VALUES ('x')",
     ],
 )
-def test_a_change_past_the_triggers_is_found_before_the_swap(mission: Mission, change: str) -> None:
+def test_a_change_that_bypassed_the_triggers_is_found_before_the_swap(mission: Mission, change: str) -> None:
     def past() -> None:
         mission.execute("ALTER TABLE audit_logs DISABLE TRIGGER ALL")
         mission.execute(change)
@@ -212,10 +214,10 @@ def test_a_change_past_the_triggers_is_found_before_the_swap(mission: Mission, c
     assert scalar(mission, "SELECT relkind FROM pg_class WHERE oid = 'audit_logs'::regclass") == "r"
 
 
-def test_who_holds_the_table_is_named_and_may_go_on(
+def test_the_session_that_locks_the_table_is_named_and_not_disturbed(
     mission: Mission, plain_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody queues behind a swap that waits: it asks for the lock under a timeout, or not at all."""
+    """No session queues behind a swap that waits: it requests the lock with a timeout, or not at all."""
     monkeypatch.setattr(locks, "TRIES", 3)
     with (
         psycopg.connect(plain_url, application_name="report") as reader,
@@ -288,7 +290,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize("reason", OBSTACLES)
-def test_what_cannot_be_adopted_is_refused_with_what_to_do(plain: Connection, reason: str) -> None:
+def test_a_table_that_cannot_be_adopted_is_refused_with_what_to_do(plain: Connection, reason: str) -> None:
     plain.execute(OBSTACLES[reason].format(**PARTS).encode())
     before = plain.execute(RELATIONS).fetchall()
 
@@ -300,7 +302,7 @@ def test_what_cannot_be_adopted_is_refused_with_what_to_do(plain: Connection, re
     assert plain.execute(RELATIONS).fetchall() == before
 
 
-def test_who_does_not_own_the_table_is_refused(plain: Connection) -> None:
+def test_a_role_that_does_not_own_the_table_is_refused(plain: Connection) -> None:
     plain.execute(PARTS["plain"].encode())
     plain.execute("DROP ROLE IF EXISTS stranger")
     plain.execute("CREATE ROLE stranger")
@@ -321,7 +323,7 @@ def _interrupt() -> None:
 
 
 def _same_on_both_sides(connection: Connection) -> None:
-    """The kept old table, whose times are without a zone, and the new one."""
+    """The old table, whose times have no zone, and the new one."""
     columns = "id, event_type, user_id, action, details, status, created_by"
     differing = scalar(
         connection,

@@ -1,4 +1,4 @@
-"""While others write, and at whatever moment the adopting process dies: each row once, as last written."""
+"""An adoption beside concurrent writers, and killed at any moment, keeps each row once, as last written."""
 
 # ruff: noqa: S608 - statements of the test itself
 
@@ -31,7 +31,7 @@ LEVELS = (
 )
 
 
-def test_what_every_session_wrote_is_there_afterwards(
+def test_no_change_of_a_concurrent_session_is_lost(
     plain: Connection, plain_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "TRIES", 50)
@@ -54,10 +54,10 @@ def test_what_every_session_wrote_is_there_afterwards(
     assert scalar(plain, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'ops%%'", []) == 0
 
 
-def test_changes_that_arrive_while_the_lock_is_waited_for_are_applied_at_once(
+def test_changes_made_during_the_wait_for_the_lock_are_applied_in_one_step(
     plain: Connection, plain_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However few are applied at a time before: between two changes of a row it is rightly there twice."""
+    """Whatever the batch size was before: between two changes of a row the row may be there twice."""
     monkeypatch.setattr(locks, "TRIES", 50)
     fill(plain, 100)
     small = CopySizes(changes=1)
@@ -66,7 +66,7 @@ def test_changes_that_arrive_while_the_lock_is_waited_for_are_applied_at_once(
         if "rows compared" not in report:
             return
         writer.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE id = 7")
-        # As an earlier round leaves the row that read it at this moment.
+        # The state that an earlier round leaves if it read the row at this point.
         writer.execute("DELETE FROM ledger_adopting WHERE id = 7")
         writer.execute("INSERT INTO ledger_adopting SELECT * FROM ledger WHERE id = 7")
         writer.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE id = 7")
@@ -88,19 +88,19 @@ def test_changes_that_arrive_while_the_lock_is_waited_for_are_applied_at_once(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_killed_at_any_moment_it_goes_on(plain: Connection, plain_url: str, seed: int) -> None:
+def test_an_adoption_killed_at_any_moment_continues(plain: Connection, plain_url: str, seed: int) -> None:
     _killed_again_and_again(plain, plain_url, kills=4, seed=seed)
 
 
 @pytest.mark.prove
 @pytest.mark.parametrize("seed", range(100, 110))
-def test_killed_a_hundred_times_it_goes_on(plain: Connection, plain_url: str, seed: int) -> None:
+def test_an_adoption_killed_a_hundred_times_continues(plain: Connection, plain_url: str, seed: int) -> None:
     """Ten adoptions, each killed ten times."""
     _killed_again_and_again(plain, plain_url, kills=10, seed=seed)
 
 
 def _killed_again_and_again(plain: Connection, url: str, *, kills: int, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a moment to die at is no secret
+    chance = random.Random(seed)  # noqa: S311 - the moment of a kill is no secret
     books: list[Book] = [fill(plain, 4_000)]
     with ExitStack() as after:
         sessions = after.enter_context(working(url))

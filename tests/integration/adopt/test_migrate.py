@@ -1,4 +1,4 @@
-"""From the mission's own audit log to ours: refused, adopted, migrated, read and written over HTTP."""
+"""The mission's own audit log is refused, adopted, migrated, then read and written over HTTP."""
 
 import signal
 import sys
@@ -40,7 +40,7 @@ class Done:
 def opsctl(
     plain_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Done]:
-    """The program in this process: another one would spend its time importing."""
+    """Runs `opsctl` in this process, because a new one would spend its time importing."""
     monkeypatch.setenv("OPS_DATABASE_URL", plain_url)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
 
@@ -131,7 +131,7 @@ UNION ALL SELECT nspname, '', '', 0 FROM pg_namespace ORDER BY 1, 2, 3
 
 
 @pytest.mark.parametrize(("made", "said"), STRANGERS.items())
-def test_an_applications_own_audit_logs_is_left_alone(
+def test_an_audit_logs_table_of_the_application_is_left_unchanged(
     new_database: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
     opsctl: Callable[..., Done],
@@ -173,7 +173,7 @@ def test_an_adoption_writes_no_event_into_an_applications_own_audit_logs(plain: 
         (["adopt", "audit_logs", "--finish", "--abort"], 2, "cannot be used together"),
     ],
 )
-def test_a_wrong_command_is_told_so(
+def test_a_wrong_command_is_refused_with_the_reason(
     mission: Connection, opsctl: Callable[..., Done], words: list[str], code: int, said: str
 ) -> None:
     done = opsctl(*words)
@@ -184,11 +184,13 @@ def test_a_wrong_command_is_told_so(
     assert scalar(mission, "SELECT count(*) FROM audit_logs") == 3000
 
 
-def test_an_applications_own_schema_ops_is_left_alone_and_said(new_database: Callable[[], str]) -> None:
+def test_a_schema_ops_of_the_application_is_left_unchanged_and_reported(
+    new_database: Callable[[], str],
+) -> None:
     url = new_database()
     counted = "SELECT count(*) FROM pg_class WHERE relnamespace::regnamespace::text IN ('ops', 'public')"
     with psycopg.connect(url, autocommit=True) as application:
-        # Its migrations are counted by the same library, in the same schema.
+        # The application counts its migrations with the same library, in the same schema.
         application.execute(
             "CREATE SCHEMA ops; CREATE TABLE ops.holds (id int); CREATE TYPE ops.mood AS ENUM ('good');"
             "CREATE TABLE ops.migrations (name text, applied_at timestamptz);"

@@ -1,4 +1,4 @@
-"""Whatever a table looks like: columns, names, rights, comments and numbers go along."""
+"""An adoption keeps the columns, names, rights, comments and sequences of tables of any shape."""
 
 # ruff: noqa: S608 - statements of the test itself
 
@@ -68,7 +68,7 @@ def shapes(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=shapes())
-def test_everything_about_a_table_goes_along(plain: Connection, shape: dict[str, Any]) -> None:
+def test_every_property_of_a_table_is_kept_by_an_adoption(plain: Connection, shape: dict[str, Any]) -> None:
     _make(plain, shape)
     name = compose.Identifier(shape["schema"], shape["table"]).as_string(plain)
     values = {"table": name, "column": shape["column"]}
@@ -83,7 +83,7 @@ def test_everything_about_a_table_goes_along(plain: Connection, shape: dict[str,
     assert after == before
     assert plain.execute(f"SELECT t::text FROM {name.replace('%', '%%')} t ORDER BY 1", []).fetchall() == rows
     assert scalar(plain, "SELECT relkind::text FROM pg_class WHERE oid = %s::regclass", [name]) == "p"
-    _insert(plain, shape, 3)  # numbers go on where they stood
+    _insert(plain, shape, 3)  # sequences continue where they were
     assert scalar(plain, f"SELECT count(*) FROM {name.replace('%', '%%')}", []) == len(rows) + 3
     finish_adoption(plain, TableName(shape["schema"], shape["table"]))
     _insert(plain, shape, 1)

@@ -1,4 +1,4 @@
-"""The API over a database of its own, asked through its whole stack, and a key for each need."""
+"""The API over a database of its own, called through its whole stack, and a key for each scope."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,11 +23,11 @@ def client(url: str) -> Iterator[Client]:
 
 @pytest.fixture
 def key(connection: Connection) -> Callable[..., Headers]:
-    """Makes a key with these scopes, as the header it is sent in."""
+    """Creates a key with these scopes and returns its request header."""
 
     def make(*scopes: str) -> Headers:
         made = keys.create(connection, "test", scopes)
-        # The log is to hold what the test puts there.
+        # The audit log must contain only what the test puts there.
         connection.execute("DELETE FROM audit_logs WHERE resource_id = %s", [made.id])
         return {"Authorization": f"Bearer {made.key}"}
 

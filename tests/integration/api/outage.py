@@ -1,4 +1,4 @@
-"""A database that can be away, in each of the ways in which databases are."""
+"""A database that can become unreachable in each of the usual ways."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.integration.api.proxy import Proxy
 
 @dataclass
 class Outage:
-    """A server of the test's own, and the network that lies between it and an API."""
+    """The test's own server, and the network between it and an API."""
 
     server: embedded.Server
     folder: Path
@@ -24,7 +24,7 @@ class Outage:
     @classmethod
     @contextmanager
     def of_its_own(cls, folder: Path) -> Iterator["Outage"]:
-        """Nothing of it is away yet."""
+        """A server that is reachable."""
         with embedded.running(folder) as server:
             proxy = Proxy(server.port)
             yield cls(server, folder, proxy)
@@ -32,22 +32,22 @@ class Outage:
 
     @property
     def url(self) -> str:
-        """The way to the database through the network that can be cut."""
+        """The URL of the database through the network that can be cut."""
         return f"postgresql://postgres:{self.server.password}@127.0.0.1:{self.proxy.port}/app"
 
     @property
     def direct(self) -> str:
-        """The way that cannot."""
+        """The URL past that network."""
         return self.server.url("app")
 
     @contextmanager
     def none(self) -> Iterator[None]:
-        """All is well."""
+        """No fault."""
         yield
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Every process of the server is stopped, its connections stay."""
+        """Every process of the server is stopped; its connections stay open."""
         stopped = self._processes()
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
@@ -60,7 +60,7 @@ class Outage:
 
     @contextmanager
     def black_holed(self) -> Iterator[None]:
-        """Every packet is swallowed, as by a firewall that drops them."""
+        """All data is dropped, as by a firewall that drops packets."""
         self.proxy.swallow()
         try:
             yield
@@ -69,7 +69,7 @@ class Outage:
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
-        """The server is there and says no, as one that starts or stops does."""
+        """The server refuses connections, as while it starts or stops."""
         with psycopg.connect(self.server.url("postgres"), autocommit=True) as session:
             session.execute("ALTER DATABASE app ALLOW_CONNECTIONS false")
             session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'")

@@ -1,4 +1,4 @@
-"""A route in a file of its own: how many runs ended with which outcome. CONTRIBUTING.md shows it."""
+"""A route in one file: how many runs ended with which outcome. CONTRIBUTING.md shows it."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ WHERE started_at > now() - make_interval(days => %(days)s) GROUP BY outcome
 
 
 class Outcomes(msgspec.Struct, frozen=True):
-    """Runs by their outcome."""
+    """The number of runs by outcome."""
 
     success: bool
     data: dict[str, int]

@@ -1,4 +1,4 @@
-"""The API as a process of its own, for tests."""
+"""The API as a process with a limit on open files, for tests."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ class Api:
         open_files: int | None = None,
         **environment: str,
     ) -> "Api":
-        """Starts it over that database, under `ulimit -n open_files`, and returns once it listens."""
+        """Starts it with that database, under `ulimit -n open_files`, and returns once it listens."""
         port = free_port()
         log = folder / f"api-{port}.log"
         command = [sys.executable, str(FAULTS)] if faults else [sys.executable, "-m", "api"]
@@ -56,24 +56,24 @@ class Api:
         return httpx.get(f"{self.address}{path}", timeout=30, **options)
 
     def status(self, path: str) -> int | None:
-        """The status it answers with; None when it does not."""
+        """The status of its answer; None without an answer."""
         try:
             return self.get(path).status_code
         except httpx.TransportError:
             return None
 
     def until(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        """Waits for something to become true."""
+        """Waits until the condition is true."""
         eventually(condition, seconds=seconds, otherwise=self.log.read_text)
 
     def stop(self, told: signal.Signals = signal.SIGTERM) -> int:
-        """Tells it to stop and returns its exit code."""
+        """Sends the signal and returns the exit code."""
         self.popen.send_signal(told)
         return self.popen.wait(timeout=60)
 
 
 def limited(open_files: int, command: list[str]) -> list[str]:
-    """The command under that `ulimit -n`."""
+    """The command with that `ulimit -n`."""
     return ["sh", "-c", f'ulimit -n {open_files} && exec "$@"', "sh", *command]
 
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that can swallow everything, as a firewall that drops packets does."""
+"""A TCP proxy that can drop all data, as a firewall does that drops packets."""
 
 import socket
 import threading
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 class Proxy:
-    """Forwards connections to a port. While `swallowing`, nothing gets through and nobody is told."""
+    """Forwards connections to a port. While `swallowing`, it drops all data without an error."""
 
     def __init__(self, target: int) -> None:
         self._target = target

@@ -1,4 +1,4 @@
-"""`python -m api` with routes that misbehave, for the tests of the way out."""
+"""`python -m api` with additional routes that misbehave, for tests of the shutdown."""
 
 import asyncio
 import os

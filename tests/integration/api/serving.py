@@ -1,4 +1,4 @@
-"""The API as a process of its own, for what only a real connection shows."""
+"""The API as a process, for tests that need a real connection."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.eventually import eventually
 
 @contextmanager
 def serving(url: str, **environment: str) -> Iterator[str]:
-    """Runs `python -m api` over that database; yields its address. Told to stop at the end."""
+    """Runs `python -m api` with that database; yields its address. Stops it at the end."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = str(probe.getsockname()[1])
     process = subprocess.Popen(

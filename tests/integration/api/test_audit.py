@@ -1,4 +1,4 @@
-"""Events that were answered for are kept, and every question about them is answered or refused by field."""
+"""Acknowledged events are stored, and every query about them is answered, or refused by field."""
 
 import json
 import time
@@ -61,7 +61,7 @@ def test_each_filter_leaves_out_what_does_not_match(
     assert (answer["success"], answer["count"], answer["next"]) == (True, 1, None)
 
 
-def test_a_period_begins_with_its_start(client: Client, admin: Headers) -> None:
+def test_the_start_of_a_period_is_inclusive(client: Client, admin: Headers) -> None:
     client.post(STORE, json=[EVENT, OTHER], headers=admin)
 
     answer = client.get(FIND, params={"startDate": "2026-03-02T12:00:00"}, headers=admin).json()
@@ -102,9 +102,7 @@ def test_a_page_has_a_hundred_events_and_never_more_than_a_thousand(client: Clie
         ("resourceType=" + "x" * 300, "resourceType"),
     ],
 )  # fmt: skip
-def test_a_mistaken_question_is_refused_by_field(
-    client: Client, admin: Headers, query: str, field: str
-) -> None:
+def test_an_invalid_query_is_refused_by_field(client: Client, admin: Headers, query: str, field: str) -> None:
     answer = client.get(f"{FIND}?{query}", headers=admin)
 
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""Every answer is as the API's own description says, and has nothing in it that the description lacks."""
+"""Every answer matches the API's own OpenAPI description and has no undescribed member."""
 
 import json
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def client(url: str, tmp_path: Path, connection: Connection) -> Iterator[Client]
 
 
 @pytest.mark.parametrize("body", [EVENT, [EVENT], [EVENT, {}], [{}], {}])
-def test_what_is_posted_is_answered_as_described(client: Client, admin: Headers, body: Any) -> None:
+def test_posts_are_answered_as_described(client: Client, admin: Headers, body: Any) -> None:
     answer = client.post("/api/audit-logs", json=body, headers=admin)
 
     _check("post", "/api/audit-logs", answer.status_code, answer.headers["content-type"], answer.content)
@@ -79,7 +79,7 @@ def test_what_is_posted_is_answered_as_described(client: Client, admin: Headers,
         ("/health/full/{name}", ""),
     ],
 )
-def test_what_is_asked_is_answered_as_described(
+def test_queries_are_answered_as_described(
     client: Client, admin: Headers, path: str, query: str, accept: str
 ) -> None:
     stored = client.post("/api/audit-logs", json=EVENT, headers=admin).json()
@@ -101,7 +101,7 @@ def test_a_member_that_is_not_described_is_noticed() -> None:
 
 
 def _check(method: str, path: str, status: int, media_type: str, content: bytes) -> None:
-    """Raises ValidationError where the answer is not as described, KeyError where nothing describes it."""
+    """Raises ValidationError if the answer is not as described, KeyError if it is not described."""
     document = create_app(
         Settings(database_url="postgresql://ops@127.0.0.1:1/none")
     ).openapi_schema.to_schema()
@@ -112,7 +112,7 @@ def _check(method: str, path: str, status: int, media_type: str, content: bytes)
 
 
 def _closed(schema: Any) -> Any:
-    """The same schema, which takes no member that it does not name."""
+    """The same schema without additional members."""
     if isinstance(schema, list):
         return [_closed(item) for item in schema]
     if not isinstance(schema, dict):

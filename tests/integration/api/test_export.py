@@ -1,4 +1,4 @@
-"""An export holds every event that matches, in a form that other programs read, or visibly breaks off."""
+"""An export has every event that matches, in a form that other programs read, or is visibly cut off."""
 
 import csv
 import io
@@ -76,7 +76,7 @@ def test_a_csv_field_holds_any_text_and_never_a_formula(
 
 
 @pytest.mark.parametrize("kind", ["ndjson", "csv"])
-def test_an_export_goes_on_behind_any_line_of_an_earlier_one(
+def test_an_export_can_continue_after_any_line_of_an_earlier_one(
     client: Client, admin: Headers, connection: Connection, kind: str
 ) -> None:
     connection.execute(FILL, [50])
@@ -100,7 +100,7 @@ def test_an_export_needs_its_own_scope(client: Client, key: Callable[..., Header
 
 
 @pytest.mark.parametrize(("query", "field"), [("format=xml", "format"), ("after=x", "after"), ("q=a", "q")])
-def test_a_mistaken_export_is_refused_by_field(
+def test_an_invalid_export_is_refused_by_field(
     client: Client, admin: Headers, query: str, field: str
 ) -> None:
     answer = client.get(f"{EXPORT}?{query}", headers=admin)
@@ -109,7 +109,7 @@ def test_a_mistaken_export_is_refused_by_field(
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-def test_an_export_that_fails_breaks_off_and_is_never_taken_for_a_whole_one(
+def test_an_export_that_fails_is_cut_off_and_never_looks_complete(
     url: str, admin: Headers, connection: Connection
 ) -> None:
     connection.execute(FILL, [50_000])
@@ -128,7 +128,9 @@ def test_an_export_that_fails_breaks_off_and_is_never_taken_for_a_whole_one(
     assert answer.status_code == 200
 
 
-def test_an_export_is_on_record_with_its_rows(client: Client, admin: Headers, connection: Connection) -> None:
+def test_an_export_is_recorded_with_its_number_of_rows(
+    client: Client, admin: Headers, connection: Connection
+) -> None:
     connection.execute(FILL, [7])
 
     client.get(f"{EXPORT}?eventType=made", headers=admin)

@@ -1,4 +1,4 @@
-"""Plain posts of one event, which the framework never sees, are answered as it would answer them."""
+"""Plain posts of one event bypass the framework and are answered exactly as it would answer them."""
 
 import gzip
 import json
@@ -88,7 +88,7 @@ def _without_ids(answer: Any) -> Any:
         {"Content-Type": "application/x-ndjson"},
     ],
 )
-def test_what_is_particular_about_a_request_is_heeded(
+def test_a_request_that_is_not_plain_is_left_to_the_framework(
     client: Client, admin: Headers, connection: Connection, headers: Headers
 ) -> None:
     client.get("/api/admin/audit-logs", headers=admin)
@@ -116,7 +116,9 @@ def test_what_is_particular_about_a_request_is_heeded(
     assert (answers[1].status_code, stored) == expected
 
 
-def test_a_key_of_another_scope_and_none_are_refused(client: Client, key: Callable[..., Headers]) -> None:
+def test_a_missing_key_and_a_key_of_another_scope_are_refused(
+    client: Client, key: Callable[..., Headers]
+) -> None:
     reader = key("audit:read")
     client.get("/api/admin/audit-logs", headers=reader)
 
@@ -135,7 +137,7 @@ def test_a_revoked_key_is_refused(client: Client, admin: Headers, connection: Co
     assert answers[-1] == 401
 
 
-def test_a_failure_is_told_as_the_framework_tells_it(
+def test_a_failure_is_answered_as_the_framework_answers_it(
     client: Client, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.post(POST, json=EVENT, headers=admin)

@@ -1,4 +1,4 @@
-"""What the health routes answer, to whom, and what the checks look at."""
+"""The health routes: their answers, who sees which details, and what each check examines."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ CHECKS = {
     "database", "schema", "pool", "cache", "externalApi", "scheduler", "maintenance", "partitions",
     "archive", "archiveDisk", "transactions", "replicas",
 }  # fmt: skip
-UNTOLD = "the key is not known yet"
+NO_MESSAGE = "the key is not known yet"
 POLICIES = """
 version: 1
 databases:
@@ -44,24 +44,24 @@ databases:
 
 @contextmanager
 def serving(url: str, **settings: Any) -> Iterator[Client]:
-    """The API with these settings; a policies file only where one is named."""
+    """The API with these settings, and with a policies file only if one is given."""
     given = Settings(database_url=url, **{"policies": Path("none.yaml"), **settings})
     with TestClient(observed(create_app(given))) as client:
         yield client
 
 
 def message(client: Client, headers: Headers, check: str) -> str:
-    return str(client.get(f"/health/full/{check}", headers=headers).json().get("message", UNTOLD))
+    return str(client.get(f"/health/full/{check}", headers=headers).json().get("message", NO_MESSAGE))
 
 
 def checked(client: Client, headers: Headers, check: str) -> tuple[str, str]:
-    """Its status and message once it has been looked at."""
-    eventually(lambda: message(client, headers, check) not in {UNTOLD, "not checked yet"})
+    """Status and message of the check once it has run."""
+    eventually(lambda: message(client, headers, check) not in {NO_MESSAGE, "not checked yet"})
     answer = client.get(f"/health/full/{check}", headers=headers).json()
     return answer["status"], answer["message"]
 
 
-def test_no_answer_is_ever_stored(client: Client) -> None:
+def test_no_health_answer_may_be_cached(client: Client) -> None:
     for path in (*TIERS, *ALIASES, "/health/full/invented", "/health/full?exclude=invented"):
         assert client.get(path).headers["cache-control"] == "no-store", path
 
@@ -71,7 +71,7 @@ def test_an_alias_answers_as_its_route(client: Client) -> None:
         assert client.get(alias).json().keys() == client.get(route).json().keys()
 
 
-def test_every_check_is_there_with_its_status_and_latency_and_verbose_with_the_rest(client: Client) -> None:
+def test_every_check_has_status_and_latency_and_verbose_adds_the_details(client: Client) -> None:
     terse = client.get("/health/full").json()["checks"]
     verbose = client.get("/health/full?verbose").json()["checks"]
 
@@ -87,7 +87,7 @@ def test_every_check_is_there_with_its_status_and_latency_and_verbose_with_the_r
 
 
 @pytest.mark.parametrize("scope", ["maintenance:read", "admin"])
-def test_what_was_found_is_told_in_words_to_a_key_that_may_know(
+def test_findings_are_shown_to_a_key_with_the_scope_for_them(
     client: Client, key: Callable[..., Headers], scope: str
 ) -> None:
     headers = key(scope)
@@ -101,7 +101,7 @@ def test_what_was_found_is_told_in_words_to_a_key_that_may_know(
     assert "message" not in client.get("/health/full", headers=headers).json()["checks"]["cache"]
 
 
-def test_others_are_told_statuses_alone(client: Client, key: Callable[..., Headers]) -> None:
+def test_other_clients_see_statuses_only(client: Client, key: Callable[..., Headers]) -> None:
     may = key("maintenance:read")
     eventually(lambda: "message" in client.get("/health/full/cache", headers=may).json())
     strange = [
@@ -116,25 +116,23 @@ def test_others_are_told_statuses_alone(client: Client, key: Callable[..., Heade
             assert "message" not in answer.text
 
 
-def test_a_key_that_was_taken_back_or_has_expired_is_told_no_more(
-    client: Client, connection: Connection
-) -> None:
+def test_a_revoked_or_expired_key_sees_statuses_only(client: Client, connection: Connection) -> None:
     revoked, expiring = (keys.create(connection, name, ["admin"]) for name in ("revoked", "expiring"))
     headers = [{"Authorization": f"Bearer {each.key}"} for each in (revoked, expiring)]
 
-    def told() -> list[bool]:
+    def sees_messages() -> list[bool]:
         return ["message" in client.get("/health/full/cache", headers=each).json() for each in headers]
 
-    eventually(lambda: told() == [True, True])
+    eventually(lambda: sees_messages() == [True, True])
     keys.revoke(connection, "revoked")
     connection.execute(
         "UPDATE ops.api_keys SET expires_at = clock_timestamp() + interval '1 second' WHERE id = %s",
         [expiring.id],
     )
-    eventually(lambda: told() == [False, False])
+    eventually(lambda: sees_messages() == [False, False])
 
 
-def test_excluded_checks_are_out_of_the_verdict_and_of_the_list(client: Client) -> None:
+def test_excluded_checks_affect_neither_the_status_nor_the_list(client: Client) -> None:
     everything = ",".join(CHECKS - {"pool"})
     listed = client.get(f"/health/full?exclude={everything}").json()
     repeated = client.get("/health/full?exclude=cache&exclude=replicas, pool").json()
@@ -144,7 +142,7 @@ def test_excluded_checks_are_out_of_the_verdict_and_of_the_list(client: Client) 
     assert repeated["checks"].keys() == CHECKS - {"cache", "replicas", "pool"}
 
 
-def test_a_check_that_is_not_there_is_told_by_name(client: Client) -> None:
+def test_an_unknown_check_is_refused_by_name(client: Client) -> None:
     unknown, excluded = client.get("/health/full/cash"), client.get("/health/full?exclude=cache,cash")
 
     assert (unknown.status_code, excluded.status_code) == (404, 400)
@@ -172,7 +170,7 @@ def test_the_form_is_the_one_the_client_prefers(client: Client) -> None:
             assert (answer.json()["status"] in {"pass", "warn", "fail"}) is drafted
 
 
-def test_the_drafts_form_tells_what_failed_and_where_to_read_on(
+def test_the_form_of_the_draft_says_what_failed_and_links_to_the_runbook(
     url: str, key: Callable[..., Headers], tmp_path: Path
 ) -> None:
     headers = {**key("admin"), "Accept": "application/health+json"}
@@ -189,7 +187,7 @@ def test_the_drafts_form_tells_what_failed_and_where_to_read_on(
     assert found["links"] == {"about": "docs/runbook.md#archive"}
 
 
-def test_each_policy_is_asked_of_its_own_database_by_its_own_night(
+def test_each_policy_is_checked_in_its_own_database_against_its_own_schedule(
     new_database: Callable[..., str], template: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, admin: Headers, url: str,
 ) -> None:  # fmt: skip
@@ -207,7 +205,7 @@ def test_each_policy_is_asked_of_its_own_database_by_its_own_night(
         for session, policy in ((ours, "app/retention/sessions"), (theirs, "other/retention/sessions")):
             session.execute(record, [policy, "62 hours", "62 hours", "done", "completed", 0])
         ours.execute(record, ["app/retention/sessions", "1 min", "1 min", "failed", "too much", None])
-        # A name of theirs in our database is nobody's.
+        # A policy's name in another database's history does not count.
         ours.execute(record, ["other/retention/sessions", "1 min", "1 min", "done", "completed", 7])
         with serving(url, policies=policies) as client:
             status, told = checked(client, admin, "maintenance")
@@ -227,7 +225,7 @@ def test_each_policy_is_asked_of_its_own_database_by_its_own_night(
             assert (status, told) == ("error", "other: the database's URL is invalid")
 
 
-def test_policies_that_change_are_read_again_and_a_wrong_file_is_told(
+def test_a_changed_policies_file_is_read_again_and_an_invalid_one_is_reported(
     url: str, admin: Headers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.health.registry.SLOWLY", 0.1)
@@ -242,7 +240,7 @@ def test_policies_that_change_are_read_again_and_a_wrong_file_is_told(
         eventually(lambda: "unknown key" in message(client, admin, "maintenance"))
 
 
-def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_needs_them(
+def test_missing_partitions_for_tomorrow_are_reported_where_they_are_needed(
     url: str, admin: Headers, connection: Connection, tmp_path: Path
 ) -> None:
     connection.execute("CREATE TABLE visits (at timestamptz NOT NULL) PARTITION BY RANGE (at)")
@@ -266,7 +264,7 @@ def test_partitions_for_tomorrow_are_missed_where_a_policy_or_the_audit_log_need
         assert checked(client, admin, "partitions") == ("ok", "")
 
 
-def test_an_archive_is_well_when_it_takes_a_file_and_keeps_none(
+def test_the_archive_check_writes_a_file_and_leaves_none(
     url: str, admin: Headers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.health.registry.SLOWLY", 0.1)
@@ -282,10 +280,10 @@ def test_an_archive_is_well_when_it_takes_a_file_and_keeps_none(
             "error",
             f"cannot write a file to {folder}: no space left",
         )
-    assert list(folder.iterdir()) == [], "what was begun is removed"
+    assert list(folder.iterdir()) == [], "the incomplete file is removed"
 
 
-def test_of_a_bucket_it_is_told_what_the_runs_have_noted(
+def test_the_archive_check_of_a_bucket_reports_what_runs_have_recorded(
     url: str, admin: Headers, connection: Connection
 ) -> None:
     insert = (
@@ -314,7 +312,7 @@ def _full(_: int) -> None:
     raise OSError(28, "no space left")
 
 
-def test_a_disk_that_hangs_is_asked_by_one_thread_and_holds_nothing_up() -> None:
+def test_a_disk_that_hangs_occupies_one_thread_and_delays_nothing_else() -> None:
     hanging, looks = threading.Event(), []
 
     def look() -> Finding:
@@ -334,7 +332,7 @@ def test_a_disk_that_hangs_is_asked_by_one_thread_and_holds_nothing_up() -> None
     hanging.set()
 
 
-def test_requests_that_wait_for_a_connection_are_told_by_what_they_want(
+def test_waiting_requests_are_counted_by_pool(
     url: str, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(url) as client:
@@ -344,5 +342,5 @@ def test_requests_that_wait_for_a_connection_are_told_by_what_they_want(
         told = message(client, admin, "pool")
         assert "requests are waiting for a connection, by pool: reads 2, " in told
         assert "writes 2" in told
-        assert client.get("/health/ready").status_code == 200, "a wait is no reason to send nobody any more"
+        assert client.get("/health/ready").status_code == 200, "waiting requests do not make the API unready"
         assert client.get("/health/full").json()["status"] == "degraded"

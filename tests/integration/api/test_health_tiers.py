@@ -1,6 +1,6 @@
-"""What each tier answers in each situation, with real faults; docs/health.md shows what this found.
+"""What each health tier answers under real faults; docs/health.md shows the observed answers.
 
-`WRITE_DOCS=1` writes the page's table anew.
+`WRITE_DOCS=1` rewrites the table in that page.
 """
 
 import os
@@ -51,12 +51,12 @@ SITUATIONS = {
     "started while the database is down": ("200 alive", "503 not_ready", "503 not_started", "503 unhealthy"),
 }
 observed: dict[str, Answers] = {}
-"""What the tests found, for the page."""
+"""The observed answers, for the page."""
 
 
 @dataclass
 class World:
-    """An API, and what it depends on, all of which can be broken."""
+    """An API and its dependencies, each of which can be made to fail."""
 
     api: Api
     database: Outage
@@ -65,7 +65,7 @@ class World:
     authorization: dict[str, str]
 
     def found(self, situation: str, seconds: float = 15) -> None:
-        """Waits until every tier answers as it should in that situation, and notes what they answered."""
+        """Waits until every tier answers as expected in that situation, and records the answers."""
 
         def answers_as_expected() -> bool:
             observed[situation] = tiers(self.api)
@@ -164,7 +164,7 @@ def without_schema(world: World) -> Iterator[None]:
 
 @contextmanager
 def all_connections_busy(world: World) -> Iterator[None]:
-    """More who read than the pool has connections, and none of them comes to its end."""
+    """More endless readers than the pool has connections."""
     over = threading.Event()
 
     def read() -> None:
@@ -195,7 +195,7 @@ def silent_scheduler(world: World) -> Iterator[None]:
 
 
 @contextmanager
-def missed_night(world: World) -> Iterator[None]:
+def missed_run(world: World) -> Iterator[None]:
     database = "url: '${OPS_DATABASE_URL}', vacuum: {tables: all}"
     world.policies.write_text(f"version: 1\ndatabases: {{app: {{{database}}}}}")
     try:
@@ -213,7 +213,7 @@ FAULTS: dict[str, Callable[[World], AbstractContextManager[None]]] = {
 LATE = {
     "requests wait for a connection": all_connections_busy,
     "Dagster's scheduler is silent": silent_scheduler,
-    "a policy missed its scheduled run": missed_night,
+    "a policy missed its scheduled run": missed_run,
 }
 NEIGHBOURS = {"the cache is down": "cache", "the external API is down": "externalApi"}
 
@@ -236,14 +236,14 @@ def test_without_its_database_it_is_alive_and_recovers_by_itself(world: World, s
 
 
 @pytest.mark.parametrize("situation", LATE)
-def test_what_is_late_degrades_and_no_more(world: World, situation: str) -> None:
+def test_delays_and_missed_runs_only_degrade_the_status(world: World, situation: str) -> None:
     world.found("everything works")
 
     with LATE[situation](world):
         world.found(situation)
 
 
-def test_while_the_loop_is_stuck_a_thread_says_so(world: World) -> None:
+def test_while_the_event_loop_is_blocked_a_thread_answers_for_it(world: World) -> None:
     world.found("everything works")
     blocking = threading.Thread(target=world.api.get, args=("/fault/block?seconds=9",))
     blocking.start()
@@ -259,7 +259,7 @@ def test_while_the_loop_is_stuck_a_thread_says_so(world: World) -> None:
 
 
 @pytest.mark.parametrize("situation", NEIGHBOURS)
-def test_without_a_neighbour_it_is_ready_and_degraded(world: World, situation: str) -> None:
+def test_without_a_noncritical_dependency_it_is_ready_and_degraded(world: World, situation: str) -> None:
     world.found("everything works")
     neighbour = NEIGHBOURS[situation]
 
@@ -272,7 +272,7 @@ def test_without_a_neighbour_it_is_ready_and_degraded(world: World, situation: s
     world.found("everything works")
 
 
-def test_told_to_stop_it_is_no_longer_ready(world: World) -> None:
+def test_once_it_is_asked_to_stop_it_is_no_longer_ready(world: World) -> None:
     with httpx.Client() as kept:
         kept.get(f"{world.api.address}/health/live")
         world.api.popen.send_signal(signal.SIGTERM)
@@ -291,7 +291,7 @@ def test_it_starts_without_its_database(tmp_path: Path) -> None:
     assert observed["started while the database is down"] == SITUATIONS["started while the database is down"]
 
 
-def test_the_page_says_what_was_found() -> None:
+def test_the_page_shows_the_observed_answers() -> None:
     if observed.keys() != SITUATIONS.keys():
         pytest.skip("not every situation was looked at in this run")
     rows = [f"| {situation} | {' | '.join(observed[situation])} |" for situation in SITUATIONS]

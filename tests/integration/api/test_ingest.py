@@ -1,4 +1,4 @@
-"""Nothing a client does loses or doubles an event, and a bad one harms no other."""
+"""Nothing a client does loses or duplicates an event, and an invalid event affects no other."""
 
 import gzip
 import json
@@ -50,7 +50,7 @@ def types(connection: Connection) -> list[str]:
         ),
     ],
 )
-def test_a_batch_is_taken_in_every_form(
+def test_a_batch_is_accepted_in_every_form(
     client: Client, admin: Headers, connection: Connection, body: bytes, headers: Headers
 ) -> None:
     answer = client.post(STORE, content=body, headers={**admin, **headers})
@@ -82,7 +82,7 @@ def test_one_event_may_take_several_lines(client: Client, admin: Headers, connec
         (lines(A) + b"\n" * 200_000 + lines(A), "identity", 413),
     ],
 )
-def test_what_cannot_be_read_as_a_whole_is_refused(
+def test_a_body_that_cannot_be_parsed_is_refused(
     client: Client, admin: Headers, body: bytes, encoding: str, status: int
 ) -> None:
     answer = client.post(STORE, content=body, headers={**admin, "Content-Encoding": encoding})
@@ -121,7 +121,7 @@ def deep(levels: int) -> bytes:
     ],
     ids=range(20),
 )
-def test_what_cannot_be_kept_is_refused_by_field_and_harms_no_neighbour(
+def test_an_event_that_cannot_be_stored_is_refused_by_field_and_affects_no_other(
     client: Client, admin: Headers, connection: Connection, event: bytes, field: str, advice: str
 ) -> None:
     alone = client.post(STORE, content=event, headers=admin)
@@ -142,13 +142,13 @@ def test_what_cannot_be_kept_is_refused_by_field_and_harms_no_neighbour(
     assert types(connection) == ["b", "b"]
 
 
-def test_an_array_that_never_ends_is_told_at_once(client: Client, admin: Headers) -> None:
+def test_an_unterminated_array_is_refused_at_once(client: Client, admin: Headers) -> None:
     for body in (b'["' + b'\\"' * 4_000_000, b"[" * 8_000_000, b"[1],[\\ud800]", b"[{]}]"):
         answer = client.post(STORE, content=body, headers=admin)
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "body")
 
 
-def test_what_is_just_within_the_limits_is_kept(
+def test_an_event_just_within_the_limits_is_stored(
     client: Client, admin: Headers, connection: Connection
 ) -> None:
     details = b'{"a": "' + b"x" * (65536 - 9) + b'"}'
@@ -179,7 +179,7 @@ def test_the_limit_of_details_is_a_setting(url: str, admin: Headers) -> None:
     ]
 
 
-def test_an_id_alone_makes_a_retry_harmless(client: Client, admin: Headers, connection: Connection) -> None:
+def test_an_event_id_alone_makes_a_retry_safe(client: Client, admin: Headers, connection: Connection) -> None:
     event = {**A, "id": str(uuid4())}
 
     answers = [client.post(STORE, json=event, headers=admin).json() for _ in range(2)]
@@ -206,7 +206,7 @@ def test_retries_at_the_same_time_are_one_event(
     assert scalar(connection, COUNT) == len(both)
 
 
-def test_a_key_of_its_own_makes_a_request_harmless_to_retry(
+def test_an_idempotency_key_makes_a_request_safe_to_retry(
     client: Client, admin: Headers, connection: Connection
 ) -> None:
     headers = {**admin, "Idempotency-Key": "order 7"}
@@ -223,7 +223,7 @@ def test_a_key_of_its_own_makes_a_request_harmless_to_retry(
     assert scalar(connection, COUNT) == 4
 
 
-def test_receipts_are_forgotten_after_seven_days(
+def test_receipts_are_deleted_after_seven_days(
     client: Client, admin: Headers, connection: Connection
 ) -> None:
     connection.execute(
@@ -236,7 +236,7 @@ def test_receipts_are_forgotten_after_seven_days(
     eventually(lambda: scalar(connection, "SELECT count(*) FROM ops.audit_receipts") == 7)
 
 
-def test_a_key_belongs_to_its_caller_and_its_body(
+def test_an_idempotency_key_belongs_to_its_caller_and_its_body(
     client: Client, key: Callable[..., Headers], connection: Connection
 ) -> None:
     mine, theirs = ({**key("audit:write"), "Idempotency-Key": "k"} for _ in range(2))
@@ -251,7 +251,7 @@ def test_a_key_belongs_to_its_caller_and_its_body(
 
 
 @pytest.mark.parametrize("sent", ["", "x" * 256, "a\tb", "ä"])
-def test_a_key_that_is_none_is_refused(client: Client, admin: Headers, sent: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(client: Client, admin: Headers, sent: str) -> None:
     headers = {name.encode(): text.encode("latin-1") for name, text in (*admin.items(), (KEY, sent))}
 
     answer = client.post(STORE, json=A, headers=headers)
@@ -260,7 +260,7 @@ def test_a_key_that_is_none_is_refused(client: Client, admin: Headers, sent: str
     assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
 
 
-def test_what_was_refused_does_not_use_up_its_key(client: Client, admin: Headers) -> None:
+def test_a_refused_request_does_not_use_up_its_idempotency_key(client: Client, admin: Headers) -> None:
     headers = {**admin, "Idempotency-Key": "k"}
 
     assert client.post(STORE, json={"eventType": ""}, headers=headers).status_code == 400
@@ -279,7 +279,9 @@ def test_an_llm_request_is_observed_once(client: Client, admin: Headers) -> None
     assert counts == [2]
 
 
-def test_users_that_come_later_are_noticed(client: Client, admin: Headers, connection: Connection) -> None:
+def test_a_users_table_created_later_is_noticed(
+    client: Client, admin: Headers, connection: Connection
+) -> None:
     assert client.post(STORE, json=A, headers=admin).status_code == 201
     connection.execute("CREATE TABLE users (id uuid PRIMARY KEY)")
     connection.execute("ALTER TABLE audit_logs ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE SET NULL")
@@ -294,7 +296,7 @@ def test_users_that_come_later_are_noticed(client: Client, admin: Headers, conne
     assert isinstance(UUID(answer.json()["results"][0]["id"]), UUID)
 
 
-def test_a_table_that_is_locked_is_told_in_time_and_nothing_is_stored_later(
+def test_a_locked_table_is_reported_in_time_and_nothing_is_stored_later(
     client: Client, admin: Headers, connection: Connection
 ) -> None:
     with connection.transaction():

@@ -1,4 +1,4 @@
-"""The task that writes when keys were last used ends when asked to, whatever it is doing."""
+"""The task that records when keys were last used ends on request, whatever it is doing."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -12,11 +12,11 @@ from ops_pipeline.access import keys
 from ops_pipeline.postgres.connection import Connection, scalar
 
 TURNS = 5
-"""By then a connection that was given back has long been handed to whoever waited for it."""
+"""More turns of the event loop than a returned connection takes to reach the task that waits for it."""
 
 
 @pytest.mark.parametrize("turns", range(TURNS))
-def test_it_ends_though_it_is_handed_a_connection_while_it_is_asked_to_end(
+def test_it_ends_though_it_gets_a_connection_while_it_closes(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, turns: int
 ) -> None:
     key = keys.create(connection, "busy", ["audit:read"])
@@ -35,7 +35,7 @@ def test_it_ends_though_it_is_handed_a_connection_while_it_is_asked_to_end(
                 await asyncio.sleep(0)
             leaving = asyncio.create_task(recording.__aexit__())
             _, late = await asyncio.wait({leaving}, timeout=10)
-            assert not late, "it looks again for ever"
+            assert not late, "the task does not end"
 
     asyncio.run(leave_while_waiting())
 

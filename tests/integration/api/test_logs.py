@@ -1,4 +1,4 @@
-"""Every line of the log is structured, knows its request, and keeps secrets to itself."""
+"""Every log line is structured, names its request, and contains no secret."""
 
 import io
 import json
@@ -22,7 +22,7 @@ SECRETS = ("s3cret/pass", "s3cret%2Fpass", "t0ken-of-theirs", "cache-pass", KEY)
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What is logged in this process."""
+    """The log of this process."""
     output = io.StringIO()
     monkeypatch.setattr(sys, "stderr", output)
     before, hook, handlers = structlog.get_config(), sys.excepthook, logging.root.handlers[:]
@@ -37,11 +37,11 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 def lines(text: str) -> list[dict[str, Any]]:
-    """Every line, each of which has to be JSON."""
+    """The lines, each of which must be JSON."""
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_what_libraries_warn_of_is_a_line_like_ours(written: io.StringIO) -> None:
+def test_warnings_of_libraries_are_structured_lines(written: io.StringIO) -> None:
     logging.getLogger("psycopg.pool").warning("error connecting in %r: %s", "api", "refused")
     logging.getLogger("httpx").info("HTTP Request: GET http://them/?token=x")
     with structlog.contextvars.bound_contextvars(request_id="mine"):
@@ -57,7 +57,7 @@ def test_what_libraries_warn_of_is_a_line_like_ours(written: io.StringIO) -> Non
     assert all(each["logger"] == "py.warnings" for each in rest)
 
 
-def test_what_nobody_caught_is_a_line_as_well(written: io.StringIO) -> None:
+def test_an_uncaught_exception_is_a_structured_line(written: io.StringIO) -> None:
     sys.excepthook(ValueError, ValueError("odd"), None)
 
     (line,) = lines(written.getvalue())
@@ -65,7 +65,7 @@ def test_what_nobody_caught_is_a_line_as_well(written: io.StringIO) -> None:
     assert line["exception"][0]["exc_value"] == "odd"
 
 
-def test_no_secret_is_in_a_message_a_traceback_or_what_a_library_says(written: io.StringIO) -> None:
+def test_no_secret_is_in_a_message_a_traceback_or_a_line_of_a_library(written: io.StringIO) -> None:
     database = "postgresql://me:s3cret%2Fpass@db/app"
     logs.hide([database, "redis://:cache-pass@cache", "https://them/?token=t0ken-of-theirs", None, "plain"])
     log = structlog.get_logger()
@@ -81,7 +81,7 @@ def test_no_secret_is_in_a_message_a_traceback_or_what_a_library_says(written: i
     assert "them/?token=[hidden]" in text
 
 
-def test_a_process_in_trouble_says_so_without_a_secret(tmp_path: Path) -> None:
+def test_a_process_that_fails_says_so_without_a_secret(tmp_path: Path) -> None:
     api = Api.start(
         tmp_path,
         "postgresql://me:s3cret%2Fpass@127.0.0.1:1/app",

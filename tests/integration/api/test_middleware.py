@@ -1,4 +1,4 @@
-"""What probes, Prometheus and the log are told."""
+"""What probes, Prometheus and the log get from the middleware."""
 
 import io
 import json
@@ -55,7 +55,7 @@ def test_health_answers_have_the_missions_shape(client: Client) -> None:
     assert ready.keys() == {"status", "timestamp", "database_latency_ms"}
     assert ready["status"] == "ready"
     assert full.keys() == {"status", "timestamp", "uptime", "version", "checks"}
-    assert full["status"] == "degraded", "no scheduler has been heard of"
+    assert full["status"] == "degraded", "no scheduler has reported"
     assert full["checks"]["database"]["status"] == full["checks"]["schema"]["status"] == "ok"
     assert full["checks"]["cache"]["status"] == "not_configured"
 
@@ -82,7 +82,7 @@ def test_the_metrics_have_the_missions_names_and_buckets(client: Client, admin: 
     assert value(client, "llm_request_duration_seconds_sum", model="m", status="success") == 0.7
 
 
-def test_a_stranger_invents_no_label(client: Client) -> None:
+def test_unknown_paths_and_methods_create_no_label(client: Client) -> None:
     for path in ("/invented", "/api/admin/audit-logs/invented"):
         client.get(path)
     client.request("BREW", "/health/live")
@@ -93,7 +93,7 @@ def test_a_stranger_invents_no_label(client: Client) -> None:
     assert value(client, "http_request_duration_ms_count", route="unmatched", status_code="404") == 2
 
 
-def test_the_fifty_first_model_is_other(client: Client, admin: Headers) -> None:
+def test_the_fifty_first_model_is_counted_as_other(client: Client, admin: Headers) -> None:
     events = [
         {"eventType": "llm_request", "durationMs": 1, "details": {"model": f"m{number}"}}
         for number in range(55)
@@ -127,7 +127,7 @@ def test_the_applications_rows_are_counted(client: Client, connection: Connectio
     assert "active_sessions 1.0" in text
 
 
-def test_openmetrics_is_answered_where_it_is_asked_for(client: Client) -> None:
+def test_openmetrics_is_sent_when_the_client_asks_for_it(client: Client) -> None:
     answer = client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
 
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
@@ -135,7 +135,7 @@ def test_openmetrics_is_answered_where_it_is_asked_for(client: Client) -> None:
     assert {family.name for family in families} > {"errors", "active_sessions"}
 
 
-def test_a_sane_request_id_is_kept_and_any_other_replaced(client: Client) -> None:
+def test_a_valid_request_id_is_kept_and_any_other_is_replaced(client: Client) -> None:
     assert client.get("/health/live", headers={"X-Request-Id": "a-1"}).headers["x-request-id"] == "a-1"
     for strange in ("x" * 65, "a b", 'a"b'):
         given = client.get("/nothing", headers={"X-Request-Id": strange}).headers["x-request-id"]
@@ -158,7 +158,7 @@ def test_a_failure_is_logged_with_its_request_and_without_the_key(
     log: io.StringIO, client: Client, key: Callable[..., Headers], connection: Connection
 ) -> None:
     headers = key("admin")
-    connection.execute("ALTER TABLE ops.api_keys RENAME COLUMN scopes TO gone")  # nobody expects this
+    connection.execute("ALTER TABLE ops.api_keys RENAME COLUMN scopes TO gone")  # an unexpected error
 
     answer = client.get("/api/admin/audit-logs?action=x", headers={**headers, "X-Request-Id": "mine"})
 

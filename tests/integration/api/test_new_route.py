@@ -1,4 +1,4 @@
-"""A new route is a handler and its registration: keys, problems and the description come with it."""
+"""A new route is a handler and its registration: keys, problems and description come with it."""
 
 from collections.abc import Callable, Iterator
 
@@ -22,7 +22,7 @@ def client(url: str) -> Iterator[Client]:
         yield made
 
 
-def test_it_answers_a_key_of_its_scope_alone(
+def test_it_answers_only_a_key_with_its_scope(
     client: Client, connection: Connection, key: Callable[..., Headers]
 ) -> None:
     connection.execute(

@@ -1,4 +1,4 @@
-"""GET /api/admin/maintenance/plan: what would be removed now."""
+"""GET /api/admin/maintenance/plan: what a run would delete now."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_it_removes_and_writes_nothing(client: Client, admin: Headers, connectio
     assert (rows, runs, plans) == (10, 0, 0)
 
 
-def test_policies_that_are_wrong_are_told(client: Client, admin: Headers, tmp_path: Path) -> None:
+def test_an_invalid_policies_file_is_reported(client: Client, admin: Headers, tmp_path: Path) -> None:
     (tmp_path / "policies.yaml").write_text("version: 2\n")
 
     answer = client.get(PATH, headers=admin)

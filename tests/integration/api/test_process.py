@@ -1,4 +1,4 @@
-"""`python -m api` as its own process: how it starts, how it drains, and what its exit code says."""
+"""`python -m api` as a process: how it starts and drains, and its exit codes."""
 
 import json
 import os
@@ -42,7 +42,7 @@ class Process:
         assert not listens or self.popen.poll() is None, self.popen.communicate()[1]
 
     def ended(self) -> tuple[int, str]:
-        """Its exit code and what it logged."""
+        """Its exit code and its log."""
         _, log = self.popen.communicate(timeout=30)
         return self.popen.returncode, log
 
@@ -101,7 +101,7 @@ def test_a_request_that_never_ends_is_cut_off_with_exit_code_1(
     assert code == 1, log
 
 
-def test_it_lives_without_its_database_and_says_why_it_is_not_ready(start: Start) -> None:
+def test_it_runs_without_its_database_and_says_why_it_is_not_ready(start: Start) -> None:
     process = start(NOWHERE)
     process.wait_until(listens=True)
 
@@ -118,7 +118,7 @@ def test_it_lives_without_its_database_and_says_why_it_is_not_ready(start: Start
     assert "hidden" not in log
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(start: Start, url: str) -> None:
+def test_a_port_in_use_is_reported_in_one_line(start: Start, url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, log = start(url, OPS_API_PORT=str(taken.getsockname()[1])).ended()
 
@@ -128,7 +128,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(start: Start, url: str) -> Non
 
 
 @pytest.mark.parametrize(("setting", "wrong"), [("OPS_API_PORT", "70000"), ("OPS_DATABASE_URL", "mysql://x")])
-def test_a_wrong_setting_is_told_by_name(start: Start, setting: str, wrong: str) -> None:
+def test_an_invalid_setting_is_reported_by_name(start: Start, setting: str, wrong: str) -> None:
     code, log = start(**{"url": NOWHERE, setting: wrong}).ended()
 
     assert code == 2
@@ -138,13 +138,13 @@ def test_a_wrong_setting_is_told_by_name(start: Start, setting: str, wrong: str)
 
 @contextmanager
 def _in_flight(port: int, key: str) -> Iterator[socket.socket]:
-    """A request whose handler is waiting for its body, which the caller may send."""
+    """A request whose handler waits for its body, which the caller can send."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as request:
         request.sendall(
             b"POST /api/audit-logs HTTP/1.1\r\nHost: test\r\nConnection: close\r\nExpect: 100-continue\r\n"
             b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n" % (key.encode(), len(BODY))
         )
-        assert request.recv(1000).startswith(b"HTTP/1.1 100")  # said when the handler asks for the body
+        assert request.recv(1000).startswith(b"HTTP/1.1 100")  # sent when the handler starts to read the body
         yield request
 
 

@@ -1,4 +1,4 @@
-"""Every question about the log is answered in full, page by page, or refused by the name of its mistake."""
+"""Every query of the audit log is answered in full, page by page, or refused with its mistake named."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ FROM generate_series(1, %(rows)s) number
 
 
 def pages(client: Client, headers: Headers, address: str) -> list[list[str]]:
-    """The ids on each page, from that address on."""
+    """The ids on each page, starting at that address."""
     found: list[list[str]] = []
     following: str | None = address
     while following is not None:
@@ -40,7 +40,7 @@ def pages(client: Client, headers: Headers, address: str) -> list[list[str]]:
     return found
 
 
-def test_cursors_lead_over_every_event_once_however_many_share_a_moment(
+def test_cursors_reach_every_event_once_however_many_have_the_same_time(
     client: Client, admin: Headers, connection: Connection
 ) -> None:
     connection.execute(INSERT, {"rows": 500, "together": 100})
@@ -63,7 +63,7 @@ def test_cursors_lead_over_every_event_once_however_many_share_a_moment(
     limit=st.integers(1, 50),
     offset=st.integers(0, 20),
 )
-def test_an_event_that_was_there_at_the_start_is_met_exactly_once_while_others_are_written(
+def test_following_pages_meets_each_event_once_while_others_are_stored(
     client: Client,
     admin: Headers,
     connection: Connection,
@@ -83,7 +83,7 @@ def test_an_event_that_was_there_at_the_start_is_met_exactly_once_while_others_a
     def write() -> None:
         with connect(url, "writer") as writer:
             while not stop.is_set():
-                # Before, among and after the events that are there, and at their very moments.
+                # Before, between and after the existing events, and at exactly their times.
                 writer.execute(
                     "INSERT INTO audit_logs (event_type, created_at) SELECT 'made',"
                     " '2026-02-28'::timestamptz + random() * 5 * interval '1 day' FROM generate_series(1, 3)"
@@ -93,7 +93,7 @@ def test_an_event_that_was_there_at_the_start_is_met_exactly_once_while_others_a
                 )
                 time.sleep(0.005)
 
-    # The first page is read before anybody writes, or the offset would mean other events.
+    # The first page is read before any write; otherwise the offset would mean other events.
     first = client.get(f"{FIND}?eventType=made&limit={limit}&offset={offset}", headers=admin).json()
     seen = [row["id"] for row in first["data"]]
     writer = threading.Thread(target=write)
@@ -111,7 +111,7 @@ def test_an_event_that_was_there_at_the_start_is_met_exactly_once_while_others_a
     assert [event for event in seen if event in set(expected)] == expected
 
 
-def test_the_next_page_is_told_in_the_link_header_too(
+def test_the_link_header_names_the_next_page_too(
     client: Client, admin: Headers, connection: Connection
 ) -> None:
     connection.execute(INSERT, {"rows": 3, "together": 1})
@@ -124,7 +124,7 @@ def test_the_next_page_is_told_in_the_link_header_too(
     assert "link" not in last.headers
 
 
-def test_a_relative_start_stays_where_it_was_from_page_to_page(
+def test_a_relative_start_is_fixed_from_page_to_page(
     client: Client, admin: Headers, connection: Connection
 ) -> None:
     connection.execute(
@@ -157,7 +157,7 @@ def test_a_cursor_belongs_to_its_filters(client: Client, admin: Headers, connect
     assert "not a cursor of this API" in forged.json()["errors"][0]["reason"]
 
 
-def test_a_large_offset_is_refused_with_the_way_that_works(client: Client, admin: Headers) -> None:
+def test_a_large_offset_is_refused_and_the_cursor_is_named(client: Client, admin: Headers) -> None:
     assert client.get(f"{FIND}?offset=10000", headers=admin).status_code == 200
     answer = client.get(f"{FIND}?offset=10001", headers=admin)
 
@@ -207,7 +207,7 @@ def test_addresses_callers_and_details_are_searched(
         ("cursor=x&offset=1", "offset", "with cursor"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_what_would_be_right(
+def test_an_invalid_parameter_is_named_with_what_would_be_valid(
     client: Client, admin: Headers, query: str, field: str, reason: str
 ) -> None:
     answer = client.get(f"{FIND}?{query}", headers=admin)
@@ -247,7 +247,7 @@ def test_a_total_that_takes_too_long_is_unknown_and_says_why(
     client: Client, admin: Headers, connection: Connection
 ) -> None:
     connection.execute(INSERT, {"rows": 3000, "together": 1})
-    # Each row takes the reader a while, as on a slow disk.
+    # Reading each row takes time, as on a slow disk.
     connection.execute(
         "CREATE FUNCTION slow() RETURNS bool LANGUAGE plpgsql COST 1000 AS"
         " 'BEGIN PERFORM pg_sleep(0.002); RETURN true; END'"
@@ -264,7 +264,7 @@ def test_a_total_that_takes_too_long_is_unknown_and_says_why(
 
 
 @pytest.mark.parametrize("end", ["0001-01-01", "0001-01-09T23:59:59Z", "9999-12-31T23:59:59.999999Z"])
-def test_a_page_may_end_at_either_end_of_the_calendar(
+def test_a_page_may_end_at_the_first_and_the_last_possible_time(
     client: Client, admin: Headers, connection: Connection, end: str
 ) -> None:
     connection.execute(INSERT, {"rows": 3, "together": 1})
@@ -274,7 +274,7 @@ def test_a_page_may_end_at_either_end_of_the_calendar(
     assert found.json()["count"] == (3 if end.startswith("9999") else 0)
 
 
-def test_a_page_opens_only_the_days_it_needs(connection: Connection) -> None:
+def test_a_page_reads_only_the_partitions_it_needs(connection: Connection) -> None:
     today = datetime.now(UTC).date()
     premake_days(connection, named(connection, "public.audit_logs"), today - timedelta(days=30), today)
     connection.execute(
@@ -296,7 +296,7 @@ def test_a_page_opens_only_the_days_it_needs(connection: Connection) -> None:
     assert opened in {(3,), (4,)}, "yesterday, today, the default; tomorrow where midnight has just passed"
 
 
-def test_each_read_is_on_record_with_its_filters_and_rows(
+def test_each_read_is_recorded_with_its_filters_and_number_of_rows(
     client: Client, admin: Headers, connection: Connection, key: Callable[..., Headers]
 ) -> None:
     connection.execute(INSERT, {"rows": 3, "together": 1})

@@ -1,4 +1,4 @@
-"""Events that wait together are stored together, and what becomes of one is no other's concern."""
+"""Queued events are stored together, and the fate of one does not affect the others."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def _unheeded(*_: object) -> None:
     pass
 
 
-def test_events_that_come_together_share_commits_and_a_poisoned_one_harms_no_neighbour(
+def test_concurrent_events_share_commits_and_an_invalid_one_affects_no_other(
     url: str, connection: Connection
 ) -> None:
     async def post() -> list[object]:
@@ -49,7 +49,7 @@ def test_events_that_come_together_share_commits_and_a_poisoned_one_harms_no_nei
     assert scalar(connection, "SELECT count(DISTINCT xmin::text) FROM audit_logs") < 30
 
 
-def test_a_client_that_has_gone_harms_no_other(url: str, connection: Connection) -> None:
+def test_a_client_that_disconnects_affects_no_other(url: str, connection: Connection) -> None:
     async def post() -> list[object]:
         async with writing(url) as made:
             tasks = [asyncio.create_task(made.store([event(eventType=str(n))])) for n in range(40)]
@@ -79,7 +79,7 @@ def test_a_commit_that_hangs_does_not_hold_up_the_others(url: str, connection: C
         async with writing(url) as made:
             await made.store([event()])
             with connection.transaction():
-                # Until this ends, nobody else can have a receipt for that id.
+                # Until this transaction ends, no other session can get a receipt for that id.
                 connection.execute("INSERT INTO ops.audit_receipts VALUES (%s, now())", [slow])
                 hanging = asyncio.create_task(store("slow", event(id=slow)))
                 while not _waits_for_a_lock(connection):
@@ -96,7 +96,7 @@ def _waits_for_a_lock(connection: Connection) -> bool:
     return bool(scalar(connection, f"{waiting} AND wait_event_type = 'Lock'"))
 
 
-def test_what_waits_is_bounded_and_what_is_turned_away_is_told_so(
+def test_the_queue_is_bounded_and_requests_beyond_it_are_refused(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "MOST_EVENTS", 10)
@@ -115,7 +115,7 @@ def test_what_waits_is_bounded_and_what_is_turned_away_is_told_so(
     assert scalar(connection, COUNT) == 10
 
 
-def test_bytes_that_wait_are_bounded_too(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_in_the_queue_are_bounded_too(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "MOST_BYTES", 100)
 
     async def post() -> None:
@@ -127,7 +127,7 @@ def test_bytes_that_wait_are_bounded_too(url: str, monkeypatch: pytest.MonkeyPat
     asyncio.run(post())
 
 
-def test_what_waits_at_the_end_is_committed_before_the_pool_closes(url: str, connection: Connection) -> None:
+def test_queued_events_are_committed_before_the_pool_closes(url: str, connection: Connection) -> None:
     async def post() -> list[object]:
         async with writing(url) as made:
             tasks = [asyncio.create_task(made.store([event()])) for _ in range(3000)]
@@ -138,7 +138,7 @@ def test_what_waits_at_the_end_is_committed_before_the_pool_closes(url: str, con
     assert scalar(connection, COUNT) == 3000
 
 
-def test_a_commit_that_does_not_come_is_told_as_unknown_and_may_be_retried(
+def test_a_commit_that_times_out_is_reported_as_unknown_and_may_be_retried(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "ANSWER_SECONDS", 0.5)
@@ -151,7 +151,9 @@ def test_a_commit_that_does_not_come_is_told_as_unknown_and_may_be_retried(
                 connection.execute("LOCK TABLE audit_logs")
                 with pytest.raises(UnavailableError, match="may have been stored"):
                     await made.store([one])
-            await asyncio.sleep(0.3)  # the table is free: now it is stored, though nobody waits
+            await asyncio.sleep(
+                0.3
+            )  # the table is unlocked: now the event is stored, though no request waits for it
             await made.store([one])
 
     asyncio.run(post())
@@ -159,7 +161,7 @@ def test_a_commit_that_does_not_come_is_told_as_unknown_and_may_be_retried(
     assert scalar(connection, COUNT) == 2
 
 
-def test_a_large_request_is_stored_in_parts_and_answered_in_order(url: str, connection: Connection) -> None:
+def test_a_large_request_is_stored_in_batches_and_answered_in_order(url: str, connection: Connection) -> None:
     ids = [uuid4() for _ in range(queue.PART_EVENTS + 5)]
 
     async def post() -> list[object]:
@@ -170,7 +172,7 @@ def test_a_large_request_is_stored_in_parts_and_answered_in_order(url: str, conn
     assert scalar(connection, COUNT) == len(ids)
 
 
-def test_a_database_that_is_away_is_told_and_nothing_is_stored() -> None:
+def test_an_unreachable_database_is_reported_and_nothing_is_stored() -> None:
     async def post() -> None:
         async with writing("postgresql://ops@127.0.0.1:1/app") as made:
             with pytest.raises(UnavailableError, match="Nothing was stored"):

@@ -1,4 +1,4 @@
-"""Who may do what over HTTP, how soon that changes, and what is kept of it."""
+"""Scopes of keys over HTTP, how soon changes take effect, and the record of every read."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ OPEN_TO_ALL = ("/health", "/livez", "/readyz", "/metrics", "/schema")
 
 
 def routes() -> list[tuple[str, str, str | None]]:
-    """Each method and path of the application, with the scope it says it needs."""
+    """Each method and path of the application, with the scope that it names."""
     app: Litestar = create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/none"))
     return [
         (method, route.path_format, handler.opt.get("scope"))
@@ -39,11 +39,11 @@ def routes() -> list[tuple[str, str, str | None]]:
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), routes())
-def test_each_route_is_for_its_scope_and_admin_alone(
+def test_each_route_answers_only_its_scope_and_admin(
     client: Client, key: Callable[..., Headers], method: str, path: str, scope: str | None
 ) -> None:
     assert scope in keys.SCOPES, f"{method} {path} names no scope"
-    # A parameter that does not exist makes the endless stream end; what is wrong is told after the key.
+    # An unknown parameter ends the endless stream with an error, but only after the key was checked.
     address = path.replace("{event_id}", ID) + "?no-such-parameter=1"
 
     for each in keys.SCOPES:
@@ -70,7 +70,7 @@ def test_each_route_is_for_its_scope_and_admin_alone(
     ],
     ids=range(6),
 )
-def test_who_has_no_valid_key_is_told_what_is_missing(
+def test_without_a_valid_key_the_answer_says_what_is_missing(
     client: Client, headers: dict[str, str], challenge: str
 ) -> None:
     given = {name: value.encode("latin-1") for name, value in headers.items()}
@@ -169,7 +169,9 @@ def test_a_read_is_in_the_log_with_who_asked_for_what_and_how_many_rows(
     assert "a" in details["filters"].values()
 
 
-def test_what_cannot_be_noted_is_not_shown(client: Client, connection: Connection, admin: Headers) -> None:
+def test_a_read_that_cannot_be_recorded_is_not_answered(
+    client: Client, connection: Connection, admin: Headers
+) -> None:
     stored = client.post(STORE, json={"eventType": "a"}, headers=admin).json()["id"]
     connection.execute(
         "ALTER TABLE audit_logs ADD CONSTRAINT no_notes CHECK (event_type <> 'audit_access') NOT VALID"
@@ -206,8 +208,8 @@ def _lookups(client: Client) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
-def test_nobody_can_make_up_who_has_read(client: Client, admin: Headers) -> None:
-    forged = {"eventType": "audit_access", "createdBy": "somebody else"}
+def test_no_client_can_forge_a_read_event(client: Client, admin: Headers) -> None:
+    forged = {"eventType": "audit_access", "createdBy": "another user"}
 
     answer = client.post("/api/audit-logs", json=forged, headers=admin)
 

@@ -1,4 +1,4 @@
-"""Whatever the process is doing, it ends in time, and its exit code says how."""
+"""The API ends in time whatever it is doing, and its exit code says how it ended."""
 
 import json
 import signal
@@ -38,7 +38,7 @@ def _in_background(api: Api, path: str) -> tuple[threading.Thread, list[httpx.Re
     return thread, answers
 
 
-def test_what_is_in_flight_is_answered_and_each_phase_is_a_line(api: Api) -> None:
+def test_requests_in_flight_are_answered_and_each_phase_is_logged(api: Api) -> None:
     asking, answers = _in_background(api, "/fault/sleep?seconds=1.5")
 
     assert api.stop() == 0
@@ -115,7 +115,7 @@ def test_a_second_signal_ends_it_at_once(api: Api, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["thread", "task", "kept-task"])
-def test_an_exception_nobody_caught_takes_the_same_way_out(api: Api, fault: str) -> None:
+def test_an_uncaught_exception_ends_the_process_the_same_way(api: Api, fault: str) -> None:
     asking, answers = _in_background(api, "/fault/sleep?seconds=1.5")
     api.get(f"/fault/{fault}")
 
@@ -123,7 +123,7 @@ def test_an_exception_nobody_caught_takes_the_same_way_out(api: Api, fault: str)
 
     asking.join()
     (answer,) = answers
-    assert isinstance(answer, httpx.Response), "what was in flight was answered all the same"
+    assert isinstance(answer, httpx.Response), "the request in flight was answered nevertheless"
     assert "ZeroDivisionError" in api.log.read_text()
 
 

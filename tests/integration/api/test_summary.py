@@ -1,4 +1,4 @@
-"""How many events there were in each stretch of time."""
+"""GET /api/admin/audit-logs/summary: the number of events in each interval."""
 
 import pytest
 from litestar.testing import TestClient

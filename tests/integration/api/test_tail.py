@@ -1,4 +1,4 @@
-"""The live tail shows each event once, in the order of their commits, however late one is committed."""
+"""The live tail shows each event once, in commit order, however late its commit."""
 
 import json
 import time
@@ -19,13 +19,13 @@ INSERT = "INSERT INTO audit_logs (event_type, action, created_at) VALUES (%s, %s
 
 @dataclass
 class Stream:
-    """What a stream sends, message by message."""
+    """The messages of a stream."""
 
     lines: Iterator[str]
     last_id: str = ""
 
     def next(self) -> tuple[str, dict[str, Any]]:
-        """The kind of the next message that has data, and what it holds."""
+        """The kind and the content of the next message that has data."""
         fields: dict[str, str] = {}
         deadline = time.monotonic() + 20
         for line in self.lines:
@@ -97,7 +97,7 @@ def test_an_event_that_a_slow_transaction_commits_late_is_not_missed(
     assert stream.actions(1) == ["last"]
 
 
-def test_a_stream_goes_on_behind_any_event_without_missing_or_repeating_one(
+def test_a_stream_continues_after_any_event_without_missing_or_repeating_one(
     url: str, tail: Tail, connection: Connection
 ) -> None:
     stream = tail.open()
@@ -132,7 +132,7 @@ def test_only_events_that_match_are_shown(tail: Tail, connection: Connection) ->
     assert stream.actions(2) == ["5", "also"]
 
 
-def test_what_was_rolled_back_or_only_moved_is_not_shown(tail: Tail, connection: Connection) -> None:
+def test_an_event_that_was_rolled_back_or_only_moved_is_not_shown(tail: Tail, connection: Connection) -> None:
     stream = tail.open()
 
     with connection.transaction(force_rollback=True):
@@ -155,14 +155,14 @@ def test_a_stream_says_that_it_ends_when_the_server_shuts_down(url: str, admin: 
     assert "Last-Event-ID" in data["reason"]
 
 
-def test_a_place_that_was_made_up_is_refused(base: str, admin: Headers) -> None:
+def test_a_forged_position_is_refused(base: str, admin: Headers) -> None:
     for made_up in ("x", "AAAA" * 20):
         answer = httpx.get(f"{base}{STREAM}", headers=admin | {"Last-Event-ID": made_up})
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["field"] == "Last-Event-ID"
 
 
-def test_an_arrival_is_kept_for_a_day(connection: Connection) -> None:
+def test_an_events_position_in_the_tail_is_kept_for_a_day(connection: Connection) -> None:
     for age in ("2 days", "25 hours", "23 hours"):
         connection.execute(INSERT, ["made", "old", "2026-03-01"])
         connection.execute(

@@ -1,4 +1,4 @@
-"""A server at a bucket's address that fails as it is told, and then takes what is put."""
+"""An S3 server that fails as told for a while, and then stores what it is sent."""
 
 import socket
 import struct
@@ -25,7 +25,7 @@ class FailingBucket:
 
     @property
     def url(self) -> str:
-        """As OPS_ARCHIVE_URL."""
+        """The value for OPS_ARCHIVE_URL."""
         at = f"127.0.0.1:{self._server.server_port}"
         return f"s3://me:secret@bucket/x?endpoint_override={at}&scheme=http&region=us-east-1"
 
@@ -75,7 +75,7 @@ class FailingBucket:
 
 @contextmanager
 def failing_bucket(fault: Fault, times: int) -> Iterator[FailingBucket]:
-    """Such a server, for as long as it is needed."""
+    """Runs such a server until the end of the block."""
     bucket = FailingBucket(fault, times)
     try:
         yield bucket

@@ -37,14 +37,14 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def events(connection: Connection) -> Connection:
-    """A thousand events, 240 a day from 1 March 2026 on."""
+    """1,000 events, 240 a day from 1 March 2026 on."""
     connection.execute(EVENTS)
     return connection
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """A server that speaks S3's protocol: host and port."""
+    """Host and port of a server with S3's protocol."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -73,7 +73,7 @@ def opsctl(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Opsctl]:
-    """The program: exit code, standard output and error. The archive has five days of events."""
+    """Runs `opsctl archive` on five days of archived events: exit code, standard output and error."""
     remove(url, events, folder)
     (tmp_path / "policies.yaml").write_text(POLICIES)
     monkeypatch.chdir(tmp_path)

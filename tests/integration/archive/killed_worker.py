@@ -1,6 +1,6 @@
-"""Removes and archives in children that kill themselves, uncleanly, after the step they are told.
+"""Deletes and archives in child processes that kill themselves after a given step.
 
-Each line of standard input is a step's number; each is answered with how the child ended.
+Each line of standard input is the number of a step; the answer says how the child ended.
 """
 
 import os
@@ -16,7 +16,7 @@ url, folder = sys.argv[1:]
 
 
 def child(last: int) -> None:
-    """Every touch of the storage and every step of the protocol is a place to die at."""
+    """Every access to the storage and every step of the protocol is a point at which to kill."""
     passed = count()
 
     def step(_: str) -> None:
@@ -41,7 +41,7 @@ def child(last: int) -> None:
 
 
 for line in sys.stdin:
-    pid = os.fork()  # a process of its own without the half second that importing takes
+    pid = os.fork()  # a new process without the half second that importing takes
     if pid == 0:
         child(int(line))
         os._exit(0)

@@ -1,4 +1,4 @@
-"""Removes rows of a table into an archive, step by step, as the maintenance engine does."""
+"""Deletes rows of a table into an archive, step by step, as the maintenance engine does."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ POLICY = "app/retention/events"
 
 
 def source(connection: Connection, table: str = "events", day_column: str | None = "at") -> ArchivedTable:
-    """What is archived: rows of that table."""
+    """The description of the archived rows of that table."""
     relation = named(connection, table)
     return ArchivedTable(
         POLICY, 7, relation.schema, relation.name, columns.columns_of(connection, relation.oid), day_column,
@@ -26,7 +26,7 @@ def source(connection: Connection, table: str = "events", day_column: str | None
 
 
 def deletion(given: ArchivedTable, condition: str = "true") -> compose.Composable:
-    """The DELETE of the rows that the condition takes, answering with them."""
+    """The DELETE … RETURNING of the rows that match the condition."""
     return compose.SQL("DELETE FROM {} AS target WHERE {} RETURNING {}").format(
         compose.Identifier(given.table_schema, given.table_name),
         compose.SQL(condition),
@@ -44,7 +44,7 @@ def remove(
     condition: str = "true",
     step: Callable[[str], None] = lambda _: None,
 ) -> list[WrittenFile]:
-    """Deletes and archives; `step` is told what has just been done."""
+    """Deletes and archives; `step` is called with the name of each completed step."""
     given = source(connection, table, day_column)
     archive = Archive(location.storage(str(folder)), connection)
     with ArrowSession(url, POLICY, "test worker") as worker:

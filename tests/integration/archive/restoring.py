@@ -1,4 +1,4 @@
-"""Rows brought back into their table, and tables that refer to another."""
+"""Restores rows into their table, and creates tables that refer to another."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A table with a column of every type, and values that are easily bent on the way."""
+"""A table with a column of every type, and values that are easily changed in transfer."""
 
 from typing import Any
 
@@ -127,7 +127,7 @@ SPECIAL: dict[str, list[Any]] = {
     'Odd " \\ näme': WORDS,
     "day": ["", "2026-01-01"],
 }  # fmt: skip
-"""What goes wrong most easily, by column."""
+"""The values that are changed most easily, by column."""
 
 EVERY_SPECIAL: list[dict[str, Any]] = [
     {name: values[nth % len(values)] for name, values in SPECIAL.items()}

@@ -1,4 +1,4 @@
-"""What is deleted is in the archive, once, and what is not in the archive is not deleted."""
+"""The archived rows are the deleted rows, each once; rows that are not archived are not deleted."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def test_the_archived_rows_are_the_deleted_rows(url: str, events: Connection, fo
     assert scalar(events, "SELECT count(*) FROM events") == 400
 
 
-def test_duckdb_reads_the_folder_without_us(url: str, events: Connection, folder: Path) -> None:
+def test_duckdb_reads_the_folder_on_its_own(url: str, events: Connection, folder: Path) -> None:
     remove(url, events, folder)
 
     days = _asked(
@@ -49,7 +49,9 @@ def test_duckdb_reads_the_folder_without_us(url: str, events: Connection, folder
     ]
 
 
-def test_an_unfinished_file_is_not_in_what_readers_take(url: str, events: Connection, folder: Path) -> None:
+def test_an_unfinished_file_does_not_match_the_readers_pattern(
+    url: str, events: Connection, folder: Path
+) -> None:
     seen: dict[str, int] = {}
 
     def look(done: str) -> None:
@@ -57,14 +59,16 @@ def test_an_unfinished_file_is_not_in_what_readers_take(url: str, events: Connec
             found = reader.execute("SELECT count(*) FROM glob(?)", [f"{folder}/**/*.parquet"]).fetchone()
         seen[done] = found[0] if found else 0
         if done in {"written", "noted", "committed"}:
-            assert len(list(folder.rglob("*.unfinished"))) == 5, "the files are there, and not yet rows"
+            assert len(list(folder.rglob("*.unfinished"))) == 5, (
+                "the files exist, but readers do not see them yet"
+            )
 
     remove(url, events, folder, step=look)
 
     assert seen == {"locked": 0, "reconciled": 0, "written": 0, "noted": 0, "committed": 0, "published": 5}
 
 
-def test_a_reader_who_looks_for_one_value_reads_little(
+def test_a_file_has_the_statistics_and_bloom_filters_that_readers_use(
     url: str, connection: Connection, folder: Path
 ) -> None:
     connection.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
@@ -94,7 +98,7 @@ def test_a_reader_who_looks_for_one_value_reads_little(
     assert max(size for _, size in filtered) < 40_000, "as large as a row group needs, not as a table"
 
 
-def test_each_part_has_a_row_and_a_file_that_say_the_same(url: str, events: Connection, folder: Path) -> None:
+def test_each_archived_file_agrees_with_its_record(url: str, events: Connection, folder: Path) -> None:
     remove(url, events, folder)
 
     noted = events.execute(
@@ -112,10 +116,10 @@ def test_each_part_has_a_row_and_a_file_that_say_the_same(url: str, events: Conn
         assert (beside["path"], beside["rows"], beside["sha256"]) == (path, rows, digest)
         assert f"day={oldest:%Y-%m-%d}" in path
         assert f"day={newest:%Y-%m-%d}" in path
-    assert not list(folder.rglob(".*")), "a temporary file is left"
+    assert not list(folder.rglob(".*")), "a temporary file is left over"
 
 
-def test_rows_of_no_day_are_kept_too(url: str, connection: Connection, folder: Path) -> None:
+def test_rows_without_a_usable_day_are_archived_too(url: str, connection: Connection, folder: Path) -> None:
     connection.execute("CREATE TABLE events (id int, at timestamptz)")
     odd = ["-infinity", "infinity", "4000-01-01 BC", "290000-01-01", "294276-12-31 23:59:59.999999"]
     connection.execute("INSERT INTO events SELECT 1, unnest(%s::text[])::timestamptz", [odd])
@@ -138,7 +142,7 @@ def test_rows_without_a_time_are_filed_under_the_day_of_removal(
     assert part.day == scalar(events, "SELECT (now() AT TIME ZONE 'UTC')::date")
 
 
-def test_a_column_called_day_does_not_hide_behind_the_folder(
+def test_a_column_called_day_is_not_hidden_by_the_day_folder(
     url: str, connection: Connection, folder: Path
 ) -> None:
     connection.execute("CREATE TABLE events (day text, day_ text, at timestamptz)")
@@ -172,7 +176,7 @@ def test_no_two_tables_share_a_folder() -> None:
 
 
 class FlippedByte(Folder):
-    """A disk that gives one byte back wrong."""
+    """A disk that returns one wrong byte."""
 
     def read(self, path: str) -> bytes:
         content = bytearray(super().read(path))
@@ -206,13 +210,13 @@ def test_a_faulty_disk_deletes_nothing(
         ):
             archive.write(reader, given)
 
-        assert session.execute("DELETE FROM events WHERE id = 1") == 1  # the session is as good as before
+        assert session.execute("DELETE FROM events WHERE id = 1") == 1  # the session can still be used
 
     assert scalar(events, "SELECT count(*) FROM events") == 999
     assert not [each for each in folder.rglob("*") if each.is_file()]
 
 
-def test_an_encoder_that_errs_deletes_nothing(
+def test_a_file_that_differs_from_its_rows_deletes_nothing(
     url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add = Encoder.add
@@ -228,7 +232,7 @@ def test_an_encoder_that_errs_deletes_nothing(
     assert scalar(events, "SELECT count(*) FROM events") == 1000
 
 
-def test_a_statement_that_fails_on_the_way_deletes_nothing(
+def test_a_statement_that_fails_in_the_middle_deletes_nothing(
     url: str, events: Connection, folder: Path
 ) -> None:
     with pytest.raises(psycopg.errors.DivisionByZero):
@@ -253,13 +257,13 @@ def test_many_days_at_once_stay_within_memory(
 
     parts = remove(url, connection, folder)
 
-    assert len(parts) > 30  # days were closed on the way and opened again
+    assert len(parts) > 30  # files of some days were closed in the middle and opened again
     assert sum(each.rows for each in parts) == 20_000
     ids = [number for (number,) in _asked(folder, "SELECT id FROM read_parquet(?)")]
     assert Counter(ids) == Counter(range(1, 20_001))
 
 
-def test_rows_that_are_given_up_are_not_waited_for(url: str, events: Connection) -> None:
+def test_the_rest_of_an_abandoned_query_is_not_waited_for(url: str, events: Connection) -> None:
     # It would take 20 s: 100 kB every 20 ms, and the first ones come after 4 MB.
     slow = "SELECT repeat('x', 100000) AS x, pg_sleep(0.02)::text AS slept FROM generate_series(1, 1000)"
     with ArrowSession(url, POLICY, "test worker") as worker:
@@ -269,11 +273,11 @@ def test_rows_that_are_given_up_are_not_waited_for(url: str, events: Connection)
             raise StorageError("it hangs")
         took = time.monotonic() - began
 
-        assert worker.execute("SELECT 1") == 1, "the session goes on"
+        assert worker.execute("SELECT 1") == 1, "the session can still be used"
     assert took < 10
 
 
-def test_two_workers_of_one_policy_do_not_meet(
+def test_a_second_worker_of_a_policy_is_refused_while_the_first_works(
     url: str, events: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arrow_session, "WAIT_FOR_PREDECESSOR", "100ms")
@@ -294,6 +298,6 @@ def _rows(folder: Path) -> list[tuple[object, ...]]:
 
 
 def _asked(folder: Path, question: str) -> list[tuple[object, ...]]:
-    """What DuckDB, which knows nothing of us, makes of the folder."""
+    """The answer of DuckDB, which uses none of our code, from the files of the folder."""
     with duckdb.connect() as reader:
         return reader.execute(question, [f"{folder}/events/*/*.parquet"]).fetchall()

@@ -1,4 +1,4 @@
-"""`opsctl archive` from a script's side and from a person's."""
+"""`opsctl archive`: its commands, output and exit codes."""
 
 import json
 import signal
@@ -43,7 +43,7 @@ def test_from_the_list_to_the_rows(opsctl: Opsctl, events: Connection, folder: P
     assert "restored" in opsctl("list")[1]
 
 
-def test_what_is_wrong_is_said_with_exit_1(opsctl: Opsctl, folder: Path) -> None:
+def test_a_problem_is_reported_with_exit_code_1(opsctl: Opsctl, folder: Path) -> None:
     broken = sorted(folder.rglob("*.parquet"))[0]
     broken.write_bytes(b"x")
 
@@ -72,7 +72,7 @@ def test_ctrl_c_ends_a_restore_on_the_server_as_well(
     assert opsctl("verify")[0] == 0
 
 
-def test_wrong_usage_is_said_with_exit_2(opsctl: Opsctl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_usage_is_reported_with_exit_code_2(opsctl: Opsctl, monkeypatch: pytest.MonkeyPatch) -> None:
     assert opsctl("restore", "--table", "events", "--from", "yesterday")[0] == 2
     assert opsctl("list", "--database", "none")[0] == 2
     monkeypatch.setenv("OPS_ARCHIVE_URL", "ftp://x/y")

@@ -1,4 +1,4 @@
-"""Whenever it dies: rows in the table and rows in the archive are the rows there were, each once."""
+"""A worker killed at any step leaves each row in the table or in the archive, once."""
 
 import itertools
 import shutil
@@ -26,7 +26,7 @@ EVERY = [pytest.param(1, marks=pytest.mark.prove), 4]
 
 
 @pytest.mark.parametrize("every", EVERY)
-def test_killed_between_any_two_steps_every_row_is_somewhere_once(
+def test_killed_between_any_two_steps_each_row_is_in_table_or_archive_once(
     url: str, events: Connection, folder: Path, every: int
 ) -> None:
     events.execute("CREATE TABLE kept AS TABLE events")
@@ -43,14 +43,22 @@ def test_killed_between_any_two_steps_every_row_is_somewhere_once(
                 break
             assert ended == -signal.SIGKILL
             _begin_again(events, folder)
-    assert last > 30  # so many steps there are, and each was one to die at
+    assert last > 30  # the number of steps, at each of which a worker was killed
 
 
-def test_killed_again_and_again_every_row_is_somewhere_once(
+def test_killed_repeatedly_each_row_is_in_table_or_archive_once(
     url: str, events: Connection, folder: Path
 ) -> None:
     with _killed_worker(url, folder) as end_at:
-        for last in (3, 9, 16, 20, 6, 9, 3):  # while writing, twice; after the commit; then while mending
+        for last in (
+            3,
+            9,
+            16,
+            20,
+            6,
+            9,
+            3,
+        ):  # while writing, twice; after the commit; then during the recovery
             assert end_at(last) == -signal.SIGKILL
             _each_once(events, folder)
         assert end_at(NEVER) == 0
@@ -58,7 +66,7 @@ def test_killed_again_and_again_every_row_is_somewhere_once(
     assert scalar(events, "SELECT count(*) FROM events") == 400
 
 
-def test_a_commit_whose_answer_is_lost_is_told_apart_by_the_next_run(
+def test_the_next_run_finds_out_whether_an_unanswered_commit_happened(
     url: str, events: Connection, folder: Path
 ) -> None:
     given = source(events)
@@ -121,7 +129,7 @@ def test_a_storage_that_fails_after_the_commit_loses_nothing(
     _each_once(events, folder)
 
 
-def test_a_committed_file_that_vanished_is_missed_loudly(url: str, events: Connection, folder: Path) -> None:
+def test_a_committed_file_that_is_missing_is_an_error(url: str, events: Connection, folder: Path) -> None:
     remove(url, events, folder, condition="target.id <= 240")
     events.execute("UPDATE ops.archives SET stored_at = NULL")
     (lost,) = folder.rglob("*.parquet")
@@ -134,10 +142,10 @@ def test_a_committed_file_that_vanished_is_missed_loudly(url: str, events: Conne
 
 
 @pytest.mark.parametrize("ending", [".unfinished", ".parquet"])
-def test_what_a_killed_run_of_an_earlier_version_left_is_cleaned_up(
+def test_files_of_a_killed_run_of_an_earlier_version_are_cleaned_up(
     url: str, events: Connection, folder: Path, ending: str
 ) -> None:
-    """Unfinished files ended with .parquet once."""
+    """Names of unfinished files ended in .parquet at that time."""
     prefix = temporary_prefix(str(scalar(events, "SELECT id FROM ops.archive_origin")), POLICY)
     (part, *_) = remove(url, events, folder, condition="target.id <= 240")
     unpublished = f"{part.path.rpartition('/')[0]}/{prefix}part-7-1-aaaaaaaa{ending}"
@@ -196,7 +204,7 @@ def _begin_again(connection: Connection, folder: Path) -> None:
 
 
 def _each_once(connection: Connection, folder: Path) -> None:
-    # A dead worker's session may still be at work on the server; its lock says when it is over.
+    # The session of a killed worker may still be active on the server, until its lock is released.
     connection.execute("SET lock_timeout = '20s'")
     with connection.transaction():
         connection.execute(

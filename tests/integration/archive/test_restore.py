@@ -1,4 +1,4 @@
-"""What comes back is what went, bit by bit, or nothing comes back."""
+"""A restore brings back the archived rows bit by bit, or none of them."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -26,7 +26,7 @@ def _restore(connection: Connection, folder: Path, table: str = "events", **how:
     return restore(connection, Archive(location.storage(str(folder)), connection), table, **how)
 
 
-def test_the_days_asked_for_come_back_and_are_held(url: str, events: Connection, folder: Path) -> None:
+def test_the_days_asked_for_are_restored_and_on_hold(url: str, events: Connection, folder: Path) -> None:
     before = events.execute("SELECT *, ctid IS NULL FROM events ORDER BY id").fetchall()
     remove(url, events, folder)
 
@@ -48,7 +48,7 @@ def test_the_days_asked_for_come_back_and_are_held(url: str, events: Connection,
     assert (by, details["rows"], details["hold"]) == ("ada", 480, restored.hold)
 
 
-def test_what_collides_is_refused_with_how_many_and_an_example(
+def test_colliding_rows_are_refused_with_their_number_and_an_example(
     url: str, events: Connection, folder: Path
 ) -> None:
     remove(url, events, folder)
@@ -163,7 +163,7 @@ def test_rows_archived_again_come_back_once(url: str, events: Connection, folder
          r"1,000 rows refer by events_id_fkey \(id\) to rows of public\.others that no longer exist"),
     ],
 )  # fmt: skip
-def test_a_table_that_does_not_take_them_is_told_and_left_alone(
+def test_a_table_that_cannot_take_the_rows_is_refused_and_unchanged(
     url: str, events: Connection, folder: Path, change: str, said: str
 ) -> None:
     remove(url, events, folder)
@@ -176,7 +176,9 @@ def test_a_table_that_does_not_take_them_is_told_and_left_alone(
     assert _restore(events, folder, into="other").rows == 1000
 
 
-def test_a_column_the_table_got_since_takes_its_default(url: str, events: Connection, folder: Path) -> None:
+def test_a_column_added_since_the_archiving_gets_its_default(
+    url: str, events: Connection, folder: Path
+) -> None:
     remove(url, events, folder)
     events.execute("ALTER TABLE events ADD seen text DEFAULT 'no'")
 
@@ -185,7 +187,9 @@ def test_a_column_the_table_got_since_takes_its_default(url: str, events: Connec
     assert events.execute("SELECT seen, count(*) FROM events GROUP BY 1").fetchall() == [("no", 1000)]
 
 
-def test_parts_of_two_schemas_come_back_together(url: str, events: Connection, folder: Path) -> None:
+def test_files_archived_with_different_columns_are_restored_together(
+    url: str, events: Connection, folder: Path
+) -> None:
     remove(url, events, folder, condition="target.id <= 500")
     events.execute("ALTER TABLE events ADD seen text DEFAULT 'no'")
     remove(url, events, folder)
@@ -194,7 +198,7 @@ def test_parts_of_two_schemas_come_back_together(url: str, events: Connection, f
     assert events.execute("SELECT seen, count(*) FROM events GROUP BY 1").fetchall() == [("no", 1000)]
 
 
-def test_missing_days_are_made_before_their_rows_come_back(
+def test_missing_day_partitions_are_created_before_rows_are_restored(
     url: str, connection: Connection, folder: Path
 ) -> None:
     connection.execute(
@@ -240,7 +244,7 @@ def test_a_damaged_file_restores_nothing(url: str, events: Connection, folder: P
         "no.type",
     ],
 )
-def test_a_type_that_is_none_becomes_part_of_no_statement(
+def test_a_forged_type_never_becomes_part_of_a_statement(
     url: str, events: Connection, folder: Path, forged: str
 ) -> None:
     events.execute("CREATE TABLE people (id int)")
@@ -255,7 +259,7 @@ def test_a_type_that_is_none_becomes_part_of_no_statement(
     assert scalar(events, "SELECT to_regclass('people') IS NOT NULL AND to_regclass('elsewhere') IS NULL")
 
 
-def test_what_was_never_archived_is_told(url: str, events: Connection, folder: Path) -> None:
+def test_rows_that_were_never_archived_are_reported(url: str, events: Connection, folder: Path) -> None:
     with pytest.raises(RestoreRefusedError, match="archive of this database is empty"):
         _restore(events, folder)
     remove(url, events, folder)
@@ -265,7 +269,7 @@ def test_what_was_never_archived_is_told(url: str, events: Connection, folder: P
         _restore(events, folder, first=date(2027, 1, 1))
 
 
-def test_orphans_do_not_go_back_where_they_would_be_removed_again(
+def test_orphans_are_not_restored_where_they_would_be_removed_again(
     url: str, events: Connection, folder: Path
 ) -> None:
     remove(url, events, folder, day_column=None)
@@ -275,7 +279,7 @@ def test_orphans_do_not_go_back_where_they_would_be_removed_again(
     assert _restore(events, folder, into="found").hold is None
 
 
-def test_a_restore_that_dies_leaves_nothing_the_next_does_not_clear(
+def test_leftovers_of_a_killed_restore_are_cleared_by_the_next(
     url: str, events: Connection, folder: Path
 ) -> None:
     remove(url, events, folder)
@@ -286,11 +290,11 @@ def test_a_restore_that_dies_leaves_nothing_the_next_does_not_clear(
     assert not scalar(events, "SELECT count(*) FROM pg_class WHERE relname LIKE 'restoring%'")
 
 
-def test_what_breaks_off_while_staging_is_told_and_cleared(
+def test_a_failure_during_staging_is_reported_and_cleaned_up(
     url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove(url, events, folder)
-    rows = staging._rows  # noqa: SLF001 - where the break is put
+    rows = staging._rows  # noqa: SLF001 - where the failure is injected
 
     def breaking_off(file_content: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         yield from rows(file_content, schema)
@@ -305,7 +309,7 @@ def test_what_breaks_off_while_staging_is_told_and_cleared(
     assert _restore(events, folder).rows == 1000
 
 
-def test_rows_come_back_from_a_file_that_has_its_temporary_name(
+def test_rows_are_restored_from_a_file_under_its_temporary_name(
     url: str, events: Connection, folder: Path
 ) -> None:
     remove(url, events, folder)

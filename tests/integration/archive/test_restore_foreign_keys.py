@@ -1,4 +1,4 @@
-"""Rows brought back whose parents are gone, or come back with them."""
+"""Restores of rows whose parents no longer exist, or are restored with them."""
 
 from datetime import date
 from pathlib import Path
@@ -110,7 +110,7 @@ def test_a_parent_that_comes_back_with_its_children_is_not_missing(
         "  parent int REFERENCES events ON DELETE SET NULL);"
         "INSERT INTO events VALUES (1, '2026-03-01', NULL), (2, '2026-03-01', 1), (3, '2026-03-02', 2)"
     )
-    # The day whose rows remain is that of 1 and 2; 3 refers to a row that does not come back.
+    # The rows of the day of 1 and 2 are still archived; 3 refers to a row that is not restored.
     remove(url, connection, folder)
 
     restored = bring_back(connection, folder, first=date(2026, 3, 2))

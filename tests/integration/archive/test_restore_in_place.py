@@ -1,4 +1,4 @@
-"""A table goes on as if the restored rows had never been away."""
+"""After a restore, partitions and sequences of the table continue as if the rows had never been deleted."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,9 @@ from tests.integration.archive.removal import remove
 from tests.integration.archive.restoring import BALANCE, bring_back, make_orders
 
 
-def test_a_missing_day_is_made_beside_its_siblings(url: str, connection: Connection, folder: Path) -> None:
+def test_a_missing_day_partition_is_created_beside_the_others(
+    url: str, connection: Connection, folder: Path
+) -> None:
     connection.execute(
         "CREATE SCHEMA app; CREATE SCHEMA parts;"
         "CREATE TABLE app.events (id int, at timestamptz) PARTITION BY RANGE (at);"
@@ -66,7 +68,9 @@ def test_sequences_never_move_back(url: str, events: Connection, folder: Path) -
     assert scalar(events, "INSERT INTO events (what) VALUES ('new') RETURNING id") == 5001
 
 
-def test_a_sequence_that_counts_down_goes_on_below(url: str, connection: Connection, folder: Path) -> None:
+def test_a_descending_sequence_continues_below_the_restored_rows(
+    url: str, connection: Connection, folder: Path
+) -> None:
     connection.execute(
         "CREATE TABLE things (id int GENERATED ALWAYS AS IDENTITY (INCREMENT -1), at timestamptz);"
         "INSERT INTO things (at) SELECT '2026-03-01' FROM generate_series(1, 5);"
@@ -80,7 +84,7 @@ def test_a_sequence_that_counts_down_goes_on_below(url: str, connection: Connect
     assert scalar(connection, "INSERT INTO things (at) VALUES (now()) RETURNING id") == -6
 
 
-def test_the_command_says_what_it_did_beside_the_rows(
+def test_the_command_reports_missing_parents_and_triggers_that_did_not_fire(
     url: str, connection: Connection, folder: Path, opsctl: Opsctl
 ) -> None:
     make_orders(connection, "FOREIGN KEY (person) REFERENCES people ON DELETE SET NULL")

@@ -1,4 +1,4 @@
-"""Triggers and constraints of a table while its rows are brought back."""
+"""Triggers and constraints of a table during a restore."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +75,7 @@ def test_constraints_that_are_deferred_are_checked_while_triggers_are_off(
     assert scalar(connection, "SELECT total FROM balance") == 0
 
 
-def test_who_does_not_own_the_table_is_told_and_may_have_triggers_fire(
+def test_a_role_that_does_not_own_the_table_may_restore_with_triggers_firing(
     url: str, events: Connection, folder: Path
 ) -> None:
     events.execute(BALANCE)
@@ -91,7 +91,7 @@ def test_who_does_not_own_the_table_is_told_and_may_have_triggers_fire(
         assert bring_back(restorer, folder, triggers=True).rows == 1000
 
 
-def test_a_writer_in_the_way_of_the_triggers_is_named(
+def test_a_writer_that_blocks_disabling_triggers_is_named(
     url: str, events: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "TRIES", 2)
@@ -136,7 +136,7 @@ def test_rights_that_a_restore_needs_are_named_with_their_grant(
 
 @contextmanager
 def _restorer(url: str, connection: Connection) -> Iterator[Connection]:
-    """A connection of a role that may write every table and owns none."""
+    """A connection of a role that may write to every table and owns none."""
     connection.execute("CREATE ROLE restorer LOGIN PASSWORD 'x'")
     try:
         connection.execute(

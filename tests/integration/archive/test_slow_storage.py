@@ -1,4 +1,4 @@
-"""A storage that is slow, hangs or fails holds up neither the database's other users nor the process."""
+"""A storage that is slow, hangs or fails delays neither the database's other users nor the process."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ databases:
 """
 LIMIT_SECONDS = 1.0
 PROMPTLY = 1.0
-"""What a rollback and a busy machine may take beside the limit."""
+"""Additional time for a rollback and a busy machine."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def proxy(s3: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def one_day(application: Connection) -> Connection:
-    """All expired rows are of one day, and so in one file a batch."""
+    """All expired rows are of one day, so that each batch is one file."""
     application.execute(
         "UPDATE sessions SET created_at = now() - interval '45 days' "
         "WHERE created_at < now() - interval '30 days'"
@@ -62,7 +62,7 @@ def settings(bucket_url: str, s3: str, proxy: Proxy, monkeypatch: pytest.MonkeyP
 
 
 def _swallow_from_write(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """The first so many batches find a storage that hangs."""
+    """The storage hangs for that number of batches."""
     write, written = Archive.write, 0
 
     def hanging(self: Archive, *arguments: Any) -> Any:
@@ -75,7 +75,7 @@ def _swallow_from_write(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, times: in
 
 
 def _longest_update(url: str, over: threading.Event) -> float:
-    """Writes to an expired row again and again, as an application would; the longest it had to wait."""
+    """Updates an expired row repeatedly, as an application would; returns the longest wait."""
     longest = 0.0
     with psycopg.connect(url, autocommit=True) as application:
         while not over.is_set():
@@ -115,7 +115,7 @@ def test_a_hanging_bucket_locks_rows_for_no_longer_than_the_limit(
     assert scalar(one_day, "SELECT count(*) FROM ops.archives") == 0
 
 
-def test_a_bucket_that_hangs_for_a_while_gets_smaller_batches(
+def test_after_a_bucket_has_hung_batches_are_smaller(
     one_day: Connection,
     read: Callable[..., Database],
     settings: Settings,
@@ -133,7 +133,7 @@ def test_a_bucket_that_hangs_for_a_while_gets_smaller_batches(
     assert any("None of its rows was deleted" in line and "smaller batch" in line for line in reported)
 
 
-def test_what_hangs_does_not_keep_the_process_from_ending() -> None:
+def test_a_hanging_write_does_not_keep_the_process_from_ending() -> None:
     hanging = (
         "import time; from ops_pipeline.archive.workers import Workers; "
         "Workers(1, 'hanging').submit(lambda: time.sleep(600)); time.sleep(0.2)"
@@ -142,7 +142,9 @@ def test_what_hangs_does_not_keep_the_process_from_ending() -> None:
 
 
 @pytest.mark.parametrize("fault", ["error", "reset"])
-def test_a_bucket_that_fails_is_tried_for_its_patience(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_that_fails_is_retried_until_the_limit(
+    fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(s3_storage, "PATIENCE_SECONDS", 2.0)
     with failing_bucket(fault, times=1000) as bucket:
         began = time.monotonic()
@@ -155,20 +157,20 @@ def test_a_bucket_that_fails_is_tried_for_its_patience(fault: Fault, monkeypatch
 
 
 @pytest.mark.parametrize("fault", ["error", "reset"])
-def test_a_bucket_that_fails_for_a_moment_takes_the_file(fault: Fault) -> None:
+def test_a_file_is_stored_when_the_bucket_fails_briefly(fault: Fault) -> None:
     with failing_bucket(fault, times=3) as bucket:
         location.storage(bucket.url).write("file", memoryview(b"content"))
     assert len(bucket.requests) == 4
 
 
-def test_a_file_is_one_request_with_no_parts_to_leave_behind() -> None:
+def test_a_file_is_one_request_and_no_multipart_upload() -> None:
     with failing_bucket("error", times=0) as bucket:
         location.storage(bucket.url).write("file", memoryview(bytes(write.STORED_BYTES)))
     assert bucket.requests == ["PUT /bucket/x/file"]
 
 
 def test_files_are_small_enough_for_one_request(url: str, connection: Connection, bucket_url: str) -> None:
-    # What is random does not get smaller: 24 MiB come in three files, and not in one of 24.
+    # Random data cannot be compressed: 24 MiB become three files instead of one.
     connection.execute(
         "CREATE TABLE events (id int, at timestamptz, what bytea); INSERT INTO events "
         "SELECT n, '2026-03-01', decode(string_agg(md5(n::text || m), ''), 'hex') "

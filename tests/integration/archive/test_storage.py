@@ -1,4 +1,4 @@
-"""Folders and buckets keep what they are given, and say what is wrong when they cannot."""
+"""Folders and buckets store what they are given, or report what is wrong."""
 
 import resource
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return location.storage(url)
 
 
-def test_a_storage_does_what_it_promises(storage: Storage) -> None:
+def test_a_storage_writes_reads_lists_renames_and_deletes(storage: Storage) -> None:
     storage.write("t/day=2026-01-01/.x", memoryview(b"content"))
     assert storage.read("t/day=2026-01-01/.x") == b"content"
     storage.rename("t/day=2026-01-01/.x", "t/day=2026-01-01/x")
@@ -59,7 +59,7 @@ def test_no_path_leads_out_of_the_storage(storage: Storage, path: str) -> None:
     assert [file.path for file in storage.files("")] == ["y"]
 
 
-def test_rows_go_to_a_bucket(url: str, events: Connection, bucket_url: str) -> None:
+def test_rows_are_archived_to_a_bucket(url: str, events: Connection, bucket_url: str) -> None:
     parts = remove(url, events, bucket_url)
 
     kept = location.storage(bucket_url)
@@ -71,7 +71,7 @@ def test_rows_go_to_a_bucket(url: str, events: Connection, bucket_url: str) -> N
     assert "secret" not in kept.name
 
 
-def test_an_unfinished_object_is_not_in_what_readers_take(
+def test_an_unfinished_object_does_not_match_the_readers_pattern(
     url: str, events: Connection, bucket_url: str
 ) -> None:
     kept = location.storage(bucket_url)
@@ -85,7 +85,7 @@ def test_an_unfinished_object_is_not_in_what_readers_take(
     assert (seen["written"], seen["committed"], seen["published"]) == (0, 0, 5)
 
 
-def test_a_bucket_out_of_reach_deletes_nothing(
+def test_an_unreachable_bucket_deletes_nothing(
     url: str, events: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_storage, "PATIENCE_SECONDS", 0.01)
@@ -98,7 +98,7 @@ def test_a_bucket_out_of_reach_deletes_nothing(
     assert scalar(events, "SELECT count(*) FROM events") == 1000
 
 
-def test_a_bucket_that_does_not_exist_is_not_made(url: str, events: Connection, s3: str) -> None:
+def test_a_bucket_that_does_not_exist_is_not_created(url: str, events: Connection, s3: str) -> None:
     missing = f"s3://me:secret@missing/x?endpoint_override={s3}&scheme=http&region=us-east-1"
 
     with pytest.raises(ArchiveError, match="Nothing was deleted"):
@@ -139,19 +139,19 @@ def test_a_folder_that_is_a_file_deletes_nothing(url: str, events: Connection, t
         ("s3://bucket?endpoint=x", "endpoint: not an option"),
     ],
 )
-def test_a_wrong_url_is_told(url: str, said: str) -> None:
+def test_an_invalid_storage_url_is_reported(url: str, said: str) -> None:
     with pytest.raises(StorageUrlError, match=said):
         location.storage(url)
 
 
-def test_a_link_that_leads_nowhere_is_a_file(tmp_path: Path) -> None:
+def test_a_dangling_symbolic_link_counts_as_a_file(tmp_path: Path) -> None:
     (tmp_path / "sessions").mkdir()
     (tmp_path / "sessions" / "dangling").symlink_to("/nonexistent")
 
     assert [file.path for file in location.storage(str(tmp_path)).files("")] == ["sessions/dangling"]
 
 
-def test_what_a_full_disk_says_is_passed_on(tmp_path: Path) -> None:
+def test_the_error_of_a_full_disk_is_reported(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     storage = location.storage("/dev")

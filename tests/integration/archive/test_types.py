@@ -1,4 +1,4 @@
-"""Every type comes back from the archive bit by bit."""
+"""Values of every type come back from the archive bit by bit."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tests.integration.archive.sample import EVERY_SPECIAL, ROWS, TYPES
 
 @pytest.fixture(scope="module")
 def things_url(server: embedded.Server, template: str) -> str:
-    """One database for all the examples of the property."""
+    """One database for all examples of the property."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as session:
         session.execute(
             compose.SQL("CREATE DATABASE archive_things TEMPLATE {}").format(compose.Identifier(template))
@@ -85,7 +85,7 @@ def _insert(connection: Connection, values: dict[str, Any]) -> None:
 
 
 def _binary(connection: Connection, table: str) -> list[bytes]:
-    """The rows as PostgreSQL sends them in binary: no bit of a value is lost in writing it down."""
+    """The rows in PostgreSQL's binary format, in which no bit of a value is lost."""
     question = compose.SQL("COPY (SELECT * FROM {} ORDER BY id) TO STDOUT (FORMAT binary)").format(
         compose.Identifier(table)
     )

@@ -1,4 +1,4 @@
-"""Every missing file, every altered byte and every file too many is named."""
+"""`opsctl archive verify` names every file that is missing, changed or not recorded."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from ops_pipeline.storage import location
 from tests.integration.archive.removal import remove
 
 
-def test_a_whole_archive_is_well(url: str, events: Connection, folder: Path) -> None:
+def test_a_complete_archive_has_no_problem(url: str, events: Connection, folder: Path) -> None:
     remove(url, events, folder)
 
     verified = _verify(events, folder)
@@ -53,7 +53,7 @@ def test_each_problem_is_named(url: str, events: Connection, folder: Path) -> No
     assert scalar(events, "SELECT status FROM audit_logs WHERE action = 'archive.verified'") == "failure"
 
 
-def test_a_forged_file_with_a_forged_checksum_has_to_have_its_rows_as_well(
+def test_a_forged_file_with_a_forged_checksum_still_needs_the_right_row_count(
     url: str, events: Connection, folder: Path
 ) -> None:
     (first, *_, last) = sorted(remove(url, events, folder), key=lambda part: part.path)
@@ -69,7 +69,7 @@ def test_a_forged_file_with_a_forged_checksum_has_to_have_its_rows_as_well(
     assert "does not match ops.archives: it has 40 rows; 240 are recorded" in problem
 
 
-def test_a_sample_reads_so_many_files(url: str, events: Connection, folder: Path) -> None:
+def test_a_sample_reads_the_given_number_of_files(url: str, events: Connection, folder: Path) -> None:
     remove(url, events, folder)
 
     assert _verify(events, folder, sample=2).files == 2

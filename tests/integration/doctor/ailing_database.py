@@ -1,4 +1,4 @@
-"""A database that has everything that doctor names, as far as one can have it all, and its policies."""
+"""A database with every problem that doctor finds, as far as they can coexist, and its policies."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -128,12 +128,12 @@ FINDINGS = {
     ("foreign_partitions_left", "public.readings_2018"),
     ("session_settings", "database NAME"),
 }
-"""By id and subject; NAME is the database's."""
+"""Findings by id and subject; NAME is the name of the database."""
 
 
 @contextmanager
 def made(server: embedded.Server, template: str) -> Iterator[None]:
-    """Makes the roles and the database, from which others can be copied; removes them at the end."""
+    """Creates the roles and a template database; drops them at the end."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as session:
         session.execute(f"CREATE DATABASE {NAME} TEMPLATE {template}")
         session.execute(ROLES)
@@ -156,7 +156,7 @@ def _fill(url: str) -> None:
 
 
 def copied(new_database: Callable[[str], str]) -> str:
-    """A copy of it, with settings of its own; the roles are as they were made. The URL of its owner."""
+    """The owner's URL of a copy with its own settings; the roles are in their original state."""
     url = new_database(NAME)
     with psycopg.connect(url, autocommit=True) as session:
         for setting in ("DateStyle = 'German'", "track_counts = off"):
@@ -168,19 +168,19 @@ def copied(new_database: Callable[[str], str]) -> str:
     return url
 
 
-def as_janitor(url: str) -> str:
-    """The same database for the role that maintains it."""
+def as_maintenance_role(url: str) -> str:
+    """The URL of the same database for the maintenance role."""
     return with_user(url, "janitor")
 
 
 def with_user(url: str, name: str) -> str:
-    """The same database for another role, whose password is its name."""
+    """The URL of the same database for another role, whose password is its name."""
     parts = urlsplit(url)
     return parts._replace(netloc=f"{name}:{name}@{parts.hostname}:{parts.port}").geturl()
 
 
 def with_key(policies: str, problem: str, key: str) -> str:
-    """The policies, with that key in the policy that the problem names."""
+    """The policies, with that key added to the policy that the problem names."""
     named = re.search(r"\(app/retention/(\w+)\)", problem)
     assert named, problem
     return policies.replace(f"{{table: {named[1]},", f"{{table: {named[1]}, {key},")

@@ -1,4 +1,4 @@
-"""What doctor is asked about, and how."""
+"""Databases for doctor to examine, and ways to run it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +16,14 @@ from tests.integration.conftest import APPLICATION, POLICIES
 
 @pytest.fixture
 def clean(connection: Connection) -> Connection:
-    """A migrated database in which nothing is to be found."""
+    """A migrated database without findings."""
     connection.execute(APPLICATION + "; CREATE INDEX ON memories (session_id)")
     return connection
 
 
 @pytest.fixture
 def diagnose(tmp_path: Path) -> Callable[..., list[Diagnosed]]:
-    """What is found in the database at that URL, given those policies."""
+    """The findings in the database at that URL with those policies."""
 
     def found(url: str, policies: str = POLICIES, archive_url: str | None = None) -> list[Diagnosed]:
         file = tmp_path / "policies.yaml"

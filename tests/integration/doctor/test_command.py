@@ -1,4 +1,4 @@
-"""`opsctl doctor` asks every database of the file, shows what it found, and changes nothing."""
+"""`opsctl doctor` examines every database of the file, shows its findings, and changes nothing."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Opsctl = Callable[..., Result]
 AWAY = "postgresql://nobody@127.0.0.1:1/none"
 
 
-def test_a_clean_database_has_nothing(
+def test_a_clean_database_has_no_findings(
     clean: Connection, url: str, diagnose: Diagnose, opsctl: Opsctl
 ) -> None:
     assert diagnose(url) == []
@@ -58,7 +58,7 @@ def test_a_finding_is_shown_with_a_remedy_to_paste_and_as_json(
     }
 
 
-def test_information_alone_is_no_failure(clean: Connection, url: str, opsctl: Opsctl) -> None:
+def test_information_alone_exits_0(clean: Connection, url: str, opsctl: Opsctl) -> None:
     clean.execute(
         "CREATE TABLE stays (session uuid REFERENCES sessions ON DELETE CASCADE);"
         "CREATE INDEX ON stays (session)"
@@ -67,7 +67,7 @@ def test_information_alone_is_no_failure(clean: Connection, url: str, opsctl: Op
     assert opsctl(url, "doctor").exit_code == 0
 
 
-def test_a_database_that_is_away_is_one_finding_and_hides_no_other(
+def test_an_unreachable_database_is_one_finding_and_hides_no_other(
     clean: Connection, url: str, opsctl: Opsctl
 ) -> None:
     clean.execute("CREATE RULE keep AS ON DELETE TO sessions DO INSTEAD NOTHING")
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_read_is_wrong_usage(url: str, opsctl: Opsctl) -> 
     assert isinstance(opsctl(url, "doctor", "--database", "nope").exception, WRONG_INPUT)
 
 
-def test_a_database_without_our_tables_is_asked_and_left_without(
+def test_a_database_without_our_tables_is_diagnosed_and_not_migrated(
     new_database: Callable[[], str], diagnose: Diagnose
 ) -> None:
     url = new_database()
@@ -117,13 +117,13 @@ def test_a_migration_that_is_missing_is_named(clean: Connection, url: str, diagn
 
 @pytest.fixture
 def stranger(clean: Connection, url: str) -> Iterator[str]:
-    """The URL of a role that may do nothing but connect."""
+    """The URL of a role that may only connect."""
     clean.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
     yield with_user(url, "stranger")
     clean.execute("DROP OWNED BY stranger CASCADE; DROP ROLE stranger")
 
 
-def test_a_role_without_rights_is_told_which_and_a_failing_diagnosis_hides_no_other(
+def test_missing_rights_are_named_and_a_failing_diagnosis_hides_no_other(
     clean: Connection, stranger: str, diagnose: Diagnose
 ) -> None:
     policies = POLICIES.replace("keep: 30 days}", "keep: 30 days, archive: true}")

@@ -1,4 +1,4 @@
-"""Each diagnosis names what it is about, and every remedy that it has mends it."""
+"""Each diagnosis names its subject, and every remedy fixes its finding."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ from tests.integration.doctor import ailing_database as ailing
 Diagnose = Callable[..., list[Diagnosed]]
 
 BY_ITSELF = re.compile("CONCURRENTLY|ALTER DATABASE|^opsctl ")
-"""What cannot be tried in a transaction and rolled back."""
+"""Statements that cannot be tried in a transaction and rolled back."""
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +34,27 @@ def _ailing(server: embedded.Server, template: str) -> Iterator[None]:
 
 @pytest.fixture
 def copied(_ailing: None, new_database: Callable[..., str]) -> Callable[[], str]:
-    """Makes a copy of the ailing database."""
+    """Creates a copy of the ailing database."""
     return lambda: ailing.copied(new_database)
 
 
-def test_one_database_has_all_of_it_and_each_is_named(copied: Callable[[], str], diagnose: Diagnose) -> None:
+def test_a_database_with_every_problem_has_every_finding(
+    copied: Callable[[], str], diagnose: Diagnose
+) -> None:
     url = copied()
 
-    found = diagnose(ailing.as_janitor(url), ailing.POLICIES)
+    found = diagnose(ailing.as_maintenance_role(url), ailing.POLICIES)
 
     expected = {(id_, subject.replace("NAME", _name(url))) for id_, subject in ailing.FINDINGS}
     assert {(diagnosed.id, diagnosed.subject) for diagnosed in found} == expected
     assert not [diagnosed for diagnosed in found if "could not be checked" in diagnosed.problem]
 
 
-def test_every_remedy_mends_what_was_found(
+def test_every_remedy_fixes_its_finding(
     copied: Callable[[], str], diagnose: Diagnose, opsctl: Callable[..., Result], tmp_path: Path
 ) -> None:
     url, tried = copied(), set()
-    for diagnosed in diagnose(ailing.as_janitor(url), ailing.POLICIES):
+    for diagnosed in diagnose(ailing.as_maintenance_role(url), ailing.POLICIES):
         for remedy in diagnosed.remedies:
             tried.add(diagnosed.id)
             after: Iterable[Finding | Diagnosed]
@@ -61,7 +63,7 @@ def test_every_remedy_mends_what_was_found(
                 _carry_out(copy, remedy.replace(_name(url), _name(copy)), opsctl)
                 after = [
                     each
-                    for each in diagnose(ailing.as_janitor(copy), ailing.POLICIES)
+                    for each in diagnose(ailing.as_maintenance_role(copy), ailing.POLICIES)
                     if each.id == diagnosed.id
                 ]
             elif remedy.endswith(";"):
@@ -72,7 +74,7 @@ def test_every_remedy_mends_what_was_found(
                     archive_url = remedy.partition("=")[2]
                 else:
                     policies = ailing.with_key(policies, diagnosed.problem, remedy)
-                found = diagnose(ailing.as_janitor(url), policies, archive_url)
+                found = diagnose(ailing.as_maintenance_role(url), policies, archive_url)
                 after = [each for each in found if each.id == diagnosed.id]
                 (tmp_path / "policies.yaml").write_text(ailing.POLICIES)
             assert diagnosed.subject.replace(_name(url), "") not in {
@@ -91,7 +93,7 @@ def _carry_out(url: str, remedy: str, opsctl: Callable[..., Result]) -> None:
 
 
 def _found_after(url: str, remedy: str, id_: str, policies: Path) -> list[Finding]:
-    """What that diagnosis finds as the maintaining role, in a transaction that began with the remedy."""
+    """The findings of that diagnosis for the maintenance role, in a transaction that first ran the remedy."""
     (diagnosis,) = (diagnosis for diagnosis in DIAGNOSES if diagnosis.id == id_)
     (database,) = kinds.load(policies).databases
     with connect(url, "test") as session, session.transaction(force_rollback=True):

@@ -1,4 +1,4 @@
-"""Databases that cannot be looked after as they are: each is one finding that says why."""
+"""A database that cannot be maintained as it is has one finding, which says why."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ Diagnose = Callable[..., list[Diagnosed]]
 
 @pytest.fixture
 def encoded(server: embedded.Server) -> Iterator[Callable[[str], str]]:
-    """Makes an empty database of an encoding and says its URL."""
+    """Creates an empty database with an encoding and returns its URL."""
     made: list[str] = []
 
     def make(encoding: str) -> str:
@@ -31,9 +31,7 @@ def encoded(server: embedded.Server) -> Iterator[Callable[[str], str]]:
             session.execute(compose.SQL("DROP DATABASE {} WITH (FORCE)").format(compose.Identifier(name)))
 
 
-def test_an_encoding_that_does_not_say_what_its_bytes_mean(
-    encoded: Callable[[str], str], diagnose: Diagnose
-) -> None:
+def test_the_encoding_sql_ascii_is_a_finding(encoded: Callable[[str], str], diagnose: Diagnose) -> None:
     (found,) = diagnose(encoded("SQL_ASCII"))
 
     assert (found.id, found.severity) == ("encoding", "error")
@@ -44,7 +42,7 @@ def test_an_encoding_that_does_not_say_what_its_bytes_mean(
     )
 
 
-def test_an_encoding_that_cannot_hold_every_character(
+def test_an_encoding_without_all_characters_is_a_finding(
     encoded: Callable[[str], str], diagnose: Diagnose
 ) -> None:
     (found,) = (each for each in diagnose(encoded("LATIN1")) if each.id == "narrow_encoding")
@@ -53,7 +51,7 @@ def test_an_encoding_that_cannot_hold_every_character(
     assert found.remedies[0].endswith("pg_dump -E LATIN1 test_latin1 | psql test_latin1_utf8")
 
 
-def test_a_pooler_that_lends_by_transaction(
+def test_transaction_pooling_is_a_finding(
     url: str, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops_pipeline.postgres.pooler.lends_by_transaction", lambda _: True)
@@ -64,7 +62,7 @@ def test_a_pooler_that_lends_by_transaction(
     assert "pool_mode = session" in found.problem
 
 
-def test_a_standby(tmp_path: Path, diagnose: Diagnose) -> None:
+def test_a_standby_is_a_finding(tmp_path: Path, diagnose: Diagnose) -> None:
     with embedded.running(tmp_path):
         pass
     (tmp_path / "data" / "standby.signal").touch()
@@ -84,7 +82,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("name", list(TAKEN))
-def test_a_name_of_ours_that_the_application_has_taken(
+def test_a_name_that_the_application_already_uses_is_a_finding(
     new_database: Callable[[], str], diagnose: Diagnose, name: str
 ) -> None:
     url = new_database()

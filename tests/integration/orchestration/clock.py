@@ -1,4 +1,4 @@
-"""This machine's clock as a run sees it, moved."""
+"""Moves this machine's clock, as a run sees it."""
 
 from datetime import datetime, timedelta, tzinfo
 
@@ -8,7 +8,7 @@ by = timedelta(0)
 
 
 class Moved(datetime):
-    """A clock that is early or late."""
+    """A clock that is fast or slow."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> "Moved":
@@ -16,7 +16,7 @@ class Moved(datetime):
 
 
 def shift(how_far: timedelta) -> None:
-    """From now on a run of this process takes the time to be so much later."""
+    """Moves the clock of this process forward by that much."""
     global by  # noqa: PLW0603 - there is one clock
     by = how_far
     run.datetime = Moved  # type: ignore[attr-defined]  # a name that the module imports, not one it offers

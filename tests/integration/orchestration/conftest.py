@@ -1,4 +1,4 @@
-"""A small application, and its policies carried out by Dagster in this process."""
+"""A small application whose policies Dagster runs in this process."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,7 +48,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def policies(tmp_path: Path) -> Policies:
-    """What the small application asks for."""
+    """The policies of the small application."""
     file = tmp_path / "policies.yaml"
     file.write_text(POLICIES)
     return kinds.load(file)
@@ -62,7 +62,7 @@ def materialize(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Materialize:
-    """Carries the night of `app` out in this process."""
+    """Executes the nightly run of `app` in this process."""
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     file = tmp_path / "policies.yaml"
 

@@ -1,4 +1,4 @@
-"""Carries a policies file out in this process, as a step would be; Ctrl-C interrupts it."""
+"""Runs a policies file in this process, as a step does; Ctrl-C interrupts it."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ import dagster as dg
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.orchestration.definitions import build_definitions
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a script has started us
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored when a script has started this process
 job = build_definitions(kinds.load(Path(sys.argv[1]))).resolve_job_def("nightly_app")
 with dg.DagsterInstance.ephemeral() as instance:
     job.execute_in_process(instance=instance, raise_on_error=False)

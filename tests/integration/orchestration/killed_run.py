@@ -1,4 +1,4 @@
-"""Carries a policy out and is killed when its first files are committed and do not have their names yet."""
+"""Runs a policy and is killed when its first files are committed and still have temporary names."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The definitions as a text to review; `python -m tests.integration.orchestration.snapshot` writes it."""
+"""The definitions as text to review; `python -m tests.integration.orchestration.snapshot` writes it."""
 
 from io import StringIO
 from pathlib import Path
@@ -16,12 +16,12 @@ COMMAND = ".venv/bin/python -m tests.integration.orchestration.snapshot"
 
 
 def shipped() -> dg.Definitions:
-    """What Dagster is told about `policies.yaml` as it is shipped."""
+    """The definitions of the shipped `policies.yaml`."""
     return build_definitions(kinds.load(REPOSITORY / "policies.yaml"))
 
 
 def describe(definitions: dg.Definitions) -> dict[str, Any]:
-    """Everything a change of the graph would show in."""
+    """Everything in which a change of the graph shows."""
     graph = definitions.resolve_asset_graph()
     repository = definitions.get_repository_def()
     assets = {node.key.to_user_string(): _asset(graph, node) for node in graph.asset_nodes}

@@ -1,4 +1,4 @@
-"""Each day of an archived table is a partition that shows whether it is in the archive."""
+"""Each day of an archived table is a partition that shows whether it is archived."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -32,7 +32,7 @@ Run = Callable[..., dg.ExecuteInProcessResult]
 
 @pytest.fixture
 def events(connection: Connection, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connection:
-    """Twenty events on check of the last 16 days; those of five whole days have expired."""
+    """Twenty events on each of the last 16 days; those of five whole days have expired."""
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
     fill_events(connection, days=16)
@@ -83,7 +83,7 @@ def _days(instance: dg.DagsterInstance, asset: dg.AssetKey) -> set[str]:
     return set(instance.get_materialized_partitions(asset))
 
 
-def test_the_night_tells_of_each_day_it_has_archived(
+def test_a_run_reports_each_day_it_has_archived(
     nightly_run: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
     result = nightly_run()
@@ -97,7 +97,7 @@ def test_the_night_tells_of_each_day_it_has_archived(
     assert checks["no_detach_pending"]
 
 
-def test_the_grid_outlives_the_runs_that_filled_it(
+def test_the_partitions_view_outlives_the_runs_that_filled_it(
     nightly_run: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
     instance.delete_run(nightly_run().run_id)
@@ -105,7 +105,7 @@ def test_the_grid_outlives_the_runs_that_filled_it(
     assert _days(instance, key(policy)) == {f"{day}" for day in EXPIRED}
 
 
-def test_a_range_of_days_is_archived_without_waiting_for_the_night(
+def test_a_range_of_days_is_archived_without_waiting_for_the_nightly_run(
     range_of_days: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
     assert range_of_days(key(policy), EXPIRED[0], EXPIRED[-1]).success
@@ -113,7 +113,7 @@ def test_a_range_of_days_is_archived_without_waiting_for_the_night(
     assert _days(instance, key(policy)) == {f"{day}" for day in EXPIRED}
 
 
-def test_a_day_that_is_kept_is_refused_and_left_alone(
+def test_a_day_that_has_not_expired_is_refused_and_unchanged(
     range_of_days: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
     result = range_of_days(key(policy), EXPIRED[-1], KEPT)
@@ -125,7 +125,7 @@ def test_a_day_that_is_kept_is_refused_and_left_alone(
     assert scalar(events, "SELECT count(*) FROM events WHERE at >= %s", [KEPT]) == 6 * 20
 
 
-def test_a_range_is_verified_and_damage_is_told(
+def test_a_range_is_verified_and_damage_is_reported(
     nightly_run: Run,
     range_of_days: Run,
     events: Connection,
@@ -146,9 +146,7 @@ def test_a_range_is_verified_and_damage_is_told(
     assert _days(instance, verified) == {f"{day}" for day in [*EXPIRED[:3], EXPIRED[4]]}
 
 
-def test_a_damaged_archive_keeps_vacuum_from_the_pages(
-    nightly_run: Run, events: Connection, tmp_path: Path
-) -> None:
+def test_a_damaged_archive_holds_back_vacuum(nightly_run: Run, events: Connection, tmp_path: Path) -> None:
     nightly_run()
     for file in (tmp_path / "archive").rglob("part-*.parquet"):
         file.write_bytes(b"")
@@ -167,7 +165,7 @@ def test_a_damaged_archive_keeps_vacuum_from_the_pages(
     assert "app/vacuum" not in done
 
 
-def test_a_range_is_restored_and_held(
+def test_a_range_is_restored_and_on_hold(
     nightly_run: Run, range_of_days: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
     nightly_run()

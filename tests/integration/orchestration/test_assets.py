@@ -1,4 +1,4 @@
-"""Materializing an asset carries its policy out; its check looks for itself."""
+"""Materializing an asset runs its policy; its check looks for itself."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]
     }
 
 
-def test_a_night_leaves_nothing_and_says_what_it_did(materialize: Materialize) -> None:
+def test_a_run_leaves_no_backlog_and_reports_what_it_did(materialize: Materialize) -> None:
     result = materialize()
 
     assert result.success
@@ -76,7 +76,7 @@ def test_a_policy_that_does_not_fit_its_database_fails_alone(
     assert 'did you mean "session_id"?' in str(failure)
 
 
-def test_what_another_run_holds_is_not_run_twice(
+def test_a_policy_that_another_run_works_on_is_skipped(
     materialize: Materialize, connection: Connection, url: str
 ) -> None:
     with connect(url, "the other run") as other:
@@ -110,7 +110,7 @@ def test_a_dry_run_observes_and_changes_nothing(materialize: Materialize, connec
     assert scalar(connection, "SELECT count(*) FROM ops.maintenance_runs") == 0
 
 
-def test_the_rows_and_size_of_the_tables_are_noted(materialize: Materialize) -> None:
+def test_the_rows_and_size_of_the_tables_are_reported(materialize: Materialize) -> None:
     observed = {
         event.asset_key.to_user_string(): event.asset_observation_data.asset_observation.metadata
         for event in materialize().get_asset_observation_events()
@@ -136,11 +136,13 @@ def test_an_approval_without_a_name_is_refused(materialize: Materialize, connect
     ("cron", "hours"),
     [("0 2 * * *", 26), ("0 * * * *", 3), ("0 2 * * 1-5", 74), ("0 2 1 * *", 31 * 24 + 2)],
 )
-def test_a_policy_is_late_two_hours_after_the_longest_time_between_nights(cron: str, hours: int) -> None:
+def test_a_policy_is_overdue_two_hours_after_the_longest_time_between_nightly_runs(
+    cron: str, hours: int
+) -> None:
     assert assets.late_after(Schedule(cron, "UTC")) == timedelta(hours=hours)
 
 
-def test_what_the_guard_stops_is_late_and_told_and_stops_nothing_else(
+def test_a_policy_that_needs_approval_is_overdue_reported_and_stops_no_other(
     materialize: Materialize, connection: Connection
 ) -> None:
     careful = POLICIES + "    guard: {max_fraction: 0.1}\n"
@@ -173,7 +175,7 @@ def test_a_plan_is_approved_from_the_launchpad(materialize: Materialize, connect
     assert connection.execute(said).fetchall() == [("ada",), ("ada",)], "with it, that of its orphans"
 
 
-def test_vacuums_indexes_and_advice_are_tables_of_the_metadata() -> None:
+def test_indexes_and_advice_of_vacuum_are_tables_in_the_metadata() -> None:
     advised = {"table": "public.sessions", "reason": "too slow", "statement": "ALTER TABLE …"}
     rebuilt = {"index": "public.sessions_pkey", "action": "rebuild", "expected": None, "bytes_after": 8192}
     result = RunResult("app/vacuum", "done", "completed", examined=1, removed=0, left=0, seconds=1.0,

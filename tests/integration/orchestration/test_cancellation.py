@@ -1,4 +1,4 @@
-"""A statement that deletes and archives is stopped on the server as well."""
+"""An interrupt also stops, on the server, a statement that deletes and archives."""
 
 import os
 import signal

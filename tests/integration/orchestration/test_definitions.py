@@ -1,4 +1,4 @@
-"""What Dagster is told about the shipped policies."""
+"""The Dagster definitions of the shipped policies."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +40,7 @@ def definitions() -> dg.Definitions:
     return snapshot.shipped()
 
 
-def test_a_change_of_the_graph_is_seen_in_review(definitions: dg.Definitions) -> None:
+def test_the_definitions_are_those_of_the_reviewed_snapshot(definitions: dg.Definitions) -> None:
     now = snapshot.as_text(snapshot.describe(definitions))
 
     assert now == snapshot.FILE.read_text(encoding="utf-8"), (
@@ -79,7 +79,7 @@ def test_retention_comes_before_orphans_and_vacuum_last() -> None:
     assert priorities == sorted(priorities, reverse=True)
 
 
-def test_any_table_and_column_makes_a_graph_that_loads(tmp_path: Path) -> None:
+def test_definitions_load_whatever_tables_and_columns_are_called(tmp_path: Path) -> None:
     file = tmp_path / "policies.yaml"
     file.write_text(AWKWARD)
 
@@ -91,7 +91,7 @@ def test_any_table_and_column_makes_a_graph_that_loads(tmp_path: Path) -> None:
     assert len(policies) == 13 + 2 * 3, "every policy, and two archives' days: archived, verified, restored"
 
 
-def test_the_night_is_at_two_and_on_by_default(definitions: dg.Definitions) -> None:
+def test_the_nightly_run_is_at_two_and_on_by_default(definitions: dg.Definitions) -> None:
     schedule = definitions.resolve_schedule_def("nightly_app")
 
     assert schedule.cron_schedule == "0 2 * * *"
@@ -102,8 +102,8 @@ def test_the_night_is_at_two_and_on_by_default(definitions: dg.Definitions) -> N
 
 @pytest.mark.parametrize("cron", ["0 2 * * *", "30 2 * * *", "0 3 * * *"])
 @pytest.mark.parametrize("day", [datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 10, 24, tzinfo=UTC)])
-def test_the_nights_on_which_clocks_change_run_once_each(cron: str, day: datetime) -> None:
-    """Berlin has no 02:30 on 2026-03-29, and two of them on 2026-10-25."""
+def test_the_nightly_run_runs_once_when_the_clocks_change(cron: str, day: datetime) -> None:
+    """In Berlin, 02:30 does not exist on 2026-03-29 and comes twice on 2026-10-25."""
     ticks = schedule_execution_time_iterator(day.timestamp(), cron, "Europe/Berlin")
 
     days = [next(ticks).date() for _ in range(4)]
@@ -111,7 +111,7 @@ def test_the_nights_on_which_clocks_change_run_once_each(cron: str, day: datetim
     assert [(day - days[0]).days for day in days] == [0, 1, 2, 3]
 
 
-def test_the_entry_point_loads_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_entry_point_loads_while_the_database_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(snapshot.REPOSITORY)
     monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
 

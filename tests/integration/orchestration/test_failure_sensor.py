@@ -1,4 +1,4 @@
-"""A failed run reaches people, once, whatever is away for a while."""
+"""A failed run is reported once, even while database or receiver are unreachable."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ EVENTS = (
 
 @dataclass
 class Receiver:
-    """An HTTP server that answers with these codes, then 200, and keeps what it accepted."""
+    """An HTTP server that answers with these codes, then 200, and stores what it accepted."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
@@ -88,7 +88,7 @@ def test_a_failed_run_is_an_audit_event_by_system(
     ]
 
 
-def test_a_missing_audit_log_keeps_nobody_from_being_told(
+def test_a_failure_is_reported_even_without_an_audit_log(
     failed_run: str,
     instance: dg.DagsterInstance,
     policies: Policies,
@@ -113,7 +113,7 @@ databases:
 """
 
 
-def test_what_failed_is_named_as_the_policies_are(
+def test_a_failed_policy_is_reported_by_its_name(
     materialize: Materialize, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     run_id = materialize(NAMED, raise_on_error=False).run_id
@@ -150,7 +150,7 @@ def test_a_receiver_that_fails_twice_gets_it_once(
     assert "opsctl run" in message["do"]
 
 
-def test_a_receiver_that_stays_away_is_tried_in_the_next_tick_and_the_event_is_stored_once(
+def test_an_unreachable_receiver_is_retried_in_the_next_tick_and_the_event_is_stored_once(
     failed_run: str,
     instance: dg.DagsterInstance,
     policies: Policies,
@@ -168,7 +168,7 @@ def test_a_receiver_that_stays_away_is_tried_in_the_next_tick_and_the_event_is_s
     assert len(application.execute(EVENTS).fetchall()) == 1
 
 
-def test_a_database_that_is_away_keeps_no_message_from_people(
+def test_a_failure_is_reported_even_while_the_database_is_unreachable(
     failed_run: str,
     instance: dg.DagsterInstance,
     policies: Policies,
@@ -188,7 +188,7 @@ def test_a_database_that_is_away_keeps_no_message_from_people(
         assert len(connection.execute(EVENTS).fetchall()) == 1
 
 
-def test_what_is_refused_is_not_tried_again(
+def test_a_message_that_the_receiver_refuses_is_not_retried(
     failed_run: str, instance: dg.DagsterInstance, policies: Policies, receiver: Receiver
 ) -> None:
     receiver.answers = [404]
@@ -200,7 +200,7 @@ def test_what_is_refused_is_not_tried_again(
     assert receiver.asked == 1
 
 
-def test_after_a_day_it_is_given_up(
+def test_delivery_is_given_up_after_a_day(
     failed_run: str,
     instance: dg.DagsterInstance,
     policies: Policies,
@@ -215,7 +215,7 @@ def test_after_a_day_it_is_given_up(
     assert _report(instance, policies, progress) == "No run has failed"
 
 
-def test_a_run_that_is_started_again_by_itself_bothers_nobody(
+def test_a_run_that_is_retried_automatically_is_not_reported(
     failed_run: str,
     instance: dg.DagsterInstance,
     policies: Policies,
@@ -230,7 +230,7 @@ def test_a_run_that_is_started_again_by_itself_bothers_nobody(
     assert len(application.execute(EVENTS).fetchall()) == 1
 
 
-def test_a_run_that_succeeds_is_no_news(
+def test_a_run_that_succeeds_is_not_reported(
     materialize: Materialize, instance: dg.DagsterInstance, policies: Policies, receiver: Receiver
 ) -> None:
     materialize()
@@ -239,7 +239,7 @@ def test_a_run_that_succeeds_is_no_news(
     assert receiver.asked == 0
 
 
-def test_slack_gets_its_own_shape(
+def test_slack_gets_a_message_in_its_own_format(
     failed_run: str,
     instance: dg.DagsterInstance,
     policies: Policies,
@@ -266,11 +266,11 @@ def test_slack_gets_its_own_shape(
         ("https://alerts.example.org/in", "json"),
     ],
 )
-def test_the_host_says_the_shape(url: str, expected: str) -> None:
+def test_the_host_of_the_url_decides_the_format(url: str, expected: str) -> None:
     assert webhook.format_of(url) == expected
 
 
-def test_the_sensor_starts_with_what_fails_from_now_on(
+def test_a_new_sensor_reports_only_failures_after_its_start(
     failed_run: str, instance: dg.DagsterInstance, policies: Policies, receiver: Receiver
 ) -> None:
     sensor = failure_sensor.definitions(policies).sensors

@@ -1,4 +1,4 @@
-"""The instance configurations are what the real packages take, and say what operators rely on."""
+"""The shipped instance configurations load in the real packages and have what operators rely on."""
 
 import re
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_the_kubernetes_instance_is_loaded_by_the_real_launcher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_K8S_NAMESPACE", "maintenance")
-    # There is no cluster here. Everything but the talk to one is real.
+    # There is no cluster here. Everything but the communication with one is real.
     monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
     (tmp_path / "dagster.yaml").write_bytes(ON_KUBERNETES.read_bytes())
 
@@ -67,10 +67,8 @@ def test_kubernetes_differs_in_the_launcher_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["workspace.yaml", "deploy/workspace.yaml"])
-def test_the_second_location_that_a_workspace_shows_is_one_that_dagster_takes(
-    name: str, tmp_path: Path
-) -> None:
-    """What is commented out there, taken in."""
+def test_the_second_location_commented_out_in_the_workspace_loads(name: str, tmp_path: Path) -> None:
+    """The location is commented out in the file; the test includes it."""
     shown = re.sub(r"^#( +(?:- grpc_server:|\w+: .+))$", r"\1", (REPOSITORY / name).read_text(), flags=re.M)
     file = tmp_path / "workspace.yaml"
     file.write_text(shown)

@@ -1,4 +1,4 @@
-"""Many nights with failures among them: every day is archived exactly once, and nothing expired is left."""
+"""After many runs with faults, every day is archived exactly once and no expired row remains."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ databases:
     retention: [{table: events, column: at, keep: 5 days, partition: day, archive: true}]
     guard: {max_fraction: 1.0}
 """
-# The server's clock is what decides what has expired. This one is found before PostgreSQL's own.
+# The server's clock decides what has expired. This function is found before PostgreSQL's own.
 CLOCK = """
 CREATE SCHEMA simulated;
 CREATE TABLE simulated.shift (by interval NOT NULL);
@@ -45,11 +45,11 @@ DO $$ BEGIN
   EXECUTE format('ALTER DATABASE %I SET search_path = simulated, pg_catalog, public', current_database());
 END $$;
 """
-A_NIGHT = timedelta(days=1)
+ONE_DAY = timedelta(days=1)
 
 
 @contextmanager
-def _archive_is_gone(folder: Path, **_: Any) -> Iterator[None]:
+def _archive_is_missing(folder: Path, **_: Any) -> Iterator[None]:
     archive, away = folder / "archive", folder / "away"
     archive.rename(away)
     archive.write_text("no folder")
@@ -59,8 +59,8 @@ def _archive_is_gone(folder: Path, **_: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _somebody_holds_the_lock(url: str, **_: Any) -> Iterator[None]:
-    with connect(url, "somebody") as other, advisory_lock(other, "ops: app/retention/events"):
+def _another_session_holds_the_lock(url: str, **_: Any) -> Iterator[None]:
+    with connect(url, "another session") as other, advisory_lock(other, "ops: app/retention/events"):
         yield
 
 
@@ -73,11 +73,11 @@ def _the_database_is_away(patch: pytest.MonkeyPatch, **_: Any) -> Iterator[None]
 
 @contextmanager
 def _connections_are_lost(patch: pytest.MonkeyPatch, url: str, **_: Any) -> Iterator[None]:
-    """Each time rows are on their way into the archive, until the step gives up."""
+    """The connection is lost whenever rows are being archived, until the step gives up."""
     write = Archive.write
 
     def lose(self: Archive, *given: Any) -> Any:
-        with connect(url, "somebody") as other:
+        with connect(url, "another session") as other:
             other.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name LIKE 'ops app/%' AND datname = current_database()"
@@ -91,7 +91,7 @@ def _connections_are_lost(patch: pytest.MonkeyPatch, url: str, **_: Any) -> Iter
 
 @contextmanager
 def _killed(folder: Path, **_: Any) -> Iterator[None]:
-    """Before the night's run, a process died between the commit and the naming of its files."""
+    """Before the nightly run, a process was killed between the commit and the renaming of its files."""
     late = str(clock.by.total_seconds())
     command = [
         sys.executable,
@@ -107,8 +107,8 @@ def _killed(folder: Path, **_: Any) -> Iterator[None]:
 
 
 FAULTS: tuple[Callable[..., Any], ...] = (
-    _archive_is_gone,
-    _somebody_holds_the_lock,
+    _archive_is_missing,
+    _another_session_holds_the_lock,
     _the_database_is_away,
     _connections_are_lost,
     _killed,
@@ -116,14 +116,14 @@ FAULTS: tuple[Callable[..., Any], ...] = (
 
 
 @pytest.mark.parametrize(
-    ("nights", "faults"),
+    ("runs", "faults"),
     [
         (9, {2: 0, 3: 1, 4: 2, 5: 3, 7: 4}),
         pytest.param(30, {3: 0, 9: 1, 10: 2, 17: 3, 24: 4}, marks=pytest.mark.prove),
     ],
 )
-def test_after_many_nights_each_day_is_archived_once_and_nothing_expired_is_left(
-    nights: int,
+def test_after_many_runs_each_day_is_archived_once_and_no_expired_row_remains(
+    runs: int,
     faults: Mapping[int, int],
     connection: Connection,
     instance: dg.DagsterInstance,
@@ -139,15 +139,15 @@ def test_after_many_nights_each_day_is_archived_once_and_nothing_expired_is_left
     (tmp_path / "archive").mkdir()
     file = tmp_path / "policies.yaml"
     file.write_text(POLICIES)
-    fill_events(connection, days=nights + 10)
+    fill_events(connection, days=runs + 10)
     connection.execute(CLOCK)
     job = build_definitions(policies := kinds.load(file)).resolve_job_def("nightly_app")
     around = {"folder": tmp_path, "url": url, "patch": monkeypatch}
     succeeded: list[bool] = []
 
-    for number in range(1, nights + 1):
-        connection.execute("UPDATE simulated.shift SET by = %s", [(number - nights) * A_NIGHT])
-        clock.shift((number - nights) * A_NIGHT)
+    for number in range(1, runs + 1):
+        connection.execute("UPDATE simulated.shift SET by = %s", [(number - runs) * ONE_DAY])
+        clock.shift((number - runs) * ONE_DAY)
         if number in faults:
             with FAULTS[faults[number]](**around):
                 result = job.execute_in_process(instance=instance, raise_on_error=False)
@@ -161,19 +161,19 @@ def test_after_many_nights_each_day_is_archived_once_and_nothing_expired_is_left
     expired = "SELECT count(*) FROM events WHERE at < clock_timestamp() - interval '5 days'"
     assert scalar(connection, expired) == 0
     archived = connection.execute("SELECT day, sum(rows)::int FROM ops.archives GROUP BY day").fetchall()
-    assert dict(archived) == {TODAY - timedelta(days=back): A_DAY for back in _expired(connection, nights)}
+    assert dict(archived) == {TODAY - timedelta(days=back): A_DAY for back in _expired(connection, runs)}
     paths = [path for (path,) in connection.execute("SELECT path FROM ops.archives")]
     ids = [row for path in paths for row in pq.read_table(tmp_path / "archive" / path)["id"].to_pylist()]
     kept = [row for (row,) in connection.execute("SELECT id FROM events")]
-    assert sorted(ids + kept) == list(range(A_DAY * (nights + 10))), "each row is in one place"
+    assert sorted(ids + kept) == list(range(A_DAY * (runs + 10))), "each row is in one place"
     (policy,) = policies.databases[0].policies
     assert isinstance(policy, Retention)
     shown = set(instance.get_materialized_partitions(key(policy)))
-    assert shown == {f"{TODAY - timedelta(days=back)}" for back in range(6, nights + 10)}
+    assert shown == {f"{TODAY - timedelta(days=back)}" for back in range(6, runs + 10)}
 
 
-def _expired(connection: Connection, nights: int) -> list[int]:
-    """How many days ago: those whose events, an hour after midnight, are older than five days."""
+def _expired(connection: Connection, runs: int) -> list[int]:
+    """The expired days, in days ago: their events, an hour after midnight, are older than five days."""
     hours = scalar(connection, "SELECT extract(hour FROM clock_timestamp() AT TIME ZONE 'UTC')")
     first = 5 if hours >= 1 else 6
-    return list(range(first, nights + 10))
+    return list(range(first, runs + 10))

@@ -1,4 +1,4 @@
-"""A connection that is lost in the middle is made again, and the policy goes on where it was."""
+"""A connection lost in the middle of a run is replaced, and the policy continues where it was."""
 
 import dagster as dg
 import psycopg
@@ -8,7 +8,7 @@ from ops_pipeline.orchestration import retry
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connection_was_lost, scalar
 from tests.integration.orchestration.conftest import Materialize
 
-# A sequence counts on whatever becomes of the transaction.
+# A sequence keeps its value even if the transaction is rolled back.
 LOSE_THE_CONNECTION_TWICE = """
 CREATE SEQUENCE deletes;
 CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -27,7 +27,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.05)
 
 
-def test_a_lost_connection_is_made_again_and_the_run_goes_on(
+def test_a_lost_connection_is_replaced_and_the_run_continues(
     materialize: Materialize, application: Connection
 ) -> None:
     application.execute(LOSE_THE_CONNECTION_TWICE)
@@ -40,7 +40,7 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on(
     assert runs == [("interrupted", 0), ("interrupted", 0), ("done", 30)]
 
 
-def test_a_database_that_stays_away_fails_with_its_name(
+def test_a_database_that_stays_unreachable_fails_the_run_with_its_name(
     materialize: Materialize, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
@@ -52,7 +52,7 @@ def test_a_database_that_stays_away_fails_with_its_name(
     assert "app: Database 'app' at 127.0.0.1:1 does not answer" in str(failure)
 
 
-def test_what_fails_for_a_reason_of_its_own_is_tried_once(
+def test_an_error_other_than_a_lost_connection_is_not_retried(
     materialize: Materialize, application: Connection
 ) -> None:
     application.execute("CREATE TABLE child (session_id uuid REFERENCES sessions)")
@@ -83,5 +83,5 @@ def test_what_fails_for_a_reason_of_its_own_is_tried_once(
         (ValueError(), False),
     ],
 )
-def test_only_a_session_that_is_gone_counts_as_lost(error: Exception, lost: bool) -> None:
+def test_only_a_session_that_ended_counts_as_lost(error: Exception, lost: bool) -> None:
     assert connection_was_lost(error) is lost

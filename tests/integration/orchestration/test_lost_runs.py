@@ -1,4 +1,4 @@
-"""A run whose machine is gone is ended and can be started again; one that lives is left alone."""
+"""A run whose machine is gone is failed and can be retried; a running one is left alone."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ def run(
     url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dg.DagsterRun:
-    """A run that Dagster calls started, silent for long enough."""
+    """A run with the status STARTED and no event for long enough."""
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     monkeypatch.setattr(lost_runs, "SILENT_FOR", timedelta(0))
     job = build_definitions(policies).resolve_job_def("nightly_app")
@@ -35,7 +35,7 @@ def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunSt
     return stored.status
 
 
-def test_a_run_without_a_sign_of_life_is_ended_and_its_policies_are_interrupted(
+def test_a_run_without_a_sign_of_life_is_failed_and_its_policies_are_interrupted(
     run: dg.DagsterRun, instance: dg.DagsterInstance, policies: Policies, application: Connection
 ) -> None:
     history.begin(application, "app/retention/sessions", run.run_id)
@@ -69,7 +69,7 @@ def test_another_runs_lock_is_no_sign_of_life(
         assert lost_runs.end_if_lost(instance, MaintenanceResource(), policies, run)
 
 
-def test_a_run_that_has_just_spoken_is_left(
+def test_a_run_with_a_recent_event_is_left_alone(
     run: dg.DagsterRun,
     instance: dg.DagsterInstance,
     policies: Policies,
@@ -81,7 +81,7 @@ def test_a_run_that_has_just_spoken_is_left(
     assert not lost_runs.end_if_lost(instance, MaintenanceResource(), policies, run)
 
 
-def test_a_run_is_left_while_its_database_cannot_be_asked(
+def test_a_run_is_left_alone_while_its_database_is_unreachable(
     run: dg.DagsterRun,
     instance: dg.DagsterInstance,
     policies: Policies,

@@ -1,4 +1,4 @@
-"""One policy's trouble is its own: the others and VACUUM run, and the run as a whole has failed."""
+"""A policy that fails does not stop the others or VACUUM, and the run as a whole fails."""
 
 from pathlib import Path
 

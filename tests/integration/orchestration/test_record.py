@@ -1,4 +1,4 @@
-"""The weekly sweep holds the record of deleted parents against the table, and a difference is a red check."""
+"""The weekly sweep compares the record of deleted parents with the table; a difference fails its check."""
 
 from pathlib import Path
 
@@ -47,4 +47,4 @@ def test_a_missing_parent_that_nothing_recorded_is_a_red_check(
     check = _checks(result)["record_is_complete"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert check.metadata["unrecorded"].value == 1
-    assert _checks(result)["no_orphaned_rows"].passed, "the orphan itself is gone"
+    assert _checks(result)["no_orphaned_rows"].passed, "the orphan itself was deleted"

@@ -1,4 +1,4 @@
-"""Dagster's database does not grow for ever, and the history of the policies outlives its runs."""
+"""Dagster's run history is pruned, and the history of the policies outlives it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -35,7 +35,7 @@ def log() -> dg.DagsterLogManager:
     return dg.build_op_context().log
 
 
-def test_runs_of_ours_are_kept_longer_than_others(
+def test_runs_of_ops_pipeline_are_kept_longer_than_others(
     materialize: Materialize,
     instance: dg.DagsterInstance,
     policies: Policies,
@@ -84,7 +84,7 @@ def test_a_run_that_has_not_ended_is_never_removed(
     assert _run_ids(instance) == {run.run_id}
 
 
-def test_more_runs_than_a_page_go_in_one_night(
+def test_more_runs_than_one_page_are_deleted_in_one_cleanup(
     monkeypatch: pytest.MonkeyPatch,
     instance: dg.DagsterInstance,
     policies: Policies,
@@ -97,7 +97,7 @@ def test_more_runs_than_a_page_go_in_one_night(
     assert run_history.prune(instance, policies, KEEP, report=log, now=_in(31)).others == 5
 
 
-def test_none_of_both_keeps_everything(
+def test_without_both_limits_every_run_is_kept(
     materialize: Materialize,
     instance: dg.DagsterInstance,
     policies: Policies,

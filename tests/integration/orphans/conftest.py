@@ -1,4 +1,4 @@
-"""Policies for orphans, and time that passes."""
+"""Orphans policies, and time that passes."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,20 +14,20 @@ Read = Callable[..., Database]
 
 
 def an_hour_later(connection: Connection) -> None:
-    """What was noted so far was noted an hour and more ago."""
+    """Moves the times of all marks and records more than an hour back."""
     connection.execute("UPDATE ops.missing_parents SET since = since - interval '61 minutes'")
     connection.execute("UPDATE ops.orphan_clock SET at = at - interval '61 minutes'")
 
 
 @pytest.fixture
 def patient(orphans: Orphans) -> Orphans:
-    """The same policy with its usual grace of an hour."""
+    """The same policy with the default grace period of an hour."""
     return replace(orphans, grace_period=timedelta(hours=1))
 
 
 @pytest.fixture
 def rules(read: Read) -> Callable[[str], list[Orphans]]:
-    """Orphans policies from text, whose guard lets everything go."""
+    """Reads orphans policies from text, with a guard that allows everything."""
 
     def load(text: str) -> list[Orphans]:
         database = read(

@@ -1,4 +1,4 @@
-"""`opsctl track`: triggers come and go by it alone, and the plan tells what it would do."""
+"""`opsctl track` alone creates and drops triggers, and the plan shows what it would do."""
 
 import json
 import signal
@@ -36,7 +36,7 @@ def opsctl(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Opsctl]:
-    """The program: exit code, standard output and error."""
+    """Runs `opsctl`: exit code, standard output and error."""
     application.execute("CREATE INDEX ON memories (session_id)")
     application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions")
     (tmp_path / "policies.yaml").write_text(POLICIES.replace("TRACK", "true"))
@@ -63,7 +63,7 @@ def _advice(opsctl: Opsctl) -> str:
     return " ".join(planned["advice"])
 
 
-def test_the_plan_tells_what_it_would_install_and_installs_nothing(
+def test_the_plan_shows_what_it_would_install_and_installs_nothing(
     opsctl: Opsctl, application: Connection
 ) -> None:
     advice = _advice(opsctl)
@@ -98,7 +98,9 @@ def test_triggers_are_installed_listed_and_removed(
     assert f"opsctl track install {POLICY}" in _advice(opsctl)
 
     (tmp_path / "policies.yaml").write_text(POLICIES.replace("TRACK", "false"))
-    assert f"opsctl track remove {POLICY}" in _advice(opsctl), "what the policy asks for no more is told"
+    assert f"opsctl track remove {POLICY}" in _advice(opsctl), (
+        "triggers that the policy no longer asks for are reported"
+    )
     code, out, _ = opsctl("track", "remove", POLICY)
     assert (code, "Triggers removed: 3" in out) == (0, True)
     assert (scalar(application, OURS), _advice(opsctl)) == (0, "")
@@ -118,7 +120,7 @@ def test_a_run_installs_no_trigger_and_sweeps(
     assert scalar(application, OURS) == 0
 
 
-def test_what_is_wrong_is_said_and_changes_nothing(
+def test_a_mistake_is_reported_and_changes_nothing(
     opsctl: Opsctl, application: Connection, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "TRIES", 2)

@@ -1,4 +1,4 @@
-"""Killed at random moments, a policy has lost nothing that had a parent, and the next run ends its work."""
+"""A sweep killed at random moments deletes no child of a parent, and the next run finishes its work."""
 
 import random
 import subprocess
@@ -27,7 +27,7 @@ def test_a_killed_sweep_loses_no_child_of_a_parent(
     application.execute("CREATE INDEX ON memories (session_id)")
     application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions")
     live = scalar(application, KEPT)
-    when, in_the_middle = random.Random(5), 0  # noqa: S311 - a moment, not a secret
+    when, in_the_middle = random.Random(5), 0  # noqa: S311 - not a secret
     for kill in range(kills):
         application.execute(
             "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 5000)"
@@ -37,7 +37,7 @@ def test_a_killed_sweep_loses_no_child_of_a_parent(
         with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
             assert worker.stdout is not None
             worker.stdout.readline()
-            if kill % 2:  # however busy the machine is, these come in the middle
+            if kill % 2:  # in the middle of the work, however busy the machine is
                 eventually(lambda: scalar(application, "SELECT count(*) FROM memories") < before)  # noqa: B023
             time.sleep(when.uniform(0, 0.8 if kill % 2 == 0 else 0.05))
             worker.kill()

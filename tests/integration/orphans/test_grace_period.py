@@ -1,4 +1,4 @@
-"""A child that is committed before its parent is never removed."""
+"""A child that is committed before its parent is never deleted."""
 
 import threading
 import time
@@ -38,7 +38,7 @@ def _orphans(connection: Connection) -> int:
     return int(scalar(connection, "SELECT count(*) FROM memories WHERE session_id = %s", [ORPHAN]))
 
 
-def test_an_orphan_goes_only_after_the_grace(memories: Connection, patient: Orphans) -> None:
+def test_an_orphan_is_deleted_only_after_the_grace_period(memories: Connection, patient: Orphans) -> None:
     first = carry_out(memories, patient)
     planned = plan_orphans(Planning(memories, 60), patient)
     again = carry_out(memories, patient)
@@ -58,7 +58,7 @@ def test_an_orphan_goes_only_after_the_grace(memories: Connection, patient: Orph
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-def test_a_parent_that_comes_within_the_grace_keeps_its_children(
+def test_a_parent_that_arrives_within_the_grace_period_keeps_its_children(
     memories: Connection, patient: Orphans, indexed: bool
 ) -> None:
     if not indexed:
@@ -70,7 +70,7 @@ def test_a_parent_that_comes_within_the_grace_keeps_its_children(
     assert (carry_out(memories, patient).removed, _orphans(memories)) == (0, 1)
 
 
-def test_a_young_child_of_a_long_missing_parent_has_a_grace_of_its_own(
+def test_a_new_child_of_a_long_missing_parent_has_its_own_grace_period(
     memories: Connection, patient: Orphans
 ) -> None:
     carry_out(memories, patient)
@@ -80,24 +80,26 @@ def test_a_young_child_of_a_long_missing_parent_has_a_grace_of_its_own(
     assert (carry_out(memories, patient).removed, _orphans(memories)) == (1, 1)
 
 
-def test_an_orphan_that_was_changed_since_it_was_seen_goes_once_that_is_long_ago(
+def test_an_orphan_that_changed_since_it_was_found_is_deleted_after_another_grace_period(
     memories: Connection, patient: Orphans
 ) -> None:
     carry_out(memories, patient)
     memories.execute("UPDATE memories SET content = 'elsewhere' WHERE session_id = %s", [ORPHAN])
     an_hour_later(memories)
-    assert carry_out(memories, patient).removed == 0, "it was changed within the grace"
+    assert carry_out(memories, patient).removed == 0, "it was changed within the grace period"
 
     carry_out(memories, patient)
     memories.execute("UPDATE memories SET content = 'again' WHERE session_id = %s", [ORPHAN])
-    carry_out(memories, patient)  # takes note that the change is over
+    carry_out(memories, patient)  # records that the change is committed
     an_hour_later(memories)
     result = carry_out(memories, patient)
 
     assert (result.removed, result.left, _orphans(memories)) == (1, 0, 0)
 
 
-def test_a_row_that_has_taken_the_place_of_an_orphan_stays(memories: Connection, patient: Orphans) -> None:
+def test_a_row_that_reuses_the_ctid_of_an_orphan_has_its_own_grace_period(
+    memories: Connection, patient: Orphans
+) -> None:
     where = "SELECT ctid::text FROM memories WHERE session_id = %s"
     carry_out(memories, patient)
     place = scalar(memories, where, [ORPHAN])
@@ -106,19 +108,21 @@ def test_a_row_that_has_taken_the_place_of_an_orphan_stays(memories: Connection,
     another = "00000000-0000-0000-0000-00000000000b"
     memories.execute("INSERT INTO memories (session_id) VALUES (%s)", [another])
     assert scalar(memories, where, [another]) == place
-    carry_out(memories, patient)  # takes note that it was written
+    carry_out(memories, patient)  # records that the row was written
     an_hour_later(memories)
 
     result = carry_out(memories, patient)
 
-    assert (result.removed, result.details["in_grace"]) == (0, 1), "nobody had seen it without its parent"
+    assert (result.removed, result.details["in_grace"]) == (0, 1), (
+        "the new row has only just been found without its parent"
+    )
     assert scalar(memories, where, [another]) == place
 
 
-def test_a_child_that_finds_a_parent_while_we_wait_for_its_lock_stays(
+def test_a_child_that_gets_a_parent_during_the_wait_for_its_lock_is_kept(
     memories: Connection, patient: Orphans, url: str
 ) -> None:
-    # PostgreSQL looks again at a row that was changed under a DELETE, but not for its parent.
+    # PostgreSQL rechecks a row that changes during a DELETE, but not the subquery for its parent.
     carry_out(memories, patient)
     an_hour_later(memories)
     with connect(url, "application") as other:
@@ -135,7 +139,7 @@ def test_a_child_that_finds_a_parent_while_we_wait_for_its_lock_stays(
     assert scalar(memories, "SELECT count(*) FROM memories") == 6001
 
 
-def test_a_transaction_that_was_at_work_is_waited_for_and_named(
+def test_an_open_transaction_is_waited_for_and_named(
     memories: Connection, orphans: Orphans, url: str, impatient: None
 ) -> None:
     with connect(url, "importer") as other:
@@ -155,15 +159,15 @@ def test_a_transaction_that_was_at_work_is_waited_for_and_named(
     assert (carry_out(memories, orphans).removed, _orphans(memories)) == (0, 1)
 
 
-def test_numbers_of_transactions_that_went_round_are_told_apart(connection: Connection) -> None:
+def test_transaction_ids_are_told_apart_after_wraparound(connection: Connection) -> None:
     older = "SELECT ((age(%s::text::xid8::xid)::bigint - age(%s::text::xid)) & 4294967295) >= 1073741824"
     for horizon, written, expected in (
         (1000, 999, True),
         (1000, 1000, False),
         (1000, 1_000_000, False),
-        (2**32 + 10, 2**32 - 5, True),  # before the last round
+        (2**32 + 10, 2**32 - 5, True),  # before the last wraparound
         (2**32 - 5, 2**32 + 10, False),  # just after it
-        (2**33 + 500, 2, True),  # frozen for good
+        (2**33 + 500, 2, True),  # frozen
         (2**31, 2**31 + 2**29, False),
     ):
         row = connection.execute(older, [str(horizon), str(written % 2**32)]).fetchone()
@@ -215,7 +219,7 @@ def _sweep_beside(connection: Connection, policy: Orphans, seconds: float) -> in
 @pytest.mark.parametrize(
     "seconds", [pytest.param(4, id="small"), pytest.param(180, id="full", marks=pytest.mark.prove)]
 )
-def test_no_live_child_is_lost_to_sweeps_beside_a_writer_of_children_first(
+def test_no_child_is_lost_to_sweeps_beside_a_writer_that_commits_children_first(
     memories: Connection,
     orphans: Orphans,
     writer: Callable[[], int],

@@ -1,4 +1,4 @@
-"""Orphans that are held stay, and those that go are in the archive: by a sweep and by the record alike."""
+"""Orphans on hold are kept and deleted orphans are archived, by a sweep and by the record alike."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ def _archived(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("source", "indexed"), [("sweep", True), ("sweep", False), ("record", True)])
-def test_what_is_archived_is_what_was_deleted_and_what_is_held_stays(
+def test_archived_rows_are_the_deleted_rows_and_rows_on_hold_are_kept(
     application: Connection,
     rules: Callable[[str], list[Orphans]],
     tmp_path: Path,
@@ -76,7 +76,9 @@ def test_what_is_archived_is_what_was_deleted_and_what_is_held_stays(
     assert set(archived) == doomed == before - _ids(application)
 
 
-def test_a_released_orphan_goes_and_the_plan_tells_both(application: Connection, orphans: Orphans) -> None:
+def test_a_released_orphan_is_deleted_and_the_plan_counts_both(
+    application: Connection, orphans: Orphans
+) -> None:
     application.execute(FILL)
     held = holds.add(application, "memories", "content = evidence", reason="x", owner="legal", by="test")
     planned = plan_orphans(Planning(application, 60), orphans)

@@ -1,4 +1,4 @@
-"""A child's key may be of another type than its parent's, and extensions on the search path or beside it."""
+"""Keys of different types are compared, whatever extensions and search path there are."""
 
 from collections.abc import Callable
 
@@ -124,7 +124,7 @@ def test_keys_of_two_types_are_compared(
     assert scalar(connection, "SELECT count(*) FROM children") == 45
 
 
-def test_a_deleted_parent_beyond_the_childs_type_is_no_obstacle(
+def test_a_deleted_parent_key_beyond_the_childs_type_is_no_error(
     connection: Connection, rules: Callable[[str], list[Orphans]]
 ) -> None:
     connection.execute(
@@ -234,7 +234,7 @@ def test_types_that_postgresql_cannot_compare_are_refused_with_the_line(
 
 
 @pytest.mark.parametrize(("schema", "path"), CITEXT)
-def test_a_hold_on_citext_holds_whatever_the_search_path_is(
+def test_a_hold_on_citext_keeps_rows_whatever_the_search_path_is(
     connection: Connection, read: Read, schema: str, path: str
 ) -> None:
     citext(connection, schema)

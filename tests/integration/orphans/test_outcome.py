@@ -1,4 +1,4 @@
-"""What is left is what plain Python says, whatever rows refer to whom."""
+"""What orphan cleanup leaves is what a model in Python computes, whatever rows refer to which."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def _ids(connection: Connection, table: str) -> list[int]:
 )
 @QUIETLY
 @given(rows=ROWS, nulls_go=st.booleans())
-def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_night(
+def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_run(
     connection: Connection,
     rules: Rules,
     small_batches: None,
@@ -92,12 +92,12 @@ def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_night(
     )
     connection.execute("DELETE FROM ops.maintenance_runs")  # else another null_is_orphan needs approval
     b, c = rows.kept(nulls_go=nulls_go)
-    night = rules(f"{of_c}, {of_b}")
-    planned = plan_orphans(Planning(connection, 60), night[0])
+    policies = rules(f"{of_c}, {of_b}")
+    planned = plan_orphans(Planning(connection, 60), policies[0])
 
-    results = [carry_out(connection, policy) for policy in night]
+    results = [carry_out(connection, policy) for policy in policies]
 
-    assert [policy.table.name for policy in night] == ["B", "c"], (
+    assert [policy.table.name for policy in policies] == ["B", "c"], (
         "the parents come first, however they are written"
     )
     assert (_ids(connection, "B"), _ids(connection, "c")) == (b, c)

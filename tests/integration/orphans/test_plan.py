@@ -1,4 +1,4 @@
-"""The plan names the index that a reference lacks, and the statement that makes it."""
+"""The plan names an index that a reference lacks, and the statement that creates it."""
 
 from collections.abc import Callable
 from typing import LiteralString
@@ -28,7 +28,7 @@ POLICY = (
         "CREATE INDEX ON memories USING hash (session_id)",
     ],
 )
-def test_a_reference_that_no_index_leads_with_is_told_with_the_statement_that_mends_it(
+def test_a_reference_without_an_index_is_reported_with_the_statement_that_creates_it(
     application: Connection, orphans: Orphans, made: LiteralString
 ) -> None:
     application.execute(made or "SELECT")
@@ -42,7 +42,7 @@ def test_a_reference_that_no_index_leads_with_is_told_with_the_statement_that_me
     assert plan_orphans(Planning(application, 60), orphans).advice == ()
 
 
-def test_of_a_partitioned_child_each_partition_is_indexed_beside_the_work(
+def test_a_partitioned_child_gets_statements_that_index_each_partition_concurrently(
     application: Connection, read: Callable[..., Database]
 ) -> None:
     application.execute(
@@ -88,7 +88,7 @@ def test_a_parent_without_an_index_is_refused_until_it_has_one(
     assert planned.rows.eligible == 0
 
 
-def test_a_small_parent_without_an_index_is_read_for_each_batch_and_told(
+def test_a_small_parent_without_an_index_is_scanned_for_each_batch_and_reported(
     application: Connection, read: Callable[..., Database]
 ) -> None:
     application.execute("CREATE INDEX ON memories (session_id)")

@@ -1,4 +1,4 @@
-"""Children without a parent go; children of somebody, and of nobody, stay."""
+"""Rows without a parent are deleted; rows with a parent, and rows without a reference, are kept."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,9 @@ def memories(application: Connection) -> Connection:
     return application
 
 
-def test_orphans_go_and_a_null_reference_is_none(memories: Connection, orphans: Orphans) -> None:
+def test_orphans_are_deleted_and_a_null_reference_is_no_orphan(
+    memories: Connection, orphans: Orphans
+) -> None:
     result = carry_out(memories, orphans)
 
     assert (result.outcome, result.removed, result.left, result.examined) == ("done", 500, 0, 6570)
@@ -46,7 +48,7 @@ def test_a_run_says_how_many_bytes_it_has_deleted_as_its_plan_did(
     assert result.bytes == pytest.approx(planned.rows.bytes, rel=0.01)
 
 
-def test_the_guard_says_which_of_its_numbers_is_an_estimate(
+def test_the_guard_says_which_number_is_an_estimate(
     memories: Connection, read: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_counter, "COUNT_EXACTLY_BYTES", 0)
@@ -62,10 +64,10 @@ def test_the_guard_says_which_of_its_numbers_is_an_estimate(
     assert "would delete 500 of about 6,570 rows of memories" in result.stopped_reason
 
 
-def test_a_null_among_the_parents_protects_no_orphan(
+def test_a_null_key_of_a_parent_protects_no_orphan(
     memories: Connection, read: Callable[..., Database]
 ) -> None:
-    # The trap of NOT IN: one NULL in the list, and nothing is ever removed.
+    # The trap of NOT IN: with one NULL in the list, no row is ever deleted.
     memories.execute("CREATE TABLE parents (ref uuid); INSERT INTO parents SELECT id FROM sessions")
     memories.execute("INSERT INTO parents VALUES (NULL)")
     policy = read(
@@ -76,7 +78,7 @@ def test_a_null_among_the_parents_protects_no_orphan(
     assert carry_out(memories, policy).removed == 500
 
 
-def test_a_stopped_sweep_goes_on_and_catches_what_came_behind_it(
+def test_a_stopped_sweep_continues_and_finds_orphans_behind_its_position(
     memories: Connection, orphans: Orphans, small_batches: None
 ) -> None:
     batches = iter(range(1000))
@@ -93,7 +95,7 @@ def test_a_stopped_sweep_goes_on_and_catches_what_came_behind_it(
     assert rest.left == 0
 
 
-def test_a_locked_orphan_keeps_only_itself(memories: Connection, patient: Orphans, url: str) -> None:
+def test_a_locked_orphan_keeps_no_other_row(memories: Connection, patient: Orphans, url: str) -> None:
     carry_out(memories, patient)
     an_hour_later(memories)
     with psycopg.connect(url) as other:

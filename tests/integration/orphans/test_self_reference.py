@@ -1,4 +1,4 @@
-"""A table that is its own parent loses its orphans, and those that they leave behind, in one run."""
+"""A table that refers to itself loses its orphans, and the orphans these leave, in one run."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ POLICY = "table: comments, column: answers, references: comments.id"
 
 
 def comments(connection: Connection, *, indexed: bool = True) -> None:
-    """Ten threads of five levels, of which three have lost their first comment."""
+    """Ten threads of five levels, three of which have lost their first comment."""
     connection.execute(
         "CREATE TABLE comments (id int PRIMARY KEY, answers int);"
         "INSERT INTO comments SELECT thread * 100 + level, nullif(thread * 100 + level - 1, thread * 100)"
@@ -53,9 +53,7 @@ def test_the_whole_chain_is_planned_and_deleted_in_one_run(
     assert carry_out(connection, policy).removed == 0
 
 
-def test_what_follows_from_an_orphan_needs_no_grace_period_of_its_own(
-    connection: Connection, rules: Rules
-) -> None:
+def test_rows_orphaned_by_a_deleted_orphan_need_no_grace_period(connection: Connection, rules: Rules) -> None:
     comments(connection)
     lose(connection, 3)
     (policy,) = rules(f"{{{POLICY}, grace_period: 1 hour}}")
@@ -112,7 +110,7 @@ def test_a_row_on_hold_keeps_those_that_refer_to_it(connection: Connection, rule
     assert kept == [(203,), (204,), (205,)]
 
 
-def test_a_long_chain_comes_to_its_end(connection: Connection, rules: Rules) -> None:
+def test_a_long_chain_is_deleted_to_its_end(connection: Connection, rules: Rules) -> None:
     connection.execute(
         "CREATE TABLE comments (id int PRIMARY KEY, answers int); CREATE INDEX ON comments (answers);"
         "INSERT INTO comments SELECT n, n - 1 FROM generate_series(1, 200) AS n"

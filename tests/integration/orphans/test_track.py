@@ -1,4 +1,4 @@
-"""The record of deleted parents is used only while it is complete, and says when it was not."""
+"""The record of deleted parents is used only while it is complete; a gap in it is reported."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ INSERT INTO children SELECT n, day, n FROM generate_series(1, 2) day, generate_s
 
 @pytest.fixture
 def policy(connection: Connection, rules: Rules) -> Orphans:
-    """A tracked policy whose first sweep is over."""
+    """A tracked policy after its first sweep."""
     connection.execute(TABLES)
     (policy,) = rules(
         "{table: children, columns: [day, parent], references: 'parents(day, id)',"
@@ -47,7 +47,7 @@ def _sources(connection: Connection, policy: Orphans) -> tuple[str, int]:
     return result.details["source"], result.removed
 
 
-def test_only_the_children_of_recorded_parents_are_looked_at(connection: Connection, policy: Orphans) -> None:
+def test_only_the_children_of_recorded_parents_are_scanned(connection: Connection, policy: Orphans) -> None:
     connection.execute("DELETE FROM parents WHERE id <= 3")
     connection.execute("DELETE FROM parents_2 WHERE id <= 5")
     connection.execute("UPDATE parents SET id = 1000 WHERE day = 1 AND id = 50")
@@ -95,7 +95,7 @@ def test_a_rolled_back_delete_records_nothing(connection: Connection, policy: Or
         ),
     ],
 )
-def test_what_goes_around_the_triggers_is_noticed_and_swept(
+def test_a_delete_that_bypasses_the_triggers_is_noticed_and_leads_to_a_sweep(
     connection: Connection, policy: Orphans, bypass: str, removed: int, told: str
 ) -> None:
     name = triggers.triggers(connection, policy.name)[0].name.rsplit("_", 1)[0]
@@ -125,7 +125,7 @@ def test_a_weekly_sweep_reports_what_was_not_recorded(connection: Connection, po
     assert _sources(connection, policy) == ("record", 0)
 
 
-def test_a_missing_index_is_told_with_its_statement_and_the_table_is_swept(
+def test_a_missing_index_is_reported_with_its_statement_and_the_table_is_swept(
     connection: Connection, policy: Orphans
 ) -> None:
     connection.execute("DROP INDEX children_day_parent_idx")
@@ -137,7 +137,7 @@ def test_a_missing_index_is_told_with_its_statement_and_the_table_is_swept(
     assert _sources(connection, policy) == ("sweep", 6)
 
 
-def test_a_writer_needs_no_right_to_anything_of_ours(connection: Connection, policy: Orphans) -> None:
+def test_a_writer_needs_no_rights_on_the_ops_schema(connection: Connection, policy: Orphans) -> None:
     connection.execute(
         "DO $$ BEGIN CREATE ROLE plain_writer; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
     )
@@ -151,7 +151,7 @@ def test_a_writer_needs_no_right_to_anything_of_ours(connection: Connection, pol
     assert _sources(connection, policy) == ("record", 2)
 
 
-def test_tracking_is_taken_off_without_a_trace(connection: Connection, policy: Orphans) -> None:
+def test_removing_tracking_leaves_no_object_behind(connection: Connection, policy: Orphans) -> None:
     assert len(triggers.remove(connection, policy.name, by="test")) == 7
 
     assert scalar(connection, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == 1, (
@@ -164,7 +164,7 @@ def test_tracking_is_taken_off_without_a_trace(connection: Connection, policy: O
 def test_an_orphan_that_a_sweep_and_the_record_have_seen_is_counted_once(
     connection: Connection, rules: Rules
 ) -> None:
-    """Plan, guard, approval and history say the same number, and no more rows are allowed than that."""
+    """Plan, guard, approval and history have the same number, and the approval covers no more rows."""
     connection.execute(TABLES)
     (policy,) = rules(
         "{table: children, columns: [day, parent], references: 'parents(day, id)', grace_period: 1 hour,"

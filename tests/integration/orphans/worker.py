@@ -1,4 +1,4 @@
-"""Carries an orphans policy out over and over, in small batches, until it is killed."""
+"""Runs an orphans policy repeatedly, in small batches, until it is killed."""
 
 import sys
 from dataclasses import replace

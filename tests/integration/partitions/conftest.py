@@ -1,4 +1,4 @@
-"""A table of days, with and without a home for strays."""
+"""A table partitioned by day, with and without a DEFAULT partition."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

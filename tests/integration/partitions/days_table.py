@@ -1,4 +1,4 @@
-"""The table whose days are dropped, and questions about it."""
+"""The table whose days are dropped, and queries about it."""
 # ruff: noqa: S608 - statements of the test itself
 
 from collections.abc import Callable

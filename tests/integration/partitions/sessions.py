@@ -11,7 +11,7 @@ Session = psycopg.Connection[tuple[object, ...]]
 
 
 class Sessions:
-    """What the sessions have `done`, and where one `failed` or did not see what it must."""
+    """What the sessions have `done`, and where one `failed` or did not see what it should."""
 
     def __init__(self, url: str) -> None:
         self.done: Counter[str] = Counter()

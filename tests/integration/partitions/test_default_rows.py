@@ -1,4 +1,4 @@
-"""Rows in the default partition come home: each once, none lost, while others read and write them."""
+"""Default partition rows move to their day, each once and none lost, during concurrent reads and writes."""
 # ruff: noqa: S608 - statements of the test itself
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tests.named import named
 
 NAME = '"Day\'s rows"'
 Days = Callable[..., Relation]
-STRAYS = f"""
+DEFAULT_ROWS = f"""
 INSERT INTO {NAME} (created_at, note)
 SELECT %s + make_interval(secs => n * 60), n::text FROM generate_series(1, %s) AS n
 """
@@ -31,11 +31,13 @@ COUNT = f"SELECT count(*) FROM {NAME} WHERE note ~ '^5[0-9][0-9]$'"
 PLUSSES = f"SELECT sum(length(note) - length(replace(note, '+', ''))) FROM {NAME}"
 
 
-def test_strays_whose_day_is_kept_move_and_expired_ones_stay(connection: Connection, days: Days) -> None:
+def test_default_partition_rows_of_kept_days_move_and_expired_ones_do_not(
+    connection: Connection, days: Days
+) -> None:
     days(days=3)
     expired, kept, far = FIRST - timedelta(days=30), FIRST + timedelta(days=10), FIRST + timedelta(days=9000)
     for when in (expired, kept, far):
-        connection.execute(STRAYS, [when, 5])
+        connection.execute(DEFAULT_ROWS, [when, 5])
 
     home = default_rows.move_all(connection, named(connection, NAME), FIRST, 14)
 
@@ -50,13 +52,13 @@ def test_strays_whose_day_is_kept_move_and_expired_ones_stay(connection: Connect
     assert default_rows.move_all(connection, named(connection, NAME), FIRST, 14).rows == 0
 
 
-def test_a_day_of_many_strays_moves_in_bounded_batches(
+def test_many_default_partition_rows_of_a_day_move_in_bounded_batches(
     connection: Connection, days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days()
     monkeypatch.setattr(default_rows, "BATCH_ROWS", 100)
     day = FIRST + timedelta(days=5)
-    connection.execute(STRAYS, [day, 450])
+    connection.execute(DEFAULT_ROWS, [day, 450])
     connection.execute(f"INSERT INTO {NAME} (created_at) SELECT %s FROM generate_series(1, 250)", [day])
     before = _rows(connection)
 
@@ -97,12 +99,12 @@ def test_columns_in_another_order_keep_their_values(connection: Connection) -> N
         ),
     ],
 )
-def test_strays_stay_where_moving_them_would_have_effects(
+def test_default_partition_rows_are_not_moved_where_that_would_have_side_effects(
     connection: Connection, days: Days, obstacle: str, reason: str
 ) -> None:
     days()
     day = FIRST + timedelta(days=5)
-    connection.execute(STRAYS, [day, 5])
+    connection.execute(DEFAULT_ROWS, [day, 5])
     connection.execute(obstacle)
     before = _rows(connection)
 
@@ -115,16 +117,16 @@ def test_strays_stay_where_moving_them_would_have_effects(
     assert "Day's rows_20260107" in [each.name for each in existing(connection, named(connection, NAME))]
 
 
-def test_nobody_misses_a_row_or_loses_a_write_while_rows_move(
+def test_no_session_misses_a_row_or_loses_a_write_while_rows_move(
     connection: Connection, url: str, days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four sessions insert, update, delete and count all the while; then all that they did is there."""
+    """Four sessions insert, update, delete and count meanwhile; all of their changes are there afterwards."""
     days()
     monkeypatch.setattr(default_rows, "BATCH_ROWS", 200)
     monkeypatch.setattr(locks, "TRIES", 50)
     moving = [FIRST + timedelta(days=5 + n) for n in range(6)]
     for day in moving:
-        connection.execute(STRAYS, [day, 600])
+        connection.execute(DEFAULT_ROWS, [day, 600])
     total = scalar(connection, f"SELECT count(*) FROM {NAME}")
     with working(url) as sessions:
 
@@ -162,7 +164,7 @@ def test_a_crash_between_batches_leaves_each_row_in_one_place(
 ) -> None:
     days()
     monkeypatch.setattr(default_rows, "BATCH_ROWS", 100)
-    connection.execute(STRAYS, [FIRST + timedelta(days=5), 450])
+    connection.execute(DEFAULT_ROWS, [FIRST + timedelta(days=5), 450])
     before = _rows(connection)
     with connect(url, "doomed") as doomed:
         real, moved = create.attach_new, list[int]()

@@ -1,4 +1,4 @@
-"""A whole partition goes, or stays with all of its rows and a reason: exactly the one that was chosen."""
+"""Exactly the chosen partition is dropped, or all of its rows are kept and the reason is reported."""
 # ruff: noqa: S608 - statements of the test itself
 
 import time
@@ -43,7 +43,7 @@ def test_only_partitions_wholly_past_the_cutoff_are_chosen(connection: Connectio
 
 
 @both
-def test_a_day_goes_with_all_that_belongs_to_it(connection: Connection, days: Days, default: bool) -> None:
+def test_a_day_is_archived_and_dropped_completely(connection: Connection, days: Days, default: bool) -> None:
     relation = days(default=default)
     partition = first_day(connection, relation)
     archived: list[int] = []
@@ -67,7 +67,7 @@ def test_a_day_goes_with_all_that_belongs_to_it(connection: Connection, days: Da
 
 
 @both
-def test_dropping_a_day_looks_at_none_of_its_rows(connection: Connection, days: Days, default: bool) -> None:
+def test_dropping_a_day_reads_none_of_its_rows(connection: Connection, days: Days, default: bool) -> None:
     relation = days(default=default, rows=1000)
     connection.execute("SELECT pg_stat_force_next_flush()")
     connection.execute("ANALYZE")
@@ -90,7 +90,7 @@ def test_dropping_a_day_looks_at_none_of_its_rows(connection: Connection, days: 
 
 
 @both
-def test_whoever_is_in_the_way_is_named_and_nothing_changes(
+def test_a_blocking_session_is_named_and_nothing_changes(
     connection: Connection, url: str, days: Days, default: bool
 ) -> None:
     relation = days(default=default)
@@ -110,7 +110,7 @@ def test_whoever_is_in_the_way_is_named_and_nothing_changes(
     assert isinstance(drop.remove(connection, relation, partition), drop.DroppedPartition)
 
 
-def test_nobody_queues_behind_us_when_a_long_transaction_is_in_the_way(
+def test_no_session_queues_behind_a_drop_that_a_long_transaction_blocks(
     connection: Connection, url: str, days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relation = days()
@@ -134,7 +134,9 @@ class _Watched:
 
 
 @both
-def test_rows_that_others_refer_to_are_a_reason(connection: Connection, days: Days, default: bool) -> None:
+def test_a_partition_whose_rows_are_referred_to_is_kept(
+    connection: Connection, days: Days, default: bool
+) -> None:
     relation = days(default=default)
     connection.execute(
         f"CREATE TABLE child (at timestamptz, id bigint, FOREIGN KEY (at, id) REFERENCES {NAME})"
@@ -152,7 +154,7 @@ def test_rows_that_others_refer_to_are_a_reason(connection: Connection, days: Da
     assert isinstance(drop.remove(connection, relation, partition), drop.DroppedPartition)
 
 
-def test_what_depends_on_a_partition_is_a_reason(connection: Connection, days: Days) -> None:
+def test_a_partition_that_other_objects_depend_on_is_kept(connection: Connection, days: Days) -> None:
     relation = days()
     partition = first_day(connection, relation)
     connection.execute(f"CREATE VIEW first_of_january AS SELECT * FROM {quoted_name(partition)}")
@@ -211,8 +213,8 @@ def test_another_table_than_the_detached_one_is_not_dropped(connection: Connecti
 
 @both
 @pytest.mark.parametrize("asked", [1, 2])
-def test_a_day_that_is_held_is_kept(connection: Connection, days: Days, default: bool, asked: int) -> None:
-    """Held from the beginning, or since the day was detached."""
+def test_a_day_on_hold_is_kept(connection: Connection, days: Days, default: bool, asked: int) -> None:
+    """The hold is older than the drop, or was added after the day was detached."""
     relation = days(default=default)
     partition = first_day(connection, relation)
     answers = ["a hold" if number >= asked else None for number in range(1, 4)]
@@ -225,7 +227,7 @@ def test_a_day_that_is_held_is_kept(connection: Connection, days: Days, default:
     assert scalar(connection, COUNT) == 30
 
 
-def test_a_detached_partition_takes_no_row_of_another_time(connection: Connection, days: Days) -> None:
+def test_a_detached_partition_accepts_no_row_of_another_time(connection: Connection, days: Days) -> None:
     relation = days()
     partition = first_day(connection, relation)
     assert drop.take_out(connection, relation, partition) is None

@@ -1,4 +1,4 @@
-"""A drop that broke off is finished or undone by the next run."""
+"""A drop that was interrupted is finished or undone by the next run."""
 
 from datetime import timedelta
 
@@ -62,7 +62,7 @@ def test_a_crash_between_detach_and_drop_is_finished_by_the_next_run(
     assert scalar(connection, COUNT) == 20
 
 
-def test_a_detached_day_that_is_to_be_kept_after_all_goes_back(connection: Connection, days: Days) -> None:
+def test_a_detached_day_that_is_kept_after_all_is_attached_again(connection: Connection, days: Days) -> None:
     relation = days()
     partition = first_day(connection, relation)
     assert drop.take_out(connection, relation, partition) is None
@@ -74,7 +74,9 @@ def test_a_detached_day_that_is_to_be_kept_after_all_goes_back(connection: Conne
     assert first_day(connection, relation) == partition
 
 
-def test_what_was_noted_and_not_done_is_forgotten(connection: Connection, days: Days) -> None:
+def test_a_recorded_detach_whose_partition_is_missing_is_forgotten(
+    connection: Connection, days: Days
+) -> None:
     relation = days()
     one, two, _ = expired.expired_partitions(connection, relation, "created_at", FIRST + timedelta(days=9))
     for partition in (one, two):
@@ -104,10 +106,10 @@ def test_an_interrupted_detach_is_completed_first(connection: Connection, url: s
     assert scalar(connection, count_rows(partition)) == 10
 
 
-def test_a_reader_that_comes_between_leaves_the_detach_for_the_next_run(
+def test_a_reader_that_arrives_during_the_detach_leaves_it_to_the_next_run(
     connection: Connection, url: str, days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whom nobody saw before the detach began can still hold it up half way."""
+    """A session that arrives after the detach has begun can still block its second half."""
     relation = days(default=False)
     partition = first_day(connection, relation)
     monkeypatch.setattr(detach, "CONCURRENT_LONG_SECONDS", 1000)

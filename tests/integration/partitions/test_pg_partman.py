@@ -1,4 +1,4 @@
-"""A table that pg_partman looks after as well."""
+"""A table that pg_partman maintains as well."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ databases:
     retention: [{{table: visits, column: at, keep: 5 days, guard: {{max_fraction: 1}}{partition}}}]
 """
 EXPIRED = 4
-"""Days of the ten that have expired as a whole."""
+"""The days, of ten, that have expired as a whole."""
 PARTITIONS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'visits'::regclass"
 
 
@@ -44,7 +44,9 @@ def visits(tmp_path: Path) -> Iterator[Connection]:
             yield connection
 
 
-def test_its_partitions_are_dropped_and_it_goes_on(visits: Connection, read: Callable[..., Database]) -> None:
+def test_its_partitions_are_dropped_and_pg_partman_keeps_working(
+    visits: Connection, read: Callable[..., Database]
+) -> None:
     before = scalar(visits, PARTITIONS)
 
     result = carry_out(visits, read(POLICY.format(partition="")).policies[0])
@@ -56,7 +58,9 @@ def test_its_partitions_are_dropped_and_it_goes_on(visits: Connection, read: Cal
     assert scalar(visits, "SELECT count(*) FROM visits") == 5
 
 
-def test_days_that_it_has_made_are_not_made_again(visits: Connection, read: Callable[..., Database]) -> None:
+def test_days_that_pg_partman_has_created_are_not_created_again(
+    visits: Connection, read: Callable[..., Database]
+) -> None:
     policy = read(POLICY.format(partition=", partition: day, premake: 2 days")).policies[0]
     carry_out(visits, policy)
     before = scalar(visits, PARTITIONS)
@@ -68,10 +72,10 @@ def test_days_that_it_has_made_are_not_made_again(visits: Connection, read: Call
     assert scalar(visits, PARTITIONS) == before
 
 
-def test_a_partition_that_it_drops_meanwhile_is_named_and_the_next_run_goes_on(
+def test_a_partition_that_pg_partman_drops_meanwhile_is_named_and_the_next_run_continues(
     visits: Connection, read: Callable[..., Database]
 ) -> None:
-    # A held-back partition is emptied row by row, so that it can be dropped under the run.
+    # A partition with a row on hold is emptied row by row, so that it can be dropped during the run.
     visits.execute("CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'")
     visits.execute("CREATE TRIGGER keep BEFORE DELETE ON visits FOR EACH ROW EXECUTE FUNCTION keep()")
     policy = read(POLICY.format(partition="")).policies[0]

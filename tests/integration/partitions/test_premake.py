@@ -1,4 +1,4 @@
-"""A row of any date finds a home, and its own day's partition when there is one."""
+"""Partitions are premade, and a row of any date can be inserted, into its day's partition if there is one."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -31,7 +31,7 @@ def test_each_day_gets_its_partition_once(connection: Connection) -> None:
     assert scalar(connection, HOME, [noon]) == "audit_logs_20260201"
 
 
-def test_a_row_of_any_date_finds_a_home(connection: Connection) -> None:
+def test_a_row_of_any_date_can_be_inserted(connection: Connection) -> None:
     for year in (1970, 2023, 2199):
         when = datetime(year, 6, 1, tzinfo=UTC)
         connection.execute(INSERT, [when])
@@ -70,7 +70,7 @@ def test_a_day_is_created_while_others_are_written(connection: Connection, url: 
         )
 
 
-def test_who_is_in_the_way_is_named(connection: Connection, url: str) -> None:
+def test_a_session_that_blocks_premaking_is_named(connection: Connection, url: str) -> None:
     with psycopg.connect(url, application_name="report") as other:
         other.execute("SELECT count(*) FROM audit_logs_default")  # its transaction stays open
 
@@ -79,7 +79,7 @@ def test_who_is_in_the_way_is_named(connection: Connection, url: str) -> None:
     assert len(existing(connection, named(connection, "audit_logs"))) == 1
 
 
-def test_what_others_cover_is_not_covered_again(connection: Connection) -> None:
+def test_times_covered_by_other_partitions_are_not_covered_again(connection: Connection) -> None:
     connection.execute(
         "CREATE TABLE odd PARTITION OF audit_logs"
         " FOR VALUES FROM ('2026-01-01 06:00+00') TO ('2026-01-02 18:00+00')"
@@ -98,7 +98,7 @@ def test_what_others_cover_is_not_covered_again(connection: Connection) -> None:
         assert scalar(connection, HOME, [moment]) != "audit_logs_default", moment
 
 
-def test_a_name_that_is_taken_or_too_long_is_no_obstacle(connection: Connection) -> None:
+def test_a_partition_is_created_though_its_name_is_in_use_or_too_long(connection: Connection) -> None:
     name = "ü" * 31
     connection.execute(f'CREATE TABLE "{name}" (at date) PARTITION BY RANGE (at)')
     connection.execute("CREATE TABLE audit_logs_20260101 ()")
@@ -111,7 +111,7 @@ def test_a_name_that_is_taken_or_too_long_is_no_obstacle(connection: Connection)
 
 
 @pytest.mark.parametrize("column", ["timestamptz", "timestamp", "date"])
-def test_any_column_of_time_will_do(connection: Connection, column: str) -> None:
+def test_a_column_of_any_time_type_is_accepted(connection: Connection, column: str) -> None:
     connection.execute(f"CREATE TABLE rows (at {column}) PARTITION BY RANGE (at)")
     connection.execute("CREATE TABLE rest PARTITION OF rows DEFAULT")
     connection.execute("INSERT INTO rows VALUES ('2026-01-02'), ('2026-01-03'), (NULL)")
@@ -135,7 +135,7 @@ def test_bounds_beyond_pythons_years_are_read(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("key", ["RANGE (n)", "LIST (created_at)", "RANGE (created_at, n)", ""])
-def test_what_is_not_partitioned_by_time_is_refused(connection: Connection, key: str) -> None:
+def test_a_table_not_partitioned_by_time_is_refused(connection: Connection, key: str) -> None:
     partition = f"PARTITION BY {key}" if key else ""
     connection.execute(f"CREATE TABLE plain (n int, created_at timestamptz) {partition}")
 
@@ -143,9 +143,7 @@ def test_what_is_not_partitioned_by_time_is_refused(connection: Connection, key:
         premake_days(connection, named(connection, "plain"), date(2026, 1, 1), date(2026, 1, 1))
 
 
-def test_a_partition_belongs_to_whom_its_table_belongs_to(
-    connection: Connection, days: Callable[..., object]
-) -> None:
+def test_a_partition_has_the_owner_of_its_table(connection: Connection, days: Callable[..., object]) -> None:
     connection.execute("DROP ROLE IF EXISTS app_owner")
     connection.execute("CREATE ROLE app_owner")
     try:

@@ -1,4 +1,4 @@
-"""A server that has prepared transactions, logical decoding and standbys, which the shared one has not."""
+"""A server with prepared transactions, logical decoding and standbys, which the shared one lacks."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ ALL = "version: 1\ndatabases:\n  app:\n    url: ${OPS_DATABASE_URL}\n    vacuum:
 
 @pytest.fixture
 def everything(read: Callable[..., Database]) -> Vacuum:
-    """All tables that need it."""
+    """A policy for all tables that need VACUUM."""
     (policy,) = read(ALL).policies
     assert isinstance(policy, Vacuum)
     return policy
@@ -29,7 +29,7 @@ def everything(read: Callable[..., Database]) -> Vacuum:
 
 @pytest.fixture
 def locked(url: str) -> Iterator[Callable[[str], None]]:
-    """Lets another session hold a lock that nobody gets past, until the test's end."""
+    """Makes another session hold an exclusive lock until the end of the test."""
     with psycopg.connect(url) as other:
 
         def lock(table: str) -> None:
@@ -64,7 +64,7 @@ Standby = Callable[[str], AbstractContextManager[embedded.Server]]
 
 @pytest.fixture
 def standby(primary: embedded.Server, tmp_path: Path) -> Standby:
-    """Starts a standby of that server, which tells it what its queries read; by a slot if one is named."""
+    """Starts a standby of that server with hot_standby_feedback, and with a slot if one is named."""
 
     @contextmanager
     def start(slot: str) -> Iterator[embedded.Server]:

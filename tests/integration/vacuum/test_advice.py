@@ -1,4 +1,4 @@
-"""Autovacuum settings that cannot keep up are told with a statement ready to run, which we never run."""
+"""Autovacuum settings that cannot keep up are reported with a statement, which is never run by itself."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,9 +57,7 @@ def _run(connection: Connection, statement: str) -> list[str]:
     return list(scalar(connection, RELOPTIONS) or [])
 
 
-def test_a_table_whose_autovacuum_is_off_is_told_once_it_would_have_come(
-    odd: Connection, policy: Vacuum
-) -> None:
+def test_a_table_with_autovacuum_off_is_reported_once_it_was_due(odd: Connection, policy: Vacuum) -> None:
     odd.execute("""ALTER TABLE "Odd"."Name" SET (autovacuum_enabled = false)""")
     assert _advised(odd, policy) == []
     odd.execute("""DELETE FROM "Odd"."Name" WHERE id <= 2000""")
@@ -126,9 +124,9 @@ def test_settings_that_keep_up_are_left_alone(odd: Connection, writes: Writes, r
     assert advice.advise_table(odd, writes, rate) is None
 
 
-def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, policy: Vacuum) -> None:
+def test_rows_that_died_since_an_earlier_run_are_the_evidence(odd: Connection, policy: Vacuum) -> None:
     _churn(odd)
-    assert _advised(odd, policy) == [], "nothing is known yet of how fast it goes"
+    assert _advised(odd, policy) == [], "the rate is not known yet"
     _two_hours_pass(odd)
     _churn(odd)
 
@@ -138,7 +136,7 @@ def test_what_has_died_since_an_earlier_night_is_the_evidence(odd: Connection, p
     assert advised["statement"] == 'ALTER TABLE "Odd"."Name" SET (autovacuum_vacuum_cost_delay = 0)'
 
 
-def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, policy: Vacuum) -> None:
+def test_rows_that_policies_deleted_are_no_evidence(odd: Connection, policy: Vacuum) -> None:
     _churn(odd)
     carry_out(odd, policy)
     _two_hours_pass(odd)
@@ -157,7 +155,7 @@ def test_what_our_own_policies_removed_is_no_evidence(odd: Connection, policy: V
         "orphans: [{table: Odd.Name, column: id, references: parents.id, grace_period: 0 seconds}]",
     ],
 )
-def test_a_policy_of_any_label_is_known_by_its_table(
+def test_a_policy_is_matched_by_its_table_whatever_its_name(
     odd: Connection, read: Callable[..., Database], entry: str
 ) -> None:
     odd.execute("""ALTER TABLE "Odd"."Name" ADD at timestamptz DEFAULT '2020-01-01'""")
@@ -181,7 +179,7 @@ def test_less_than_an_hour_is_no_evidence(odd: Connection, policy: Vacuum) -> No
     assert _advised(odd, policy) == []
 
 
-def test_a_server_without_autovacuum_is_told_so(on_primary: Connection, everything: Vacuum) -> None:
+def test_a_server_without_autovacuum_is_reported(on_primary: Connection, everything: Vacuum) -> None:
     (advised,) = _advised(on_primary, everything)
 
     assert advised["statement"] == "ALTER SYSTEM SET autovacuum = on"

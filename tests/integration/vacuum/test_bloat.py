@@ -1,4 +1,4 @@
-"""Bloat is told by statistics as near as makes no difference, and read by pgstattuple where that is there."""
+"""Bloat is estimated from statistics closely enough, and measured where pgstattuple is installed."""
 
 from collections.abc import Callable
 from typing import LiteralString
@@ -39,7 +39,7 @@ INDEXES: dict[str, list[LiteralString]] = {
 
 @pytest.fixture
 def bloated(connection: Connection, request: pytest.FixtureRequest) -> Connection:
-    """Tables that were half emptied, here and there, and vacuumed."""
+    """Tables of which scattered halves were deleted, then vacuumed."""
     fillfactor = getattr(request, "param", 100)
     for name, (columns, values) in SHAPES.items():
         statement = compose.SQL(FILL).format(
@@ -67,7 +67,7 @@ def _found(connection: Connection) -> bloat.BloatReport:
 
 @pytest.mark.parametrize("bloated", [100, 70], indirect=True)
 @pytest.mark.parametrize(("by", "off"), [("statistics", 0.12), ("pgstattuple", 0.1)])
-def test_what_is_left_of_it_is_what_it_takes_when_written_anew(
+def test_size_without_bloat_is_the_size_after_vacuum_full(
     bloated: Connection, by: bloat.BloatSource, off: float
 ) -> None:
     if by == "pgstattuple":
@@ -87,7 +87,7 @@ def test_what_is_left_of_it_is_what_it_takes_when_written_anew(
     assert wrong == {}
 
 
-def test_what_was_just_written_has_no_bloat(bloated: Connection) -> None:
+def test_a_newly_written_table_has_no_bloat(bloated: Connection) -> None:
     bloated.execute("VACUUM FULL")
     bloated.execute("VACUUM ANALYZE")
 
@@ -106,14 +106,14 @@ def test_without_the_right_to_use_pgstattuple_it_is_estimated(bloated: Connectio
         bloated.execute("RESET ROLE")
 
 
-def test_what_nobody_has_analyzed_is_not_guessed(connection: Connection) -> None:
+def test_bloat_of_a_table_without_statistics_is_not_estimated(connection: Connection) -> None:
     connection.execute("CREATE TABLE new (note text) WITH (autovacuum_enabled = false)")
     connection.execute("INSERT INTO new SELECT repeat('x', 100) FROM generate_series(1, 10000)")
 
     assert _found(connection).tables == {}
 
 
-def test_the_plan_shows_it_and_the_run_tells_it_before_and_after(
+def test_the_plan_shows_bloat_and_the_run_shows_it_before_and_after(
     application: Connection, everything: Vacuum
 ) -> None:
     application.execute("SELECT pg_stat_force_next_flush()")

@@ -1,4 +1,4 @@
-"""Whoever holds dead rows back is named, and VACUUM that could not remove them is not done."""
+"""A session that holds dead rows back is named, and a VACUUM that could not remove them is not done."""
 
 import os
 import signal
@@ -120,7 +120,7 @@ def test_a_long_query_on_a_standby_is_named(on_primary: Connection, items: Vacuu
     assert carry_out(on_primary, items).outcome == "done"
 
 
-def test_a_standbys_slot_is_named_and_still_is_when_the_standby_is_gone(
+def test_a_standbys_slot_is_named_with_and_without_the_standby(
     on_primary: Connection, items: Vacuum, standby: Standby
 ) -> None:
     on_primary.execute("SELECT pg_create_physical_replication_slot('standby_1', true)")
@@ -148,7 +148,7 @@ def test_a_standbys_slot_is_named_and_still_is_when_the_standby_is_gone(
 
 @contextmanager
 def _reading(server: embedded.Server, primary: Connection, held: str) -> Iterator[None]:
-    """A query is open on the standby, and the primary has been told."""
+    """A query is open on the standby, and the primary knows its horizon."""
     with psycopg.connect(server.url("app")) as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
         _until(primary, held)
@@ -156,7 +156,7 @@ def _reading(server: embedded.Server, primary: Connection, held: str) -> Iterato
 
 
 def _kill(server: embedded.Server) -> None:
-    """The standby is gone at once, without a word to its primary."""
+    """Kills the standby, so that it cannot notify its primary."""
     with psycopg.connect(server.url("app"), autocommit=True) as session:
         folder = Path(scalar(session, "SHOW data_directory"))
     os.kill(int((folder / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
@@ -166,7 +166,7 @@ def _until(primary: Connection, question: LiteralString) -> None:
     eventually(lambda: (primary.execute(question).fetchone() or [None])[0], otherwise=lambda: question)
 
 
-def test_a_lock_is_waited_for_at_the_end_and_its_holder_named(
+def test_a_locked_table_is_tried_again_at_the_end_and_the_session_named(
     application: Connection, vacuum: Vacuum, url: str
 ) -> None:
     application.execute("DELETE FROM sessions; SET lock_timeout = '50ms'")

@@ -1,4 +1,4 @@
-"""The oldest first, then where most is dead, then stale statistics; what needs nothing is left alone."""
+"""The order of VACUUM: oldest tables, most dead rows, stale statistics; other tables are skipped."""
 
 from dataclasses import replace
 
@@ -19,12 +19,12 @@ DO $$ BEGIN
 END $$;
 DROP TABLE spent
 """
-"""Each of these small blocks takes a transaction id of its own."""
+"""Each of these small blocks uses its own transaction id."""
 
 
 @pytest.fixture
 def quiet(connection: Connection) -> Connection:
-    """A database whose tables need nothing, and which autovacuum leaves to the test."""
+    """A database whose tables need no VACUUM, with autovacuum off."""
     for name in ("few", "many", "fresh"):
         connection.execute(f"CREATE TABLE {name} (n int) WITH (autovacuum_enabled = false)")
         connection.execute(f"INSERT INTO {name} SELECT generate_series(1, 10000)")
@@ -56,7 +56,7 @@ def test_a_table_aged_past_the_threshold_comes_first(quiet: Connection, everythi
     assert old["age_after"] < 1000
 
 
-def test_where_most_is_dead_comes_before_the_rest(quiet: Connection, everything: Vacuum) -> None:
+def test_tables_with_most_dead_rows_come_before_the_rest(quiet: Connection, everything: Vacuum) -> None:
     quiet.execute("DELETE FROM few WHERE n <= 1000")
     quiet.execute("DELETE FROM many WHERE n <= 9000")
     quiet.execute("INSERT INTO fresh SELECT generate_series(1, 1000)")
@@ -66,7 +66,9 @@ def test_where_most_is_dead_comes_before_the_rest(quiet: Connection, everything:
     ]  # fmt: skip
 
 
-def test_what_needs_nothing_is_left_alone_and_says_why(quiet: Connection, everything: Vacuum) -> None:
+def test_tables_that_need_no_vacuum_are_skipped_with_the_reason(
+    quiet: Connection, everything: Vacuum
+) -> None:
     quiet.execute("DELETE FROM few WHERE n <= 100")
 
     result = carry_out(quiet, everything)
@@ -78,7 +80,7 @@ def test_what_needs_nothing_is_left_alone_and_says_why(quiet: Connection, everyt
     assert result.dead_tuples_after >= 100, "what was left alone is counted"
 
 
-def test_everything_means_every_table_once(quiet: Connection, everything: Vacuum) -> None:
+def test_mode_always_vacuums_every_table_once(quiet: Connection, everything: Vacuum) -> None:
     result = carry_out(quiet, replace(everything, mode="always"))
 
     done = [each["table"] for each in result.details["tables"]]
@@ -89,7 +91,7 @@ def test_everything_means_every_table_once(quiet: Connection, everything: Vacuum
     assert scalar(quiet, "SELECT count(*) FROM pg_stat_user_tables WHERE last_analyze IS NULL") == 0
 
 
-def test_of_a_partitioned_table_only_what_needs_it(quiet: Connection, everything: Vacuum) -> None:
+def test_only_the_partitions_that_need_it_are_vacuumed(quiet: Connection, everything: Vacuum) -> None:
     quiet.execute("CREATE TABLE logs (day int, n int) PARTITION BY LIST (day)")
     for day in range(5):
         quiet.execute(f"CREATE TABLE logs_{day} PARTITION OF logs FOR VALUES IN ({day})")
@@ -105,7 +107,9 @@ def test_of_a_partitioned_table_only_what_needs_it(quiet: Connection, everything
     assert scalar(quiet, "SELECT reltuples FROM pg_class WHERE relname = 'logs_2'") == 800
 
 
-def test_a_partitioned_tables_own_statistics_are_renewed(quiet: Connection, everything: Vacuum) -> None:
+def test_statistics_of_the_partitioned_table_itself_are_updated(
+    quiet: Connection, everything: Vacuum
+) -> None:
     quiet.execute(
         "CREATE TABLE logs (n int) PARTITION BY LIST (n); CREATE TABLE part PARTITION OF logs DEFAULT"
     )
@@ -117,7 +121,7 @@ def test_a_partitioned_tables_own_statistics_are_renewed(quiet: Connection, ever
     assert _worked_on(quiet, policy) == []
 
 
-def test_lost_statistics_are_made_again(quiet: Connection, everything: Vacuum) -> None:
+def test_missing_statistics_are_collected_again(quiet: Connection, everything: Vacuum) -> None:
     quiet.execute("DELETE FROM few WHERE n <= 5000")
     quiet.execute("SELECT pg_stat_force_next_flush()")
     quiet.execute("SELECT pg_stat_reset()")
@@ -129,7 +133,7 @@ def test_lost_statistics_are_made_again(quiet: Connection, everything: Vacuum) -
     assert scalar(quiet, "SELECT n_live_tup FROM pg_stat_user_tables WHERE relname = 'few'") == 5000
 
 
-def test_a_role_leaves_to_others_what_it_may_not_vacuum(quiet: Connection, everything: Vacuum) -> None:
+def test_tables_that_the_role_may_not_vacuum_are_skipped(quiet: Connection, everything: Vacuum) -> None:
     quiet.execute("SET ROLE pg_monitor")
 
     chosen = priorities.choose(tables.policy_tables(quiet, replace(everything, mode="always")), everything)

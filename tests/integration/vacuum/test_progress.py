@@ -1,4 +1,4 @@
-"""While VACUUM runs, everybody can see how far it has come."""
+"""While VACUUM runs, its progress is reported and recorded."""
 
 import re
 from collections.abc import Callable
@@ -20,17 +20,17 @@ SCANNING = VacuumProgress("public.t", "scanning heap", 1000, 0, 0, 0, 1, 0)
 
 @pytest.fixture
 def slowly(application: Connection, vacuum: Vacuum, monkeypatch: pytest.MonkeyPatch) -> Vacuum:
-    """A VACUUM of about two seconds that is asked often."""
+    """A VACUUM of about two seconds whose progress is read often."""
     application.execute("DELETE FROM sessions; SET vacuum_cost_limit = 20")
     monkeypatch.setattr(progress, "ASK_SECONDS", 0.02)
     monkeypatch.setattr(progress, "REPORT_SECONDS", 0.0)
     return replace(vacuum, cost_delay=10.0)
 
 
-def test_phase_and_share_are_told_and_kept_with_the_run(
+def test_phase_and_share_are_reported_and_recorded_with_the_run(
     application: Connection, slowly: Vacuum, url: str
 ) -> None:
-    for cost_limit in (20, 4, 1):  # on a busy machine it may be over before anybody has asked twice
+    for cost_limit in (20, 4, 1):  # on a busy machine it may end before its progress was read twice
         application.execute("INSERT INTO sessions (created_at) SELECT now() FROM generate_series(1, 3000)")
         application.execute("DELETE FROM sessions")
         application.execute("SELECT set_config('vacuum_cost_limit', %s, false)", [str(cost_limit)])
@@ -51,7 +51,7 @@ def test_phase_and_share_are_told_and_kept_with_the_run(
 def _watched(
     application: Connection, policy: Vacuum, url: str
 ) -> tuple[list[str], list[dict[str, Any]], RunResult]:
-    """What a run reports, what its details say meanwhile, and its result."""
+    """The reports of a run, its recorded details meanwhile, and its result."""
     reports: list[str] = []
     saved: list[dict[str, Any]] = []
     with connect(url, "reader") as reader:
@@ -69,7 +69,7 @@ def _shares(reports: list[str]) -> list[int]:
     return [int(match.group(1)) for report in reports if (match := re.search(pattern, report))]
 
 
-def test_without_a_second_connection_the_work_is_done_and_says_so(
+def test_without_a_second_connection_vacuum_runs_without_progress_and_says_so(
     application: Connection, slowly: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "url_of", lambda _: "postgresql://nobody@127.0.0.1:1/nowhere")
@@ -93,7 +93,7 @@ def test_the_time_left_follows_from_the_speed_so_far(clock: Callable[[], float])
     assert estimate.with_time_left(replace(SCANNING, scanned=500)).seconds_left == 20
 
 
-def test_a_new_phase_is_estimated_anew(clock: Callable[[], float]) -> None:
+def test_each_phase_has_its_own_estimate(clock: Callable[[], float]) -> None:
     estimate = PhaseEstimate(clock)
     estimate.with_time_left(SCANNING)
     vacuuming = replace(SCANNING, phase="vacuuming heap", scanned=1000)

@@ -1,4 +1,4 @@
-"""Bloated B-trees are built anew where the policy says so; what an interrupted rebuild left is dropped."""
+"""Bloated B-trees are rebuilt where the policy says so; leftovers of an interrupted rebuild are dropped."""
 
 import signal
 import subprocess
@@ -38,7 +38,7 @@ END $$;
 CREATE TABLE items (id int PRIMARY KEY, note text) WITH (autovacuum_enabled = false);
 INSERT INTO items SELECT n, md5(n::text) FROM generate_series(1, 20000) n;
 """
-"""Whoever holds the gate's lock keeps an index on `gated(note)` from being built any further."""
+"""While a session holds the gate's lock, the build of an index on `gated(note)` stands still."""
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def items(connection: Connection) -> Connection:
 
 @pytest.fixture
 def gated(connection: Connection) -> Connection:
-    """The same with an index that cannot be built while somebody holds the gate; it is vacuumed already."""
+    """The same, vacuumed, with an index that cannot be built while a session holds the gate."""
     connection.execute(FILL)
     connection.execute("CREATE INDEX items_gated ON items (gated(note))")
     _thinned_out(connection)
@@ -84,13 +84,13 @@ def _indexes(connection: Connection) -> dict[str, tuple[bool, int]]:
     }
 
 
-def _of(result: Any, index: str) -> dict[str, Any]:
+def _entry(result: Any, index: str) -> dict[str, Any]:
     (found,) = [each for each in result.details["indexes"] if each["index"] == index]
     return dict(found)
 
 
 @pytest.mark.parametrize("extension", [False, True])
-def test_bloated_indexes_are_built_anew_and_what_it_brought_is_told(
+def test_bloated_indexes_are_rebuilt_and_the_effect_is_reported(
     items: Connection, policy: Vacuum, extension: bool
 ) -> None:
     if extension:
@@ -103,7 +103,7 @@ def test_bloated_indexes_are_built_anew_and_what_it_brought_is_told(
     after = _indexes(items)
     assert result.outcome == "done"
     assert {each["index"] for each in result.details["indexes"]} == {"public.items_note", "public.items_pkey"}
-    note = _of(result, "public.items_note")
+    note = _entry(result, "public.items_note")
     assert (note["action"], note["outcome"]) == ("rebuild", "done")
     assert (note["bytes_before"], note["bytes_after"]) == (before["items_note"][1], after["items_note"][1])
     assert note["bytes_after"] < 0.4 * note["bytes_before"]
@@ -117,7 +117,7 @@ def test_bloated_indexes_are_built_anew_and_what_it_brought_is_told(
     assert carry_out(items, policy).details["indexes"] == []
 
 
-def test_without_the_word_in_the_policy_no_index_is_touched(items: Connection, policy: Vacuum) -> None:
+def test_without_reindex_in_the_policy_no_index_is_rebuilt(items: Connection, policy: Vacuum) -> None:
     before = _indexes(items)
 
     result = carry_out(items, replace(policy, reindex=None))
@@ -126,7 +126,7 @@ def test_without_the_word_in_the_policy_no_index_is_touched(items: Connection, p
     assert _indexes(items) == before
 
 
-def test_an_index_whose_statistics_mislead_is_built_anew_once(
+def test_an_index_with_misleading_statistics_is_rebuilt_only_once(
     items: Connection, policy: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = page_layout.btree_bytes
@@ -157,7 +157,7 @@ def test_the_plan_says_what_would_be_done_and_what_the_policy_does_not_allow(
     assert (without.action, "the policy has no `reindex`" in without.reason) == ("leave", True)
 
 
-def test_it_is_not_begun_while_the_database_is_throttled(
+def test_no_rebuild_begins_while_the_database_is_throttled(
     items: Connection, policy: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops_pipeline.throttle.limits.PATIENCE_SECONDS", 0.2)
@@ -171,7 +171,7 @@ def test_it_is_not_begun_while_the_database_is_throttled(
     assert result.details["tables"], "VACUUM itself has a pace of its own"
 
 
-def test_without_room_on_the_disk_it_is_not_begun(
+def test_no_rebuild_begins_without_disk_space(
     items: Connection, policy: Vacuum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "free", lambda *_: 10_000)
@@ -180,22 +180,22 @@ def test_without_room_on_the_disk_it_is_not_begun(
     result = carry_out(items, policy)
 
     assert result.outcome == "stopped"
-    assert "MB of disk, and 0 MB are free" in _of(result, "public.items_note")["problem"]
+    assert "MB of disk, and 0 MB are free" in _entry(result, "public.items_note")["problem"]
     assert "public.items_note: the rebuild may need" in result.stopped_reason
     assert _indexes(items).keys() == before.keys()
 
 
-def test_never_two_at_once(items: Connection, policy: Vacuum, url: str) -> None:
+def test_no_rebuild_begins_while_another_index_is_built(items: Connection, policy: Vacuum, url: str) -> None:
     items.execute("CREATE TABLE others AS SELECT n::text AS note FROM generate_series(1, 10) n")
     with _gate(url), _statement(url, "CREATE INDEX ON others (gated(note))") as pid:
         _until(items, "SELECT count(*) = 1 FROM pg_stat_progress_create_index")
         result = carry_out(items, policy)
 
-    assert f"pid {pid} is building an index now" in _of(result, "public.items_note")["problem"]
+    assert f"pid {pid} is building an index now" in _entry(result, "public.items_note")["problem"]
     assert all(valid for valid, _ in _indexes(items).values())
 
 
-def test_a_transaction_that_has_written_to_the_table_is_named_and_nothing_is_left_over(
+def test_a_writing_transaction_that_blocks_a_rebuild_is_named_and_no_index_is_left_over(
     items: Connection, policy: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuild, "PATIENCE", "300ms")
@@ -209,13 +209,13 @@ def test_a_transaction_that_has_written_to_the_table_is_named_and_nothing_is_lef
 
     assert result.outcome == "stopped"
     named = f"it waited 300ms for pid {pid} (postgres an import idle in transaction)"
-    assert _of(result, "public.items_note")["problem"] == named
+    assert _entry(result, "public.items_note")["problem"] == named
     assert _indexes(items).keys() - before.keys() <= {"items_note_ccnew", "items_pkey_ccnew"}
     assert carry_out(items, policy).outcome == "done"
     assert _indexes(items).keys() == before.keys()
 
 
-def test_a_transaction_that_reads_the_table_keeps_only_the_old_index_from_being_dropped(
+def test_a_reading_transaction_only_delays_the_drop_of_the_old_index(
     items: Connection, policy: Vacuum, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuild, "PATIENCE", "300ms")
@@ -226,7 +226,7 @@ def test_a_transaction_that_reads_the_table_keeps_only_the_old_index_from_being_
         result = carry_out(items, policy)
         pid = other.info.backend_pid
 
-    note, old = _of(result, "public.items_note"), _of(result, "public.items_note_ccold")
+    note, old = _entry(result, "public.items_note"), _entry(result, "public.items_note_ccold")
     assert (note["outcome"], note["bytes_after"] < 0.4 * note["bytes_before"]) == ("done", True)
     assert (old["action"], old["outcome"]) == ("drop", "passed over")
     assert f"it waited 300ms for pid {pid} (postgres a report idle in transaction)" in old["problem"]
@@ -236,7 +236,7 @@ def test_a_transaction_that_reads_the_table_keeps_only_the_old_index_from_being_
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_what_an_interrupted_rebuild_leaves_is_found_dropped_and_built(
+def test_leftovers_of_an_interrupted_rebuild_are_dropped_and_the_index_is_rebuilt(
     gated: Connection, policy: Vacuum, url: str, tmp_path: Path, how: signal.Signals
 ) -> None:
     items = gated
@@ -259,14 +259,14 @@ def test_what_an_interrupted_rebuild_leaves_is_found_dropped_and_built(
     (of_leftover,) = [each for each in planned.indexes if each.action == "drop"]
     assert of_leftover.index == "public.items_gated_ccnew"
     assert "interrupted REINDEX CONCURRENTLY of public.items_gated left it" in of_leftover.reason
-    dropped = _of(result, "public.items_gated_ccnew")
+    dropped = _entry(result, "public.items_gated_ccnew")
     assert (dropped["action"], dropped["outcome"], dropped["bytes_after"]) == ("drop", "done", 0)
     assert result.outcome == "done"
     assert _indexes(items).keys() == {"items_pkey", "items_note", "items_gated"}
     assert all(valid for valid, _ in _indexes(items).values())
 
 
-def test_a_valid_index_of_that_name_stays(items: Connection, policy: Vacuum) -> None:
+def test_a_valid_index_with_the_name_of_a_leftover_is_kept(items: Connection, policy: Vacuum) -> None:
     items.execute("CREATE INDEX items_note_ccnew ON items (note); CREATE INDEX items_ccold1 ON items (note)")
 
     result = carry_out(items, policy)
@@ -275,7 +275,7 @@ def test_a_valid_index_of_that_name_stays(items: Connection, policy: Vacuum) -> 
     assert all(each["action"] == "rebuild" for each in result.details["indexes"])
 
 
-def test_an_invalid_one_that_does_the_work_of_no_valid_one_stays(items: Connection, policy: Vacuum) -> None:
+def test_an_invalid_index_without_a_valid_twin_is_kept(items: Connection, policy: Vacuum) -> None:
     items.execute("CREATE INDEX wrong_ccnew ON items (length(note), id)")
     items.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'wrong_ccnew'::regclass")
 
@@ -293,7 +293,7 @@ def test_an_invalid_one_that_does_the_work_of_no_valid_one_stays(items: Connecti
     ["CREATE INDEX CONCURRENTLY items_gated_ccnew ON items (gated(note))",
      "REINDEX INDEX CONCURRENTLY items_gated"],
 )  # fmt: skip
-def test_one_that_somebody_builds_now_stays_and_becomes_valid(
+def test_an_index_that_another_session_builds_is_kept_and_becomes_valid(
     gated: Connection, policy: Vacuum, url: str, build: LiteralString
 ) -> None:
     items = gated
@@ -302,7 +302,7 @@ def test_one_that_somebody_builds_now_stays_and_becomes_valid(
         _until(items, "SELECT NOT indisvalid FROM pg_index WHERE indexrelid::regclass::text ~ '_ccnew'")
         result = carry_out(items, policy)
 
-        kept = _of(result, "public.items_gated_ccnew")
+        kept = _entry(result, "public.items_gated_ccnew")
         assert kept["outcome"] == "passed over"
         assert f"may be under construction: pid {pid}" in kept["problem"]
     _until(items, "SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 'items'::regclass")
@@ -322,7 +322,7 @@ def _gate(url: str) -> Iterator[None]:
 
 @contextmanager
 def _statement(url: str, text: LiteralString) -> Iterator[int]:
-    """A session at work on that. The server goes on with it afterwards, as it does for whoever hangs up."""
+    """A session that executes that statement. The server continues it after the client has disconnected."""
     session = psycopg.connect(url, autocommit=True)
     session.pgconn.send_query(text.encode())
     try:

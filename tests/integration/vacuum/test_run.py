@@ -1,4 +1,4 @@
-"""VACUUM does each table on its own, says what it brought, and does not wait behind a lock."""
+"""VACUUM handles each table separately, reports its effect, and does not queue behind a lock."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +11,7 @@ from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 
 
-def test_dead_rows_are_gone_and_statistics_fresh(application: Connection, vacuum: Vacuum) -> None:
+def test_dead_rows_are_removed_and_statistics_updated(application: Connection, vacuum: Vacuum) -> None:
     application.execute("DELETE FROM sessions WHERE created_at < now() - interval '30 days'")
 
     result = carry_out(application, vacuum)
@@ -22,7 +22,7 @@ def test_dead_rows_are_gone_and_statistics_fresh(application: Connection, vacuum
     assert None not in application.execute(analyzed).fetchone()  # type: ignore[operator]  # one row, always
 
 
-def test_a_locked_table_is_passed_over_and_named(application: Connection, vacuum: Vacuum, url: str) -> None:
+def test_a_locked_table_is_skipped_and_named(application: Connection, vacuum: Vacuum, url: str) -> None:
     application.execute("DELETE FROM memories; SET lock_timeout = '50ms'")
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE sessions IN SHARE MODE")
@@ -35,7 +35,7 @@ def test_a_locked_table_is_passed_over_and_named(application: Connection, vacuum
     assert (result.examined, result.left) == (2, 1)
 
 
-def test_a_table_that_nobody_gets_near_keeps_none_of_the_others(
+def test_a_locked_table_does_not_stop_the_others(
     application: Connection, vacuum: Vacuum, locked: Callable[[str], None]
 ) -> None:
     application.execute("DELETE FROM memories; DELETE FROM sessions; SET lock_timeout = '50ms'")
@@ -61,7 +61,7 @@ def test_a_table_we_may_not_vacuum_is_named(application: Connection, vacuum: Vac
     assert "permission denied to vacuum" in result.stopped_reason
 
 
-def test_the_check_stays_red_until_the_dead_rows_are_gone(
+def test_the_check_fails_until_the_dead_rows_are_removed(
     application: Connection, vacuum: Vacuum, url: str
 ) -> None:
     with psycopg.connect(url) as other:
@@ -77,7 +77,7 @@ def test_the_check_stays_red_until_the_dead_rows_are_gone(
     assert checks.uncleaned_tables(application, vacuum).tables == ()
 
 
-def test_what_it_brought_is_kept_for_each_table(application: Connection, vacuum: Vacuum) -> None:
+def test_the_effect_on_each_table_is_recorded(application: Connection, vacuum: Vacuum) -> None:
     application.execute("DELETE FROM sessions")
 
     result = carry_out(application, replace(vacuum, truncate=True))
@@ -98,7 +98,7 @@ def test_without_truncate_the_table_keeps_its_size(application: Connection, vacu
     assert gain["bytes_after"] >= gain["bytes_before"]
 
 
-def test_the_databases_age_is_noted_once_for_all_tables(application: Connection, vacuum: Vacuum) -> None:
+def test_the_databases_age_is_recorded_once_for_all_tables(application: Connection, vacuum: Vacuum) -> None:
     application.execute("DELETE FROM sessions; DELETE FROM memories")
     noted = "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
     application.execute("VACUUM (FREEZE, SKIP_DATABASE_STATS)")

@@ -1,4 +1,4 @@
-"""A table as old as a busy year makes it is frozen before anything else is done."""
+"""A table aged as in a year of heavy use is frozen before all others."""
 
 import os
 import subprocess
@@ -16,9 +16,9 @@ from ops_pipeline.postgres.migrations import migrate
 from tests.other_postgresql import program
 
 SPENT = 150_000_000
-"""Transactions: autovacuum comes at 200 million by its own settings, we at half of that."""
+"""Transactions: by default autovacuum freezes a table at 200 million, the vacuum policy at half of that."""
 XIDS_OF_A_SEGMENT = 32 * 8192 * 4
-"""The outcomes of so many transactions are in a file of pg_xact: 32 pages, two bits each (`clog.c`)."""
+"""The number of transactions in one file of pg_xact: 32 pages, two bits each (`clog.c`)."""
 
 
 @pytest.mark.prove
@@ -52,17 +52,17 @@ def test_a_table_150_million_transactions_old_comes_first(tmp_path: Path, everyt
         assert f"autovacuum must freeze it at {before.age_limit:,}" in first["reason"]
         assert "public.busy" in {each["table"] for each in others}
         assert scalar(session, "SELECT count(*) FROM zz_old") == 10_000
-        assert scalar(session, DATABASES_AGE) < 10_000, "what was noted for the whole database follows"
+        assert scalar(session, DATABASES_AGE) < 10_000, "datfrozenxid of the whole database follows"
 
 
 DATABASES_AGE = "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
 
 
 def _spend(data: Path, next_transaction: int) -> None:
-    """Moves a stopped server's counter to the beginning of a file of outcomes, all of them still open."""
+    """Moves a stopped server's next transaction id to the beginning of an empty file of pg_xact."""
     segment = next_transaction // XIDS_OF_A_SEGMENT + 1
     (data / "pg_xact" / f"{segment:04X}").write_bytes(bytes(32 * 8192))
-    as_somebody = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+    as_other_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
     xid = str(segment * XIDS_OF_A_SEGMENT)
-    command = [*as_somebody, program("pg_resetwal"), "--next-transaction-id", xid, "--pgdata", str(data)]
+    command = [*as_other_user, program("pg_resetwal"), "--next-transaction-id", xid, "--pgdata", str(data)]
     subprocess.run(command, check=True, capture_output=True)

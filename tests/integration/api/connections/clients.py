@@ -20,9 +20,9 @@ LEAST_ANSWERS = 20
 
 @contextmanager
 def alive(api: Api) -> Iterator[None]:
-    """Asks /health/live on a new connection again and again; each time it has to answer 200.
+    """Requests /health/live repeatedly on new connections; each answer must be 200.
 
-    It goes on asking after what is done meanwhile, which a server may be busy with for longer than it took.
+    It continues for a while after the block, because the server may stay busy for longer than the block took.
     """
     done = threading.Event()
     answers: list[object] = []
@@ -45,7 +45,7 @@ def alive(api: Api) -> Iterator[None]:
     finally:
         done.set()
         asking.join()
-    assert set(answers) == {200}, answers  # not a test module: pytest would not say it
+    assert set(answers) == {200}, answers  # not a test module, so that pytest does not rewrite asserts here
 
 
 def open_client(api: Api, receive_buffer: int | None = None) -> socket.socket:
@@ -65,7 +65,7 @@ def post(authorization: bytes, length: int) -> bytes:
 
 
 def in_flight(client: socket.socket, authorization: bytes) -> None:
-    """Begins a request whose handler waits for its body."""
+    """Starts a request whose handler waits for its body."""
     client.sendall(post(b"Expect: 100-continue\r\n" + authorization, 100_000))
     assert client.recv(1000).startswith(b"HTTP/1.1 100")
 
@@ -73,20 +73,20 @@ def in_flight(client: socket.socket, authorization: bytes) -> None:
 def flood(
     client: socket.socket, begin: bytes, endless: bytes, most: int = 64 << 20, pause: float = 0
 ) -> None:
-    """Sends without end, until the other side answers or closes; it has to do so before `most` bytes."""
+    """Sends until the server answers or closes, which must happen before `most` bytes."""
     sent = 0
     try:
         client.sendall(begin)
         while not select.select([client], [], [], pause)[0]:
             client.sendall(endless)
             sent += len(endless)
-            assert sent < most, "nothing ends it"
+            assert sent < most, "the server did not end it"
     except (BrokenPipeError, ConnectionResetError):
         return
 
 
 def drip_until_answered(client: socket.socket, drop: bytes) -> bytes:
-    """Sends a drop now and then until there is an answer with an end."""
+    """Sends a few bytes at intervals until the answer is complete."""
     deadline = time.monotonic() + 20
     answer = b""
     while time.monotonic() < deadline:
@@ -98,7 +98,7 @@ def drip_until_answered(client: socket.socket, drop: bytes) -> bytes:
             else:
                 return answer
         except (BrokenPipeError, ConnectionResetError):
-            return answer + read_answer(client)  # a drop came too late; what was sent before it is there
+            return answer + read_answer(client)  # the last bytes came too late; the answer was sent before
     raise AssertionError(f"nothing ends it: {answer!r}")
 
 
@@ -108,12 +108,12 @@ def read_answer(client: socket.socket) -> bytes:
         while part := client.recv(65536):
             read += part
     except ConnectionResetError:
-        pass  # what was sent after the answer has been thrown away
+        pass  # the server discarded what was sent after the answer
     return read
 
 
 def read_status(client: socket.socket) -> int:
-    """The status of the next answer, which is read to its end unless it is a stream."""
+    """The status of the next answer, read to its end unless it is a stream."""
     answer = HTTPResponse(client)
     answer.begin()
     if not answer.chunked:
@@ -122,7 +122,7 @@ def read_status(client: socket.socket) -> int:
 
 
 def metric_total(api: Api, name: str, *labels: str) -> float:
-    """What the metric's samples with all these label values add up to."""
+    """The sum of the metric's samples with all these label values."""
     lines = api.get("/metrics").text.splitlines()
     chosen = [line for line in lines if line.startswith(name) and all(f'"{each}"' in line for each in labels)]
     return sum(float(line.rpartition(" ")[2]) for line in chosen)

@@ -1,4 +1,4 @@
-"""APIs as processes over one database, each with other limits."""
+"""APIs as processes over one database, each with different limits."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from tests.integration.api.process import Api
 
 @pytest.fixture(scope="package")
 def url(server: embedded.Server, template: str) -> str:
-    """One database for all of them, where starting a process takes longer than the test."""
+    """One database for all tests, because starting a process takes longer than the test."""
     with connect(server.url("postgres"), "test") as session:
         session.execute(f"CREATE DATABASE connections TEMPLATE {template}")
     return server.url("connections")
@@ -22,7 +22,7 @@ def url(server: embedded.Server, template: str) -> str:
 
 @pytest.fixture(scope="package")
 def start(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts an API; `deadlines` are those of clients in seconds."""
+    """Starts an API; `deadlines` are the limits for clients, in seconds."""
     with ExitStack() as stack:
 
         def begin(*, deadlines: str = "", open_files: int | None = None) -> Api:
@@ -44,7 +44,7 @@ def api(start: Start) -> Api:
 
 @pytest.fixture(scope="package")
 def hasty(start: Start) -> Api:
-    """An API whose clients have 1.5 seconds where they usually have 10 or 60."""
+    """An API whose clients have 1.5 seconds instead of 10 or 60."""
     return start(deadlines="1.5")
 
 

@@ -1,4 +1,4 @@
-"""What clients without a key may do with their connections, and that nobody else notices."""
+"""Limits on connections of clients without a key, and that no other client notices."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ from tests.integration.api.connections.clients import (
 from tests.integration.api.process import Api, limited
 
 
-def test_half_sent_requests_beyond_ulimit_cost_nobody_else_an_answer(start: Start) -> None:
+def test_half_sent_requests_beyond_ulimit_cost_no_other_client_an_answer(start: Start) -> None:
     api = start(open_files=1024, deadlines="60")
 
     with alive(api), ExitStack() as stack:
@@ -36,7 +36,7 @@ def test_half_sent_requests_beyond_ulimit_cost_nobody_else_an_answer(start: Star
             try:
                 client.sendall(LIVE)
             except OSError:
-                continue  # it gave way already
+                continue  # it has already been closed to make room
         first = read_answer(clients[0])
         newest = clients[-1]
         newest.sendall(b"\r\n")
@@ -45,7 +45,7 @@ def test_half_sent_requests_beyond_ulimit_cost_nobody_else_an_answer(start: Star
     assert not first or first.startswith(b"HTTP/1.1 503 ")
 
 
-def test_idle_connections_give_way_the_oldest_first(narrow: Api) -> None:
+def test_idle_connections_are_closed_oldest_first_to_make_room(narrow: Api) -> None:
 
     with ExitStack() as stack:
         clients = [stack.enter_context(open_client(narrow)) for _ in range(64)]
@@ -61,7 +61,7 @@ def test_idle_connections_give_way_the_oldest_first(narrow: Api) -> None:
         assert read_status(clients[0]) == 200
 
 
-def test_with_every_connection_at_work_live_is_answered_and_others_are_told_to_return(
+def test_with_every_connection_busy_live_is_answered_and_other_requests_get_503(
     narrow: Api, authorization: bytes
 ) -> None:
 
@@ -79,7 +79,7 @@ def test_with_every_connection_at_work_live_is_answered_and_others_are_told_to_r
     assert lives == [200] * 10
 
 
-def test_a_limit_on_open_files_that_is_too_low_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_a_limit_on_open_files_that_is_too_low_is_reported_before_anything_starts(tmp_path: Path) -> None:
     done = subprocess.run(
         limited(100, [sys.executable, "-m", "api"]),
         cwd=tmp_path, capture_output=True, text=True, check=False,
@@ -92,7 +92,7 @@ def test_a_limit_on_open_files_that_is_too_low_is_told_before_anything_starts(tm
 
 
 @pytest.mark.parametrize("drip", [b"a", b"\r\n"])
-def test_a_dripping_head_is_refused(hasty: Api, drip: bytes) -> None:
+def test_a_head_that_arrives_too_slowly_is_refused(hasty: Api, drip: bytes) -> None:
     counted = metric_total(hasty, "http_request_duration_ms_count", "unmatched", "408")
     client = open_client(hasty)
     client.sendall(LIVE if drip == b"a" else drip)
@@ -106,7 +106,7 @@ def test_a_dripping_head_is_refused(hasty: Api, drip: bytes) -> None:
     assert metric_total(hasty, "http_request_duration_ms_count", "unmatched", "408") - counted == 1
 
 
-def test_a_dripping_second_head_is_refused(hasty: Api) -> None:
+def test_a_second_head_that_arrives_too_slowly_is_refused(hasty: Api) -> None:
     client = open_client(hasty)
     client.sendall(LIVE + b"\r\n" + LIVE)
 
@@ -115,11 +115,11 @@ def test_a_dripping_second_head_is_refused(hasty: Api) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"408"]
 
 
-def test_a_silent_connection_is_closed_without_a_word(hasty: Api) -> None:
+def test_a_silent_connection_is_closed_without_an_answer(hasty: Api) -> None:
     assert read_answer(open_client(hasty)) == b""
 
 
-def test_a_dripping_body_is_refused_and_nothing_is_stored(
+def test_a_body_that_arrives_too_slowly_is_refused_and_nothing_is_stored(
     hasty: Api, authorization: bytes, connection: Connection
 ) -> None:
     counted = metric_total(hasty, "errors_total", "request-timeout", "408")
@@ -142,13 +142,13 @@ def test_a_slow_but_steady_body_is_stored(hasty: Api, authorization: bytes, conn
     client.sendall(post(authorization, len(body)))
     for at in range(0, len(body), 10_000):
         client.sendall(body[at : at + 10_000])
-        time.sleep(0.15)  # 3 s in all
+        time.sleep(0.15)  # 3 s in total
 
     assert read_status(client) == 201
     assert scalar(connection, "SELECT count(*) FROM audit_logs WHERE event_type = 'steady'") == 1
 
 
-def test_a_body_that_goes_on_after_its_answer_is_cut_off(hasty: Api) -> None:
+def test_a_body_that_continues_after_its_answer_is_cut_off(hasty: Api) -> None:
     client = open_client(hasty)
     client.sendall(post(b"", 1 << 30))
 
@@ -166,7 +166,7 @@ def test_a_stalled_request_does_not_hold_up_the_drain(start: Start, authorizatio
     assert read_answer(body).startswith(b"HTTP/1.1 408 ")
 
 
-def test_exports_nobody_reads_give_their_connections_back(
+def test_exports_that_no_client_reads_release_their_connections(
     hasty: Api, authorization: bytes, connection: Connection
 ) -> None:
     connection.execute(

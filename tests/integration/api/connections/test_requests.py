@@ -1,4 +1,4 @@
-"""What a request may look like, and that nobody else notices one that does not."""
+"""Requests that break HTTP's rules or the API's limits are refused, and no other client notices."""
 
 import re
 import time
@@ -20,7 +20,7 @@ from tests.integration.api.connections.clients import (
 from tests.integration.api.process import Api
 
 
-def test_heads_without_end_cost_nobody_else_an_answer(api: Api) -> None:
+def test_endless_heads_cost_no_other_client_an_answer(api: Api) -> None:
     memory, counted = memory_of(api), metric_total(api, "errors_total", "headers-too-large", "431")
 
     with alive(api):
@@ -39,7 +39,7 @@ def test_heads_without_end_cost_nobody_else_an_answer(api: Api) -> None:
     assert api.log.read_text().count("clients cut off") <= 4
 
 
-def test_headers_without_end_cost_nobody_else_an_answer(api: Api) -> None:
+def test_endless_headers_cost_no_other_client_an_answer(api: Api) -> None:
 
     with alive(api):
         client = open_client(api)
@@ -64,7 +64,7 @@ def test_a_head_of_almost_64_kib_is_read_however_it_arrives(api: Api) -> None:
         assert read_status(client) == 200
 
 
-def test_a_head_without_end_is_refused_behind_another_request(api: Api) -> None:
+def test_an_endless_head_behind_another_request_is_refused(api: Api) -> None:
     client = open_client(api)
     client.sendall(LIVE + b"\r\n" + LIVE + b"X: " + b"a" * 200_000)
 
@@ -72,7 +72,7 @@ def test_a_head_without_end_is_refused_behind_another_request(api: Api) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"431"]
 
 
-def test_requests_in_one_go_are_answered_in_their_order(api: Api) -> None:
+def test_pipelined_requests_are_answered_in_order(api: Api) -> None:
     client = open_client(api)
     requests = b"".join(LIVE + b"X-Request-ID: n%d\r\n\r\n" % n for n in range(2_000))
     client.sendall(requests[:70_000])
@@ -83,14 +83,16 @@ def test_requests_in_one_go_are_answered_in_their_order(api: Api) -> None:
     assert answers.count(b"HTTP/1.1 200 ") == 2_001
 
 
-def test_requests_in_one_go_cost_nobody_else_an_answer(api: Api) -> None:
+def test_pipelined_requests_cost_no_other_client_an_answer(api: Api) -> None:
     with alive(api), ExitStack() as stack:
         for _ in range(50):
             client = stack.enter_context(open_client(api))
             client.sendall((LIVE + b"\r\n") * 2_000)
 
 
-def test_a_client_that_leaves_within_its_body_is_no_mistake_of_ours(api: Api, authorization: bytes) -> None:
+def test_a_client_that_disconnects_within_its_body_is_no_internal_error(
+    api: Api, authorization: bytes
+) -> None:
     before = metric_total(api, "errors_total", "client-closed-request", "499")
     ours = metric_total(api, "errors_total", "internal", "500")
     with open_client(api) as client:
@@ -104,7 +106,7 @@ def test_a_client_that_leaves_within_its_body_is_no_mistake_of_ours(api: Api, au
 
 
 @pytest.mark.parametrize("endless", [b"1;x=" + b"a" * 65536, b"1\r\nx\r\n0\r\nX: " + b"a" * 65536])
-def test_chunk_extensions_and_trailers_without_end_are_refused(
+def test_endless_chunk_extensions_and_trailers_are_refused(
     api: Api, authorization: bytes, endless: bytes
 ) -> None:
     before = memory_of(api)
@@ -125,7 +127,7 @@ def test_an_upgrade_is_ignored_and_what_follows_is_answered(api: Api) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", read_answer(client)) == [b"200", b"200"]
 
 
-def test_what_is_not_http_is_a_problem_too(api: Api) -> None:
+def test_a_request_that_is_not_http_is_answered_with_a_problem(api: Api) -> None:
     client = open_client(api)
     client.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
 
