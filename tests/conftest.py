@@ -25,8 +25,8 @@ CLOUDTRAIL = Path(__file__).parents[2] / "shared" / "data" / "cloudtrail"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuses a shared server for parallel test processes, which would create objects of the same names."""
-    if SERVER is not None and hasattr(config, "workerinput"):
+    """Refuses a shared server for several processes of tests: they would make the same names."""
+    if SERVER is not None and config.getoption("numprocesses", None):
         raise pytest.UsageError("OPS_TEST_DATABASE_URL is one server: run the tests without --numprocesses")
 
 

@@ -163,7 +163,7 @@ def copied(new_database: Callable[[str], str]) -> str:
             statement = compose.SQL("ALTER DATABASE {} SET " + setting)
             session.execute(statement.format(compose.Identifier(session.info.dbname)))
         session.execute("ALTER ROLE janitor NOBYPASSRLS")
-        for role in ("shop", "pg_maintain"):
+        for role in ("shop", "pg_maintain") if session.info.server_version >= 170000 else ("shop",):
             session.execute(compose.SQL("REVOKE {} FROM janitor").format(compose.Identifier(role)))
     return url
 
