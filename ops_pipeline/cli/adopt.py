@@ -9,7 +9,7 @@ from ops_pipeline.cli.context import url_of
 from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.counted import counted
 from ops_pipeline.partitions.adopt.adopt import adopt_table
-from ops_pipeline.partitions.adopt.adoption import MIGRATION
+from ops_pipeline.partitions.adopt.adoption import MIGRATION, Adoption
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
 from ops_pipeline.partitions.adopt.obstacles import table_to_adopt
 from ops_pipeline.policies.values import column_name
@@ -68,7 +68,7 @@ def adopt(
                 end = finish_adoption if finish else abort_adoption
                 ended = end(connection, wanted)
                 content = {"table": str(ended), "state": ended.state}
-                answer(content, f"{ended}: {ended.state}.", as_json=as_json)
+                answer(content, _ended(ended, dropped=finish), as_json=as_json)
                 return
             relation = table_to_adopt(connection, wanted)
             adopted = adopt_table(
@@ -80,3 +80,9 @@ def adopt(
         f"The old table is kept as {adopted.kept}. To drop it: opsctl adopt {table} --finish",
         as_json=as_json,
     )
+
+
+def _ended(adoption: Adoption, *, dropped: bool) -> str:
+    if dropped:
+        return f"The adoption of {adoption} is finished: its old table was dropped."
+    return f"The adoption of {adoption} was undone. The table itself was not changed."

@@ -21,7 +21,10 @@ Database = Annotated[
     str | None, typer.Option("--database", help="A database of policies.yaml. Unset: the first one.")
 ]
 HoldId = Annotated[int, typer.Argument(metavar="ID", help="The hold's id, from `opsctl hold list`.")]
-By = Annotated[str | None, typer.Option("--by", help="Your name, for the audit log. Unset: your login name.")]
+By = Annotated[
+    str | None,
+    typer.Option("--by", help="Your name, for the audit log. Unset: your operating-system user's name."),
+]
 
 
 @app.command("add")

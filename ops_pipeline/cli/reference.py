@@ -18,15 +18,17 @@ The commands of `opsctl`, with their arguments, options and exit codes. `opsctl 
 same. Do not edit this page: `python -m ops_pipeline.cli.reference` writes it from the help texts in
 `ops_pipeline/cli/`.
 
-Settings come from [the environment](settings.md), policies from [policies.yaml](policies.md). Tables go to
-standard output, messages to standard error. With `--json`, which every command but `up` takes, standard
-output is one JSON object, `{"error": …}` where the command fails. Times are in UTC.
+Settings come from [the environment](settings.md), policies from [policies.yaml](policies.md). Results go to
+standard output, errors to standard error. With `--json`, which every command but `up` takes, standard
+output is one JSON object, or `{"error": …}` if there is no result. Times are in UTC.
 
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | failed: a policy or a database failed, was refused, or has rows remaining; a check found something |
-| 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid; nothing was changed |
+| 1 | failed: a policy or a database failed, was refused, or has rows remaining; `doctor` or\
+ `archive verify` found a problem |
+| 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid, or names what does\
+ not exist or cannot be used, such as a released hold; nothing was changed |
 | 3 | nothing failed, but a plan needs approval (`plan`, `run`) |
 | 130 | interrupted by Ctrl-C or SIGTERM; what was committed stays done |
 

@@ -132,7 +132,7 @@ def archives_table(files: Sequence[ArchivedFile]) -> Table:
 
 def plans_table(plans: Sequence[approvals.StoredPlan]) -> Table:
     """The plans that need approval."""
-    table = _table("plan:", "policy", "would delete:>", "of:>", "share:>", "older than", "stopped", "why")
+    table = _table("plan:", "policy", "would delete:>", "of:>", "share:>", "older than", "planned at", "why")
     for plan in plans:
         about = "" if plan.exact else "~"
         table.add_row(
