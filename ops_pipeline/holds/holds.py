@@ -19,6 +19,7 @@ from ops_pipeline.postgres.advisory_lock import in_words
 from ops_pipeline.postgres.condition import Predicate, from_json
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.equality import equalities
+from ops_pipeline.postgres.locks import LockedError
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
 
 WAIT = "30 s"
@@ -167,7 +168,7 @@ def add(
     Waits for running batches, up to 30 seconds: once this has returned, or its transaction is committed, no
     row that the hold covers can be deleted. The audit log records who added it.
 
-    Raises HoldRefusedError, and PredicateError for an invalid predicate.
+    Raises HoldRefusedError; PredicateError for an invalid predicate; LockedError after the 30 seconds.
     """
     relation = _table_to_hold(connection, table)
     predicate = fitting(connection, relation, where)
@@ -209,7 +210,7 @@ def confirm(
     """Binds a hold to that table and predicate (None: those it has), with the columns as they are now.
 
     Waits as `add` does. The audit log records who confirmed it, and the hold before that. Raises
-    HoldRefusedError and PredicateError.
+    HoldRefusedError, PredicateError and LockedError.
     """
     before = _unreleased(connection, hold_id)
     relation = _table_to_hold(connection, table or before.table)
@@ -242,7 +243,7 @@ def _locked(connection: Connection) -> Iterator[None]:
             connection.execute(sql.get("holds/lock"), {"lock_timeout": WAIT})
             yield
     except psycopg.errors.LockNotAvailable:
-        raise HoldRefusedError(
+        raise LockedError(
             f"Waited {WAIT} for {_deleting(connection)}, which is deleting rows, possibly ones that this "
             "hold covers. The hold was not added or changed; try again when that transaction has ended"
         ) from None

@@ -6,7 +6,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline.postgres.advisory_lock import advisory_lock
-from ops_pipeline.postgres.connection import Connection, connect, scalar
+from ops_pipeline.postgres.connection import Connection, connect, row, scalar
 from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS, refuse_standby
 from ops_pipeline.postgres.relation import PUBLIC, audit_logs
 from sql.schema_names import configured, shown
@@ -46,16 +46,24 @@ def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS) -> list[str]:
         advisory_lock(connection, "ops: migrate", wait=True),
     ):
         refuse_standby(connection)
+        if not (set(only) - _applied(connection)):
+            return []  # also for a role that may not create anything
         check_schema(connection)
         if {AUDIT_LOG} & set(only):
             check_audit_logs(connection)
         _create_schemas(connection)
         connection.execute(sql.get("postgres/create_migrations"))
-        applied = {name for (name,) in connection.execute(sql.get("postgres/applied_migrations"))}
-        pending = sorted(set(only) - applied)
+        pending = sorted(set(only) - _applied(connection))
         for name in pending:
             _apply(connection, name)
         return pending
+
+
+def _applied(connection: Connection) -> set[str]:
+    present, readable = row(connection, sql.get("postgres/counts_migrations"))
+    if not (present and readable):
+        return set()
+    return {name for (name,) in connection.execute(sql.get("postgres/applied_migrations"))}
 
 
 def _apply(connection: Connection, name: str) -> None:

@@ -45,6 +45,18 @@ def test_a_failed_migration_changes_nothing_and_the_next_call_continues(
     assert migrate(url) == []
 
 
+def test_a_role_that_cannot_create_may_call_it_when_nothing_is_pending(
+    new_database: Callable[[], str],
+) -> None:
+    url = new_database()
+    migrate(url)
+    with connect(url, "test") as connection:
+        connection.execute("CREATE ROLE reads_only LOGIN PASSWORD 'x' IN ROLE ops_reader")
+    name = url.rpartition("@")[2]
+
+    assert migrate(f"postgresql://reads_only:x@{name}") == []
+
+
 def test_the_migrations_leave_the_applications_tables_alone(new_database: Callable[[], str]) -> None:
     url = new_database()
     migrate(url)

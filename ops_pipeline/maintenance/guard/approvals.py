@@ -56,6 +56,11 @@ def pending(connection: Connection) -> list[StoredPlan]:
     return [_plan(row) for row in connection.execute(sql.get("maintenance/guard/pending"))]
 
 
+def new_id() -> str:
+    """Eight characters for a plan, the first a letter: YAML does not read them as a number."""
+    return secrets.choice("abcdef") + secrets.token_hex(4)[1:]
+
+
 def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
     """Approves that plan for the next run of its policy, and the plans that delete the orphans it makes. The
     audit log records who approved it.
@@ -105,7 +110,7 @@ def approved_plan(connection: Connection, policy: str) -> StoredPlan | None:
 
 def store(connection: Connection, values: Mapping[str, Any]) -> StoredPlan:
     """Stores a plan that needs approval, with a random id of eight hexadecimal digits."""
-    values = {**values, "id": secrets.token_hex(4), "definition": Jsonb(values["definition"])}
+    values = {**values, "id": new_id(), "definition": Jsonb(values["definition"])}
     return _plan(row(connection, sql.get("maintenance/guard/store"), values))
 
 
