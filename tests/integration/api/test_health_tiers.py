@@ -102,7 +102,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             OPS_DAGSTER_DATABASE_URL=outage.server.url("dagster"),
             OPS_CACHE_URL=f"redis://127.0.0.1:{cache}",
             OPS_EXTERNAL_API_URL=f"http://127.0.0.1:{external}/",
-            OPS_PRESTOP_DELAY_SECONDS="3",
+            OPS_PRESTOP_DELAY_SECONDS="10",
         )
         yield World(
             api,
@@ -277,7 +277,7 @@ def test_once_it_is_asked_to_stop_it_is_no_longer_ready(world: World) -> None:
         kept.get(f"{world.api.address}/health/live")
         world.api.popen.send_signal(signal.SIGTERM)
 
-        world.found("stopping, still serving", seconds=2)
+        world.found("stopping, still serving", seconds=9)
         assert kept.get(f"{world.api.address}/health/live").headers["connection"] == "close"
     assert world.api.popen.wait(timeout=30) == 0
 
