@@ -50,7 +50,7 @@ DESCRIPTIONS = {
     415: "The Content-Encoding is not supported",
     422: "The Idempotency-Key was used before with another body",
     500: "Internal error; search the log for the X-Request-ID",
-    503: "The database does not answer in time; try again after `Retry-After` seconds",
+    503: "The database did not answer in time; try again after `Retry-After` seconds",
 }
 
 

@@ -33,7 +33,7 @@ async def schema(connection: HealthConnection) -> Finding:
     try:
         applied = await connection.rows(sql.get("api/health/schema"))
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        return Finding("error", "our tables do not exist; run `opsctl migrate`")
+        return Finding("error", "Ops Pipeline's tables do not exist; run `opsctl migrate`")
     missing = sorted(KNOWN_MIGRATIONS - {migration for migration, _ in applied})
     if missing:
         return Finding("error", f"not applied yet: {', '.join(missing)}; run `opsctl migrate`")

@@ -28,7 +28,7 @@ output is one JSON object, `{"error": …}` where the command fails. Times are i
 | 1 | failed: a policy or a database failed, was refused, or has rows remaining; a check found something |
 | 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid; nothing was changed |
 | 3 | nothing failed, but a plan needs approval (`plan`, `run`) |
-| 130 | interrupted by Ctrl-C or SIGTERM; what was committed stays done |
+| 130 | interrupted by Ctrl-C or SIGTERM; what was committed is kept |
 
 Before the command:
 """
