@@ -96,7 +96,7 @@ def wait(
         raise dg.Failure(
             f"{policy.name} did not run: the check {names} failed. Nothing was changed; until VACUUM has "
             "run, the rows archived last can still be read from the table's pages. Restore the files that "
-            "the check names, then re-execute this run from failure",
+            "the check names from a copy of the storage, then re-execute this run from failure",
             allow_retries=False,
         )
 
