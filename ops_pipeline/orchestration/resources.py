@@ -24,7 +24,7 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
     Its configuration for the launchpad:
 
         resources: {databases: {config: {dry_run: true}}}
-        resources: {databases: {config: {approve: [3fa1b2c4], approved_by: ada}}}
+        resources: {databases: {config: {approve: ["3fa1b2c4"], approved_by: ada}}}
     """
 
     dry_run: bool = Field(
