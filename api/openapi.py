@@ -46,11 +46,12 @@ DESCRIPTIONS = {
     403: "The key lacks the scope that `WWW-Authenticate` names",
     404: "Not found",
     405: "The path does not support the method; `Allow` lists those it supports",
-    413: "The body is too large, as sent or after decompression",
+    413: "The body is too large, as sent or after decompression, or has too many events",
     415: "The Content-Encoding is not supported",
     422: "The Idempotency-Key was used before with another body",
     500: "Internal error; search the log for the X-Request-ID",
-    503: "The database does not answer in time; try again after `Retry-After` seconds",
+    503: "The database did not answer in time, or a limit of the server is reached; `detail` says what was "
+    "stored. Try again after `Retry-After` seconds",
 }
 
 

@@ -149,12 +149,12 @@ def _unavailable(
 _away = _unavailable(
     logging.WARNING,
     "database unavailable",
-    "The database does not answer in time. Nothing was stored; try again.",
+    "The database did not answer in time. Nothing was stored; try again.",
 )
 _without_schema = _unavailable(
     logging.ERROR,
     "schema missing",
-    "Our tables are missing in the database. An operator must run `opsctl migrate`.",
+    "Ops Pipeline's tables are missing in the database. An operator must run `opsctl migrate`.",
 )
 
 _standby = _unavailable(

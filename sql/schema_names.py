@@ -18,8 +18,8 @@ PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 def _allowed(name: str) -> str:
     if not ALLOWED.fullmatch(name):
         raise ValueError(
-            f"{name!r} cannot be the name of our schema: write ASCII letters, digits and underscores, at "
-            "most 63, and no digit first"
+            f"{name!r} cannot be the name of Ops Pipeline's schema: write ASCII letters, digits and "
+            "underscores, at most 63, and no digit first"
         )
     if name.lower().startswith("pg_") or name.lower() == "information_schema":
         raise ValueError(f"{name!r} is one of PostgreSQL's own schemas")
@@ -28,7 +28,7 @@ def _allowed(name: str) -> str:
 
 def _not_public(name: str) -> str:
     if name == AUDIT_LOG:
-        raise ValueError("'public' is the application's schema; name one that is ours alone")
+        raise ValueError("'public' is the application's schema; choose one that only Ops Pipeline uses")
     return name
 
 

@@ -55,7 +55,11 @@ def _gunzip(body: bytes) -> bytes:
                 raise invalid("body", f"is not gzip: {error}") from None
             left -= len(inflated_pieces[-1])
             if left < 0:
-                raise Problem(413, f"The body has more than {MOST_BYTES} bytes after decompression")
+                raise Problem(
+                    413,
+                    f"The body has more than {MOST_BYTES:,} bytes after decompression. Nothing was stored; "
+                    "send fewer events at a time.",
+                )
             piece = member.unused_data
             if member.eof:
                 member = None
@@ -97,7 +101,10 @@ async def _events_of(body: bytes, content_type: str) -> Sequence[Json] | None:
 
 
 def _too_many() -> Problem:
-    return Problem(413, f"The body has more than {MOST_EVENTS} events; send fewer at a time")
+    return Problem(
+        413,
+        f"The body has more than {MOST_EVENTS:,} events. Nothing was stored; send fewer events at a time.",
+    )
 
 
 # An unterminated string matches the rest: searching it again and again would take quadratic time.

@@ -33,7 +33,7 @@ async def schema(connection: HealthConnection) -> Finding:
     try:
         applied = await connection.rows(sql.get("api/health/schema"))
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        return Finding("error", "our tables do not exist; run `opsctl migrate`")
+        return Finding("error", "Ops Pipeline's tables do not exist; run `opsctl migrate`")
     missing = sorted(KNOWN_MIGRATIONS - {migration for migration, _ in applied})
     if missing:
         return Finding("error", f"not applied yet: {', '.join(missing)}; run `opsctl migrate`")
@@ -73,7 +73,7 @@ class DatabaseChecks:
         """Whether an old transaction keeps VACUUM from removing rows, or transaction ids are running out."""
         ((pid, seconds, state, age),) = await ask(self._url, sql.get("api/health/transactions"))
         if age > OLD_TRANSACTION_IDS:
-            return Finding("error", f"the database's oldest transaction id is {age:,} transactions old")
+            return Finding("error", f"the database's oldest transaction ID is {age:,} transactions old")
         if seconds is not None and seconds > OLD_TRANSACTION_SECONDS:
             return Finding("error", f"pid {pid} ({state}) has had a transaction open for {seconds:,.0f} s")
         return OK

@@ -38,7 +38,7 @@ class ExternalApi:
             return Finding("not_configured", "OPS_EXTERNAL_API_URL is not set")
         async with self._client.stream("GET", self._url) as answer:  # without its body
             status = answer.status_code
-        return OK if status < 500 else Finding("error", f"it answers {status}")
+        return OK if status < 500 else Finding("error", f"it answered with HTTP status {status}")
 
     async def close(self) -> None:
         """Closes its connections."""

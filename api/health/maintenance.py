@@ -124,7 +124,10 @@ def _late(
     if done is None:
         return f"{name} has never had a complete run{newest}"
     if done < due:
-        return f"{name} had its last complete run at {done:%Y-%m-%d %H:%M} UTC{newest}"
+        return (
+            f"{name} had its last complete run at {done:%Y-%m-%d %H:%M} UTC; the run scheduled for "
+            f"{due.astimezone(UTC):%Y-%m-%d %H:%M} UTC is not complete{newest}"
+        )
     return f"{name}: {counted(left, 'row remains', 'rows remain')}" if left else None
 
 

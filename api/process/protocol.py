@@ -208,7 +208,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 # Upgrades are not supported, so the following data is the next request.
                 position = begin + upgrade.args[0]
             except httptools.HttpParserError:
-                self._refuse("not_http", Problem(400, "This is not HTTP/1.1. Nothing was stored."))
+                self._refuse(
+                    "not_http", Problem(400, "The request is not valid HTTP/1.1. Nothing was stored.")
+                )
             if self._unparsed >= MOST_UNPARSED:
                 self._refuse("head_too_large", _too_large(f"{MOST_UNPARSED} bytes"))
         self._rest = b"" if self._refused else data[position:]

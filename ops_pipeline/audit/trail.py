@@ -62,6 +62,6 @@ def say_unrecorded(connection: Connection, action: str) -> None:
 def not_recorded(connection: Connection) -> str:
     """The message for an event when the audit log is missing."""
     return (
-        f"not recorded in an audit log: our table {audit_logs().qualified} is missing in database "
+        f"not recorded in an audit log: table {audit_logs().qualified} is missing in database "
         f"{connection.info.dbname!r}. To see what to do: opsctl doctor"
     )

@@ -150,7 +150,7 @@ def main() -> None:
         _end(error, 1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            complain("Interrupted. What was committed stays done. To continue: run the same command again.")
+            complain("Interrupted. What was committed is kept. To continue: run the same command again.")
         raise
 
 

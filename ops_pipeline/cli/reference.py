@@ -30,7 +30,7 @@ output is one JSON object, or `{"error": …}` if there is no result. Times are 
 | 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid, or names what does\
  not exist or cannot be used, such as a released hold; nothing was changed |
 | 3 | nothing failed, but a plan needs approval (`plan`, `run`) |
-| 130 | interrupted by Ctrl-C or SIGTERM; what was committed stays done |
+| 130 | interrupted by Ctrl-C or SIGTERM; what was committed is kept |
 
 Before the command:
 """

@@ -14,8 +14,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
         yield Finding(
             f"schema {schema}",
             f"{role or 'every role'} may create objects in schema {schema}, which is on the search path of "
-            "our sessions: a function or operator there that matches better than PostgreSQL's own would run "
-            f"with the privileges of {examined.connection.info.user}. Revoke the privilege",
+            "Ops Pipeline's sessions: a function or operator there that matches better than PostgreSQL's own "
+            f"would run with the privileges of {examined.connection.info.user}. Revoke the privilege",
             (revoke,),
         )
 
@@ -23,7 +23,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 OPEN_SCHEMAS = Diagnosis(
     id="open_schemas",
     severity="warning",
-    question="Can only the owners of the policies' tables create objects in the schemas on our search path?",
+    question="Can only the owners of the policies' tables create objects in the schemas on the search path?",
     remedy="`REVOKE CREATE ON SCHEMA public FROM PUBLIC`, which is PostgreSQL's default from version 15.",
     find=_find,
 )

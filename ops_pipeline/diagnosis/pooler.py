@@ -15,7 +15,7 @@ def _explain(url: str, error: DatabaseUnavailableError) -> Iterator[Finding]:
 POOLER = Diagnosis(
     id="pooler",
     severity="error",
-    question="Does each of our sessions have a server session of its own?",
+    question="Does each session of Ops Pipeline have a server session of its own?",
     remedy="Set the URL to the server's own address, or to an entry of the pooler with `pool_mode = session` "
     "([poolers](../deploy.md#connection-poolers)).",
     explain=_explain,

@@ -13,9 +13,9 @@ def _find(examined: Examination) -> Iterator[Finding]:
     for setting, whose, value, ours, reset in rows:
         yield Finding(
             whose,
-            f"{whose} sets {setting} to {value or 'an empty value'}. Our sessions override it with {ours}, "
-            "so that it does not change what policies read and write. If it was meant only for them, "
-            "reset it",
+            f"{whose} sets {setting} to {value or 'an empty value'}. Ops Pipeline's sessions override it "
+            f"with {ours}, so that it does not change what policies read and write. If it was meant only "
+            "for them, reset it",
             (reset,),
         )
 
@@ -23,8 +23,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
 SESSION_SETTINGS = Diagnosis(
     id="session_settings",
     severity="info",
-    question="Do our sessions use all settings of the database and the role?",
-    remedy="No action is required: our sessions set every timeout and every setting that changes how values "
-    "are read or written.",
+    question="Do Ops Pipeline's sessions use all settings of the database and the role?",
+    remedy="No action is required: Ops Pipeline's sessions set every timeout and every setting that changes "
+    "how values are read or written.",
     find=_find,
 )

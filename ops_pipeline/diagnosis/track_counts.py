@@ -1,4 +1,4 @@
-"""`track_counts = off`: the server does not count dead rows, and VACUUM cannot tell what to do."""
+"""`track_counts = off`: the server counts no dead rows, so no table is known to need VACUUM."""
 
 from collections.abc import Iterator
 

@@ -20,7 +20,7 @@ def _explain(url: str, error: DatabaseUnavailableError) -> Iterator[Finding]:
 UNREACHABLE = Diagnosis(
     id="unreachable",
     severity="error",
-    question="Can we connect to the database?",
+    question="Can Ops Pipeline connect to the database?",
     remedy="Start the server, or correct `url` in policies.yaml and the variables it names; the problem "
     "contains the message of the server or the network.",
     explain=_explain,

@@ -61,7 +61,7 @@ def unindexed(connection: Connection, relation: Relation) -> Iterator[Finding]:
             yield Finding(
                 str(key.child),
                 f"{key.child}.{', '.join(key.columns)} refers to {parent} ({key.name}) without an index, so "
-                f"every deleted row would read all of {key.child}. Create the index first",
+                f"each deleted row would cost a scan of {key.child}. Create the index first",
                 (f"{_create_index(connection, key)};",),
             )
 

@@ -104,7 +104,7 @@ def _carry_out(
         raise dg.Failure(str(error), allow_retries=False) from error
     except Exception as error:
         raise dg.Failure(
-            f"{policy.name} failed: {error}. What was committed stays done.", allow_retries=False
+            f"{policy.name} failed: {error}. What was committed is kept.", allow_retries=False
         ) from error
     if result.outcome == "skipped":
         raise dg.Failure(

@@ -15,7 +15,7 @@ from ops_pipeline.orchestration import order, run_ownership
 from ops_pipeline.policies.model import Policies
 
 SAFE = (
-    "Every batch that was committed stays done, and no batch is half done. Expired rows that were not "
+    "Every committed batch is kept, and an unfinished batch is rolled back. Expired rows that were not "
     "deleted are still in their tables."
 )
 DO = (

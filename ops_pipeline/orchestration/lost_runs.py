@@ -63,7 +63,7 @@ def end_if_lost(
     instance.report_run_failed(
         run,
         f"The worker of this run is gone: no session holds its lock in {where}, and its last event was at "
-        f"{last_event:%Y-%m-%d %H:%M:%S} UTC. What was committed stays done; the next run continues from "
+        f"{last_event:%Y-%m-%d %H:%M:%S} UTC. What was committed is kept; the next run continues from "
         f"there." + (f" Interrupted: {', '.join(interrupted)}." if interrupted else ""),
     )
     return True

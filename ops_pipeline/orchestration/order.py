@@ -95,8 +95,8 @@ def wait(
         names = ", ".join(sorted(checks[name] for name in failed))
         raise dg.Failure(
             f"{policy.name} did not run: the check {names} failed. Nothing was changed; until VACUUM has "
-            "run, the rows archived last can still be read from the table's pages. Put back the files that "
-            "the check names, then re-execute this run from failure",
+            "run, the rows archived last can still be read from the table's pages. Restore the files that "
+            "the check names from a copy of the storage, then re-execute this run from failure",
             allow_retries=False,
         )
 

@@ -54,7 +54,7 @@ def carry_out(
             if tries > 1:
                 context.log.warning(
                     f"{maintained.name} does not answer, the connection was lost, or the lost session still "
-                    "holds the policy's lock. What was committed stays done; reconnecting to continue from "
+                    "holds the policy's lock. What was committed is kept; reconnecting to continue from "
                     f"there (try {tries} of {TRIES})."
                 )
             with (

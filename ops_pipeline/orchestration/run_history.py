@@ -1,4 +1,4 @@
-"""Deletes old runs from Dagster's database. What policies did stays in `ops.maintenance_runs`."""
+"""Deletes old runs from Dagster's database. What policies did is kept in `ops.maintenance_runs`."""
 
 import time
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def definitions(policies: Policies) -> dg.Definitions:
         kinds={"dagster"},
         owners=["team:operations"],
         description="Deletes old runs and their events from **Dagster's own database**, which otherwise "
-        f"grows without limit. What each policy did stays in `{our_table('maintenance_runs')}`.",
+        f"grows without limit. What each policy did is kept in `{our_table('maintenance_runs')}`.",
     )
     def run_history_cleanup(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         configured = settings.load()

@@ -109,8 +109,8 @@ def connect(
         user = connection.info.user
         connection.close()
         raise DatabaseRefusedError(
-            f"{describe(url)} sets session_replication_role for our sessions, which disables foreign keys "
-            f"and triggers, and its user is not permitted to reset it ({error}). Reset it: "
+            f"{describe(url)} sets session_replication_role for Ops Pipeline's sessions, which disables "
+            f"foreign keys and triggers, and its user is not permitted to reset it ({error}). Reset it: "
             f"ALTER ROLE {user} RESET session_replication_role, or ALTER DATABASE … RESET it"
         ) from error
     except BaseException:
@@ -199,17 +199,17 @@ def _refuse_transaction_pooler(url: str) -> None:
         lends = pooler.lends_by_transaction(lambda: connect_bare(url))
     except psycopg.Error as error:
         raise DatabaseUnavailableError(
-            f"{describe(url)} gave no second session within {pooler.WAIT_SECONDS:.0f} seconds, and several "
+            f"{describe(url)} opened no second session within {pooler.WAIT_SECONDS:.0f} seconds, and several "
             f"are required: {error}. Nothing was changed. If there is a pooler in between, raise its "
             f"pool_size"
         ) from error
     if lends:
         raise PoolerRefusedError(
             f"{describe(url)} is refused: the connection goes through a pooler in transaction mode, such as "
-            "PgBouncer with pool_mode = transaction. Our role, settings and locks would leak into sessions "
-            "of the application. Nothing was changed. Set the URL to the address of the PostgreSQL server "
-            "itself, or to an entry of the pooler with pool_mode = session (docs/deploy.md, Connection "
-            "poolers)"
+            "PgBouncer with pool_mode = transaction. Ops Pipeline's role, settings and locks would leak "
+            "into sessions of the application. Nothing was changed. Set the URL to the address of the "
+            "PostgreSQL server itself, or to an entry of the pooler with pool_mode = session "
+            "(docs/deploy.md, Connection poolers)"
         )
 
 

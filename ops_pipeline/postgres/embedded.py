@@ -36,7 +36,7 @@ LOCALE = ("--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "
 START_SECONDS = 60.0  # crash recovery of a large database takes a while
 STOP_SECONDS = 60.0
 CONFIGURATION = """
-# Written once by Ops Pipeline; yours to edit from here on.
+# Ops Pipeline has written this file once and never overwrites it. Edit it as you need.
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 100

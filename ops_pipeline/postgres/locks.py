@@ -1,4 +1,4 @@
-"""Takes strong table locks in use by an application, with short waits and retries."""
+"""Takes strong locks on tables that an application is using, with short waits and retries."""
 
 import random
 import time

@@ -82,9 +82,9 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
     name = f"{shown(audit_logs().schema)}.{audit_logs().name}"
     for (schema,) in connection.execute(sql.get("postgres/audit_logs_of_schema")):
         raise AuditLogsTakenError(
-            f"{name} belongs to an Ops Pipeline whose other tables are in schema {shown(schema)}, "
-            f"but OPS_SCHEMA is {configured().own_schema}. Nothing was created or changed. To use that one, "
-            f"set OPS_SCHEMA={schema}; our schema cannot be renamed. To install another one beside it, "
+            f"{name} belongs to an Ops Pipeline whose other tables are in schema {shown(schema)}, but "
+            f"OPS_SCHEMA is {configured().own_schema}. Nothing was created or changed. To use that one, set "
+            f"OPS_SCHEMA={schema}; an installed schema cannot be renamed. To install another one beside it, "
             "set OPS_AUDIT_LOG_SCHEMA as well",
             f"OPS_SCHEMA={schema}",
         )
@@ -97,15 +97,16 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
         raise AuditLogsTakenError(
             f"{name} is {kind} of this application ({columns}), and Ops Pipeline needs that name for its "
             f"audit log, which has other columns: {'; '.join(differences)}. Nothing was created or changed. "
-            f"Rename it, in the application as well: {rename} or put our audit log into a schema of its own: "
-            f"{ELSEWHERE['audit_logs']}, for every process of Ops Pipeline. Then run opsctl migrate",
+            f"Rename it, in the application as well: {rename} or put the audit log of Ops Pipeline into a "
+            f"schema of its own: {ELSEWHERE['audit_logs']}, for every process of Ops Pipeline. Then run "
+            "opsctl migrate",
             rename,
             ELSEWHERE["audit_logs"],
         )
     if is_ordinary and not adopting:
         adopt = f"opsctl adopt {audit_logs()}"
         raise AuditLogsTakenError(
-            f"{name} is an ordinary table of this application with the columns of our audit log. "
+            f"{name} is an ordinary table of this application with the columns of Ops Pipeline's audit log. "
             "Nothing was created or changed. To partition it by day while it is in use: "
             f"{adopt}. Then run opsctl migrate",
             adopt,
@@ -130,7 +131,7 @@ def check_schema(connection: Connection) -> None:
     raise SchemaTakenError(
         f"schema {shown(name)} belongs to this application (owner {owner}): it has {_some(objects)}, and Ops "
         "Pipeline needs that name for its own tables. Nothing was created or changed. Rename it, in the "
-        f"application as well: {rename} or give our schema another name: "
+        f"application as well: {rename} or give Ops Pipeline's schema another name: "
         f"{ELSEWHERE['schema']}, for every process of Ops Pipeline. Then run opsctl migrate",
         rename,
         ELSEWHERE["schema"],

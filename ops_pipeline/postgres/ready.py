@@ -48,7 +48,7 @@ def refuse_unmigrated(connection: Connection) -> None:
         return
     database = f"Database {connection.info.dbname!r}"
     others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-    said = f"{database} lacks our migration {lacking[0]}{others}"
+    said = f"{database} lacks Ops Pipeline's migration {lacking[0]}{others}"
     if len(lacking) == len(KNOWN_MIGRATIONS):
         said = f"{database} has no tables of Ops Pipeline yet"
     raise NotMigratedError(f"{said}. Nothing was changed. Run: opsctl migrate")

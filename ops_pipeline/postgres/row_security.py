@@ -53,9 +53,9 @@ def _raising(
     read = ", ".join(hidden_from_it)
     return Finding(
         str(table),
-        f"the trigger {name} on {table} raises an error when rows are deleted: its function {function} reads "
-        f"{read}, whose rows row security hides from {role}, and our sessions set row_security = off. Allow "
-        f"{role} to read every row, or set row_security = on for the function",
+        f"the trigger {name} on {table} raises an error when rows are deleted: its function {function} "
+        f"reads {read}, whose rows row security hides from {role}, and Ops Pipeline's sessions set "
+        f"row_security = off. Allow {role} to read every row, or set row_security = on for the function",
         (
             compose.SQL("ALTER ROLE {} BYPASSRLS;").format(compose.Identifier(role)).as_string(None),
             f"ALTER FUNCTION {function} SET row_security = on;",

@@ -44,7 +44,7 @@ MISSING = {
         'ALTER TABLE "Old".audit_logs SET SCHEMA public;',
     ),
 }
-NOT_RECORDED = "not recorded in an audit log: our table public.audit_logs is missing in database '{}'"
+NOT_RECORDED = "not recorded in an audit log: table public.audit_logs is missing in database '{}'"
 
 
 @pytest.fixture

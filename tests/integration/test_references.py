@@ -166,8 +166,8 @@ def test_a_missing_index_is_named_with_the_statement_that_creates_it(connection:
     (problem,) = references.missing_indexes(connection, relation)
 
     assert problem == (
-        "public.children.parent_id refers to public.parents (fk) without an index, so every deleted row "
-        "would read all of public.children. Create the index first: "
+        "public.children.parent_id refers to public.parents (fk) without an index, so each deleted row "
+        "would cost a scan of public.children. Create the index first: "
         'CREATE INDEX CONCURRENTLY ON "public"."children" ("parent_id")'
     )
     for statement, enough in INDEXES.items():

@@ -259,9 +259,9 @@ def test_vacuum_skips_tables_of_another_owner_until_maintain_is_granted(
         "version: 1\ndatabases: {app: {url: x, vacuum: {tables: [sessions], mode: always}}}"
     ).policies[0]
 
-    passed_over = carry_out(login, policy)
+    skipped = carry_out(login, policy)
     application.execute(f"GRANT MAINTAIN ON sessions TO {login.info.user}")
     done = carry_out(login, policy)
 
-    assert (passed_over.outcome, done.outcome) == ("stopped", "done")
-    assert "passed over public.sessions: permission denied" in passed_over.stopped_reason
+    assert (skipped.outcome, done.outcome) == ("stopped", "done")
+    assert "skipped public.sessions: permission denied" in skipped.stopped_reason

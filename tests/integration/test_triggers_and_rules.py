@@ -261,7 +261,7 @@ def test_a_row_that_is_inserted_again_is_not_archived(
     archive = "true, cascade: archive" if how == "children" else "true"
     of = read(POLICIES.format(archive=archive))
 
-    with pytest.raises(UnplannedDeletionError, match=r"a trigger has put \d+ rows into public"):
+    with pytest.raises(UnplannedDeletionError, match=r"a trigger has inserted \d+ rows into public"):
         _run(application, of, "app/retention/visits", given)
 
     assert scalar(application, "SELECT count(*) FROM visits") == before
@@ -343,7 +343,7 @@ def test_rows_that_a_trigger_puts_back_are_not_archived(
     before = scalar(application, "SELECT count(*) FROM visits")
     of = read(POLICIES.format(archive="true"))
 
-    with pytest.raises(UnplannedDeletionError, match=r"a trigger has put 8 rows into public\.visits"):
+    with pytest.raises(UnplannedDeletionError, match=r"a trigger has inserted 8 rows into public\.visits"):
         _run(application, of, "app/retention/visits", given)
 
     assert scalar(application, "SELECT count(*) FROM visits") == before

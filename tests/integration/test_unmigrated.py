@@ -116,7 +116,7 @@ def test_a_policy_that_an_older_schema_cannot_plan_names_migrate(
     first, *_ = plan(application, read().policies)
 
     assert isinstance(first, Unplanned)
-    assert "lacks our migration 0008_history" in first.problem
+    assert "lacks Ops Pipeline's migration 0008_history" in first.problem
     assert "opsctl migrate" in first.problem
 
 

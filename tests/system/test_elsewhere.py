@@ -156,7 +156,7 @@ def test_an_invalid_schema_name_is_reported_by_its_variable(
     exits = 1 if "import" in command[-1] else 2
     said = nowhere.run(*command, exits=exits, **{variable: "Our Schema"}).stderr.splitlines()
 
-    problem = f" {variable}: 'Our Schema' cannot be the name of our schema: write ASCII letters"
+    problem = f" {variable}: 'Our Schema' cannot be the name of Ops Pipeline's schema: write ASCII letters"
     assert problem in f" {said[-1]}"
     assert len(said) == 1 or exits == 1
 

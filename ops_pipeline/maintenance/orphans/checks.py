@@ -22,7 +22,7 @@ def checks(policy: Orphans) -> Iterator[PolicyCheck]:
     if policy.track:
         yield PolicyCheck(
             "record_is_complete",
-            f"The last sweep found no missing parent in {policy.parent} that its triggers had not recorded.",
+            f"The triggers on {policy.parent} had recorded every missing parent that the last sweep found.",
             partial(_record_is_complete, policy),
         )
     yield from deleting_checks(policy)

@@ -1,1 +1,1 @@
-"""Retention: deletes rows that are older than their policy keeps them."""
+"""Retention: deletes rows that are older than their policy's `keep`."""

@@ -68,7 +68,8 @@ def _no_detach_pending(policy: Retention, connection: Connection) -> CheckResult
     names = interrupted_detaches(connection, find_relation(connection, policy.table))
     return CheckResult(
         not names,
-        f"Detach pending: {', '.join(names)}. Rows of these days cannot be inserted. To end this: opsctl run"
+        f"Detach pending: {', '.join(names)}. Rows of these days cannot be inserted. "
+        "To complete the detach: opsctl run"
         if names
         else "No detach is pending",
         {"pending": len(names)},

@@ -13,6 +13,7 @@ from typing import Any, LiteralString
 from psycopg import sql as compose
 
 import sql
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.plan import is_migrated
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.tables import Table
@@ -197,7 +198,7 @@ def _overdue(writes: Writes, rate: Rate) -> Iterator[_Setting]:
         return
     reason = (
         f"{rate.died:,} dead rows in {_duration(rate.period)} are enough for {due:,.0f} autovacuums; the "
-        f"table was vacuumed {rate.visits:,} times and has {writes.dead:,} dead rows, "
+        f"table was vacuumed {counted(rate.visits, 'time')} and has {writes.dead:,} dead rows, "
         f"{writes.dead / writes.trigger:,.1f} times the threshold of autovacuum. Without a cost delay a "
         "worker is free again sooner; if that does not help, autovacuum_max_workers is too small"
     )
@@ -218,7 +219,8 @@ def _stale(writes: Writes, rate: Rate) -> Iterator[_Setting]:
     for a_day, every in _seldom(rate, rate.written, writes.analyze_trigger):
         reason = (
             f"about {a_day:,.0f} rows a day are written to the table, but autovacuum analyzes it only after "
-            f"{writes.analyze_trigger:,.0f}: every {_duration(every)}. With this setting it does about daily"
+            f"{writes.analyze_trigger:,.0f}: every {_duration(every)}. With this setting it does so about "
+            "daily"
         )
         yield _Setting("autovacuum_analyze_scale_factor", _share(a_day, writes.rows), reason)
 

@@ -10,6 +10,11 @@ from ops_pipeline.maintenance.vacuum.tables import TableState
 TableOutcome = Literal["done", "blocked", "passed over"]
 
 
+def shown_outcome(outcome: TableOutcome) -> str:
+    """The outcome as a message says it: "passed over" is only the recorded value."""
+    return "skipped" if outcome == "passed over" else outcome
+
+
 @dataclass(frozen=True, slots=True)
 class IndexGain:
     """The result for one index: rebuilt, or an invalid one dropped.

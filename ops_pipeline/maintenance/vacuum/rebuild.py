@@ -17,7 +17,7 @@ from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.plan import is_migrated
 from ops_pipeline.maintenance.vacuum import bloat, horizon, invalid_indexes
 from ops_pipeline.maintenance.vacuum.bloat import Btree
-from ops_pipeline.maintenance.vacuum.effect import IndexGain
+from ops_pipeline.maintenance.vacuum.effect import IndexGain, shown_outcome
 from ops_pipeline.maintenance.vacuum.invalid_indexes import Leftover
 from ops_pipeline.maintenance.vacuum.options import with_setting
 from ops_pipeline.maintenance.vacuum.policy import Reindex, Vacuum
@@ -36,7 +36,7 @@ IndexWork = Callable[[], int]
 """Does the work, and returns the index's size in bytes afterwards."""
 
 
-class PassedOverError(Exception):
+class SkippedError(Exception):
     """The index was not rebuilt or dropped; the message says why."""
 
 
@@ -128,7 +128,7 @@ class IndexMaintenance:
 
         def drop() -> int:
             if (kept := invalid_indexes.drop_leftover(self.run.connection, leftover)) is not None:
-                raise PassedOverError(kept)
+                raise SkippedError(kept)
             return 0
 
         self._attempt(done, leftover.table, drop)
@@ -157,12 +157,12 @@ class IndexMaintenance:
         connection = self.run.connection
         other = connection.execute(sql.get("maintenance/vacuum/index_builds")).fetchone()
         if other is not None:
-            raise PassedOverError(
+            raise SkippedError(
                 f"pid {other[0]} is building an index now, and two builds at once would overload the server"
             )
         needed, free = room(connection, btree)
         if free is not None and free < needed:
-            raise PassedOverError(
+            raise SkippedError(
                 f"the rebuild may need {needed / 1e6:,.0f} MB of disk, and {free / 1e6:,.0f} MB are free"
             )
         seen = f"{free / 1e6:,.0f} MB are free" if free is not None else "free space unknown"
@@ -176,7 +176,7 @@ class IndexMaintenance:
             problem = self._cleaned_up(btree, error)
             oid, size = self._current(btree)
             if oid in {btree.index.oid, 0}:
-                raise PassedOverError(problem) from error
+                raise SkippedError(problem) from error
             # The new index is in use; that the old one could not be dropped is recorded separately.
             return size
         return self._current(btree)[1]
@@ -211,12 +211,12 @@ class IndexMaintenance:
         with with_setting(self.run.connection, "lock_timeout", PATIENCE):
             try:
                 gain = replace(done, bytes_after=work())
-            except PassedOverError as error:
-                gain = _passed_over(done, str(error))
+            except SkippedError as error:
+                gain = _skipped(done, str(error))
             except psycopg.errors.LockNotAvailable:
-                gain = _passed_over(done, f"it waited {PATIENCE} for {self._waited_for(table)}")
+                gain = _skipped(done, f"it waited {PATIENCE} for {self._waited_for(table)}")
             except psycopg.errors.InsufficientPrivilege as error:
-                gain = _passed_over(done, error.diag.message_primary or "permission denied")
+                gain = _skipped(done, error.diag.message_primary or "permission denied")
         gain = replace(gain, seconds=round(time.monotonic() - began, 3))
         self.gains.append(gain)
         self._report(_described(gain))
@@ -225,14 +225,15 @@ class IndexMaintenance:
         self.run.report(f"{self.policy.name}: {line}")
 
 
-def _passed_over(gain: IndexGain, problem: str) -> IndexGain:
+def _skipped(gain: IndexGain, problem: str) -> IndexGain:
     return replace(gain, outcome="passed over", bytes_after=gain.bytes_before, problem=problem)
 
 
 def _described(gain: IndexGain) -> str:
     what = {"rebuild": "REINDEX", "drop": "DROP INDEX"}[gain.action]
     if gain.problem:
-        return f"{gain.index}, {what} {gain.outcome}: {gain.problem}"
+        return f"{gain.index}, {what} {shown_outcome(gain.outcome)}: {gain.problem}"
     return (
-        f"{gain.index}, {what}, {gain.bytes_before / 1e6:,.1f} MB before, {gain.bytes_after / 1e6:,.1f} after"
+        f"{gain.index}, {what}, {gain.bytes_before / 1e6:,.1f} MB before, "
+        f"{gain.bytes_after / 1e6:,.1f} MB after"
     )

@@ -226,20 +226,20 @@ def _is_still_due(choice: Choice, after: TableState) -> bool:
 
 def _problems(undone: Sequence[TableGain], holders: Sequence[Holder]) -> str:
     blocked = [gain for gain in undone if gain.outcome == "blocked"]
-    passed_over = [f"{gain.table}: {gain.problem}" for gain in undone if gain.outcome == "passed over"]
+    skipped = [f"{gain.table}: {gain.problem}" for gain in undone if gain.outcome == "passed over"]
     problems = []
     if blocked:
         kept = ", ".join(f"{gain.table} ({counted(gain.dead_after, 'dead row')})" for gain in blocked)
-        problems.append(f"blocked by {horizon.named(holders)}; not cleaned: {kept}")
-    if passed_over:
-        problems.append(f"passed over {'; '.join(passed_over)}")
+        problems.append(f"blocked by {horizon.named(holders)}; not fully vacuumed: {kept}")
+    if skipped:
+        problems.append(f"skipped {'; '.join(skipped)}")
     return "; ".join(problems)
 
 
 def _described(gain: TableGain) -> str:
     what = {"freeze": "VACUUM (FREEZE)", "vacuum": "VACUUM", "analyze": "ANALYZE", "skip": ""}[gain.action]
     if gain.problem:
-        return f"{gain.table}, {what} {gain.outcome}: {gain.problem}"
+        return f"{gain.table}, {what} {effect.shown_outcome(gain.outcome)}: {gain.problem}"
     return f"{gain.table}, {what}, dead rows {gain.dead_before:,} before, {gain.dead_after:,} after"
 
 

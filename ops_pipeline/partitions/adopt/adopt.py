@@ -60,7 +60,7 @@ def adopt_table(
             report(f"{current}: created the new table; preparing its partitions")
         else:
             _refuse_other(current, column)
-            report(f"{current}: continuing the adoption that was begun before ({current.state})")
+            report(f"{current}: continuing the adoption that was started before ({current.state})")
         return _from(connection, current, report, sizes)
 
 
@@ -86,7 +86,7 @@ def _refuse_other(current: Adoption, column: str) -> None:
         raise AdoptionRefusedError(
             str(current),
             [
-                f"its adoption by {current.column} was begun before; continue with that column, or end it "
+                f"its adoption by {current.column} was started before; use that column, or undo the adoption "
                 "with --abort"
             ],
         )

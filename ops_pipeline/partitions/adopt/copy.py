@@ -120,7 +120,8 @@ def compare(connection: Connection, adoption: Adoption, report: Report, sizes: C
             raise AdoptionError(
                 f"{adoption}: the copy differs from the table after key {position}, up to {until} "
                 f"({counted(old, 'row')}, {new:,} in the copy). Rows were changed without firing the "
-                "triggers. The table is in place and complete; end the adoption with --abort and begin again"
+                "triggers. The original table is still in use and complete; undo the adoption with --abort, "
+                "then start it again"
             )
         rows += int(old)
         if until is None:
@@ -158,5 +159,6 @@ def _retried(work: Callable[[], Answer]) -> Answer:
 def _without_time(adoption: Adoption, unset: int) -> str:
     return (
         f"{adoption}: {adoption.column} is NULL in {counted(unset, 'row')}, for which there is no partition. "
-        "The table is in place and complete; UPDATE or DELETE these rows, then run the same command again"
+        "The original table is still in use and complete; UPDATE or DELETE these rows, then run the same "
+        "command again"
     )

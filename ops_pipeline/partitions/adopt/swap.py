@@ -43,16 +43,16 @@ def swap(connection: Connection, adoption: Adoption, rows: int, sizes: CopySizes
         connection.execute(statements("lock_both"))
         if waiting(connection, statements) > MOST_CHANGES:
             raise AdoptionError(
-                f"{adoption}: changes arrive faster than they can be applied. The table is in place and "
-                "complete; run the same command again when there are fewer writes"
+                f"{adoption}: changes arrive faster than they can be applied. The original table is still "
+                "in use and complete; run the same command again when there are fewer writes"
             )
         differing = _apply_last(connection, statements)
         unset = waiting(connection, statements)
         if differing or unset:
             raise AdoptionError(
                 f"{adoption}: the last changes of {counted(differing or unset, 'row')} cannot be copied, "
-                f"because there is no partition for rows with {adoption.column} IS NULL. The table is in "
-                "place and complete; UPDATE or DELETE such rows, then run the same command again"
+                f"because there is no partition for rows with {adoption.column} IS NULL. The original table "
+                "is still in use and complete; UPDATE or DELETE such rows, then run the same command again"
             )
         clear_holds = _clear_holds(connection, adoption)
         values = {"old": adoption.old, "new": adoption.new, "old_name": old_name}

@@ -26,7 +26,7 @@ WITH theirs AS (
   WHERE columns.type IS DISTINCT FROM ours.type
     AND NOT (theirs.relkind = 'r' AND ours.name = 'created_at' AND columns.type = 'timestamp without time zone')
   UNION ALL
-  SELECT 100, format('%s is NOT NULL without a default, so that our events cannot be stored', name)
+  SELECT 100, format('%s is NOT NULL without a default, so that Ops Pipeline''s events cannot be stored', name)
   FROM columns WHERE is_required AND name NOT IN ('id', 'event_type', 'created_at')
   UNION ALL
   SELECT 200, format('it is partitioned by %s and not by RANGE (created_at)', pg_get_partkeydef(oid))

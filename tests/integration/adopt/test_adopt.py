@@ -185,7 +185,7 @@ def test_rows_whose_time_becomes_null_stop_the_adoption_which_then_continues(mis
         mission.execute("UPDATE audit_logs SET created_at = NULL WHERE (details->>'n')::int < 5")
 
     for said in ("rows copied", "all equal"):
-        with pytest.raises(AdoptionError, match=r"4 rows .*in place and complete"):
+        with pytest.raises(AdoptionError, match=r"4 rows .*still in use and complete"):
             run(mission, report=when(said, unset))
         assert scalar(mission, "SELECT count(*) FROM audit_logs") == 3001
         mission.execute("UPDATE audit_logs SET created_at = now() WHERE created_at IS NULL")

@@ -116,7 +116,7 @@ STRANGERS = {
     ),
     f"{MISSION} ALTER TABLE audit_logs ADD tenant int NOT NULL": (
         "an ordinary table of this application",
-        "tenant is NOT NULL without a default, so that our events cannot be stored",
+        "tenant is NOT NULL without a default, so that Ops Pipeline's events cannot be stored",
     ),
     f"{MISSION} ALTER TABLE audit_logs RENAME TO events; CREATE VIEW audit_logs AS TABLE events": (
         "a view of this application",

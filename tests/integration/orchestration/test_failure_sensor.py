@@ -146,7 +146,7 @@ def test_a_receiver_that_fails_twice_gets_it_once(
     (failed,) = message["failed"]
     assert failed["step"] == "app/retention/sessions"
     assert "refers to public.sessions" in failed["reason"]
-    assert "stays done" in message["safe"]
+    assert "Every committed batch is kept" in message["safe"]
     assert "opsctl run" in message["do"]
 
 

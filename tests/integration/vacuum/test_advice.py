@@ -86,7 +86,7 @@ def test_a_table_with_autovacuum_off_is_reported_once_it_was_due(odd: Connection
         ),
         (
             replace(WRITES, dead=900_000), replace(DAY, died=2_000_500), "autovacuum_vacuum_cost_delay=0",
-            "for 10 autovacuums; the table was vacuumed 1 times and has 900,000 dead rows, 4.5 times the",
+            "for 10 autovacuums; the table was vacuumed 1 time and has 900,000 dead rows, 4.5 times the",
         ),
         (
             LARGE, replace(DAY, died=200_000), "autovacuum_vacuum_scale_factor=0.01",

@@ -129,7 +129,7 @@ class ArchiveAndDelete:
                 rows: int = reader.read_all().column(0)[0].as_py()
             if rows:
                 raise UnplannedDeletionError(
-                    f"a trigger has put {counted(rows, 'row')} into {table} while others were deleted, and "
+                    f"a trigger has inserted {counted(rows, 'row')} into {table} during the delete, and "
                     "an archive must not contain rows that still exist. The batch was rolled back. Disable "
                     "the trigger, or remove `archive: true` from the policy"
                 )
