@@ -33,7 +33,7 @@ def detach(connection: Connection, relation: Relation, partition: Partition) -> 
     present = existing(connection, relation)
     default = next((other for other in present if other.is_default), None)
     if partition not in present:
-        raise ChangedError(f"{partition} is no longer the partition ({partition.bounds}) that was chosen")
+        raise ChangedError(f"{partition} is no longer the chosen partition ({partition.bounds})")
     if default is None:
         _concurrently(connection, relation, partition)
         return

@@ -35,7 +35,7 @@ def test_a_reference_without_an_index_is_reported_with_the_statement_that_create
 
     (advice,) = plan_orphans(Planning(application, 60), orphans).advice
 
-    assert "no index of public.memories leads with session_id" in advice
+    assert "no index of public.memories begins with session_id" in advice
     statement = advice.rsplit(": ", 1)[1]
     assert statement == 'CREATE INDEX CONCURRENTLY ON "public"."memories" ("session_id")'
     application.execute(compose.SQL(statement))
@@ -80,7 +80,7 @@ def test_a_parent_without_an_index_is_refused_until_it_has_one(
     (refused,) = plan(application, read(POLICY).policies)
 
     assert isinstance(refused, Unplanned)
-    assert "no index of public.parents leads with ref" in refused.problem
+    assert "no index of public.parents begins with ref" in refused.problem
     assert 'CREATE INDEX CONCURRENTLY ON "public"."parents" ("ref")' in refused.problem
     application.execute('CREATE INDEX CONCURRENTLY ON "public"."parents" ("ref")')
     (planned,) = plan(application, read(POLICY).policies)
@@ -97,4 +97,4 @@ def test_a_small_parent_without_an_index_is_scanned_for_each_batch_and_reported(
     (planned,) = plan(application, read(POLICY).policies)
 
     assert not isinstance(planned, Unplanned)
-    assert ["no index of public.parents leads with ref" in each for each in planned.advice] == [True]
+    assert ["no index of public.parents begins with ref" in each for each in planned.advice] == [True]
