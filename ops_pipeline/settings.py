@@ -173,4 +173,5 @@ def environment(settings: Settings) -> Mapping[str, str]:
         "OPS_SCHEMA": settings.own_schema,
         "OPS_AUDIT_LOG_SCHEMA": settings.audit_log_schema,
     }
-    return os.environ | {name: value for name, value in resolved.items() if value is not None}
+    others = {name: value for name, value in os.environ.items() if name not in resolved}
+    return others | {name: value for name, value in resolved.items() if value is not None}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import sql
+from ops_pipeline.counted import listed
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance import references
@@ -21,10 +22,14 @@ Right = tuple[Relation, str]
 def _find(examined: Examination) -> Iterator[Finding]:
     rights = dict.fromkeys(_required(examined))
     values = {"tables": [table.oid for table, _ in rights], "rights": [right for _, right in rights]}
+    by_remedy: dict[str, list[tuple[str, str]]] = {}  # one GRANT may be for many partitions
     for subject, lacking, grant in examined.connection.execute(sql.get("diagnosis/rights"), values):
+        by_remedy.setdefault(grant, []).append((subject, lacking))
+    for grant, lacks in by_remedy.items():
+        what = listed([f"{lacking} on {subject}" for subject, lacking in lacks])
         yield Finding(
-            subject,
-            f"{examined.connection.info.user} lacks {lacking} on {subject}. As the owner or a superuser",
+            lacks[0][0],
+            f"{examined.connection.info.user} lacks {what}. As the owner or a superuser",
             (grant,),
         )
 
@@ -49,7 +54,7 @@ def _find_vacuum(examined: Examination) -> Iterator[Finding]:
             ways = [way for (way,) in examined.connection.execute(sql.get("diagnosis/vacuum_rights"), values)]
             yield Finding(
                 policy.name,
-                f"{examined.connection.info.user} is not permitted to VACUUM {', '.join(map(str, tables))}: "
+                f"{examined.connection.info.user} is not permitted to VACUUM {listed(tables)}: "
                 "they are skipped, and the run ends as stopped. As a superuser",
                 (" ".join(ways),),
             )

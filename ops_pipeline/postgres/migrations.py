@@ -5,6 +5,7 @@ from collections.abc import Collection
 from psycopg import sql as compose
 
 import sql
+from ops_pipeline.counted import listed
 from ops_pipeline.postgres.advisory_lock import advisory_lock
 from ops_pipeline.postgres.connection import Connection, connect, row, scalar
 from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS, refuse_standby
@@ -129,8 +130,8 @@ def check_schema(connection: Connection) -> None:
     name = configured().own_schema
     rename = f"ALTER SCHEMA {shown(name)} RENAME TO application_{name.lower()};"
     raise SchemaTakenError(
-        f"schema {shown(name)} belongs to this application (owner {owner}): it has {_some(objects)}, and Ops "
-        "Pipeline needs that name for its own tables. Nothing was created or changed. Rename it, in the "
+        f"schema {shown(name)} belongs to this application (owner {owner}): it has {listed(objects)}, and "
+        "Ops Pipeline needs that name for its own tables. Nothing was created or changed. Rename it, in the "
         f"application as well: {rename} or give Ops Pipeline's schema another name: "
         f"{ELSEWHERE['schema']}, for every process of Ops Pipeline. Then run opsctl migrate",
         rename,
@@ -140,11 +141,6 @@ def check_schema(connection: Connection) -> None:
 
 ELSEWHERE = {"schema": "OPS_SCHEMA=ops_pipeline", "audit_logs": "OPS_AUDIT_LOG_SCHEMA=ops_audit"}
 """Settings with names that applications are unlikely to use."""
-
-
-def _some(objects: list[str], most: int = 5) -> str:
-    more = f" and {len(objects) - most} more" if len(objects) > most else ""
-    return ", ".join(objects[:most]) + more
 
 
 def _create_schemas(connection: Connection) -> None:

@@ -17,7 +17,7 @@ class Folder:
 
     def write(self, path: str, content: memoryview) -> None:
         target = self._at(path)
-        with _storage_errors("write", target):
+        with _storage_errors("write", target, missing=False):
             _make(target.parent)
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             try:
@@ -90,10 +90,14 @@ def _raise(error: OSError) -> None:
 
 
 @contextmanager
-def _storage_errors(what: str, path: Path) -> Iterator[None]:
+def _storage_errors(what: str, path: Path, *, missing: bool = True) -> Iterator[None]:
+    """`missing`: a missing file is an answer, FileNotFoundError, not a failure of the storage."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        raise StorageError(f"cannot {what} {path}: {error.strerror or error}") from error
+        if missing and isinstance(error, FileNotFoundError):
+            raise
+        raise StorageError(
+            f"cannot {what} {path}: {error.strerror or error}; OPS_ARCHIVE_URL must name a folder that "
+            "this process may read and write"
+        ) from error

@@ -2,20 +2,16 @@
 
 from ops_pipeline.storage.filesystem import Folder
 from ops_pipeline.storage.s3 import S3Bucket
-from ops_pipeline.storage.storage import UNSET, Storage, StorageUrlError, unknown
+from ops_pipeline.storage.storage import Storage, StorageUrlError, invalid
 
 
 def storage(url: str | None) -> Storage:
-    """The storage for the URL: a folder's path, file:///path, or
+    """The storage for the URL: an absolute path, file:///path, or
     s3://[key:secret@]bucket[/prefix][?endpoint_override=host:port&scheme=http&region=…].
 
     Does not connect yet. Raises StorageUrlError, also for None.
     """
-    if url is None:
-        raise StorageUrlError(UNSET)
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme == "file":
-        return Folder(rest if separator else url)
-    if scheme == "s3":
-        return S3Bucket.from_url(url)
-    raise StorageUrlError(unknown(scheme))
+    problem = invalid(url)
+    if url is None or problem is not None:
+        raise StorageUrlError(problem)
+    return S3Bucket.from_url(url) if url.startswith("s3://") else Folder(url.removeprefix("file://"))

@@ -53,8 +53,6 @@ class S3Bucket:
                 f"OPS_ARCHIVE_URL: {unknown[0]}: not an option of s3://; valid options: {', '.join(OPTIONS)}"
             )
         bucket = parts.netloc.rpartition("@")[2]
-        if not bucket:
-            raise StorageUrlError("OPS_ARCHIVE_URL: the bucket is missing; write s3://bucket/prefix")
         if ":" in bucket:  # the message does not quote it: it may be part of a secret that contains a slash
             raise StorageUrlError(
                 "OPS_ARCHIVE_URL: a bucket's name cannot contain a colon. In a secret key, write / as %2F "

@@ -1,8 +1,10 @@
 """What every storage of archived files provides, its errors, and the check of OPS_ARCHIVE_URL."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 
 class StorageError(Exception):
@@ -25,21 +27,38 @@ UNSET = (
 
 
 SCHEMES = ("file", "s3")
+VALID = "write an absolute path, such as /srv/archive, or s3://bucket/prefix"
 
 
 def problems(url: str | None, *, archive: bool) -> tuple[str, ...]:
     """Why a policy with that `archive` setting is refused with that OPS_ARCHIVE_URL; empty: it is not."""
     if not archive:
         return ()
-    if url is None:
-        return (UNSET,)
-    scheme, separator, _ = url.partition("://")
-    return (unknown(scheme),) if separator and scheme not in SCHEMES else ()
+    problem = invalid(url)
+    return () if problem is None else (problem,)
 
 
-def unknown(scheme: str) -> str:
-    """The message for a URL with a scheme that is not supported."""
-    return f"OPS_ARCHIVE_URL: {scheme}:// is not supported; write a folder's path or s3://bucket/prefix"
+def invalid(url: str | None) -> str | None:
+    """Why the value of OPS_ARCHIVE_URL cannot be used; None: it can. Quotes no more of it than its scheme."""
+    if not url:
+        return UNSET
+    problem = _misread(url)
+    return None if problem is None else f"OPS_ARCHIVE_URL: {problem}; {VALID}"
+
+
+def _misread(url: str) -> str | None:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        prefix = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", url)
+        if prefix:  # s3:/bucket is a typo, not a folder
+            return f"{prefix[0]} is not followed by //"
+        # Relative to the working folder of each process, archived rows would be in several places.
+        return None if url.startswith("/") else "the path is relative"
+    if scheme not in SCHEMES:
+        return f"{scheme}:// is not supported"
+    if scheme == "file":
+        return None if rest.startswith("/") else "file:// is not followed by an absolute path"
+    return None if urlsplit(url).netloc.rpartition("@")[2] else "the bucket is missing"
 
 
 def within(path: str) -> str:

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from ops_pipeline import cli
+from ops_pipeline import cli, settings
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.maintenance.result import RefusedError
 from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
-from ops_pipeline.storage import location
+from ops_pipeline.storage import location, storage
 from ops_pipeline.storage.storage import StorageUrlError
 
 POLICIES = """
@@ -27,6 +27,10 @@ databases:
     orphans:
       - {table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds, archive: true}
 """
+ARCHIVING = (
+    "version: 1\ndatabases: {app: {url: x, retention:"
+    " [{table: sessions, column: created_at, keep: 30 days, archive: true}]}}"
+)
 FILL = """
 INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 10);
 CREATE TABLE visits (at timestamptz);
@@ -98,6 +102,46 @@ def test_opsctl_plan_shows_it_and_exits_1_or_3_where_approval_is_all_it_needs(
 def test_no_command_looks_for_an_archive_in_the_working_directory() -> None:
     with pytest.raises(StorageUrlError, match=r"OPS_ARCHIVE_URL, which is not set.*s3://bucket/prefix"):
         location.storage(None)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("", "which is not set"),
+        ("s3:/bucket", "s3: is not followed by //"),
+        ("s3:bucket", "s3: is not followed by //"),
+        ("S3://bucket", "S3:// is not supported"),
+        ("s3://", "the bucket is missing"),
+        ("s3://key:secret@", "the bucket is missing"),
+        ("archive", "the path is relative"),
+        ("./archive", "the path is relative"),
+        ("file://archive", "not followed by an absolute path"),
+        ("gs://bucket", "gs:// is not supported"),
+    ],
+)
+def test_a_value_that_is_no_place_is_refused_by_plan_and_by_every_command(
+    application: Connection, read: Callable[..., Database], value: str, problem: str
+) -> None:
+    with pytest.raises(StorageUrlError, match=problem) as refused:
+        location.storage(value)
+    assert "secret" not in str(refused.value)
+
+    (refusals,) = _problems(application, read(ARCHIVING), value).values()
+
+    assert any(problem in refusal for refusal in refusals)
+
+
+@pytest.mark.parametrize(
+    "value", ["/srv/archive", "file:///srv/archive", "s3://bucket", "s3://k:s@bucket/prefix"]
+)
+def test_a_place_is_not_refused(value: str) -> None:
+    assert storage.problems(value, archive=True) == ()
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPS_ARCHIVE_URL", "")
+
+    assert "OPS_ARCHIVE_URL" not in settings.environment(settings.load())
 
 
 def _problems(

@@ -98,8 +98,6 @@ FINDINGS = {
     ("rights", "public.base"),
     ("rights", "public.carts"),
     ("rights", "public.events"),
-    ("rights", "public.events_first"),
-    ("rights", "public.readings"),
     ("row_security", "public.accounts"),
     ("archive_place", "app/retention/carts"),
     ("archive_place", "app/retention/sessions"),

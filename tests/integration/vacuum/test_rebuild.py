@@ -258,7 +258,7 @@ def test_leftovers_of_an_interrupted_rebuild_are_dropped_and_the_index_is_rebuil
 
     (of_leftover,) = [each for each in planned.indexes if each.action == "drop"]
     assert of_leftover.index == "public.items_gated_ccnew"
-    assert "interrupted REINDEX CONCURRENTLY of public.items_gated left it" in of_leftover.reason
+    assert "left by an interrupted REINDEX CONCURRENTLY of public.items_gated" in of_leftover.reason
     dropped = _entry(result, "public.items_gated_ccnew")
     assert (dropped["action"], dropped["outcome"], dropped["bytes_after"]) == ("drop", "done", 0)
     assert result.outcome == "done"
