@@ -28,6 +28,7 @@ app = typer.Typer(help="List, verify and restore archived rows.", no_args_is_hel
 
 DAY = ["%Y-%m-%d"]
 AGREE = "All files match what the database recorded: size, SHA-256 and row count."
+AGREE_OF_SAMPLE = "These files match what the database recorded. Without --sample all files are read."
 
 
 @app.command("list")
@@ -69,7 +70,7 @@ def verify_archives(
     answer(
         verified,
         f"Read {counted(verified.files, 'file')} again, {counted(verified.bytes, 'byte')}.",
-        *([] if verified.problems else [AGREE]),
+        *([] if verified.problems else [AGREE if sample is None else AGREE_OF_SAMPLE]),
         as_json=as_json,
     )
     if not as_json:
@@ -111,6 +112,8 @@ def restore_rows(
     table's owner and blocks other writers; with --triggers they fire, and
     neither applies.
     """
+    if first is not None and last is not None and first > last:
+        raise typer.BadParameter(f"{first:%Y-%m-%d} is after --to {last:%Y-%m-%d}", param_hint="--from")
     with _connected(chosen) as (connection, archive):
         restored = restore(
             connection, archive, table,

@@ -178,4 +178,5 @@ def show_results(to: Console, report: RunReport) -> None:
         if failure.policy not in named or (failure.checks and GUARD_CHECK not in failure.checks):
             complain(f"{failure.step}: {failure.reason}")
     colour = "green" if report.succeeded else "red"
-    to.print(f"\nDagster run {report.run_id}: [{colour}]{report.status}[/]")
+    why = ", because a plan needs approval" if report.exit_code == NEEDS_APPROVAL else ""
+    to.print(f"\nDagster run {report.run_id}: [{colour}]{report.status}[/]{why}")

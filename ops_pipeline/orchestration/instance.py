@@ -56,7 +56,7 @@ def _create_database(url: str) -> None:
         except psycopg.errors.InsufficientPrivilege as error:
             user = compose.Identifier(connection.info.user).as_string(connection)
             raise DatabaseUnavailableError(
-                f"Dagster's database {describe(url)} does not exist, and {connection.info.user} is not "
+                f"{describe(url)}, which is Dagster's, does not exist, and {connection.info.user} is not "
                 "permitted to create it. Nothing was done. Create it as a superuser: "
                 f"{create.as_string(connection)} OWNER {user}; or set OPS_DAGSTER_DATABASE_URL to another one"
             ) from error

@@ -208,5 +208,7 @@ def _message(details: Any) -> str:
             return f"{details['input']!r} is not a valid name; use lower-case letters, digits and underscores"
         case "literal_error":
             return f"write {details['ctx']['expected']}, not {details['input']!r}"
+        case "tuple_type":
+            return "write a list, with an entry for each, such as `- {…}`"
         case _:
             return str(details["msg"])

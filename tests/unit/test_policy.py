@@ -183,3 +183,11 @@ def test_an_unset_variable_in_the_url_is_named() -> None:
         match=r"policies.yaml:8: databases.app.url: .*OPS_DATABASE_URL is not set",
     ):
         database.url({})
+
+
+def test_a_key_without_a_list_says_what_to_write(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text("version: 1\ndatabases:\n  app:\n    url: x\n    retention:\n")
+
+    with pytest.raises(PolicyError, match=r":5: databases\.app\.retention: write a list"):
+        kinds.load(file)

@@ -54,6 +54,7 @@ def demo(
             )
             _approve(resolved, policies, report)
             report = run_policies(resolved, policies, say).after(report)
+            say.print("\nAll runs together:")
     show(report, as_json=as_json)
     if not as_json:
         console.print("\nSee it in the Dagster UI: [bold]make up[/]")

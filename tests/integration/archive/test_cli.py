@@ -78,3 +78,9 @@ def test_wrong_usage_is_reported_with_exit_code_2(opsctl: Opsctl, monkeypatch: p
     monkeypatch.setenv("OPS_ARCHIVE_URL", "ftp://x/y")
     code, _, said = opsctl("list")
     assert (code, "OPS_ARCHIVE_URL: ftp:// is not supported" in said) == (2, True)
+
+
+def test_a_first_day_after_the_last_is_wrong_usage(opsctl: Opsctl) -> None:
+    code, _, said = opsctl("restore", "--table", "events", "--from", "2026-03-02", "--to", "2026-03-01")
+
+    assert (code, "2026-03-02 is after --to 2026-03-01" in said) == (2, True)
