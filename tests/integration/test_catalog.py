@@ -25,11 +25,11 @@ def _orphans(table: str = "memories", column: str = "session_id", references: st
     ("text", "line", "key", "advice"),
     [
         (_retention(table="session"), 6, "retention[0].table", 'did you mean "sessions"?'),
-        (_retention(table="other.sessions"), 6, "retention[0].table", 'no table "other.sessions"'),
+        (_retention(table="other.sessions"), 6, "retention[0].table", 'table "other.sessions"'),
         (_retention(column="createdat"), 6, "retention[0].column", 'did you mean "created_at"?'),
         (_retention(column="note"), 6, "retention[0].column", "note is text; it must be a timestamp"),
         (_retention(more=", partition: day"), 6, "retention[0].partition", "not partitioned"),
-        (_orphans(table="memory"), 6, "orphans[0].table", 'no table "memory"'),
+        (_orphans(table="memory"), 6, "orphans[0].table", 'table "memory"'),
         (_orphans(column="session"), 6, "orphans[0].column", 'did you mean "session_id"?'),
         (_orphans(references="sesions.id"), 6, "orphans[0].references", 'did you mean "sessions"?'),
         (_orphans(references="sessions.key"), 6, "orphans[0].references", "Available: id"),
@@ -39,7 +39,7 @@ def _orphans(table: str = "memories", column: str = "session_id", references: st
             "orphans[0].references",
             "would refuse a foreign key",
         ),
-        (HEAD + "    vacuum: {tables: [sessions, memry]}\n", 5, "vacuum.tables[1]", 'no table "memry"'),
+        (HEAD + "    vacuum: {tables: [sessions, memry]}\n", 5, "vacuum.tables[1]", 'table "memry"'),
     ],
 )
 def test_what_does_not_fit_the_database_is_named(
