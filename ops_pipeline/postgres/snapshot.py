@@ -15,14 +15,19 @@ _ANSWERS: WeakKeyDictionary[Connection, dict[Any, Any]] = WeakKeyDictionary()
 
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
-    """A read-only transaction whose statements all see the database as of its first one."""
+    """A read-only transaction whose statements all see the database as of its first one.
+
+    Within another one it is part of that: a savepoint with the same snapshot and the same answers.
+    """
+    outermost = connection not in _ANSWERS
     with connection.transaction():
         connection.execute(sql.get("postgres/snapshot"))
-        _ANSWERS[connection] = {}
+        _ANSWERS.setdefault(connection, {})
         try:
             yield
         finally:
-            del _ANSWERS[connection]
+            if outermost:
+                del _ANSWERS[connection]
 
 
 def once(connection: Connection, key: object, ask: Callable[[], Answer]) -> Answer:

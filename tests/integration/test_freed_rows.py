@@ -70,7 +70,7 @@ def test_orphans_that_only_expired_rows_refer_to_are_deleted_in_the_same_run(
 
     assert isinstance(tokens, OrphansPlan)
     assert (tokens.rows.eligible, tokens.to_come) == (900, 600)
-    assert "300 orphans, 600 more once app/retention/requests has run" in list(tokens.notes())
+    assert "300 orphans now, 600 more once app/retention/requests has run" in list(tokens.notes())
     assert [carry_out(connection, policy).removed for policy in database.policies] == [600, 900]
 
 

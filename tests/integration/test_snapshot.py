@@ -21,6 +21,15 @@ def test_an_answer_is_remembered_within_a_snapshot_alone(connection: Connection)
             assert [once(connection, "key", ask) for _ in range(3)] == [answer] * 3
 
 
+def test_a_snapshot_within_another_has_its_answers(connection: Connection) -> None:
+    with snapshot(connection):
+        with snapshot(connection):
+            assert once(connection, "key", lambda: "first") == "first"
+        assert once(connection, "key", lambda: "second") == "first"
+
+    assert once(connection, "key", lambda: "third") == "third"
+
+
 def test_nothing_is_written_in_a_snapshot_nor_remembered_after_it(connection: Connection) -> None:
     def write() -> None:
         with snapshot(connection):
