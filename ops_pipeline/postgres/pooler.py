@@ -47,7 +47,8 @@ def _session(client: Client) -> int:
 
 @contextmanager
 def _at_most(seconds: float, *clients: Client) -> Iterator[None]:
-    timer = threading.Timer(seconds, shut_sockets, [client.fileno() for client in clients])
+    # The last one is the one that waits. Shut first, it cannot be given the session that another one leaves.
+    timer = threading.Timer(seconds, shut_sockets, [client.fileno() for client in reversed(clients)])
     timer.daemon = True
     timer.start()
     try:

@@ -117,7 +117,7 @@ def test_no_role_can_drop_anothers_staging_table(connection: Connection, login: 
     connection.execute("SELECT ops.create_staging('restoring_000000000000', '{a}', '{text}')")
     login.execute("SELECT ops.create_staging('restoring_111111111111', '{a}', '{text}')")
 
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="no staging table of login_"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="not a staging table of login_"):
         login.execute("SELECT ops.drop_staging('restoring_000000000000')")
     login.execute("SELECT ops.drop_staging('restoring_111111111111')")
     connection.execute("SELECT ops.drop_staging('restoring_000000000000')")

@@ -50,6 +50,7 @@ def test_the_demo_removes_every_expired_and_orphaned_row(first_run: dict[str, An
     assert all(each["outcome"] == "done" for each in policies.values())
 
 
+@pytest.mark.prove
 def test_a_second_demo_removes_nothing(first_run: dict[str, Any], opsctl: Opsctl) -> None:
     again = opsctl("demo", "--scale", "0.02", "--json")
 

@@ -95,6 +95,7 @@ def test_one_unreachable_database_fails_alone_and_connections_stay_few(
     assert 1 <= most[0] <= 4
 
 
+@pytest.mark.prove
 def test_a_run_continues_without_the_policy_whose_table_is_missing(fleet: Fleet) -> None:
     file, url = fleet.folder / "policies.yaml", fleet.urls["db00"]
     missing = "    retention:\n      - {table: missing, column: at, keep: 1 day}\n      - {table: sessions"

@@ -211,6 +211,7 @@ def test_a_run_of_a_machine_that_is_gone_is_failed_and_retried(services: Service
     assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
 
 
+@pytest.mark.prove
 def test_ten_days_are_archived_by_a_backfill(services: Services, urls: dict[str, str]) -> None:
     days = [f"{TODAY - timedelta(days=number)}" for number in range(20, 10, -1)]
     asset = {"path": ["archived", "archive", "events_archived"]}
