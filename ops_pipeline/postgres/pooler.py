@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -47,14 +47,27 @@ def _session(client: Client) -> int:
 
 @contextmanager
 def _at_most(seconds: float, *clients: Client) -> Iterator[None]:
-    # The last one is the one that waits. Shut first, it cannot be given the session that another one leaves.
-    timer = threading.Timer(seconds, shut_sockets, [client.fileno() for client in reversed(clients)])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    with ExitStack() as stack:
+        # Duplicates, because a client that has failed is closed, and its descriptor may be another file then.
+        # The last client is the one that waits. Shut first, it does not get the session that another leaves.
+        sockets = [
+            stack.enter_context(socket.socket(fileno=os.dup(client.fileno()))) for client in reversed(clients)
+        ]
+        timer = threading.Timer(seconds, shut, sockets)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def shut(*sockets: socket.socket) -> None:
+    """Shuts these sockets down, so that waits on them end."""
+    for each in sockets:
+        with suppress(OSError):  # the other side has closed it
+            each.shutdown(socket.SHUT_RDWR)
 
 
 def shut_sockets(*descriptors: int) -> None:
