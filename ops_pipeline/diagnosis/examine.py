@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import psycopg
 
-import sql
 from ops_pipeline import settings
 from ops_pipeline.diagnosis.all import DIAGNOSES
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination, Severity
@@ -14,10 +13,11 @@ from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
 from ops_pipeline.postgres.snapshot import snapshot
+from ops_pipeline.postgres.time_limit import time_limit
 
 SEVERITIES: Sequence[Severity] = ("error", "warning", "info")
-LIMIT_MILLISECONDS = 30_000
-"""The statement timeout of a diagnosis."""
+LIMIT_SECONDS = 30.0
+"""How long each statement of a diagnosis may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,7 @@ def _examined(database: Database, given: settings.Settings) -> Iterator[Diagnose
 def _asked(examined: Examination, diagnosis: Diagnosis, database: Database) -> Iterable[Finding]:
     connection = examined.connection
     try:
-        with snapshot(connection):
-            connection.execute(sql.get("postgres/limit"), {"milliseconds": str(LIMIT_MILLISECONDS)})
+        with snapshot(connection), time_limit(connection, LIMIT_SECONDS):
             return list(dict.fromkeys(diagnosis.find(examined)))
     except psycopg.Error as error:
         reason = (error.diag.message_primary or str(error)).strip()

@@ -21,6 +21,7 @@ from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.equality import equalities
 from ops_pipeline.postgres.locks import LockedError
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
+from ops_pipeline.postgres.time_limit import time_limit
 
 WAIT = "30 s"
 
@@ -133,8 +134,7 @@ def covered(connection: Connection, hold: Hold, *, seconds: float) -> int | None
         exclusion=exclusion([replace(hold, predicate=predicate)]),
     )
     try:
-        with connection.transaction():
-            connection.execute(sql.get("postgres/limit"), {"milliseconds": str(round(seconds * 1000))})
+        with time_limit(connection, seconds):
             return int(scalar(connection, statement))
     except (psycopg.errors.QueryCanceled, psycopg.errors.InsufficientPrivilege):
         return None

@@ -16,6 +16,7 @@ from ops_pipeline.maintenance.plan import PartitionCount, PlannedDeletion, RowCo
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.time_limit import time_limit
 
 SAMPLE_ROWS = 20_000
 SAMPLE_SECONDS = 5.0
@@ -146,9 +147,7 @@ class RowCounter:
         """The rows of the statement; None when it took too long."""
         began = time.monotonic()
         try:
-            with self._connection.transaction():
-                limit = {"milliseconds": str(max(1, round(seconds * 1000)))}
-                self._connection.execute(sql.get("postgres/limit"), limit)
+            with time_limit(self._connection, seconds):
                 return self._connection.execute(statement).fetchall()
         except psycopg.errors.QueryCanceled:
             # An operator's cancel has the same SQLSTATE, but comes before the timeout.

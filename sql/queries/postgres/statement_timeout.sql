@@ -1,0 +1,2 @@
+-- The statement timeout that holds now.
+SELECT current_setting('statement_timeout')
