@@ -10,11 +10,15 @@ SLEEP = "SELECT pg_sleep(0.2)"
 
 
 def test_a_slow_statement_is_cancelled_and_the_part_rolled_back(connection: Connection) -> None:
-    with connection.transaction():
-        connection.execute("CREATE TABLE outside ()")
-        with pytest.raises(psycopg.errors.QueryCanceled), time_limit(connection, 0.01):
+    def slowly() -> None:
+        with time_limit(connection, 0.01):
             connection.execute("CREATE TABLE inside ()")
             connection.execute(SLEEP)
+
+    with connection.transaction():
+        connection.execute("CREATE TABLE outside ()")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            slowly()
 
     assert scalar(connection, "SELECT to_regclass('outside') IS NOT NULL AND to_regclass('inside') IS NULL")
 
