@@ -34,9 +34,7 @@ def main() -> None:
         programs = _programs(version)
         if programs is None:
             _say(f"PostgreSQL {version}: not here, and npm is not either")
-        elif not _run(
-            [sys.executable, "-m", "pytest", *PARTS, "tests/integration"], OPS_TEST_POSTGRESQL=str(programs)
-        ):
+        elif not _run([sys.executable, *PARTS, "tests/integration"], OPS_TEST_POSTGRESQL=str(programs)):
             failed.append(f"PostgreSQL {version}")
     for version in [version for version in PYTHON if version in named or not named]:
         python = _environment(version)
