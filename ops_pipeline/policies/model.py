@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from ops_pipeline.credentials import with_source
 from ops_pipeline.policies.file import Place, PolicyError
@@ -81,6 +81,13 @@ class DeletingPolicy(Policy):
     deleting: "tuple[DeletingPolicy, ...]" = field(default=(), compare=False, repr=False)
 
     selects: ClassVar[tuple[str, ...]]
+
+    def written(self, definition: Mapping[str, Any]) -> Mapping[str, str]:
+        """The keys of policies.yaml, besides durations, that select rows, as the file writes them.
+
+        `definition` has the values of `selects`, of this policy or of a former state of it, as JSON.
+        """
+        raise NotImplementedError
 
     def max_age(self) -> timedelta | None:
         """The age at which rows are deleted; None when age does not decide."""

@@ -123,7 +123,7 @@ def test_orphans_need_approval_by_share_and_by_a_changed_reference(
 
     elsewhere = replace(orphans, parent=TableName.parse("others"), guard=GuardLimits(max_fraction=1.0))
     (reason,) = judged(application, elsewhere).reasons
-    assert reason.startswith("parent was changed from sessions to others since the run of")
+    assert reason.startswith("references was changed from sessions.id to others.id since the run of")
     application.execute("INSERT INTO memories (session_id) VALUES (gen_random_uuid())")
     stopped = judged(application, orphans)
     assert not stopped.allowed

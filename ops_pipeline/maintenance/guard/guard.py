@@ -27,14 +27,15 @@ class GuardResult(Generic[P]):
 
     Without `reasons` the run may delete what is `planned`, up to its `cutoff`. `approval`: the approved plan
     that allows it, used up when the run is complete. With `reasons` nothing may be deleted until a person
-    approves `plan`, the id of the stored plan. `details`: for the run's history, and for the next run's guard
-    to compare with.
+    approves `plan`, the id of the stored plan. `deleted`: of the planned rows, those that the run has already
+    deleted. `details`: for the run's history, and for the next run's guard to compare with.
     """
 
     planned: P
     reasons: tuple[str, ...] = ()
     plan: str | None = None
     approval: str | None = None
+    deleted: int = 0
     details: Mapping[str, Any] | None = None
 
     @property
@@ -43,10 +44,10 @@ class GuardResult(Generic[P]):
 
     @property
     def message(self) -> str:
-        """Why nothing was deleted, and the command that allows it."""
+        """Why nothing was deleted, or nothing more, and the command that allows it."""
+        kept = f"Only {self.deleted:,} of them were deleted" if self.deleted else "Nothing was deleted"
         return (
-            f"Needs approval: {'; '.join(self.reasons)}. Nothing was deleted. "
-            f"To allow it once: opsctl approve {self.plan}"
+            f"Needs approval: {'; '.join(self.reasons)}. {kept}. To allow it once: opsctl approve {self.plan}"
         )
 
 
@@ -57,8 +58,10 @@ def judge(
     *,
     now: datetime,
     at_cutoff: Callable[[datetime], P] | None = None,
+    deleted: int = 0,
 ) -> GuardResult[P]:
-    """Whether the run may do what is planned. `now` is the worker's clock.
+    """Whether the run may do what is planned. `now` is the worker's clock; of the planned rows, the run has
+    `deleted` so many already.
 
     A plan that needs approval may use the approval of an earlier plan of the same policy, if with that plan's
     cutoff (`at_cutoff` plans it; None where time does not decide) no more rows would be deleted than were
@@ -80,7 +83,7 @@ def judge(
             return GuardResult(at_approved, approval=approved.id, details=details)
         reasons += objections
     stored = approvals.store(connection, _stored(policy, plan, reasons, now, None))
-    return GuardResult(plan, reasons, plan=stored.id, details={"plan": stored.id})
+    return GuardResult(plan, reasons, plan=stored.id, deleted=deleted, details={"plan": stored.id})
 
 
 def store(
@@ -216,10 +219,11 @@ def _changed(policy: DeletingPolicy, rows: RowCount, last_run: _LastRun | None) 
     keep = policy.max_age()
     if keep is not None and keep < last_run.keep:
         yield f"keep was shortened from {_length(last_run.keep)} to {_length(keep)} {since}"
-    for name in policy.selects:
-        # A duration says when rows are deleted, not which; that `keep` gets no shorter is checked above.
-        if not isinstance(getattr(policy, name), timedelta) and now[name] != last_run.definition.get(name):
-            yield f"{name} was changed from {last_run.definition.get(name)} to {now[name]} {since}"
+    before = {**now, **last_run.definition}
+    # A duration says when rows are deleted, not which; that `keep` gets no shorter is checked above.
+    for key, value in policy.written(now).items():
+        if (former := policy.written(before)[key]) != value:
+            yield f"{key} was changed from {former} to {value} {since}"
 
 
 def _outgrown(policy: DeletingPolicy, plan: DeletePlan, approved: approvals.StoredPlan) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Plans an orphans policy: counts what it would delete now. Reads only."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from psycopg import sql as compose
@@ -98,9 +98,18 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
         )
 
 
-def plan_removal(planning: Planning, policy: Orphans, counter: RowCounter, due: int) -> DeletePlan:
-    """What a run is about to do: delete `due` orphans that it has listed, unless the guard stops it."""
+def plan_removal(
+    planning: Planning, policy: Orphans, counter: RowCounter, due: int, deleted: int
+) -> DeletePlan:
+    """What a run does in all: it has `deleted` orphans, and is about to delete `due` more that it has listed,
+    unless the guard stops it."""
     rows = counter.of_table(due)
+    rows = replace(
+        rows,
+        eligible=due + deleted,
+        total=rows.total + deleted,
+        bytes=round(rows.row_bytes * (due + deleted)),
+    )
     along = cascades.count_along(planning, policy, counter, due)
     return DeletePlan(
         policy=policy.name,

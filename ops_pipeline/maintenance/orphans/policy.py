@@ -1,10 +1,10 @@
 """The orphans policy, and its entry in policies.yaml: deletes rows whose parent no longer exists."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -44,6 +44,15 @@ class Orphans(DeletingPolicy):
     selects: ClassVar[tuple[str, ...]] = (
         "columns", "parent", "parent_columns", "null_is_orphan", "grace_period",
     )  # fmt: skip
+
+    def written(self, definition: Mapping[str, Any]) -> Mapping[str, str]:
+        columns, parents = ", ".join(definition["columns"]), ", ".join(definition["parent_columns"])
+        several = len(definition["columns"]) > 1
+        return {
+            "columns" if len(self.columns) > 1 else "column": columns,
+            "references": f"{definition['parent']}{f'({parents})' if several else f'.{parents}'}",
+            "null_is_orphan": str(definition["null_is_orphan"]).lower(),
+        }
 
     def reference_columns(self) -> tuple[str, ...]:
         return self.columns

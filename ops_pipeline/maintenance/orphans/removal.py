@@ -48,6 +48,7 @@ class OrphanRemoval:
     left: int = 0
     approval: str | None = None
     _removed: int = 0
+    _removed_before: int = 0
     _waiting: int = 0
     _waits_for: str = ""
 
@@ -97,9 +98,11 @@ class OrphanRemoval:
 
     def _remove(self, grace: GraceStatus, older: compose.Composed, due: int, nulls: int) -> Work | None:
         counter = orphan_counter(self._connection, self.reference, self.reference.orphaned)
-        planned = plan_removal(self.planning, self.policy, counter, due)
+        planned = plan_removal(self.planning, self.policy, counter, due, self._removed_before)
         refuse(self.policy.name, planned.refusals)
-        verdict = guard.judge(self._connection, self.policy, planned, now=datetime.now(UTC))
+        verdict = guard.judge(
+            self._connection, self.policy, planned, now=datetime.now(UTC), deleted=self._removed_before
+        )
         self._save_planned(verdict)
         if not verdict.allowed:
             return Work(verdict.message, due, plan=verdict.plan)
@@ -119,6 +122,7 @@ class OrphanRemoval:
                 if reason != COMPLETED:
                     return Work(reason, self._orphans(grace, older) + self._nulls(older))
         self.left = self._orphans(grace, older) + self._nulls(older) if self._removed < due else 0
+        self._removed_before += self._removed
         return None
 
     def _save_planned(self, verdict: guard.GuardResult[DeletePlan]) -> None:

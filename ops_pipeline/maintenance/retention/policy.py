@@ -1,8 +1,9 @@
 """The retention policy, and its entry in policies.yaml: deletes rows older than `keep`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
@@ -33,6 +34,9 @@ class Retention(DeletingPolicy):
 
     kind: ClassVar[str] = KIND
     selects: ClassVar[tuple[str, ...]] = ("column", "keep")
+
+    def written(self, definition: Mapping[str, Any]) -> Mapping[str, str]:
+        return {"column": str(definition["column"])}
 
     def partitioned_by_day(self) -> TableName | None:
         return self.table if self.partition == "day" else None

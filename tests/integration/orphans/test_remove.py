@@ -1,6 +1,7 @@
 """Rows without a parent are deleted; rows with a parent, and rows without a reference, are kept."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -10,7 +11,7 @@ from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.orphans.plan import plan_orphans
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.plan import Planning
-from ops_pipeline.policies.model import Database
+from ops_pipeline.policies.model import Database, GuardLimits
 from ops_pipeline.postgres.connection import Connection, scalar
 from tests.integration.orphans.conftest import an_hour_later
 
@@ -108,3 +109,23 @@ def test_a_locked_orphan_keeps_no_other_row(memories: Connection, patient: Orpha
 
     assert (result.outcome, result.removed, result.left) == ("stopped", 499, 1)
     assert "1 orphaned row of public.memories remains" in result.stopped_reason
+
+
+def test_the_guard_limits_what_a_run_deletes_in_all(
+    application: Connection, orphans: Orphans, patient: Orphans
+) -> None:
+    """The rows that an earlier run marked, and those that the run finds itself, count together."""
+    some = "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 40)"
+    application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions LIMIT 20")
+    application.execute(some)
+    assert carry_out(application, patient).details["in_grace"] == 40
+    application.execute(some)
+    an_hour_later(application)
+
+    result = carry_out(application, replace(orphans, guard=GuardLimits(max_fraction=0.5)))
+
+    assert (result.outcome, result.removed, result.left) == ("needs_approval", 40, 40)
+    assert (
+        "would delete 80 of 100 rows of memories (80%, guard.max_fraction is 50%). "
+        "Only 40 of them were deleted. To allow it once" in result.stopped_reason
+    )
