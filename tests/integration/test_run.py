@@ -30,6 +30,9 @@ def test_a_run_is_one_row_of_history(application: Connection, retention: Retenti
     assert application.execute(HISTORY).fetchall() == [("done", "completed", 3000, 0, True, "run-1")]
 
 
+HAS_LZ4 = "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'wal_compression'"
+
+
 def test_wal_is_compressed_unless_wal_compression_is_set(
     application: Connection, retention: Retention
 ) -> None:
@@ -44,7 +47,7 @@ def test_wal_is_compressed_unless_wal_compression_is_set(
 
     application.execute("RESET wal_compression")
     carry_out(application, retention)
-    assert scalar(application, "SHOW wal_compression") == "lz4"
+    assert scalar(application, "SHOW wal_compression") == ("lz4" if scalar(application, HAS_LZ4) else "off")
 
 
 def test_of_two_runs_one_works_and_the_other_names_it(
