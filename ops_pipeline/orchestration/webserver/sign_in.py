@@ -43,9 +43,10 @@ class SignIn:
         method, path = request.scope["method"], request.scope["path"]
         if method == "GET" and path == "/sign-in":
             return await self._show(request)
+        if method == "POST" and path == "/sign-in":
+            return await self._sign_in(request, await _form(request, receive))
         if method == "POST":
-            form = await _form(request, receive)
-            return await self._sign_in(request, form) if path == "/sign-in" else self._sign_out(request)
+            return self._sign_out(request)
         raise Refusal(405, f"{method} is not used here", {"Allow": "POST"})
 
     async def _show(self, request: HTTPConnection) -> Response:
