@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,13 +11,15 @@ import psycopg
 
 from ops_pipeline.access import keys
 from ops_pipeline.orchestration.webserver.refusal import Refusal
-from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
+from ops_pipeline.postgres.rights import MissingRightError, explained
 
 SCOPE: keys.Scope = "maintenance:write"
 """What a key needs to use the Dagster UI."""
 REMEMBERED_SECONDS = 30.0
 """How long a key is not asked about again, and so how long a revoked one may still work."""
 MOST_REMEMBERED = 1000
+FAILURES = (DatabaseUnavailableError, MissingRightError, psycopg.Error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class _Known:
 
 
 class KnownKeys:
-    """The keys of the database at `url`, whose login must be allowed to read them (`ops_reader`)."""
+    """The keys of the database at `url`, whose login must be a member of `ops_reader` and `ops_writer`."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
@@ -65,7 +68,7 @@ class KnownKeys:
         asked_at = self._clock()  # before the question: a key revoked during it is not remembered longer
         try:
             grant = await asyncio.to_thread(self._find, key_hash)
-        except (DatabaseUnavailableError, psycopg.Error) as error:
+        except FAILURES as error:
             if known is None:
                 raise Refusal(503, f"The key cannot be checked: {error}", {"Retry-After": "5"}) from error
             grant = known.grant
@@ -78,16 +81,24 @@ class KnownKeys:
         return grant
 
     def _find(self, key_hash: bytes) -> keys.KeyGrant | None:
-        with connect(self._url, "ops dagster keys", statement_timeout="5s") as connection:
+        with self._connected() as connection:
             return keys.find(connection, key_hash)
 
     async def record_sign_in(self, grant: keys.KeyGrant) -> None:
         """Records the sign-in in the audit log. Raises Refusal 503 when the database does not answer."""
         try:
             await asyncio.to_thread(self._record, grant)
-        except (DatabaseUnavailableError, psycopg.Error) as error:
+        except FAILURES as error:
             raise Refusal(503, f"The sign-in cannot be recorded: {error}", {"Retry-After": "5"}) from error
 
     def _record(self, grant: keys.KeyGrant) -> None:
-        with connect(self._url, "ops dagster keys", statement_timeout="5s") as connection:
+        with self._connected() as connection:
             keys.record_sign_in(connection, grant)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with (
+            connect(self._url, "ops dagster keys", statement_timeout="5s") as connection,
+            explained(connection),
+        ):
+            yield connection

@@ -81,6 +81,23 @@ def test_a_key_that_is_invalid_or_lacks_the_scope_signs_nobody_in(browser: httpx
     assert _asks(browser) == 401
 
 
+def test_the_roles_for_reading_and_storing_are_enough_and_a_missing_one_is_named(
+    browser: httpx.Client, key: Key, served: Served, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.execute("CREATE ROLE ui LOGIN PASSWORD 'ui'; GRANT ops_reader TO ui")
+    try:
+        place = app.info
+        monkeypatch.setattr(served.keys, "_url", f"postgresql://ui:ui@127.0.0.1:{place.port}/{place.dbname}")
+        refused = _sign_in(browser, key("roles"))
+        assert refused.status_code == 503
+        assert "permission denied for table api_keys. To allow it: GRANT" in refused.text
+
+        app.execute("GRANT ops_writer TO ui")
+        assert _sign_in(browser, key("roles")).status_code == 303
+    finally:
+        app.execute("DROP ROLE ui")
+
+
 def test_a_script_sends_its_key(served: Served, bearer: dict[str, str], key: Key) -> None:
     def status(authorization: str) -> int:
         headers = {"Authorization": authorization}
