@@ -15,8 +15,9 @@ from ops_pipeline.policies.file import PolicyError
 def up() -> None:
     """Run the Dagster UI and daemon and the API until Ctrl-C.
 
-    Applies the migrations first. Without OPS_DATABASE_URL it also runs an
-    embedded PostgreSQL in .local/postgres.
+    Applies the migrations first, and prints a link that signs you in to the
+    Dagster UI, once. Without OPS_DATABASE_URL it also runs an embedded
+    PostgreSQL in .local/postgres.
     """
     command = opsctl()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
