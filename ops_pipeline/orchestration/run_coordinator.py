@@ -12,14 +12,17 @@ class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
     """Dagster's queue, for runs whose starter is known; `dagster.yaml` names it."""
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
-        """Queues the run, with its starter in the tag `identity.STARTED_BY`.
+        """Queues the run, with its starter in the tag `identity.STARTED_BY` over what a client wrote there.
 
         Raises ApprovalRefusedError when its configuration approves plans that it must not; Dagster then fails
         the run with that reason, and the launchpad shows it.
         """
         run = context.dagster_run
-        if run.status is dg.DagsterRunStatus.NOT_STARTED:
-            person = self._record_starter(run, context)
+        if run.status is dg.DagsterRunStatus.NOT_STARTED and _from_a_client(context):
+            person = _person(context)
+            if person is not None or identity.STARTED_BY in run.tags:
+                tag = {identity.STARTED_BY: person or identity.UNKNOWN}
+                self._instance.add_run_tags(run.run_id, tag)
             # The daemon and every step load this class, and need no policies for it.
             from ops_pipeline.orchestration import launch_check  # noqa: PLC0415
 
@@ -31,16 +34,24 @@ class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
                 raise
         return super().submit_run(context)
 
-    def _record_starter(self, run: dg.DagsterRun, context: SubmitRunContext) -> str | None:
-        """The person who started the run. What a client wrote into the tag is overwritten."""
-        request = getattr(context.workspace, "source", None)
-        if isinstance(request, HTTPConnection):
-            person: str | None = request.scope.get(identity.IN_SCOPE)
-        elif BACKFILL_ID_TAG in run.tags and run.parent_run_id is None:
-            person = None  # submitted by the daemon, with the tags that a client gave to the backfill
-        else:
-            return identity.started_by(run)  # of the daemon, of `opsctl`, or of the run that is retried
-        if person is not None or identity.STARTED_BY in run.tags:
-            tag = {identity.STARTED_BY: person or identity.UNKNOWN}
-            self._instance.add_run_tags(run.run_id, tag)
-        return person
+
+def _from_a_client(context: SubmitRunContext) -> bool:
+    """Whether a client wrote the run's tags: it asked for the run, or for the backfill that the daemon does.
+
+    A retry, a schedule and `opsctl` are ours.
+    """
+    run = context.dagster_run
+    of_backfill = BACKFILL_ID_TAG in run.tags and run.parent_run_id is None
+    return of_backfill or _request(context) is not None
+
+
+def _person(context: SubmitRunContext) -> str | None:
+    """The person whom the guard has put into the request; None without the guard, and of a backfill."""
+    request = _request(context)
+    person: str | None = None if request is None else request.scope.get(identity.IN_SCOPE)
+    return person
+
+
+def _request(context: SubmitRunContext) -> HTTPConnection | None:
+    source = getattr(context.workspace, "source", None)
+    return source if isinstance(source, HTTPConnection) else None

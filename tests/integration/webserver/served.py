@@ -48,6 +48,7 @@ class Served:
     address: str
     unguarded: str
     instance: dg.DagsterInstance
+    context: WorkspaceProcessContext
     sessions: Sessions
     keys: KnownKeys
 
@@ -97,7 +98,7 @@ def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
         app = create_app_from_workspace_process_context(context)
         guard = Guard(app, addresses=Addresses.of(configured), keys=keys, sessions=sessions)
         with _running(guard, guarded) as address, _running(app, bare) as unguarded:
-            yield Served(address, unguarded, instance, sessions, keys)
+            yield Served(address, unguarded, instance, context, sessions, keys)
 
 
 def _listening() -> socket.socket:

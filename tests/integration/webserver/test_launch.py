@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import httpx
 import pytest
+from dagster._core.utils import make_new_run_id
 
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.orchestration.identity import STARTED_BY
@@ -142,6 +143,27 @@ def test_a_name_as_free_text_is_no_configuration(launch: Callable[..., dict[str,
 
     assert launched["__typename"] == "RunConfigValidationInvalid"
     assert "approved_by" in launched["errors"][0]["message"]
+
+
+def test_an_automatic_retry_keeps_the_person_and_a_backfill_has_none(
+    served: Served, launch: Callable[..., dict[str, Any]], bearer: Headers, app: Connection
+) -> None:
+    first = served.instance.get_run_by_id(launch({"approve": [store_plan(app).id]})["run"]["runId"])
+    assert first is not None
+    retried = first._replace(run_id=make_new_run_id(), status=dg.DagsterRunStatus.NOT_STARTED,
+                      parent_run_id=first.run_id, root_run_id=first.run_id)  # fmt: skip
+    filled = first._replace(run_id=make_new_run_id(), status=dg.DagsterRunStatus.NOT_STARTED,
+                     tags={**first.tags, "dagster/backfill": "abc", STARTED_BY: "forged"})  # fmt: skip
+
+    for run in (retried, filled):
+        served.instance.add_run(run)
+    by_the_daemon = served.context.create_request_context()
+    assert served.instance.submit_run(retried.run_id, by_the_daemon).tags[STARTED_BY] == "ada"
+    with pytest.raises(approvals.ApprovalRefusedError, match="it is unknown who started this run"):
+        served.instance.submit_run(filled.run_id, by_the_daemon)
+    kept = served.instance.get_run_by_id(filled.run_id)
+    assert kept is not None
+    assert kept.tags[STARTED_BY] == "unknown"
 
 
 def test_a_page_of_another_origin_starts_no_run(served: Served, bearer: Headers) -> None:
