@@ -1,6 +1,8 @@
 """What a page of another origin can send gets no further than the guard of the Dagster UI."""
 
+import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -33,7 +35,10 @@ async def _answer(request: Request) -> JSONResponse:
 async def _accept(websocket: WebSocket) -> None:
     await websocket.accept()
     await websocket.send_json({"person": websocket.scope[identity.IN_SCOPE]})
-    await websocket.receive()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(websocket.receive(), timeout=10)
+        return
+    await websocket.close(reason="The guard has not ended it")
 
 
 BEHIND = Starlette(
