@@ -109,8 +109,8 @@ class Guard:
 
 
 def _require_plain(request: HTTPConnection) -> None:
-    """Raises Refusal for what a page of another origin could send without asking: GraphQL in the address,
-    and bodies of a form."""
+    """Refuses what a page of another origin could send without asking: GraphQL in the address, and bodies of
+    a form. Raises Refusal."""
     method, path = request.scope["method"], request.scope["path"]
     if method not in METHODS:
         raise Refusal(405, f"{method} is not used here", {"Allow": ", ".join(sorted(METHODS))})
