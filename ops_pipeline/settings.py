@@ -36,10 +36,25 @@ def _postgresql(url: str) -> str:
     return plain
 
 
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        raise ValueError("must be the address of a website: https://ops.example.com")
+    try:
+        standard = parts.port in {None, 443 if parts.scheme == "https" else 80}
+    except ValueError as error:
+        raise ValueError(f"the port in the URL is invalid: {error}") from None
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("must end after the host and port; the Dagster UI is served at the root of a host")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" if standard else f"{parts.scheme}://{host}:{parts.port}"
+
+
 Secret = Field(repr=False)
 """The value may contain a password and is left out of every `repr`."""
 
 Url = Annotated[str, AfterValidator(_postgresql)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class SettingsError(Exception):
@@ -75,7 +90,15 @@ class Settings(SchemaNames):
 
     dagster_host: str = "127.0.0.1"
     dagster_port: Annotated[int, Field(ge=1, le=65535)] = 3000
-    """Where `opsctl up` serves the Dagster UI. It has no authentication of its own."""
+    """Where the Dagster UI listens."""
+
+    dagster_url: WebAddress | None = None
+    """The address at which people open the Dagster UI, where it is not that host and port: `https://…`. Other
+    hosts and pages of other origins are refused."""
+
+    dagster_user_header: str | None = None
+    """The header in which a proxy of your own names the person that it has signed in. It is believed, so set
+    it only where no other client reaches the port."""
 
     shutdown_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """How long the API may take from the signal to its exit."""
@@ -128,6 +151,14 @@ class Settings(SchemaNames):
         if file is not None and given.data.get("database_password_command") is not None:
             raise ValueError("OPS_DATABASE_PASSWORD_COMMAND is set as well; unset one of the two")
         return file
+
+    @property
+    def public_dagster_url(self) -> str:
+        """The address of the Dagster UI for people and messages, as a browser writes it in `Origin`."""
+        if self.dagster_url is not None:
+            return self.dagster_url
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.dagster_host, self.dagster_host)  # noqa: S104
+        return _web_address(f"http://{f'[{host}]' if ':' in host else host}:{self.dagster_port}")
 
     def secret_urls(self) -> list[str | None]:
         """The URLs that may contain a password or a key and must not be logged."""

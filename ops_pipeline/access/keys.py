@@ -17,7 +17,7 @@ from ops_pipeline.postgres.connection import Connection, row
 PREFIX = "ops_"
 """The prefix of every key, so that leaked keys can be found in files and logs."""
 
-Scope = Literal["audit:read", "audit:export", "audit:write", "maintenance:read", "admin"]
+Scope = Literal["audit:read", "audit:export", "audit:write", "maintenance:read", "maintenance:write", "admin"]
 SCOPES: tuple[str, ...] = get_args(Scope)
 """The scopes of a key. `admin` includes all others."""
 
@@ -125,12 +125,28 @@ def revoke(connection: Connection, key: str) -> int:
     return len(revoked)
 
 
+def find(connection: Connection, key_hash: bytes) -> KeyGrant | None:
+    """The valid key with that hash, and records that it was used; None when there is none."""
+    found = connection.execute(sql.get("access/find"), {"key_hash": key_hash}).fetchone()
+    if found is None:
+        return None
+    key_id, name, scopes, expires_at = found
+    return KeyGrant(key_id, name, tuple(scopes), expires_at)
+
+
+def record_sign_in(connection: Connection, grant: KeyGrant) -> None:
+    """Records in the audit log that a person signed in to the Dagster UI with that key."""
+    _record(connection, "key.sign_in", grant.id, by=grant.name, name=grant.name)
+
+
 def hashed(key: str) -> bytes:
     """The stored hash of a key. Plain SHA-256 suffices: 256 random bits cannot be guessed, salted or not."""
     return hashlib.sha256(key.encode()).digest()
 
 
-def _record(connection: Connection, action: str, key_id: UUID, **details: object) -> None:
+def _record(
+    connection: Connection, action: str, key_id: UUID, *, by: str | None = None, **details: object
+) -> None:
     given = {name: value for name, value in details.items() if value is not None}
     event = AuditEvent(
         event_type=OWN_EVENT_TYPE,
@@ -139,6 +155,6 @@ def _record(connection: Connection, action: str, key_id: UUID, **details: object
         resource_type="api_key",
         resource_id=key_id,
         details=given,
-        created_by=person()[:255],
+        created_by=(by or person())[:255],
     )
     trail.store(connection, event)

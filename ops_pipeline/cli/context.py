@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds
@@ -141,4 +142,5 @@ def url_of(resolved: settings.Settings) -> str:
 
 def opsctl() -> str:
     """The `opsctl` command line that works on the same database."""
-    return ".venv/bin/opsctl" if settings.load().database_url else ".venv/bin/opsctl --embedded"
+    program = ".venv/bin/opsctl" if Path(".venv/bin/opsctl").exists() else "opsctl"
+    return program if settings.load().database_url else f"{program} --embedded"

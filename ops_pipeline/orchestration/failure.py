@@ -118,7 +118,7 @@ def failure_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunR
         failed_at=datetime.fromtimestamp(ended, UTC),
         seconds=max(0.0, ended - (record.start_time or ended)),
         will_retry=run.tags.get(WILL_RETRY) == "true",
-        url=f"http://{configured.dagster_host}:{configured.dagster_port}/runs/{run.run_id}",
+        url=f"{configured.public_dagster_url}/runs/{run.run_id}",
     )
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import dagster as dg
 
 from ops_pipeline import settings
+from ops_pipeline.audit.person import person
 from ops_pipeline.maintenance import kinds
+from ops_pipeline.orchestration import identity, run_ownership
 from ops_pipeline.orchestration import instance as dagster_instance
-from ops_pipeline.orchestration import run_ownership
 from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.orchestration.failure import FailedStep, failed_step
 
@@ -43,7 +44,7 @@ def run_nightly_job(resolved: settings.Settings) -> EndedRun:
             dg.reconstructable(nightly_job),
             instance=instance,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={"ops/launched_by": "opsctl"},
+            tags={"ops/launched_by": "opsctl", identity.STARTED_BY: person()},
             raise_on_error=False,
         )
         run = instance.get_run_by_id(result.run_id)

@@ -11,11 +11,19 @@ from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.plan import Plan, Unplanned
+from ops_pipeline.orchestration import identity
+from ops_pipeline.orchestration.run_coordinator import IdentifyingRunCoordinator
 from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.advisory_lock import share_lock
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
 from ops_pipeline.postgres.ready import refuse_unready
+
+UNIDENTIFIED = (
+    "approve: it is unknown who started this run, so nothing can be approved with it. Run "
+    "`opsctl approve ID`, or sign in to the Dagster UI that `opsctl up` or "
+    "`python -m ops_pipeline.orchestration.webserver` serves and start the run there."
+)
 
 
 class MaintenanceResource(dg.ConfigurableResource[None]):
@@ -24,7 +32,9 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
     Its configuration for the launchpad:
 
         resources: {databases: {config: {dry_run: true}}}
-        resources: {databases: {config: {approve: [bfa1b2c4], approved_by: ada}}}
+        resources: {databases: {config: {approve: [bfa1b2c4]}}}
+
+    The person who starts the run approves; see `identity`.
     """
 
     dry_run: bool = Field(
@@ -33,9 +43,8 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
     )
     approve: list[str] = Field(
         default=[],
-        description="Ids of the plans to approve for this run.",
+        description="Ids of the plans to approve for this run. The audit log records that you did.",
     )
-    approved_by: str = Field(default="", description="Your name, recorded in the audit log.")
 
     @contextmanager
     def connect(
@@ -61,18 +70,33 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
         """Approves those plans of the policy that the run's configuration lists; ignores other policies'
         plans.
 
-        Raises ApprovalRefusedError, also when `approved_by` is empty; then nothing was deleted.
+        The run's starter approves, in the policy's database and with its login. Raises ApprovalRefusedError,
+        also when the starter is unknown; then nothing was deleted.
         """
         if not self.approve:
             return
-        if not self.approved_by.strip():
-            raise approvals.ApprovalRefusedError(
-                "approved_by is required with approve: set it to your name, which the audit log records"
-            )
+        by = self._starter()
         with self.reach(maintained, "approve", writes=True) as connection:
             waiting = {plan.id for plan in approvals.pending(connection) if plan.policy == policy.name}
             for plan_id in waiting.intersection(self.approve):
-                approvals.approve(connection, plan_id, self.approved_by)
+                approvals.approve(connection, plan_id, by)
+
+    def _starter(self) -> str:
+        context = self.get_resource_context()
+        run, instance = context.run, context.instance
+        # Another coordinator would leave the tag as a client wrote it.
+        if (
+            run is None
+            or instance is None
+            or not isinstance(instance.run_coordinator, IdentifyingRunCoordinator)
+        ):
+            raise approvals.ApprovalRefusedError(
+                f"{UNIDENTIFIED} dagster.yaml in DAGSTER_HOME must have the run_coordinator of "
+                "ops_pipeline/orchestration/dagster.yaml for it"
+            )
+        if (person := identity.started_by(run)) is None:
+            raise approvals.ApprovalRefusedError(UNIDENTIFIED)
+        return person
 
     @contextmanager
     def reach(self, wanted: Database, step: str, *, writes: bool = False) -> Iterator[Connection]:

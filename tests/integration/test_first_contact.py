@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from ops_pipeline import __version__, cli
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.verify import verify
-from ops_pipeline.cli.up import services
+from ops_pipeline.cli.up import services, workspace
 from ops_pipeline.maintenance.kinds import plan
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.orchestration import instance
@@ -75,8 +76,26 @@ def test_a_port_in_use_is_named_before_anything_starts() -> None:
     services.require_free_ports(settings)
 
 
-def test_up_finds_its_workspace_from_any_directory() -> None:
-    assert services.WORKSPACE.is_file()
+def test_up_needs_no_workspace_file_and_adds_the_servers_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with workspace.written() as alone:
+        (ours,) = WorkspaceFileTarget(paths=[str(alone.file)]).create_origins()
+    (tmp_path / "workspace.yaml").write_text(
+        "load_from:\n"
+        "  - python_module: {module_name: ops_pipeline.definitions}\n"
+        "  - grpc_server: {host: 127.0.0.1, port: 4001, location_name: billing}\n"
+    )
+    with workspace.written() as extended:
+        both = WorkspaceFileTarget(paths=[str(extended.file)]).create_origins()
+    (tmp_path / "workspace.yaml").write_text("locations: []")
+
+    assert ours.location_name == "ops_pipeline"
+    assert [origin.location_name for origin in both] == ["ops_pipeline", "billing"]
+    with pytest.raises(SettingsError, match=r"workspace\.yaml: a list of locations is required"):
+        workspace.written().__enter__()
 
 
 def test_an_unknown_kind_of_storage_is_refused_by_the_plan(

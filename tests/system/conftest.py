@@ -18,8 +18,7 @@ Opsctl = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("checkout")
-    for name in ("policies.yaml", "workspace.yaml"):
-        shutil.copy(REPOSITORY / name, made)
+    shutil.copy(REPOSITORY / "policies.yaml", made)
     return made
 
 

@@ -1,12 +1,13 @@
 """`opsctl up` for tests: the real webserver, daemon and code server, queried over GraphQL."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,17 +28,21 @@ class Services:
     folder: Path
     environment: dict[str, str]
     process: subprocess.Popen[bytes]
+    person: httpx.Client = field(default_factory=httpx.Client)
+    """A browser; signed in by the link that `opsctl up` prints."""
 
     @classmethod
     def start(cls, folder: Path, environment: dict[str, str]) -> "Services":
         """Starts them, and returns when Dagster has loaded the policies."""
         services = cls(folder, environment, _up(folder, environment))
+        services._sign_in()
         services.wait_for(services._loaded, 240)
         return services
 
     def start_again(self) -> None:
         """Starts them again in the same folder, after they have ended."""
         self.process = _up(self.folder, self.environment)
+        self._sign_in()
         self.wait_for(self._loaded, 240)
 
     def kill_everything(self) -> None:
@@ -65,7 +70,8 @@ class Services:
     def ask(self, query: str, **variables: Any) -> Any:
         """The answer of Dagster's GraphQL."""
         address = f"http://127.0.0.1:{self.environment['OPS_DAGSTER_PORT']}/graphql"
-        answer = httpx.post(address, json={"query": query, "variables": variables}, timeout=30).json()
+        body = {"query": query, "variables": variables}
+        answer = self.person.post(address, json=body, timeout=30).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
@@ -96,12 +102,27 @@ class Services:
         said: list[dict[str, Any]] = self.ask(EVENTS, id=run_id)["logsForRun"]["events"]
         return said
 
+    def _sign_in(self) -> None:
+        def signed_in() -> bool:
+            link = last_link((self.folder / "up.log").read_text())
+            with suppress(httpx.TransportError):
+                return link is not None and self.person.get(link, timeout=5).status_code == 303
+            return False
+
+        self.wait_for(signed_in, 240)
+
     def _loaded(self) -> bool:
         try:
             entries = self.ask(LOCATIONS)["workspaceOrError"]["locationEntries"]
         except (httpx.TransportError, ValueError):
             return False
         return [each["loadStatus"] for each in entries] == ["LOADED"]
+
+
+def last_link(said: str) -> str | None:
+    """The newest link in the output of `opsctl up` that signs a person in to the Dagster UI."""
+    links: list[str] = re.findall(r"http\S+/sign-in\?token=\S+", said)
+    return links[-1] if links else None
 
 
 def _up(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -16,6 +16,7 @@ from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect
 from tests.eventually import eventually
 from tests.system.conftest import PROGRAMS, Opsctl
+from tests.system.services import last_link
 
 RUNS = "{runsOrError(limit: 10) {... on Runs {results {runId status jobName}}}}"
 ASSET = """{assetOrError(assetKey: {path: ["app", "retention", "sessions"]}) {... on Asset {
@@ -117,9 +118,24 @@ def test_up_shows_the_run_and_the_schedule_and_leaves_no_process(
     _wait_until_it_answers(process, f"{dagster}/server_info")
     _wait_until_it_answers(process, f"{api}/health/ready")
 
-    runs = _ask(dagster, RUNS)["runsOrError"]["results"]
+    assert httpx.post(f"{dagster}/graphql", json={"query": RUNS}).status_code == 401
+    link = last_link((folder / "up.log").read_text())
+    assert link is not None
+    with httpx.Client() as person:
+        assert person.get(link).status_code == 303
+        _shows_the_run_and_the_schedule(person, dagster, first_run)
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=60) == 0
+    assert "Everything has stopped." in (folder / "up.log").read_text()
+    assert _processes_of(folder) == []
+
+
+def _shows_the_run_and_the_schedule(person: httpx.Client, dagster: str, first_run: dict[str, Any]) -> None:
+    runs = _ask(person, dagster, RUNS)["runsOrError"]["results"]
     assert {"runId": first_run["run_id"], "status": "SUCCESS", "jobName": "nightly_app"} in runs
-    materializations = _ask(dagster, ASSET)["assetOrError"]["assetMaterializations"]
+    materializations = _ask(person, dagster, ASSET)["assetOrError"]["assetMaterializations"]
     shown = [
         {entry["label"]: entry.get("intValue") for entry in each["metadataEntries"]}
         for each in materializations
@@ -127,16 +143,10 @@ def test_up_shows_the_run_and_the_schedule_and_leaves_no_process(
     # The demo's runs together: the first needs approval, and the approved one deletes.
     assert sum(each["rows_removed"] for each in shown) == first_run["policies"][0]["removed"]
     assert all(each["rows_left"] == 0 for each in shown)
-    schedule = _ask(dagster, SCHEDULE)["scheduleOrError"]
+    schedule = _ask(person, dagster, SCHEDULE)["scheduleOrError"]
     assert schedule["scheduleState"]["status"] == "RUNNING"
     assert schedule["cronSchedule"] == "0 2 * * *"
     assert schedule["futureTicks"]["results"]
-
-    process.send_signal(signal.SIGINT)
-
-    assert process.wait(timeout=60) == 0
-    assert "Everything has stopped." in (folder / "up.log").read_text()
-    assert _processes_of(folder) == []
 
 
 def _wait_until_it_answers(process: subprocess.Popen[str], address: str) -> None:
@@ -149,8 +159,8 @@ def _wait_until_it_answers(process: subprocess.Popen[str], address: str) -> None
     eventually(answers, seconds=90)
 
 
-def _ask(dagster: str, query: str) -> dict[str, Any]:
-    answer = httpx.post(f"{dagster}/graphql", json={"query": query}, timeout=30).json()
+def _ask(person: httpx.Client, dagster: str, query: str) -> dict[str, Any]:
+    answer = person.post(f"{dagster}/graphql", json={"query": query}, timeout=30).json()
     assert "errors" not in answer, answer
     data: dict[str, Any] = answer["data"]
     return data

@@ -1,17 +1,18 @@
 """The real webserver, daemon and code server: schedules, Terminate, backfills, and killed processes."""
 
+import getpass
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from ops_pipeline.access import keys
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.embedded import Server
 from tests.eventually import eventually
@@ -19,7 +20,6 @@ from tests.integration.orchestration.conftest import FILL
 from tests.integration.orchestration.events import TODAY, fill_events
 from tests.system.services import LOCATION, Services
 
-REPOSITORY = Path(__file__).parents[2]
 POLICIES = """
 version: 1
 databases:
@@ -34,6 +34,10 @@ databases:
     url: {often}
     schedule: {{cron: "* * * * *"}}
     retention: [{{table: sessions, column: created_at, keep: 30 days}}]
+  guarded:
+    url: {guarded}
+    retention: [{{table: sessions, column: created_at, keep: 30 days}}]
+    guard: {{max_fraction: 0.1}}
 """
 # Each DELETE is slow, so that a run can be caught in it.
 SLOW = """
@@ -73,6 +77,7 @@ def urls(server: Server, template: str) -> dict[str, str]:
         "app": "services_app",
         "often": "services_often",
         "archived": "services_archived",
+        "guarded": "services_guarded",
         "dagster": "services_dagster",
     }
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
@@ -85,7 +90,6 @@ def urls(server: Server, template: str) -> dict[str, str]:
 def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Started once for all tests of this file."""
     folder = tmp_path_factory.mktemp("services")
-    (folder / "workspace.yaml").write_bytes((REPOSITORY / "workspace.yaml").read_bytes())
     (folder / "policies.yaml").write_text(POLICIES.format(**urls))
     for name in ("app", "often"):
         with connect(urls[name], "test") as connection:
@@ -141,6 +145,35 @@ def test_a_schedule_ticks_and_shows_its_next_tick(services: Services, urls: dict
         assert scalar(connection, "SELECT count(*) FROM sessions") == 30
     nightly = services.ask(SCHEDULE, selector=LOCATION | {"scheduleName": "nightly_app"})["scheduleOrError"]
     assert nightly["scheduleState"]["status"] == "RUNNING"
+
+
+def test_an_approval_in_the_launchpad_is_recorded_with_the_name_of_the_key(
+    services: Services, urls: dict[str, str]
+) -> None:
+    with connect(urls["guarded"], "test") as connection:
+        connection.execute(FILL)
+        blocked = services.launch("nightly_guarded")
+        assert services.ended(blocked) == "FAILURE"
+        plan = scalar(connection, "SELECT id FROM ops.plans")
+        with connect(urls["app"], "test") as home:
+            key = keys.create(home, "ada", ["maintenance:write"]).key
+        config = {"resources": {"databases": {"config": {"approve": [plan]}}}}
+
+        services.person.headers["Authorization"] = f"Bearer {key}"
+        approved = services.launch("nightly_guarded", runConfigData=config)
+        del services.person.headers["Authorization"]
+
+        assert services.ended(approved) == "SUCCESS"
+        assert _tag(services, blocked, "ops/started_by") == getpass.getuser(), "by the link of opsctl up"
+        assert _tag(services, approved, "ops/started_by") == "ada"
+        assert scalar(connection, "SELECT count(*) FROM sessions") == 30
+        said = "SELECT created_by FROM audit_logs WHERE action = 'plan.approved'"
+        assert scalar(connection, said) == "ada"
+
+
+def _tag(services: Services, run_id: str, name: str) -> str | None:
+    tags = services.run(run_id)["tags"]
+    return next((str(tag["value"]) for tag in tags if tag["key"] == name), None)
 
 
 def test_terminate_stops_the_statement_on_the_server_and_the_queued_run_starts(

@@ -37,6 +37,8 @@ def test_the_page_has_the_real_defaults() -> None:
     ("variable", "value", "advice"),
     [
         ("OPS_API_PORT", "http", "valid integer"),
+        ("OPS_DAGSTER_URL", "ops.example.com", "must be the address of a website"),
+        ("OPS_DAGSTER_URL", "https://ops.example.com/dagster", "at the root of a host"),
         ("OPS_API_PORT", "70000", "less than or equal to 65535"),
         ("OPS_SHUTDOWN_TIMEOUT_SECONDS", "-1", "greater than 0"),
         ("OPS_DATABASE_URL", "mysql://x", "postgresql://user:password@host:5432/database"),

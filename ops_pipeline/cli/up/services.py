@@ -8,34 +8,49 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import ops_pipeline
+from ops_pipeline.cli.up.workspace import Workspace
 from ops_pipeline.settings import Settings, SettingsError
 
 PROGRAMS = Path(sys.executable).parent
-WORKSPACE = Path(ops_pipeline.__file__).parents[1] / "workspace.yaml"
 KILL_AFTER_SECONDS = 10.0
 """How long after the API's drain time the services that still run are killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A program that runs until it gets SIGTERM."""
+    """A program that runs until it gets SIGTERM, and appends its output to the file `log`.
+
+    It is started when a server answers at the socket `after`; at once, if that is None. `private`: variables
+    for it alone.
+    """
 
     name: str
     command: list[str]
+    log: str
+    after: Path | None = None
+    private: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def services_of(settings: Settings) -> list[Service]:
-    """The services that `opsctl up` runs besides the database."""
-    dagster = [
-        str(PROGRAMS / "dagster"), "dev", "--workspace", str(WORKSPACE),
-        "--host", settings.dagster_host, "--port", str(settings.dagster_port),
+def services_of(workspace: Workspace, sign_in: Mapping[str, str]) -> list[Service]:
+    """The services that `opsctl up` runs besides the database. `sign_in`: the variable with the token of the
+    first sign-in to the Dagster UI."""
+    python, dagster, file = sys.executable, "dagster.log", str(workspace.file)
+    code = [
+        str(PROGRAMS / "dagster"), "code-server", "start", "--module-name", workspace.MODULE,
+        "--socket", str(workspace.socket), "--log-level", "warning",
     ]  # fmt: skip
-    return [Service("dagster", dagster), Service("api", [sys.executable, "-m", "api"])]
+    web = [python, "-m", "ops_pipeline.orchestration.webserver", "--workspace", file]
+    daemon = [str(PROGRAMS / "dagster-daemon"), "run", "--workspace", file]
+    return [
+        Service("the code server", code, dagster),
+        Service("the API", [python, "-m", "api"], "api.log"),
+        Service("the Dagster UI", web, dagster, after=workspace.socket, private=sign_in),
+        Service("the Dagster daemon", daemon, dagster, after=workspace.socket),
+    ]
 
 
 def require_free_ports(settings: Settings) -> None:
@@ -84,16 +99,20 @@ def run(
     log_folder.mkdir(parents=True, exist_ok=True)
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        for service in services:
-            running[service.name] = _start(service, environment, log_folder)
-        while not stopped.wait(0.2):
-            for name, process in running.items():
-                if process.poll() is not None:
+        waiting = list(services)
+        while not stopped.is_set():
+            for service in [each for each in waiting if each.after is None or _answers(each.after)]:
+                running[service.name] = _start(service, environment, log_folder)
+                waiting.remove(service)
+            for service in services:
+                process = running.get(service.name)
+                if process is not None and process.poll() is not None:
                     report(
-                        f"{name} exited with code {process.returncode}, so everything is stopped. Its log: "
-                        f"{log_folder / name}.log"
+                        f"{service.name} exited with code {process.returncode}, so everything is stopped. "
+                        f"Its log: {log_folder / service.log}"
                     )
                     return False
+            stopped.wait(0.2)
         return True
     finally:
         _stop(running, stop_within)
@@ -101,12 +120,17 @@ def run(
             signal.signal(number, handler)
 
 
+def _answers(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(address)) == 0
+
+
 def _start(service: Service, environment: Mapping[str, str], log_folder: Path) -> subprocess.Popen[bytes]:
-    with (log_folder / f"{service.name}.log").open("ab") as log:
+    with (log_folder / service.log).open("ab") as log:
         # In a session of its own: Ctrl-C reaches only this process, which stops each service in order.
         return subprocess.Popen(
             service.command,
-            env=dict(environment),
+            env={**environment, **service.private},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

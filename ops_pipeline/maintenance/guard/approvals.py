@@ -69,22 +69,32 @@ def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
     exist (NoSuchPlanError) or was used.
     """
     with connection.transaction():
-        stored = connection.execute(sql.get("maintenance/guard/one"), {"id": plan_id}).fetchone()
-        if stored is None:
+        plan = find(connection, plan_id)
+        if plan is None:
             ids = [plan.id for plan in pending(connection)]
             there_is = nearest(plan_id, ids) if ids else "no plan is pending approval"
             raise NoSuchPlanError(f'Plan "{plan_id}" does not exist; {there_is}')
-        plan = _plan(stored)
         if plan.used_at is not None:
-            raise ApprovalRefusedError(
-                f"Plan {plan_id} was approved by {plan.approved_by} and used by run {plan.used_by_run} on "
-                f"{plan.used_at:%Y-%m-%d %H:%M} UTC; an approval is good for one run"
-            )
+            raise ApprovalRefusedError(used(plan))
         values = {"id": plan_id, "by": by}
         approved = [_plan(row) for row in connection.execute(sql.get("maintenance/guard/approve"), values)]
         for each in approved:
             trail.record(connection, "plan.approved", _described(each), by=by)
     return next((each for each in approved if each.id == plan_id), plan)
+
+
+def find(connection: Connection, plan_id: str) -> StoredPlan | None:
+    """The plan with that id, whatever its state."""
+    stored = connection.execute(sql.get("maintenance/guard/one"), {"id": plan_id}).fetchone()
+    return None if stored is None else _plan(stored)
+
+
+def used(plan: StoredPlan) -> str:
+    """The sentence that an approval which a run has used cannot be used again."""
+    return (
+        f"Plan {plan.id} was approved by {plan.approved_by} and used by run {plan.used_by_run} on "
+        f"{plan.used_at:%Y-%m-%d %H:%M} UTC; an approval is good for one run"
+    )
 
 
 def following(connection: Connection, plan_id: str) -> list[StoredPlan]:

@@ -122,16 +122,6 @@ def test_the_rows_and_size_of_the_tables_are_reported(materialize: Materialize) 
     assert observed["app/tables/memories"]["bytes"].value not in {None, 0}
 
 
-def test_an_approval_without_a_name_is_refused(materialize: Materialize, connection: Connection) -> None:
-    nameless = {"resources": {"databases": {"config": {"approve": ["3fa1b2c4"]}}}}
-
-    result = materialize(run_config=nameless, raise_on_error=False)
-
-    assert not result.success
-    assert "approved_by is required" in str(result.get_step_failure_events()[0].step_failure_data.error)
-    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
-
-
 @pytest.mark.parametrize(
     ("cron", "hours"),
     [("0 2 * * *", 26), ("0 * * * *", 3), ("0 2 * * 1-5", 74), ("0 2 1 * *", 31 * 24 + 2)],
@@ -160,19 +150,6 @@ def test_a_policy_that_needs_approval_is_overdue_reported_and_stops_no_other(
     }
     assert done == {"app/orphans/memories.session_id", "app/vacuum", "dagster/run_history_cleanup"}
     assert scalar(connection, "SELECT count(*) FROM sessions") == 60
-
-
-def test_a_plan_is_approved_from_the_launchpad(materialize: Materialize, connection: Connection) -> None:
-    careful = POLICIES + "    guard: {max_fraction: 0.1}\n"
-    materialize(careful, raise_on_error=False)
-    plan = scalar(connection, "SELECT id FROM ops.plans WHERE follows IS NULL")
-    approved = {"approve": [plan], "approved_by": "ada"}
-
-    materialize(careful, raise_on_error=False, run_config={"resources": {"databases": {"config": approved}}})
-
-    assert scalar(connection, "SELECT count(*) FROM sessions") == 30
-    said = "SELECT created_by FROM audit_logs WHERE action = 'plan.approved'"
-    assert connection.execute(said).fetchall() == [("ada",), ("ada",)], "with it, that of its orphans"
 
 
 def test_indexes_and_advice_of_vacuum_are_tables_in_the_metadata() -> None:

@@ -1,0 +1,107 @@
+"""Checks the approvals in a run's configuration before the run is queued."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from ops_pipeline import settings
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.guard.approvals import ApprovalRefusedError, StoredPlan
+from ops_pipeline.nearest import nearest
+from ops_pipeline.orchestration import run_ownership
+from ops_pipeline.orchestration.resources import UNIDENTIFIED, MaintenanceResource
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import DatabaseUnavailableError
+
+NOTHING = "Nothing was approved and the run did not start."
+
+
+def refuse_unfit_approvals(run: dg.DagsterRun, person: str | None) -> None:
+    """Raises ApprovalRefusedError unless `person`, who starts the run, may approve the plans that its
+    configuration lists: each is pending or approved already, and is of a policy and database of this run.
+
+    A run of another code location, whose policies are not in our file, is left to that location.
+    """
+    configured = _configuration(run.run_config)
+    wanted = list(map(str, configured.get("approve") or ()))
+    if not wanted:
+        return
+    if person is None:
+        raise ApprovalRefusedError(f"{UNIDENTIFIED} {NOTHING}")
+    if configured.get("dry_run"):
+        raise ApprovalRefusedError(
+            f"approve: a dry run approves nothing; remove dry_run or approve. {NOTHING}"
+        )
+    policies = kinds.load(settings.load().policies)
+    own = run_ownership.databases_of(policies, run)
+    if not own:
+        return
+    for plan_id in dict.fromkeys(wanted):
+        if not any(_is_fit(run, database, plan_id) for database in own):
+            others = [database for database in policies.databases if database not in own]
+            raise ApprovalRefusedError(f"{_unknown(plan_id, own, others)} {NOTHING}")
+
+
+def _configuration(run_config: Mapping[str, Any]) -> Mapping[str, Any]:
+    resource = (run_config.get("resources") or {}).get("databases") or {}
+    configured: Mapping[str, Any] = resource.get("config") or {}
+    return configured
+
+
+def _is_fit(run: dg.DagsterRun, database: Database, plan_id: str) -> bool:
+    """Whether the database has that plan. Raises ApprovalRefusedError when this run must not approve it."""
+    with MaintenanceResource().reach(database, "approve") as connection:
+        plan = approvals.find(connection, plan_id)
+        if plan is None:
+            return False
+        included = _included(run, database)
+        if plan.policy not in included:
+            raise ApprovalRefusedError(
+                f'approve: plan "{plan_id}" is of {plan.policy}, which this run does not include '
+                f"({', '.join(included) or 'no policy'}). {NOTHING} Launch a run of {plan.policy}"
+            )
+        if plan.used_at is not None:
+            # The run that is re-executed may have used it before it failed at another policy.
+            if run.parent_run_id is None:
+                raise ApprovalRefusedError(f"approve: {approvals.used(plan)}. {NOTHING}")
+        elif plan.approved_at is None:
+            _refuse_outdated(plan, approvals.pending(connection))
+        return True
+
+
+def _included(run: dg.DagsterRun, database: Database) -> list[str]:
+    if run.asset_selection is None:
+        return [policy.name for policy in database.policies]
+    selected = {tuple(key.path) for key in run.asset_selection}
+    return [policy.name for policy in database.policies if tuple(policy.identity.path) in selected]
+
+
+def _refuse_outdated(plan: StoredPlan, pending: list[StoredPlan]) -> None:
+    if plan.id in {each.id for each in pending}:
+        return
+    newer = next((each.id for each in pending if each.policy == plan.policy), None)
+    instead = f'plan "{newer}" has replaced it' if newer else "a complete run came after it"
+    raise ApprovalRefusedError(f'approve: plan "{plan.id}" is no longer pending: {instead}. {NOTHING}')
+
+
+def _unknown(plan_id: str, own: list[Database], others: list[Database]) -> str:
+    for database in others:
+        try:
+            with MaintenanceResource().reach(database, "approve") as connection:
+                if approvals.find(connection, plan_id) is not None:
+                    job = run_ownership.job_of(database)
+                    return f'approve: plan "{plan_id}" is of database {database.name}. Launch {job} with it.'
+        except DatabaseUnavailableError:
+            continue  # the sentence below stays true of the databases of this run
+    ids: list[str] = []
+    for database in own:
+        with MaintenanceResource().reach(database, "approve") as connection:
+            ids += [plan.id for plan in approvals.pending(connection)]
+    there_is = nearest(plan_id, ids) if ids else "no plan is pending approval"
+    return f'approve: plan "{plan_id}" does not exist in {_names(own)}; {there_is}.'
+
+
+def _names(databases: list[Database]) -> str:
+    return ", ".join(database.name for database in databases)

@@ -1,0 +1,57 @@
+"""Submits runs to Dagster's queue: records who started a run, and refuses approvals that cannot be given."""
+
+import dagster as dg
+from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
+from dagster._core.storage.tags import BACKFILL_ID_TAG, MAX_RETRIES_TAG
+from starlette.requests import HTTPConnection
+
+from ops_pipeline.orchestration import identity
+
+
+class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
+    """Dagster's queue, for runs whose starter is known; `dagster.yaml` names it."""
+
+    def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
+        """Queues the run, with its starter in the tag `identity.STARTED_BY` over what a client wrote there.
+
+        Raises ApprovalRefusedError when its configuration approves plans that it must not; Dagster then fails
+        the run with that reason, and the launchpad shows it.
+        """
+        run = context.dagster_run
+        if run.status is dg.DagsterRunStatus.NOT_STARTED and _from_a_client(context):
+            person = _person(context)
+            if person is not None or identity.STARTED_BY in run.tags:
+                tag = {identity.STARTED_BY: person or identity.UNKNOWN}
+                self._instance.add_run_tags(run.run_id, tag)
+            # The daemon and every step load this class, and need no policies for it.
+            from ops_pipeline.orchestration import launch_check  # noqa: PLC0415
+
+            try:
+                launch_check.refuse_unfit_approvals(run, person)
+            except Exception:
+                # Dagster starts failed runs again; the person who sees the reason decides about this one.
+                self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+                raise
+        return super().submit_run(context)
+
+
+def _from_a_client(context: SubmitRunContext) -> bool:
+    """Whether a client wrote the run's tags: it asked for the run, or for the backfill that the daemon does.
+
+    A retry, a schedule and `opsctl` are ours.
+    """
+    run = context.dagster_run
+    of_backfill = BACKFILL_ID_TAG in run.tags and run.parent_run_id is None
+    return of_backfill or _request(context) is not None
+
+
+def _person(context: SubmitRunContext) -> str | None:
+    """The person whom the guard has put into the request; None without the guard, and of a backfill."""
+    request = _request(context)
+    person: str | None = None if request is None else request.scope.get(identity.IN_SCOPE)
+    return person
+
+
+def _request(context: SubmitRunContext) -> HTTPConnection | None:
+    source = getattr(context.workspace, "source", None)
+    return source if isinstance(source, HTTPConnection) else None

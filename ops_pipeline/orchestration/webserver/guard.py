@@ -1,0 +1,138 @@
+"""Stands in front of Dagster's web application: our own pages and signed-in people get through."""
+
+import asyncio
+from urllib.parse import quote
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ops_pipeline.orchestration import identity
+from ops_pipeline.orchestration.webserver.addresses import Addresses
+from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
+from ops_pipeline.orchestration.webserver.people import People
+from ops_pipeline.orchestration.webserver.refusal import Refusal
+from ops_pipeline.orchestration.webserver.sessions import Sessions
+from ops_pipeline.orchestration.webserver.sign_in import PATHS, SignIn, cookie_of
+
+GRAPHQL = "/graphql"
+OPEN = {"/server_info"}
+"""Answered without a sign-in: the versions, for health checks."""
+METHODS = {"GET", "HEAD", "POST"}
+CHECK_SECONDS = 30.0
+"""How often a websocket's session is checked again."""
+HEADERS = {"X-Frame-Options": "SAMEORIGIN", "Cross-Origin-Resource-Policy": "same-origin"}
+
+
+class Guard:
+    """An ASGI application around Dagster's.
+
+    Every request must name us as its host and come from none but our own pages; only JSON is posted, and
+    GraphQL is only posted. What is left needs a person: a session, a key, or the name that a proxy gives.
+    Dagster's application finds the name in the scope, at `identity.IN_SCOPE`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        addresses: Addresses,
+        keys: KnownKeys,
+        sessions: Sessions,
+        user_header: str | None = None,
+    ) -> None:
+        self._app = app
+        self._addresses = addresses
+        self._people = People(keys, sessions, user_header, cookie_of(addresses))
+        self._sign_in = SignIn(self._people, addresses)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        request = HTTPConnection(scope, receive)
+        send = _with_headers(send)
+        try:
+            self._addresses.require_ours(request)
+            if scope["type"] == "http" and scope["path"] in PATHS:
+                await (await self._sign_in.answer(request, receive))(scope, receive, send)
+                return
+            if scope["type"] == "http":
+                _require_plain(request)
+            if scope["type"] == "http" and scope["path"] in OPEN:
+                await self._app(scope, receive, send)
+                return
+            person = await self._people.who(request)
+            if person is None:
+                await self._ask_to_sign_in(request, receive, send)
+                return
+        except Refusal as refusal:
+            await refusal.answer(request, receive, send)
+            return
+        known = {**scope, identity.IN_SCOPE: person}
+        if scope["type"] == "websocket":
+            await self._while_signed_in(request, known, receive, send)
+        else:
+            await self._app(known, receive, send)
+
+    async def _ask_to_sign_in(self, request: HTTPConnection, receive: Receive, send: Send) -> None:
+        if request.scope["type"] == "http" and _is_page(request):
+            back = quote(str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""))
+            away = RedirectResponse(f"/sign-in?next={back}", 303, {"Cache-Control": "no-store"})
+            await away(request.scope, receive, send)
+            return
+        raise Refusal(
+            401,
+            f"Not signed in, or the session has ended. Open {self._addresses.public}/sign-in, or send a key "
+            "with the scope maintenance:write as Authorization: Bearer <key>",
+            {"WWW-Authenticate": "Bearer"},
+        )
+
+    async def _while_signed_in(
+        self, request: HTTPConnection, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serves a websocket until it ends, or its person is not signed in any more."""
+        served = asyncio.ensure_future(self._app(scope, receive, send))
+        try:
+            while not (await asyncio.wait({served}, timeout=CHECK_SECONDS))[0]:
+                try:
+                    person = await self._people.who(request)
+                except Refusal:
+                    person = None
+                if person is None:
+                    await send({"type": "websocket.close", "code": 1008, "reason": "The session has ended"})
+                    return
+            served.result()
+        finally:
+            served.cancel()
+
+
+def _require_plain(request: HTTPConnection) -> None:
+    """Refuses what a page of another origin could send without asking: GraphQL in the address, and bodies of
+    a form. Raises Refusal."""
+    method, path = request.scope["method"], request.scope["path"]
+    if method not in METHODS:
+        raise Refusal(405, f"{method} is not used here", {"Allow": ", ".join(sorted(METHODS))})
+    if method == "POST":
+        kinds = request.headers.getlist("content-type")
+        if len(kinds) != 1 or kinds[0].partition(";")[0].strip().lower() != "application/json":
+            raise Refusal(415, "Only JSON may be posted: Content-Type: application/json")
+    elif path == GRAPHQL and "text/html" not in request.headers.get("accept", ""):
+        # For text/html Dagster sends the playground's page, and executes nothing.
+        raise Refusal(405, "GraphQL is only posted, as application/json", {"Allow": "POST"})
+
+
+def _is_page(request: HTTPConnection) -> bool:
+    return request.scope["method"] == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending

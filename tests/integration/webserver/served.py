@@ -1,0 +1,119 @@
+"""The guarded Dagster UI in this process: Dagster's own application on a real port, without a daemon."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import uvicorn
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+from dagster_webserver.app import create_app_from_workspace_process_context
+
+from ops_pipeline import settings
+from ops_pipeline.orchestration.webserver.addresses import Addresses
+from ops_pipeline.orchestration.webserver.guard import Guard
+from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
+from ops_pipeline.orchestration.webserver.sessions import Sessions
+from tests.eventually import eventually
+
+COORDINATOR = {
+    "module": "ops_pipeline.orchestration.run_coordinator",
+    "class": "IdentifyingRunCoordinator",
+}
+LOCATION = """
+from pathlib import Path
+
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.orchestration.definitions import build_definitions
+
+defs = build_definitions(kinds.load(Path({policies!r})))
+"""
+LAUNCH = """mutation ($parameters: ExecutionParams!) {launchRun(executionParams: $parameters) {
+  __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
+  ... on RunConfigValidationInvalid {errors {message}}}}"""
+
+
+@dataclass
+class Served:
+    """The UI's address, with or without the guard, and Dagster's instance behind it."""
+
+    address: str
+    unguarded: str
+    instance: dg.DagsterInstance
+    context: WorkspaceProcessContext
+    sessions: Sessions
+    keys: KnownKeys
+
+    def launch(
+        self, config: Any, *, job: str = "nightly_app", address: str | None = None, **request: Any
+    ) -> dict[str, Any]:
+        """Launches the job as the launchpad does, and returns `launchRun`."""
+        tags = [{"key": "ops/started_by", "value": "forged"}]
+        parameters = {
+            "selector": {
+                "repositoryLocationName": "location.py",
+                "repositoryName": "__repository__",
+                "pipelineName": job,
+            },
+            "runConfigData": {"resources": {"databases": {"config": config}}} if config else {},
+            "mode": "default",
+            "executionMetadata": {"tags": tags},
+        }
+        return self.ask_launch(parameters, address=address, **request)
+
+    def ask_launch(self, parameters: Any, *, address: str | None = None, **request: Any) -> dict[str, Any]:
+        """`launchRun` with these execution parameters."""
+        body = {"query": LAUNCH, "variables": {"parameters": parameters}}
+        answer = httpx.post(f"{address or self.address}/graphql", json=body, timeout=30, **request).json()
+        launched: dict[str, Any] = answer["data"]["launchRun"]
+        return launched
+
+
+@contextmanager
+def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
+    """Serves the policies. The variables OPS_DATABASE_URL and OPS_POLICIES must be set in each test."""
+    location = folder / "location.py"
+    location.write_text(LOCATION.format(policies=str(policies)))
+    origin = InProcessCodeLocationOrigin(
+        LoadableTargetOrigin(python_file=str(location)), location_name="location.py"
+    )
+    guarded, bare = _listening(), _listening()
+    port = guarded.getsockname()[1]
+    configured = settings.Settings(database_url=url, dagster_port=port)
+    sessions, keys = Sessions(), KnownKeys(url)
+    with (
+        dg.DagsterInstance.local_temp(str(folder), overrides={"run_coordinator": COORDINATOR}) as instance,
+        WorkspaceProcessContext(
+            instance, workspace_load_target=InProcessWorkspaceLoadTarget([origin])
+        ) as context,
+    ):
+        app = create_app_from_workspace_process_context(context)
+        guard = Guard(app, addresses=Addresses.of(configured), keys=keys, sessions=sessions)
+        with _running(guard, guarded) as address, _running(app, bare) as unguarded:
+            yield Served(address, unguarded, instance, context, sessions, keys)
+
+
+def _listening() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+@contextmanager
+def _running(app: Any, listening: socket.socket) -> Iterator[str]:
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()

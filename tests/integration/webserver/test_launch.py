@@ -1,0 +1,179 @@
+"""Who starts a run is in its tag, and approvals that cannot be given are refused at launch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import httpx
+import pytest
+from dagster._core.utils import make_new_run_id
+
+from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.orchestration.identity import STARTED_BY
+from ops_pipeline.postgres.connection import Connection
+from tests.integration.webserver.conftest import store_plan
+from tests.integration.webserver.served import Served
+
+Headers = dict[str, str]
+
+
+@pytest.fixture
+def launch(served: Served, bearer: Headers) -> Callable[..., dict[str, Any]]:
+    """Launches a nightly job as ada."""
+
+    def start(config: Any, **where: str) -> dict[str, Any]:
+        return served.launch(config, headers=bearer, **where)
+
+    return start
+
+
+def _refused(served: Served, launched: dict[str, Any]) -> str:
+    """Why the launchpad shows that the run was refused; it has failed with the same reason."""
+    assert launched["__typename"] == "PythonError", launched
+    run = served.instance.get_runs(limit=1)[0]
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    assert run.tags["dagster/max_retries"] == "0"
+    engine = [event.message for event in served.instance.all_logs(run.run_id)]
+    assert any("Nothing was approved and the run did not start." in message for message in engine)
+    return str(launched["message"])
+
+
+def test_the_person_of_the_key_is_in_the_tag_whatever_the_client_wrote(
+    served: Served, launch: Callable[..., dict[str, Any]]
+) -> None:
+    launched = launch(None)
+
+    run = served.instance.get_run_by_id(launched["run"]["runId"])
+    assert run is not None
+    assert run.status is dg.DagsterRunStatus.QUEUED
+    assert run.tags[STARTED_BY] == "ada"
+
+
+def test_a_bare_webserver_knows_no_one_and_approves_nothing(served: Served, app: Connection) -> None:
+    forged = {"ops_pipeline.person": "ada", "X-Forwarded-User": "ada"}
+    plan = store_plan(app)
+
+    launched = served.launch(None, address=served.unguarded, headers=forged)
+    refused = served.launch({"approve": [plan.id]}, address=served.unguarded, headers=forged)
+
+    run = served.instance.get_run_by_id(launched["run"]["runId"])
+    assert run is not None
+    assert run.tags[STARTED_BY] == "unknown"
+    assert "opsctl approve ID" in _refused(served, refused)
+
+
+def test_a_pending_plan_of_the_run_is_accepted(
+    served: Served, launch: Callable[..., dict[str, Any]], app: Connection
+) -> None:
+    plan = store_plan(app)
+
+    assert launch({"approve": [plan.id]})["__typename"] == "LaunchRunSuccess"
+    approvals.approve(app, plan.id, "grace")
+    assert launch({"approve": [plan.id]})["__typename"] == "LaunchRunSuccess", "approved, but not used"
+
+
+def test_an_unknown_plan_is_refused(
+    served: Served, launch: Callable[..., dict[str, Any]], app: Connection
+) -> None:
+    plan = store_plan(app)
+    wrong = f"{plan.id[:-1]}{'0' if plan.id[-1] != '0' else '1'}"
+
+    said = _refused(served, launch({"approve": [plan.id, wrong]}))
+
+    assert f'plan "{wrong}" does not exist in app; did you mean "{plan.id}"?' in said
+
+
+def test_a_plan_of_another_database_is_refused_and_names_its_job(
+    served: Served, launch: Callable[..., dict[str, Any]], other: Connection
+) -> None:
+    plan = store_plan(other, "other/retention/sessions")
+
+    said = _refused(served, launch({"approve": [plan.id]}))
+
+    assert f'plan "{plan.id}" is of database other. Launch nightly_other with it.' in said
+    both = launch({"approve": [plan.id]}, job="nightly_maintenance")
+    assert both["__typename"] == "LaunchRunSuccess", "that job runs every database"
+
+
+def test_a_plan_of_a_policy_that_is_not_selected_is_refused(
+    served: Served, bearer: Headers, app: Connection
+) -> None:
+    plan = store_plan(app)
+    visits = {"path": ["app", "retention", "visits"]}
+    selector = {
+        "repositoryLocationName": "location.py",
+        "repositoryName": "__repository__",
+        "pipelineName": "nightly_app",
+        "assetSelection": [visits],
+    }
+    config = {"resources": {"databases": {"config": {"approve": [plan.id]}}}}
+    parameters = {"selector": selector, "runConfigData": config, "mode": "default"}
+
+    launched = served.ask_launch(parameters, headers=bearer)
+
+    said = _refused(served, launched)
+    assert f'plan "{plan.id}" is of app/retention/sessions, which this run does not include' in said
+
+
+def test_a_plan_that_a_run_has_used_or_that_was_replaced_is_refused(
+    served: Served, launch: Callable[..., dict[str, Any]], app: Connection
+) -> None:
+    used, replaced = store_plan(app), store_plan(app, "app/retention/visits")
+    newer = store_plan(app, "app/retention/visits")
+    approvals.approve(app, used.id, "grace")
+    app.execute("UPDATE ops.plans SET used_at = now(), used_by_run = 7 WHERE id = %s", [used.id])
+
+    assert "was approved by grace and used by run 7" in _refused(served, launch({"approve": [used.id]}))
+    said = _refused(served, launch({"approve": [replaced.id]}))
+    assert f'plan "{newer.id}" has replaced it' in said
+
+
+def test_a_dry_run_approves_nothing(
+    served: Served, launch: Callable[..., dict[str, Any]], app: Connection
+) -> None:
+    plan = store_plan(app)
+
+    said = _refused(served, launch({"approve": [plan.id], "dry_run": True}))
+
+    assert "a dry run approves nothing" in said
+
+
+def test_a_name_as_free_text_is_no_configuration(launch: Callable[..., dict[str, Any]]) -> None:
+    launched = launch({"approve": ["a0000000"], "approved_by": "boss"})
+
+    assert launched["__typename"] == "RunConfigValidationInvalid"
+    assert "approved_by" in launched["errors"][0]["message"]
+
+
+def test_an_automatic_retry_keeps_the_person_and_a_backfill_has_none(
+    served: Served, launch: Callable[..., dict[str, Any]], bearer: Headers, app: Connection
+) -> None:
+    first = served.instance.get_run_by_id(launch({"approve": [store_plan(app).id]})["run"]["runId"])
+    assert first is not None
+    retried = first._replace(run_id=make_new_run_id(), status=dg.DagsterRunStatus.NOT_STARTED,
+                      parent_run_id=first.run_id, root_run_id=first.run_id)  # fmt: skip
+    filled = first._replace(run_id=make_new_run_id(), status=dg.DagsterRunStatus.NOT_STARTED,
+                     tags={**first.tags, "dagster/backfill": "abc", STARTED_BY: "forged"})  # fmt: skip
+
+    for run in (retried, filled):
+        served.instance.add_run(run)
+    by_the_daemon = served.context.create_request_context()
+    assert served.instance.submit_run(retried.run_id, by_the_daemon).tags[STARTED_BY] == "ada"
+    with pytest.raises(approvals.ApprovalRefusedError, match="it is unknown who started this run"):
+        served.instance.submit_run(filled.run_id, by_the_daemon)
+    kept = served.instance.get_run_by_id(filled.run_id)
+    assert kept is not None
+    assert kept.tags[STARTED_BY] == "unknown"
+
+
+def test_a_page_of_another_origin_starts_no_run(served: Served, bearer: Headers) -> None:
+    before = served.instance.get_runs_count()
+
+    launched = httpx.post(
+        f"{served.address}/graphql",
+        json={"query": "mutation {launchRun(executionParams: {}) {__typename}}"},
+        headers=bearer | {"Origin": "http://evil.example"},
+    )
+
+    assert launched.status_code == 403
+    assert served.instance.get_runs_count() == before

@@ -1,0 +1,247 @@
+"""What a page of another origin can send gets no further than the guard of the Dagster UI."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ops_pipeline.orchestration import identity
+from ops_pipeline.orchestration.webserver import guard
+from ops_pipeline.orchestration.webserver.addresses import Addresses
+from ops_pipeline.orchestration.webserver.guard import Guard
+from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
+from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS, MOST, Sessions
+from ops_pipeline.settings import Settings
+
+OURS = "http://127.0.0.1:3000"
+QUERY = {"query": "{version}"}
+JSON = {"Content-Type": "application/json"}
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+NO_DATABASE = "postgresql://nobody@127.0.0.1:1/app"
+
+
+async def _answer(request: Request) -> JSONResponse:
+    return JSONResponse({"person": request.scope.get(identity.IN_SCOPE)})
+
+
+async def _accept(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_json({"person": websocket.scope[identity.IN_SCOPE]})
+    with suppress(TimeoutError):
+        await asyncio.wait_for(websocket.receive(), timeout=10)
+        return
+    await websocket.close(reason="The guard has not ended it")
+
+
+BEHIND = Starlette(
+    routes=[
+        WebSocketRoute("/graphql", _accept),
+        Route("/{path:path}", _answer, methods=["GET", "POST", "PUT", "OPTIONS"]),
+    ]
+)
+Client = Callable[..., TestClient]
+
+
+def _guarded(sessions: Sessions, **settings: Any) -> Guard:
+    configured = Settings(**settings)
+    return Guard(
+        BEHIND,
+        addresses=Addresses.of(configured),
+        keys=KnownKeys(NO_DATABASE),
+        sessions=sessions,
+        user_header=configured.dagster_user_header,
+    )
+
+
+@pytest.fixture
+def sessions() -> Sessions:
+    return Sessions(first_token="first", first_person="ada")
+
+
+@pytest.fixture
+def client(sessions: Sessions) -> Iterator[TestClient]:
+    """A browser in which ada has signed in by the link of `opsctl up`."""
+    with TestClient(_guarded(sessions), base_url=OURS, follow_redirects=False) as browser:
+        assert browser.get("/sign-in?token=first").headers["location"] == "/"
+        yield browser
+
+
+def test_a_signed_in_person_gets_through_and_is_named(client: TestClient) -> None:
+    assert client.post("/graphql", json=QUERY, headers={"Origin": OURS}).json() == {"person": "ada"}
+    assert client.get("/runs").json() == {"person": "ada"}
+    assert client.get("/runs").headers["x-frame-options"] == "SAMEORIGIN"
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "http://localhost:8080", "https://127.0.0.1:3000", "null"]
+)
+def test_a_request_of_another_origin_is_refused(client: TestClient, origin: str) -> None:
+    answer = client.post("/graphql", json=QUERY, headers={"Origin": origin})
+
+    assert answer.status_code == 403
+    assert "nothing was done" in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:3000", "127.0.0.1.evil.example:3000", ""])
+def test_a_request_to_another_host_is_refused(client: TestClient, host: str) -> None:
+    for path in ("/", "/server_info", "/sign-in"):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == 400
+        assert "OPS_DAGSTER_URL" in answer.text
+
+
+@pytest.mark.parametrize("host", ["localhost:3000", "127.0.0.1:3000", "[::1]:3000", "localhost:13000"])
+def test_this_machine_may_be_named_in_any_way_and_at_the_port_of_a_tunnel(
+    client: TestClient, host: str
+) -> None:
+    assert client.post("/graphql", json=QUERY, headers={"Host": host, "Origin": f"http://{host}"}).is_success
+
+
+def test_an_image_or_a_script_of_another_site_reads_and_starts_nothing(client: TestClient) -> None:
+    for site in ("cross-site", "same-site"):
+        embedded = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+        framed = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+        for headers in (embedded, framed):
+            assert client.get("/runs", headers=headers).status_code == 403
+    # A browser without these headers:
+    mutation = "/graphql?query=mutation{launchRun(executionParams:{}){__typename}}"
+    assert client.get(mutation, headers={"Accept": "image/*"}).status_code == 405
+
+
+def test_a_link_of_another_site_opens_a_page_and_a_form_of_it_posts_nothing(client: TestClient) -> None:
+    linked = {"Sec-Fetch-Site": "cross-site", **NAVIGATION}
+
+    assert client.get("/runs/1", headers=linked).status_code == 200
+    assert client.post("/graphql", json=QUERY, headers=linked).status_code == 403
+
+
+FORMS = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
+OTHERS = ("application/graphql", "text/plain; application/json", "")
+
+
+@pytest.mark.parametrize("content_type", FORMS + OTHERS)
+def test_only_json_is_posted(client: TestClient, content_type: str) -> None:
+    for path in ("/graphql", "/report_asset_materialization/app/retention/sessions"):
+        answer = client.post(path, content=b'{"query": "{version}"}', headers={"Content-Type": content_type})
+        assert answer.status_code == 415
+
+
+def test_the_playground_is_a_page_and_executes_nothing(client: TestClient) -> None:
+    assert client.get("/graphql", headers={"Accept": "text/html"}).status_code == 200
+    assert client.get("/graphql?query={version}").status_code == 405
+    assert client.put("/graphql", json=QUERY).status_code == 405
+
+
+def test_a_form_of_another_site_signs_no_one_in(client: TestClient) -> None:
+    form = {"key": "ops_of_the_attacker"}
+
+    assert client.post("/sign-in", data=form, headers={"Origin": "http://evil.example"}).status_code == 403
+    assert client.post("/sign-in", data={"key": "x" * 9000}).status_code == 413
+
+
+def test_a_client_cannot_name_itself(sessions: Sessions) -> None:
+    client = TestClient(_guarded(sessions), base_url=OURS)
+    claimed = {identity.IN_SCOPE: "ada", "X-Forwarded-User": "ada", "Cookie": "ops_session_3000=guess"}
+
+    assert client.post("/graphql", json=QUERY, headers=claimed).status_code == 401
+    assert client.get("/server_info").json() == {"person": None}, "for health checks"
+
+
+def test_a_websocket_needs_our_origin_and_a_session(client: TestClient, sessions: Sessions) -> None:
+    with client.websocket_connect(f"{WS}/graphql", headers={"Origin": OURS}) as opened:
+        assert opened.receive_json() == {"person": "ada"}
+    for browser, origin in (
+        (client, "http://evil.example"),
+        (TestClient(_guarded(sessions), base_url=OURS), OURS),
+    ):
+        with pytest.raises(WebSocketDisconnect) as refused:
+            browser.websocket_connect(f"{WS}/graphql", headers={"Origin": origin}).__enter__()
+        assert refused.value.code == 1008
+
+
+WS = OURS.replace("http", "ws")
+
+
+def test_a_websocket_ends_with_its_session(
+    client: TestClient, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "CHECK_SECONDS", 0.01)
+    with client.websocket_connect(f"{WS}/graphql", headers={"Origin": OURS}) as opened:
+        opened.receive_json()
+        sessions.close(client.cookies["ops_session_3000"])
+
+        with pytest.raises(WebSocketDisconnect) as ended:
+            opened.receive_json()
+    assert ended.value.reason == "The session has ended"
+
+
+def test_the_link_of_opsctl_up_signs_in_once(client: TestClient, sessions: Sessions) -> None:
+    stranger = TestClient(_guarded(sessions), base_url=OURS, follow_redirects=False)
+
+    again = stranger.get("/sign-in?token=first")
+    assert again.status_code == 401
+    assert "This link was used before" in again.text
+    assert client.get("/sign-in?token=first").headers["location"] == "/", "ada is signed in already"
+
+
+def test_a_session_lasts_for_a_shift_and_the_oldest_makes_room() -> None:
+    now = 0.0
+    sessions = Sessions(clock=lambda: now)
+    token = sessions.open("ada", None)
+    now = LASTS_SECONDS - 1
+    assert sessions.find(token) is not None
+    now = LASTS_SECONDS
+    assert sessions.find(token) is None
+
+    tokens = [sessions.open("ada", None) for _ in range(MOST + 1)]
+    assert sessions.find(tokens[0]) is None
+    assert sessions.find(tokens[1]) is not None
+
+
+def test_behind_a_proxy_the_public_address_is_ours_and_its_cookie_is_secure() -> None:
+    sessions = Sessions(first_token="first", first_person="ada")
+    app = _guarded(sessions, dagster_url="https://Ops.example.com/")
+    browser = TestClient(app, base_url="https://ops.example.com", follow_redirects=False)
+
+    cookie = browser.get("/sign-in?token=first").headers["set-cookie"]
+    ours = browser.post("/graphql", json=QUERY, headers={"Origin": "https://ops.example.com"})
+    theirs = browser.post("/graphql", json=QUERY, headers={"Origin": "http://ops.example.com"})
+
+    assert cookie.startswith("__Host-ops_session=")
+    assert "; Secure" in cookie
+    assert (ours.status_code, theirs.status_code) == (200, 403)
+
+
+def test_a_proxy_that_has_signed_people_in_names_them_where_its_header_is_set(sessions: Sessions) -> None:
+    client = TestClient(_guarded(sessions, dagster_user_header="X-Forwarded-User"), base_url=OURS)
+
+    named = client.post("/graphql", json=QUERY, headers={"X-Forwarded-User": "Zoë".encode()})
+    twice = client.post(
+        "/graphql", json=QUERY, headers=[("X-Forwarded-User", "ada"), ("X-Forwarded-User", "eve")]
+    )
+    unnamed = client.post("/graphql", json=QUERY)
+
+    assert named.json() == {"person": "Zoë"}
+    assert (twice.status_code, unnamed.status_code) == (400, 401)
+
+
+@pytest.mark.parametrize(
+    ("given", "public"),
+    [
+        ({}, OURS),
+        ({"dagster_host": "0.0.0.0", "dagster_port": 80}, "http://127.0.0.1"),  # noqa: S104
+        ({"dagster_host": "::1"}, "http://[::1]:3000"),
+        ({"dagster_url": "https://ops.example.com:443/"}, "https://ops.example.com"),
+        ({"dagster_url": "http://Ops:8080"}, "http://ops:8080"),
+    ],
+)
+def test_the_public_address_is_written_as_browsers_write_it(given: dict[str, Any], public: str) -> None:
+    assert Settings(**given).public_dagster_url == public
