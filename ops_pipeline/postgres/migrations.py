@@ -39,7 +39,8 @@ def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS) -> list[str]:
     """Applies the migrations that are not applied yet, in the order of their numbers; returns their names.
 
     Each is applied and recorded in one transaction, by one process at a time: a second one waits. `only`:
-    no others than these. Raises TakenError and StandbyError before anything is created; psycopg.Error from a
+    no others than these. Afterwards each database role that was created later than the migrations is granted
+    what they grant. Raises TakenError and StandbyError before anything is created; psycopg.Error from a
     migration, which is then not applied while the earlier ones are.
     """
     with (
@@ -48,6 +49,7 @@ def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS) -> list[str]:
     ):
         refuse_standby(connection)
         if not (set(only) - _applied(connection)):
+            _grant(connection)
             return []  # also for a role that may not create anything
         check_schema(connection)
         if {AUDIT_LOG} & set(only):
@@ -57,6 +59,7 @@ def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS) -> list[str]:
         pending = sorted(set(only) - _applied(connection))
         for name in pending:
             _apply(connection, name)
+        _grant(connection)
         return pending
 
 
@@ -72,6 +75,11 @@ def _apply(connection: Connection, name: str) -> None:
         connection.execute(sql.get("postgres/migration_search_path"))
         connection.execute(sql.migration(name))
         connection.execute(sql.get("postgres/record_migration"), {"name": name})
+
+
+def _grant(connection: Connection) -> None:
+    if not (KNOWN_MIGRATIONS - _applied(connection)):
+        connection.execute(sql.get("postgres/grant_to_new_roles"))
 
 
 def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
