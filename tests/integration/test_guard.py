@@ -132,10 +132,10 @@ def test_orphans_need_approval_by_share_and_by_a_changed_reference(
 
 @pytest.fixture
 def guards(read: Callable[..., Database]) -> Callable[[str, str], GuardLimits]:
-    def make(of_database: str, of_rule: str) -> GuardLimits:
+    def make(of_database: str, of_policy: str) -> GuardLimits:
         policy = read(
             f"version: 1\ndatabases: {{app: {{url: x, guard: {of_database}, retention:"
-            f" [{{table: a, column: b, keep: 1 day, guard: {of_rule}}}]}}}}"
+            f" [{{table: a, column: b, keep: 1 day, guard: {of_policy}}}]}}}}"
         ).policies[0]
         assert isinstance(policy, Retention)
         return policy.guard
