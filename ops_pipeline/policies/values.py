@@ -32,9 +32,9 @@ def duration(value: object) -> timedelta:
 
 
 def written(duration: timedelta) -> str:
-    """The duration as policies.yaml has it, in the largest unit that divides it: `90 seconds`, `1 hour`."""
-    for unit, plural in reversed(UNITS.items()):
-        number, rest = divmod(duration, timedelta(**{plural: 1}))
+    """The duration as policies.yaml has it, in the largest unit up to days that divides it: `90 seconds`."""
+    for unit in ("day", "hour", "minute"):
+        number, rest = divmod(duration, timedelta(**{UNITS[unit]: 1}))
         if number and not rest:
             return counted(number, unit)
     return counted(round(duration.total_seconds()), "second")

@@ -1,4 +1,4 @@
-"""The guard: stops a run that would delete more than its limits allow, before it deletes anything."""
+"""The guard: stops a run before it deletes more than its limits allow."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
