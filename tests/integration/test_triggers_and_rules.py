@@ -99,7 +99,7 @@ RULES = {
 
 @ARCHIVED
 @pytest.mark.parametrize("which", list(RULES))
-def test_a_rule_on_delete_is_refused_by_plan_andrun(
+def test_a_rule_on_delete_is_refused_by_plan_and_run(
     application: Connection, read: Read, given: Settings, archive: str, which: str
 ) -> None:
     application.execute("CREATE TABLE deleted (id int)")
