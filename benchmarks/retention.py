@@ -201,7 +201,7 @@ def _deletes(arena: Arena, order: visits.Order, rows: int) -> list[compare.Line]
             whole, mine.whole_rate, f"single DELETE: {single.whole_rate:,.0f}", single.whole_rate, size
         ),
         _wal(mine, single, size),
-        _p99("ours", mine, undisturbed, size, "under 1.5"),
+        _p99("Ops Pipeline", mine, undisturbed, size, "under 1.5"),
         _p99("the single DELETE", single, undisturbed, size, ""),
     ]
 
@@ -235,11 +235,11 @@ def _dropped(arena: Arena, rows: int) -> list[compare.Line]:
 def _partman(folder: Path, rows: int) -> list[compare.Line]:
     size = f"30 days of {rows // 60:,} rows, PostgreSQL 15"
     if not debian.has_partman():
-        return [compare.Line("ours", "pg_partman: not installed", size, "", "")]
+        return [compare.Line("Ops Pipeline", "pg_partman: not installed", size, "", "")]
     with debian.running(folder / "postgres-15") as server:
         arena = Arena(server, folder, rows)
         mine, other = arena.run("partman", ours), arena.run("partman", peers.partman)
-    lost = "" if mine.rows == other.rows else f" ({other.rows:,} rows, ours {mine.rows:,})"
+    lost = "" if mine.rows == other.rows else f" ({other.rows:,} rows, Ops Pipeline {mine.rows:,})"
     what, beside_what = (
         f"days dropped, the whole run: {mine.seconds:.1f} s",
         f"pg_partman: {other.seconds:.1f} s",
@@ -342,6 +342,6 @@ def _compared(
 
 def _rates(mine: Took, name: str, other: Took, size: str, wanted: str) -> compare.Line:
     return compare.Line(
-        f"ours: {mine.rate:,.0f} rows/s", f"{name}: {other.rate:,.0f}", size, f"{mine.rate / other.rate:.2f}",
-        wanted,
+        f"Ops Pipeline: {mine.rate:,.0f} rows/s", f"{name}: {other.rate:,.0f}", size,
+        f"{mine.rate / other.rate:.2f}", wanted,
     )  # fmt: skip

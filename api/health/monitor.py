@@ -45,7 +45,8 @@ class Monitor:
         await asyncio.wait(self._tasks, timeout=1.0)
 
     def result(self, name: str) -> HealthResult:
-        """The last result of a check. A result older than three intervals and deadlines is an error."""
+        """The last result of a check. One older than three times the sum of
+        interval and deadline is an error."""
         check = self.checks[name]
         if name not in self._results:
             return HealthResult(Finding("error", "not checked yet"), 0.0, datetime.now(UTC))

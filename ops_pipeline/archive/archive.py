@@ -152,6 +152,6 @@ class Archive:
         return ArchiveError(
             f"{file.policy}: {self.storage.name}/{file.path} is missing, and so is its temporary file "
             f"{file.temporary_path}. No other file has its {counted(file.rows, 'row')} of "
-            f"{file.table}, deleted at {file.created_at:%Y-%m-%d %H:%M:%S} UTC. Restore the file from a copy "
-            f"of the storage; to continue without it, delete row {file.id} of {our_table('archives')}"
+            f"{file.table}, deleted at {file.created_at:%Y-%m-%d %H:%M:%S} UTC. Put the file back from "
+            f"a copy of the storage; to continue without it, delete row {file.id} of {our_table('archives')}"
         )

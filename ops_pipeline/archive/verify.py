@@ -95,8 +95,8 @@ def _damages(
         except DamagedError as error:
             manifest.record_verified(connection, file, ok=False)
             yield (
-                f"{error}. The file contained {counted(file.rows, 'row')} of {file.table}; restore it from a "
-                "copy of the storage"
+                f"{error}. The file contained {counted(file.rows, 'row')} of {file.table}; put it back from "
+                "a copy of the storage, then run `opsctl archive verify`"
             )
         else:
             manifest.record_verified(connection, file, ok=True)

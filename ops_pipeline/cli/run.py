@@ -114,7 +114,7 @@ def run_policies(resolved: settings.Settings, policies: Policies, console: Conso
 
 def _not_run(name: str, failures: "Sequence[FailedStep]") -> RunResult:
     reasons = (failure.reason for failure in failures if failure.policy == name and not failure.checks)
-    reason = next(reasons, "it did not start; the Dagster run says why")
+    reason = next(reasons, "it did not start; for the reason, open the run in the Dagster UI")
     return RunResult(name, "skipped", reason, examined=0, removed=0, left=None, seconds=0)
 
 

@@ -18,7 +18,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 ARCHIVE_PLACE = Diagnosis(
     id="archive_place",
     severity="error",
-    question="Is `OPS_ARCHIVE_URL` set where policies have `archive: true`?",
+    question="Is `OPS_ARCHIVE_URL` set and valid where policies have `archive: true`?",
     remedy="Set `OPS_ARCHIVE_URL` to a durable folder or to a bucket ([archive](../archive.md)).",
     find=_find,
 )

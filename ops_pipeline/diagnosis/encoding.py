@@ -1,4 +1,4 @@
-"""Databases whose encoding is SQL_ASCII, or cannot store every character."""
+"""Databases whose encoding is SQL_ASCII or MULE_INTERNAL, or cannot store every character."""
 
 from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 ENCODING = Diagnosis(
     id="encoding",
     severity="error",
-    question="Does the database have an encoding other than SQL_ASCII?",
+    question="Does the database have an encoding other than SQL_ASCII and MULE_INTERNAL?",
     remedy="Copy the database into one in UTF8: `createdb -T template0 -E UTF8 …`, "
     "`pg_dump -E … -f dump.sql`, `psql -f dump.sql`.",
     explain=_explain,

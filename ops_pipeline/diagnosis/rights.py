@@ -72,7 +72,7 @@ RIGHTS = Diagnosis(
     id="rights",
     severity="error",
     question="Does the maintaining role have the privileges that the policies need on their tables?",
-    remedy="Execute the finding's `GRANT` ([access](access.md#database-roles)).",
+    remedy="Execute the finding's `GRANT` ([rights](rights.md)).",
     find=_find,
 )
 VACUUM_RIGHTS = Diagnosis(

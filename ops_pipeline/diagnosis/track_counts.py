@@ -25,6 +25,7 @@ TRACK_COUNTS = Diagnosis(
     id="track_counts",
     severity="warning",
     question="Does the server count dead rows?",
-    remedy="Set `track_counts = on`, PostgreSQL's default.",
+    remedy="Set `track_counts = on`, PostgreSQL's default. Meanwhile a policy whose deletes reach other "
+    "tables, or fire triggers, is refused.",
     find=_find,
 )

@@ -245,7 +245,7 @@ def _locked(connection: Connection) -> Iterator[None]:
     except psycopg.errors.LockNotAvailable:
         raise LockedError(
             f"Waited {WAIT} for {_deleting(connection)}, which is deleting rows, possibly ones that this "
-            "hold covers. The hold was not added or changed; try again when that transaction has ended"
+            "hold covers. Try again when that transaction has ended"
         ) from None
 
 

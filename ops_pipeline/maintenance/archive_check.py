@@ -28,7 +28,7 @@ def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
         were = counted(len(damaged), "older file was", "older files were")
         problems = (
             *problems,
-            f"{were} found damaged before, the first is {damaged[0]}. Restore each from a copy of the "
+            f"{were} found damaged before, the first is {damaged[0]}. Put each back from a copy of the "
             "storage, then run `opsctl archive verify`",
         )
     return CheckResult(

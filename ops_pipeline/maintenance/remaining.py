@@ -47,7 +47,8 @@ def reason(connection: Connection, table: Relation, rows: int, what: str) -> str
             "row was kept were rolled back. Change or disable the trigger, then run `opsctl run`"
         )
     return (
-        f"{remaining}: other sessions had locked them, or wrote them during the run. The next run tries again"
+        f"{remaining}: other sessions had locked them, or wrote them during the run. The next run deletes "
+        "them. To delete them now: opsctl run"
     )
 
 

@@ -95,7 +95,7 @@ def _report_one(failed: failure.Failure, progress: Progress) -> list[str]:
             webhook.post(configured.webhook_url, failed, configured.webhook_format)
             progress.posted = failed.run_id
         except httpx.HTTPError as error:
-            problems.append(f"OPS_WEBHOOK_URL does not answer ({error})")
+            problems.append(f"the message could not be posted to OPS_WEBHOOK_URL ({error})")
         except webhook.RefusedError as error:
             progress.posted = failed.run_id
             problems.append(str(error))

@@ -48,7 +48,7 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
             else None,
         ),
         **_tables({title: result.details.get(key) for title, key in kind.detail_tables.items()}),
-        **_tables({"rows_along": result.cascaded}),
+        **_tables({"cascaded_rows": result.cascaded}),
     }
 
 

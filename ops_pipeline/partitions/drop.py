@@ -172,6 +172,8 @@ def _put_back(connection: Connection, relation: Relation, partition: Partition, 
 
 
 def _primary(error: Exception) -> str:
+    if isinstance(error, LockedError):
+        return error.reason
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return error.diag.message_primary
     return str(error)

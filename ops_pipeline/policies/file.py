@@ -205,7 +205,10 @@ def _message(details: Any) -> str:
         case "missing":
             return "is required"
         case "string_pattern_mismatch":  # a database's name; all other values have messages of their own
-            return f"{details['input']!r} is not a valid name; use lower-case letters, digits and underscores"
+            return (
+                f"{details['input']!r} is not a valid name; write at most 31 lower-case letters, digits and "
+                "underscores, a letter first"
+            )
         case "literal_error":
             return f"write {details['ctx']['expected']}, not {details['input']!r}"
         case "tuple_type":

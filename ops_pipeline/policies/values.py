@@ -9,6 +9,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from ops_pipeline.counted import counted
 from ops_pipeline.postgres.relation import AmbiguousTableError, TableName, split_name
 
 UNITS = {"second": "seconds", "minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}
@@ -28,6 +29,15 @@ def duration(value: object) -> timedelta:
     if not timedelta(0) < duration <= timedelta(days=36_500):
         raise PydanticCustomError("duration", "the duration must be between 1 second and 100 years")
     return duration
+
+
+def written(duration: timedelta) -> str:
+    """The duration as policies.yaml has it, in the largest unit up to days that divides it: `90 seconds`."""
+    for unit in ("day", "hour", "minute"):
+        number, rest = divmod(duration, timedelta(**{UNITS[unit]: 1}))
+        if number and not rest:
+            return counted(number, unit)
+    return counted(round(duration.total_seconds()), "second")
 
 
 def _cron(value: object) -> str:

@@ -4,12 +4,12 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal, TypeVar
 
 import psycopg
 
 import sql
+from ops_pipeline.counted import duration
 from ops_pipeline.postgres.connection import Connection
 
 TRIES = 8
@@ -25,7 +25,11 @@ T = TypeVar("T")
 
 
 class LockedError(Exception):
-    """Other sessions held the table during every try; nothing was changed. The message names one."""
+    """Other sessions held the table during every try; nothing was changed. `reason` names one."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}. Nothing was changed")
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Blocker:
             if self.pid is None
             else f"pid {self.pid} ({self.application or 'no application name'})"
         )
-        age = "" if self.seconds is None else f" for {timedelta(seconds=round(self.seconds))}"
+        age = "" if self.seconds is None else f" for {duration(self.seconds)}"
         query = f", last statement: {' '.join(self.query.split())}" if self.query else ""
         return f"{who} of user {self.user} holds {self.mode} on {self.relation}{age}{query}"
 
@@ -109,4 +113,4 @@ def between_blockers(
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             in_the_way = blockers(connection, needed) or in_the_way
     who = str(in_the_way[0]) if in_the_way else "several other sessions held it, each for a short time"
-    raise LockedError(f"{purpose}: could not obtain the lock in {TRIES} tries; {who}. Nothing was changed")
+    raise LockedError(f"{purpose}: could not obtain the lock in {TRIES} tries; {who}")

@@ -39,7 +39,8 @@ def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS) -> list[str]:
     """Applies the migrations that are not applied yet, in the order of their numbers; returns their names.
 
     Each is applied and recorded in one transaction, by one process at a time: a second one waits. `only`:
-    no others than these. Raises TakenError and StandbyError before anything is created; psycopg.Error from a
+    no others than these. Afterwards each database role that was created later than the migrations is granted
+    what they grant. Raises TakenError and StandbyError before anything is created; psycopg.Error from a
     migration, which is then not applied while the earlier ones are.
     """
     with (
@@ -48,6 +49,7 @@ def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS) -> list[str]:
     ):
         refuse_standby(connection)
         if not (set(only) - _applied(connection)):
+            _grant(connection)
             return []  # also for a role that may not create anything
         check_schema(connection)
         if {AUDIT_LOG} & set(only):
@@ -57,6 +59,7 @@ def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS) -> list[str]:
         pending = sorted(set(only) - _applied(connection))
         for name in pending:
             _apply(connection, name)
+        _grant(connection)
         return pending
 
 
@@ -72,6 +75,11 @@ def _apply(connection: Connection, name: str) -> None:
         connection.execute(sql.get("postgres/migration_search_path"))
         connection.execute(sql.migration(name))
         connection.execute(sql.get("postgres/record_migration"), {"name": name})
+
+
+def _grant(connection: Connection) -> None:
+    if not (KNOWN_MIGRATIONS - _applied(connection)):
+        connection.execute(sql.get("postgres/grant_to_new_roles"))
 
 
 def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
@@ -96,20 +104,20 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
     if differences:
         rename = f"ALTER TABLE {name} RENAME TO application_audit_logs;"
         raise AuditLogsTakenError(
-            f"{name} is {kind} of this application ({columns}), and Ops Pipeline needs that name for its "
-            f"audit log, which has other columns: {'; '.join(differences)}. Nothing was created or changed. "
-            f"Rename it, in the application as well: {rename} or put the audit log of Ops Pipeline into a "
-            f"schema of its own: {ELSEWHERE['audit_logs']}, for every process of Ops Pipeline. Then run "
-            "opsctl migrate",
+            f"{name} belongs to the application: it is {kind} ({columns}), and Ops Pipeline needs that name "
+            f"for its audit log, which has other columns: {'; '.join(differences)}. Nothing was created or "
+            f"changed. Rename it, in the application as well: {rename} or put the audit log of Ops Pipeline "
+            f"into a schema of its own: {ELSEWHERE['audit_logs']}, for every process of Ops Pipeline. Then "
+            "run opsctl migrate",
             rename,
             ELSEWHERE["audit_logs"],
         )
     if is_ordinary and not adopting:
         adopt = f"opsctl adopt {audit_logs()}"
         raise AuditLogsTakenError(
-            f"{name} is an ordinary table of this application with the columns of Ops Pipeline's audit log. "
-            "Nothing was created or changed. To partition it by day while it is in use: "
-            f"{adopt}. Then run opsctl migrate",
+            f"{name} belongs to the application: it is an ordinary table with the columns of Ops "
+            "Pipeline's audit log. Nothing was created or changed. To partition it by day while it is in "
+            f"use: {adopt}. Then run opsctl migrate",
             adopt,
         )
 
@@ -130,7 +138,7 @@ def check_schema(connection: Connection) -> None:
     name = configured().own_schema
     rename = f"ALTER SCHEMA {shown(name)} RENAME TO application_{name.lower()};"
     raise SchemaTakenError(
-        f"schema {shown(name)} belongs to this application (owner {owner}): it has {listed(objects)}, and "
+        f"schema {shown(name)} belongs to the application (owner {owner}): it has {listed(objects)}, and "
         "Ops Pipeline needs that name for its own tables. Nothing was created or changed. Rename it, in the "
         f"application as well: {rename} or give Ops Pipeline's schema another name: "
         f"{ELSEWHERE['schema']}, for every process of Ops Pipeline. Then run opsctl migrate",

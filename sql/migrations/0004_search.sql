@@ -43,7 +43,7 @@ CREATE INDEX audit_arrivals_transaction ON ops.audit_arrivals (transaction, plac
 CREATE INDEX audit_arrivals_arrived_at ON ops.audit_arrivals (arrived_at);
 
 -- Runs as its owner, so that INSERT on audit_logs is the only privilege required to store events.
-CREATE FUNCTION ops.note_audit_arrivals() RETURNS trigger
+CREATE FUNCTION ops.record_arrivals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
   INSERT INTO ops.audit_arrivals (created_ats, ids)
@@ -68,7 +68,7 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER note_arrivals
+CREATE TRIGGER record_arrivals
 AFTER INSERT ON public.audit_logs
 REFERENCING NEW TABLE AS arrived
-FOR EACH STATEMENT EXECUTE FUNCTION ops.note_audit_arrivals();
+FOR EACH STATEMENT EXECUTE FUNCTION ops.record_arrivals();

@@ -48,7 +48,7 @@ CREATE FUNCTION ops.type_name(type oid, modifier integer) RETURNS text
 LANGUAGE sql STABLE SET search_path = '' RETURN format_type(type, modifier);
 
 -- Restored events are not new: the live tail skips them; queries return them as before.
-CREATE OR REPLACE FUNCTION ops.note_audit_arrivals() RETURNS trigger
+CREATE OR REPLACE FUNCTION ops.record_arrivals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
   IF current_setting('ops.restoring', true) = 'on' THEN

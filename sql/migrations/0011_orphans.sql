@@ -49,7 +49,7 @@ COMMENT ON COLUMN ops.orphan_tracks.swept_at IS 'When that sweep ended; NULL: it
 -- Called by the triggers that `opsctl track install` creates, whose arguments are the policy and the columns. Runs
 -- as its owner, so that roles that delete parents need no privilege on our tables; and with fixed settings, so that
 -- values are written as they are read again.
-CREATE FUNCTION ops.note_deleted_parents() RETURNS trigger
+CREATE FUNCTION ops.record_deleted_parents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres'
 SET bytea_output = 'hex' SET extra_float_digits = 1 AS $$
@@ -68,8 +68,8 @@ BEGIN
     EXECUTE format(
       'INSERT INTO ops.missing_parents (policy, keys)
        SELECT $1, ARRAY[%s]
-       FROM (SELECT %s, (row_number() OVER () - 1) / 1000 AS "part of gone" FROM gone WHERE %s) AS numbered
-       GROUP BY "part of gone"',
+       FROM (SELECT %s, (row_number() OVER () - 1) / 1000 AS "part of deleted" FROM deleted WHERE %s) AS numbered
+       GROUP BY "part of deleted"',
       (SELECT string_agg(format('array_agg(%I)::text', name), ', ') FROM unnest(columns) AS name),
       (SELECT string_agg(format('%I', name), ', ') FROM unnest(columns) AS name),
       (SELECT string_agg(format('%I IS NOT NULL', name), ' AND ') FROM unnest(columns) AS name)
@@ -79,7 +79,7 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION ops.note_deleted_parents() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ops.record_deleted_parents() FROM PUBLIC;
 
 DO $$
 BEGIN
@@ -90,7 +90,7 @@ BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_maintenance') THEN
     GRANT SELECT, INSERT, UPDATE, DELETE ON ops.missing_parents, ops.orphan_clock, ops.orphan_tracks
       TO ops_maintenance;
-    GRANT EXECUTE ON FUNCTION ops.note_deleted_parents() TO ops_maintenance;
+    GRANT EXECUTE ON FUNCTION ops.record_deleted_parents() TO ops_maintenance;
   END IF;
 END
 $$;

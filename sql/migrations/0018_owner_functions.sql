@@ -149,7 +149,7 @@ END
 $$;
 
 -- As before, except that no session setting can hide events from the live tail.
-CREATE OR REPLACE FUNCTION ops.note_audit_arrivals() RETURNS trigger
+CREATE OR REPLACE FUNCTION ops.record_arrivals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO ops.audit_arrivals (created_ats, ids)
@@ -175,11 +175,11 @@ END
 $$;
 
 -- A role that may execute a trigger function could use it on a table of its own, with columns of its own types.
-REVOKE ALL ON FUNCTION ops.note_audit_arrivals() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ops.record_arrivals() FROM PUBLIC;
 
 -- As before, except that values are written by their type's output function: a cast could be defined by any role,
 -- and would run with the owner's privileges here.
-CREATE OR REPLACE FUNCTION ops.note_deleted_parents() RETURNS trigger
+CREATE OR REPLACE FUNCTION ops.record_deleted_parents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres'
 SET bytea_output = 'hex' SET extra_float_digits = 1 AS $$
@@ -198,8 +198,8 @@ BEGIN
     EXECUTE format(
       'INSERT INTO ops.missing_parents (policy, keys)
        SELECT $1, ARRAY[%s]
-       FROM (SELECT %s, (row_number() OVER () - 1) / 1000 AS "part of gone" FROM gone WHERE %s) AS numbered
-       GROUP BY "part of gone"',
+       FROM (SELECT %s, (row_number() OVER () - 1) / 1000 AS "part of deleted" FROM deleted WHERE %s) AS numbered
+       GROUP BY "part of deleted"',
       (SELECT string_agg(format('format(''%%s'', array_agg(%I))', name), ', ') FROM unnest(columns) AS name),
       (SELECT string_agg(format('%I', name), ', ') FROM unnest(columns) AS name),
       (SELECT string_agg(format('%I IS NOT NULL', name), ' AND ') FROM unnest(columns) AS name)

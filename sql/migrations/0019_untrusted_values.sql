@@ -52,7 +52,7 @@ UPDATE ops.api_keys SET last_used_at = NULL WHERE NOT isfinite(last_used_at);
 ALTER TABLE ops.api_keys ADD CONSTRAINT api_keys_last_used_at CHECK (isfinite(last_used_at));
 
 -- Records that a partition is about to be detached. Its data comes from the catalog, not from the caller.
-CREATE FUNCTION ops.note_detaching(child oid) RETURNS void
+CREATE FUNCTION ops.record_detaching(child oid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
   INSERT INTO ops.detached_partitions (partition, schema, name, parent, bounds, lower, upper)
   SELECT c.oid, n.nspname, c.relname, i.inhparent, described.bounds,
@@ -72,7 +72,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone
       lower = excluded.lower, upper = excluded.upper, intended_at = excluded.intended_at
 $$;
 
-REVOKE ALL ON FUNCTION ops.note_detaching(oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ops.record_detaching(oid) FROM PUBLIC;
 
 -- As before, but only for a table that the login may insert into.
 CREATE OR REPLACE FUNCTION ops.drop_staging(staging text) RETURNS void
@@ -86,9 +86,9 @@ BEGIN
 END
 $$;
 
--- As before, except that "gone" must be the trigger's transition table, not another relation of that name, whose code
--- could run with the owner's privileges.
-CREATE OR REPLACE FUNCTION ops.note_deleted_parents() RETURNS trigger
+-- As before, except that "deleted" must be the trigger's transition table, not another relation of that name, whose
+-- code could run with the owner's privileges.
+CREATE OR REPLACE FUNCTION ops.record_deleted_parents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres'
 SET bytea_output = 'hex' SET extra_float_digits = 1 AS $$
@@ -104,16 +104,16 @@ BEGIN
       (SELECT string_agg(format('($2).%I IS NOT NULL', name), ' AND ') FROM unnest(columns) AS name)
     ) USING TG_ARGV[0], OLD;
   ELSIF NOT EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgname = TG_NAME AND tgoldtable = 'gone'
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgname = TG_NAME AND tgoldtable = 'deleted'
   ) THEN
-    RAISE EXCEPTION 'the trigger % on %.% has no transition table "gone"', TG_NAME, TG_TABLE_SCHEMA, TG_TABLE_NAME
+    RAISE EXCEPTION 'the trigger % on %.% has no transition table "deleted"', TG_NAME, TG_TABLE_SCHEMA, TG_TABLE_NAME
       USING ERRCODE = 'invalid_object_definition';
   ELSE
     EXECUTE format(
       'INSERT INTO ops.missing_parents (policy, keys)
        SELECT $1, ARRAY[%s]
-       FROM (SELECT %s, (row_number() OVER () - 1) / 1000 AS "part of gone" FROM gone WHERE %s) AS numbered
-       GROUP BY "part of gone"',
+       FROM (SELECT %s, (row_number() OVER () - 1) / 1000 AS "part of deleted" FROM deleted WHERE %s) AS numbered
+       GROUP BY "part of deleted"',
       (SELECT string_agg(format('format(''%%s'', array_agg(%I))', name), ', ') FROM unnest(columns) AS name),
       (SELECT string_agg(format('%I', name), ', ') FROM unnest(columns) AS name),
       (SELECT string_agg(format('%I IS NOT NULL', name), ' AND ') FROM unnest(columns) AS name)
@@ -138,7 +138,7 @@ DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_maintenance') THEN
     REVOKE INSERT, UPDATE ON ops.detached_partitions FROM ops_maintenance;
-    GRANT EXECUTE ON FUNCTION ops.note_detaching(oid), ops.keep_holds(), ops.lock_holds() TO ops_maintenance;
+    GRANT EXECUTE ON FUNCTION ops.record_detaching(oid), ops.keep_holds(), ops.lock_holds() TO ops_maintenance;
   END IF;
 END
 $$;

@@ -49,7 +49,7 @@ def read(entry: PolicyEntry[RefreshSection]) -> Refresh:
 
 def problems(connection: Connection, policy: Refresh) -> Sequence[str]:
     if _populated(connection, policy) is None:
-        return [policy.place.problem("view", f'there is no materialized view "{policy.view}"')]
+        return [policy.place.problem("view", f'materialized view "{policy.view}" does not exist')]
     return []
 
 
@@ -67,7 +67,9 @@ def run(run: PolicyRun, policy: Refresh, settings: Settings) -> Work:
 
 def checks(policy: Refresh) -> Iterator[PolicyCheck]:
     def is_populated(connection: Connection) -> CheckResult:
-        return CheckResult(bool(_populated(connection, policy)), f"{policy.view} was looked at")
+        if _populated(connection, policy):
+            return CheckResult(True, f"{policy.view} can be queried")
+        return CheckResult(False, f"{policy.view} is not populated")
 
     yield PolicyCheck("view_populated", f"{policy.view} can be queried.", is_populated)
 

@@ -48,7 +48,7 @@ def policies(
     """The policies by name; the working directory contains only their file."""
     monkeypatch.chdir(tmp_path)
     application.execute(FILL)
-    return {rule.name: rule for rule in read(POLICIES).policies}
+    return {policy.name: policy for policy in read(POLICIES).policies}
 
 
 @pytest.mark.parametrize("name", ["app/retention/sessions", "app/orphans/memories.session_id"])

@@ -48,7 +48,7 @@ databases:
 KEPT = "      - {table: invoices, column: created_at, keep: 3650 days, archive: true}"
 
 
-def rules(read: Read, others: str = "", accounts: str = "") -> Database:
+def of_policies(read: Read, others: str = "", accounts: str = "") -> Database:
     return read(RULES.format(accounts=accounts, others=others))
 
 
@@ -97,7 +97,7 @@ def test_rows_of_a_table_with_a_policy_of_its_own_are_not_deleted_along(
 ) -> None:
     given(connection, ACCOUNTS, INVOICES)
 
-    said = refused(connection, rules(read, KEPT))
+    said = refused(connection, of_policies(read, KEPT))
 
     for part in (
         "100 rows of public.accounts",
@@ -110,15 +110,15 @@ def test_rows_of_a_table_with_a_policy_of_its_own_are_not_deleted_along(
         assert part in said
     assert (count(connection, "accounts"), count(connection, "invoices")) == (300, 3000)
     connection.execute(said[said.index("ALTER TABLE") :].split(";")[0].encode())
-    assert removed(connection, rules(read, KEPT)) == 0, "an account is kept as long as it has invoices"
+    assert removed(connection, of_policies(read, KEPT)) == 0, "an account is kept as long as it has invoices"
     connection.execute("DELETE FROM invoices WHERE account_id <= 50")
-    assert removed(connection, rules(read, KEPT)) == 50
+    assert removed(connection, of_policies(read, KEPT)) == 50
 
 
 def test_a_policy_that_deletes_no_row_along_is_not_refused(connection: Connection, read: Read) -> None:
     given(connection, ACCOUNTS, INVOICES, "DELETE FROM invoices WHERE account_id <= 100")
 
-    assert removed(connection, rules(read, KEPT)) == 100
+    assert removed(connection, of_policies(read, KEPT)) == 100
     assert count(connection, "invoices") == 2000
 
 
@@ -126,7 +126,7 @@ def test_a_policy_that_deletes_no_row_along_is_not_refused(connection: Connectio
 def test_a_reference_that_is_cleared_is_no_deletion(connection: Connection, read: Read, action: str) -> None:
     given(connection, ACCOUNTS, INVOICES.replace("CASCADE", action))
 
-    assert removed(connection, rules(read, KEPT)) == 100
+    assert removed(connection, of_policies(read, KEPT)) == 100
     assert count(connection, "invoices") == 3000
 
 
@@ -145,12 +145,12 @@ def test_a_cascade_over_several_tables_and_partitions_is_followed(connection: Co
     )
     own = "      - {table: documents, column: created_at, keep: 3650 days}"
 
-    said = refused(connection, rules(read, own))
+    said = refused(connection, of_policies(read, own))
 
     assert "11 rows of public.documents" in said
     assert "projects_account_id_fkey, then documents_project_id_fkey" in said
     connection.execute("DELETE FROM documents WHERE id <= 100")
-    assert removed(connection, rules(read, own)) == 100
+    assert removed(connection, of_policies(read, own)) == 100
 
 
 def test_a_key_of_one_partition_reaches_the_policy_of_the_whole_table(
@@ -168,7 +168,7 @@ def test_a_key_of_one_partition_reaches_the_policy_of_the_whole_table(
         "INSERT INTO invoices SELECT n, n, now() FROM generate_series(1, 100) AS n",
     )
 
-    said = refused(connection, rules(read, KEPT))
+    said = refused(connection, of_policies(read, KEPT))
 
     assert "49 rows of public.invoices_1" in said
     assert "app/retention/invoices" in said
@@ -190,15 +190,15 @@ def test_an_orphans_policy_whose_deletes_cascade_is_refused_too(connection: Conn
     )
     items = "}\n      - {table: items, column: id, references: accounts.id, archive: true}"
 
-    said = refused(connection, rules(read, carts + items), number=1)
+    said = refused(connection, of_policies(read, carts + items), number=1)
 
     assert "40 rows of public.carts" in said
     assert "80 rows of public.items" in said
     assert "app/orphans/items" in said
     assert count(connection, "carts") == 340
-    alone = rules(read, carts + ", guard: {max_fraction: 0.9}}")
+    alone = of_policies(read, carts + ", guard: {max_fraction: 0.9}}")
     assert "80 rows of public.items are also deleted" in needs_approval(connection, alone, number=1)
-    archived = rules(read, carts + ", archive: true}")
+    archived = of_policies(read, carts + ", archive: true}")
     assert "missing from this policy's archive" in refused(connection, archived, number=1)
     connection.execute("INSERT INTO items SELECT n, 1001 FROM generate_series(1000, 1999) AS n")
     assert removed(connection, alone, number=1) == 40
@@ -218,7 +218,7 @@ def test_the_guard_counts_what_is_deleted_along(
     connection: Connection, read: Read, limits: str, said: str | None
 ) -> None:
     given(connection, ACCOUNTS, INVOICES)
-    database = rules(read, accounts=f", guard: {{{limits}}}")
+    database = of_policies(read, accounts=f", guard: {{{limits}}}")
 
     if said is None:
         assert removed(connection, database) == 100
@@ -243,8 +243,8 @@ def test_two_cascades_into_one_table_count_its_rows_once(connection: Connection,
         "INSERT INTO seats (id, project_id, team_id) SELECT n, n, n FROM generate_series(1, 300) AS n",
     )
 
-    assert "max_rows" in needs_approval(connection, rules(read, accounts=", guard: {max_rows: 399}"))
-    assert removed(connection, rules(read, accounts=", guard: {max_rows: 400}")) == 100
+    assert "max_rows" in needs_approval(connection, of_policies(read, accounts=", guard: {max_rows: 399}"))
+    assert removed(connection, of_policies(read, accounts=", guard: {max_rows: 400}")) == 100
     assert [count(connection, each) for each in ("projects", "teams", "seats")] == [200] * 3
 
 
@@ -255,13 +255,13 @@ def test_a_self_reference_that_would_delete_kept_rows_is_refused(connection: Con
         "ALTER TABLE accounts ADD up int REFERENCES accounts ON DELETE CASCADE;"
         "CREATE INDEX ON accounts (up); UPDATE accounts SET up = 1 WHERE id IN (2, 3)",
     )
-    assert removed(connection, rules(read)) == 100, "all that hangs on an expired row is expired"
+    assert removed(connection, of_policies(read)) == 100, "all that hangs on an expired row is expired"
     connection.execute(
         "INSERT INTO accounts SELECT n, now() - interval '40 days' FROM generate_series(1, 100) AS n;"
         "UPDATE accounts SET up = 1 WHERE id IN (101, 102)"
     )
 
-    said = refused(connection, rules(read))
+    said = refused(connection, of_policies(read))
 
     assert "2 rows of public.accounts that this policy keeps" in said
     assert "accounts_up_fkey" in said
@@ -279,7 +279,7 @@ def test_a_cycle_of_cascades_that_reaches_further_rows_is_refused(connection: Co
         " SELECT n, n, nullif(n, 10) - 1 FROM generate_series(10, 60) AS n;"
         "INSERT INTO comments (id, account_id) SELECT n, n FROM generate_series(200, 300) AS n",
     )
-    database = rules(read)
+    database = of_policies(read)
     planned = next(iter(plan(connection, database.policies)))
     assert isinstance(planned, DeletePlan)
     assert planned.refusals == (), "each answer has the account of its comment"
@@ -297,7 +297,7 @@ def test_an_archiving_policy_that_would_delete_rows_along_unarchived_is_refused(
 ) -> None:
     given(connection, ACCOUNTS, INVOICES)
 
-    said = refused(connection, rules(read, accounts=", archive: true"))
+    said = refused(connection, of_policies(read, accounts=", archive: true"))
 
     assert "1,000 rows of public.invoices" in said
     assert "they would be missing from this policy's archive" in said
@@ -306,14 +306,14 @@ def test_an_archiving_policy_that_would_delete_rows_along_unarchived_is_refused(
 
 def test_a_row_on_hold_deletes_no_row_along(connection: Connection, read: Read) -> None:
     given(connection, ACCOUNTS, INVOICES, "DELETE FROM invoices WHERE account_id NOT IN (7, 200)")
-    assert "10 rows of public.invoices" in refused(connection, rules(read, KEPT))
+    assert "10 rows of public.invoices" in refused(connection, of_policies(read, KEPT))
     holds.add(connection, "accounts", "id = 7", reason="x", owner="y", by="z")
 
-    assert removed(connection, rules(read, KEPT)) == 99
+    assert removed(connection, of_policies(read, KEPT)) == 99
 
 
 def test_other_policies_are_not_part_of_an_approval(connection: Connection, read: Read) -> None:
-    alone, beside = rules(read).policies[0], rules(read, KEPT).policies[0]
+    alone, beside = of_policies(read).policies[0], of_policies(read, KEPT).policies[0]
 
     assert isinstance(alone, Retention)
     assert isinstance(beside, Retention)

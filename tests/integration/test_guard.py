@@ -79,8 +79,7 @@ def test_a_server_clock_that_jumped_needs_approval(application: Connection, rete
     assert next_run_after(90 * DAY, 90 * DAY) == (), "no run for three months"
     assert next_run_after(DAY, 20 * DAY) == (), "the worker's own clock removes nothing"
     (reason,) = next_run_after(31 * DAY, DAY)
-    assert "the cutoff has moved 30 days further than the clock explains" in reason
-    assert "the database's clock advanced by 31 days and this machine's by 1 day" in reason
+    assert "the database's clock advanced by 31 days and this machine's by 1 day; check both clocks" in reason
 
 
 def test_a_first_run_needs_approval_when_the_server_clock_is_ahead(
@@ -133,10 +132,10 @@ def test_orphans_need_approval_by_share_and_by_a_changed_reference(
 
 @pytest.fixture
 def guards(read: Callable[..., Database]) -> Callable[[str, str], GuardLimits]:
-    def make(of_database: str, of_rule: str) -> GuardLimits:
+    def make(of_database: str, of_policy: str) -> GuardLimits:
         policy = read(
             f"version: 1\ndatabases: {{app: {{url: x, guard: {of_database}, retention:"
-            f" [{{table: a, column: b, keep: 1 day, guard: {of_rule}}}]}}}}"
+            f" [{{table: a, column: b, keep: 1 day, guard: {of_policy}}}]}}}}"
         ).policies[0]
         assert isinstance(policy, Retention)
         return policy.guard

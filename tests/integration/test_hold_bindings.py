@@ -52,10 +52,10 @@ def held(application: Connection) -> Hold:
 def refused(connection: Connection, database: Database) -> list[str]:
     """The refusals of the policies, the same in plan and run; no row is deleted."""
     messages = []
-    for rule, planned in zip(database.policies, plan(connection, database.policies), strict=True):
-        assert isinstance(planned, Unplanned), f"{rule.name} was planned: {planned}"
+    for policy, planned in zip(database.policies, plan(connection, database.policies), strict=True):
+        assert isinstance(planned, Unplanned), f"{policy.name} was planned: {planned}"
         with pytest.raises((HoldUnclearError, LookupError)) as caught:
-            carry_out(connection, rule)
+            carry_out(connection, policy)
         assert str(caught.value) in planned.problem
         messages.append(planned.problem)
     assert scalar(connection, "SELECT coalesce(sum(rows_removed), 0) FROM ops.maintenance_runs") == 0

@@ -294,7 +294,7 @@ def test_a_hold_that_waits_too_long_is_not_added(
     with connect(url, "a long batch") as batch, batch.transaction():
         batch.execute(sql.get("maintenance/retention/lock_shared"))
 
-        with pytest.raises(LockedError, match=r"Waited .* for a long batch \(pid .* was not added"):
+        with pytest.raises(LockedError, match=r"Waited .* for a long batch \(pid .* Nothing was changed"):
             hold("tenant_id = 1")
 
     assert holds.list_holds(things) == []

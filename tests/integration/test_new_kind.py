@@ -44,7 +44,7 @@ def test_it_is_planned_carried_out_and_in_the_history(application: Connection, p
     assert refresh.policy == "app/refresh/sessions_a_day"
     assert refresh.method.why == "it is empty"
     assert isinstance(missing, Unplanned)
-    assert "policies.yaml:7: databases.app.refresh[1].view: there is no" in missing.problem
+    assert "policies.yaml:7: databases.app.refresh[1].view: materialized view" in missing.problem
     assert tables.plan_table([sessions, refresh, missing]).row_count == 2
 
     result = kinds.carry_out(application, policies.databases[0].policies[1])

@@ -70,7 +70,7 @@ BY_HAND = {
     "RETURNS SETOF ops.plans LANGUAGE sql AS 'SELECT * FROM ops.plans'",
     "borrow the arrivals' function": "CREATE TEMP TABLE mine (id uuid, created_at timestamptz);"
     "CREATE TRIGGER t AFTER INSERT ON mine REFERENCING NEW TABLE AS arrived FOR EACH STATEMENT "
-    "EXECUTE FUNCTION ops.note_audit_arrivals()",
+    "EXECUTE FUNCTION ops.record_arrivals()",
 }
 CALLS = {
     "SELECT ops.approve_plan('0123abcd', 'ada')": {"ops_maintenance"},
@@ -82,7 +82,7 @@ CALLS = {
     "SELECT ops.mark_archives('{1}', true)": {"ops_maintenance"},
     "SELECT ops.create_staging('restoring_000000000000', '{a}', '{text}')": {"ops_maintenance"},
     "SELECT ops.drop_staging('restoring_000000000000')": {"ops_maintenance"},
-    "SELECT ops.note_detaching(1)": {"ops_maintenance"},
+    "SELECT ops.record_detaching(1)": {"ops_maintenance"},
     "SELECT ops.keep_holds()": {"ops_maintenance"},
     "SELECT ops.lock_holds()": {"ops_maintenance"},
     "SELECT ops.claim_receipts('{}')": {"ops_maintenance", "ops_writer"},
@@ -99,9 +99,10 @@ BEGIN EXECUTE 'ALTER ROLE {login} CREATEROLE'; RETURN 'a'; END $$;
 CREATE CAST (pg_temp.mine[] AS text) WITH FUNCTION pg_temp.become_all(pg_temp.mine[]);
 CREATE TEMP TABLE parents (id pg_temp.mine);
 INSERT INTO parents VALUES ('a'), ('a');
-CREATE TRIGGER each AFTER UPDATE ON parents FOR EACH ROW EXECUTE FUNCTION ops.note_deleted_parents('p', 'id');
-CREATE TRIGGER all_of_them AFTER DELETE ON parents REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
-  EXECUTE FUNCTION ops.note_deleted_parents('p', 'id');
+CREATE TRIGGER each AFTER UPDATE ON parents FOR EACH ROW
+  EXECUTE FUNCTION ops.record_deleted_parents('p', 'id');
+CREATE TRIGGER all_of_them AFTER DELETE ON parents REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT
+  EXECUTE FUNCTION ops.record_deleted_parents('p', 'id');
 UPDATE parents SET id = 'a';
 DELETE FROM parents;
 """

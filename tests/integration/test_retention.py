@@ -214,13 +214,13 @@ def test_the_outcome_is_what_the_plan_said(
         " FROM unnest(%s::int[]) AS age",
         [ages],
     )
-    rules = read(
+    database = read(
         f"version: 1\ndatabases: {{app: {{url: x, guard: {{max_fraction: 1}}, retention: "
         f"[{{table: sessions, column: created_at, keep: {keep} days}}]}}}}"
     )
-    (planned,) = plan(connection, rules.policies)
+    (planned,) = plan(connection, database.policies)
 
-    result = carry_out(connection, rules.policies[0])
+    result = carry_out(connection, database.policies[0])
 
     expected = sum(age is not None and age >= keep for age in ages)
     assert isinstance(planned, DeletePlan)

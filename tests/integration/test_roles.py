@@ -201,6 +201,45 @@ def test_a_login_without_rights_of_its_own_is_enough_for_the_api(
         connection.execute("DROP ROLE plain")
 
 
+def test_migrate_grants_to_roles_that_were_created_after_the_migrations(
+    url: str, connection: Connection
+) -> None:
+    connection.execute("CREATE TABLE sessions (id uuid PRIMARY KEY)")
+    connection.execute("GRANT SELECT ON sessions TO ops_reader")
+    granted = _grants(connection)
+
+    connection.execute("DROP OWNED BY ops_reader, ops_writer, ops_maintenance")  # as after a restore
+    assert _grants(connection) == set()
+    assert migrate(url) == []
+
+    assert _grants(connection) == granted, "sql/queries/postgres/grant_to_new_roles.sql has all grants"
+
+
+def test_migrate_keeps_what_an_administrator_has_revoked(url: str, connection: Connection) -> None:
+    approve = "ops.approve_plan(text, text)"
+    connection.execute(compose.SQL(f"REVOKE EXECUTE ON FUNCTION {approve} FROM ops_maintenance"))
+
+    migrate(url)
+
+    may = "SELECT has_function_privilege('ops_maintenance', %s, 'EXECUTE')"
+    assert not scalar(connection, may, [approve])
+
+
+def _grants(connection: Connection) -> set[tuple[str, str, str]]:
+    """What our roles are granted in the database: object, role, privilege."""
+    statement = """
+        SELECT object, grantee::regrole::text, privilege_type
+        FROM (
+          SELECT oid::regclass::text, relacl FROM pg_class
+          UNION ALL SELECT attrelid::regclass || '.' || attname, attacl FROM pg_attribute
+          UNION ALL SELECT oid::regprocedure::text, proacl FROM pg_proc
+          UNION ALL SELECT 'schema ' || nspname, nspacl FROM pg_namespace
+        ) AS objects (object, acl), aclexplode(acl)
+        WHERE grantee IN ('ops_reader'::regrole, 'ops_writer'::regrole, 'ops_maintenance'::regrole)
+    """
+    return {(thing, role, right) for thing, role, right in connection.execute(statement)}
+
+
 def _refused(connection: Connection, statement: str) -> None:
     try:
         _run(connection, statement)

@@ -18,10 +18,10 @@ TEMPORARY = """
 CREATE FUNCTION pg_temp.become() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN EXECUTE 'CREATE TABLE ops.owned ()'; RETURN 1; END $$;
 CREATE TEMP TABLE parents (id bigint);
-CREATE TEMP VIEW gone AS SELECT pg_temp.become() AS id;
-GRANT SELECT ON gone TO PUBLIC;
+CREATE TEMP VIEW deleted AS SELECT pg_temp.become() AS id;
+GRANT SELECT ON deleted TO PUBLIC;
 CREATE TRIGGER noted AFTER DELETE ON parents FOR EACH STATEMENT
-  EXECUTE FUNCTION ops.note_deleted_parents('p', 'id');
+  EXECUTE FUNCTION ops.record_deleted_parents('p', 'id');
 """
 
 
@@ -95,7 +95,7 @@ def test_a_detached_partition_is_recorded_from_the_catalog(connection: Connectio
     (partition,) = existing(connection, named(connection, "visits"))
 
     login.execute("SET timezone = 'Asia/Kathmandu'; SET datestyle = 'German'")
-    login.execute("SELECT ops.note_detaching('users'::regclass), ops.note_detaching(%s)", [partition.oid])
+    login.execute("SELECT ops.record_detaching('users'::regclass), ops.record_detaching(%s)", [partition.oid])
 
     noted = "SELECT partition, schema, name, lower, upper, bounds, parent FROM ops.detached_partitions"
     assert row(connection, noted) == (*partition.identity.values(),)

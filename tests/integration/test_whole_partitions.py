@@ -22,7 +22,7 @@ from tests.named import named
 Read = Callable[[str], Database]
 
 
-def rules(read: Read, more: str = "") -> Database:
+def of_policies(read: Read, more: str = "") -> Database:
     return read(
         "version: 1\ndatabases:\n  app:\n    url: x\n    retention:\n      - {table: events, "
         f"column: created_at, keep: 30 days, guard: {{max_fraction: 1}}{more}}}\n"
@@ -65,7 +65,7 @@ def test_history_has_the_counted_rows_of_a_partition_of_any_name(
     connection.execute("SELECT pg_stat_force_next_flush()")
     connection.execute("SELECT pg_stat_reset()")
 
-    assert run(connection, rules(read), tmp_path) == 50
+    assert run(connection, of_policies(read), tmp_path) == 50
 
 
 @pytest.mark.parametrize("more", ["", ", archive: true", ", partition: day"])
@@ -77,7 +77,7 @@ def test_rows_of_minus_infinity_survive_in_an_expired_partition(
     events(connection, first, kind)
     connection.execute("INSERT INTO events VALUES (93, '-infinity')")
 
-    assert run(connection, rules(read, more), tmp_path) == 50
+    assert run(connection, of_policies(read, more), tmp_path) == 50
     assert ids(connection) == [90, 91, 92, 93]
     assert scalar(connection, "SELECT count(*) FROM events_first") == 1
 
@@ -88,7 +88,7 @@ def test_a_partition_without_a_kept_row_is_dropped_whole(
 ) -> None:
     events(connection, first)
 
-    assert run(connection, rules(read), tmp_path) == 50
+    assert run(connection, of_policies(read), tmp_path) == 50
     assert ids(connection) == [90, 91, 92]
     assert scalar(connection, "SELECT to_regclass('events_first') IS NULL")
 
@@ -99,7 +99,7 @@ def test_a_partition_without_an_end_is_not_dropped(
 ) -> None:
     events(connection, "'2010-01-01'", last=last)
 
-    assert run(connection, rules(read), tmp_path) == 50
+    assert run(connection, of_policies(read), tmp_path) == 50
     assert ids(connection) == [90, 91, 92]
 
 
@@ -137,7 +137,7 @@ def foreign(connection: Connection) -> Connection:
 def test_a_foreign_partition_is_left_alone_and_named(
     foreign: Connection, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str
 ) -> None:
-    database = rules(read, more)
+    database = of_policies(read, more)
     (planned,) = plan(foreign, database.policies)
     assert isinstance(planned, DeletePlan)
     assert (planned.rows.eligible, planned.rows.total, planned.rows.exact) == (60, 62, True)

@@ -138,7 +138,7 @@ def _fill_all(connection: Connection, seed: int, scale: float, as_of: datetime, 
             "memories": rows.memories,
             "audit_events": rows.audit_events,
         }
-        connection.execute(sql.demo("note_fill"), given | counts)
+        connection.execute(sql.demo("record_fill"), given | counts)
     return rows
 
 

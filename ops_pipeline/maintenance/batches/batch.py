@@ -162,7 +162,7 @@ class Batches:
         except BLOCKED:
             self.run.report(
                 f"{self.run.record.policy}: rows of {scan_range.heap} are still locked by other sessions. "
-                "They were not deleted; the next run tries again"
+                "They were not deleted; the next run deletes them. To delete them now: opsctl run"
             )
 
     def _limits(self, *, skip_locked: bool = False) -> BatchLimits:

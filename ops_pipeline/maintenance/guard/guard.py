@@ -1,4 +1,4 @@
-"""The guard: stops a run that would delete more than its limits allow, before it deletes anything."""
+"""The guard: stops a run before it deletes more than its limits allow."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -206,9 +206,8 @@ def _jumped(
     by_server, by_worker = server - (last_run.cutoff + last_run.keep), now - last_run.worker_clock
     if by_server - by_worker > JUMP:
         yield (
-            f"the cutoff has moved {_length(by_server - by_worker)} further than the clock explains: since "
-            f"the run of {_minute(last_run.started_at)} the database's clock advanced by "
-            f"{_length(by_server)} and this machine's by {_length(by_worker)}"
+            f"since the run of {_minute(last_run.started_at)} the database's clock advanced by "
+            f"{_length(by_server)} and this machine's by {_length(by_worker)}; check both clocks"
         )
 
 

@@ -13,6 +13,7 @@ import sql
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference
+from ops_pipeline.policies.values import written
 from ops_pipeline.postgres.connection import Connection, row
 
 PATIENCE = timedelta(seconds=60)
@@ -116,4 +117,4 @@ def _held_up(connection: Connection, policy: Orphans) -> str | None:
 
 def _in_grace(policy: Orphans, since: datetime) -> str:
     over = since + policy.grace_period
-    return f"their grace period of {policy.grace_period} ends at {over:%Y-%m-%d %H:%M:%S} UTC"
+    return f"their grace period of {written(policy.grace_period)} ends at {over:%Y-%m-%d %H:%M:%S} UTC"

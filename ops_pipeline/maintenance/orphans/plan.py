@@ -18,6 +18,7 @@ from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference, check_holds, find_reference
 from ops_pipeline.maintenance.plan import DeletePlan, Method, PlannedDeletion, Planning, RowCount, is_migrated
 from ops_pipeline.maintenance.row_counter import RowCounter
+from ops_pipeline.policies.values import written
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
 
@@ -42,8 +43,8 @@ class OrphansPlan(DeletePlan):
             them = "it" if self.in_grace == 1 else "them"
             yield (
                 f"{counted(self.in_grace, 'orphan is', 'orphans are')} within the grace period of "
-                f"{self.grace_period}: the next run marks {them}, and the first run after the grace period "
-                f"deletes {them}"
+                f"{written(self.grace_period)}: the next run marks {them}, and the first run after the "
+                f"grace period deletes {them}"
             )
         yield from DeletePlan.explanations(self)
 

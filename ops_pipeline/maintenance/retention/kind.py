@@ -5,10 +5,10 @@ from ops_pipeline.maintenance.retention.checks import checks
 from ops_pipeline.maintenance.retention.plan import plan_retention
 from ops_pipeline.maintenance.retention.policy import KIND, Retention, RetentionSection, read
 from ops_pipeline.maintenance.retention.problems import problems
+from ops_pipeline.policies.values import written
 
 
 def _describe(policy: Retention) -> str:
-    keep = f"{policy.keep.days} days" if policy.keep.days else f"{policy.keep}"
     archived = (
         " Each row is written to the archive and read back before it is deleted." if policy.archive else ""
     )
@@ -18,8 +18,8 @@ def _describe(policy: Retention) -> str:
     ) * 4
     throttled = ", throttled while the database is busy" if is_throttled else ""
     return (
-        f"Deletes rows of **{policy.table}** whose `{policy.column}` is older than {keep}, in small "
-        f"batches{throttled}.{archived} Rows on hold are kept."
+        f"Deletes rows of **{policy.table}** whose `{policy.column}` is older than {written(policy.keep)}, "
+        f"in small batches{throttled}.{archived} Rows on hold are kept."
     )
 
 

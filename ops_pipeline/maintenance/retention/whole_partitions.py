@@ -117,7 +117,10 @@ class _PartitionRemoval:
             raise
         if isinstance(dropped, drop.KeptPartition):
             self._discard()
-            return f"{dropped.reason}; its rows are deleted row by row"
+            return (
+                f"{self.partition} was not dropped: {dropped.reason.rstrip('.')}; its expired rows are "
+                "deleted row by row instead"
+            )
         if self.archiving is not None:
             self.archiving.archive.publish(self.run.connection, self._files)
         return f"dropped {self.partition} ({dropped.bytes:,} bytes)"

@@ -128,8 +128,12 @@ def find_advice(
         },
     )
     if not scalar(connection, sql.get("maintenance/vacuum/autovacuum_is_on")):
-        reason = "autovacuum is off on this server, for every table"
-        return [Advice("all tables", reason, "ALTER SYSTEM SET autovacuum = on")], counters
+        reason = (
+            "autovacuum is off on this server, for every table. As a superuser, or at a cloud provider in "
+            "the instance's parameters"
+        )
+        statement = "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
+        return [Advice("all tables", reason, statement)], counters
     migrated = is_migrated(connection)
     rates = _rates(connection, policy, written, now) if migrated else {}
     advised = (advise_table(connection, writes, rates.get(writes.relation.oid)) for writes in written)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import sql
+from ops_pipeline.counted import duration
 from ops_pipeline.postgres.connection import Connection, scalar
 
 HolderKind = Literal[
@@ -56,7 +57,7 @@ class Holder:
         known = [
             f"user {self.user}" if self.user else "",
             self.name if self.pid is not None and self.kind != "replication slot" else "",
-            f"open for {_duration(self.seconds)}" if self.seconds is not None else "",
+            f"open for {duration(self.seconds)}" if self.seconds is not None else "",
             f"snapshot {self.age:,} transactions old",
         ]
         who = f'"{self.name}"' if self.pid is None or self.kind == "replication slot" else f"pid {self.pid}"
@@ -83,17 +84,6 @@ def named(holders: Sequence[Holder]) -> str:
     """The oldest of them, in words."""
     more = f" and {len(holders) - NAMED} more" if len(holders) > NAMED else ""
     return ", ".join(map(str, holders[:NAMED])) + more
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _literal(text: str) -> str:

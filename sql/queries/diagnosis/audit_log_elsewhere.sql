@@ -12,6 +12,6 @@ SELECT format('%%I.%%I', n.nspname, c.relname),
 FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE t.tgfoid = to_regproc('ops.note_audit_arrivals') AND t.tgparentid = 0
+WHERE t.tgfoid = to_regproc('ops.record_arrivals') AND t.tgparentid = 0
   AND (n.nspname, c.relname) <> (%(schema)s::text, 'audit_logs')
 LIMIT 1

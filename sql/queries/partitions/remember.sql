@@ -1,2 +1,2 @@
 -- Records that a partition is about to be detached.
-SELECT ops.note_detaching(%(oid)s)
+SELECT ops.record_detaching(%(oid)s)

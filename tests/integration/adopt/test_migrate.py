@@ -106,20 +106,21 @@ def test_the_missions_own_audit_log_becomes_ours(
 
 STRANGERS = {
     "CREATE TABLE audit_logs (id bigserial PRIMARY KEY, actor text, payload json, created_at timestamptz)": (
-        "an ordinary table of this application (id bigint, actor text, payload json, created_at timestamp",
+        "belongs to the application: it is an ordinary table (id bigint, actor text, payload json, "
+        "created_at timestamp",
         "id is bigint and not uuid; event_type character varying is missing",
     ),
     "CREATE TABLE audit_logs (id uuid, created_at timestamptz, PRIMARY KEY (created_at, id))"
     " PARTITION BY RANGE (created_at)": (
-        "a partitioned table of this application",
+        "belongs to the application: it is a partitioned table",
         "event_type character varying is missing",
     ),
     f"{MISSION} ALTER TABLE audit_logs ADD tenant int NOT NULL": (
-        "an ordinary table of this application",
+        "belongs to the application: it is an ordinary table",
         "tenant is NOT NULL without a default, so that Ops Pipeline's events cannot be stored",
     ),
     f"{MISSION} ALTER TABLE audit_logs RENAME TO events; CREATE VIEW audit_logs AS TABLE events": (
-        "a view of this application",
+        "belongs to the application: it is a view",
         "it is not a table",
     ),
 }

@@ -135,7 +135,7 @@ def test_a_committed_file_that_is_missing_is_an_error(url: str, events: Connecti
     (lost,) = folder.rglob("*.parquet")
     lost.unlink()
 
-    with pytest.raises(ArchiveError, match=r"is missing.*240 rows of public.events.*Restore the file"):
+    with pytest.raises(ArchiveError, match=r"is missing.*240 rows of public.events.*Put the file back"):
         remove(url, events, folder)
 
     assert scalar(events, "SELECT count(*) FROM events") == 760

@@ -160,7 +160,9 @@ def test_an_unreachable_receiver_is_retried_in_the_next_tick_and_the_event_is_st
     receiver.answers = [503] * webhook.TRIES
     progress = failure_sensor.Progress(0)
 
-    assert "will be reported again: OPS_WEBHOOK_URL does not answer" in _report(instance, policies, progress)
+    assert "will be reported again: the message could not be posted to" in _report(
+        instance, policies, progress
+    )
     assert len(application.execute(EVENTS).fetchall()) == 1, "one way does not wait for the other"
     assert _report(instance, policies, progress) == f"Reported: {failed_run}"
 

@@ -26,7 +26,7 @@ def patient(orphans: Orphans) -> Orphans:
 
 
 @pytest.fixture
-def rules(read: Read) -> Callable[[str], list[Orphans]]:
+def policies_of(read: Read) -> Callable[[str], list[Orphans]]:
     """Reads orphans policies from text, with a guard that allows everything."""
 
     def load(text: str) -> list[Orphans]:

@@ -24,7 +24,7 @@ databases:
       - {table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds, track: TRACK}
 """
 POLICY = "app/orphans/memories.session_id"
-OURS = "SELECT count(*) FROM pg_trigger WHERE tgfoid = 'ops.note_deleted_parents'::regproc"
+OURS = "SELECT count(*) FROM pg_trigger WHERE tgfoid = 'ops.record_deleted_parents'::regproc"
 Opsctl = Callable[..., tuple[int, str, str]]
 
 

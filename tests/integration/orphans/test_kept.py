@@ -43,14 +43,14 @@ def _archived(folder: Path) -> list[str]:
 @pytest.mark.parametrize(("source", "indexed"), [("sweep", True), ("sweep", False), ("record", True)])
 def test_archived_rows_are_the_deleted_rows_and_rows_on_hold_are_kept(
     application: Connection,
-    rules: Callable[[str], list[Orphans]],
+    policies_of: Callable[[str], list[Orphans]],
     tmp_path: Path,
     small_batches: None,
     source: str,
     indexed: bool,
 ) -> None:
     track = str(source == "record").lower()
-    (policy,) = rules(
+    (policy,) = policies_of(
         "{table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds,"
         f" archive: true, track: {track}}}"
     )

@@ -59,7 +59,7 @@ def search_path(connection: Connection, path: str) -> None:
 @pytest.mark.parametrize(("schema", "path"), CITEXT)
 def test_children_of_living_citext_parents_are_no_orphans_whatever_the_search_path_is(
     connection: Connection,
-    rules: Callable[[str], list[Orphans]],
+    policies_of: Callable[[str], list[Orphans]],
     monkeypatch: pytest.MonkeyPatch,
     schema: str,
     path: str,
@@ -77,7 +77,7 @@ def test_children_of_living_citext_parents_are_no_orphans_whatever_the_search_pa
     if method == "index":
         monkeypatch.setattr(mark, "HASHED_PARENTS", 0)
     track = "true" if method == "track" else "false"
-    (policy,) = rules(
+    (policy,) = policies_of(
         f"{{table: notes, column: person, references: people.name, grace_period: 0 seconds, track: {track}}}"
     )
     search_path(connection, path)
@@ -100,7 +100,12 @@ def test_children_of_living_citext_parents_are_no_orphans_whatever_the_search_pa
 @pytest.mark.parametrize("indexed", [True, False])
 @pytest.mark.parametrize(("child", "parent"), TYPES)
 def test_keys_of_two_types_are_compared(
-    connection: Connection, rules: Callable[[str], list[Orphans]], child: str, parent: str, *, indexed: bool
+    connection: Connection,
+    policies_of: Callable[[str], list[Orphans]],
+    child: str,
+    parent: str,
+    *,
+    indexed: bool,
 ) -> None:
     ddl(
         connection,
@@ -112,7 +117,7 @@ def test_keys_of_two_types_are_compared(
     )
     if indexed:
         connection.execute("CREATE INDEX ON children (parent)")
-    (policy,) = rules(
+    (policy,) = policies_of(
         "{table: children, column: parent, references: parents.id, grace_period: 0 seconds, track: true}"
     )
     triggers.install(connection, policy, by="ada")
@@ -125,14 +130,14 @@ def test_keys_of_two_types_are_compared(
 
 
 def test_a_deleted_parent_key_beyond_the_childs_type_is_no_error(
-    connection: Connection, rules: Callable[[str], list[Orphans]]
+    connection: Connection, policies_of: Callable[[str], list[Orphans]]
 ) -> None:
     connection.execute(
         "CREATE TABLE parents (id bigint PRIMARY KEY); CREATE TABLE children (parent int);"
         "CREATE INDEX ON children (parent); INSERT INTO parents VALUES (1), (2), (9999999999);"
         "INSERT INTO children VALUES (1), (2)"
     )
-    (policy,) = rules(
+    (policy,) = policies_of(
         "{table: children, column: parent, references: parents.id, grace_period: 0 seconds, track: true}"
     )
     triggers.install(connection, policy, by="ada")
@@ -143,7 +148,7 @@ def test_a_deleted_parent_key_beyond_the_childs_type_is_no_error(
 
 
 def test_a_citext_child_of_a_text_parent_is_compared_as_text(
-    connection: Connection, rules: Callable[[str], list[Orphans]]
+    connection: Connection, policies_of: Callable[[str], list[Orphans]]
 ) -> None:
     citext(connection, "public")
     connection.execute(
@@ -152,7 +157,9 @@ def test_a_citext_child_of_a_text_parent_is_compared_as_text(
         "INSERT INTO children VALUES ('ada'); SET session_replication_role = replica;"
         "INSERT INTO children VALUES ('Ada'), ('ADA'); SET session_replication_role = origin"
     )
-    (policy,) = rules("{table: children, column: parent, references: parents.id, grace_period: 0 seconds}")
+    (policy,) = policies_of(
+        "{table: children, column: parent, references: parents.id, grace_period: 0 seconds}"
+    )
 
     assert carry_out(connection, policy).removed == 2
 
@@ -161,7 +168,7 @@ def test_a_citext_child_of_a_text_parent_is_compared_as_text(
 
 @pytest.mark.parametrize("path", ["public", ""])
 def test_a_key_of_several_columns_of_several_schemas_is_compared(
-    connection: Connection, rules: Callable[[str], list[Orphans]], path: str
+    connection: Connection, policies_of: Callable[[str], list[Orphans]], path: str
 ) -> None:
     citext(connection, "public")
     connection.execute(
@@ -171,7 +178,7 @@ def test_a_key_of_several_columns_of_several_schemas_is_compared(
         "INSERT INTO children VALUES (1, 'ada'), (2, 'ada'), (2, 'BOB'), (3, 'Bob')"
     )
     search_path(connection, path)
-    (policy,) = rules(
+    (policy,) = policies_of(
         "{table: children, columns: [tenant, name], references: 'parents(tenant, name)',"
         " grace_period: 0 seconds}"
     )
@@ -185,7 +192,7 @@ def test_a_key_of_several_columns_of_several_schemas_is_compared(
     ("of_child", "of_parent"), [("C", "POSIX"), ("default", "C"), ("C", "default"), ("C", "C")]
 )
 def test_text_of_two_collations_is_compared(
-    connection: Connection, rules: Callable[[str], list[Orphans]], of_child: str, of_parent: str
+    connection: Connection, policies_of: Callable[[str], list[Orphans]], of_child: str, of_parent: str
 ) -> None:
     ddl(
         connection,
@@ -195,7 +202,7 @@ def test_text_of_two_collations_is_compared(
         of_child=of_child,
         of_parent=of_parent,
     )
-    (policy,) = rules(
+    (policy,) = policies_of(
         "{table: children, column: parent, references: parents.id, grace_period: 0 seconds, track: true}"
     )
     (planned,) = plan(connection, [policy])

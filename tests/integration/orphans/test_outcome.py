@@ -15,7 +15,7 @@ from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.postgres.connection import Connection
 
-Rules = Callable[[str], list[Orphans]]
+PoliciesOf = Callable[[str], list[Orphans]]
 Key = tuple[int | None, str | None]
 
 TABLES = """
@@ -75,7 +75,7 @@ def _ids(connection: Connection, table: str) -> list[int]:
 @given(rows=ROWS, nulls_go=st.booleans())
 def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_run(
     connection: Connection,
-    rules: Rules,
+    policies_of: PoliciesOf,
     small_batches: None,
     monkeypatch: pytest.MonkeyPatch,
     indexed: bool,
@@ -92,7 +92,7 @@ def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_run(
     )
     connection.execute("DELETE FROM ops.maintenance_runs")  # else another null_is_orphan needs approval
     b, c = rows.kept(nulls_go=nulls_go)
-    policies = rules(f"{of_c}, {of_b}")
+    policies = policies_of(f"{of_c}, {of_b}")
     planned = plan_orphans(Planning(connection, 60), policies[0])
 
     results = [carry_out(connection, policy) for policy in policies]
@@ -109,10 +109,10 @@ def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_run(
 @QUIETLY
 @given(rows=ROWS, data=st.data())
 def test_the_record_of_deleted_parents_ends_where_a_sweep_would(
-    connection: Connection, rules: Rules, small_batches: None, rows: Rows, data: Any
+    connection: Connection, policies_of: PoliciesOf, small_batches: None, rows: Rows, data: Any
 ) -> None:
     rows.write(connection, indexed=True)
-    (policy,) = rules(
+    (policy,) = policies_of(
         "{table: B, columns: [tenant, ref], references: 'a(tenant, Ref)', grace_period: 0 seconds,"
         " track: true}"
     )

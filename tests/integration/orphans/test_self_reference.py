@@ -12,7 +12,7 @@ from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.postgres.connection import Connection, scalar
 from tests.integration.orphans.conftest import an_hour_later
 
-Rules = Callable[[str], list[Orphans]]
+PoliciesOf = Callable[[str], list[Orphans]]
 
 POLICY = "table: comments, column: answers, references: comments.id"
 
@@ -35,13 +35,18 @@ def lose(connection: Connection, threads: int) -> None:
 @pytest.mark.parametrize("indexed", [True, False])
 @pytest.mark.parametrize("many", [True, False])
 def test_the_whole_chain_is_planned_and_deleted_in_one_run(
-    connection: Connection, rules: Rules, monkeypatch: pytest.MonkeyPatch, *, indexed: bool, many: bool
+    connection: Connection,
+    policies_of: PoliciesOf,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    indexed: bool,
+    many: bool,
 ) -> None:
     if many:
         monkeypatch.setattr(removal, "MANY_CHILDREN", 0)
     comments(connection, indexed=indexed)
     lose(connection, 3)
-    (policy,) = rules(f"{{{POLICY}, grace_period: 0 seconds}}")
+    (policy,) = policies_of(f"{{{POLICY}, grace_period: 0 seconds}}")
     (planned,) = plan(connection, [policy])
     assert isinstance(planned, DeletePlan), planned
     assert (planned.rows.eligible, planned.rows.total, planned.rows.unset) == (12, 47, 7)
@@ -53,10 +58,12 @@ def test_the_whole_chain_is_planned_and_deleted_in_one_run(
     assert carry_out(connection, policy).removed == 0
 
 
-def test_rows_orphaned_by_a_deleted_orphan_need_no_grace_period(connection: Connection, rules: Rules) -> None:
+def test_rows_orphaned_by_a_deleted_orphan_need_no_grace_period(
+    connection: Connection, policies_of: PoliciesOf
+) -> None:
     comments(connection)
     lose(connection, 3)
-    (policy,) = rules(f"{{{POLICY}, grace_period: 1 hour}}")
+    (policy,) = policies_of(f"{{{POLICY}, grace_period: 1 hour}}")
     assert carry_out(connection, policy).removed == 0
     an_hour_later(connection)
     connection.execute("INSERT INTO comments VALUES (999, 105), (998, 999)")
@@ -68,10 +75,10 @@ def test_rows_orphaned_by_a_deleted_orphan_need_no_grace_period(connection: Conn
 
 
 def test_a_chain_that_triggers_have_recorded_is_deleted_in_one_run(
-    connection: Connection, rules: Rules
+    connection: Connection, policies_of: PoliciesOf
 ) -> None:
     comments(connection)
-    (policy,) = rules(f"{{{POLICY}, grace_period: 0 seconds, track: true}}")
+    (policy,) = policies_of(f"{{{POLICY}, grace_period: 0 seconds, track: true}}")
     triggers.install(connection, policy, by="ada")
     carry_out(connection, policy)
     lose(connection, 3)
@@ -81,10 +88,10 @@ def test_a_chain_that_triggers_have_recorded_is_deleted_in_one_run(
     assert (result.removed, result.details["source"]) == (12, "record")
 
 
-def test_the_guard_counts_the_whole_chain(connection: Connection, rules: Rules) -> None:
+def test_the_guard_counts_the_whole_chain(connection: Connection, policies_of: PoliciesOf) -> None:
     comments(connection)
     lose(connection, 3)
-    (policy,) = rules(f"{{{POLICY}, grace_period: 0 seconds, guard: {{max_rows: 11}}}}")
+    (policy,) = policies_of(f"{{{POLICY}, grace_period: 0 seconds, guard: {{max_rows: 11}}}}")
     (planned,) = plan(connection, [policy])
     assert isinstance(planned, DeletePlan)
     assert planned.needs_approval
@@ -95,11 +102,11 @@ def test_the_guard_counts_the_whole_chain(connection: Connection, rules: Rules) 
     assert scalar(connection, "SELECT count(*) FROM comments") == 47
 
 
-def test_a_row_on_hold_keeps_those_that_refer_to_it(connection: Connection, rules: Rules) -> None:
+def test_a_row_on_hold_keeps_those_that_refer_to_it(connection: Connection, policies_of: PoliciesOf) -> None:
     comments(connection)
     lose(connection, 3)
     holds.add(connection, "comments", "id = 203", reason="x", owner="y", by="z")
-    (policy,) = rules(f"{{{POLICY}, grace_period: 0 seconds}}")
+    (policy,) = policies_of(f"{{{POLICY}, grace_period: 0 seconds}}")
     (planned,) = plan(connection, [policy])
     assert isinstance(planned, DeletePlan)
     assert (planned.rows.eligible, planned.rows.held) == (9, 1)
@@ -110,11 +117,11 @@ def test_a_row_on_hold_keeps_those_that_refer_to_it(connection: Connection, rule
     assert kept == [(203,), (204,), (205,)]
 
 
-def test_a_long_chain_is_deleted_to_its_end(connection: Connection, rules: Rules) -> None:
+def test_a_long_chain_is_deleted_to_its_end(connection: Connection, policies_of: PoliciesOf) -> None:
     connection.execute(
         "CREATE TABLE comments (id int PRIMARY KEY, answers int); CREATE INDEX ON comments (answers);"
         "INSERT INTO comments SELECT n, n - 1 FROM generate_series(1, 200) AS n"
     )
-    (policy,) = rules(f"{{{POLICY}, grace_period: 0 seconds}}")
+    (policy,) = policies_of(f"{{{POLICY}, grace_period: 0 seconds}}")
 
     assert carry_out(connection, policy).removed == 200

@@ -15,7 +15,7 @@ from ops_pipeline.maintenance.plan import Planning
 from ops_pipeline.postgres.connection import Connection, scalar
 from tests.integration.orphans.conftest import an_hour_later
 
-Rules = Callable[[str], list[Orphans]]
+PoliciesOf = Callable[[str], list[Orphans]]
 
 TABLES = """
 CREATE TABLE parents (day int, id int, note text, PRIMARY KEY (day, id)) PARTITION BY RANGE (day);
@@ -29,10 +29,10 @@ INSERT INTO children SELECT n, day, n FROM generate_series(1, 2) day, generate_s
 
 
 @pytest.fixture
-def policy(connection: Connection, rules: Rules) -> Orphans:
+def policy(connection: Connection, policies_of: PoliciesOf) -> Orphans:
     """A tracked policy after its first sweep."""
     connection.execute(TABLES)
-    (policy,) = rules(
+    (policy,) = policies_of(
         "{table: children, columns: [day, parent], references: 'parents(day, id)',"
         " grace_period: 0 seconds, track: true}"
     )
@@ -162,11 +162,11 @@ def test_removing_tracking_leaves_no_object_behind(connection: Connection, polic
 
 
 def test_an_orphan_that_a_sweep_and_the_record_have_seen_is_counted_once(
-    connection: Connection, rules: Rules
+    connection: Connection, policies_of: PoliciesOf
 ) -> None:
     """Plan, guard, approval and history have the same number, and the approval covers no more rows."""
     connection.execute(TABLES)
-    (policy,) = rules(
+    (policy,) = policies_of(
         "{table: children, columns: [day, parent], references: 'parents(day, id)', grace_period: 1 hour,"
         " track: true, guard: {max_fraction: 0.2}}"
     )

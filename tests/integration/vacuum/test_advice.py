@@ -182,7 +182,7 @@ def test_less_than_an_hour_is_no_evidence(odd: Connection, policy: Vacuum) -> No
 def test_a_server_without_autovacuum_is_reported(on_primary: Connection, everything: Vacuum) -> None:
     (advised,) = _advised(on_primary, everything)
 
-    assert advised["statement"] == "ALTER SYSTEM SET autovacuum = on"
+    assert advised["statement"] == "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
 
 
 def _churn(connection: Connection) -> None:

@@ -12,7 +12,7 @@ WITH tree AS (
          coalesce(string_agg(concat_ws(' ', t.oid, t.xmin, t.tgenabled), ', ' ORDER BY t.oid), '') AS triggers
   FROM tree
   LEFT JOIN pg_trigger t
-         ON t.tgrelid = tree.oid AND t.tgfoid = 'ops.note_deleted_parents'::regproc
+         ON t.tgrelid = tree.oid AND t.tgfoid = 'ops.record_deleted_parents'::regproc
         AND starts_with(encode(t.tgargs, 'hex'), encode(convert_to(%(policy)s::text, getdatabaseencoding()), 'hex') || '00')
   GROUP BY tree.oid, tree.name
 )

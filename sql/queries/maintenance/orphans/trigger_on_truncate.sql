@@ -1,3 +1,3 @@
 -- Records that all rows were truncated.
 CREATE TRIGGER {name} AFTER TRUNCATE ON {table}
-FOR EACH STATEMENT EXECUTE FUNCTION ops.note_deleted_parents({arguments})
+FOR EACH STATEMENT EXECUTE FUNCTION ops.record_deleted_parents({arguments})
