@@ -1,13 +1,13 @@
 """Writes docs/reference/cli.md from the commands and their help: `python -m ops_pipeline.cli.reference`."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from ops_pipeline.cli import app
+from ops_pipeline.cli.commands import COMMANDS, loaded
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
@@ -36,26 +36,35 @@ Before the command:
 """
 JSON = "as_json"
 """The option that the page's head explains for all commands."""
-PLACEHOLDERS = {int: "N", float: "X", datetime: "YYYY-MM-DD"}
-"""What stands for the value of an option, by its type; otherwise the option's own name."""
 
 
 def page() -> str:
     """The page, as the commands are now."""
     root: Any = typer.main.get_command(app)
-    commands = sorted(_commands(root))
+    commands = sorted(each for name in COMMANDS for each in _commands(loaded(name), f"opsctl {name}"))
     contents = [f"- [`{name}`](#{name.replace(' ', '-')}): {_first(command)}" for name, command in commands]
     sections = [_section(name, command) for name, command in commands]
-    return "\n".join([HEAD, *_table(root.params), "", "The commands:", "", *contents, "", *sections])
+    return "\n".join(
+        [
+            HEAD,
+            *_table(root.get_params(typer.Context(root))),
+            "",
+            "The commands:",
+            "",
+            *contents,
+            "",
+            *sections,
+        ]
+    )
 
 
-def _commands(group: Any, prefix: str = "opsctl ") -> Iterator[tuple[str, Any]]:
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Every command that does something, by its full name."""
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from _commands(command, f"{prefix}{name} ")
-        else:
-            yield f"{prefix}{name}", command
+    if not hasattr(command, "commands"):
+        yield name, command
+        return
+    for subname, subcommand in command.commands.items():
+        yield from _commands(subcommand, f"{name} {subname}")
 
 
 def _section(name: str, command: Any) -> str:
@@ -97,9 +106,7 @@ def _named(parameter: Any) -> str:
     option = str(parameter.opts[0])
     if parameter.is_flag:
         return option
-    own_name = option.removeprefix("--").replace("-", "_").upper()
-    value = parameter.metavar or PLACEHOLDERS.get(parameter.type_descriptor.annotation, own_name)
-    return f"{option} {value}"
+    return f"{option} {parameter.metavar}"
 
 
 def _default(parameter: Any) -> str:

@@ -67,7 +67,11 @@ PostgreSQL has no conversion from MULE_INTERNAL."""
 
 
 class DatabaseUnavailableError(Exception):
-    """The database does not answer; the message names the database and the error."""
+    """The database cannot be used now; the message names the database and the error."""
+
+
+class NoConnectionError(DatabaseUnavailableError):
+    """The server was not reached, or it refused the login or the database's name."""
 
 
 class DatabaseRefusedError(DatabaseUnavailableError):
@@ -133,19 +137,23 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
             cursor_factory=Cursor,
         )
     except credentials.PasswordError as error:
-        raise DatabaseUnavailableError(
-            f"{describe(url)}: no connection was made, because its {error}"
-        ) from error
+        raise NoConnectionError(f"{describe(url)}: no connection was made, because its {error}") from error
     except psycopg.OperationalError as error:
         if _looks_unescaped(url):
-            raise DatabaseUnavailableError(
+            raise NoConnectionError(
                 "the database's URL is ambiguous: its user or password contains @, / or #. "
                 "Write %40 for @, %2F for /, %23 for #, %3A for : and %25 for %"
             ) from None  # libpq's message contains a part of the password
-        raise DatabaseUnavailableError(f"{describe(url)} does not answer: {error}") from error
+        raise NoConnectionError(no_connection(url, error)) from error
     if url != credentials.without_source(url):
         _urls[_place(connection.info)] = url
     return connection
+
+
+def no_connection(url: str, error: Exception) -> str:
+    """That no connection was made, and the reason of libpq or of the server, on one line."""
+    reason = " ".join(str(error).split()).removeprefix("connection failed: ")
+    return f"{describe(url)}: no connection was made: {reason}"
 
 
 def _looks_unescaped(url: str) -> bool:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from typer.testing import Result
 
-from ops_pipeline.cli import WRONG_INPUT
+from ops_pipeline.cli.errors import WRONG_INPUT
 from ops_pipeline.diagnosis.examine import Diagnosed
 from ops_pipeline.postgres.connection import Connection
 from tests.integration.conftest import APPLICATION, POLICIES
