@@ -109,9 +109,7 @@ def _approve(plan: str, by: str, chosen: str | None) -> _Approved:
 
 
 def _approve_all(pending: Sequence[StoredPlan], by: str, chosen: str | None, *, as_json: bool) -> None:
-    ids = {plan.id for plan in pending}
-    first = [plan for plan in pending if plan.follows not in ids]  # the others are approved with these
-    approved = [_approve(plan.id, by, chosen) for plan in first]
+    approved = [_approve(plan.id, by, chosen) for plan in approvals.to_approve(pending)]
     sentences = _sentences(approved) if approved else ["No plan needs approval."]
     answer({"approved": list(map(_as_json, approved))}, *sentences, as_json=as_json)
 

@@ -78,7 +78,10 @@ def _next_steps(resolved: settings.Settings, policies: Policies, waiting: set[st
     without_id = sorted(waiting - approved - {pending.policy for pending in stored})
     return [
         *(f"{name} is approved for one run. To run it now: opsctl run" for name in sorted(approved)),
-        *(f"To allow {pending.policy} once: opsctl approve {pending.id}" for pending in stored),
+        *(
+            f"To allow {pending.policy} once: opsctl approve {pending.id}"
+            for pending in approvals.to_approve(stored)
+        ),
         *([_get_id(without_id)] if without_id else []),
         *away,
     ]

@@ -25,12 +25,18 @@ output is one JSON object, or `{"error": …}` if there is no result. Times are 
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | failed: a policy or a database failed, was refused, or has rows remaining; `doctor` or\
+| 1 | failed: a policy or a database failed, was refused, is late, or has rows remaining; `doctor` or\
  `archive verify` found a problem |
 | 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid, or names what does\
  not exist or cannot be used, such as a released hold; nothing was changed |
-| 3 | nothing failed, but a plan needs approval (`plan`, `run`) |
+| 3 | nothing failed, but a plan needs approval (`plan`, `run`, `status`) |
 | 130 | interrupted by Ctrl-C or SIGTERM; what was committed is kept |
+
+In a terminal, a column that does not fit moves below its row. Into a pipe or a file each row is one line of\
+ any length, without colours. Ids of plans and keys may be shortened to their first characters.
+
+To complete commands and options with the tabulator key in bash, zsh, fish or PowerShell, run\
+ `opsctl --install-completion` once and open a new terminal.
 
 Before the command:
 """
@@ -47,7 +53,7 @@ def page() -> str:
     return "\n".join(
         [
             HEAD,
-            *_table(root.get_params(typer.Context(root))),
+            *_table(root.params),
             "",
             "The commands:",
             "",

@@ -102,8 +102,9 @@ def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
     yield f"{status.database}: last run   {_last_run(status)}"
     indent = " " * (len(status.database) + 2)
     yield f"{indent}next run   {status.next_run:%Y-%m-%d %H:%M} UTC, in {_until(status.next_run, now)}"
-    yield f"{indent}approvals  {counted(len(status.approvals), 'plan')} to approve"
-    for plan in status.approvals:
+    waiting = f"{counted(len(status.approvals), 'plan needs', 'plans need')} approval"
+    yield f"{indent}approvals  {waiting if status.approvals else 'none'}"
+    for plan in approvals.to_approve(status.approvals):
         yield f"{indent}           {plan.policy}: opsctl approve {plan.id}"
     states = ", ".join(f"{number} {state}" for state, number in status.holds.items())
     yield f"{indent}holds      {states or 'none'}"

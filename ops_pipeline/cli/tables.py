@@ -71,7 +71,8 @@ def results_table(results: Sequence[RunResult]) -> Table:
     )
     for result in results:
         left = "" if result.left is None else f"{result.left:,}"
-        dead = f"{result.dead_tuples_before:,} → {result.dead_tuples_after:,}"
+        dead_before, dead_after = result.dead_tuples_before, result.dead_tuples_after
+        dead = f"{dead_before:,} → {dead_after:,}" if dead_before or dead_after else ""
         table.add_row(
             result.policy, _outcome(result), f"{result.removed:,}", f"{result.archived:,}", left,
             f"{result.examined:,}", dead, f"{result.seconds:.1f}",

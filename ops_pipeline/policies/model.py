@@ -147,7 +147,8 @@ class Database:
     def url_origin(self) -> str:
         """Where its URL comes from, for messages: the variables that it names, and its line in the file."""
         place = f"`url` in {self.place.source.path}:{(self.place / 'url').line}"
-        return " or ".join([*re.findall(r"\$\{(\w+)\}", self.url_template), place])
+        variables = re.findall(r"\$\{(\w+)\}", self.url_template)
+        return f"{', '.join(variables)} ({place})" if variables else place
 
 
 @dataclass(frozen=True, slots=True)

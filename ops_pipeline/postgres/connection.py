@@ -1,5 +1,6 @@
 """Connects to a maintained database, sets its session up, and refuses databases that cannot be used."""
 
+import re
 import shlex
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,10 @@ Statement = LiteralString | compose.SQL | compose.Composed
 
 
 CANCEL_TIMEOUT_SECONDS = 2.0
+
+
+SERVER = re.compile(r"^connection to server .*? failed: ")
+"""How libpq's message begins; ours has named the server by then."""
 
 
 LOST_STATES = {
@@ -152,8 +157,11 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
 
 def no_connection(url: str, error: Exception) -> str:
     """That no connection was made, and the reason of libpq or of the server, on one line."""
-    reason = " ".join(str(error).split()).removeprefix("connection failed: ")
-    return f"{describe(url)}: no connection was made: {reason}"
+    lines = str(error).removeprefix("connection failed: ").splitlines()
+    reasons = [line for line in lines if not line.startswith("\t")]  # libpq indents its guesses
+    if len(reasons) == 1:
+        reasons = [SERVER.sub("", reasons[0])]
+    return f"{describe(url)}: no connection was made: {'; '.join(reasons)}"
 
 
 def _looks_unescaped(url: str) -> bool:

@@ -81,7 +81,7 @@ def test_an_unreachable_database_is_one_finding_and_hides_no_other(
     assert answered.exit_code == 1
     found = [(each["database"], each["id"]) for each in json.loads(answered.stdout)["findings"]]
     assert found == [("away", "unreachable"), ("unset", "unreachable"), ("app", "rules")]
-    assert "127.0.0.1:1 does not answer" in answered.stdout
+    assert "127.0.0.1:1: no connection was made" in answered.stdout
     assert "the environment variable NOWHERE is not set" in answered.stdout
     chosen = opsctl(url, "doctor", "--json", "--database", "app", policies=policies)
     assert {each["database"] for each in json.loads(chosen.stdout)["findings"]} == {"app"}
