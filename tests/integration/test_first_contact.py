@@ -44,7 +44,7 @@ def test_a_missing_database_for_dagster_is_named_with_the_statement_that_creates
     with pytest.raises(DatabaseUnavailableError) as error:
         instance.prepare(Settings(database_url=as_shop, dagster_database_url=of_dagster))
 
-    assert 'CREATE DATABASE "dagster_of_shop" OWNER "shop"' in str(error.value)
+    assert "CREATE DATABASE dagster_of_shop OWNER shop" in str(error.value)
     assert "OPS_DAGSTER_DATABASE_URL" in str(error.value)
     connection.execute("DROP ROLE shop")
 

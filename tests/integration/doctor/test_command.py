@@ -41,9 +41,9 @@ def test_a_finding_is_shown_with_a_remedy_to_paste_and_as_json(
 
     assert shown.exit_code == as_json.exit_code == 1
     assert "app  error  rules  public.sessions\n" in shown.stdout
-    assert '\n  DROP RULE "keep" ON "public"."sessions";\n' in shown.stdout
+    assert "\n  DROP RULE keep ON public.sessions;\n" in shown.stdout
     assert "app  info  deleted_along  public.stays\n" in shown.stdout
-    assert '\n  cascade: delete\n  or: ALTER TABLE "public"."stays" DROP CONSTRAINT' in shown.stdout
+    assert "\n  cascade: delete\n  or: ALTER TABLE public.stays DROP CONSTRAINT" in shown.stdout
     assert "1 error, 0 warnings, 1 info" in shown.stdout
     first, _ = json.loads(as_json.stdout)["findings"]
     problem = first.pop("problem")
@@ -54,7 +54,7 @@ def test_a_finding_is_shown_with_a_remedy_to_paste_and_as_json(
         "severity": "error",
         "id": "rules",
         "subject": "public.sessions",
-        "remedies": ['DROP RULE "keep" ON "public"."sessions";'],
+        "remedies": ["DROP RULE keep ON public.sessions;"],
     }
 
 
