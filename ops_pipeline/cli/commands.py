@@ -104,7 +104,9 @@ def _add_placeholders(command: Any) -> None:
 
 def _with_placeholder(parameter: Any) -> Any:
     """The help then shows `--limit N` and `--json`, not `--limit <int>` and `--json <bool>`."""
-    if parameter.param_type_name == "option" and parameter.metavar is None:
+    if parameter.param_type_name == "argument":
+        parameter.display_type_rich = lambda ctx: None  # noqa: ARG005 - Typer gives it by name
+    elif parameter.metavar is None:
         own_name = parameter.opts[0].removeprefix("--").replace("-", "_").upper()
         value = PLACEHOLDERS.get(parameter.type_descriptor.annotation, own_name)
         parameter.metavar = "" if parameter.is_flag else value
