@@ -187,6 +187,7 @@ def test_a_plan_is_approved_by_the_first_characters_of_its_id(guarded: Connectio
     _rename(guarded, "app/orphans/memories.session_id", "a1ffffff")
 
     ambiguous = opsctl("approve", "a1")
+    assert len(approvals.pending(guarded)) == 2
     approved = opsctl("approve", "a1b")
 
     assert ambiguous.code == 2
