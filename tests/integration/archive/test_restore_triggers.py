@@ -84,7 +84,7 @@ def test_a_role_that_does_not_own_the_table_may_restore_with_triggers_firing(
     with _restorer(url, events) as restorer:
         with pytest.raises(
             RestoreRefusedError,
-            match=r'add_up on public\.events.*GRANT postgres TO restorer; or add --triggers',
+            match=r"add_up on public\.events.*GRANT postgres TO restorer; or add --triggers",
         ):
             bring_back(restorer, folder)
         assert scalar(events, "SELECT count(*) FROM events") == 0
