@@ -3,23 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import psycopg
-from cronsim import CronSim
 
 import sql
 from api.health.check import OK, Finding
 from api.health.connection import ask
 from ops_pipeline import settings
-from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.overdue import LastRuns, last_scheduled, problem
 from ops_pipeline.policies.file import PolicyError
-from ops_pipeline.policies.model import Database, Policies, Schedule
+from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres.relation import TableName, audit_logs
 
-LATE_AFTER = timedelta(hours=2)
-"""How long after its scheduled time a nightly run may still be running before it counts as missed."""
 AT_ONCE = 4
 """How many databases are checked at the same time."""
 
@@ -42,10 +38,10 @@ class MaintenanceChecks:
             return Finding("not_configured", "the policies file does not exist")
 
         async def late(database: Database, url: str) -> list[str]:
-            due = last_night(database.schedule, datetime.now(UTC))
+            due = last_scheduled(database.schedule, datetime.now(UTC))
             wanted = [policy.name for policy in database.policies]
-            rows = await ask(url, sql.get("api/health/maintenance"), {"policies": wanted})
-            return [problem for row in rows if (problem := _late(due, *row))]
+            rows = await ask(url, sql.get("maintenance/last_runs"), {"policies": wanted})
+            return [found for row in rows if (found := problem(LastRuns(*row), due))]
 
         return await self._of_each(policies.databases, late)
 
@@ -106,29 +102,6 @@ class MaintenanceChecks:
             self._policies = None if modified is None else kinds.load(path)
             self._modified = modified
         return self._policies
-
-
-def last_night(schedule: Schedule, now: datetime) -> datetime:
-    """The start of the last scheduled run that should have ended by now."""
-    return next(
-        CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)) - LATE_AFTER, reverse=True)
-    )
-
-
-def _late(
-    due: datetime, name: str, done: datetime | None, left: int | None, outcome: str | None, reason: str | None
-) -> str | None:
-    """What is wrong with a policy. Only complete runs count, not ones that need approval, were skipped, or
-    have an outcome that this version does not know."""
-    newest = f"; its newest run is {outcome} ({reason})" if outcome not in {None, "done"} else ""
-    if done is None:
-        return f"{name} has never had a complete run{newest}"
-    if done < due:
-        return (
-            f"{name} had its last complete run at {done:%Y-%m-%d %H:%M} UTC; the run scheduled for "
-            f"{due.astimezone(UTC):%Y-%m-%d %H:%M} UTC is not complete{newest}"
-        )
-    return f"{name}: {counted(left, 'row remains', 'rows remain')}" if left else None
 
 
 def _by_day(database: Database) -> set[TableName]:

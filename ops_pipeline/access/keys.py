@@ -114,14 +114,22 @@ def list_keys(connection: Connection) -> list[Key]:
 def revoke(connection: Connection, key: str) -> int:
     """Revokes the keys with that id or name; returns how many. The audit log records who revoked them.
 
-    Raises KeyRefusedError when no valid key matches.
+    The first characters of an id are enough. Raises KeyRefusedError when no valid key matches, or when
+    several ids begin so.
     """
+    meant = [known for known in list_keys(connection) if known.revoked_at is None]
+    named = [known for known in meant if key in (known.name, str(known.id))]
+    found = named or [known for known in meant if key and str(known.id).startswith(key)]
+    if not found:
+        raise KeyRefusedError(f"key: no valid key has the id or name {key!r}; `opsctl keys list` shows them")
+    if len(found) > 1 and not named:
+        candidates = ", ".join(f"{known.id} ({known.name})" for known in found)
+        raise KeyRefusedError(f"key: {key!r} is ambiguous: {candidates}. Nothing was revoked; write more")
     with connection.transaction():
-        revoked = connection.execute(sql.get("access/revoke"), {"key": key}).fetchall()
+        ids = [known.id for known in found]
+        revoked = connection.execute(sql.get("access/revoke"), {"ids": ids}).fetchall()
         for key_id, name, scopes in revoked:
             _record(connection, "key.revoke", key_id, name=name, scopes=scopes)
-    if not revoked:
-        raise KeyRefusedError(f"key: no valid key has the id or name {key!r}; `opsctl keys list` shows them")
     return len(revoked)
 
 

@@ -17,7 +17,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline.credentials import PasswordError, with_password
-from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, describe, scalar
+from ops_pipeline.postgres.connection import Connection, NoConnectionError, no_connection, scalar
 from ops_pipeline.postgres.session import preparation
 
 WAIT_FOR_PREDECESSOR = "15s"
@@ -65,7 +65,7 @@ class ArrowSession:
         options: str = "",
     ) -> None:
         """Connects. `options`: the `startup_options`, added to the URL's own. Raises
-        DatabaseUnavailableError, or ArrowSessionBusyError when an earlier session of the policy does not end
+        NoConnectionError, or ArrowSessionBusyError when an earlier session of the policy does not end
         within 15 seconds."""
         self._lock = f"ops: worker of {policy}"
         self._statement: adbc.AdbcStatement | None = None
@@ -78,7 +78,7 @@ class ArrowSession:
             self._database = adbc_driver_postgresql.connect(as_utf8)
             self._connection = adbc.AdbcConnection(self._database)
         except (adbc.Error, PasswordError) as error:
-            raise DatabaseUnavailableError(f"{describe(url)} does not answer: {error}") from error
+            raise NoConnectionError(no_connection(url, error)) from error
         try:
             self._prepare(application_name, lock_timeout, statement_timeout)
         except BaseException:

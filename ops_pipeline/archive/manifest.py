@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 import sql
 from ops_pipeline.archive.columns import ArchivedColumn, out_of_range_field
 from ops_pipeline.archive.files import ArchiveFile, WrittenFile
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.postgres.relation import TableName
 
 FORMAT = 1
@@ -60,6 +60,18 @@ class ArchivedFile(ArchiveFile):
         return "verified" if self.verified_ok else "stored"
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveTotals:
+    """What `ops.archives` records. `unfinished`: files that still have their temporary name."""
+
+    files: int
+    rows: int
+    bytes: int
+    newest: datetime | None
+    damaged: int
+    unfinished: int
+
+
 def insert_statement(files: Sequence[WrittenFile]) -> str:
     """The statement that records the files, including values, for the connection that deletes their rows.
 
@@ -84,6 +96,11 @@ def by_path(connection: Connection, paths: Sequence[str]) -> list[ArchivedFile]:
 def all_files(connection: Connection) -> list[ArchivedFile]:
     """All files, ordered by table and day."""
     return _read(connection, "archive/everything", {})
+
+
+def totals(connection: Connection) -> ArchiveTotals:
+    """How much is archived, of all tables."""
+    return ArchiveTotals(*row(connection, sql.get("archive/totals")))
 
 
 def of_days(

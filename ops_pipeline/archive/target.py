@@ -11,6 +11,7 @@ from ops_pipeline.archive import columns
 from ops_pipeline.archive.columns import ArchivedColumn
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
+from ops_pipeline.postgres.spelling import spelled
 
 UNTOUCHED = "Nothing was restored. To restore the rows unchanged into a new table: --into NEW_TABLE"
 
@@ -111,8 +112,8 @@ def present_user(connection: Connection) -> str:
 
 
 def written(*names: str) -> str:
-    """The name, optionally schema-qualified, quoted for a statement."""
-    return compose.Identifier(*names).as_string(None)
+    """The name, optionally schema-qualified, as a statement needs it."""
+    return spelled(compose.Identifier(*names), None)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ops_pipeline import settings
-from ops_pipeline.cli.context import url_of
+from ops_pipeline.cli.context import connected_to_own, url_of
 from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.counted import counted
 from ops_pipeline.partitions.adopt.adopt import adopt_table
@@ -14,7 +14,7 @@ from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
 from ops_pipeline.partitions.adopt.obstacles import table_to_adopt
 from ops_pipeline.policies.values import column_name
 from ops_pipeline.postgres import embedded
-from ops_pipeline.postgres.connection import cancel_on_interrupt, connect
+from ops_pipeline.postgres.connection import cancel_on_interrupt
 from ops_pipeline.postgres.migrations import check_audit_logs, migrate
 from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.relation import TableName, audit_logs
@@ -53,12 +53,12 @@ def adopt(
     zone = time_zone or ("UTC" if is_audit_log else None)
     with embedded.resolved(loaded) as resolved:
         if is_audit_log and not (finish or abort):
-            with connect(url_of(resolved), "opsctl adopt") as connection:
+            with connected_to_own(resolved, "opsctl adopt") as connection:
                 check_audit_logs(connection, adopting=True)
         if is_audit_log:  # it may have to be adopted before the other migrations can be applied
             migrate(url_of(resolved), only={MIGRATION})
         with (
-            connect(url_of(resolved), "opsctl adopt") as connection,
+            connected_to_own(resolved, "opsctl adopt") as connection,
             cancel_on_interrupt(connection),
             explained(connection),
         ):

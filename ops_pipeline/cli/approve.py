@@ -1,7 +1,8 @@
-"""`opsctl approve`: lists the plans that need approval, or approves one of them for one run."""
+"""`opsctl approve`: lists the plans that need approval, or approves them for one run."""
 
-from dataclasses import asdict
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +13,7 @@ from ops_pipeline.cli.hold import By
 from ops_pipeline.cli.output import Json, answer, complain
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.guard.approvals import ApprovalRefusedError, StoredPlan
 from ops_pipeline.postgres.rights import explained
 
 Database = Annotated[
@@ -20,60 +22,116 @@ Database = Annotated[
 
 
 def approve(
-    plan: Annotated[str | None, typer.Argument(help="The plan's id. Unset: list pending approvals.")] = None,
+    plan: Annotated[
+        str | None,
+        typer.Argument(help="The plan's id, or its first characters. Unset: list pending approvals."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Approve every plan that needs approval now.")] = False,
     by: By = None,
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
     """Approve one plan for one run; without a plan, list pending approvals."""
-    if plan is None:
-        _show_waiting(chosen, as_json=as_json)
+    if plan is not None and every:
+        raise typer.BadParameter("cannot be used together with a plan", param_hint="--all")
+    away: list[str] = []
+    pending = _pending(chosen, away)
+    if plan is not None:
+        approved = _approve(_whole_id(plan, pending, away), by or person(), chosen)
+        answer(_as_json(approved), *_sentences([approved]), as_json=as_json)
         return
-    approved, following = _approve(plan, by or person(), chosen)
-    older = f" older than {approved.cutoff:%Y-%m-%d %H:%M} UTC" if approved.cutoff else ""
-    answer(
-        {**asdict(approved), "following": following},
-        f"Approved: the next complete run of {approved.policy} may delete {_rows(approved)}{older}.",
-        *(
-            f"Approved with it: {also.policy}, {_rows(also)} that this run makes orphans."
-            for also in following
-        ),
-        f"The approval is for {'these plans' if following else 'this plan'} only, and for one run. "
-        "To run it now: opsctl run",
-        as_json=as_json,
-    )
+    if every:
+        _approve_all(pending, by or person(), chosen, as_json=as_json)
+    else:
+        _list(pending, as_json=as_json)
+    for problem in away:
+        complain(problem)
+    if away:
+        raise typer.Exit(1)
 
 
-def _rows(plan: approvals.StoredPlan) -> str:
-    return f"{'' if plan.exact else 'about '}{counted(plan.eligible, 'row')}"
+def _pending(chosen: str | None, away: list[str]) -> list[StoredPlan]:
+    plans: list[StoredPlan] = []
+    with connected_to(chosen, "opsctl approve", away, writes=False) as connections:
+        for _, connection in connections:
+            with explained(connection):
+                plans += approvals.pending(connection)
+    return plans
 
 
-def _approve(
-    plan: str, by: str, chosen: str | None
-) -> tuple[approvals.StoredPlan, list[approvals.StoredPlan]]:
-    """The plan, and the plans that are approved with it."""
+def _list(pending: Sequence[StoredPlan], *, as_json: bool) -> None:
+    if pending:
+        next_step = "To approve one of them for one run: opsctl approve PLAN"
+        answer({"plans": pending}, tables.plans_table(pending), "", next_step, as_json=as_json)
+    else:
+        answer({"plans": pending}, "No plan needs approval.", as_json=as_json)
+
+
+def _whole_id(start: str, pending: Sequence[StoredPlan], away: Sequence[str]) -> str:
+    """The id of the pending plan that begins so; as it is, if none does."""
+    meant = [plan for plan in pending if plan.id.startswith(start)] if start else []
+    if start in {plan.id for plan in meant} or not meant:
+        return start
+    if len(meant) > 1:
+        candidates = ", ".join(f"{plan.id} ({plan.policy})" for plan in meant)
+        raise ApprovalRefusedError(
+            f'Plan "{start}" is ambiguous: {candidates}. Nothing was approved; write more of the id'
+        )
+    if away:
+        unknown = "\n".join(away)
+        raise ApprovalRefusedError(
+            f"{unknown}\nIts plans may begin with {start} as well, so nothing was approved. "
+            f"Write the whole id: opsctl approve {meant[0].id}"
+        )
+    return meant[0].id
+
+
+@dataclass(frozen=True, slots=True)
+class _Approved:
+    """A plan, and those that are approved with it because it makes their rows orphans."""
+
+    plan: StoredPlan
+    following: Sequence[StoredPlan]
+
+
+def _approve(plan: str, by: str, chosen: str | None) -> _Approved:
     missing: list[str] = []
     away: list[str] = []
     with connected_to(chosen, "opsctl approve", away) as connections:
         for _, connection in connections:
             try:
                 with explained(connection):
-                    return approvals.approve(connection, plan, by), approvals.following(connection, plan)
+                    approved = approvals.approve(connection, plan, by)
+                    return _Approved(approved, approvals.following(connection, plan))
             except approvals.NoSuchPlanError as error:
                 missing.append(str(error))
-    raise approvals.ApprovalRefusedError("\n".join(dict.fromkeys([*missing, *away])))
+    raise ApprovalRefusedError("\n".join(dict.fromkeys([*missing, *away])))
 
 
-def _show_waiting(chosen: str | None, *, as_json: bool) -> None:
-    plans: list[approvals.StoredPlan] = []
-    away: list[str] = []
-    with connected_to(chosen, "opsctl approve", away, writes=False) as connections:
-        for _, connection in connections:
-            with explained(connection):
-                plans += approvals.pending(connection)
-    shown = tables.plans_table(plans) if plans else "No plan needs approval."
-    answer({"plans": plans}, shown, as_json=as_json)
-    for problem in away:
-        complain(problem)
-    if away:
-        raise typer.Exit(1)
+def _approve_all(pending: Sequence[StoredPlan], by: str, chosen: str | None, *, as_json: bool) -> None:
+    approved = [_approve(plan.id, by, chosen) for plan in approvals.to_approve(pending)]
+    sentences = _sentences(approved) if approved else ["No plan needs approval."]
+    answer({"approved": list(map(_as_json, approved))}, *sentences, as_json=as_json)
+
+
+def _as_json(approved: _Approved) -> dict[str, Any]:
+    plan = {name: getattr(approved.plan, name) for name in StoredPlan.__slots__}
+    return {**plan, "following": approved.following}
+
+
+def _sentences(approved: Sequence[_Approved]) -> Iterator[str]:
+    for each in approved:
+        cutoff = each.plan.cutoff
+        older = f" older than {cutoff:%Y-%m-%d %H:%M} UTC" if cutoff else ""
+        yield f"Approved: the next complete run of {each.plan.policy} may delete {_rows(each.plan)}{older}."
+        for also in each.following:
+            yield f"Approved with it: {also.policy}, {_rows(also)} that this run makes orphans."
+    several = sum(1 + len(each.following) for each in approved) > 1
+    yield (
+        f"The approval is for {'these plans' if several else 'this plan'} only, and for one run. "
+        "To run it now: opsctl run"
+    )
+
+
+def _rows(plan: StoredPlan) -> str:
+    return f"{'' if plan.exact else 'about '}{counted(plan.eligible, 'row')}"

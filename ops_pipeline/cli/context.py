@@ -7,10 +7,11 @@ from pathlib import Path
 from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.nearest import nearest
+from ops_pipeline.policies.connection import connect_to
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres import embedded
-from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, NoConnectionError, connect
 from ops_pipeline.postgres.ready import refuse_unmigrated, refuse_unready
 from ops_pipeline.postgres.rights import explained
 
@@ -63,10 +64,21 @@ def connected(name: str, *, writes: bool = True) -> Iterator[Connection]:
     `writes`, StandbyError."""
     with (
         embedded.resolved(settings.load()) as resolved,
-        connect(url_of(resolved), name) as connection,
+        connected_to_own(resolved, name) as connection,
         explained(connection),
     ):
         _required(writes=writes)(connection)
+        yield connection
+
+
+@contextmanager
+def connected_to_own(resolved: settings.Settings, name: str) -> Iterator[Connection]:
+    """A connection to the database of `OPS_DATABASE_URL`, whatever its state. Raises NoConnectionError."""
+    try:
+        connection = connect(url_of(resolved), name)
+    except NoConnectionError as error:
+        raise NoConnectionError(f"{error}. Check OPS_DATABASE_URL") from error
+    with connection:
         yield connection
 
 
@@ -120,10 +132,9 @@ def connections(
     """Each database with a connection. The problems of those that do not answer, or that `require` refuses,
     are appended to `away`."""
     for database in databases:
-        url = database.url(settings.environment(resolved))
         with ExitStack() as opened:
             try:
-                connection = opened.enter_context(connect(url, name))
+                connection = opened.enter_context(connect_to(database, settings.environment(resolved), name))
                 require(connection)
             except DatabaseUnavailableError as error:
                 away.append(f"{database.name}: {error}")

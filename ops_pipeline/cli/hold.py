@@ -68,9 +68,8 @@ def list_holds(chosen: Database = None, as_json: Json = False) -> None:
     problems = [
         hold.problem for hold in all_holds if hold.problem and hold.state(datetime.now(UTC)) == "unclear"
     ]
-    answer(
-        {"holds": list(map(_as_json, all_holds))}, tables.holds_table(all_holds), *problems, as_json=as_json
-    )
+    shown = tables.holds_table(all_holds) if all_holds else "No rows are on hold."
+    answer({"holds": list(map(_as_json, all_holds))}, shown, *problems, as_json=as_json)
 
 
 @app.command("confirm")

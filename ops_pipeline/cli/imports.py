@@ -10,10 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ops_pipeline import settings
 from ops_pipeline.audit.importers import cloudtrail
-from ops_pipeline.cli.context import url_of
+from ops_pipeline.cli.context import connected_to_own
 from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.postgres import embedded
-from ops_pipeline.postgres.connection import connect
 from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.rights import explained
 
@@ -27,7 +26,7 @@ def import_cloudtrail(
 ) -> None:
     """Store CloudTrail events in the audit log. Importing a file twice changes nothing."""
     with embedded.resolved(settings.load()) as resolved:
-        with connect(url_of(resolved), "opsctl import") as connection, explained(connection):
+        with connected_to_own(resolved, "opsctl import") as connection, explained(connection):
             refuse_unready(connection)
         report = import_deliveries(resolved, paths)
     answer(report, *_sentences(report), as_json=as_json)
@@ -37,7 +36,7 @@ def import_cloudtrail(
 def import_deliveries(resolved: settings.Settings, paths: list[Path]) -> cloudtrail.ImportReport:
     """Stores the events of these files, with a progress bar on standard error."""
     with (
-        connect(url_of(resolved), "opsctl import") as connection,
+        connected_to_own(resolved, "opsctl import") as connection,
         explained(connection),
         _progress() as progress,
     ):

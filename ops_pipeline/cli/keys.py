@@ -37,12 +37,14 @@ def list_keys(as_json: Json = False) -> None:
     """List all keys with their scopes and state. The keys themselves are not stored."""
     with connected("opsctl keys", writes=False) as connection:
         all_keys = keys.list_keys(connection)
-    answer({"keys": all_keys}, tables.keys_table(all_keys), as_json=as_json)
+    shown = tables.keys_table(all_keys) if all_keys else "There are no keys."
+    answer({"keys": all_keys}, shown, as_json=as_json)
 
 
 @app.command("revoke")
 def revoke_key(
-    key: Annotated[str, typer.Argument(help="The key's id, or its name.")], as_json: Json = False
+    key: Annotated[str, typer.Argument(help="The key's id, or its first characters, or its name.")],
+    as_json: Json = False,
 ) -> None:
     """Revoke a key. It stops working within 2 seconds."""
     with connected("opsctl keys") as connection:

@@ -12,7 +12,7 @@ from ops_pipeline.maintenance import kinds
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres import embedded, migrations
-from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
+from ops_pipeline.postgres.connection import DatabaseUnavailableError, NoConnectionError, connect
 from ops_pipeline.postgres.relation import audit_logs, find_relation
 from ops_pipeline.postgres.rights import MissingRightError, explained
 
@@ -50,13 +50,14 @@ def migrate_all(resolved: settings.Settings, policies: Policies | None) -> list[
     A failure does not stop the others; its error is in its result and on standard error.
     """
     databases = policies.databases if policies else ()
-    urls = {database.url(settings.environment(resolved)): database.name for database in databases}
+    environment = settings.environment(resolved)
+    urls = {database.url(environment): (database.name, database.url_origin) for database in databases}
     if resolved.database_url is not None:
-        urls.setdefault(resolved.database_url, "OPS_DATABASE_URL")
-    return [_migrate(name, url) for url, name in urls.items()]
+        urls.setdefault(resolved.database_url, ("OPS_DATABASE_URL", "OPS_DATABASE_URL"))
+    return [_migrate(name, url, origin) for url, (name, origin) in urls.items()]
 
 
-def _migrate(name: str, url: str) -> Migrated:
+def _migrate(name: str, url: str, origin: str) -> Migrated:
     try:
         with connect(url, "opsctl migrate") as connection, explained(connection):
             applied = migrations.migrate(url)
@@ -68,8 +69,9 @@ def _migrate(name: str, url: str) -> Migrated:
                 return Migrated(name, tuple(applied), failed=missing)
             created = premake(connection, find_relation(connection, audit_logs()))
     except (DatabaseUnavailableError, migrations.TakenError, MissingRightError, psycopg.Error) as error:
-        complain(f"{name} was not migrated: {error}")
-        return Migrated(name, failed=str(error))
+        advice = f". Check {origin}" if isinstance(error, NoConnectionError) else ""
+        complain(f"{name} was not migrated: {error}{advice}")
+        return Migrated(name, failed=f"{error}{advice}")
     return Migrated(name, tuple(applied), created)
 
 

@@ -53,8 +53,8 @@ def answer(content: Any, *lines: RenderableType, as_json: bool) -> None:
         typer.echo(msgspec.json.encode(content).decode())
         return
     for line in lines:
-        # Only tables contain Rich markup; square brackets in a sentence belong to a name.
-        console.print(line, markup=not isinstance(line, str), emoji=False)
+        # Square brackets in a sentence belong to a name, and a number in it is no more than its other words.
+        console.print(line, markup=not isinstance(line, str), emoji=False, highlight=False)
 
 
 def complain(message: object) -> None:

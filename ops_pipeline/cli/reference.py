@@ -1,13 +1,13 @@
 """Writes docs/reference/cli.md from the commands and their help: `python -m ops_pipeline.cli.reference`."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from ops_pipeline.cli import app
+from ops_pipeline.cli.commands import COMMANDS, loaded
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
@@ -25,37 +25,52 @@ output is one JSON object, or `{"error": …}` if there is no result. Times are 
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | failed: a policy or a database failed, was refused, or has rows remaining; `doctor` or\
+| 1 | failed: a policy or a database failed, was refused, is late, or has rows remaining; `doctor` or\
  `archive verify` found a problem |
 | 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid, or names what does\
  not exist or cannot be used, such as a released hold; nothing was changed |
-| 3 | nothing failed, but a plan needs approval (`plan`, `run`) |
+| 3 | nothing failed, but a plan needs approval (`plan`, `run`, `status`) |
 | 130 | interrupted by Ctrl-C or SIGTERM; what was committed is kept |
+
+In a terminal, a column that does not fit moves below its row. Into a pipe or a file each row is one line of\
+ any length, without colours. Ids of plans and keys may be shortened to their first characters.
+
+To complete commands and options with the tabulator key in bash, zsh, fish or PowerShell, run\
+ `opsctl --install-completion` once and open a new terminal.
 
 Before the command:
 """
 JSON = "as_json"
 """The option that the page's head explains for all commands."""
-PLACEHOLDERS = {int: "N", float: "X", datetime: "YYYY-MM-DD"}
-"""What stands for the value of an option, by its type; otherwise the option's own name."""
 
 
 def page() -> str:
     """The page, as the commands are now."""
     root: Any = typer.main.get_command(app)
-    commands = sorted(_commands(root))
+    commands = sorted(each for name in COMMANDS for each in _commands(loaded(name), f"opsctl {name}"))
     contents = [f"- [`{name}`](#{name.replace(' ', '-')}): {_first(command)}" for name, command in commands]
     sections = [_section(name, command) for name, command in commands]
-    return "\n".join([HEAD, *_table(root.params), "", "The commands:", "", *contents, "", *sections])
+    return "\n".join(
+        [
+            HEAD,
+            *_table(root.params),
+            "",
+            "The commands:",
+            "",
+            *contents,
+            "",
+            *sections,
+        ]
+    )
 
 
-def _commands(group: Any, prefix: str = "opsctl ") -> Iterator[tuple[str, Any]]:
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Every command that does something, by its full name."""
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from _commands(command, f"{prefix}{name} ")
-        else:
-            yield f"{prefix}{name}", command
+    if not hasattr(command, "commands"):
+        yield name, command
+        return
+    for subname, subcommand in command.commands.items():
+        yield from _commands(subcommand, f"{name} {subname}")
 
 
 def _section(name: str, command: Any) -> str:
@@ -97,9 +112,7 @@ def _named(parameter: Any) -> str:
     option = str(parameter.opts[0])
     if parameter.is_flag:
         return option
-    own_name = option.removeprefix("--").replace("-", "_").upper()
-    value = parameter.metavar or PLACEHOLDERS.get(parameter.type_descriptor.annotation, own_name)
-    return f"{option} {value}"
+    return f"{option} {parameter.metavar}"
 
 
 def _default(parameter: Any) -> str:

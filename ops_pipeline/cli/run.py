@@ -10,12 +10,12 @@ import psycopg
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from ops_pipeline import settings
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import check_policies, connections, opened_policies
 from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain, console, notes
+from ops_pipeline.cli.table import Table
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.check import GUARD_CHECK

@@ -4,35 +4,37 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich import filesize
-from rich.console import RenderableType
-from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.text import Text
 
 from ops_pipeline.access import keys
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.cli.output import one_line
+from ops_pipeline.cli.table import Table
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.orphans.triggers import Trigger
+from ops_pipeline.maintenance.overdue import LastRuns
 from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
+from ops_pipeline.maintenance.recent import RecordedRun
 from ops_pipeline.maintenance.result import RunResult
 
-COLOURS = {"done": "green", "running": "cyan"}
+COLOURS = {"done": "green", "running": "cyan", "needs_approval": "yellow"}
+BAR = 20
+"""How many characters a progress bar has."""
 
 
 def plan_table(plans: Sequence[Plan | Unplanned]) -> Table:
     """What would be deleted, one row for each policy; a policy that cannot be planned has no row."""
-    table = _table(
-        "Policy", "would delete:>", "of:>", "share:>", "size:>", "oldest", "on hold:>", "NULL:>",
-        "dead rows:>", "takes:>", "method",
+    table = Table(
+        "policy", "would delete:>", "of:>", "share:>", "size:>", "oldest", "on hold:>", "NULL:>",
+        "dead rows:>", "takes:>", "method:~",
     )  # fmt: skip
     for plan in plans:
         if isinstance(plan, Plan):
             takes = f"{plan.seconds:,.0f} s" if plan.seconds is not None else ""
             table.add_row(
-                plan.policy, *_row_cells(plan.rows), f"{plan.dead_tuples:,}", takes, plan.method.name
-            )  # fmt: skip
+                plan.policy, *_row_cells(plan.rows), _unless_zero(plan.dead_tuples), takes, plan.method.name
+            )
     return table
 
 
@@ -44,101 +46,142 @@ def _row_cells(rows: RowCount | None) -> tuple[str, ...]:
         f"{about}{rows.eligible:,}", f"{about}{rows.total:,}", f"{about}{rows.fraction:.1%}",
         filesize.decimal(rows.bytes) if rows.bytes else "",
         f"{rows.oldest:%Y-%m-%d}" if rows.oldest else "",
-        f"{rows.held:,}", f"{rows.unset:,}",
+        _unless_zero(rows.held), _unless_zero(rows.unset),
     )  # fmt: skip
 
 
-def plan_notes(plans: Sequence[Plan | Unplanned]) -> list[str]:
-    """Notes on the plans besides their numbers, one line each."""
+def _unless_zero(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def plan_notes(plans: Sequence[Plan | Unplanned], *, verbose: bool) -> list[str]:
+    """Notes on the plans besides their numbers, one line each; `verbose`: also on what would be skipped."""
     return [
         one_line(f"{plan.policy}: {note}")
         for plan in plans
         if isinstance(plan, Plan)
-        for note in plan.notes()
+        for note in (*plan.notes(), *(plan.skips() if verbose else ()))
     ]
 
 
 def results_table(results: Sequence[RunResult]) -> Table:
     """What each policy did, one row for each; of a running policy, its progress."""
-    table = _table(
-        "Policy", "removed:>", "archived:>", "remaining:>", "scanned:>", "dead rows:>", "seconds:>", "outcome"
+    table = Table(
+        "policy", "outcome", "removed:>", "archived:>", "remaining:>", "scanned:>", "dead rows:>", "seconds:>"
     )
     for result in results:
         left = "" if result.left is None else f"{result.left:,}"
-        dead = f"{result.dead_tuples_before:,} → {result.dead_tuples_after:,}"
+        dead_before, dead_after = result.dead_tuples_before, result.dead_tuples_after
+        dead = f"{dead_before:,} → {dead_after:,}" if dead_before or dead_after else ""
         table.add_row(
-            result.policy, f"{result.removed:,}", f"{result.archived:,}", left, f"{result.examined:,}", dead,
-            f"{result.seconds:.1f}", _outcome(result),
+            result.policy, _outcome(result), f"{result.removed:,}", f"{result.archived:,}", left,
+            f"{result.examined:,}", dead, f"{result.seconds:.1f}",
         )  # fmt: skip
     return table
 
 
-def _outcome(result: RunResult) -> RenderableType:
+def _outcome(result: RunResult) -> Text:
     if result.outcome == "running" and (vacuum := result.details.get("progress")):
-        return f"[cyan]{escape(str(vacuum['text']))}[/]"
+        return Text(one_line(str(vacuum["text"])), "cyan")
     if result.outcome != "running" or not result.planned:
-        colour = COLOURS.get(result.outcome, "red")
-        return f"[{colour}]{result.outcome}[/]"
+        return outcome(result.outcome)
     rate = result.removed / result.working if result.working else 0.0
     time_left = f", {(result.planned - result.removed) / rate:,.0f} s left" if rate else ""
-    progress = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=result.planned, completed=min(result.removed, result.planned), width=20)
-    progress.add_row(bar, f"{result.removed / result.planned:.0%}  {rate:,.0f}/s{time_left}")
-    return progress
+    share = result.removed / result.planned
+    done = round(min(share, 1) * BAR)
+    return Text.assemble(
+        ("━" * done, "cyan"), ("━" * (BAR - done), "dim"), f" {share:.0%}  {rate:,.0f}/s{time_left}"
+    )
+
+
+def outcome(name: str) -> Text:
+    """A run's outcome, in its colour."""
+    return Text(one_line(name).replace("_", " "), COLOURS.get(name, "red"))
+
+
+def status_table(policies: Sequence[LastRuns]) -> Table:
+    """The newest run of each policy; times are in UTC. The backlog is what the last ended run left."""
+    table = Table("policy", "outcome", "removed:>", "backlog:>", "started", "last done")
+    for runs in policies:
+        table.add_row(
+            runs.policy,
+            outcome(runs.outcome or "never run"),
+            "" if runs.removed is None else f"{runs.removed:,}",
+            "" if runs.remaining is None else f"{runs.remaining:,}",
+            minute(runs.started_at),
+            "" if runs.outcome == "done" else minute(runs.done_at),
+        )
+    return table
+
+
+def history_table(runs: Sequence[RecordedRun]) -> Table:
+    """Runs of policies; times are in UTC."""
+    table = Table(
+        "started", "policy", "outcome", "removed:>", "remaining:>", "seconds:>", "archived:>", "run:>",
+        "Dagster run", "why:~",
+    )  # fmt: skip
+    for run in runs:
+        table.add_row(
+            minute(run.started_at), run.policy, outcome(run.outcome), f"{run.removed:,}",
+            "" if run.remaining is None else f"{run.remaining:,}", f"{run.seconds:,.1f}",
+            _unless_zero(run.archived), str(run.id), run.dagster_run_id or "",
+            "" if run.outcome == "done" else run.stopped_reason,
+        )  # fmt: skip
+    return table
 
 
 def keys_table(all_keys: Sequence[keys.Key]) -> Table:
     """All keys, revoked and expired ones too; times are in UTC."""
-    table = _table("id:", "name", "scopes", "created", "expires", "last used", "state")
+    table = Table("id", "name", "state", "scopes:~", "created", "expires", "last used")
     now = datetime.now(UTC)
     for key in all_keys:
         state = key.state(now)
         table.add_row(
-            str(key.id), escape(key.name), ", ".join(key.scopes), _minute(key.created_at),
-            _minute(key.expires_at), _minute(key.last_used_at),
-            "[green]valid[/]" if state == "valid" else f"{state} {_minute(key.revoked_at)}".rstrip(),
+            str(key.id), key.name,
+            Text("valid", "green") if state == "valid" else f"{state} {minute(key.revoked_at)}".rstrip(),
+            ", ".join(key.scopes), minute(key.created_at), minute(key.expires_at), minute(key.last_used_at),
         )  # fmt: skip
     return table
 
 
 def holds_table(all_holds: Sequence[holds.Hold]) -> Table:
     """All holds, ended and released ones too; times are in UTC."""
-    table = _table("id:>", "table", "where", "reason", "owner", "added", "by", "until", "state")
+    table = Table("id:>", "table", "state", "until", "where:~", "reason:~", "owner", "added", "by")
     now = datetime.now(UTC)
+    colours = {"active": "green", "unclear": "red"}
     for hold in all_holds:
-        released = f"released {_minute(hold.released_at)} by {escape(hold.released_by or '')}"
-        states = {"active": "[green]active[/]", "unclear": "[red]unclear[/]", "released": released}
-        state = states.get(hold.state(now), "ended")
+        name = hold.state(now)
+        released = f" {minute(hold.released_at)} by {hold.released_by or ''}" if name == "released" else ""
         table.add_row(
-            str(hold.id), escape(hold.table), escape(str(hold.predicate)), escape(hold.reason),
-            escape(hold.owner), _minute(hold.created_at), escape(hold.created_by), _minute(hold.ends_at),
-            state,
+            str(hold.id), hold.table, Text(one_line(name + released), colours.get(name, "")),
+            minute(hold.ends_at), str(hold.predicate), hold.reason, hold.owner, minute(hold.created_at),
+            hold.created_by,
         )  # fmt: skip
     return table
 
 
 def archives_table(files: Sequence[ArchivedFile]) -> Table:
     """The archived files."""
-    table = _table("table", "day", "rows:>", "bytes:>", "sha256", "removed at", "state", "file")
+    table = Table("table", "day", "rows:>", "bytes:>", "state", "removed at", "file", "sha256")
     for file in files:
-        state = f"restored {_minute(file.restored_at)}" if file.state == "restored" else file.state
+        state = f"restored {minute(file.restored_at)}" if file.state == "restored" else file.state
         colour = {"damaged": "red", "unfinished": "yellow"}.get(file.state, "green")
         table.add_row(
-            escape(file.table), file.day.isoformat() if file.day else "", f"{file.rows:,}", f"{file.bytes:,}",
-            file.sha256[:12], _minute(file.created_at), f"[{colour}]{state}[/]", escape(file.path),
+            file.table, file.day.isoformat() if file.day else "", f"{file.rows:,}", f"{file.bytes:,}",
+            Text(state, colour), minute(file.created_at), file.path, file.sha256,
         )  # fmt: skip
     return table
 
 
 def plans_table(plans: Sequence[approvals.StoredPlan]) -> Table:
     """The plans that need approval."""
-    table = _table("plan:", "policy", "would delete:>", "of:>", "share:>", "older than", "planned at", "why")
+    table = Table("plan", "policy", "would delete:>", "of:>", "share:>", "older than", "planned at", "why:~")
     for plan in plans:
         about = "" if plan.exact else "~"
         table.add_row(
             plan.id, plan.policy, f"{about}{plan.eligible:,}", f"{about}{plan.total:,}",
-            f"{about}{plan.fraction:.1%}", _minute(plan.cutoff), _minute(plan.created_at),
-            escape("; ".join([*plan.reasons, *_approved_with(plan)])),
+            f"{about}{plan.fraction:.1%}", minute(plan.cutoff), minute(plan.created_at),
+            "; ".join([*plan.reasons, *_approved_with(plan)]),
         )  # fmt: skip
     return table
 
@@ -151,20 +194,12 @@ def _approved_with(plan: approvals.StoredPlan) -> list[str]:
 
 def triggers_table(installed: Sequence[Trigger]) -> Table:
     """The triggers that record the keys of deleted parents."""
-    table = _table("policy", "table", "trigger")
+    table = Table("policy", "table", "trigger")
     for trigger in installed:
-        table.add_row(escape(trigger.policy), escape(str(trigger.table)), escape(trigger.name))
+        table.add_row(trigger.policy, str(trigger.table), trigger.name)
     return table
 
 
-def _minute(time: datetime | None) -> str:
+def minute(time: datetime | None) -> str:
+    """The time to the minute, or nothing."""
     return f"{time:%Y-%m-%d %H:%M}" if time else ""
-
-
-def _table(*headings: str) -> Table:
-    """A table with these columns. `:>` marks numbers, `:` ids: neither is wrapped or cut. Text wraps."""
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in headings:
-        title, whole, number = heading.partition(":")
-        table.add_column(title, justify="right" if number else "left", no_wrap=bool(whole), overflow="fold")
-    return table

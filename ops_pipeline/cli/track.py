@@ -19,7 +19,8 @@ from ops_pipeline.maintenance.orphans import triggers
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError, Trigger
 from ops_pipeline.nearest import nearest
-from ops_pipeline.postgres.connection import Connection, connect
+from ops_pipeline.policies.connection import connect_to
+from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.rights import explained
 
@@ -55,7 +56,7 @@ def list_tracks(as_json: Json = False) -> None:
     missing: dict[str, tuple[str, ...]] = {}
     with opened_policies() as (resolved, policies):
         for database, policy in policies.of_type(Orphans):
-            with connect(database.url(settings.environment(resolved)), "opsctl track") as connection:
+            with connect_to(database, settings.environment(resolved), "opsctl track") as connection:
                 installed += triggers.triggers(connection, policy.name)
                 missing[policy.name] = (
                     record.tables_without_triggers(connection, policy) if policy.track else ()
@@ -66,7 +67,8 @@ def list_tracks(as_json: Json = False) -> None:
         if names
     ]
     content = {"triggers": list(map(_as_json, installed)), "missing": missing}
-    answer(content, tables.triggers_table(installed), *sentences, as_json=as_json)
+    shown = tables.triggers_table(installed) if installed else "No triggers are installed."
+    answer(content, shown, *sentences, as_json=as_json)
 
 
 @contextmanager
@@ -78,8 +80,8 @@ def _opened_policy(name: str) -> Iterator[tuple[Connection, Orphans]]:
                 f'orphans policy "{name}" does not exist; {nearest(name, list(by_name))}. Nothing was changed'
             )
         database, policy = by_name[name]
-        url = database.url(settings.environment(resolved))
-        with connect(url, "opsctl track") as connection, explained(connection):
+        environment = settings.environment(resolved)
+        with connect_to(database, environment, "opsctl track") as connection, explained(connection):
             refuse_unready(connection)
             yield connection, policy
 

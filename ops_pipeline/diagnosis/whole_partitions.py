@@ -14,6 +14,7 @@ from ops_pipeline.partitions.expired import expired_partitions
 from ops_pipeline.partitions.partition import Partition, partition_key
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.spelling import spelled
 
 
 def _find_unsaid(examined: Examination) -> Iterator[Finding]:
@@ -61,7 +62,7 @@ def _has_infinite(connection: Connection, partition: Partition, column: str) -> 
 
 def _delete_infinite(connection: Connection, partition: Partition, column: str) -> str:
     statement = compose.SQL("DELETE FROM {} WHERE {} = '-infinity';")
-    return statement.format(partition.identifier, compose.Identifier(column)).as_string(connection)
+    return spelled(statement.format(partition.identifier, compose.Identifier(column)), connection)
 
 
 WHOLE_PARTITIONS = Diagnosis(

@@ -16,6 +16,7 @@ from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.spelling import spelled
 
 Within = Callable[[compose.Composed], list[tuple[Any, ...]] | None]
 """Runs a statement and returns its rows; None when it took too long."""
@@ -209,9 +210,12 @@ def _way_out(steps: Sequence[Step]) -> str:
 def uncascade(steps: Sequence[Step]) -> str:
     """The statements that make the keys NO ACTION: then a row is kept as long as others refer to it."""
     return " ".join(
-        compose.SQL("ALTER TABLE {0} DROP CONSTRAINT {1}, ADD CONSTRAINT {1} ")
-        .format(step.key.child.identifier, compose.Identifier(step.key.name))
-        .as_string(None)
+        spelled(
+            compose.SQL("ALTER TABLE {0} DROP CONSTRAINT {1}, ADD CONSTRAINT {1} ").format(
+                step.key.child.identifier, compose.Identifier(step.key.name)
+            ),
+            None,
+        )
         + f"{step.key.uncascaded};"
         for step in steps
     )

@@ -18,9 +18,10 @@ from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.maintenance.retention.kind import RETENTION
 from ops_pipeline.maintenance.vacuum.kind import VACUUM
 from ops_pipeline.policies import load as policies_file
+from ops_pipeline.policies.connection import connect_to
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import DeletingPolicy, Policies, Policy
-from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError
 from ops_pipeline.postgres.ready import NotMigratedError, refuse_unmigrated
 from ops_pipeline.postgres.relation import find_relation
 from ops_pipeline.postgres.rights import explanation
@@ -146,7 +147,7 @@ def plan_all(
     """
     for database in policies.databases:
         try:
-            with connect(database.url(environment), "ops plan") as connection:
+            with connect_to(database, environment, "ops plan") as connection:
                 yield from plan(
                     connection,
                     database.policies,

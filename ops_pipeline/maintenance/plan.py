@@ -148,6 +148,10 @@ class Plan:
         """What only this kind of plan explains, a line each."""
         return iter(())
 
+    def skips(self) -> Iterator[str]:
+        """What a run would leave alone, and why, a line each."""
+        return iter(())
+
     def tables(self) -> Mapping[str, Sequence[Cells]]:
         """What is shown as tables, by title."""
         return {}

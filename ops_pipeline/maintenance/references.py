@@ -15,6 +15,7 @@ from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.equality import Equality
 from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.postgres.snapshot import once
+from ops_pipeline.postgres.spelling import spelled
 
 OnDelete = Literal["a", "r", "c", "n", "d"]
 """pg_constraint.confdeltype: no action, restrict, cascade, set null, set default."""
@@ -226,4 +227,4 @@ def _create_index(connection: Connection, key: ForeignKey) -> str:
     partitioned = scalar(connection, sql.get("postgres/is_partitioned"), {"oid": key.child.oid})
     statement = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
     columns = compose.SQL(", ").join(map(compose.Identifier, key.columns))
-    return compose.SQL(statement).format(key.child.identifier, columns).as_string(connection)
+    return spelled(compose.SQL(statement).format(key.child.identifier, columns), connection)

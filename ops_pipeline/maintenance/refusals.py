@@ -16,6 +16,7 @@ from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
 from ops_pipeline.postgres.rights import lacking, lacking_ownership
 from ops_pipeline.postgres.row_security import hidden
+from ops_pipeline.postgres.spelling import spelled
 from ops_pipeline.storage import storage
 
 ACTIONS = {"c": "ON DELETE CASCADE", "n": "ON DELETE SET NULL", "d": "ON DELETE SET DEFAULT"}
@@ -110,7 +111,7 @@ def uncounted(connection: Connection, table: Relation) -> Iterator[Finding]:
 def switch_counting_on(connection: Connection) -> str:
     """The statement that turns track_counts on for the database."""
     statement = compose.SQL("ALTER DATABASE {} SET track_counts = on;")
-    return statement.format(compose.Identifier(connection.info.dbname)).as_string(connection)
+    return spelled(statement.format(compose.Identifier(connection.info.dbname)), connection)
 
 
 def rules(connection: Connection, table: Relation) -> Iterator[Finding]:
@@ -182,18 +183,18 @@ def foreign_partitions(connection: Connection, table: Relation) -> Iterator[Find
 def disable(connection: Connection, trigger: on_delete.Trigger) -> str:
     """The statement that disables the trigger."""
     statement = compose.SQL("ALTER TABLE {} DISABLE TRIGGER {};")
-    return statement.format(trigger.table.identifier, compose.Identifier(trigger.name)).as_string(connection)
+    return spelled(statement.format(trigger.table.identifier, compose.Identifier(trigger.name)), connection)
 
 
 def detach(connection: Connection, table: Relation, partition: Relation) -> str:
     """The statement that detaches the partition from its table."""
     statement = compose.SQL("ALTER TABLE {} DETACH PARTITION {};")
-    return statement.format(table.identifier, partition.identifier).as_string(connection)
+    return spelled(statement.format(table.identifier, partition.identifier), connection)
 
 
 def _drop(connection: Connection, rule: on_delete.Rule) -> str:
     drop = compose.SQL("DROP RULE {} ON {};").format(compose.Identifier(rule.name), rule.table.identifier)
-    return drop.as_string(connection)
+    return spelled(drop, connection)
 
 
 def _drop_not_null(connection: Connection, table: Relation, columns: Sequence[str]) -> str:
@@ -201,7 +202,7 @@ def _drop_not_null(connection: Connection, table: Relation, columns: Sequence[st
         compose.SQL("ALTER COLUMN {} DROP NOT NULL").format(compose.Identifier(column)) for column in columns
     ]
     statement = compose.SQL("ALTER TABLE {} {};").format(table.identifier, compose.SQL(", ").join(drops))
-    return statement.as_string(connection)
+    return spelled(statement, connection)
 
 
 def _named(children: Sequence[tuple[Relation, Relation]]) -> str:
@@ -211,6 +212,6 @@ def _named(children: Sequence[tuple[Relation, Relation]]) -> str:
 def _apart(connection: Connection, children: Sequence[tuple[Relation, Relation]]) -> str:
     statement = compose.SQL("ALTER TABLE {} NO INHERIT {};")
     return " ".join(
-        statement.format(child.identifier, parent.identifier).as_string(connection)
+        spelled(statement.format(child.identifier, parent.identifier), connection)
         for child, parent in children
     )

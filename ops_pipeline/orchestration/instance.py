@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql as compose
 
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect_bare, describe
+from ops_pipeline.postgres.spelling import spelled
 from ops_pipeline.settings import LOCAL, Settings, environment
 
 CONFIGURATION = Path(__file__).with_name("dagster.yaml")
@@ -54,9 +55,9 @@ def _create_database(url: str) -> None:
         try:
             connection.execute(create)
         except psycopg.errors.InsufficientPrivilege as error:
-            user = compose.Identifier(connection.info.user).as_string(connection)
+            user = spelled(compose.Identifier(connection.info.user), connection)
             raise DatabaseUnavailableError(
                 f"{describe(url)}, which is Dagster's, does not exist, and {connection.info.user} is not "
                 "permitted to create it. Nothing was done. Create it as a superuser: "
-                f"{create.as_string(connection)} OWNER {user}; or set OPS_DAGSTER_DATABASE_URL to another one"
+                f"{spelled(create, connection)} OWNER {user}; or set OPS_DAGSTER_DATABASE_URL to another one"
             ) from error

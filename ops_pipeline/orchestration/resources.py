@@ -13,10 +13,11 @@ from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.plan import Plan, Unplanned
 from ops_pipeline.orchestration import identity
 from ops_pipeline.orchestration.run_coordinator import IdentifyingRunCoordinator
+from ops_pipeline.policies.connection import connect_to
 from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.advisory_lock import share_lock
-from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
+from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError
 from ops_pipeline.postgres.ready import refuse_unready
 
 UNIDENTIFIED = (
@@ -106,16 +107,21 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
         psycopg does not know Dagster's interrupt exception: it would close the connection while the statement
         continues on the server. On a KeyboardInterrupt it cancels the statement first.
         """
-        with raise_interrupts_as(KeyboardInterrupt), embedded.resolved(settings.load()) as resolved:
-            url = wanted.url(settings.environment(resolved))
-            with ExitStack() as opened:
-                try:
-                    connection = opened.enter_context(connect(url, f"ops {step}", lock_timeout="500ms"))
-                    if writes:
-                        refuse_unready(connection)
-                except DatabaseUnavailableError as error:
-                    raise type(error)(f"{wanted.name}: {error}") from error
-                yield connection
+        with (
+            raise_interrupts_as(KeyboardInterrupt),
+            embedded.resolved(settings.load()) as resolved,
+            ExitStack() as opened,
+        ):
+            environment = settings.environment(resolved)
+            try:
+                connection = opened.enter_context(
+                    connect_to(wanted, environment, f"ops {step}", lock_timeout="500ms")
+                )
+                if writes:
+                    refuse_unready(connection)
+            except DatabaseUnavailableError as error:
+                raise type(error)(f"{wanted.name}: {error}") from error
+            yield connection
 
 
 def run_lock(run_id: str) -> str:

@@ -143,6 +143,13 @@ class Database:
         url = re.sub(r"\$\{(\w+)\}", value, self.url_template)
         return with_source(url, command=self.password_command, file=self.password_file)
 
+    @property
+    def url_origin(self) -> str:
+        """Where its URL comes from, for messages: the variables that it names, and its line in the file."""
+        place = f"`url` in {self.place.source.path}:{(self.place / 'url').line}"
+        variables = re.findall(r"\$\{(\w+)\}", self.url_template)
+        return f"{', '.join(variables)} ({place})" if variables else place
+
 
 @dataclass(frozen=True, slots=True)
 class Policies:

@@ -1,5 +1,6 @@
 """Connects to a maintained database, sets its session up, and refuses databases that cannot be used."""
 
+import re
 import shlex
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,10 @@ Statement = LiteralString | compose.SQL | compose.Composed
 
 
 CANCEL_TIMEOUT_SECONDS = 2.0
+
+
+SERVER = re.compile(r"^connection to server .*? failed: ")
+"""How libpq's message begins; ours has named the server by then."""
 
 
 LOST_STATES = {
@@ -67,7 +72,11 @@ PostgreSQL has no conversion from MULE_INTERNAL."""
 
 
 class DatabaseUnavailableError(Exception):
-    """The database does not answer; the message names the database and the error."""
+    """The database cannot be used now; the message names the database and the error."""
+
+
+class NoConnectionError(DatabaseUnavailableError):
+    """The server was not reached, or it refused the login or the database's name."""
 
 
 class DatabaseRefusedError(DatabaseUnavailableError):
@@ -133,19 +142,26 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
             cursor_factory=Cursor,
         )
     except credentials.PasswordError as error:
-        raise DatabaseUnavailableError(
-            f"{describe(url)}: no connection was made, because its {error}"
-        ) from error
+        raise NoConnectionError(f"{describe(url)}: no connection was made, because its {error}") from error
     except psycopg.OperationalError as error:
         if _looks_unescaped(url):
-            raise DatabaseUnavailableError(
+            raise NoConnectionError(
                 "the database's URL is ambiguous: its user or password contains @, / or #. "
                 "Write %40 for @, %2F for /, %23 for #, %3A for : and %25 for %"
             ) from None  # libpq's message contains a part of the password
-        raise DatabaseUnavailableError(f"{describe(url)} does not answer: {error}") from error
+        raise NoConnectionError(no_connection(url, error)) from error
     if url != credentials.without_source(url):
         _urls[_place(connection.info)] = url
     return connection
+
+
+def no_connection(url: str, error: Exception) -> str:
+    """That no connection was made, and the reason of libpq or of the server, on one line."""
+    lines = str(error).removeprefix("connection failed: ").splitlines()
+    reasons = [line for line in lines if not line.startswith("\t")]  # libpq indents its guesses
+    if len(reasons) == 1:
+        reasons = [SERVER.sub("", reasons[0])]
+    return f"{describe(url)}: no connection was made: {'; '.join(reasons)}"
 
 
 def _looks_unescaped(url: str) -> bool:

@@ -8,6 +8,7 @@ import sql
 from ops_pipeline.finding import Finding
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.spelling import spelled
 
 
 def hidden(
@@ -57,7 +58,7 @@ def _raising(
         f"reads {read}, whose rows row security hides from {role}, and Ops Pipeline's sessions set "
         f"row_security = off. Allow {role} to read every row, or set row_security = on for the function",
         (
-            compose.SQL("ALTER ROLE {} BYPASSRLS;").format(compose.Identifier(role)).as_string(None),
+            spelled(compose.SQL("ALTER ROLE {} BYPASSRLS;").format(compose.Identifier(role)), None),
             f"ALTER FUNCTION {function} SET row_security = on;",
         ),
     )

@@ -104,8 +104,8 @@ def test_rows_of_a_table_with_a_policy_of_its_own_are_not_deleted_along(
         "1,000 rows of public.invoices",
         "invoices_account_id_fkey",
         "app/retention/invoices",
-        'ALTER TABLE "public"."invoices" DROP CONSTRAINT "invoices_account_id_fkey", '
-        'ADD CONSTRAINT "invoices_account_id_fkey" FOREIGN KEY (account_id) REFERENCES accounts(id)',
+        "ALTER TABLE public.invoices DROP CONSTRAINT invoices_account_id_fkey, "
+        "ADD CONSTRAINT invoices_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id)",
     ):
         assert part in said
     assert (count(connection, "accounts"), count(connection, "invoices")) == (300, 3000)

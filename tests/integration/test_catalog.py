@@ -8,6 +8,7 @@ from ops_pipeline.maintenance import kinds
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.spelling import KEY_WORDS
 
 Read = Callable[[str], Database]
 HEAD = "version: 1\ndatabases:\n  app:\n    url: x\n"
@@ -56,3 +57,11 @@ def test_what_does_not_fit_the_database_is_named(
 
 def test_the_shipped_kinds_of_policy_fit(application: Connection, read: Callable[[], Database]) -> None:
     kinds.check(application, read().policies)
+
+
+def test_the_servers_key_words_are_quoted_in_statements_for_people(connection: Connection) -> None:
+    words = {
+        word for (word,) in connection.execute("SELECT word FROM pg_get_keywords() WHERE catcode <> 'U'")
+    }
+
+    assert words <= KEY_WORDS

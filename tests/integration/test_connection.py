@@ -122,5 +122,5 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
     with pytest.raises(DatabaseUnavailableError) as caught:
         connect("postgresql://me:s3cret@127.0.0.1:1/app", "test")
 
-    assert "Database 'app' at 127.0.0.1:1 does not answer" in str(caught.value)
+    assert "Database 'app' at 127.0.0.1:1: no connection was made" in str(caught.value)
     assert "s3cret" not in str(caught.value)

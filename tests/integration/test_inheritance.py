@@ -63,7 +63,7 @@ def test_a_table_with_inheritance_children_is_refused(connection: Connection, re
     said = refused(connection, retention(read, "events", more))
 
     assert 'public."Events fr", public.events_de, public.events_paris' in said
-    assert 'ALTER TABLE "public"."Events fr" NO INHERIT "public"."events"' in said
+    assert 'ALTER TABLE public."Events fr" NO INHERIT public.events' in said
     assert scalar(connection, "SELECT count(*) FROM events") == 310
     for statement in said[said.index("ALTER TABLE") :].split("; "):
         connection.execute(statement.encode())

@@ -273,7 +273,7 @@ def test_without_the_index_that_a_reference_needs_it_is_refused(
         "INSERT INTO child SELECT NULL FROM generate_series(1, 10000)"
     )
 
-    with pytest.raises(RefusedError, match=r'CREATE INDEX CONCURRENTLY ON "public"."child" \("s"\)'):
+    with pytest.raises(RefusedError, match=r"CREATE INDEX CONCURRENTLY ON public.child \(s\)"):
         carry_out(application, retention)
 
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000

@@ -17,6 +17,9 @@ REPOSITORY = Path(__file__).parents[2]
 COMMANDS = [
     ["migrate"],
     ["plan"],
+    ["status"],
+    ["history"],
+    ["check"],
     ["run"],
     ["approve"],
     ["adopt", "events"],

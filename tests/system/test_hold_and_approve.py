@@ -88,7 +88,7 @@ def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
     ]
     assert there["policy"] == "other/retention/things"
     assert "rows" not in there
-    assert "does not answer" in there["problem"]
+    assert "no connection was made" in there["problem"]
     assert "other/retention/things cannot be planned: " in planned.stderr
 
     assert "case 12" in opsctl("hold", "list").stdout

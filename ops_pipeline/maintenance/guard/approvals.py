@@ -1,7 +1,7 @@
 """Stored plans that need approval, and their approval, which is good for one run."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -54,6 +54,12 @@ class StoredPlan:
 def pending(connection: Connection) -> list[StoredPlan]:
     """The plans that are pending approval, the newest of each policy."""
     return [_plan(row) for row in connection.execute(sql.get("maintenance/guard/pending"))]
+
+
+def to_approve(pending: Sequence[StoredPlan]) -> list[StoredPlan]:
+    """Those of the pending plans that are not approved together with another one of them."""
+    ids = {plan.id for plan in pending}
+    return [plan for plan in pending if plan.follows not in ids]
 
 
 def new_id() -> str:

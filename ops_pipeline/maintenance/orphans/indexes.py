@@ -9,6 +9,7 @@ from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.spelling import spelled
 
 
 def missing_indexes(connection: Connection, reference: Reference) -> Iterator[Finding]:
@@ -43,5 +44,5 @@ def _advice(connection: Connection, table: Relation, columns: tuple[str, ...], c
     ]
     create = "CREATE INDEX ON {} ({})" if partitioned else "CREATE INDEX CONCURRENTLY ON {} ({})"
     statements.append(compose.SQL(create).format(table.identifier, key))
-    made = " ".join(f"{statement.as_string(connection)};" for statement in statements)
+    made = " ".join(f"{spelled(statement, connection)};" for statement in statements)
     return Finding(str(table), f"no index of {table} begins with {', '.join(columns)}, so {cost}", (made,))

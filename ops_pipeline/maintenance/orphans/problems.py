@@ -8,6 +8,7 @@ from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.equality import key_equalities
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.spelling import spelled
 
 SMALL_PARENT_BYTES = 8 * 1024 * 1024
 """A parent up to this size is hashed quickly for each batch, so it needs no index."""
@@ -50,5 +51,5 @@ def _require_index(connection: Connection, check: FileCheck, policy: Orphans, pa
     check.problem(
         "references",
         f"no index of {parent} begins with {', '.join(policy.parent_columns)}, so each batch would read the "
-        f"whole table. Create one first: {statement.as_string(connection)}",
+        f"whole table. Create one first: {spelled(statement, connection)}",
     )

@@ -19,6 +19,7 @@ from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.maintenance.vacuum.tables import Table
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.spelling import spelled
 
 LEAST_PERIOD = timedelta(hours=1)
 """Over a shorter time a burst would be mistaken for the usual rate."""
@@ -150,7 +151,7 @@ def advise_table(connection: Connection, writes: Writes, rate: Rate | None) -> A
         option=compose.SQL(setting.option),
         value=compose.Literal(setting.value),
     )
-    return Advice(str(writes.relation), setting.reason, statement.as_string(connection).splitlines()[-1])
+    return Advice(str(writes.relation), setting.reason, spelled(statement, connection).splitlines()[-1])
 
 
 @dataclass(frozen=True, slots=True)

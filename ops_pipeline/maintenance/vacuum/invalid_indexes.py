@@ -13,6 +13,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.spelling import spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Leftover:
 
     def statement(self, connection: Connection) -> str:
         """The statement that drops it, as text for people."""
-        return self.drop.as_string(connection).splitlines()[-1]
+        return spelled(self.drop, connection).splitlines()[-1]
 
     @property
     def drop(self) -> compose.Composed:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ops_pipeline.counted import counted, listed
+from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.plan import Cells, Method, Plan, Planning
 from ops_pipeline.maintenance.vacuum import priorities, rebuild
 from ops_pipeline.maintenance.vacuum.advice import find_advice
@@ -17,10 +17,6 @@ from ops_pipeline.postgres.connection import Connection
 
 BLOATED = 0.2
 """From this share on, bloat is reported."""
-
-
-MOST_SKIPPED = 10
-"""So many lines about tables that are skipped; a table with a hundred partitions would bury the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +56,19 @@ class VacuumPlan(Plan):
     indexes: tuple[PlannedIndex, ...]
 
     def explanations(self) -> Iterator[str]:
+        for table in self.planned_tables:
+            if table.action != "skip":
+                yield f"{table.action} {table.table}: {table.reason}{_noteworthy_bloat(table)}"
+        yield from (f"{index.action} {index.index}: {index.reason}" for index in self.indexes)
+
+    def skips(self) -> Iterator[str]:
         skipped: dict[str, list[str]] = {}
         for table in self.planned_tables:
             if table.action == "skip":
                 system = table.table.startswith(("pg_catalog.", "information_schema."))
                 reason = "system catalog that does not need it" if system else table.reason
                 skipped.setdefault(reason, []).append(f"{table.table}{_noteworthy_bloat(table)}")
-            else:
-                yield f"{table.action} {table.table}: {table.reason}{_noteworthy_bloat(table)}"
-        lines = [f"skip {listed(tables)}: {reason}" for reason, tables in skipped.items()]
-        yield from lines[:MOST_SKIPPED]
-        if (more := sum(map(len, list(skipped.values())[MOST_SKIPPED:]))) > 0:
-            yield f"skip {counted(more, 'more table')}: opsctl plan --json lists them"
-        yield from (f"{index.action} {index.index}: {index.reason}" for index in self.indexes)
+        yield from (f"skip {', '.join(tables)}: {reason}" for reason, tables in skipped.items())
 
     def tables(self) -> Mapping[str, Sequence[Cells]]:
         tables: Sequence[Cells] = [

@@ -18,6 +18,7 @@ from ops_pipeline.partitions.adopt.swap import swap
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
+from ops_pipeline.postgres.spelling import spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _from(
         rows = copy.compare(connection, current, report, sizes)
         current = swap(connection, current, rows, sizes)
         report(f"{current}: the new table is in place")
-    kept = relation(connection, current.old).identifier.as_string(connection)
+    kept = spelled(relation(connection, current.old).identifier, connection)
     return Adopted(str(current), current.column, rows, kept)
 
 

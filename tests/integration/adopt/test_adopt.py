@@ -129,7 +129,7 @@ def test_an_incomplete_adoption_cannot_be_finished_and_a_complete_one_cannot_be_
     run(mission)
     with pytest.raises(AdoptionError, match="is adopted already"):
         abort_adoption(mission, audit_logs())
-    assert run(mission).kept == '"public"."audit_logs_before_adoption"'
+    assert run(mission).kept == "public.audit_logs_before_adoption"
     finish_adoption(mission, audit_logs())
     with pytest.raises(AdoptionRefusedError, match="already partitioned"):
         run(mission)

@@ -73,7 +73,7 @@ def test_the_missions_own_audit_log_becomes_ours(
         "table": "public.audit_logs",
         "state": "swapped",
         "rows": 3001,
-        "kept": '"public"."audit_logs_before_adoption"',
+        "kept": "public.audit_logs_before_adoption",
     }
     assert "rows copied" in adopted.stderr
 

@@ -61,7 +61,7 @@ def test_every_policy_is_planned_and_one_that_fails_hides_no_other(client: Clien
     assert 'table "nowhere" does not exist' in nowhere["problem"]
     assert (vacuum["policy"], vacuum["rows"]) == ("app/vacuum", None)
     msgspec.json.decode(answer.content, type=routes.PlanPage)
-    assert "does not answer" in orphans["problem"]
+    assert "no connection was made" in orphans["problem"]
 
 
 def test_it_removes_and_writes_nothing(client: Client, admin: Headers, connection: Connection) -> None:

@@ -84,7 +84,7 @@ def test_a_role_that_does_not_own_the_table_may_restore_with_triggers_firing(
     with _restorer(url, events) as restorer:
         with pytest.raises(
             RestoreRefusedError,
-            match=r'add_up on public\.events.*GRANT "postgres" TO "restorer"; or add --triggers',
+            match=r"add_up on public\.events.*GRANT postgres TO restorer; or add --triggers",
         ):
             bring_back(restorer, folder)
         assert scalar(events, "SELECT count(*) FROM events") == 0
@@ -120,13 +120,13 @@ def test_rights_that_a_restore_needs_are_named_with_their_grant(
 
         with pytest.raises(
             RestoreRefusedError,
-            match=r'GRANT SELECT, UPDATE ON SEQUENCE "public"\."orders_id_seq" TO "restorer"',
+            match=r"GRANT SELECT, UPDATE ON SEQUENCE public\.orders_id_seq TO restorer",
         ):
             bring_back(restorer, folder, "orders")
         connection.execute("GRANT SELECT, UPDATE ON SEQUENCE orders_id_seq TO restorer")
         with pytest.raises(
             RestoreRefusedError,
-            match=r'"orders_person".*SET NULL.*GRANT SELECT ON "public"\."people" TO "restorer"',
+            match=r'"orders_person".*SET NULL.*GRANT SELECT ON public\.people TO restorer',
         ):
             bring_back(restorer, folder, "orders")
         assert scalar(connection, "SELECT count(*) FROM orders") == 0

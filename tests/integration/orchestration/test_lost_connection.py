@@ -49,7 +49,7 @@ def test_a_database_that_stays_unreachable_fails_the_run_with_its_name(
 
     assert not result.success
     failure = result.get_step_failure_events()[0].step_failure_data.error
-    assert "app: Database 'app' at 127.0.0.1:1 does not answer" in str(failure)
+    assert "app: Database 'app' at 127.0.0.1:1: no connection was made" in str(failure)
 
 
 def test_an_error_other_than_a_lost_connection_is_not_retried(

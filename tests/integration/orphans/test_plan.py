@@ -37,7 +37,7 @@ def test_a_reference_without_an_index_is_reported_with_the_statement_that_create
 
     assert "no index of public.memories begins with session_id" in advice
     statement = advice.rsplit(": ", 1)[1]
-    assert statement == 'CREATE INDEX CONCURRENTLY ON "public"."memories" ("session_id")'
+    assert statement == "CREATE INDEX CONCURRENTLY ON public.memories (session_id)"
     application.execute(compose.SQL(statement))
     assert plan_orphans(Planning(application, 60), orphans).advice == ()
 
@@ -62,8 +62,8 @@ def test_a_partitioned_child_gets_statements_that_index_each_partition_concurren
     (advice,) = planned.advice
     statements = advice.rsplit(": ", 1)[1].split("; ")
     assert statements == [
-        'CREATE INDEX CONCURRENTLY ON "public"."notes_1" ("session_id")',
-        'CREATE INDEX ON "public"."notes" ("session_id")',
+        "CREATE INDEX CONCURRENTLY ON public.notes_1 (session_id)",
+        "CREATE INDEX ON public.notes (session_id)",
     ]
     for each in statements:
         application.execute(compose.SQL(each))
@@ -81,8 +81,8 @@ def test_a_parent_without_an_index_is_refused_until_it_has_one(
 
     assert isinstance(refused, Unplanned)
     assert "no index of public.parents begins with ref" in refused.problem
-    assert 'CREATE INDEX CONCURRENTLY ON "public"."parents" ("ref")' in refused.problem
-    application.execute('CREATE INDEX CONCURRENTLY ON "public"."parents" ("ref")')
+    assert "CREATE INDEX CONCURRENTLY ON public.parents (ref)" in refused.problem
+    application.execute("CREATE INDEX CONCURRENTLY ON public.parents (ref)")
     (planned,) = plan(application, read(POLICY).policies)
     assert isinstance(planned, DeletePlan)
     assert planned.rows.eligible == 0

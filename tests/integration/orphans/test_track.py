@@ -133,7 +133,7 @@ def test_a_missing_index_is_reported_with_its_statement_and_the_table_is_swept(
 
     (advice, *_) = plan_orphans(Planning(connection, 60), policy).advice
 
-    assert 'CREATE INDEX CONCURRENTLY ON "public"."children" ("day", "parent")' in advice
+    assert "CREATE INDEX CONCURRENTLY ON public.children (day, parent)" in advice
     assert _sources(connection, policy) == ("sweep", 6)
 
 

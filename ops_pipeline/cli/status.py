@@ -1,0 +1,142 @@
+"""`opsctl status`: how maintenance stands, on one screen."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import typer
+from rich import filesize
+from rich.console import RenderableType
+
+from ops_pipeline import settings
+from ops_pipeline.archive import manifest
+from ops_pipeline.cli import tables
+from ops_pipeline.cli.api_health import api_health
+from ops_pipeline.cli.approve import Database
+from ops_pipeline.cli.check import without_policies
+from ops_pipeline.cli.context import connected_to
+from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain
+from ops_pipeline.counted import counted
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance import overdue
+from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.overdue import LastRuns
+from ops_pipeline.policies import model
+from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.rights import explained
+
+
+def status(chosen: Database = None, as_json: Json = False) -> None:
+    """Show the last run, what needs approval, holds, the archive, and the next run. Changes nothing.
+
+    Counts no rows: the backlog is what the last run left. Exits with 1 if a
+    policy is late or left rows, or a database does not answer; with 3 if
+    only approvals are missing.
+    """
+    away: list[str] = []
+    now = datetime.now(UTC)
+    loaded = settings.load()
+    statuses: list[DatabaseStatus] = []
+    empty: list[model.Database] = []
+    with connected_to(chosen, "opsctl status", away, writes=False) as connections:
+        for database, connection in connections:
+            with explained(connection):
+                statuses.append(_status(database, connection, now))
+            empty += [] if database.policies else [database]
+    api = api_health(loaded)
+    paused = f"{loaded.pause_file} exists" if loaded.pause_file.exists() else None
+    lines = [line for each in statuses for line in _lines(each, now)]
+    answer(
+        {"databases": statuses, "paused": paused, "api": api, "unavailable": away},
+        *lines,
+        *without_policies(model.Policies(tuple(empty))),
+        *([f"Paused: {paused}. To resume: delete it"] if paused else []),
+        f"API at {api.url}: {api.status}" + (f" ({', '.join(api.failed)})" if api.failed else ""),
+        as_json=as_json,
+    )
+    for problem in away:
+        complain(problem)
+    if away or any(each.problems for each in statuses):
+        raise typer.Exit(1)
+    if any(each.approvals for each in statuses):
+        raise typer.Exit(NEEDS_APPROVAL)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """How the maintenance of a database stands. `problems`: policies that are late or left rows, except those
+    that wait for approval. `holds`: how many, by state."""
+
+    database: str
+    policies: Sequence[LastRuns]
+    problems: Sequence[str]
+    approvals: Sequence[approvals.StoredPlan]
+    holds: dict[str, int]
+    archive: manifest.ArchiveTotals
+    next_run: datetime
+
+
+def _status(database: model.Database, connection: Connection, now: datetime) -> DatabaseStatus:
+    pending = approvals.pending(connection)
+    waiting = {plan.policy for plan in pending}
+    due = overdue.last_scheduled(database.schedule, now)
+    runs = overdue.last_runs(connection, [policy.name for policy in database.policies])
+    problems = (overdue.problem(of_policy, due) for of_policy in runs if of_policy.policy not in waiting)
+    states = Counter(hold.state(now) for hold in holds.list_holds(connection))
+    return DatabaseStatus(
+        database.name,
+        runs,
+        [problem for problem in problems if problem],
+        pending,
+        {state: states[state] for state in ("active", "unclear") if states[state]},
+        manifest.totals(connection),
+        overdue.next_scheduled(database.schedule, now).astimezone(UTC),
+    )
+
+
+def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
+    if status.policies:
+        yield tables.status_table(status.policies)
+        yield ""
+    yield f"{status.database}: last run   {_last_run(status)}"
+    indent = " " * (len(status.database) + 2)
+    yield f"{indent}next run   {status.next_run:%Y-%m-%d %H:%M} UTC, in {_until(status.next_run, now)}"
+    waiting = f"{counted(len(status.approvals), 'plan needs', 'plans need')} approval"
+    yield f"{indent}approvals  {waiting if status.approvals else 'none'}"
+    for plan in approvals.to_approve(status.approvals):
+        yield f"{indent}           {plan.policy}: opsctl approve {plan.id}"
+    states = ", ".join(f"{number} {state}" for state, number in status.holds.items())
+    yield f"{indent}holds      {states or 'none'}"
+    yield f"{indent}archive    {_archived(status.archive)}"
+    yield f"{indent}health     {'a problem:' if status.problems else 'no problem'}"
+    for problem in status.problems:
+        yield f"{indent}           {problem}"
+    yield ""
+
+
+def _last_run(status: DatabaseStatus) -> str:
+    started = [runs.started_at for runs in status.policies if runs.started_at is not None]
+    if not started:
+        return "none yet"
+    outcomes = Counter(runs.outcome or "never run" for runs in status.policies)
+    said = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in outcomes.items())
+    return f"{max(started):%Y-%m-%d %H:%M} UTC: {said}"
+
+
+def _until(time: datetime, now: datetime) -> str:
+    hours, minutes = divmod(round((time - now).total_seconds() / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _archived(archive: manifest.ArchiveTotals) -> str:
+    if not archive.files:
+        return "empty"
+    size = filesize.decimal(archive.bytes)
+    parts = [
+        f"{counted(archive.rows, 'row')} in {counted(archive.files, 'file')}, {size}",
+        f"newest {archive.newest:%Y-%m-%d %H:%M} UTC" if archive.newest else "",
+        f"{archive.damaged:,} damaged" if archive.damaged else "",
+        f"{archive.unfinished:,} unfinished" if archive.unfinished else "",
+    ]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,76 @@
+"""Says whether a policy's scheduled run is missing, or left rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+from psycopg.rows import kwargs_row
+
+import sql
+from ops_pipeline.counted import counted
+from ops_pipeline.policies.model import Schedule
+from ops_pipeline.postgres.connection import Connection
+
+LATE_AFTER = timedelta(hours=2)
+"""How long after its scheduled time a nightly run may still be running before it counts as missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastRuns:
+    """A policy's last complete run, and its newest one, which may be running; None without one.
+
+    `remaining`: the rows that its last ended run left.
+    """
+
+    policy: str
+    done_at: datetime | None
+    done_remaining: int | None
+    ended_outcome: str | None
+    ended_reason: str | None
+    outcome: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    removed: int | None
+    remaining: int | None
+
+
+def last_runs(connection: Connection, policies: Sequence[str]) -> list[LastRuns]:
+    """The last runs of each of these policies. Raises psycopg.Error."""
+    with connection.cursor(row_factory=kwargs_row(LastRuns)) as cursor:
+        return cursor.execute(sql.get("maintenance/last_runs"), {"policies": list(policies)}).fetchall()
+
+
+def problem(runs: LastRuns, due: datetime) -> str | None:
+    """What is wrong with a policy that should have had a complete run since `due`.
+
+    Only complete runs count, not ones that need approval, were skipped, or have an outcome that this version
+    does not know.
+    """
+    newest = (
+        f"; its newest run is {runs.ended_outcome} ({runs.ended_reason})"
+        if runs.ended_outcome not in {None, "done"}
+        else ""
+    )
+    if runs.done_at is None:
+        return f"{runs.policy} has never had a complete run{newest}"
+    if runs.done_at < due:
+        return (
+            f"{runs.policy} had its last complete run at {runs.done_at:%Y-%m-%d %H:%M} UTC; the run "
+            f"scheduled for {due.astimezone(UTC):%Y-%m-%d %H:%M} UTC is not complete{newest}"
+        )
+    remaining = runs.done_remaining
+    return f"{runs.policy}: {counted(remaining, 'row remains', 'rows remain')}" if remaining else None
+
+
+def last_scheduled(schedule: Schedule, now: datetime) -> datetime:
+    """The start of the last scheduled run that should have ended by now."""
+    return next(
+        CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)) - LATE_AFTER, reverse=True)
+    )
+
+
+def next_scheduled(schedule: Schedule, now: datetime) -> datetime:
+    """The start of the next scheduled run."""
+    return next(CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone))))

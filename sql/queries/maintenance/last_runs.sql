@@ -1,0 +1,28 @@
+-- For each policy: its last complete run, the outcome of its last ended run, and its newest run, ended or not.
+SELECT wanted.policy, done.finished_at AS done_at, done.rows_left AS done_remaining,
+       ended.outcome AS ended_outcome, ended.stopped_reason AS ended_reason,
+       newest.outcome, newest.started_at, newest.finished_at, newest.rows_removed AS removed,
+       ended.rows_left AS remaining
+FROM unnest(%(policies)s::text[]) WITH ORDINALITY AS wanted (policy, nth)
+LEFT JOIN LATERAL (
+  SELECT finished_at, rows_left
+  FROM ops.maintenance_runs
+  WHERE policy = wanted.policy AND outcome = 'done'
+  ORDER BY started_at DESC
+  LIMIT 1
+) AS done ON true
+LEFT JOIN LATERAL (
+  SELECT outcome, stopped_reason, rows_left
+  FROM ops.maintenance_runs
+  WHERE policy = wanted.policy AND outcome <> 'running'
+  ORDER BY started_at DESC
+  LIMIT 1
+) AS ended ON true
+LEFT JOIN LATERAL (
+  SELECT outcome, started_at, finished_at, rows_removed
+  FROM ops.maintenance_runs
+  WHERE policy = wanted.policy
+  ORDER BY started_at DESC, id DESC
+  LIMIT 1
+) AS newest ON true
+ORDER BY wanted.nth

@@ -1,0 +1,250 @@
+"""What an engineer with nothing but a terminal sees: status, history, check, approvals."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ops_pipeline.access import keys
+from ops_pipeline.holds import holds
+from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.kinds import carry_out
+from ops_pipeline.policies.model import Database
+from ops_pipeline.postgres.connection import Connection, scalar
+from tests.integration.conftest import Done
+
+GUARDED = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    guard: {max_fraction: 0.1}
+    retention: [{table: sessions, column: created_at, keep: 30 days}]
+    orphans: [{table: memories, column: session_id, references: sessions.id, grace_period: 0 seconds}]
+    vacuum: {tables: [sessions, memories]}
+"""
+OPSCTL = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def _environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", url)
+
+
+@pytest.fixture
+def guarded(application: Connection, opsctl: OPSCTL, read: Callable[..., Database]) -> Connection:
+    """A database whose retention needs approval."""
+    application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions")
+    for policy in read(GUARDED).policies:
+        carry_out(application, policy)
+    return application
+
+
+def test_status_before_any_run_says_so(application: Connection, opsctl: OPSCTL) -> None:
+    shown = opsctl("status")
+
+    assert shown.code == 1
+    assert "app: last run   none yet" in shown.out
+    assert "app/retention/sessions has never had a complete run" in shown.out
+    assert "API at http://127.0.0.1:" in shown.out
+
+
+def test_status_shows_the_last_run_the_backlog_and_what_to_approve(
+    guarded: Connection, opsctl: OPSCTL
+) -> None:
+    holds.add(
+        guarded, "sessions", "created_at < 2020-01-01", reason="case", owner="legal", by="me", ends_at=None
+    )
+    plan = next(plan for plan in approvals.pending(guarded) if plan.follows is None)
+
+    shown = opsctl("status")
+
+    assert shown.code == 3, shown
+    assert re.search(r"^app/retention/sessions +needs approval +0 +3,000 ", shown.out, re.MULTILINE)
+    assert f"opsctl approve {plan.id}" in shown.out
+    assert "holds      1 active" in shown.out
+    assert "next run" in shown.out
+    content = json.loads(opsctl("status", "--json").out)
+    assert content["databases"][0]["policies"][0]["outcome"] == "needs_approval"
+    assert content["databases"][0]["holds"] == {"active": 1}
+
+
+def test_status_of_a_database_whose_policies_are_done(
+    application: Connection, opsctl: OPSCTL, read: Callable[..., Database]
+) -> None:
+    for policy in read().policies:
+        carry_out(application, policy)
+
+    shown = opsctl("status")
+
+    assert shown.code == 0, shown
+    assert "health     no problem" in shown.out
+
+
+def test_history_lists_the_newest_runs_of_all_policies_or_of_one(
+    guarded: Connection, opsctl: OPSCTL, read: Callable[..., Database]
+) -> None:
+    carry_out(guarded, read(GUARDED).policies[0], dagster_run_id="a-dagster-run")
+
+    everything = json.loads(opsctl("history", "--json").out)["runs"]
+    one = json.loads(opsctl("history", "--policy", "app/retention/sessions", "--json").out)["runs"]
+    newest = opsctl("history", "--policy", "app/retention/sessions", "--limit", "1")
+
+    assert len(everything) == 4
+    assert [run["policy"] for run in one] == ["app/retention/sessions"] * 2
+    assert one[0]["dagster_run_id"] == "a-dagster-run"
+    titles, row = newest.out.splitlines()
+    assert titles.startswith("started")
+    assert "needs approval" in row
+    assert "Needs approval: this run would delete 3,000 of 6,000 rows" in row
+
+
+def test_history_of_an_unknown_policy_names_the_nearest(application: Connection, opsctl: OPSCTL) -> None:
+    refused = opsctl("history", "--policy", "app/retention/session")
+
+    assert refused.code == 2
+    assert 'did you mean "app/retention/sessions"?' in refused.err
+
+
+def test_check_names_the_line_of_each_problem(
+    application: Connection, opsctl: OPSCTL, tmp_path: Path
+) -> None:
+    assert opsctl("check").code == 0
+    (tmp_path / "policies.yaml").write_text(
+        GUARDED.replace("table: sessions, column: created_at", "table: sesions, column: created_at").replace(
+            "column: session_id", "column: session"
+        )
+    )
+
+    wrong = opsctl("check")
+
+    assert wrong.code == 2
+    first, second = wrong.err.splitlines()
+    assert first.startswith("policies.yaml:7: databases.app.retention[0].table: ")
+    assert second.startswith("policies.yaml:8: databases.app.orphans[0].column: ")
+    assert len(json.loads(opsctl("check", "--json").out)["problems"]) == 2
+
+
+def test_check_reports_a_file_that_cannot_be_parsed(
+    application: Connection, opsctl: OPSCTL, tmp_path: Path
+) -> None:
+    (tmp_path / "policies.yaml").write_text(GUARDED.replace("keep: 30 days", "keep: 30 moons"))
+
+    wrong = opsctl("check", "--json")
+
+    assert wrong.code == 2
+    (problem,) = json.loads(wrong.out)["problems"]
+    assert problem.startswith("policies.yaml:7: databases.app.retention[0].keep: ")
+
+
+@pytest.mark.parametrize("command", ["plan", "check", "status"])
+def test_a_database_without_policies_is_said_so(
+    application: Connection, opsctl: OPSCTL, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "policies.yaml").write_text("version: 1\ndatabases:\n  app:\n    url: ${OPS_DATABASE_URL}\n")
+
+    shown = opsctl(command)
+
+    assert shown.code == 0, shown
+    assert "app has no policies, so nothing runs in it. Add one under policies.yaml:3: retention" in shown.out
+
+
+def test_plan_names_the_next_step(guarded: Connection, opsctl: OPSCTL) -> None:
+    (plan,) = [plan for plan in approvals.pending(guarded) if plan.follows is None]
+
+    waiting = opsctl("plan")
+    opsctl("approve", plan.id)
+    approved = opsctl("plan")
+
+    assert waiting.code == 3
+    assert f"To allow app/retention/sessions once: opsctl approve {plan.id}" in waiting.out
+    assert "app/retention/sessions is approved for one run. To run it now: opsctl run" in approved.out
+
+
+def test_plan_of_what_no_run_has_stored_says_how_it_gets_an_id(
+    application: Connection, opsctl: OPSCTL, tmp_path: Path
+) -> None:
+    application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions")
+    (tmp_path / "policies.yaml").write_text(GUARDED)
+
+    shown = opsctl("plan")
+
+    assert shown.code == 3
+    assert "To allow app/orphans/memories.session_id, app/retention/sessions: opsctl run" in shown.out
+
+
+def test_plan_lists_skipped_tables_only_when_asked(application: Connection, opsctl: OPSCTL) -> None:
+    application.execute("ANALYZE")
+
+    assert "app/vacuum: skip " not in opsctl("plan").out
+    assert "app/vacuum: skip " in opsctl("plan", "--verbose").out
+
+
+def test_a_plan_is_approved_by_the_first_characters_of_its_id(guarded: Connection, opsctl: OPSCTL) -> None:
+    _rename(guarded, "app/retention/sessions", "a1b2c3d4")
+    _rename(guarded, "app/orphans/memories.session_id", "a1ffffff")
+
+    ambiguous = opsctl("approve", "a1")
+    assert len(approvals.pending(guarded)) == 2
+    approved = opsctl("approve", "a1b")
+
+    assert ambiguous.code == 2
+    assert "a1b2c3d4 (app/retention/sessions)" in ambiguous.err
+    assert "a1ffffff (app/orphans/memories.session_id)" in ambiguous.err
+    assert approved.code == 0, approved
+    assert "app/retention/sessions may delete 3,000 rows" in approved.out
+    assert approvals.approved_plan(guarded, "app/retention/sessions")
+    assert opsctl("approve", "zz").code == 2
+
+
+def test_all_plans_are_approved_at_once(guarded: Connection, opsctl: OPSCTL) -> None:
+    approved = opsctl("approve", "--all", "--by", "me", "--json")
+
+    assert approved.code == 0
+    (plan,) = json.loads(approved.out)["approved"]
+    assert plan["policy"] == "app/retention/sessions"
+    assert plan["approved_by"] == "me"
+    assert [also["policy"] for also in plan["following"]] == ["app/orphans/memories.session_id"]
+    assert approvals.pending(guarded) == []
+    assert opsctl("approve", "--all").out == "No plan needs approval.\n"
+    assert opsctl("approve", "a1", "--all").code == 2
+
+
+def test_a_key_is_revoked_by_the_first_characters_of_its_id(connection: Connection, opsctl: OPSCTL) -> None:
+    first, second = (keys.create(connection, name, ["admin"]) for name in ("first", "second"))
+    for created, key_id in ((first, "aaaa1111"), (second, "aaaa2222")):
+        connection.execute(
+            "UPDATE ops.api_keys SET id = %s WHERE id = %s",
+            [f"{key_id}-0000-4000-8000-000000000000", created.id],
+        )
+
+    ambiguous = opsctl("keys", "revoke", "aaaa")
+    revoked = opsctl("keys", "revoke", "aaaa1")
+
+    assert ambiguous.code == 2
+    assert "aaaa1111-0000-4000-8000-000000000000 (first)" in ambiguous.err
+    assert revoked.out == "Revoked 1 key.\n"
+    assert scalar(connection, "SELECT name FROM ops.api_keys WHERE revoked_at IS NULL") == "second"
+
+
+@pytest.mark.parametrize("command", [["plan"], ["status"], ["check"], ["keys", "list"], ["migrate"]], ids=str)
+def test_a_wrong_address_names_the_variable(
+    url: str, opsctl: OPSCTL, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", url.rpartition("/")[0] + "/no_such_database")
+
+    refused = opsctl(*command)
+
+    assert refused.code == 1
+    assert 'no connection was made: FATAL:  database "no_such_database" does not exist' in refused.err
+    assert "Check OPS_DATABASE_URL" in refused.err
+    assert "does not answer" not in refused.err
+
+
+def _rename(connection: Connection, policy: str, plan: str) -> None:
+    connection.execute("ALTER TABLE ops.plans DROP CONSTRAINT IF EXISTS plans_follows_fkey")
+    old = scalar(connection, "SELECT id FROM ops.plans WHERE policy = %s", [policy])
+    connection.execute("UPDATE ops.plans SET id = %s WHERE id = %s", [plan, old])
+    connection.execute("UPDATE ops.plans SET follows = %s WHERE follows = %s", [plan, old])
