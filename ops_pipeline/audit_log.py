@@ -78,7 +78,7 @@ def _policy(retention_days: int) -> Retention:
 def _clean_up(url: str, policy: Retention) -> int:
     with connect(url, "ops cleanup_old_logs") as connection:
         result = kinds.carry_out(connection, policy)
-    if result.outcome not in {"done", "stopped"}:
+    if result.outcome not in {"done", "stopped"} and result.removed == 0:
         raise NotDoneError(f"No event was deleted: {result.stopped_reason}")
     return result.removed
 

@@ -24,6 +24,7 @@ from ops_pipeline.cli import (
     imports,
     keys,
     migrate,
+    pause,
     plan,
     run,
     track,
@@ -38,6 +39,7 @@ from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError
 from ops_pipeline.partitions.adopt.adoption import AdoptionError
 from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError
 from ops_pipeline.partitions.default_rows import DefaultRowsRemainError
+from ops_pipeline.pauses.pauses import PauseRefusedError
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.condition import PredicateError
@@ -57,6 +59,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     doctor.doctor,
     run.run,
     approve.approve,
+    pause.pause,
+    pause.resume,
     migrate.migrate,
     adopt.adopt,
     up.up,
@@ -84,6 +88,7 @@ WRONG_INPUT = (
     PredicateError,
     approvals.ApprovalRefusedError,
     TrackRefusedError,
+    PauseRefusedError,
 )
 FAILED = (
     embedded.EmbeddedServerError,

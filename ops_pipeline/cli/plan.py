@@ -8,6 +8,7 @@ from ops_pipeline import settings
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import opened_policies
 from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain
+from ops_pipeline.cli.pause import paused_lines
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.plan import Plan, Unplanned
 
@@ -20,7 +21,14 @@ def plan(as_json: Json = False) -> None:
     """
     with opened_policies(check=False) as (resolved, policies):
         plans = list(kinds.plan_all(policies, settings.environment(resolved)))
-    answer({"policies": plans}, tables.plan_table(plans), *tables.plan_notes(plans), as_json=as_json)
+        paused = paused_lines(resolved, policies.databases)
+    answer(
+        {"policies": plans, "paused": paused},
+        tables.plan_table(plans),
+        *tables.plan_notes(plans),
+        *paused,
+        as_json=as_json,
+    )
     # An unavailable database is reported once for all its policies.
     unplanned: defaultdict[str, list[str]] = defaultdict(list)
     for policy_plan in plans:
@@ -31,5 +39,5 @@ def plan(as_json: Json = False) -> None:
     refused = any(isinstance(policy_plan, Plan) and policy_plan.refusals for policy_plan in plans)
     if unplanned or refused:
         raise typer.Exit(1)
-    if any(isinstance(policy_plan, Plan) and policy_plan.needs_approval for policy_plan in plans):
+    if any(isinstance(policy_plan, Plan) and policy_plan.stopped_by_guard for policy_plan in plans):
         raise typer.Exit(NEEDS_APPROVAL)

@@ -18,7 +18,7 @@ from ops_pipeline.maintenance.orphans.triggers import Trigger
 from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
 from ops_pipeline.maintenance.result import RunResult
 
-COLOURS = {"done": "green", "running": "cyan"}
+COLOURS = {"done": "green", "running": "cyan", "observed": "cyan", "paused": "yellow"}
 
 
 def plan_table(plans: Sequence[Plan | Unplanned]) -> Table:
@@ -74,6 +74,8 @@ def results_table(results: Sequence[RunResult]) -> Table:
 
 
 def _outcome(result: RunResult) -> RenderableType:
+    if result.outcome == "running" and result.throttle_reason is not None:
+        return f"[yellow]throttled for {result.throttled_seconds:,.0f} s, {escape(result.throttle_reason)}[/]"
     if result.outcome == "running" and (vacuum := result.details.get("progress")):
         return f"[cyan]{escape(str(vacuum['text']))}[/]"
     if result.outcome != "running" or not result.planned:
