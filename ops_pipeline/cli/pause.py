@@ -25,7 +25,7 @@ def pause(
     until: Annotated[
         str | None,
         typer.Option(
-            help="When the pause ends by itself: 12h, 2d or 2027-01-01T06:00:00Z. Unset: when resumed."
+            help="When the pause ends by itself: 30m, 12h, 2d or 2027-01-01T06:00:00Z. Unset: when resumed."
         ),
     ] = None,
     by: By = None,
@@ -48,9 +48,15 @@ def pause(
 
 
 def resume(by: By = None, chosen: Database = None, as_json: Json = False) -> None:
-    """Let maintenance continue after `opsctl pause`: the next run continues where the last one stopped."""
+    """Let maintenance continue after `opsctl pause`.
+
+    Nothing is started; the next run continues where the last one stopped.
+    """
     _in_each(
-        chosen, lambda connection: pauses.resume(connection, by=by or person()), _resumed, as_json=as_json
+        chosen,
+        lambda connection: pauses.resume(connection, by=by or person()),
+        _resumed,
+        as_json=as_json,
     )
 
 

@@ -36,7 +36,7 @@ def run(as_json: Json = False) -> None:
     """Run every policy now, as a Dagster run, and wait for it to end.
 
     Exits with 3 if nothing failed but a policy needs approval; with 1 if a
-    policy failed, was refused, or has rows remaining.
+    policy failed, was refused, has rows remaining, or is paused.
     """
     with opened_policies(check=False) as (resolved, policies):
         with suppress(PolicyError):  # only the policy with the problem fails, and its step reports it

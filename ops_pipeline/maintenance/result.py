@@ -66,8 +66,8 @@ class RunResult:
     when the run began. `oldest`: the time of the oldest row that is still in the table. `working` and
     `pausing` are parts of `seconds`. `wal_bytes`: the WAL that the server wrote meanwhile. VACUUM removes no
     rows: `examined` counts tables, `left` those it could not vacuum, and its effect is in the dead tuples and
-    `details`. `throttle_reason`: why it is throttled at this moment, for `throttled_seconds`. `cascaded`: rows
-    of other tables that were also deleted or changed.
+    `details`. `throttle_reason`: why it is throttled at this moment, since `throttled_seconds`. `cascaded`:
+    rows of other tables that were also deleted or changed.
     """
 
     policy: str

@@ -14,7 +14,7 @@ class PauseRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Maintenance of a database is paused since `paused_at`; until `ends_at`, or None: until it is resumed."""
+    """Maintenance of a database is paused since `paused_at`, until `ends_at`; None: until it is resumed."""
 
     id: int
     reason: str
@@ -60,7 +60,7 @@ def pause(connection: Connection, *, reason: str, by: str, ends_at: datetime | N
 
 
 def resume(connection: Connection, *, by: str) -> Pause | None:
-    """Ends the pause of the database and returns it, None where it was not paused. The audit log records it."""
+    """Ends the pause of the database and returns it; None: it was not paused. The audit log records it."""
     ended = None
     with connection.transaction():
         for values in connection.execute(sql.get("pauses/resume"), {"by": by}).fetchall():

@@ -44,8 +44,8 @@ def adopt_table(
 
     The application can read and write the table meanwhile; only during the swap at the end it waits briefly
     (`postgres.locks`). The old table is kept, under another name, until `finish_adoption`. With `time_zone`,
-    a `timestamp` column becomes `timestamptz`, its times read in that zone. `stop` is asked between batches; with
-    the reason that it returns the call ends as AdoptionError.
+    a `timestamp` column becomes `timestamptz`, its times read in that zone. `stop` is asked between batches;
+    with the reason that it returns the call ends as AdoptionError.
 
     Raises AdoptionRefusedError before anything is changed; AdoptionError or LockedError later, with the old
     table in place and complete; psycopg.Error.
