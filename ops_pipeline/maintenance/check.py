@@ -70,6 +70,8 @@ def observed_only(found: CheckResult) -> CheckResult:
 
 def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     last_run = history.last(connection, policy.name)
+    if last_run is not None and last_run.outcome in {"paused", "observed"}:
+        return CheckResult(True, f"The guard was not asked: the last run was {last_run.stopped_reason}")
     if last_run is None or last_run.outcome != "needs_approval":
         return CheckResult(True, "The last run needed no approval")
     return CheckResult(False, last_run.stopped_reason, fails_run=True)

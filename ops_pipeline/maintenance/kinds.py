@@ -93,9 +93,8 @@ def _plan(
                 yield Unplanned(policy.name, "\n".join(problems))
                 continue
             planned = kind.plan(planning, policy)
-            if (
-                not planned.refusals
-            ):  # else it deletes nothing, and the policies after it must not count on it
+            # A policy that is refused deletes nothing, so the policies after it must not count on that.
+            if not planned.refusals:
                 deleted += [each for each in planning.before if each.policy == policy.name]
             yield planned
         except (RefusedError, HoldUnclearError) as error:
@@ -204,7 +203,7 @@ def carry_out(
         dagster_run_id=dagster_run_id,
         stop=stop,
         report=report,
-        before=_observed_before(connection, policy, given.archive_url) if policy.observe else (),
+        before=lambda: _observed_before(connection, policy, given.archive_url),
     )
     if result.outcome == "needs_approval" and isinstance(policy, DeletingPolicy):
         _store_followers(connection, policy, result.details["plan"], given.archive_url)

@@ -1,6 +1,6 @@
 """Runs one policy: one run at a time, recorded in the history, stopped when asked or paused."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import psycopg
@@ -22,6 +22,10 @@ from ops_pipeline.settings import Settings, load
 from ops_pipeline.throttle.limits import Exceeded, Throttle
 
 
+Before = Callable[[], Sequence[PlannedDeletion]]
+"""Called for a policy that is observed only: what the observed policies before it would have deleted."""
+
+
 def never() -> str | None:
     """The `Stop` of a run that nothing stops."""
     return None
@@ -40,13 +44,13 @@ def run_policy(
     dagster_run_id: str | None = None,
     stop: Stop = never,
     report: Report = silently,
-    before: Sequence[PlannedDeletion] = (),
+    before: Before = tuple,
 ) -> RunResult:
     """Carries the policy out and returns what was done, as recorded in `ops.maintenance_runs`.
 
     One run of a policy at a time: while another is running nothing is done, and the result names its session.
     While maintenance of the database is paused nothing is done, and a pause that begins later ends the run
-    after its current batch. A policy that is observed only is planned, after what is deleted `before`.
+    after its current batch. A policy that is observed only is planned, after `before`.
     Whatever ends the run early, committed batches stay committed and the next run continues from there.
     `settings` (None: from the environment) has the time a batch should take, the pause file and the archive's
     URL. Raises StandbyError or NotMigratedError before anything is recorded, and psycopg.Error when the
@@ -88,12 +92,12 @@ def _work(
     kind: Kind[AnyPolicy],
     policy: AnyPolicy,
     settings: Settings,
-    before: Sequence[PlannedDeletion],
+    before: Before,
 ) -> Work:
     if (paused := run.pause.reason()) is not None:
         return Work(paused, None, paused=True)
     if policy.observe:
-        return observe_only.observe(run, kind, policy, settings, before)
+        return observe_only.observe(run, kind, policy, settings, before())
     work = kind.carry_out(run, policy, settings)
     return replace(work, paused=work.stopped_reason == run.pause.seen)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ops_pipeline.maintenance.kinds import carry_out, plan
+from ops_pipeline.audit_log import AuditLogRepository, NotDoneError
+from ops_pipeline.maintenance.kinds import carry_out, kind_of, plan
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.maintenance.retention.policy import Retention
@@ -132,6 +133,31 @@ def test_nothing_begins_while_paused_whatever_the_kind(
     assert application.execute(HISTORY).fetchall() == [(policy.name, "paused", 0) for policy in policies]
     planned, *_ = plan(application, policies)
     assert planned.rows.eligible == 3000, "a plan works"  # type: ignore[union-attr]
+
+
+def test_no_check_fails_a_run_because_of_a_pause(
+    application: Connection, read: Callable[..., Database]
+) -> None:
+    policies = read().policies
+    _pause(application)
+    for policy in policies:
+        carry_out(application, policy)
+
+    found = {
+        check.name: check.ask(application) for policy in policies for check in kind_of(policy).checks(policy)
+    }
+
+    assert [name for name, result in found.items() if result.fails_run] == []
+    assert not found["no_expired_rows"].passed, "rows have expired, whatever the reason"
+    assert "The guard was not asked: the last run was paused by ada" in found["guard_passed"].description
+    assert "maintenance was paused by ada" in found["dead_rows_removed"].description
+
+
+def test_the_audit_log_is_not_cleaned_up_while_paused(connection: Connection) -> None:
+    _pause(connection)
+
+    with pytest.raises(NotDoneError, match=r"No event was deleted: paused by ada .*: opsctl resume$"):
+        AuditLogRepository(connection).cleanup_old_logs(30)
 
 
 def test_orphans_stop_between_batches(
