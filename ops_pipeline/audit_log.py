@@ -79,9 +79,9 @@ def _policy(retention_days: int) -> Retention:
 def _clean_up(url: str, policy: Retention) -> int:
     with connect(url, "ops cleanup_old_logs") as connection:
         result = kinds.carry_out(connection, policy)
-    if result.outcome not in {"done", "stopped"} and result.removed == 0:
-        # Its database has no name of policies.yaml that the command could be given.
+        # Its database has no name of policies.yaml that the command in the message could be given.
         pause = pauses.active(connection) if result.outcome == "paused" else None
+    if result.outcome not in {"done", "stopped"} and result.removed == 0:
         raise NotDoneError(f"No event was deleted: {pause.in_words() if pause else result.stopped_reason}")
     return result.removed
 

@@ -21,7 +21,6 @@ from ops_pipeline.postgres.rights import MissingRightError, explained
 from ops_pipeline.settings import Settings, load
 from ops_pipeline.throttle.limits import Exceeded, Throttle
 
-
 Before = Callable[[], Sequence[PlannedDeletion]]
 """Called for a policy that is observed only: what the observed policies before it would have deleted."""
 
