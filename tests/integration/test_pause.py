@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
@@ -55,6 +57,11 @@ def noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _pause(connection: Connection, **more: Any) -> pauses.Pause:
     return pauses.pause(connection, reason="replica trouble", by="ada", **more)
+
+
+def _as_user(url: str, user: str) -> str:
+    """The same database as another user, with the password x."""
+    return urlsplit(url)._replace(netloc=f"{user}:x@{urlsplit(url).netloc.rpartition('@')[2]}").geturl()
 
 
 def _on_call(nth: int, do: Callable[[], object]) -> Callable[[], None]:
@@ -356,6 +363,39 @@ def test_the_commands_pause_tell_and_resume(
     assert "app: resumed; it was paused by ada (replica trouble)" in resumed.out
     assert "app: not paused" in again.out
     assert "paused" not in opsctl("plan").out
+
+
+def test_a_login_that_may_only_read_cannot_pause_and_is_told_the_grant(
+    connection: Connection, opsctl: Callable[..., Done], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"reader_{uuid4().hex[:8]}"
+    connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE ops_reader")
+    try:
+        monkeypatch.setenv("OPS_DATABASE_URL", _as_user(url, name))
+        refused = opsctl("pause", "--reason", "x")
+    finally:
+        connection.execute(f"DROP ROLE {name}")
+
+    assert refused.code == 1
+    assert f"GRANT ops_maintenance TO {name}" in refused.err
+    assert pauses.active(connection) is None
+
+
+@pytest.mark.prove  # it starts Dagster's processes
+def test_opsctl_run_says_once_that_it_is_paused_and_exits_with_1(
+    application: Connection, opsctl: Callable[..., Done], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", url)
+    _pause(application)
+
+    ended = opsctl("run")
+
+    assert ended.code == 1
+    names = "app/retention/sessions, app/orphans/memories.session_id, app/vacuum"
+    assert f"{names}: paused by ada since " in ended.err
+    assert ended.err.count("paused by ada") == 1
+    assert "SUCCESS, but maintenance is paused" in ended.out
+    assert scalar(application, SESSION_ROWS) == 6000
 
 
 def test_a_database_that_is_not_migrated_is_not_paused(

@@ -31,11 +31,18 @@ def test_reason_and_start_are_recorded_while_it_waits_and_cleared_afterwards(
 ) -> None:
     reported: list[str] = []
     results: list[RunResult] = []
+    while_it_continues: list[tuple[str | None, bool, str]] = []
+
+    def report(line: str) -> None:
+        reported.append(line)
+        if "continues" in line:
+            with connect(url, "watch") as other:
+                while_it_continues.extend(other.execute(STATE).fetchall())
 
     def work() -> None:
         with connect(url, "worker") as worker:
             given = Settings(pause_file=pause_file)
-            results.append(carry_out(worker, retention, settings=given, report=reported.append))
+            results.append(carry_out(worker, retention, settings=given, report=report))
 
     at_work = threading.Thread(target=work)
     at_work.start()
@@ -60,6 +67,7 @@ def test_reason_and_start_are_recorded_while_it_waits_and_cleared_afterwards(
     assert "pause_file" in screen.getvalue()
     assert reported[0] == f"app/retention/sessions: throttled because of {said}"
     assert any("continues, after it was throttled for" in line for line in reported)
+    assert while_it_continues == [(None, False, "running")]
     assert [(ended.outcome, ended.removed) for ended in results] == [("done", 3000)]
     assert application.execute(STATE).fetchall() == [(None, False, "done")]
 
