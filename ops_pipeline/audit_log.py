@@ -9,6 +9,7 @@ from psycopg.pq import TransactionStatus
 from ops_pipeline.audit.store import AsyncAuditStore, AsyncConnection, AuditStore
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.retention.policy import KIND, PREMAKE, Retention
+from ops_pipeline.pauses import pauses
 from ops_pipeline.policies.file import Place, PolicyFile
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.model import GuardLimits, ThrottleLimits
@@ -78,8 +79,10 @@ def _policy(retention_days: int) -> Retention:
 def _clean_up(url: str, policy: Retention) -> int:
     with connect(url, "ops cleanup_old_logs") as connection:
         result = kinds.carry_out(connection, policy)
-    if result.outcome not in {"done", "stopped"}:
-        raise NotDoneError(f"No event was deleted: {result.stopped_reason}")
+        # Its database has no name of policies.yaml that the command in the message could be given.
+        pause = pauses.active(connection) if result.outcome == "paused" else None
+    if result.outcome not in {"done", "stopped"} and result.removed == 0:
+        raise NotDoneError(f"No event was deleted: {pause.in_words() if pause else result.stopped_reason}")
     return result.removed
 
 

@@ -12,6 +12,7 @@ from api.health.connection import ask
 from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.overdue import LastRuns, last_scheduled, problem
+from ops_pipeline.pauses.pauses import Pause
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres.relation import TableName, audit_logs
@@ -44,6 +45,23 @@ class MaintenanceChecks:
             return [found for row in rows if (found := problem(LastRuns(*row), due))]
 
         return await self._of_each(policies.databases, late)
+
+    async def paused(self) -> Finding:
+        """Whether maintenance of a database is paused. Runs that are throttled now are named as well; that
+        they wait is as it should be."""
+        if (policies := await self._current()) is None:
+            return Finding("not_configured", "the policies file does not exist")
+        throttled: list[str] = []
+
+        async def paused(database: Database, url: str) -> list[str]:
+            ((*pause, waiting),) = await ask(url, sql.get("api/health/paused"))
+            throttled.extend(
+                f"{policy} is throttled since {since} UTC, {why}" for policy, since, why in waiting
+            )
+            return [] if pause[0] is None else [f"{database.name}: {Pause(*pause).in_words(database.name)}"]
+
+        found = await self._of_each(policies.databases, paused)
+        return found if found.status == "error" else Finding("ok", "; ".join(sorted(throttled)))
 
     async def partitions(self) -> Finding:
         """Whether a partition exists for tomorrow's rows, of the audit log and of tables partitioned by

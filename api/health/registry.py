@@ -46,6 +46,7 @@ class Watched:
                 HealthCheck("externalApi", self._external, interval=SLOWLY),
                 HealthCheck("scheduler", slow.scheduler, interval=SLOWLY),
                 HealthCheck("maintenance", policies.done, interval=4 * SLOWLY, deadline=30.0),
+                HealthCheck("pause", policies.paused, interval=2 * SLOWLY, deadline=30.0),
                 HealthCheck("partitions", policies.partitions, interval=4 * SLOWLY, deadline=30.0),
                 HealthCheck("archive", archive.writable, interval=SLOWLY),
                 HealthCheck("archiveDisk", archive.disk, interval=SLOWLY),

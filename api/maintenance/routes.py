@@ -19,6 +19,7 @@ class MaintenanceRun(msgspec.Struct, frozen=True):
     """What one policy did in one run. `rows_left`: expired or orphaned rows that remain.
 
     While it runs, `seconds_left` is the remaining time at its rate so far. `pauses`: seconds by reason.
+    `throttle_reason`, `throttled_since`: of a run that is throttled at this moment.
     """
 
     id: int
@@ -39,6 +40,8 @@ class MaintenanceRun(msgspec.Struct, frozen=True):
     wal_bytes: int
     working_seconds: float
     pauses: dict[str, float]
+    throttle_reason: str | None
+    throttled_since: datetime | None
     progress_at: datetime | None
     rows_a_second: float | None
     seconds_left: float | None

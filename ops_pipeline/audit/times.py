@@ -30,16 +30,16 @@ def read(text: str, now: datetime) -> datetime:
 
 
 def ahead(text: str, now: datetime) -> datetime:
-    """The future time that `text` means: `90d` or `12h` from `now`, or ISO 8601 as for `read`.
+    """The future time that `text` means: `90d`, `12h` or `30m` from `now`, or ISO 8601 as for `read`.
 
     Raises ValueError, saying what would be right.
     """
     try:
-        if given := re.fullmatch(r"([0-9]{1,6})([dh])", text.strip()):
+        if given := re.fullmatch(r"([0-9]{1,6})([dhm])", text.strip()):
             return now + timedelta(**{UNITS[given[2]]: int(given[1])})
         time = datetime.fromisoformat(text.strip())
     except (ValueError, OverflowError):
-        reason = f"{text!r} is not a valid time; write 90d, 12h, 2027-01-01 or 2027-01-01T12:00:00Z"
+        reason = f"{text!r} is not a valid time; write 90d, 12h, 30m, 2027-01-01 or 2027-01-01T12:00:00Z"
         raise ValueError(reason) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 

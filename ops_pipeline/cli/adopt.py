@@ -12,6 +12,7 @@ from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.adopt.adoption import MIGRATION, Adoption
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
 from ops_pipeline.partitions.adopt.obstacles import table_to_adopt
+from ops_pipeline.pauses.watch import PauseWatch
 from ops_pipeline.policies.values import column_name
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import cancel_on_interrupt
@@ -72,7 +73,12 @@ def adopt(
                 return
             relation = table_to_adopt(connection, wanted)
             adopted = adopt_table(
-                connection, relation, column=wanted_column, time_zone=zone, report=notes.print
+                connection,
+                relation,
+                column=wanted_column,
+                time_zone=zone,
+                report=notes.print,
+                stop=PauseWatch(connection).reason,
             )
     answer(
         {"table": adopted.table, "state": "swapped", "rows": adopted.rows, "kept": adopted.kept},

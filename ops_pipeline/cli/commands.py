@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "status": (
         "ops_pipeline.cli.status:status",
-        "Show the last run, what needs approval, holds, the archive, and the next run. Changes nothing.",
+        "Show the last run, what needs approval, pauses, holds, the archive, and the next run. Changes nothing.",
     ),
     "plan": (
         "ops_pipeline.cli.plan:plan",
@@ -23,6 +23,14 @@ COMMANDS = {
     "run": (
         "ops_pipeline.cli.run:run",
         "Run every policy now, as a Dagster run, and wait for it to end.",
+    ),
+    "pause": (
+        "ops_pipeline.cli.pause:pause",
+        "Stop maintenance now, and keep it stopped until `opsctl resume`.",
+    ),
+    "resume": (
+        "ops_pipeline.cli.pause:resume",
+        "Let maintenance continue after `opsctl pause`.",
     ),
     "history": (
         "ops_pipeline.cli.history:history",

@@ -15,6 +15,7 @@ from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError
 from ops_pipeline.partitions.adopt.adoption import AdoptionError
 from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError
 from ops_pipeline.partitions.default_rows import DefaultRowsRemainError
+from ops_pipeline.pauses.pauses import PauseRefusedError
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.condition import PredicateError
@@ -34,6 +35,7 @@ WRONG_INPUT = (
     PredicateError,
     approvals.ApprovalRefusedError,
     TrackRefusedError,
+    PauseRefusedError,
 )
 FAILED = (
     embedded.EmbeddedServerError,

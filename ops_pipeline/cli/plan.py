@@ -11,6 +11,7 @@ from ops_pipeline.cli import tables
 from ops_pipeline.cli.check import without_policies
 from ops_pipeline.cli.context import connections, opened_policies
 from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain
+from ops_pipeline.cli.pause import paused_lines
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.plan import Plan, Unplanned
@@ -32,15 +33,13 @@ def plan(
     """
     with opened_policies(check=False) as (resolved, policies):
         plans = list(kinds.plan_all(policies, settings.environment(resolved)))
-        waiting = {
-            policy_plan.policy
-            for policy_plan in plans
-            if isinstance(policy_plan, Plan) and policy_plan.needs_approval
-        }
+        guarded = (each for each in plans if isinstance(each, Plan))
+        waiting = {policy_plan.policy for policy_plan in guarded if policy_plan.stopped_by_guard}
         next_steps = [] if as_json or not waiting else _next_steps(resolved, policies, waiting)
-    paragraphs = (tables.plan_notes(plans, verbose=verbose), without_policies(policies), next_steps)
+        paused = paused_lines(resolved, policies.databases)
+    paragraphs = (tables.plan_notes(plans, verbose=verbose), without_policies(policies), next_steps, paused)
     lines = [line for paragraph in paragraphs for line in _spaced(paragraph)]
-    answer({"policies": plans}, tables.plan_table(plans), *lines, as_json=as_json)
+    answer({"policies": plans, "paused": paused}, tables.plan_table(plans), *lines, as_json=as_json)
     # An unavailable database is reported once for all its policies.
     unplanned: defaultdict[str, list[str]] = defaultdict(list)
     for policy_plan in plans:

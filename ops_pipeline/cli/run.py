@@ -36,7 +36,7 @@ def run(as_json: Json = False) -> None:
     """Run every policy now, as a Dagster run, and wait for it to end.
 
     Exits with 3 if nothing failed but a policy needs approval; with 1 if a
-    policy failed, was refused, or has rows remaining.
+    policy failed, was refused, has rows remaining, or is paused.
     """
     with opened_policies(check=False) as (resolved, policies):
         with suppress(PolicyError):  # only the policy with the problem fails, and its step reports it
@@ -64,14 +64,20 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0: done. NEEDS_APPROVAL: only guard checks of pending approvals failed. Else 1."""
+        """0: done. NEEDS_APPROVAL: only guard checks of pending approvals failed. Else 1, also while
+        maintenance is paused: the Dagster run has not failed, but a policy was not carried out."""
         if self.succeeded:
-            return 0
+            return 1 if self.paused else 0
         waiting = {result.policy for result in self.needs_approval}
         only_approval = all(
             failure.policy in waiting and GUARD_CHECK in failure.checks for failure in self.failures
         )
         return NEEDS_APPROVAL if waiting and only_approval else 1
+
+    @property
+    def paused(self) -> tuple[RunResult, ...]:
+        """The policies that were not carried out, or not to the end, because maintenance is paused."""
+        return tuple(result for result in self.policies if result.outcome == "paused")
 
     @property
     def needs_approval(self) -> tuple[RunResult, ...]:
@@ -166,17 +172,23 @@ def show_results(to: Console, report: RunReport) -> None:
             to.print(f"{result.policy}: {remain} for a later run: {why}", markup=False)
         if result.removed and (unrecorded := result.details.get(history.UNRECORDED)):
             to.print(f"{result.policy}: {unrecorded}", markup=False)
-    undone = [result for result in report.policies if result.outcome != "done"]
+        if result.outcome == "observed":
+            to.print(f"{result.policy}: {result.stopped_reason}", markup=False)
+    for reason in dict.fromkeys(result.stopped_reason for result in report.paused):
+        names = ", ".join(result.policy for result in report.paused if result.stopped_reason == reason)
+        complain(f"{names}: {reason}")
+    undone = [result for result in report.policies if result.outcome not in {"done", "observed", "paused"}]
     for result in undone:
         # The reason of a run that needs approval begins with these words.
         outcome = "" if result.outcome == "needs_approval" else f" {result.outcome}"
         said = f"{result.policy}{outcome}: {result.stopped_reason}"
         complain(steps.get(result.policy, said))  # a step's failure message begins with its policy
     # The failures of a policy's step and of its guard check were reported above.
-    named = {result.policy for result in undone}
+    named = {result.policy for result in (*undone, *report.paused)}
     for failure in report.failures:
         if failure.policy not in named or (failure.checks and GUARD_CHECK not in failure.checks):
             complain(f"{failure.step}: {failure.reason}")
     colour = "green" if report.succeeded else "red"
     why = ", because a plan needs approval" if report.exit_code == NEEDS_APPROVAL else ""
+    why = ", but maintenance is paused" if report.succeeded and report.paused else why
     to.print(f"\nDagster run {report.run_id}: [{colour}]{report.status}[/]{why}")

@@ -22,17 +22,19 @@ from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import overdue
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.overdue import LastRuns
+from ops_pipeline.pauses import pauses
+from ops_pipeline.pauses.pauses import Pause
 from ops_pipeline.policies import model
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.rights import explained
 
 
 def status(chosen: Database = None, as_json: Json = False) -> None:
-    """Show the last run, what needs approval, holds, the archive, and the next run. Changes nothing.
+    """Show the last run, what needs approval, pauses, holds, the archive, and the next run. Changes nothing.
 
     Counts no rows: the backlog is what the last run left. Exits with 1 if a
-    policy is late or left rows, or a database does not answer; with 3 if
-    only approvals are missing.
+    policy is late or left rows, maintenance is paused, or a database does
+    not answer; with 3 if only approvals are missing.
     """
     away: list[str] = []
     now = datetime.now(UTC)
@@ -45,19 +47,19 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
                 statuses.append(_status(database, connection, now))
             empty += [] if database.policies else [database]
     api = api_health(loaded)
-    paused = f"{loaded.pause_file} exists" if loaded.pause_file.exists() else None
+    pause_file = f"{loaded.pause_file} exists" if loaded.pause_file.exists() else None
     lines = [line for each in statuses for line in _lines(each, now)]
     answer(
-        {"databases": statuses, "paused": paused, "api": api, "unavailable": away},
+        {"databases": statuses, "pause_file": pause_file, "api": api, "unavailable": away},
         *lines,
         *without_policies(model.Policies(tuple(empty))),
-        *([f"Paused: {paused}. To resume: delete it"] if paused else []),
+        *([f"Paused: {pause_file}. To resume: delete it"] if pause_file else []),
         f"API at {api.url}: {api.status}" + (f" ({', '.join(api.failed)})" if api.failed else ""),
         as_json=as_json,
     )
     for problem in away:
         complain(problem)
-    if away or any(each.problems for each in statuses):
+    if away or pause_file or any(each.problems or each.pause for each in statuses):
         raise typer.Exit(1)
     if any(each.approvals for each in statuses):
         raise typer.Exit(NEEDS_APPROVAL)
@@ -74,6 +76,7 @@ class DatabaseStatus:
     approvals: Sequence[approvals.StoredPlan]
     holds: dict[str, int]
     archive: manifest.ArchiveTotals
+    pause: Pause | None
     next_run: datetime
 
 
@@ -91,6 +94,7 @@ def _status(database: model.Database, connection: Connection, now: datetime) -> 
         pending,
         {state: states[state] for state in ("active", "unclear") if states[state]},
         manifest.totals(connection),
+        pauses.active(connection),
         overdue.next_scheduled(database.schedule, now).astimezone(UTC),
     )
 
@@ -101,6 +105,8 @@ def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
         yield ""
     yield f"{status.database}: last run   {_last_run(status)}"
     indent = " " * (len(status.database) + 2)
+    if status.pause is not None:
+        yield f"{indent}PAUSED     {status.pause.in_words(status.database)}"
     yield f"{indent}next run   {status.next_run:%Y-%m-%d %H:%M} UTC, in {_until(status.next_run, now)}"
     waiting = f"{counted(len(status.approvals), 'plan needs', 'plans need')} approval"
     yield f"{indent}approvals  {waiting if status.approvals else 'none'}"

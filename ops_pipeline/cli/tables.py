@@ -18,7 +18,13 @@ from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
 from ops_pipeline.maintenance.recent import RecordedRun
 from ops_pipeline.maintenance.result import RunResult
 
-COLOURS = {"done": "green", "running": "cyan", "needs_approval": "yellow"}
+COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "observed": "cyan",
+    "needs_approval": "yellow",
+    "paused": "yellow",
+}
 BAR = 20
 """How many characters a progress bar has."""
 
@@ -81,6 +87,9 @@ def results_table(results: Sequence[RunResult]) -> Table:
 
 
 def _outcome(result: RunResult) -> Text:
+    if result.outcome == "running" and result.throttle_reason is not None:
+        why = f"throttled for {result.throttled_seconds:,.0f} s, {result.throttle_reason}"
+        return Text(one_line(why), "yellow")
     if result.outcome == "running" and (vacuum := result.details.get("progress")):
         return Text(one_line(str(vacuum["text"])), "cyan")
     if result.outcome != "running" or not result.planned:

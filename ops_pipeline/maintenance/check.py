@@ -60,8 +60,18 @@ def stopped_early(connection: Connection, policy: DeletingPolicy) -> bool:
     return last_run is not None and last_run.outcome == "stopped" and bool(last_run.left)
 
 
+def observed_only(found: CheckResult) -> CheckResult:
+    """The result of a check of what a run deletes, for a policy that is observed only: what was found is not
+    the run's failure, because the run changes nothing."""
+    if found.passed:
+        return found
+    return CheckResult(True, f"Observed only (mode: observe): {found.description}", found.metadata)
+
+
 def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     last_run = history.last(connection, policy.name)
+    if last_run is not None and last_run.outcome in {"paused", "observed"}:
+        return CheckResult(True, f"The guard was not asked: the last run was {last_run.stopped_reason}")
     if last_run is None or last_run.outcome != "needs_approval":
         return CheckResult(True, "The last run needed no approval")
     return CheckResult(False, last_run.stopped_reason, fails_run=True)

@@ -74,6 +74,11 @@ class Record:
         values = {"id": self.id, "pauses": Jsonb(dict(pauses))}
         connection.execute(sql.get("maintenance/save_pauses"), values)
 
+    def save_throttled(self, connection: Connection, reason: str, seconds: float) -> None:
+        """Saves that the run has been throttled for these seconds, and why; `save_pauses` ends that."""
+        values = {"id": self.id, "reason": reason, "seconds": seconds}
+        connection.execute(sql.get("maintenance/save_throttled"), values)
+
     def finish(self, connection: Connection, work: Work, pauses: Pauses) -> RunResult:
         """Records that the run ended by itself, and what it removed, also in the audit log.
 

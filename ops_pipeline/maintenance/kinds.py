@@ -12,7 +12,15 @@ from ops_pipeline.maintenance import references, run
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.orphans.kind import ORPHANS
-from ops_pipeline.maintenance.plan import LIMIT_SECONDS, DeletePlan, Plan, Planning, Unplanned
+from ops_pipeline.maintenance.plan import (
+    LIMIT_SECONDS,
+    RUN_LIMIT_SECONDS,
+    DeletePlan,
+    Plan,
+    PlannedDeletion,
+    Planning,
+    Unplanned,
+)
 from ops_pipeline.maintenance.reach import root
 from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.maintenance.retention.kind import RETENTION
@@ -63,17 +71,32 @@ def plan(
 
     `archive_url`: OPS_ARCHIVE_URL; without it a policy that archives is refused.
     """
-    planning = Planning(connection, limit_seconds, archive_url)
+    yield from _plan(connection, policies, [], archive_url, limit_seconds)
+
+
+def _plan(
+    connection: Connection,
+    policies: Sequence[Policy],
+    deleted: list[PlannedDeletion],
+    archive_url: str | None,
+    limit_seconds: float,
+) -> Iterator[Plan | Unplanned]:
+    """As `plan`; what each policy would delete is added to `deleted`."""
+    observed = {policy.name for policy in policies if policy.observe}
     for policy in children_first(connection, policies):
         kind = kind_of(policy)
+        # What an observed policy would delete remains for a policy that is enforced.
+        before = [each for each in deleted if policy.observe or each.policy not in observed]
+        planning = Planning(connection, limit_seconds, archive_url, before=before)
         try:
             problems = kind.problems(connection, policy)
             if problems:
                 yield Unplanned(policy.name, "\n".join(problems))
                 continue
             planned = kind.plan(planning, policy)
-            if planned.refusals:  # it deletes nothing, so the policies after it must not count on that
-                planning.before[:] = [each for each in planning.before if each.policy != policy.name]
+            # A policy that is refused deletes nothing, so the policies after it must not count on that.
+            if not planned.refusals:
+                deleted += [each for each in planning.before if each.policy == policy.name]
             yield planned
         except (RefusedError, HoldUnclearError) as error:
             yield Unplanned(policy.name, str(error))
@@ -181,10 +204,36 @@ def carry_out(
         dagster_run_id=dagster_run_id,
         stop=stop,
         report=report,
+        before=lambda: _observed_before(connection, policy, given.archive_url),
     )
     if result.outcome == "needs_approval" and isinstance(policy, DeletingPolicy):
         _store_followers(connection, policy, result.details["plan"], given.archive_url)
     return result
+
+
+def _observed_before(
+    connection: Connection, policy: Policy, archive_url: str | None
+) -> Sequence[PlannedDeletion]:
+    """What the observed policies before it would have deleted in this run, of those it depends on."""
+    if not isinstance(policy, DeletingPolicy):
+        return ()
+    in_order = children_first(connection, [other for other in policy.deleting if other.observe])
+    names = [other.name for other in in_order]
+    chain: list[Policy] = []
+
+    def add(dependent: Policy) -> None:
+        earlier = in_order[: names.index(dependent.name)]
+        makes_orphans = kind_of(dependent).after(dependent, earlier)
+        for other in (*makes_orphans, *children(connection, dependent, earlier)):
+            if other not in chain:
+                add(other)
+                chain.append(other)
+
+    add(policy)
+    deleted: list[PlannedDeletion] = []
+    for _ in _plan(connection, chain, deleted, archive_url, RUN_LIMIT_SECONDS):
+        pass  # a policy that cannot be planned says so in its own run
+    return deleted
 
 
 def _store_followers(
@@ -192,7 +241,7 @@ def _store_followers(
 ) -> None:
     chain: list[Policy] = [policy]
     for other in policy.deleting:
-        if any(other.name == earlier.name for earlier in chain):
+        if other.observe or any(other.name == earlier.name for earlier in chain):
             continue
         if kind_of(other).after(other, chain):
             chain.append(other)

@@ -45,12 +45,12 @@ def last_runs(connection: Connection, policies: Sequence[str]) -> list[LastRuns]
 def problem(runs: LastRuns, due: datetime) -> str | None:
     """What is wrong with a policy that should have had a complete run since `due`.
 
-    Only complete runs count, not ones that need approval, were skipped, or have an outcome that this version
-    does not know.
+    Only complete runs count, not ones that need approval, were skipped or paused, or have an outcome that
+    this version does not know.
     """
     newest = (
         f"; its newest run is {runs.ended_outcome} ({runs.ended_reason})"
-        if runs.ended_outcome not in {None, "done"}
+        if runs.ended_outcome not in {None, "done", "observed"}
         else ""
     )
     if runs.done_at is None:

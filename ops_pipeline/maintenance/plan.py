@@ -124,11 +124,13 @@ class Plan:
     `rows`: what it would delete; None for a kind that deletes no rows. `seconds`: how long it would take at
     the rate of the policy's last run; None where that is unknown. `dead_tuples`: dead row versions that wait
     for VACUUM. `refusals`: why the policy cannot run as it is written; nothing would be tried.
-    `needs_approval`: why the guard would stop it. `advice`: what would make it cheaper.
+    `needs_approval`: why the guard would stop it. `advice`: what would make it cheaper. `observe`: the policy
+    is observed only, so that a run records the plan and does none of it.
     """
 
     policy: str
     method: Method
+    observe: bool = False
     rows: RowCount | None = None
     seconds: float | None = None
     dead_tuples: int = 0
@@ -138,11 +140,28 @@ class Plan:
 
     def notes(self) -> Iterator[str]:
         """What a person should know beyond the numbers, a line each."""
+        if self.observe:
+            yield "observed only (mode: observe): a run records this plan and changes nothing"
         yield from (f"refused: {reason}" for reason in self.refusals)
         yield from self.explanations()
         yield from self.advice
         for reason in self.needs_approval:
-            yield f"needs approval: {reason}"
+            yield f"{'would need' if self.observe else 'needs'} approval: {reason}"
+
+    @property
+    def stopped_by_guard(self) -> bool:
+        """Whether a run would wait for a person's approval."""
+        return bool(self.needs_approval) and not self.observe
+
+    def would(self) -> str:
+        """What a run would do, for a sentence that begins with the policy."""
+        if self.rows is None:
+            return f"would run {self.method.name}"
+        about = "" if self.rows.exact else "about "
+        return (
+            f"would delete {about}{self.rows.eligible:,} of {about}{self.rows.total:,} rows "
+            f"({self.rows.fraction:.1%})"
+        )
 
     def explanations(self) -> Iterator[str]:
         """What only this kind of plan explains, a line each."""

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-Outcome = Literal["running", "done", "stopped", "needs_approval", "interrupted", "failed", "skipped"]
+Outcome = Literal[
+    "running", "done", "stopped", "needs_approval", "paused", "observed", "interrupted", "failed", "skipped"
+]
 """done: everything that the policy deletes was deleted. stopped: ended early on purpose, or rows remain; the
-next run continues. needs_approval: nothing was deleted, a person must approve the plan first. skipped:
-another run of the policy is running. interrupted and failed are recorded in the history and raised."""
+next run continues. needs_approval: nothing was deleted, a person must approve the plan first. paused: it did
+not begin, or ended early, because maintenance is paused; neither done nor failed. observed: the policy is
+observed only, and what it would do was recorded. skipped: another run of the policy is running. interrupted
+and failed are recorded in the history and raised."""
 
 COMPLETED = "completed"
 
@@ -29,7 +33,8 @@ class Work:
 
     `left`: rows that it should have removed and that remain, None where they were not counted; a run with
     any is not done. `plan`: the id of the stored plan that must be approved first. `approval`: the id of the
-    approved plan that this run used. `details` are recorded in the history.
+    approved plan that this run used. `paused`: it ended because maintenance is paused. `observed`: it only
+    recorded what it would do. `details` are recorded in the history.
     """
 
     stopped_reason: str
@@ -39,12 +44,16 @@ class Work:
     dead_tuples_after: int = 0
     plan: str | None = None
     approval: str | None = None
+    paused: bool = False
+    observed: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def outcome(self) -> Outcome:
         if self.plan is not None:
             return "needs_approval"
+        if self.paused or self.observed:
+            return "paused" if self.paused else "observed"
         return "done" if self.stopped_reason == COMPLETED and not self.left else "stopped"
 
 
@@ -57,7 +66,8 @@ class RunResult:
     when the run began. `oldest`: the time of the oldest row that is still in the table. `working` and
     `pausing` are parts of `seconds`. `wal_bytes`: the WAL that the server wrote meanwhile. VACUUM removes no
     rows: `examined` counts tables, `left` those it could not vacuum, and its effect is in the dead tuples and
-    `details`. `cascaded`: rows of other tables that were also deleted or changed.
+    `details`. `throttle_reason`: why it is throttled at this moment, since `throttled_seconds`. `cascaded`:
+    rows of other tables that were also deleted or changed.
     """
 
     policy: str
@@ -79,5 +89,7 @@ class RunResult:
     working: float = 0.0
     pausing: float = 0.0
     pauses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    throttle_reason: str | None = None
+    throttled_seconds: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     cascaded: Sequence[Mapping[str, Any]] = ()

@@ -13,6 +13,7 @@ from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.orchestration import archive_partitions, metadata, order, retry, source_assets
 from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.pauses import pauses
 from ops_pipeline.policies.model import Database, Policy, Schedule
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
@@ -45,9 +46,11 @@ def _asset(database: Database, policy: Policy) -> dg.AssetsDefinition:
                 kinds={"postgres", policy.kind},
                 owners=["team:operations"],
                 dagster_type=metadata.NOTHING,
-                description=kind.describe(policy),
+                description=_described(policy),
                 metadata={"runbook": dg.MetadataValue.path(f"docs/runbook.md#{policy.kind}")},
-                freshness_policy=dg.FreshnessPolicy.time_window(fail_window=late_after(database.schedule)),
+                freshness_policy=None
+                if policy.observe  # it is never materialized
+                else dg.FreshnessPolicy.time_window(fail_window=late_after(database.schedule)),
             )
         },
         ins=_nothing_from([source_assets.key(database, table) for table in tables]),
@@ -72,6 +75,11 @@ def _asset(database: Database, policy: Policy) -> dg.AssetsDefinition:
                 archive_partitions.report_archived_days(context.instance, connection, policy)
 
     return policy_asset
+
+
+def _described(policy: Policy) -> str:
+    observed = "**Observed only**: each run records what it would do, and changes nothing. "
+    return f"{observed if policy.observe else ''}{kind_of(policy).describe(policy)}"
 
 
 def _nothing_from(assets: Sequence[dg.AssetKey]) -> dict[str, dg.AssetIn]:
@@ -122,7 +130,8 @@ def _report(
     if result.outcome == "done":
         yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(policy), result))
         return
-    context.log.warning(f"{policy.name}: {result.stopped_reason}")
+    log = context.log.info if result.outcome == "observed" else context.log.warning
+    log(f"{policy.name}: {result.stopped_reason}")
     context.log_event(dg.AssetObservation(key(policy), metadata=metadata.metadata(kind_of(policy), result)))
     yield metadata.not_materialized()
 
@@ -135,11 +144,13 @@ def _dry_run(
             database, policy, f"plan {policy.name}", context.run.run_id, writes=False
         ) as connection:
             planned = databases.plan(connection, policy)
+            paused = pauses.active(connection)
     except Exception as error:
         raise dg.Failure(f"{policy.name} cannot be planned: {error}", allow_retries=False) from error
     context.log.info(metadata.in_words(planned))
+    now = f". Maintenance is {paused.in_words(database.name)}" if paused else ""
     return dg.AssetObservation(
-        key(policy), description="Dry run: nothing was deleted", metadata=metadata.plan(planned)
+        key(policy), description=f"Dry run: nothing was deleted{now}", metadata=metadata.plan(planned)
     )
 
 

@@ -112,12 +112,8 @@ def in_words(planned: Plan | Unplanned) -> str:
         return f"{planned.policy}: {planned.problem}"
     stopped = "".join(f"; needs approval: {reason}" for reason in planned.needs_approval)
     refused = "".join(f"; refused: {reason}" for reason in planned.refusals)
-    if planned.rows is None:
-        return f"{planned.policy}: {planned.method.name}{refused}{stopped}"
-    return (
-        f"{planned.policy} would delete {planned.rows.eligible:,} of {planned.rows.total:,} rows "
-        f"({planned.rows.fraction:.1%}){refused}{stopped}"
-    )
+    observed = "; observed only (mode: observe)" if planned.observe else ""
+    return f"{planned.policy} {planned.would()}{refused}{stopped}{observed}"
 
 
 def not_materialized() -> dg.Output[None]:

@@ -1,5 +1,6 @@
 """Moves default partition rows into partitions of their own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +24,10 @@ class DefaultRowsRemainError(Exception):
     """Default partition rows cannot be moved; they are safe there. The message says why."""
 
 
+Stop = Callable[[], str | None]
+"""Called before each day: returns None to continue, or the reason to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class MovedRows:
     """How many rows were moved, and how many partitions were created for them."""
@@ -31,12 +36,15 @@ class MovedRows:
     partitions: int
 
 
-def move_all(connection: Connection, table: Relation, cutoff: datetime, days_ahead: int) -> MovedRows:
+def move_all(
+    connection: Connection, table: Relation, cutoff: datetime, days_ahead: int, stop: Stop = lambda: None
+) -> MovedRows:
     """Moves the default partition rows whose day (UTC) is still kept into partitions of their own.
 
     From the day of `cutoff` to `days_ahead` days from now: older rows are deleted in the default partition,
-    and rows further in the future, perhaps from a wrong clock, wait until then. Raises NotPartitionedError,
-    DefaultRowsRemainError or LockedError; rows moved before that stay moved.
+    and rows further in the future, perhaps from a wrong clock, wait until then. When `stop` returns a reason,
+    the rows of further days wait for the next call. Raises NotPartitionedError, DefaultRowsRemainError or
+    LockedError; rows moved before that stay moved.
     """
     partitioned_table = partitioned(connection, table)
     last = datetime.now(UTC).date() + timedelta(days=days_ahead)
@@ -45,7 +53,7 @@ def move_all(connection: Connection, table: Relation, cutoff: datetime, days_ahe
     with advisory_lock(connection, f"ops: partitions of {partitioned_table}", wait=True):
         present = existing(connection, table)
         default = own_default(present)
-        while default is not None and start < end:
+        while default is not None and start < end and stop() is None:
             row_time = earliest_row(connection, partitioned_table, default, Range(start, end))
             if row_time is None:
                 break

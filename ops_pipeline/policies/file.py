@@ -18,6 +18,8 @@ from ops_pipeline.policies.values import Cron, Duration, Fraction, PolicyName, T
 
 Keys = tuple[str | int, ...]
 Form = TypeVar("Form", bound="FileSection")
+Mode = Literal["enforce", "observe"]
+"""Whether a policy is carried out, or only planned and recorded."""
 
 
 class PolicyError(Exception):
@@ -115,6 +117,7 @@ class DeletingSection(Section):
     """The keys of every policy that deletes rows. `cascade`: see `DeletingPolicy`."""
 
     name: PolicyName | None = None
+    mode: Mode | None = None
     archive: bool = False
     cascade: Literal["archive", "delete"] | None = None
     guard: GuardSection = GuardSection()
@@ -145,6 +148,7 @@ class DatabaseSection(Section):
     url: str
     password_command: str | None = None
     password_file: Path | None = None
+    mode: Mode = "enforce"
     schedule: ScheduleSection | None = None
     guard: GuardSection = GuardSection()
     throttle: ThrottleSection = ThrottleSection()

@@ -11,6 +11,7 @@ from ops_pipeline.policies.file import (
     DatabaseSection,
     FileSection,
     GuardSection,
+    Mode,
     Place,
     PolicyError,
     ScheduleSection,
@@ -37,9 +38,19 @@ class PolicyEntry(Generic[Form]):
 
     database: str
     section: Form
+    mode: Mode
     guard: GuardSection
     throttle: ThrottleLimits
     place: Place
+
+    @property
+    def observe(self) -> bool:
+        """Whether the policy is observed only: by its own `mode`, else by the database's.
+
+        A kind may give `mode` further values; only `enforce` overrides the database's.
+        """
+        own = getattr(self.section, "mode", None)
+        return own == "observe" or (self.mode == "observe" and own != "enforce")
 
     def guard_limits(self, own: GuardSection) -> GuardLimits:
         """The entry's own limits, completed by the database's."""
@@ -100,7 +111,8 @@ def _database(
 ) -> Database:
     policies: list[Policy] = []
     for kind in kinds:
-        policies += kind.ordered([kind.read(entry) for entry in _entries(name, section, kind, place)])
+        entries = _entries(name, section, kind, place)
+        policies += kind.ordered([replace(kind.read(entry), observe=entry.observe) for entry in entries])
     _refuse_repeats(policies)
     policies = _knowing_each_other(policies)
     own = section.schedule or schedule
@@ -128,10 +140,12 @@ def _entries(name: str, section: DatabaseSection, kind: KindSchema, place: Place
     content, place = getattr(section, kind.name), place / kind.name
     if kind.several:
         return [
-            PolicyEntry(name, entry, section.guard, throttle, place / index)
+            PolicyEntry(name, entry, section.mode, section.guard, throttle, place / index)
             for index, entry in enumerate(content)
         ]
-    return [] if content is None else [PolicyEntry(name, content, section.guard, throttle, place)]
+    if content is None:
+        return []
+    return [PolicyEntry(name, content, section.mode, section.guard, throttle, place)]
 
 
 def _refuse_repeats(policies: Sequence[Policy]) -> None:

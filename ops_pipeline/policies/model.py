@@ -40,10 +40,14 @@ class GuardLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One policy of the file. `place`: its position in the file, for messages."""
+    """One policy of the file. `place`: its position in the file, for messages.
+
+    `observe`: it is planned and recorded each night, and changes nothing.
+    """
 
     identity: Identity
     throttle: ThrottleLimits
+    observe: bool = False
     place: Place = field(compare=False, repr=False)
 
     kind: ClassVar[str]

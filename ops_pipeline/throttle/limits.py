@@ -13,6 +13,8 @@ LOOK_EVERY_SECONDS = 0.25
 """The load is read at most this often; reading it takes about a millisecond."""
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+REPORT_AFTER_SECONDS = 0.5
+"""A wait that lasts this long is reported. Under `wal_rate`, shorter ones may follow every batch."""
 PATIENCE_SECONDS = 3600.0
 """After this long above the limits the run ends as `stopped`; the next run continues."""
 
@@ -35,16 +37,36 @@ class Pause:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A limit that is exceeded now: its key in policies.yaml, or `pause_file`, and the numbers in words."""
+
+    limit: str
+    numbers: str
+
+    def __str__(self) -> str:
+        return f"{self.limit}: {self.numbers}"
+
+
+Waiting = Callable[[Exceeded, float], None]
+"""Called when a run waits for a limit, with the seconds that it has waited."""
+
+
+def unreported(_exceeded: Exceeded, _seconds: float) -> None:
+    """The `Waiting` of a run that reports nothing."""
+
+
 @dataclass(slots=True)
 class Throttle:
     """Lets a run continue only while the database is within the policy's limits.
 
     `pauses` counts every pause by its reason: replica_lag, lock_queue, active_sessions, wal_rate,
-    pause_file.
+    pause_file. `waiting` is called once for each reason of a wait that lasts, while it lasts.
     """
 
     limits: ThrottleLimits
     pause_file: Path
+    waiting: Waiting = unreported
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     pauses: dict[str, Pause] = field(default_factory=dict)
@@ -55,13 +77,17 @@ class Throttle:
         """Sleeps until the run may continue. Returns None then, or why it should end."""
         if self.clock() - self._looked < LOOK_EVERY_SECONDS:
             return None
-        began, pause = self.clock(), FIRST_PAUSE_SECONDS
-        while (reason := self._reason(connection)) is not None:
+        began, pause, reported = self.clock(), FIRST_PAUSE_SECONDS, ""
+        while (exceeded := self._exceeded(connection)) is not None:
             if (stopped := stop()) is not None:
                 return stopped
-            if self.clock() - began > PATIENCE_SECONDS:
-                return f"throttled for an hour because of {reason}; the next run continues from here"
-            self._pause(reason, pause)
+            seconds = self.clock() - began
+            if seconds > PATIENCE_SECONDS:
+                return f"throttled for an hour because of {exceeded.limit}; the next run continues from here"
+            if seconds >= REPORT_AFTER_SECONDS and exceeded.limit != reported:
+                reported = exceeded.limit
+                self.waiting(exceeded, seconds)
+            self._pause(exceeded.limit, pause)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
         self._looked = self.clock()
         return None
@@ -85,18 +111,28 @@ class Throttle:
         pause.count += 1
         pause.seconds += self.clock() - began
 
-    def _reason(self, connection: Connection) -> str | None:
+    def _exceeded(self, connection: Connection) -> Exceeded | None:
         if self.pause_file.exists():
-            return "pause_file"
+            return Exceeded("pause_file", f"the file {self.pause_file} exists")
         load = ServerLoad(*row(connection, sql.get("throttle/load")))
         limits = self.limits
         if limits.replica_lag is not None and load.replica_lag_seconds > limits.replica_lag.total_seconds():
-            return "replica_lag"
+            lag, most = load.replica_lag_seconds, limits.replica_lag.total_seconds()
+            return Exceeded("replica_lag", f"the slowest standby is {lag:,.0f} s behind, limit {most:,.0f} s")
         if limits.lock_queue is not None and load.lock_queue > limits.lock_queue:
-            return "lock_queue"
+            return Exceeded(
+                "lock_queue", f"{load.lock_queue} sessions wait for a lock, limit {limits.lock_queue}"
+            )
         if limits.active_sessions is not None and load.active_sessions > limits.active_sessions:
-            return "active_sessions"
-        return "wal_rate" if self._beyond_budget(load.wal_bytes) else None
+            return Exceeded(
+                "active_sessions",
+                f"{load.active_sessions} other sessions are active, limit {limits.active_sessions}",
+            )
+        if self._beyond_budget(load.wal_bytes):
+            return Exceeded(
+                "wal_rate", f"the server wrote more than {limits.wal_rate:,} bytes of WAL a second"
+            )
+        return None
 
     def _beyond_budget(self, wal_bytes: int) -> bool:
         """Whether more WAL was written since the last look than `wal_rate` allows."""

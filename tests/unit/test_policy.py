@@ -92,7 +92,7 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
             "sessions.id",
         ),
         (HEAD + "    vacuum: {tables: 3}\n", 5, "vacuum.tables", "write all, or a list"),
-        (HEAD + "    vacuum: {mode: all}\n", 5, "vacuum.mode", "'auto' or 'always'"),
+        (HEAD + "    vacuum: {mode: all}\n", 5, "vacuum.mode", "'auto', 'always' or 'observe'"),
         (HEAD + "    vacuum: {parallel: -1}\n", 5, "vacuum.parallel", "greater than or equal to 0"),
         (HEAD + "    vacuum: {buffer_usage_limit: 64 kB}\n", 5, "vacuum.buffer_usage_limit", "256 MB"),
         (HEAD + "    vacuum: {cost_delay: 2}\n", 5, "vacuum.cost_delay", "2 ms"),
@@ -191,3 +191,26 @@ def test_a_key_without_a_list_says_what_to_write(tmp_path: Path) -> None:
 
     with pytest.raises(PolicyError, match=r":5: databases\.app\.retention: write a list"):
         kinds.load(file)
+
+
+@pytest.mark.parametrize(
+    ("database", "retention", "vacuum", "observed"),
+    [
+        ("", "", "{}", [False, False]),
+        ("    mode: observe\n", "", "{}", [True, True]),
+        ("    mode: observe\n", ", mode: enforce", "{mode: always}", [False, True]),
+        ("    mode: enforce\n", ", mode: observe", "{mode: observe}", [True, True]),
+    ],
+)
+def test_a_policy_is_observed_by_its_own_mode_or_else_by_its_databases(
+    tmp_path: Path, database: str, retention: str, vacuum: str, observed: list[bool]
+) -> None:
+    file = tmp_path / "policies.yaml"
+    policy = RETENTION.replace("30 days", f"30 days{retention}")
+    file.write_text(f"{HEAD}{database}{policy}    vacuum: {vacuum}\n")
+
+    policies = kinds.load(file).databases[0].policies
+
+    assert [policy.observe for policy in policies] == observed
+    assert isinstance(policies[1], Vacuum)
+    assert policies[1].mode in {"auto", "always"}

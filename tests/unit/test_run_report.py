@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from ops_pipeline.cli.output import NEEDS_APPROVAL
+from ops_pipeline.cli.output import NEEDS_APPROVAL, notes
 from ops_pipeline.cli.run import RunReport, show_results
 from ops_pipeline.maintenance.history import UNRECORDED
 from ops_pipeline.maintenance.result import Outcome, RunResult
@@ -34,6 +34,8 @@ def _report(*results: RunResult, failures: tuple[FailedStep, ...] = ()) -> RunRe
         ("needs_approval", (GUARD, REFUSED), 1),
         ("stopped", (GUARD,), 1),
         ("failed", (REFUSED,), 1),
+        ("paused", (), 1),
+        ("observed", (), 0),
     ],
 )
 def test_the_exit_code_says_whether_a_person_only_has_to_approve(
@@ -60,3 +62,21 @@ def test_a_run_that_is_not_in_the_audit_log_says_so() -> None:
 
     said = [line for line in shown.get().splitlines() if "not recorded" in line]
     assert said == ["app/retention/sessions: this run is not recorded in an audit log"]
+
+
+def test_a_pause_is_told_once_for_all_policies_and_an_observed_policy_says_what_it_would_do() -> None:
+    paused = "paused by ada since 2026-11-29 23:00 UTC: trouble. To resume: opsctl resume --database app"
+    would = "observed only, nothing was changed: it would delete 3,000 of 6,000 rows (50.0%)"
+    report = _report(
+        replace(_result("app/retention/sessions", "paused", None), stopped_reason=paused),
+        replace(_result("app/vacuum", "paused", None), stopped_reason=paused),
+        replace(_result("other/retention/sessions", "observed", 3000), stopped_reason=would),
+    )
+    console = Console(width=250)
+
+    with console.capture() as shown, notes.capture() as told:
+        show_results(console, report)
+
+    assert told.get().splitlines() == [f"app/retention/sessions, app/vacuum: {paused}"]
+    assert f"other/retention/sessions: {would}" in shown.get().splitlines()
+    assert "but maintenance is paused" in shown.get()

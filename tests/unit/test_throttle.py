@@ -10,7 +10,7 @@ import pytest
 
 from ops_pipeline.policies.model import ThrottleLimits
 from ops_pipeline.postgres.connection import Connection
-from ops_pipeline.throttle.limits import PATIENCE_SECONDS, Throttle
+from ops_pipeline.throttle.limits import PATIENCE_SECONDS, Exceeded, Throttle
 
 FREE = (0.0, 0, 0, 0)
 LIMITS = ThrottleLimits(timedelta(seconds=10), 3, 5, 1_000)
@@ -139,3 +139,19 @@ def test_the_load_is_not_measured_between_short_batches(tmp_path: Path) -> None:
         clock.now += 0.1
 
     assert 2 <= len(server.looks) <= 5
+
+
+def test_a_wait_that_lasts_is_reported_once_while_it_lasts_and_a_short_one_is_not(tmp_path: Path) -> None:
+    clock = Clock()
+    told: list[tuple[str, bool]] = []
+
+    def waiting(exceeded: Exceeded, seconds: float) -> None:
+        told.append((str(exceeded), 0.5 <= seconds < 2))
+
+    throttle = Throttle(LIMITS, tmp_path / "pause", waiting, clock=clock, sleep=clock.sleep)
+
+    throttle.wait(_connection(lambda: (43.0, 0, 0, 0) if clock.now < 0.2 else FREE), _never)
+    assert told == []
+    clock.now = 100.0
+    throttle.wait(_connection(lambda: (43.0, 0, 0, 0) if clock.now < 140 else FREE), _never)
+    assert told == [("replica_lag: the slowest standby is 43 s behind, limit 10 s", True)]

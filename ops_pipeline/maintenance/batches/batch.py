@@ -13,10 +13,11 @@ from ops_pipeline.maintenance.batches.actions import Action, BatchLimits
 from ops_pipeline.maintenance.batches.scans import Position, Scan, ScanRange
 from ops_pipeline.maintenance.history import Record
 from ops_pipeline.maintenance.result import COMPLETED
+from ops_pipeline.pauses.watch import PauseWatch
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.storage.storage import StorageTooSlowError
 from ops_pipeline.throttle.batch_size import BatchSize
-from ops_pipeline.throttle.limits import Throttle
+from ops_pipeline.throttle.limits import REPORT_AFTER_SECONDS, Throttle
 
 FIRST_WAIT_SECONDS = 0.05
 """How long a batch waits for another session's lock before it skips the locked rows."""
@@ -49,19 +50,26 @@ class PolicyRun:
     connection: Connection
     record: Record
     throttle: Throttle
+    pause: PauseWatch
     stop: Stop
     report: Report
     planned: int = 0
 
+    def stopped(self) -> str | None:
+        """Why the run should end, or None: it was asked to stop, or maintenance of its database is paused."""
+        return self.stop() or self.pause.reason()
+
     def asked_to_stop(self) -> str | None:
         """Why the run should end, or None. Call it between any two transactions: while other sessions need
         the database it waits here (throttle)."""
-        if (reason := self.stop()) is not None:
+        if (reason := self.stopped()) is not None:
             return reason
         paused = self.throttle.paused_seconds
-        reason = self.throttle.wait(self.connection, self.stop)
-        if self.throttle.paused_seconds > paused:
+        reason = self.throttle.wait(self.connection, self.stopped)
+        if (seconds := self.throttle.paused_seconds - paused) > 0:
             self.record.save_pauses(self.connection, self.throttle.as_json())
+        if seconds >= REPORT_AFTER_SECONDS and reason is None:
+            self.report(f"{self.record.policy}: continues, after it was throttled for {seconds:.0f} s")
         return reason
 
 

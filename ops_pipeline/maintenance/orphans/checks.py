@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from functools import partial
 
 from ops_pipeline.counted import counted
-from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks, stopped_early
+from ops_pipeline.maintenance.check import (
+    CheckResult,
+    PolicyCheck,
+    deleting_checks,
+    observed_only,
+    stopped_early,
+)
 from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import count_children, find_reference
@@ -32,13 +38,14 @@ def _no_orphaned_rows(policy: Orphans, connection: Connection) -> CheckResult:
     reference = find_reference(connection, policy)
     rows = count_children(connection, reference, reference.unmarked)
     has, its = ("has", "its") if rows == 1 else ("have", "their")
-    return CheckResult(
+    found = CheckResult(
         rows == 0,
         f"{counted(rows, 'row')} of {policy.table} {has} no parent in {policy.parent} ({policy.reference}), "
         f"and {its} grace period has not begun",
         {"rows_left": rows},
         fails_run=rows > 0 and stopped_early(connection, policy),
     )
+    return observed_only(found) if policy.observe else found
 
 
 def _record_is_complete(policy: Orphans, connection: Connection) -> CheckResult:

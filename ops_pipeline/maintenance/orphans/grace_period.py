@@ -84,7 +84,7 @@ def over_in_time(
     if grace.newest_within is not None and grace.newest_within - grace.cutoff > PATIENCE:
         return _in_grace(policy, grace.newest_within)
     while (reason := _held_up(run.connection, policy)) is not None:
-        if clock() > until or run.stop() is not None:
+        if clock() > until or run.stopped() is not None:
             return reason
         sleep(LOOK_EVERY_SECONDS)
     return None

@@ -73,6 +73,7 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
         search = choose_search(connection, reference)
         return OrphansPlan(
             policy=policy.name,
+            observe=policy.observe,
             to_come=to_come,
             after=tuple(dict.fromkeys([*(each.policy for each in before), *freed_by])),
             in_grace=_in_grace(connection, policy, reference, now) if migrated else 0,

@@ -119,6 +119,8 @@ class OrphanRemoval:
                 batches = Batches(replace(self.run, planned=due), scan, deletion.action, batch_size)
                 reason = batches.work_through()
                 self._removed += batches.removed
+                if self.run.pause.seen is not None:  # counting would read the tables
+                    return Work(reason, None)
                 if reason != COMPLETED:
                     return Work(reason, self._orphans(grace, older) + self._nulls(older))
         self.left = self._orphans(grace, older) + self._nulls(older) if self._removed < due else 0
@@ -199,7 +201,7 @@ class OrphanRemoval:
         some = {"policy": self.policy.name, "size": COUNTED_AT_ONCE}
         uncounted = sql.get("maintenance/orphans/uncounted")
         while ids := [row_id for (row_id,) in self._connection.execute(uncounted, some)]:
-            if self.run.stop() is not None:
+            if self.run.stopped() is not None:
                 return
             self._connection.execute(statement, {"policy": self.policy.name, "ids": ids})
 

@@ -45,7 +45,8 @@ def run_orphans(run: PolicyRun, policy: Orphans, settings: Settings) -> Work:
         work,
         dead_tuples_before=dead_before,
         dead_tuples_after=catalog.dead_tuples(run.connection, reference.child),
-        details={**cleanup.details, "in_grace": removal.in_grace()},
+        # Counting reads the tables, which a pause is meant to spare.
+        details={**cleanup.details, **({} if run.pause.seen else {"in_grace": removal.in_grace()})},
     )
 
 
@@ -85,7 +86,10 @@ class _Cleanup:
             self._save_method(source)
             if source.name == "sweep" and (reason := self._sweep(source)) != COMPLETED:
                 return Work(reason, None)
-        if (waits_for := grace_period.over_in_time(self.run, self.policy)) is not None:
+        waits_for = grace_period.over_in_time(self.run, self.policy)
+        if (paused := self.run.pause.reason()) is not None:
+            return Work(paused, None)
+        if waits_for is not None:
             self.details["waits_for"] = waits_for
             self.run.report(f"{self.policy.name}: orphans remain for the next run, because {waits_for}")
         return self.removal.remove() or self.removal.completed()

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from functools import partial
 
 from ops_pipeline.counted import counted
-from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, deleting_checks, stopped_early
+from ops_pipeline.maintenance.check import (
+    CheckResult,
+    PolicyCheck,
+    deleting_checks,
+    observed_only,
+    stopped_early,
+)
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.partitions.detach import interrupted_detaches
@@ -43,12 +49,13 @@ def _no_expired_rows(policy: Retention, connection: Connection) -> CheckResult:
     cutoff = expired.last_cutoff(connection, policy)
     rows = expired.backlog(connection, policy, cutoff)
     are = "is" if rows == 1 else "are"
-    return CheckResult(
+    found = CheckResult(
         rows == 0,
         f"{counted(rows, 'row')} of {policy.table} {are} older than {cutoff:%Y-%m-%d %H:%M} UTC",
         {"rows_left": rows},
         fails_run=rows > 0 and stopped_early(connection, policy),
     )
+    return observed_only(found) if policy.observe else found
 
 
 def _partitions_premade(policy: Retention, connection: Connection) -> CheckResult:
@@ -57,7 +64,7 @@ def _partitions_premade(policy: Retention, connection: Connection) -> CheckResul
     days = ", ".join(f"{day:%Y-%m-%d}" for day in without)
     return CheckResult(
         not without,
-        f"No partitions exist for {days}. To create them: opsctl run"
+        f"No partitions exist for {days}. {_to(policy, 'create them')}"
         if without
         else f"Partitions exist for the next {DAYS_REQUIRED} days",
         {"days_missing": len(without)},
@@ -69,8 +76,15 @@ def _no_detach_pending(policy: Retention, connection: Connection) -> CheckResult
     return CheckResult(
         not names,
         f"Detach pending: {', '.join(names)}. Rows of these days cannot be inserted. "
-        "To complete the detach: opsctl run"
+        f"{_to(policy, 'complete the detach')}"
         if names
         else "No detach is pending",
         {"pending": len(names)},
     )
+
+
+def _to(policy: Retention, do: str) -> str:
+    """The sentence that says how a person makes a run do it."""
+    if policy.observe:
+        return f"The policy is observed only, so no run will {do}; set mode: enforce, or do it yourself"
+    return f"To {do}: opsctl run"

@@ -45,6 +45,7 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
         migrated = is_migrated(connection)
         return RetentionPlan(
             policy=policy.name,
+            observe=policy.observe,
             method=choose_method(connection, policy, table, rows.fraction),
             rows=rows,
             to_come=rows.eligible - now.eligible if rows.exact and now.exact else 0,

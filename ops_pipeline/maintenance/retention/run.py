@@ -32,6 +32,8 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
     table = find_relation(connection, policy.table)
     refusals.refuse_hidden_rows(connection, policy, table)
     undone = whole_partitions.prepare(run, policy, table, cutoff_now(connection, policy))
+    if (paused := run.pause.reason()) is not None:
+        return Work(paused, None, details=_undone(undone))
     planning = Planning(connection, RUN_LIMIT_SECONDS, settings.archive_url)
     plan = plan_retention(planning, policy)
     refuse(policy.name, plan.refusals)
@@ -48,6 +50,11 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
     plan = verdict.planned
     dead_before = catalog.dead_tuples(connection, table)
     stopped_reason = _delete(replace(run, planned=plan.rows.eligible), policy, table, plan, settings)
+    if run.pause.seen is not None:  # counting would read the table for up to a minute
+        return Work(
+            stopped_reason, None, dead_tuples_before=dead_before, approval=verdict.approval,
+            details=_undone(undone),
+        )  # fmt: skip
     after = count_expired(replace(planning, after_deletes=True), policy, plan.cutoff)
     if stopped_reason == COMPLETED and after.exact and after.eligible:
         stopped_reason = remaining.reason(connection, table, after.eligible, "expired")
@@ -59,8 +66,12 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
         dead_before,
         catalog.dead_tuples(connection, table),
         approval=verdict.approval,
-        details=details | ({"undone": undone} if undone else {}),
+        details=details | _undone(undone),
     )
+
+
+def _undone(undone: list[str]) -> dict[str, Any]:
+    return {"undone": undone} if undone else {}
 
 
 def _save_plan(run: PolicyRun, verdict: GuardResult[RetentionPlan]) -> None:

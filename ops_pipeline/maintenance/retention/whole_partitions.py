@@ -43,7 +43,7 @@ def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime
     undone: list[str] = []
     try:
         created = premake(run.connection, table, policy.premake.days)
-        moved = default_rows.move_all(run.connection, table, cutoff, policy.premake.days)
+        moved = default_rows.move_all(run.connection, table, cutoff, policy.premake.days, run.stopped)
     except (LockedError, DefaultRowsRemainError, psycopg.errors.LockNotAvailable) as error:
         undone.append(str(error))
         run.report(f"{policy.name}: {error}")

@@ -35,6 +35,10 @@ def checks(policy: Vacuum) -> Iterator[PolicyCheck]:
 
 
 def _dead_rows_removed(policy: Vacuum, connection: Connection) -> CheckResult:
+    if policy.observe:
+        return CheckResult(True, "Observed only (mode: observe): runs vacuum no table", {"tables": 0})
+    if (paused := _paused(connection, policy)) is not None:
+        return CheckResult(True, f"The last run did not vacuum all tables, because maintenance was {paused}")
     uncleaned = uncleaned_tables(connection, policy)
     dead = counted(uncleaned.dead, "dead row remains", "dead rows remain")
     return CheckResult(
@@ -57,6 +61,11 @@ def _xid_age(policy: Vacuum, connection: Connection) -> CheckResult:
         {"age": table.age, "multixact_age": table.multixact_age, "share": round(table.age_share, 4)},
         fails_run=max(table.age, table.multixact_age) >= FAR_TOO_OLD,
     )
+
+
+def _paused(connection: Connection, policy: Vacuum) -> str | None:
+    last_run = history.last(connection, policy.name)
+    return last_run.stopped_reason if last_run is not None and last_run.outcome == "paused" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ def _plan(connection: Connection, policy: Vacuum) -> VacuumPlan:
     bloated = find_bloat(connection, tables, corrections=rebuild.corrections(connection, policy.name))
     return VacuumPlan(
         policy=policy.name,
+        observe=policy.observe,
         method=Method(_method(chosen)),
         live_tuples=sum(choice.table.live for choice in chosen),
         dead_tuples=sum(choice.table.dead + choice.table.toast_dead for choice in chosen),

@@ -108,10 +108,10 @@ class ReindexSection(Section):
 
 
 class VacuumSection(Section):
-    """The entry `vacuum`."""
+    """The entry `vacuum`. With `mode: observe` the tables are chosen as with `auto`."""
 
     tables: Annotated[Literal["all"] | tuple[Table, ...], BeforeValidator(_tables)] = "all"
-    mode: Annotated[Literal["auto", "always"], BeforeValidator(_mode)] = "auto"
+    mode: Annotated[Literal["auto", "always", "observe"], BeforeValidator(_mode)] = "auto"
     analyze: bool = True
     truncate: bool = False
     index_cleanup: Literal["auto", "on", "off"] = "auto"
@@ -127,7 +127,7 @@ def read(entry: PolicyEntry[VacuumSection]) -> Vacuum:
     return Vacuum(
         identity=Identity(entry.database, KIND),
         tables=section.tables,
-        mode=section.mode,
+        mode="auto" if section.mode == "observe" else section.mode,
         analyze=section.analyze,
         truncate=section.truncate,
         index_cleanup=section.index_cleanup,

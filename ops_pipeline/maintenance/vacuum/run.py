@@ -81,12 +81,12 @@ class _TableRun:
         """Vacuums each table, and locked ones once more at the end. Returns why it stopped early."""
         locked: list[Choice] = []
         for choice in due:
-            if (reason := self.run.stop()) is not None:
+            if (reason := self.run.stopped()) is not None:
                 return reason
             if not self._vacuum(choice, wait=False):
                 locked.append(choice)
         for choice in locked:
-            if (reason := self.run.stop()) is not None:
+            if (reason := self.run.stopped()) is not None:
                 return reason
             self._vacuum(choice, wait=True)
         return None

@@ -12,7 +12,7 @@ from ops_pipeline.partitions.adopt.adoption import (
     open_adoption,
     relation,
 )
-from ops_pipeline.partitions.adopt.copy import DEFAULT_SIZES, CopySizes
+from ops_pipeline.partitions.adopt.copy import DEFAULT_SIZES, CopySizes, Stop
 from ops_pipeline.partitions.adopt.obstacles import AdoptionRefusedError, candidate
 from ops_pipeline.partitions.adopt.swap import swap
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
@@ -39,12 +39,14 @@ def adopt_table(
     time_zone: str | None = None,
     report: Callable[[str], None] = lambda _: None,
     sizes: CopySizes = DEFAULT_SIZES,
+    stop: Stop = lambda: None,
 ) -> Adopted:
     """Converts the table to one partitioned by day of `column`; continues where an earlier call ended.
 
     The application can read and write the table meanwhile; only during the swap at the end it waits briefly
     (`postgres.locks`). The old table is kept, under another name, until `finish_adoption`. With `time_zone`,
-    a `timestamp` column becomes `timestamptz`, its times read in that zone.
+    a `timestamp` column becomes `timestamptz`, its times read in that zone. `stop` is asked between batches;
+    with the reason that it returns the call ends as AdoptionError.
 
     Raises AdoptionRefusedError before anything is changed; AdoptionError or LockedError later, with the old
     table in place and complete; psycopg.Error.
@@ -62,20 +64,20 @@ def adopt_table(
         else:
             _refuse_other(current, column)
             report(f"{current}: continuing the adoption that was started before ({current.state})")
-        return _from(connection, current, report, sizes)
+        return _from(connection, current, report, sizes, stop)
 
 
 def _from(
-    connection: Connection, current: Adoption, report: Callable[[str], None], sizes: CopySizes
+    connection: Connection, current: Adoption, report: Callable[[str], None], sizes: CopySizes, stop: Stop
 ) -> Adopted:
     if current.state == "preparing":
         current = prepare.complete(connection, current)
         report(f"{current}: changes are now recorded; copying rows")
     rows = current.copied
     if current.state == "copying":
-        current = copy.copy(connection, current, report, sizes)
+        current = copy.copy(connection, current, report, sizes, stop)
         copy.catch_up(connection, Statements(connection, current), sizes)
-        rows = copy.compare(connection, current, report, sizes)
+        rows = copy.compare(connection, current, report, sizes, stop)
         current = swap(connection, current, rows, sizes)
         report(f"{current}: the new table is in place")
     kept = spelled(relation(connection, current.old).identifier, connection)

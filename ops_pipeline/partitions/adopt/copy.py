@@ -20,6 +20,8 @@ COPIED_ROWS = Sizes(first=1_000, least=100, most=50_000)
 TRIES = 5
 
 Report = Callable[[str], None]
+Stop = Callable[[], str | None]
+"""Asked between batches: returns None to continue, or the reason to stop."""
 Answer = TypeVar("Answer")
 RETRIED = (
     psycopg.errors.ForeignKeyViolation,  # the row that is referred to was deleted in between
@@ -48,12 +50,15 @@ class Applied:
     differing: int
 
 
-def copy(connection: Connection, adoption: Adoption, report: Report, sizes: CopySizes) -> Adoption:
+def copy(
+    connection: Connection, adoption: Adoption, report: Report, sizes: CopySizes, stop: Stop
+) -> Adoption:
     """Copies the rows from the adoption's position to the end. Raises AdoptionError, psycopg.Error."""
     statements = Statements(connection, adoption)
     batch_size = BatchSize(sizes.copied, TARGET_SECONDS)
     reported = time.monotonic()
     while True:
+        _end_if_stopped(adoption, stop)
         began = time.monotonic()
         batch = partial(_batch, connection, statements, adoption, batch_size.size)
         rows, last = _retried(batch)
@@ -99,7 +104,7 @@ def apply(connection: Connection, statements: Statements, places: list[int]) -> 
     return Applied(done, differing)
 
 
-def compare(connection: Connection, adoption: Adoption, report: Report, sizes: CopySizes) -> int:
+def compare(connection: Connection, adoption: Adoption, report: Report, sizes: CopySizes, stop: Stop) -> int:
     """Compares every row of both tables, one range of keys per snapshot; returns how many rows.
 
     Raises AdoptionError with the range that differs, or when the time of rows was set to NULL meanwhile.
@@ -108,6 +113,7 @@ def compare(connection: Connection, adoption: Adoption, report: Report, sizes: C
     position, reported = None, time.monotonic()
     rows = 0
     while True:
+        _end_if_stopped(adoption, stop)
         edge = connection.execute(
             statements("edge", after=statements.after(position)), {"size": sizes.compared}
         ).fetchone()
@@ -133,6 +139,14 @@ def compare(connection: Connection, adoption: Adoption, report: Report, sizes: C
         if time.monotonic() - reported > 1:
             reported = time.monotonic()
             report(f"{adoption}: {counted(rows, 'row')} compared so far")
+
+
+def _end_if_stopped(adoption: Adoption, stop: Stop) -> None:
+    if (reason := stop()) is not None:
+        raise AdoptionError(
+            f"{adoption}: stopped, because maintenance is {reason}. The original table is still in use and "
+            "complete. To continue afterwards: run the same command again"
+        )
 
 
 def _batch(

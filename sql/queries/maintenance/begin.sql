@@ -2,7 +2,7 @@
 -- recording its end. Returns the new run's id, and for each dead run its id and how many rows it had removed.
 WITH died AS (
   UPDATE ops.maintenance_runs
-  SET outcome = 'interrupted', finished_at = clock_timestamp(),
+  SET outcome = 'interrupted', finished_at = clock_timestamp(), throttle_reason = NULL, throttled_since = NULL,
       stopped_reason = 'the process died without recording its end; the next run continued from its last batch'
   WHERE policy = %(policy)s AND outcome = 'running'
   RETURNING id, rows_removed

@@ -16,6 +16,7 @@ from api.health.archive import PatientDisk
 from api.health.check import Finding
 from ops_pipeline.access import keys
 from ops_pipeline.partitions.premake import premake
+from ops_pipeline.pauses import pauses
 from ops_pipeline.postgres.connection import Connection, connect
 from ops_pipeline.settings import Settings
 from tests.eventually import eventually
@@ -25,7 +26,7 @@ from tests.named import named
 TIERS = ["/health/live", "/health/ready", "/health/startup", "/health/full", "/health/full/database"]
 ALIASES = {"/livez": "/health/live", "/readyz": "/health/ready", "/healthz": "/health/full"}
 CHECKS = {
-    "database", "schema", "pool", "cache", "externalApi", "scheduler", "maintenance", "partitions",
+    "database", "schema", "pool", "cache", "externalApi", "scheduler", "maintenance", "pause", "partitions",
     "archive", "archiveDisk", "transactions", "replicas",
 }  # fmt: skip
 NO_MESSAGE = "the key is not known yet"
@@ -223,6 +224,49 @@ def test_each_policy_is_checked_in_its_own_database_against_its_own_schedule(
         with serving(url, policies=policies) as client:
             status, told = checked(client, admin, "maintenance")
             assert (status, told) == ("error", "other: the database's URL is invalid")
+
+
+def test_a_pause_is_an_error_and_throttled_runs_are_named(
+    new_database: Callable[..., str], template: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, admin: Headers, url: str, connection: Connection,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("OTHER_URL", new_database(template))
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(POLICIES)
+    connection.execute(
+        "INSERT INTO ops.maintenance_runs (policy, throttle_reason, throttled_since)"
+        " VALUES ('app/retention/sessions', 'replica_lag: 43 s', '2026-11-29 02:13:05Z')"
+    )
+    throttled = "app/retention/sessions is throttled since 2026-11-29 02:13:05 UTC, replica_lag: 43 s"
+    with serving(url, policies=policies) as client:
+        assert checked(client, admin, "pause") == ("ok", throttled)
+    pauses.pause(connection, reason="replica trouble", by="ada")
+    with serving(url, policies=policies) as client:
+        status, told = checked(client, admin, "pause")
+        assert client.get("/health/full").json()["checks"]["pause"]["status"] == "error"
+        assert client.get("/health/full").status_code == 200
+    assert status == "error"
+    assert told.startswith("app: paused by ada since ")
+    assert told.endswith("replica trouble. To resume: opsctl resume --database app")
+    pauses.resume(connection, by="ada")
+    with serving(url, policies=policies) as client:
+        assert checked(client, admin, "pause")[0] == "ok"
+
+
+def test_an_observed_policy_is_complete_and_what_it_would_delete_is_no_backlog(
+    connection: Connection, url: str, admin: Headers, tmp_path: Path
+) -> None:
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(
+        POLICIES.partition("  other:")[0].replace("keep: 30 days", "keep: 30 days, mode: observe")
+    )
+    connection.execute(
+        "INSERT INTO ops.maintenance_runs (policy, finished_at, outcome, stopped_reason, rows_left)"
+        " VALUES ('app/retention/sessions', now(), 'observed', 'observed only', 3000)"
+    )
+
+    with serving(url, policies=policies) as client:
+        assert checked(client, admin, "maintenance") == ("ok", "")
 
 
 def test_a_changed_policies_file_is_read_again_and_an_invalid_one_is_reported(

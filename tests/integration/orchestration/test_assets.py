@@ -8,6 +8,7 @@ import pytest
 from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.maintenance.vacuum.kind import VACUUM
 from ops_pipeline.orchestration import assets, metadata
+from ops_pipeline.pauses import pauses
 from ops_pipeline.policies.model import Schedule
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from tests.integration.orchestration.conftest import POLICIES, Materialize
@@ -108,6 +109,51 @@ def test_a_dry_run_observes_and_changes_nothing(materialize: Materialize, connec
     assert observed["app/retention/sessions"]["rows_total"].value == 60
     assert scalar(connection, "SELECT count(*) FROM sessions") == 60
     assert scalar(connection, "SELECT count(*) FROM ops.maintenance_runs") == 0
+
+
+def _observed(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetObservation]:
+    return {
+        event.asset_key.to_user_string(): event.asset_observation_data.asset_observation
+        for event in result.get_asset_observation_events()
+        if event.asset_key and "tables" not in event.asset_key.path
+    }
+
+
+def test_a_paused_run_succeeds_materializes_nothing_and_says_so(
+    materialize: Materialize, connection: Connection
+) -> None:
+    pauses.pause(connection, reason="replica trouble", by="ada")
+
+    result = materialize()
+    dry = materialize(run_config={"resources": {"databases": {"config": {"dry_run": True}}}})
+
+    assert result.success
+    materialized = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert {key.to_user_string() for key in materialized if key} == {"dagster/run_history_cleanup"}
+    observed = _observed(result)
+    assert set(observed) == {"app/retention/sessions", "app/orphans/memories.session_id", "app/vacuum"}
+    assert {observation.metadata["outcome"].value for observation in observed.values()} == {"paused"}
+    reason = str(observed["app/vacuum"].metadata["stopped_reason"].value)
+    assert "replica trouble. To resume: opsctl resume --database app" in reason
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+    assert dry.success
+    assert "Maintenance is paused by ada" in str(_observed(dry)["app/retention/sessions"].description)
+
+
+def test_an_observed_policy_succeeds_is_never_late_and_has_no_red_check(
+    materialize: Materialize, connection: Connection
+) -> None:
+    observe = POLICIES.replace("    retention:", "    mode: observe\n    retention:")
+
+    result = materialize(observe)
+
+    assert result.success
+    observed = _observed(result)
+    assert {observation.metadata["outcome"].value for observation in observed.values()} == {"observed"}
+    assert observed["app/retention/sessions"].metadata["rows_left"].value == 30
+    assert observed["app/orphans/memories.session_id"].metadata["rows_left"].value == 30
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
 
 
 def test_the_rows_and_size_of_the_tables_are_reported(materialize: Materialize) -> None:

@@ -1,0 +1,1 @@
+"""Pauses: while one is active, no policy of its database is carried out."""
