@@ -7,12 +7,30 @@ from ops_pipeline.policies.model import Database, Policies
 EVERY_DATABASE = "nightly_maintenance"
 """The job for all databases, which `opsctl run` starts; it exists only where there are several databases."""
 
+STARTED_BY = "ops/started_by"
+"""The tag with the identity of the person who started a run."""
+
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
 def job_of(database: Database) -> str:
     """The database's nightly job; its schedule has the same name."""
     return f"nightly_{database.name}"
+
+
+def restore_job_of(database: Database) -> str:
+    """The job that restores archived days of the database."""
+    return f"restore_archived_days_{database.name}"
+
+
+def verify_job_of(database: Database) -> str:
+    """The job that verifies archived days of the database."""
+    return f"verify_archived_days_{database.name}"
+
+
+def works_on_archive(database: Database, run: dg.DagsterRun) -> bool:
+    """Whether the run restores or verifies archived days of the database."""
+    return run.job_name in {restore_job_of(database), verify_job_of(database)}
 
 
 def job_of_all(policies: Policies) -> str:
@@ -23,8 +41,7 @@ def job_of_all(policies: Policies) -> str:
 def databases_of(policies: Policies, run: dg.DagsterRun) -> list[Database]:
     """The databases that a run works on; empty when the run does not belong to our policies.
 
-    A nightly job is recognized by its name; a run started from the asset graph or by a backfill by its
-    assets."""
+    A job is recognized by its name; a run started from the asset graph or by a backfill by its assets."""
     if run.job_name == EVERY_DATABASE:
         return list(policies.databases)
     selected = {key.path[0] for key in run.asset_selection or ()}
@@ -32,5 +49,5 @@ def databases_of(policies: Policies, run: dg.DagsterRun) -> list[Database]:
     return [
         database
         for database in policies.databases
-        if run.job_name == job_of(database) or database.name in selected
+        if run.job_name == job_of(database) or works_on_archive(database, run) or database.name in selected
     ]
