@@ -1,9 +1,6 @@
 """Builds all Dagster definitions for a policies file."""
 
-import warnings
-
 import dagster as dg
-from dagster._utils.warnings import PreviewWarning
 
 from ops_pipeline.orchestration import (
     archive_jobs,
@@ -19,9 +16,6 @@ from ops_pipeline.orchestration import (
 )
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Policies
-
-# Dagster is pinned to a release, so its preview features change only with an update of ours.
-warnings.filterwarnings("ignore", "Function `Definitions.with_recon", category=PreviewWarning)
 
 
 def build_definitions(policies: Policies) -> dg.Definitions:
@@ -48,4 +42,4 @@ def build_definitions(policies: Policies) -> dg.Definitions:
         run_history.definitions(policies),
         failure_sensor.definitions(policies),
         lost_runs.definitions(policies),
-    ).with_reconstruction_metadata(first_days.for_runs(days))
+    )

@@ -43,14 +43,12 @@ def first_days(policies: Policies) -> FirstDays:
         answered = context.reconstruction_metadata.get(METADATA)
         if answered is not None:
             return {name: date.fromisoformat(day) for name, day in json.loads(answered).items()}
+    databases = [database for database in policies.databases if archived_by_day(database)]
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        databases = [database for database in policies.databases if archived_by_day(database)]
-        return dict(pair for pairs in threads.map(_ask, databases) for pair in pairs)
-
-
-def for_runs(days: FirstDays) -> Mapping[str, str]:
-    """The days as metadata that Dagster passes on from the code location to its runs."""
-    return {METADATA: json.dumps({name: day.isoformat() for name, day in days.items()})}
+        days = dict(pair for pairs in threads.map(_ask, databases) for pair in pairs)
+    for_runs = json.dumps({name: day.isoformat() for name, day in days.items()})
+    context.add_to_pending_reconstruction_metadata(METADATA, for_runs)
+    return days
 
 
 def _ask(database: Database) -> list[tuple[str, date]]:

@@ -1,13 +1,16 @@
 """The days of an archive begin with the first archived one, which the database is asked for at load."""
 
 import time
-from collections.abc import Iterator
 from datetime import date
-from typing import Any
+from pathlib import Path
 
 import pytest
+from dagster._core.code_pointer import CodePointer
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
-from dagster._core.definitions.repository_definition import RepositoryLoadData
+from dagster._core.definitions.reconstruct import (
+    initialize_repository_def_from_pointer,
+    reconstruct_repository_def_from_pointer,
+)
 
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.orchestration import first_days
@@ -17,6 +20,13 @@ from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import Connection
 from tests.integration.orchestration.conftest import EXPIRED, Materialize
 from tests.integration.orchestration.events import TODAY
+
+LOCATION = """
+from pathlib import Path
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.orchestration.definitions import build_definitions
+defs = build_definitions(kinds.load(Path(__file__).with_name("policies.yaml")))
+"""
 
 
 def _begin(policies: Policies, policy: Retention) -> date:
@@ -92,28 +102,23 @@ def test_a_table_that_is_missing_or_slow_to_ask_does_not_prevent_loading(
     assert _begin(archiving, policy) == earliest()
 
 
-@pytest.fixture
-def in_a_run(archiving: Policies) -> Iterator[None]:
-    """Definitions are loaded as in the process of a run, with what the code location has passed on."""
-    metadata: Any = build_definitions(archiving).metadata
-    loaded = RepositoryLoadData(
-        cacheable_asset_data={},
-        reconstruction_metadata={first_days.METADATA: metadata[first_days.METADATA]},
-    )
-    context = DefinitionsLoadContext(DefinitionsLoadType.RECONSTRUCTION, loaded)
-    with DefinitionsLoadContext.scoped(context):
-        yield
-
-
 def test_a_run_has_the_days_of_the_code_location_that_started_it(
     archiving: Policies,
     policy: Retention,
     events: Connection,
-    in_a_run: None,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    events.execute("DELETE FROM events WHERE at < %s", [EXPIRED[1]])
-    assert _begin(archiving, policy) == EXPIRED[0]
+    module = tmp_path / "location.py"
+    module.write_text(LOCATION)
+    pointer = CodePointer.from_python_file(f"{module}", "defs", None)
+    with DefinitionsLoadContext.scoped(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION)):
+        location = initialize_repository_def_from_pointer(pointer)
+        events.execute("DELETE FROM events WHERE at < %s", [EXPIRED[1]])
+        monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
+        in_the_run = reconstruct_repository_def_from_pointer(pointer, location.repository_load_data)
 
-    monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
-    assert _begin(archiving, policy) == EXPIRED[0], "it does not ask the database"
+    for repository in (location, in_the_run):
+        partitions = repository.asset_graph.get(key(policy)).partitions_def
+        assert partitions
+        assert partitions.get_first_partition_key() == f"{EXPIRED[0]}"
