@@ -14,7 +14,7 @@ from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.restore import Restored, archived_table, restore
 from ops_pipeline.archive.verify import verify_files
 from ops_pipeline.counted import counted
-from ops_pipeline.orchestration import cancellation, metadata, run_ownership
+from ops_pipeline.orchestration import cancellation, identity, metadata, run_ownership
 from ops_pipeline.orchestration.jobs import EXECUTOR
 from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
 from ops_pipeline.policies.model import Database, DeletingPolicy, Policies
@@ -148,7 +148,7 @@ def _archive(
 
 
 def _person(context: dg.OpExecutionContext, config: DaysToVerify) -> str:
-    by = context.run.tags.get(run_ownership.STARTED_BY, config.by).strip()
+    by = (identity.started_by(context.run) or config.by).strip()
     if not by:
         raise _failure("by: required, because nobody is signed in; write your name, for the audit log")
     if not config.reason.strip():

@@ -7,9 +7,6 @@ from ops_pipeline.policies.model import Database, Policies
 EVERY_DATABASE = "nightly_maintenance"
 """The job for all databases, which `opsctl run` starts; it exists only where there are several databases."""
 
-STARTED_BY = "ops/started_by"
-"""The tag with the identity of the person who started a run."""
-
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ops_pipeline.orchestration import failure, failure_sensor, lost_runs, run_ownership
+from ops_pipeline.orchestration import failure, failure_sensor, identity, lost_runs
 from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
 from ops_pipeline.policies.model import Policies
@@ -80,11 +80,13 @@ def test_days_are_restored_into_another_table(launch: Launch, events: Connection
 
 
 def test_the_person_who_is_signed_in_is_recorded_whatever_by_says(launch: Launch, events: Connection) -> None:
-    signed_in = {run_ownership.STARTED_BY: "grace"}
+    signed_in = {identity.STARTED_BY: "grace"}
 
     assert launch(RESTORE, signed_in, **_config(EXPIRED[0], EXPIRED[1], by="ada")).success
 
     assert events.execute(RECORDED, ["archive.restored"]).fetchall() == [("grace", "case 7", "success")]
+    unknown = launch(RESTORE, {identity.STARTED_BY: identity.UNKNOWN}, **_config(EXPIRED[2], EXPIRED[3]))
+    assert "by: required" in _failure(unknown)
 
 
 @pytest.mark.parametrize("job", [RESTORE, VERIFY])
@@ -137,9 +139,8 @@ def test_only_a_restore_waits_for_the_databases_pool(archiving: Policies) -> Non
     assert pools == {RESTORE: {"app"}, VERIFY: set()}
 
 
-def test_materialize_all_of_the_group_restores_nothing(
-    archiving: Policies, launch: Launch, events: Connection, instance: dg.DagsterInstance
-) -> None:
+def test_no_asset_restores_rows(archiving: Policies) -> None:
+    """Dagster's "Materialize all" starts every asset of a group."""
     graph = build_definitions(archiving).resolve_asset_graph()
 
     archive = {key.to_user_string() for key in graph.materializable_asset_keys if "archive" in key.path}
