@@ -32,6 +32,7 @@ WORKER = "restore"
 """Used instead of a policy's name in the worker's advisory lock, so that one restore runs at a time."""
 
 REASON = "restored from the archive"
+"""The reason that is recorded where none is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Restored:
     sequences: tuple[str, ...] = ()
 
 
-def restore(
+def restore(  # noqa: PLR0913 - each is one option of the command
     connection: Connection,
     archive: Archive,
     table: str,
@@ -67,18 +68,19 @@ def restore(
     into: str | None = None,
     triggers: bool = False,
     by: str,
+    reason: str = REASON,
 ) -> Restored:
     """Restores the rows of the days from `first` to `last` (UTC, both included; None: no bound).
 
     They are inserted into the table they came from, or into `into`, which is created when it does not exist.
-    All in one transaction, with a hold on them, an audit event by `by` and a record in `ops.archives`; only
-    partitions for their days are created before it. The table's triggers do not fire unless `triggers` is
-    true; while they are disabled, other writers of the table wait.
+    All in one transaction, with a hold on them and an audit event, both by `by` and for that `reason`, and a
+    record in `ops.archives`; only partitions for their days are created before it. The table's triggers do
+    not fire unless `triggers` is true; while they are disabled, other writers of the table wait.
 
     Raises RestoreRefusedError, staging.DamagedError, ArchiveError, StorageError, ArrowSessionBusyError,
     holds.HoldRefusedError, LockedError and psycopg.Error. Nothing is restored then.
     """
-    archived = _archived_table(connection, table)
+    archived = archived_table(connection, table)
     recorded = manifest.of_days(connection, archived.schema, archived.name, first, last)
     archive.publish_committed(connection, [file for file in recorded if file.stored_at is None])
     own = archived.qualified
@@ -102,7 +104,7 @@ def restore(
         _make_days(connection, into or own, staged)
 
         def put_back() -> Restored:
-            return _put_back(connection, staged, own, into, by, firing, len(recorded) - len(files))
+            return _put_back(connection, staged, own, into, by, reason, firing, len(recorded) - len(files))
 
         try:
             if existing is not None and firing:
@@ -115,7 +117,11 @@ def restore(
             raise RestoreRefusedError(_not_taken(connection, into or own, error)) from error
 
 
-def _archived_table(connection: Connection, text: str) -> TableName:
+def archived_table(connection: Connection, text: str) -> TableName:
+    """The table of that name, or `schema.table`, of which rows are archived. It need not exist any more.
+
+    Raises RestoreRefusedError, which names similar tables.
+    """
     try:
         table = TableName.parse(text)
     except ValueError as error:
@@ -123,18 +129,14 @@ def _archived_table(connection: Connection, text: str) -> TableName:
     tables = [TableName(*row) for row in connection.execute(sql.get("archive/tables"))]
     if table in tables:
         return table
-    elsewhere = [
-        archived_table
-        for archived_table in tables
-        if archived_table.name == table.name and table.schema == PUBLIC
-    ]
+    elsewhere = [other for other in tables if other.name == table.name and table.schema == PUBLIC]
     if elsewhere and split_name(text) == [table.name]:
         return elsewhere[0]
-    names = [str(archived_table) for archived_table in tables]
+    names = [str(other) for other in tables]
     raise RestoreRefusedError(
         f'No rows of a table "{text}" were archived; {nearest(text, names)}'
         if names
-        else "The archive of this database is empty; there is nothing to restore"
+        else "The archive of this database has no files"
     )
 
 
@@ -186,6 +188,7 @@ def _put_back(
     own: str,
     into: str | None,
     by: str,
+    reason: str,
     firing: Sequence[Trigger],
     passed_over: int,
 ) -> Restored:
@@ -209,17 +212,17 @@ def _put_back(
         files=len(files),
         first=min((file.day for file in files if file.day), default=None),
         last=max((file.day for file in files if file.day), default=None),
-        hold=_hold(connection, files, str(target.relation), by) if str(target.relation) == own else None,
+        hold=_hold(connection, files, own, by, reason) if str(target.relation) == own else None,
         passed_over=passed_over,
         missing_parents=missing_parents,
         triggers_off=tuple(map(str, firing)),
         sequences=sequences.move_on(connection, numbering, staged),
     )
-    _record(connection, restored, by)
+    _record(connection, restored, by, reason)
     return restored
 
 
-def _hold(connection: Connection, files: Sequence[ArchivedFile], table: str, by: str) -> int:
+def _hold(connection: Connection, files: Sequence[ArchivedFile], table: str, by: str, reason: str) -> int:
     column = files[-1].day_column or ""
     days = [file.day for file in files if file.day is not None]
     quoted = '"' + column.replace('"', '""') + '"'
@@ -229,10 +232,10 @@ def _hold(connection: Connection, files: Sequence[ArchivedFile], table: str, by:
     if days:
         bounds.append(f"{quoted} <= '{max(days)}T23:59:59.999999'")
     where = " AND ".join(bounds or [f"{quoted} < '0001-01-02'"])
-    return holds.add(connection, table, where, reason=REASON, owner=by, by=by).id
+    return holds.add(connection, table, where, reason=reason, owner=by, by=by).id
 
 
-def _record(connection: Connection, restored: Restored, by: str) -> None:
+def _record(connection: Connection, restored: Restored, by: str, reason: str) -> None:
     details = {
         "table": restored.table,
         "into": restored.into,
@@ -241,6 +244,7 @@ def _record(connection: Connection, restored: Restored, by: str) -> None:
         "first": restored.first.isoformat() if restored.first else None,
         "last": restored.last.isoformat() if restored.last else None,
         "hold": restored.hold,
+        "reason": reason,
         "missing_parents": [asdict(missing) for missing in restored.missing_parents],
         "triggers_off": restored.triggers_off,
     }

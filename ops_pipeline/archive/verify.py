@@ -62,13 +62,19 @@ def verify(
 
 
 def verify_files(
-    connection: Connection, archive: Archive, files: Sequence[ArchivedFile], *, by: str
+    connection: Connection,
+    archive: Archive,
+    files: Sequence[ArchivedFile],
+    *,
+    by: str,
+    reason: str | None = None,
 ) -> Verified:
-    """Reads these files again, as `verify` does, and raises the same errors."""
+    """Reads these files again, as `verify` does, and raises the same errors. The audit event has the
+    reason."""
     _require_any(archive, files)
     archive.publish_committed(connection, [file for file in files if file.stored_at is None])
     problems = list(_damages(connection, archive, files, lambda _done, _all: None))
-    return _recorded(connection, files, problems, by)
+    return _recorded(connection, files, problems, by, reason)
 
 
 def _require_any(archive: Archive, files: Sequence[ArchivedFile]) -> None:
@@ -132,7 +138,11 @@ def _of_another(archive: Archive, path: str) -> bool:
 
 
 def _recorded(
-    connection: Connection, files: Sequence[ArchivedFile], problems: Sequence[str], by: str
+    connection: Connection,
+    files: Sequence[ArchivedFile],
+    problems: Sequence[str],
+    by: str,
+    reason: str | None = None,
 ) -> Verified:
     verified = Verified(len(files), sum(file.bytes for file in files), tuple(problems))
     details = {
@@ -140,6 +150,7 @@ def _recorded(
         "bytes": verified.bytes,
         "problems": len(verified.problems),
         "first_problems": list(verified.problems[:MOST_LISTED]),
+        **({"reason": reason} if reason else {}),
     }
     trail.record(
         connection,

@@ -3,10 +3,12 @@
 import dagster as dg
 
 from ops_pipeline.orchestration import (
+    archive_jobs,
     archive_partitions,
     assets,
     checks,
     failure_sensor,
+    first_days,
     jobs,
     lost_runs,
     run_history,
@@ -18,6 +20,7 @@ from ops_pipeline.policies.model import Policies
 
 def build_definitions(policies: Policies) -> dg.Definitions:
     """Assets and checks for every policy of every database, with jobs, schedules and sensors."""
+    days = first_days.first_days(policies)
     maintained = dg.Definitions(
         assets=[
             *(spec for database in policies.databases for spec in source_assets.table_assets(database)),
@@ -25,7 +28,7 @@ def build_definitions(policies: Policies) -> dg.Definitions:
             *(
                 asset
                 for database in policies.databases
-                for asset in archive_partitions.archive_assets(database)
+                for asset in archive_partitions.archive_assets(database, days)
             ),
         ],
         asset_checks=[check for database in policies.databases for check in checks.policy_checks(database)],
@@ -35,6 +38,7 @@ def build_definitions(policies: Policies) -> dg.Definitions:
     return dg.Definitions.merge(
         maintained,
         jobs.definitions(policies),
+        archive_jobs.definitions(policies),
         run_history.definitions(policies),
         failure_sensor.definitions(policies),
         lost_runs.definitions(policies),

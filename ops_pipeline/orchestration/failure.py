@@ -23,6 +23,13 @@ DO = (
     'stopped. See docs/runbook.md, "When a nightly run has failed".'
 )
 DO_WAIT = "Nothing yet: Dagster retries the run automatically. If the retry fails as well, that is reported."
+SAFE_IN_ARCHIVE = (
+    "No archived row is lost: a restore brings back all rows of its days or none, and verifying changes none."
+)
+DO_IN_ARCHIVE = (
+    "Fix the cause above, then launch the job again with the same configuration. See docs/runbook.md, "
+    '"archive".'
+)
 LONGEST_REASON = 500
 WILL_RETRY = "dagster/will_retry"
 
@@ -58,6 +65,7 @@ class Failure:
     seconds: float
     will_retry: bool
     url: str
+    works_on_archive: bool = False
 
     @property
     def headline(self) -> str:
@@ -68,7 +76,14 @@ class Failure:
     @property
     def do(self) -> str:
         """What to do next."""
-        return DO_WAIT if self.will_retry else DO
+        if self.will_retry:
+            return DO_WAIT
+        return DO_IN_ARCHIVE if self.works_on_archive else DO
+
+    @property
+    def safe(self) -> str:
+        """What has not been lost."""
+        return SAFE_IN_ARCHIVE if self.works_on_archive else SAFE
 
     def audit_event(self) -> AuditEvent:
         """The audit event; its id derives from the run, so that reports of one run are stored once."""
@@ -97,7 +112,7 @@ class Failure:
             "failed": [{"step": failed.step, "reason": failed.reason} for failed in self.steps],
             "failed_at": self.failed_at.isoformat(),
             "will_retry": self.will_retry,
-            "safe": SAFE,
+            "safe": self.safe,
             "do": self.do,
         }
 
@@ -119,6 +134,7 @@ def failure_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunR
         seconds=max(0.0, ended - (record.start_time or ended)),
         will_retry=run.tags.get(WILL_RETRY) == "true",
         url=f"{configured.public_dagster_url}/runs/{run.run_id}",
+        works_on_archive=any(run_ownership.works_on_archive(database, run) for database in databases),
     )
 
 

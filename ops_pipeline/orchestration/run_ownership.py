@@ -15,6 +15,21 @@ def job_of(database: Database) -> str:
     return f"nightly_{database.name}"
 
 
+def restore_job_of(database: Database) -> str:
+    """The job that restores archived days of the database."""
+    return f"restore_archived_days_{database.name}"
+
+
+def verify_job_of(database: Database) -> str:
+    """The job that verifies archived days of the database."""
+    return f"verify_archived_days_{database.name}"
+
+
+def works_on_archive(database: Database, run: dg.DagsterRun) -> bool:
+    """Whether the run restores or verifies archived days of the database."""
+    return run.job_name in {restore_job_of(database), verify_job_of(database)}
+
+
 def job_of_all(policies: Policies) -> str:
     """The job that runs every policy of the file."""
     return job_of(policies.databases[0]) if len(policies.databases) == 1 else EVERY_DATABASE
@@ -23,8 +38,7 @@ def job_of_all(policies: Policies) -> str:
 def databases_of(policies: Policies, run: dg.DagsterRun) -> list[Database]:
     """The databases that a run works on; empty when the run does not belong to our policies.
 
-    A nightly job is recognized by its name; a run started from the asset graph or by a backfill by its
-    assets."""
+    A job is recognized by its name; a run started from the asset graph or by a backfill by its assets."""
     if run.job_name == EVERY_DATABASE:
         return list(policies.databases)
     selected = {key.path[0] for key in run.asset_selection or ()}
@@ -32,5 +46,5 @@ def databases_of(policies: Policies, run: dg.DagsterRun) -> list[Database]:
     return [
         database
         for database in policies.databases
-        if run.job_name == job_of(database) or database.name in selected
+        if run.job_name == job_of(database) or works_on_archive(database, run) or database.name in selected
     ]

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import stamina
 
-from ops_pipeline.orchestration.failure import SAFE, Failure
+from ops_pipeline.orchestration.failure import Failure
 
 Format = Literal["json", "slack"]
 
@@ -53,7 +53,7 @@ def slack(failure: Failure) -> Mapping[str, Any]:
     failed = "\n".join(f"• *{_plain(step.step)}*: {_plain(step.reason)}" for step in failure.steps)
     sections = [
         f"*{_plain(failure.headline)}*\n{failed}",
-        f"*What is safe*\n{_plain(SAFE)}",
+        f"*What is safe*\n{_plain(failure.safe)}",
         f"*What to do*\n{_plain(failure.do)}\n<{failure.url}|The run in Dagster>",
     ]
     return {

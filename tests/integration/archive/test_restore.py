@@ -260,7 +260,7 @@ def test_a_forged_type_never_becomes_part_of_a_statement(
 
 
 def test_rows_that_were_never_archived_are_reported(url: str, events: Connection, folder: Path) -> None:
-    with pytest.raises(RestoreRefusedError, match="archive of this database is empty"):
+    with pytest.raises(RestoreRefusedError, match="archive of this database has no files"):
         _restore(events, folder)
     remove(url, events, folder)
     with pytest.raises(RestoreRefusedError, match=r'"event".*events'):

@@ -1,6 +1,7 @@
-"""A small application whose policies Dagster runs in this process."""
+"""A small application, and a table that is archived by day, whose policies Dagster runs in this process."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import dagster as dg
 import pytest
 
 from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import Connection
+from tests.integration.orchestration.events import TODAY, fill_events
 
 POLICIES = """
 version: 1
@@ -28,6 +31,18 @@ INSERT INTO sessions (created_at)
 SELECT now() - make_interval(days => day) - interval '1 minute' FROM generate_series(0, 59) AS day;
 INSERT INTO memories (session_id) SELECT id FROM sessions;
 """
+
+ARCHIVING = """
+version: 1
+databases:
+  app:
+    url: ${OPS_DATABASE_URL}
+    retention: [{table: events, column: at, keep: 10 days, partition: day, archive: true}]
+    vacuum: {tables: [events]}
+    guard: {max_fraction: 1.0}
+"""
+EXPIRED = [TODAY - timedelta(days=number) for number in range(15, 10, -1)]
+"""The days of `events` that have expired."""
 
 Materialize = Callable[..., dg.ExecuteInProcessResult]
 
@@ -76,3 +91,39 @@ def materialize(
         )
 
     return carry_out
+
+
+@pytest.fixture
+def events(connection: Connection, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connection:
+    """Twenty events on each of the last 16 days; those of five whole days have expired."""
+    monkeypatch.setenv("OPS_DATABASE_URL", url)
+    monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
+    fill_events(connection, days=16)
+    return connection
+
+
+@pytest.fixture
+def archiving(events: Connection, tmp_path: Path) -> Policies:
+    """The policies that archive the events."""
+    file = tmp_path / "policies.yaml"
+    file.write_text(ARCHIVING)
+    return kinds.load(file)
+
+
+@pytest.fixture
+def policy(archiving: Policies) -> Retention:
+    """The policy that archives the events."""
+    (retention, _) = archiving.databases[0].policies
+    assert isinstance(retention, Retention)
+    return retention
+
+
+@pytest.fixture
+def nightly_run(archiving: Policies, instance: dg.DagsterInstance) -> Materialize:
+    """Executes the nightly run of the database with the events in this process."""
+
+    def run(**how: Any) -> dg.ExecuteInProcessResult:
+        job = build_definitions(archiving).resolve_job_def("nightly_app")
+        return job.execute_in_process(instance=instance, **how)
+
+    return run

@@ -88,7 +88,7 @@ def test_definitions_load_whatever_tables_and_columns_are_called(tmp_path: Path)
     dg.Definitions.validate_loadable(built)
     graph = built.resolve_asset_graph()
     policies = {key for key in graph.materializable_asset_keys if key.path[0] == "app"}
-    assert len(policies) == 13 + 2 * 3, "every policy, and two archives' days: archived, verified, restored"
+    assert len(policies) == 13 + 2, "every policy, and the days of two archives"
 
 
 def test_the_nightly_run_is_at_two_and_on_by_default(definitions: dg.Definitions) -> None:
