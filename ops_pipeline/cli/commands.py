@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "status": (
         "ops_pipeline.cli.status:status",
-        "Show the last run, what needs approval, pauses, holds, the archive, and the next run. Changes nothing.",
+        "Show the last and next run, pauses, what needs approval, holds and the archive. Changes nothing.",
     ),
     "plan": (
         "ops_pipeline.cli.plan:plan",

@@ -30,7 +30,7 @@ from ops_pipeline.postgres.rights import explained
 
 
 def status(chosen: Database = None, as_json: Json = False) -> None:
-    """Show the last run, what needs approval, pauses, holds, the archive, and the next run. Changes nothing.
+    """Show the last and next run, pauses, what needs approval, holds and the archive. Changes nothing.
 
     Counts no rows: the backlog is what the last run left. Exits with 1 if a
     policy is late or left rows, maintenance is paused, or a database does
