@@ -25,7 +25,7 @@ def test_control_characters_are_shown_and_not_interpreted(name: str, monkeypatch
     file = io.StringIO()
     monkeypatch.setenv("TERM", "xterm")
     for each in (output.console, output.notes):
-        monkeypatch.setattr(each, "file", file)
+        monkeypatch.setattr(each, "_file", file)  # `file` would be fixed to this test's stream afterwards
     table = Table("name")
     table.add_row(escape(name))
     table.caption = name

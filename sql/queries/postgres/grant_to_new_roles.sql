@@ -17,7 +17,7 @@ BEGIN
     GRANT SELECT
       ON public.audit_logs, ops.maintenance_runs, ops.api_keys, ops.secrets, ops.audit_arrivals, ops.migrations,
          ops.archives, ops.legal_holds, ops.holds_now, ops.plans, ops.detached_partitions, ops.adoptions,
-         ops.missing_parents, ops.orphan_clock, ops.orphan_tracks, ops.cascaded_rows
+         ops.missing_parents, ops.orphan_clock, ops.orphan_tracks, ops.cascaded_rows, ops.maintenance_pauses
       TO ops_reader;
     -- The application's tables: only if we may grant access to them.
     IF has_table_privilege(to_regclass('public.conversations'), 'SELECT WITH GRANT OPTION') THEN
@@ -46,12 +46,14 @@ BEGIN
       TO ops_maintenance;
     GRANT SELECT, DELETE ON ops.detached_partitions TO ops_maintenance;
     GRANT SELECT
-      ON ops.archives, ops.archive_origin, ops.legal_holds, ops.holds_now, ops.plans, ops.migrations, ops.adoptions
+      ON ops.archives, ops.archive_origin, ops.legal_holds, ops.holds_now, ops.plans, ops.migrations, ops.adoptions,
+         ops.maintenance_pauses
       TO ops_maintenance;
     GRANT INSERT (id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, cascaded,
                   follows) ON ops.plans TO ops_maintenance;
     GRANT EXECUTE ON FUNCTION
       ops.approve_plan(text, text), ops.use_plan(text, bigint),
+      ops.pause(text, text, timestamptz), ops.resume(text),
       ops.add_hold(text, text, oid, jsonb, text, text, text, text, timestamptz),
       ops.bind_hold(bigint, text, text, oid, jsonb, text), ops.release_hold(bigint, text),
       ops.record_archives(jsonb), ops.mark_archives(bigint[], boolean, boolean, text),
