@@ -1,11 +1,13 @@
 """Writes the questions into two pages of docs: `python -m ops_pipeline.diagnosis.reference`."""
 
 import re
+import textwrap
 from pathlib import Path
 
 from ops_pipeline.diagnosis.all import DIAGNOSES
 from ops_pipeline.diagnosis.diagnosis import Diagnosis
 
+WIDTH = 120
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"(?<=<!-- questions -->\n).*?(?=<!-- end of questions -->)", re.DOTALL)
 """Between these two lines of a page, what this program writes."""
@@ -27,7 +29,9 @@ def sections() -> str:
 
 def _section(diagnosis: Diagnosis) -> str:
     remedy = diagnosis.remedy if diagnosis.remedy.endswith(".") else f"{diagnosis.remedy}."
-    return f"### {diagnosis.id}\n{diagnosis.question} If not ({diagnosis.severity}): {_from_docs(remedy)}\n"
+    text = f"{diagnosis.question} If not ({diagnosis.severity}): {_from_docs(remedy)}"
+    lines = textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return f"### {diagnosis.id}\n{lines}\n"
 
 
 def _from_docs(text: str) -> str:
