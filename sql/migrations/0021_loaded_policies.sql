@@ -32,7 +32,9 @@ BEGIN
   FOREACH role IN ARRAY ARRAY['ops_reader', 'ops_writer', 'ops_maintenance'] LOOP
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
       EXECUTE format('GRANT EXECUTE ON FUNCTION ops.record_loaded_policies(text, text, text) TO %I', role);
-      EXECUTE format('GRANT SELECT ON ops.loaded_policies TO %I', role);
+      IF role <> 'ops_writer' THEN
+        EXECUTE format('GRANT SELECT ON ops.loaded_policies TO %I', role);
+      END IF;
     END IF;
   END LOOP;
 END
