@@ -1,17 +1,18 @@
 """The health checks of the archive's storage."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import sql
 from api.health.check import OK, Finding
 from api.health.connection import HealthConnection
 from api.process.thread import in_thread
 from ops_pipeline.counted import counted
+from ops_pipeline.diagnosis.archive_writable import probe
+from ops_pipeline.storage.filesystem import Folder
+from ops_pipeline.storage.storage import StorageError
 
 LEAST_FREE_SHARE = 0.1
 UNSET = Finding("not_configured", "OPS_ARCHIVE_URL is not set; policies with `archive: true` are refused")
@@ -33,7 +34,7 @@ class ArchiveChecks:
         self._writing, self._measuring = PatientDisk(), PatientDisk()
 
     async def writable(self) -> Finding:
-        """Whether a file can be written, synced and deleted; for a bucket, whether the runs could store
+        """Whether a file can be written, synced, read and deleted; for a bucket, whether the runs could store
         files."""
         if self._unset:
             return UNSET
@@ -61,16 +62,10 @@ class ArchiveChecks:
 def _put_file(folder: Path) -> Finding:
     if not folder.is_dir():
         return Finding("error", f"{folder} is not a folder")
-    probe = folder / f".probe-{uuid4().hex}"
     try:
-        with probe.open("wb") as file:
-            file.write(b"probe")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        return Finding("error", f"cannot write a file to {folder}: {error.strerror}")
-    finally:
-        probe.unlink(missing_ok=True)
+        probe(Folder(str(folder)))
+    except StorageError as error:
+        return Finding("error", str(error))
     return OK
 
 

@@ -8,16 +8,16 @@ import sql
 from api.db.pool import Pool
 from api.health.check import OK, Finding
 from api.health.connection import HealthConnection, ask
-from ops_pipeline.counted import counted
+from ops_pipeline.diagnosis.daemon import Heartbeat, Senders, silent
+from ops_pipeline.diagnosis.old_transactions import OLD_SECONDS, findings
 from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS
 from ops_pipeline.postgres.relation import audit_logs, our_table
 
-HEARTBEAT_SECONDS = 300
-"""Dagster itself reports a daemon as unhealthy after this time without a heartbeat."""
-OLD_TRANSACTION_SECONDS = 3600
 OLD_TRANSACTION_IDS = 1_000_000_000
 """Half of the age at which PostgreSQL refuses writes; autovacuum forces a freeze at 200 million."""
 REPLICA_LAG_SECONDS = 60
+MOST_WAITING = 1
+"""One request that waits at one instant takes the connection that the next short one returns."""
 """The migrations known at the start of this process: files of a newer version that are installed while it
 runs must not make it report missing migrations."""
 
@@ -52,30 +52,30 @@ class DatabaseChecks:
     def __init__(self, url: str, dagster_url: str | None) -> None:
         self._url = url
         self._dagster_url = dagster_url
+        self._senders = Senders()
 
     async def scheduler(self) -> Finding:
-        """Whether Dagster's daemons have sent heartbeats lately."""
+        """Whether Dagster's daemons have sent heartbeats lately, all from one process."""
         if self._dagster_url is None:
             return Finding("not_configured", "OPS_DAGSTER_DATABASE_URL is not set")
         try:
-            rows = await ask(self._dagster_url, sql.get("api/health/heartbeats"), ours=False)
+            rows = await ask(self._dagster_url, sql.get("diagnosis/heartbeats"), ours=False)
         except psycopg.errors.UndefinedTable:
             return Finding("error", "Dagster has never run: its database is empty")
         except psycopg.OperationalError as error:
             return Finding("error", f"Dagster's database does not answer: {str(error).splitlines()[0]}")
-        ages: dict[str, float] = dict(rows)
-        if "SCHEDULER" not in ages:
-            return Finding("error", "the scheduler has sent no heartbeat; start the Dagster daemon")
-        silent = [f"{name} ({age:.0f} s)" for name, age in ages.items() if age > HEARTBEAT_SECONDS]
-        return Finding("error", f"no heartbeat from: {', '.join(silent)}") if silent else OK
+        heartbeats = [Heartbeat(*row) for row in rows]
+        problem = silent(heartbeats) or self._senders.several(heartbeats)
+        return Finding("error", problem) if problem else OK
 
     async def transactions(self) -> Finding:
         """Whether an old transaction keeps VACUUM from removing rows, or transaction ids are running out."""
-        ((pid, seconds, state, age),) = await ask(self._url, sql.get("api/health/transactions"))
+        ((age,),) = await ask(self._url, sql.get("api/health/xid_age"))
         if age > OLD_TRANSACTION_IDS:
             return Finding("error", f"the database's oldest transaction ID is {age:,} transactions old")
-        if seconds is not None and seconds > OLD_TRANSACTION_SECONDS:
-            return Finding("error", f"pid {pid} ({state}) has had a transaction open for {seconds:,.0f} s")
+        for statement in (sql.get("diagnosis/old_sessions"), sql.get("diagnosis/old_prepared_transactions")):
+            for found in findings(await ask(self._url, statement, {"seconds": OLD_SECONDS})):
+                return Finding("error", f"{found.problem}: {found.remedies[0]}")
         return OK
 
     async def replicas(self) -> Finding:
@@ -88,10 +88,10 @@ class DatabaseChecks:
 
 
 async def saturation(pools: Mapping[str, Pool]) -> Finding:
-    """Whether requests are waiting for a connection."""
+    """Whether several requests are waiting for a connection at the same instant."""
     waiting = {name: pool.waiting for name, pool in pools.items() if pool.waiting}
-    if not waiting:
+    if sum(waiting.values()) <= MOST_WAITING:
         return OK
     of_each = ", ".join(f"{name} {count}" for name, count in waiting.items())
-    requests = counted(sum(waiting.values()), "request is", "requests are")
-    return Finding("error", f"{requests} waiting for a connection, by pool: {of_each}")
+    requests = f"{sum(waiting.values()):,} requests"
+    return Finding("error", f"{requests} are waiting for a connection, by pool: {of_each}")

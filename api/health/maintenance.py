@@ -1,6 +1,7 @@
 """The health checks of the policies: whether they ran, and whether partitions were premade."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ import sql
 from api.health.check import OK, Finding
 from api.health.connection import ask
 from ops_pipeline import settings
+from ops_pipeline.diagnosis.loaded_policies import API
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.overdue import LastRuns, last_scheduled, problem
 from ops_pipeline.pauses.pauses import Pause
@@ -34,7 +36,10 @@ class MaintenanceChecks:
         self._load()
 
     async def done(self) -> Finding:
-        """Whether each policy is done since the last scheduled run, and no rows remain."""
+        """Whether each policy is done since the last scheduled run, and no rows remain.
+
+        Also records in each database which policies this process has loaded.
+        """
         if (policies := await self._current()) is None:
             return Finding("not_configured", "the policies file does not exist")
 
@@ -42,6 +47,7 @@ class MaintenanceChecks:
             due = last_scheduled(database.schedule, datetime.now(UTC))
             wanted = [policy.name for policy in database.policies]
             rows = await ask(url, sql.get("maintenance/last_runs"), {"policies": wanted})
+            await ask(url, sql.get("diagnosis/record_loaded_policies"), _loaded(database))
             return [found for row in rows if (found := problem(LastRuns(*row), due))]
 
         return await self._of_each(policies.databases, late)
@@ -120,6 +126,10 @@ class MaintenanceChecks:
             self._policies = None if modified is None else kinds.load(path)
             self._modified = modified
         return self._policies
+
+
+def _loaded(database: Database) -> dict[str, str]:
+    return {"program": API, "host": socket.gethostname(), "fingerprint": database.fingerprint}
 
 
 def _by_day(database: Database) -> set[TableName]:

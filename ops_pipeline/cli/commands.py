@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "doctor": (
         "ops_pipeline.cli.doctor:doctor",
-        "Report what keeps policies from running or endangers rows, and how to fix it. Changes nothing.",
+        "Report what keeps policies from running or endangers rows, and how to fix it.",
     ),
     "migrate": (
         "ops_pipeline.cli.migrate:migrate",

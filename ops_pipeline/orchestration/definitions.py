@@ -10,6 +10,7 @@ from ops_pipeline.orchestration import (
     failure_sensor,
     first_days,
     jobs,
+    loaded_policies,
     lost_runs,
     run_history,
     source_assets,
@@ -42,4 +43,5 @@ def build_definitions(policies: Policies) -> dg.Definitions:
         run_history.definitions(policies),
         failure_sensor.definitions(policies),
         lost_runs.definitions(policies),
+        loaded_policies.definitions(policies),
     )

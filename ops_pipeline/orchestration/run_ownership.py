@@ -12,7 +12,7 @@ ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
 
 def job_of(database: Database) -> str:
     """The database's nightly job; its schedule has the same name."""
-    return f"nightly_{database.name}"
+    return database.job_name
 
 
 def restore_job_of(database: Database) -> str:

@@ -7,10 +7,13 @@ from urllib.parse import urlsplit
 import httpx
 import stamina
 
+from ops_pipeline.diagnosis.webhook import WebhookError
 from ops_pipeline.orchestration.failure import Failure
+from ops_pipeline.settings import Settings
 
 Format = Literal["json", "slack"]
 
+TEST = "Test of Ops Pipeline's webhook: this is where failed runs are reported. No action is required."
 TRIES = 4
 FIRST_PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = 5.0
@@ -28,9 +31,28 @@ def post(url: str, failure: Failure, wanted: Format | None) -> None:
     `wanted` None: Slack's format for a Slack host, JSON for any other. Raises httpx.HTTPError when all
     tries fail, and RefusedError when no later try would help.
     """
-    body = slack(failure) if (wanted or format_of(url)) == "slack" else failure.as_json()
+    _send(url, slack(failure) if (wanted or format_of(url)) == "slack" else failure.as_json())
+
+
+def post_test(settings: Settings) -> None:
+    """Posts a test message to OPS_WEBHOOK_URL. Raises WebhookError, whose text does not contain the URL."""
+    url = settings.webhook_url or ""
+    as_slack = (settings.webhook_format or format_of(url)) == "slack"
+    try:
+        _send(url, {"text": TEST} if as_slack else {"event": "test", "headline": TEST}, attempts=1)
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        raise WebhookError(f"{urlsplit(url).hostname} answered {status} to the test message") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        host = urlsplit(url).hostname or "the host"
+        raise WebhookError(f"{host} does not answer ({type(error).__name__})") from None
+    except RefusedError as error:
+        raise WebhookError(str(error)) from None
+
+
+def _send(url: str, body: Mapping[str, Any], *, attempts: int = TRIES) -> None:
     for attempt in stamina.retry_context(
-        on=_may_pass, attempts=TRIES, timeout=20.0, wait_initial=FIRST_PAUSE_SECONDS, wait_max=4.0
+        on=_may_pass, attempts=attempts, timeout=20.0, wait_initial=FIRST_PAUSE_SECONDS, wait_max=4.0
     ):
         with attempt:
             answer = httpx.post(url, json=body, timeout=TIMEOUT_SECONDS)

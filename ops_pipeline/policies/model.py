@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -131,6 +132,16 @@ class Database:
     place: Place = field(compare=False, repr=False)
     password_command: str | None = field(default=None, repr=False)
     password_file: Path | None = None
+
+    @property
+    def job_name(self) -> str:
+        """The name of its nightly job in Dagster, and of that job's schedule."""
+        return f"nightly_{self.name}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies these policies, with all their values: two processes with the same one do the same."""
+        return sha256(repr(self).encode()).hexdigest()[:12]
 
     def url(self, environment: Mapping[str, str]) -> str:
         """The URL with each `${NAME}` replaced from the environment, and with its password's source.

@@ -171,7 +171,7 @@ def test_doctor_says_where_the_audit_log_is(
     def found() -> list[tuple[str, str, tuple[str, ...]]]:
         return [
             (each.severity, each.problem, each.remedies)
-            for each in examine(read(), settings)
+            for each in examine(read(), settings).findings
             if each.id == "audit_log_missing"
         ]
 

@@ -17,8 +17,10 @@ BEGIN
     GRANT SELECT
       ON public.audit_logs, ops.maintenance_runs, ops.api_keys, ops.secrets, ops.audit_arrivals, ops.migrations,
          ops.archives, ops.legal_holds, ops.holds_now, ops.plans, ops.detached_partitions, ops.adoptions,
-         ops.missing_parents, ops.orphan_clock, ops.orphan_tracks, ops.cascaded_rows, ops.maintenance_pauses
+         ops.missing_parents, ops.orphan_clock, ops.orphan_tracks, ops.cascaded_rows, ops.maintenance_pauses,
+         ops.loaded_policies
       TO ops_reader;
+    GRANT EXECUTE ON FUNCTION ops.record_loaded_policies(text, text, text) TO ops_reader;
     -- The application's tables: only if we may grant access to them.
     IF has_table_privilege(to_regclass('public.conversations'), 'SELECT WITH GRANT OPTION') THEN
       GRANT SELECT ON public.conversations TO ops_reader;
@@ -33,7 +35,8 @@ BEGIN
     GRANT INSERT, SELECT (id, created_at, event_type) ON public.audit_logs TO ops_writer;
     GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON ops.api_keys TO ops_writer;
     GRANT EXECUTE ON FUNCTION
-      ops.known_users(uuid[]), ops.claim_receipts(uuid[], bytea), ops.purge_receipts(integer)
+      ops.known_users(uuid[]), ops.claim_receipts(uuid[], bytea), ops.purge_receipts(integer),
+      ops.record_loaded_policies(text, text, text)
     TO ops_writer;
   END IF;
 
@@ -47,7 +50,7 @@ BEGIN
     GRANT SELECT, DELETE ON ops.detached_partitions TO ops_maintenance;
     GRANT SELECT
       ON ops.archives, ops.archive_origin, ops.legal_holds, ops.holds_now, ops.plans, ops.migrations, ops.adoptions,
-         ops.maintenance_pauses
+         ops.maintenance_pauses, ops.loaded_policies
       TO ops_maintenance;
     GRANT INSERT (id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, cascaded,
                   follows) ON ops.plans TO ops_maintenance;
@@ -59,7 +62,8 @@ BEGIN
       ops.record_archives(jsonb), ops.mark_archives(bigint[], boolean, boolean, text),
       ops.create_staging(text, text[], text[]), ops.drop_staging(text),
       ops.claim_receipts(uuid[], bytea), ops.known_users(uuid[]),
-      ops.record_deleted_parents(), ops.record_detaching(oid), ops.keep_holds(), ops.lock_holds()
+      ops.record_deleted_parents(), ops.record_detaching(oid), ops.keep_holds(), ops.lock_holds(),
+      ops.record_loaded_policies(text, text, text)
     TO ops_maintenance;
   END IF;
 END

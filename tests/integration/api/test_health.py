@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from api.app import create_app, observed
 from api.health.archive import PatientDisk
 from api.health.check import Finding
 from ops_pipeline.access import keys
+from ops_pipeline.maintenance import kinds
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.pauses import pauses
 from ops_pipeline.postgres.connection import Connection, connect
@@ -214,6 +216,9 @@ def test_each_policy_is_checked_in_its_own_database_against_its_own_schedule(
             first, *rest = told.split("; its newest run is ")
             assert first.startswith("app/retention/sessions had its last complete run at ")
             assert rest[0].startswith("failed (too much)")
+        for session, database in zip((ours, theirs), kinds.load(policies).databases, strict=True):
+            loaded = session.execute("SELECT program, fingerprint FROM ops.loaded_policies").fetchall()
+            assert loaded == [("API", database.fingerprint)]
         ours.execute(record, ["app/retention/sessions", "1 sec", "1 sec", "done", "completed", 0])
         theirs.execute(record, ["other/retention/sessions", "1 sec", "1 sec", "done", "completed", 1234])
         with serving(url, policies=policies) as client:
@@ -317,14 +322,13 @@ def test_the_archive_check_writes_a_file_and_leaves_none(
     with serving(url, archive_url=str(folder)) as client:
         assert checked(client, admin, "archive") == ("ok", "")
         assert checked(client, admin, "archiveDisk")[0] == "ok"
-        assert list(folder.iterdir()) == []
-    monkeypatch.setattr("api.health.archive.os.fsync", _full)
+    eventually(lambda: list(folder.iterdir()) == [])
+    monkeypatch.setattr("ops_pipeline.storage.filesystem.os.fsync", _full)
     with serving(url, archive_url=str(folder)) as client:
-        assert checked(client, admin, "archive") == (
-            "error",
-            f"cannot write a file to {folder}: no space left",
-        )
-    assert list(folder.iterdir()) == [], "the incomplete file is removed"
+        status, told = checked(client, admin, "archive")
+        assert status == "error"
+        assert re.match(rf"cannot write {folder}/\.probe-\w+: no space left; ", told)
+    eventually(lambda: list(folder.iterdir()) == [])  # the incomplete file is removed
 
 
 def test_the_archive_check_of_a_bucket_reports_what_runs_have_recorded(

@@ -89,8 +89,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             key = keys.create(connection, "auditor", ["audit:read"]).key
         with connect(outage.server.url("dagster"), "test") as dagster:
             dagster.execute(
-                "CREATE TABLE daemon_heartbeats (daemon_type text, timestamp timestamp);"
-                "INSERT INTO daemon_heartbeats VALUES ('SCHEDULER', now() + interval '1 day')"
+                "CREATE TABLE daemon_heartbeats (daemon_type text, timestamp timestamp, daemon_id text);"
+                "INSERT INTO daemon_heartbeats VALUES ('SCHEDULER', now() + interval '1 day', 'a')"
             )
         neighbours = {name: Neighbour() for name in ("cache", "externalApi")}
         cache, external = (each.port for each in neighbours.values())

@@ -7,9 +7,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ops_pipeline import cli
+from ops_pipeline.diagnosis import code_location
 from ops_pipeline.diagnosis.examine import Diagnosed, examine
 from ops_pipeline.maintenance import kinds
+from ops_pipeline.partitions.premake import premake
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import audit_logs, find_relation
 from ops_pipeline.settings import Settings
 from tests.integration.conftest import APPLICATION, POLICIES
 
@@ -18,6 +21,7 @@ from tests.integration.conftest import APPLICATION, POLICIES
 def clean(connection: Connection) -> Connection:
     """A migrated database without findings."""
     connection.execute(APPLICATION + "; CREATE INDEX ON memories (session_id)")
+    premake(connection, find_relation(connection, audit_logs()))
     return connection
 
 
@@ -29,14 +33,17 @@ def diagnose(tmp_path: Path) -> Callable[..., list[Diagnosed]]:
         file = tmp_path / "policies.yaml"
         file.write_text(policies)
         (database,) = kinds.load(file).databases
-        return examine(database, Settings(database_url=url, policies=file, archive_url=archive_url))
+        return list(
+            examine(database, Settings(database_url=url, policies=file, archive_url=archive_url)).findings
+        )
 
     return found
 
 
 @pytest.fixture
 def opsctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs a command on the database at that URL."""
+    """Runs a command on the database at that URL; the code location, a process of its own, is not loaded."""
+    monkeypatch.setattr(code_location, "load", lambda _: None)
 
     def run(url: str, *arguments: str, policies: str = POLICIES) -> Result:
         (tmp_path / "policies.yaml").write_text(policies)

@@ -25,7 +25,9 @@ def test_a_clean_database_has_no_findings(
     assert diagnose(url) == []
     answered = opsctl(url, "doctor")
     assert answered.exit_code == 0, answered.output
-    assert answered.stdout.startswith("0 errors, 0 warnings, 0 info")
+    assert "\n0 errors, 0 warnings, 0 info; " in answered.stdout
+    assert "ok         Can Ops Pipeline connect to the database?\n" in answered.stdout
+    assert "not asked  Does the webhook accept a test message?" in answered.stdout
 
 
 def test_a_finding_is_shown_with_a_remedy_to_paste_and_as_json(
@@ -40,9 +42,9 @@ def test_a_finding_is_shown_with_a_remedy_to_paste_and_as_json(
     shown, as_json = opsctl(url, "doctor"), opsctl(url, "doctor", "--json")
 
     assert shown.exit_code == as_json.exit_code == 1
-    assert "app  error  rules  public.sessions\n" in shown.stdout
+    assert "error  app  rules  public.sessions\n" in shown.stdout
     assert "\n  DROP RULE keep ON public.sessions;\n" in shown.stdout
-    assert "app  info  deleted_along  public.stays\n" in shown.stdout
+    assert "info  app  deleted_along  public.stays\n" in shown.stdout
     assert "\n  cascade: delete\n  or: ALTER TABLE public.stays DROP CONSTRAINT" in shown.stdout
     assert "1 error, 0 warnings, 1 info" in shown.stdout
     first, _ = json.loads(as_json.stdout)["findings"]
@@ -87,8 +89,20 @@ def test_an_unreachable_database_is_one_finding_and_hides_no_other(
     assert {each["database"] for each in json.loads(chosen.stdout)["findings"]} == {"app"}
 
 
-def test_a_file_that_cannot_be_read_is_wrong_usage(url: str, opsctl: Opsctl) -> None:
-    assert isinstance(opsctl(url, "doctor", policies="version: 2").exception, WRONG_INPUT)
+def test_a_file_that_cannot_be_read_is_a_finding_and_what_needs_none_is_asked(
+    url: str, opsctl: Opsctl
+) -> None:
+    answered = opsctl(url, "doctor", "--json", policies="version: 2")
+
+    assert answered.exit_code == 1
+    content = json.loads(answered.stdout)
+    assert {each["id"] for each in content["findings"]} == {"policies_file"}
+    answers = {each["id"]: each["answer"] for each in content["questions"]}
+    assert answers["policies_file"] == "error"
+    assert answers["rules"] == "not asked"
+
+
+def test_a_database_that_does_not_exist_is_wrong_usage(url: str, opsctl: Opsctl) -> None:
     assert isinstance(opsctl(url, "doctor", "--database", "nope").exception, WRONG_INPUT)
 
 

@@ -56,6 +56,8 @@ def test_every_remedy_fixes_its_finding(
     url, tried = copied(), set()
     for diagnosed in diagnose(ailing.as_maintenance_role(url), ailing.POLICIES):
         for remedy in diagnosed.remedies:
+            if remedy == "opsctl run":
+                continue  # test_retention_partitions shows that a run creates partitions
             tried.add(diagnosed.id)
             after: Iterable[Finding | Diagnosed]
             if BY_ITSELF.search(remedy):
@@ -80,7 +82,9 @@ def test_every_remedy_fixes_its_finding(
             assert diagnosed.subject.replace(_name(url), "") not in {
                 re.sub(r"test_\w+", "", each.subject) for each in after
             }, (diagnosed, remedy)
-    assert tried == {id_ for id_, _ in ailing.FINDINGS} - {"policy_mismatch", "delete_triggers"}
+    assert tried == {id_ for id_, _ in ailing.FINDINGS} - {
+        "policy_mismatch", "delete_triggers", "partitions_premade",
+    }  # fmt: skip
 
 
 def _carry_out(url: str, remedy: str, opsctl: Callable[..., Result]) -> None:

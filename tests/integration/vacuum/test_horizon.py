@@ -11,12 +11,17 @@ from typing import LiteralString
 import psycopg
 import pytest
 
+from ops_pipeline.diagnosis import old_transactions
+from ops_pipeline.diagnosis.diagnosis import Examination
+from ops_pipeline.diagnosis.old_transactions import PREPARED_TRANSACTIONS
+from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.vacuum import horizon
 from ops_pipeline.maintenance.vacuum.policy import Vacuum
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.relation import TableName
+from ops_pipeline.settings import Settings
 from tests.eventually import eventually
 from tests.integration.vacuum.conftest import Standby
 
@@ -177,3 +182,20 @@ def test_a_locked_table_is_tried_again_at_the_end_and_the_session_named(
         result = carry_out(application, vacuum)
 
     assert f"public.sessions: locked by pid {pid} (postgres, somebody)" in result.stopped_reason
+
+
+def test_doctor_finds_an_old_prepared_transaction_and_its_remedies_end_it(
+    on_primary: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> list[Finding]:
+        return list(PREPARED_TRANSACTIONS.find(Examination(on_primary, (), Settings())))
+
+    for remedy in (0, 1):
+        on_primary.execute("BEGIN; INSERT INTO items VALUES (0); PREPARE TRANSACTION 'it''s left'")
+        assert found() == [], "it is not old yet"
+        with monkeypatch.context() as old:
+            old.setattr(old_transactions, "OLD_SECONDS", 0)
+            (left,) = found()
+            assert left.subject == "prepared transaction 'it''s left' (user postgres)"
+            on_primary.execute(left.remedies[remedy].encode())
+            assert found() == []

@@ -1,0 +1,34 @@
+"""Plans that wait for a person."""
+
+from collections.abc import Iterator
+
+import sql
+from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
+from ops_pipeline.finding import Finding
+from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.postgres.connection import scalar
+
+
+def _find(examined: Examination) -> Iterator[Finding]:
+    if not scalar(examined.connection, sql.get("postgres/migrated")):
+        return
+    for plan in approvals.pending(examined.connection):
+        if plan.follows is None:  # approved with the plan that it follows
+            about = "" if plan.exact else "about "
+            yield Finding(
+                plan.policy,
+                f"since {plan.created_at:%Y-%m-%d %H:%M} UTC plan {plan.id} needs approval: it would delete "
+                f"{about}{plan.eligible:,} of {plan.total:,} rows ({'; '.join(plan.reasons)}). Nothing was "
+                "deleted. To allow it once, for the next run",
+                (f"opsctl approve {plan.id}",),
+            )
+
+
+APPROVALS_WAITING = Diagnosis(
+    id="approvals_waiting",
+    severity="warning",
+    question="Is no plan waiting for approval?",
+    remedy="Review the plan (`opsctl plan`), then `opsctl approve ID`, or correct the policy "
+    "([guard](policies.md#guard)).",
+    find=_find,
+)

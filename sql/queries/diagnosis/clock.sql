@@ -1,0 +1,2 @@
+-- The server's time now.
+SELECT clock_timestamp()

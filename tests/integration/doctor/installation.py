@@ -1,0 +1,71 @@
+"""An installation to ask questions about, with Dagster's real tables."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    ScheduleInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._daemon.types import DaemonHeartbeat
+
+from ops_pipeline.orchestration import instance
+
+SCHEDULE = RemoteInstigatorOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("ops_pipeline"), "__repository__"), "nightly_app"
+)
+
+
+@contextmanager
+def dagster_instance(home: Path, url: str) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance with that database, whose tables it creates."""
+    configured = instance.CONFIGURATION.read_text()
+    assert "env: OPS_DAGSTER_DATABASE_URL" in configured
+    (home / "dagster.yaml").write_text(
+        "storage:\n  postgres:\n    postgres_url: " + instance.for_sqlalchemy(url) + "\n"
+    )
+    with dg.DagsterInstance.from_config(str(home)) as made:
+        yield made
+
+
+def beat(instance: dg.DagsterInstance, sender: str, *, seconds_ago: float = 0.0) -> None:
+    """A heartbeat of the scheduler's and the sensors' daemon."""
+    for kind in ("SCHEDULER", "SENSOR"):
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - seconds_ago, kind, sender, []))
+
+
+def switch(instance: dg.DagsterInstance, status: InstigatorStatus) -> None:
+    """Turns the schedule on or off, or declares it."""
+    data = ScheduleInstigatorData("0 2 * * *", time.time())
+    state = InstigatorState(SCHEDULE, InstigatorType.SCHEDULE, status, data)
+    known = instance.get_instigator_state(SCHEDULE.get_id(), SCHEDULE.get_selector().get_id())
+    (instance.update_instigator_state if known else instance.add_instigator_state)(state)
+
+
+def tick(instance: dg.DagsterInstance, status: TickStatus, error: Any = None) -> None:
+    """A tick of the schedule now."""
+    instance.create_tick(
+        TickData(
+            SCHEDULE.get_id(),
+            SCHEDULE.instigator_name,
+            InstigatorType.SCHEDULE,
+            status,
+            time.time(),
+            run_ids=[],
+            error=error,
+            selector_id=SCHEDULE.get_selector().get_id(),
+        )
+    )
