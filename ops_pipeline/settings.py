@@ -50,6 +50,12 @@ def _web_address(url: str) -> str:
     return f"{parts.scheme}://{host}" if standard else f"{parts.scheme}://{host}:{parts.port}"
 
 
+def _http(url: str | None) -> str | None:
+    if url is not None and (not url.startswith(("http://", "https://")) or "#" in url):
+        raise ValueError("must be a web address without #: https://docs.example.org/runbook")
+    return url
+
+
 Secret = Field(repr=False)
 """The value may contain a password and is left out of every `repr`."""
 
@@ -135,6 +141,10 @@ class Settings(SchemaNames):
 
     webhook_format: Literal["json", "slack"] | None = None
     """The format of the message. Unset: Slack's for hooks.slack.com, JSON for any other host."""
+
+    runbook_url: Annotated[str | None, AfterValidator(_http)] = None
+    """The address at which you publish docs/runbook.md. Failures, red checks and policies in Dagster link to
+    its sections. Unset: they name the file and the section."""
 
     dagster_keep_runs_days: Annotated[int, Field(ge=0, le=36500)] = 400
     """How many days Dagster keeps the runs of our jobs, with their events. 0: forever."""

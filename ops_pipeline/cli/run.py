@@ -18,7 +18,6 @@ from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain, cons
 from ops_pipeline.cli.table import Table
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import history
-from ops_pipeline.maintenance.check import GUARD_CHECK
 from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.policies.file import PolicyError
@@ -64,15 +63,12 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0: done. NEEDS_APPROVAL: only guard checks of pending approvals failed. Else 1, also while
-        maintenance is paused: the Dagster run has not failed, but a policy was not carried out."""
+        """0: done. NEEDS_APPROVAL: nothing failed, but plans need approval. Else 1, also while maintenance is
+        paused: the Dagster run has not failed, but a policy was not carried out."""
         if self.succeeded:
             return 1 if self.paused else 0
-        waiting = {result.policy for result in self.needs_approval}
-        only_approval = all(
-            failure.policy in waiting and GUARD_CHECK in failure.checks for failure in self.failures
-        )
-        return NEEDS_APPROVAL if waiting and only_approval else 1
+        waiting = all(failure.outcome == "needs_approval" for failure in self.failures)
+        return NEEDS_APPROVAL if self.needs_approval and waiting else 1
 
     @property
     def paused(self) -> tuple[RunResult, ...]:
@@ -119,7 +115,7 @@ def run_policies(resolved: settings.Settings, policies: Policies, console: Conso
 
 
 def _not_run(name: str, failures: "Sequence[FailedStep]") -> RunResult:
-    reasons = (failure.reason for failure in failures if failure.policy == name and not failure.checks)
+    reasons = (failure.reason for failure in failures if failure.policy == name)
     reason = next(reasons, "it did not start; for the reason, open the run in the Dagster UI")
     return RunResult(name, "skipped", reason, examined=0, removed=0, left=None, seconds=0)
 
@@ -164,7 +160,6 @@ def show_results(to: Console, report: RunReport) -> None:
     """Prints a table of what each policy did, why policies stopped, and the status of the Dagster run."""
     to.print()
     to.print(tables.results_table(report.policies))
-    steps = {failure.policy: failure.reason for failure in report.failures if not failure.checks}
     for result in report.policies:
         if waiting := result.details.get("in_grace"):
             why = result.details.get("waits_for", "a later run deletes them")
@@ -174,21 +169,24 @@ def show_results(to: Console, report: RunReport) -> None:
             to.print(f"{result.policy}: {unrecorded}", markup=False)
         if result.outcome == "observed":
             to.print(f"{result.policy}: {result.stopped_reason}", markup=False)
-    for reason in dict.fromkeys(result.stopped_reason for result in report.paused):
-        names = ", ".join(result.policy for result in report.paused if result.stopped_reason == reason)
-        complain(f"{names}: {reason}")
-    undone = [result for result in report.policies if result.outcome not in {"done", "observed", "paused"}]
-    for result in undone:
-        # The reason of a run that needs approval begins with these words.
-        outcome = "" if result.outcome == "needs_approval" else f" {result.outcome}"
-        said = f"{result.policy}{outcome}: {result.stopped_reason}"
-        complain(steps.get(result.policy, said))  # a step's failure message begins with its policy
-    # The failures of a policy's step and of its guard check were reported above.
-    named = {result.policy for result in (*undone, *report.paused)}
-    for failure in report.failures:
-        if failure.policy not in named or (failure.checks and GUARD_CHECK not in failure.checks):
-            complain(f"{failure.step}: {failure.reason}")
+    _complain(report)
     colour = "green" if report.succeeded else "red"
     why = ", because a plan needs approval" if report.exit_code == NEEDS_APPROVAL else ""
     why = ", but maintenance is paused" if report.succeeded and report.paused else why
     to.print(f"\nDagster run {report.run_id}: [{colour}]{report.status}[/]{why}")
+
+
+def _complain(report: RunReport) -> None:
+    """Prints why policies are not done, each once."""
+    steps = {failure.policy: failure.reason for failure in report.failures if failure.policy}
+    for reason in dict.fromkeys(result.stopped_reason for result in report.paused):
+        names = ", ".join(result.policy for result in report.paused if result.stopped_reason == reason)
+        complain(f"{names}: {reason}")
+    for result in report.policies:
+        if result.policy in steps:
+            complain(steps[result.policy])  # it begins with the policy's name
+        elif result.outcome not in {"done", "observed", "paused"}:
+            complain(f"{result.policy} {result.outcome}: {result.stopped_reason}")
+    for failure in report.failures:
+        if failure.policy is None:
+            complain(f"{failure.step}: {failure.reason}")

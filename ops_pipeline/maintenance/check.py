@@ -2,45 +2,58 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pkgutil import resolve_name
+from typing import Literal
 
 from ops_pipeline.maintenance import history
+from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.connection import Connection
 
-GUARD_CHECK = "guard_passed"
+CheckValue = int | float | str | datetime
+ROWS_REMAIN = "rows-remain-after-a-run"
+"""The runbook's section for rows that a run should have deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found. With `fails_run` the run fails as well, which raises an alert."""
+    """What a check found. With `fails_run` the run fails as well, which raises an alert.
+
+    `severity`, where it did not pass: an error, or a warning where nothing is wrong and a person must decide.
+    """
 
     passed: bool
     description: str
-    metadata: Mapping[str, int | float | str] = field(default_factory=dict)
+    metadata: Mapping[str, CheckValue] = field(default_factory=dict)
     fails_run: bool = False
+    severity: Literal["error", "warning"] = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyCheck:
     """A check against the database. It changes no row of a policy's tables and may run at any time.
 
-    `holds_back`: where it fails, the steps that would overwrite evidence (VACUUM) do not run.
+    `holds_back`: where it fails, the steps that would overwrite evidence (VACUUM) do not run. `runbook`: the
+    runbook's section; "" is the section of the policy's kind.
     """
 
     name: str
     description: str
     ask: Callable[[Connection], CheckResult]
     holds_back: bool = False
+    runbook: str = ""
 
 
 def deleting_checks(policy: DeletingPolicy) -> Iterator[PolicyCheck]:
     """What must hold after a run of any policy that deletes rows."""
     yield PolicyCheck(
-        GUARD_CHECK,
+        "guard_passed",
         "The last run needed no approval. If it did: review the plan and approve it, or fix the policy.",
         partial(_guard_passed, policy=policy),
+        runbook="needs_approval",
     )
     if policy.archive:
         yield PolicyCheck(
@@ -51,13 +64,19 @@ def deleting_checks(policy: DeletingPolicy) -> Iterator[PolicyCheck]:
             "rows can still be read from the table's pages.",
             partial(_archive_verified, policy=policy),
             holds_back=True,
+            runbook="archive",
         )
 
 
-def stopped_early(connection: Connection, policy: DeletingPolicy) -> bool:
-    """Whether the policy's last run stopped with rows remaining, which fails the whole run."""
-    last_run = history.last(connection, policy.name)
-    return last_run is not None and last_run.outcome == "stopped" and bool(last_run.left)
+def rows_remain(connection: Connection, policy: DeletingPolicy, rows: int, description: str) -> CheckResult:
+    """The result of counting the rows that a policy should have deleted: a warning where they wait for an
+    approval."""
+    waiting = _waiting(connection, policy) if rows else None
+    if waiting is None:
+        return CheckResult(rows == 0, description, {"rows_left": rows})
+    return CheckResult(
+        False, description, {"rows_left": rows, "plan": waiting.details["plan"]}, severity="warning"
+    )
 
 
 def observed_only(found: CheckResult) -> CheckResult:
@@ -72,9 +91,23 @@ def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult
     last_run = history.last(connection, policy.name)
     if last_run is not None and last_run.outcome in {"paused", "observed"}:
         return CheckResult(True, f"The guard was not asked: the last run was {last_run.stopped_reason}")
-    if last_run is None or last_run.outcome != "needs_approval":
+    waiting = _waiting(connection, policy)
+    if waiting is None:
         return CheckResult(True, "The last run needed no approval")
-    return CheckResult(False, last_run.stopped_reason, fails_run=True)
+    plan = approvals.find(connection, waiting.details["plan"])
+    about: dict[str, CheckValue] = {}
+    if plan is not None:
+        share = round(plan.fraction, 4)
+        about = {"plan": plan.id, "rows": plan.eligible, "rows_total": plan.total, "share": share}
+    if waiting.oldest is not None:
+        about["oldest_row"] = waiting.oldest
+    return CheckResult(False, waiting.stopped_reason, about, severity="warning")
+
+
+def _waiting(connection: Connection, policy: DeletingPolicy) -> RunResult | None:
+    """The policy's last run, if it needs approval."""
+    last_run = history.last(connection, policy.name)
+    return last_run if last_run is not None and last_run.outcome == "needs_approval" else None
 
 
 def _archive_verified(connection: Connection, policy: DeletingPolicy) -> CheckResult:

@@ -9,7 +9,7 @@ from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.check import PolicyCheck
 from ops_pipeline.maintenance.plan import Plan, Planning
 from ops_pipeline.maintenance.result import Work
-from ops_pipeline.policies.file import Section
+from ops_pipeline.policies.file import OwnedSection
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import Policy
 from ops_pipeline.postgres.connection import Connection
@@ -39,7 +39,7 @@ class Kind(Generic[AnyPolicy]):
     """
 
     name: str
-    section: type[Section]
+    section: type[OwnedSection]
     several: bool
     read: Callable[[PolicyEntry[Any]], AnyPolicy]
     problems: Callable[[Connection, AnyPolicy], Sequence[str]]

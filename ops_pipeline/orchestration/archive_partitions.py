@@ -94,7 +94,7 @@ def _archived(database: Database, policy: Retention, first: date | None) -> dg.A
         deps=[source_assets.key(database, policy.table)],
         group_name=policy.database,
         kinds={"parquet", "archive"},
-        owners=["team:operations"],
+        owners=policy.owners,
         pool=policy.database,
         dagster_type=metadata.NOTHING,
         partitions_def=_partitions(policy, first or earliest()),

@@ -8,14 +8,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from cronsim import CronSim
 
-from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.kinds import kind_of
-from ops_pipeline.maintenance.result import RefusedError, RunResult
-from ops_pipeline.orchestration import archive_partitions, metadata, order, retry, source_assets
+from ops_pipeline.orchestration import checks, metadata, order, policy_step, remedy, source_assets
+from ops_pipeline.orchestration.policy_step import PolicyStep
 from ops_pipeline.orchestration.resources import MaintenanceResource
-from ops_pipeline.pauses import pauses
 from ops_pipeline.policies.model import Database, Policy, Schedule
-from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
 AFTER_A_KILL = dg.RetryPolicy(max_retries=1, delay=5)
 """For a step whose process was killed. A step that fails with an error of its own is not retried."""
@@ -35,7 +32,6 @@ def policy_assets(database: Database) -> list[dg.AssetsDefinition]:
 
 def _asset(database: Database, policy: Policy) -> dg.AssetsDefinition:
     kind = kind_of(policy)
-    tables = kind.tables(policy)
 
     @dg.multi_asset(
         name=policy.identity.op_name,
@@ -44,35 +40,28 @@ def _asset(database: Database, policy: Policy) -> dg.AssetsDefinition:
                 key=key(policy),
                 group_name=database.name,
                 kinds={"postgres", policy.kind},
-                owners=["team:operations"],
+                owners=policy.owners,
+                tags=policy.tags,
                 dagster_type=metadata.NOTHING,
                 description=_described(policy),
-                metadata={"runbook": dg.MetadataValue.path(f"docs/runbook.md#{policy.kind}")},
+                metadata={"runbook": remedy.runbook(policy.kind)},
                 freshness_policy=None
                 if policy.observe  # it is never materialized
                 else dg.FreshnessPolicy.time_window(fail_window=late_after(database.schedule)),
+                is_required=False,
             )
         },
-        ins=_nothing_from([source_assets.key(database, table) for table in tables]),
+        ins=_nothing_from([source_assets.key(database, table) for table in kind.tables(policy)]),
+        check_specs=checks.specs(policy),
+        can_subset=True,  # so that its checks can be evaluated without running the policy
         pool=database.name,
         op_tags=order.priority(policy, database.policies),
         retry_policy=AFTER_A_KILL,
     )
     def policy_asset(
         context: dg.AssetExecutionContext, databases: MaintenanceResource
-    ) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
-        if databases.dry_run:
-            context.log_event(_dry_run(databases, database, policy, context))
-            yield metadata.not_materialized()
-            return
-        order.wait(context, policy, database.policies, _children(databases, database, policy))
-        result = _carry_out(databases, database, policy, context)
-        yield from _report(context, policy, result)
-        with databases.reach(database, "observe") as connection:
-            for observed in source_assets.observe(connection, database, tables):
-                context.log_event(observed)
-            if policy in archive_partitions.archived_by_day(database):
-                archive_partitions.report_archived_days(context.instance, connection, policy)
+    ) -> Iterator[policy_step.Result]:
+        yield from PolicyStep(context, databases, database, policy).execute()
 
     return policy_asset
 
@@ -88,70 +77,6 @@ def _nothing_from(assets: Sequence[dg.AssetKey]) -> dict[str, dg.AssetIn]:
         f"after_{number}": dg.AssetIn(asset, dagster_type=metadata.NOTHING)
         for number, asset in enumerate(assets)
     }
-
-
-def _children(databases: MaintenanceResource, database: Database, policy: Policy) -> Sequence[Policy]:
-    """The policies that must run before this one because of the database's foreign keys."""
-    try:
-        with databases.reach(database, "order") as connection:
-            in_order = kinds.children_first(connection, database.policies)
-            # Of policies whose tables refer to each other, one must begin.
-            earlier = in_order[: in_order.index(policy)]
-            return kinds.children(connection, policy, earlier)
-    except DatabaseUnavailableError:
-        return ()  # the policy's own step retries, and reports it
-
-
-def _carry_out(
-    databases: MaintenanceResource, database: Database, policy: Policy, context: dg.AssetExecutionContext
-) -> RunResult:
-    try:
-        databases.approve_for(database, policy)
-        result = retry.carry_out(databases, database, policy, context)
-    except RefusedError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
-    except Exception as error:
-        raise dg.Failure(
-            f"{policy.name} failed: {error}. What was committed is kept.", allow_retries=False
-        ) from error
-    if result.outcome == "skipped":
-        raise dg.Failure(
-            f"{policy.name} did not run: {result.stopped_reason}. Nothing was changed. "
-            "Wait for that run to end, then run this again.",
-            allow_retries=False,
-        )
-    return result
-
-
-def _report(
-    context: dg.AssetExecutionContext, policy: Policy, result: RunResult
-) -> Iterator[dg.MaterializeResult[None] | dg.Output[None]]:
-    """A materialization if the policy is done; otherwise an observation, so that the asset becomes late."""
-    if result.outcome == "done":
-        yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(policy), result))
-        return
-    log = context.log.info if result.outcome == "observed" else context.log.warning
-    log(f"{policy.name}: {result.stopped_reason}")
-    context.log_event(dg.AssetObservation(key(policy), metadata=metadata.metadata(kind_of(policy), result)))
-    yield metadata.not_materialized()
-
-
-def _dry_run(
-    databases: MaintenanceResource, database: Database, policy: Policy, context: dg.AssetExecutionContext
-) -> dg.AssetObservation:
-    try:
-        with databases.connect(
-            database, policy, f"plan {policy.name}", context.run.run_id, writes=False
-        ) as connection:
-            planned = databases.plan(connection, policy)
-            paused = pauses.active(connection)
-    except Exception as error:
-        raise dg.Failure(f"{policy.name} cannot be planned: {error}", allow_retries=False) from error
-    context.log.info(metadata.in_words(planned))
-    now = f". Maintenance is {paused.in_words(database.name)}" if paused else ""
-    return dg.AssetObservation(
-        key(policy), description=f"Dry run: nothing was deleted{now}", metadata=metadata.plan(planned)
-    )
 
 
 def late_after(schedule: Schedule) -> timedelta:

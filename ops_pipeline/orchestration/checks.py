@@ -1,61 +1,64 @@
-"""Dagster asset checks of the policies. They change no row and can be run at any time."""
+"""A policy's checks as Dagster asset checks: results of its step, which also evaluates them alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import dagster as dg
 
 from ops_pipeline.maintenance.check import CheckResult, PolicyCheck
-from ops_pipeline.orchestration import assets, order
-from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.maintenance.kinds import kind_of
+from ops_pipeline.orchestration import remedy
+from ops_pipeline.orchestration.metadata import values
 from ops_pipeline.policies.model import Database, Policy
+from ops_pipeline.postgres.connection import Connection
+
+SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
-def policy_checks(database: Database) -> list[dg.AssetChecksDefinition]:
-    """The checks of a database's policies; the checks of one policy share a step.
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A check and what it found."""
 
-    A check that blocks later policies has a step of its own.
-    """
+    check: PolicyCheck
+    result: CheckResult
+
+
+def specs(policy: Policy) -> list[dg.AssetCheckSpec]:
+    """The policy's checks. They change no row and can be evaluated at any time."""
     return [
-        _definition(database, policy, name, checks)
-        for policy in database.policies
-        for name, checks in order.check_steps(policy)
+        dg.AssetCheckSpec(check.name, asset=list(policy.identity.path), description=check.description)
+        for check in kind_of(policy).checks(policy)
     ]
 
 
-def _definition(
-    database: Database, policy: Policy, name: str, checks: Sequence[PolicyCheck]
-) -> dg.AssetChecksDefinition:
-    asset = assets.key(policy)
-
-    @dg.multi_asset_check(
-        name=name,
-        specs=[dg.AssetCheckSpec(check.name, asset=asset, description=check.description) for check in checks],
-        op_tags=order.CHECKS_PRIORITY,
-        can_subset=True,
-    )
-    def ask_checks(
-        context: dg.AssetCheckExecutionContext, databases: MaintenanceResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        chosen = {selected.name for selected in context.selected_asset_check_keys}
-        failures: list[str] = []
-        with databases.connect(database, policy, f"check {policy.name}", context.run.run_id) as connection:
-            for check in checks:
-                if check.name in chosen:
-                    result = check.ask(connection)
-                    failures += [result.description] if result.fails_run else []
-                    yield _as_dagster(asset, check, result)
-        if failures and not databases.dry_run:
-            raise dg.Failure("; ".join(failures), allow_retries=False)
-
-    return ask_checks
+def evaluate(
+    connection: Connection, policy: Policy, selected: Iterable[dg.AssetCheckKey]
+) -> Iterator[Evaluation]:
+    """Evaluates the selected checks of the policy."""
+    names = {key.name for key in selected}
+    for check in kind_of(policy).checks(policy):
+        if check.name in names:
+            yield Evaluation(check, check.ask(connection))
 
 
-def _as_dagster(asset: dg.AssetKey, check: PolicyCheck, result: CheckResult) -> dg.AssetCheckResult:
+def as_dagster(database: Database, policy: Policy, evaluation: Evaluation) -> dg.AssetCheckResult:
+    """The result; where it did not pass, with what to do."""
+    check, result = evaluation.check, evaluation.result
     return dg.AssetCheckResult(
-        asset_key=asset,
+        asset_key=list(policy.identity.path),
         check_name=check.name,
         passed=result.passed,
-        severity=dg.AssetCheckSeverity.ERROR,
+        severity=SEVERITIES[result.severity],
         description=result.description,
-        metadata=dict(result.metadata),
+        metadata={
+            **values(**result.metadata),
+            **({} if result.passed else _remedy(database, policy, evaluation)),
+        },
     )
+
+
+def _remedy(database: Database, policy: Policy, evaluation: Evaluation) -> Mapping[str, dg.MetadataValue]:
+    plan = evaluation.result.metadata.get("plan")
+    if plan is not None:
+        return remedy.approve(database, str(plan))
+    return remedy.run_again(database, evaluation.check.runbook or policy.kind)

@@ -6,7 +6,6 @@ from ops_pipeline.orchestration import (
     archive_jobs,
     archive_partitions,
     assets,
-    checks,
     failure_sensor,
     first_days,
     jobs,
@@ -32,7 +31,6 @@ def build_definitions(policies: Policies) -> dg.Definitions:
                 for asset in archive_partitions.archive_assets(database, days)
             ),
         ],
-        asset_checks=[check for database in policies.databases for check in checks.policy_checks(database)],
         resources={"databases": MaintenanceResource()},
         executor=jobs.EXECUTOR,
     )

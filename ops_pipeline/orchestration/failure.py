@@ -1,7 +1,7 @@
 """Describes a failed run for an operator: what failed, what is safe, what to do next."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -11,7 +11,7 @@ import dagster as dg
 from ops_pipeline import settings
 from ops_pipeline.audit import trail
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.orchestration import order, run_ownership
+from ops_pipeline.orchestration import order, remedy, run_outcome, run_ownership
 from ops_pipeline.policies.model import Policies
 
 SAFE = (
@@ -20,7 +20,11 @@ SAFE = (
 )
 DO = (
     "Fix the cause above, then run `opsctl run`, or re-execute the run from failure: it continues where it "
-    'stopped. See docs/runbook.md, "When a nightly run has failed".'
+    "stopped."
+)
+DO_APPROVE = (
+    "Review the plans: `opsctl plan`. If the rows may be deleted, run the command of each policy, or approve "
+    "the plans and re-execute the run from failure."
 )
 DO_WAIT = "Nothing yet: Dagster retries the run automatically. If the retry fails as well, that is reported."
 SAFE_IN_ARCHIVE = (
@@ -38,14 +42,17 @@ WILL_RETRY = "dagster/will_retry"
 class FailedStep:
     """A failed step and its reason.
 
-    `policy`: the policy that the step runs or checks; `checks`: the checks of the step. A step without a
-    policy only has its `key`.
+    `policy`: the policy that the step runs; a step without one only has its `key`. `outcome`: the policy's
+    outcome, `failed` where its step ended without saying so. `checks`: the checks for which it failed.
+    `remedy`: what to do, by place (terminal, launchpad, runbook).
     """
 
     key: str
     reason: str
     policy: str | None = None
+    outcome: str = run_outcome.FAILED
     checks: tuple[str, ...] = ()
+    remedy: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def step(self) -> str:
@@ -71,19 +78,32 @@ class Failure:
     def headline(self) -> str:
         """One line."""
         failed_steps = ", ".join(failed.step for failed in self.steps) or self.job
-        return f"Maintenance of {', '.join(self.databases)} failed: {failed_steps}"
+        became = "needs approval" if self.needs_approval else "failed"
+        return f"Maintenance of {', '.join(self.databases)} {became}: {failed_steps}"
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether nothing failed, and a person only has to approve."""
+        return all(failed.outcome == run_outcome.NEEDS_APPROVAL for failed in self.steps)
 
     @property
     def do(self) -> str:
         """What to do next."""
         if self.will_retry:
             return DO_WAIT
-        return DO_IN_ARCHIVE if self.works_on_archive else DO
+        if self.works_on_archive:
+            return DO_IN_ARCHIVE
+        return DO_APPROVE if self.needs_approval else f"{DO} Runbook: {self.runbook}"
 
     @property
     def safe(self) -> str:
         """What has not been lost."""
         return SAFE_IN_ARCHIVE if self.works_on_archive else SAFE
+
+    @property
+    def runbook(self) -> str:
+        """The address of the runbook's section for a failed run."""
+        return str(remedy.runbook(remedy.FAILED_RUN).value)
 
     def audit_event(self) -> AuditEvent:
         """The audit event; its id derives from the run, so that reports of one run are stored once."""
@@ -109,7 +129,10 @@ class Failure:
             "run_url": self.url,
             "job": self.job,
             "databases": list(self.databases),
-            "failed": [{"step": failed.step, "reason": failed.reason} for failed in self.steps],
+            "failed": [
+                {"step": failed.step, "outcome": failed.outcome, "reason": failed.reason, **failed.remedy}
+                for failed in self.steps
+            ],
             "failed_at": self.failed_at.isoformat(),
             "will_retry": self.will_retry,
             "safe": self.safe,
@@ -140,13 +163,16 @@ def failure_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunR
 
 def failed_step(policies: Policies, event: dg.DagsterEvent) -> FailedStep:
     """The step that failed with that event."""
-    key, said = event.step_key or "", reason(event.step_failure_data.error)
+    key, data = event.step_key or "", event.step_failure_data
+    said = reason(data.error)
     for _, policy in policies:
         if key == order.step(policy):
-            return FailedStep(key, said, policy.name)
-        for check_step, checks in order.check_steps(policy):
-            if key == check_step:
-                return FailedStep(key, said, policy.name, tuple(check.name for check in checks))
+            given = data.user_failure_data.metadata if data.user_failure_data else {}
+            texts = {name: str(value.value) for name, value in given.items()}
+            outcome, checks = texts.pop("outcome", run_outcome.FAILED), texts.pop("checks", "")
+            return FailedStep(
+                key, said, policy.name, outcome, tuple(checks.split(", ") if checks else ()), texts
+            )
     return FailedStep(key, said)
 
 

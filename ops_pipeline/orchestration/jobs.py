@@ -2,12 +2,14 @@
 
 import functools
 import operator
+import os
 
 import dagster as dg
 
 from ops_pipeline.orchestration import run_history
-from ops_pipeline.orchestration.run_ownership import EVERY_DATABASE, job_of
+from ops_pipeline.orchestration.run_ownership import EVERY_DATABASE, TRIGGER, job_of
 from ops_pipeline.policies.model import Database, Policies
+from ops_pipeline.postgres import embedded
 
 # Each step is a process of its own, so that it can be ended by itself; forked from a process that has
 # imported everything, it starts in a tenth of a second. The in-process executor would retry a step that
@@ -19,7 +21,7 @@ EXECUTOR = dg.multiprocess_executor.configured(
 
 
 def definitions(policies: Policies) -> dg.Definitions:
-    """A job and a schedule for each database. Schedules start enabled; no operator has to turn them on."""
+    """A job and a schedule for each database."""
     nightly = [_nightly(database) for database in policies.databases]
     if len(policies.databases) > 1:
         nightly.append(_every_database(policies))
@@ -39,10 +41,19 @@ def _nightly(database: Database) -> dg.Definitions:
         job=job,
         cron_schedule=database.schedule.cron,
         execution_timezone=database.schedule.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=_status(database),
+        tags={TRIGGER: "schedule"},
         description=f"Runs every policy of {database.name} on the schedule of policies.yaml.",
     )
     return dg.Definitions(jobs=[job], schedules=[schedule])
+
+
+def _status(database: Database) -> dg.DefaultScheduleStatus:
+    """On from the start: no operator has to turn it on. Off for `dg dev` on a database of one's own, where a
+    developer only looks at the graph."""
+    if os.environ.get("DAGSTER_IS_DEV_CLI") and not embedded.serves(database.url(os.environ)):
+        return dg.DefaultScheduleStatus.STOPPED
+    return dg.DefaultScheduleStatus.RUNNING
 
 
 def _policies_of(database: Database) -> dg.AssetSelection:

@@ -44,7 +44,7 @@ def run_nightly_job(resolved: settings.Settings) -> EndedRun:
             dg.reconstructable(nightly_job),
             instance=instance,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={"ops/launched_by": "opsctl", identity.STARTED_BY: person()},
+            tags={run_ownership.TRIGGER: "opsctl", identity.STARTED_BY: person()},
             raise_on_error=False,
         )
         run = instance.get_run_by_id(result.run_id)

@@ -27,7 +27,7 @@ OUTPUT = "result"
 def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
     """The metadata of a run. The UI plots the numbers over the runs."""
     return {
-        **_shown(
+        **values(
             rows_removed=result.removed,
             rows_examined=result.examined,
             seconds=round(result.seconds, 3),
@@ -42,7 +42,7 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
             bytes_removed=result.bytes or None,
             oldest_row_left=result.oldest,
             method=result.method or None,
-            approve=str(result.details["plan"]) if "plan" in result.details else None,
+            plan=str(result.details["plan"]) if "plan" in result.details else None,
             unrecorded=str(result.details[UNRECORDED])
             if result.removed and UNRECORDED in result.details
             else None,
@@ -55,12 +55,12 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
 def plan(planned: Plan | Unplanned) -> Metadata:
     """The metadata of a plan."""
     if isinstance(planned, Unplanned):
-        return _shown(problem=planned.problem)
+        return values(problem=planned.problem)
     return {
-        **_shown(method=planned.method.name, dead_tuples=planned.dead_tuples),
+        **values(method=planned.method.name, dead_tuples=planned.dead_tuples),
         **(_rows(planned.rows) if planned.rows else {}),
         **_tables(planned.tables()),
-        **_shown(
+        **values(
             advice="\n".join(planned.advice) or None,
             refused="; ".join(planned.refusals) or None,
             needs_approval="; ".join(planned.needs_approval) or None,
@@ -69,7 +69,7 @@ def plan(planned: Plan | Unplanned) -> Metadata:
 
 
 def _rows(rows: RowCount) -> Metadata:
-    return _shown(
+    return values(
         rows_eligible=rows.eligible,
         rows_total=rows.total,
         fraction=round(rows.fraction, 6),
@@ -80,13 +80,13 @@ def _rows(rows: RowCount) -> Metadata:
     )
 
 
-def _shown(**values: bool | float | str | datetime | None) -> Metadata:
+def values(**named: bool | float | str | datetime | None) -> Metadata:
     """The values as Dagster's metadata values, without those that are None."""
     return {
         name: dg.MetadataValue.timestamp(value)
         if isinstance(value, datetime)
         else normalize_metadata_value(value)
-        for name, value in values.items()
+        for name, value in named.items()
         if value is not None
     }
 

@@ -7,21 +7,16 @@ as that of a child table or one up for retry, requests a retry of itself so that
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from ops_pipeline.maintenance.check import PolicyCheck
 from ops_pipeline.maintenance.kinds import kind_of
+from ops_pipeline.maintenance.result import RefusedError
 from ops_pipeline.orchestration import cancellation
 from ops_pipeline.policies.model import Policy
 
 LOOK_EVERY_SECONDS = 0.5
-CHECKS = "checks"
-"""The suffix of the step that has a policy's non-blocking checks."""
-CHECKS_PRIORITY = {"dagster/priority": "1"}
-"""Checks start before the policies that have not started, which may wait for them."""
-
 GIVE_WAY_SECONDS = 3.0
 """How long a step waits before it gives its executor slot to a step that has not started."""
 TURNS = 10_000
@@ -39,19 +34,6 @@ _TO_START_AGAIN = {dg.DagsterEventType.STEP_UP_FOR_RETRY}
 def step(policy: Policy) -> str:
     """The key of the policy's step in Dagster."""
     return policy.identity.op_name
-
-
-def check_step(policy: Policy, check: str) -> str:
-    """The key of the step of a blocking check, which has the step for itself."""
-    return f"{step(policy)}_{check}"
-
-
-def check_steps(policy: Policy) -> Iterator[tuple[str, list[PolicyCheck]]]:
-    """The steps of the policy's checks, each with its checks. Non-blocking checks share one step."""
-    checks = list(kind_of(policy).checks(policy))
-    if together := [check for check in checks if not check.holds_back]:
-        yield check_step(policy, CHECKS), together
-    yield from ((check_step(policy, check.name), [check]) for check in checks if check.holds_back)
 
 
 def priority(policy: Policy, policies: Sequence[Policy]) -> dict[str, str]:
@@ -73,32 +55,34 @@ def wait(
     """Waits until the policies of this run that come before this one have ended, with success or failure:
     those that it depends on, and its `children` in any order of the file.
 
-    Raises dg.Failure when the archive check of one of them has failed, and dg.RetryRequested to give its
+    Raises RefusedError when the archive check of one of them has failed, and dg.RetryRequested to give its
     executor slot to a step that has not started.
     """
     cancellation.stop_with_parent()
-    chosen = _steps_of_run(context)
     earlier = before(policy, policies)
-    _until_ended(context, chosen & {step(other) for other in (*earlier, *children)})
-    # The checks of a policy that failed are not run.
-    done = _ended(context, {dg.DagsterEventType.STEP_SUCCESS})
-    checks = {
-        check_step(other, check.name): f"{check.name} of {other.name}"
+    _until_ended(context, _steps_of_run(context) & {step(other) for other in (*earlier, *children)})
+    passed = _checks_passed(context)
+    failed = [
+        f"{check.name} of {other.name}"
         for other in earlier
-        if step(other) in done or step(other) not in chosen
         for check in kind_of(other).checks(other)
-        if check.holds_back
-    }
-    _until_ended(context, chosen & checks.keys())
-    failed = checks.keys() & _ended(context, {dg.DagsterEventType.STEP_FAILURE})
+        if check.holds_back and not passed.get((other.identity.path, check.name), True)
+    ]
     if failed:
-        names = ", ".join(sorted(checks[name] for name in failed))
-        raise dg.Failure(
-            f"{policy.name} did not run: the check {names} failed. Nothing was changed; until VACUUM has "
-            "run, the rows archived last can still be read from the table's pages. Restore the files that "
-            "the check names from a copy of the storage, then re-execute this run from failure",
-            allow_retries=False,
+        raise RefusedError(
+            f"{policy.name} did not run: the check {', '.join(failed)} failed. Nothing was changed; until "
+            "VACUUM has run, the rows archived last can still be read from the table's pages. Restore the "
+            "files that the check names from a copy of the storage, then re-execute this run from failure"
         )
+
+
+def _checks_passed(context: dg.AssetExecutionContext) -> Mapping[tuple[Sequence[str], str], bool]:
+    """Whether each check that this run has evaluated has passed, by the policy's asset key and its name."""
+    evaluations = (
+        event.asset_check_evaluation_data
+        for event in _events(context, {dg.DagsterEventType.ASSET_CHECK_EVALUATION})
+    )
+    return {(tuple(check.asset_key.path), check.check_name): check.passed for check in evaluations}
 
 
 def _until_ended(context: dg.AssetExecutionContext, steps: set[str]) -> None:

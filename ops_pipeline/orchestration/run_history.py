@@ -42,7 +42,6 @@ def definitions(policies: Policies) -> dg.Definitions:
         key=KEY,
         group_name="dagster",
         kinds={"dagster"},
-        owners=["team:operations"],
         description="Deletes old runs and their events from **Dagster's own database**, which otherwise "
         f"grows without limit. What each policy did is kept in `{our_table('maintenance_runs')}`.",
     )

@@ -1,4 +1,4 @@
-"""Names our Dagster jobs, and finds out which runs of the Dagster instance belong to our policies."""
+"""Names our Dagster jobs, and says which runs of the Dagster instance are ours, and what started them."""
 
 import dagster as dg
 
@@ -6,6 +6,11 @@ from ops_pipeline.policies.model import Database, Policies
 
 EVERY_DATABASE = "nightly_maintenance"
 """The job for all databases, which `opsctl run` starts; it exists only where there are several databases."""
+
+TRIGGER = "ops/trigger"
+"""The tag that says what started a run."""
+
+RETRY = "dagster/retry_number"
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -48,3 +53,10 @@ def databases_of(policies: Policies, run: dg.DagsterRun) -> list[Database]:
         for database in policies.databases
         if run.job_name == job_of(database) or works_on_archive(database, run) or database.name in selected
     ]
+
+
+def trigger_of(run: dg.DagsterRun) -> str:
+    """What started the run: `schedule`, `opsctl` or `ui`. An automatic retry has its run's trigger."""
+    # A re-execution by hand has the tags of the run that it continues.
+    by_hand = run.parent_run_id is not None and RETRY not in run.tags
+    return "ui" if by_hand else run.tags.get(TRIGGER, "ui")

@@ -14,7 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
 
 from ops_pipeline.nearest import nearest
-from ops_pipeline.policies.values import Cron, Duration, Fraction, PolicyName, TimeZone
+from ops_pipeline.policies.values import Cron, Duration, Fraction, Label, Owner, PolicyName, TimeZone
 
 Keys = tuple[str | int, ...]
 Form = TypeVar("Form", bound="FileSection")
@@ -113,7 +113,14 @@ class GuardSection(Section):
     max_rows: Annotated[int, Field(ge=0)] | None = None
 
 
-class DeletingSection(Section):
+class OwnedSection(Section):
+    """The keys of every policy. `owners` replaces the database's, `tags` adds to them."""
+
+    owners: tuple[Owner, ...] = ()
+    tags: Mapping[Label, Label] = Field(default_factory=dict)
+
+
+class DeletingSection(OwnedSection):
     """The keys of every policy that deletes rows. `cascade`: see `DeletingPolicy`."""
 
     name: PolicyName | None = None
@@ -152,6 +159,8 @@ class DatabaseSection(Section):
     schedule: ScheduleSection | None = None
     guard: GuardSection = GuardSection()
     throttle: ThrottleSection = ThrottleSection()
+    owners: tuple[Owner, ...] = ()
+    tags: Mapping[Label, Label] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ops_pipeline.postgres.relation import TableName, quoted
 
-PLAIN = re.compile(r"(?!.*_checks$|[0-9a-f]{8}$)[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*")
-"""Words that stay unambiguous when joined by two underscores; `_checks` is the suffix of the checks' step,
-and eight hexadecimal digits are the suffix that `plain` adds."""
+PLAIN = re.compile(r"(?![0-9a-f]{8}$)[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*")
+"""Words that stay unambiguous when joined by two underscores; eight hexadecimal digits are the suffix that
+`plain` adds."""
 ASSET_KEY_PART = re.compile(r"(?!.*__[0-9a-f]{8}$)[A-Za-z0-9_.]+")
 """Texts that Dagster can derive names from, except texts that `plain` could have written."""
 

@@ -12,10 +12,10 @@ from ops_pipeline.policies.file import (
     FileSection,
     GuardSection,
     Mode,
+    OwnedSection,
     Place,
     PolicyError,
     ScheduleSection,
-    Section,
     read,
 )
 from ops_pipeline.policies.model import (
@@ -29,7 +29,7 @@ from ops_pipeline.policies.model import (
 )
 from ops_pipeline.policies.values import DatabaseName
 
-Form = TypeVar("Form", bound=Section)
+Form = TypeVar("Form", bound=OwnedSection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class KindSchema(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def section(self) -> type[Section]: ...
+    def section(self) -> type[OwnedSection]: ...
     @property
     def several(self) -> bool: ...
 
@@ -112,7 +112,7 @@ def _database(
     policies: list[Policy] = []
     for kind in kinds:
         entries = _entries(name, section, kind, place)
-        policies += kind.ordered([replace(kind.read(entry), observe=entry.observe) for entry in entries])
+        policies += kind.ordered([_policy(kind, entry, section) for entry in entries])
     _refuse_repeats(policies)
     policies = _knowing_each_other(policies)
     own = section.schedule or schedule
@@ -124,6 +124,16 @@ def _database(
         place,
         section.password_command,
         section.password_file,
+    )
+
+
+def _policy(kind: KindSchema, entry: PolicyEntry[OwnedSection], database: DatabaseSection) -> Policy:
+    own = entry.section
+    return replace(
+        kind.read(entry),
+        observe=entry.observe,
+        owners=own.owners or database.owners,
+        tags={**database.tags, **own.tags},
     )
 
 

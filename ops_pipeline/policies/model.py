@@ -44,12 +44,15 @@ class Policy:
     """One policy of the file. `place`: its position in the file, for messages.
 
     `observe`: it is planned and recorded each night, and changes nothing.
+    `owners`: teams and e-mail addresses, `tags`: names with values; both are only shown and searched.
     """
 
     identity: Identity
     throttle: ThrottleLimits
     observe: bool = False
     place: Place = field(compare=False, repr=False)
+    owners: tuple[str, ...] = field(default=(), compare=False)
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     kind: ClassVar[str]
 

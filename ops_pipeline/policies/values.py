@@ -99,6 +99,26 @@ def _column(value: object) -> str:
         ) from None
 
 
+def _owner(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"team:\S.*|[^@\s]+@[^@\s]+\.[^@\s]+", value):
+        return value
+    raise PydanticCustomError(
+        "owner",
+        "{value} is not an owner; write an e-mail address or team:NAME, for example team:payments",
+        {"value": repr(value)},
+    )
+
+
+def _label(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", value):
+        return value
+    raise PydanticCustomError(
+        "label",
+        "{value} is not a valid tag; write 1 to 63 letters, digits, underscores, hyphens and dots",
+        {"value": repr(value)},
+    )
+
+
 Table = Annotated[TableName, BeforeValidator(_table)]
 Column = Annotated[str, BeforeValidator(_column)]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
@@ -107,3 +127,6 @@ Duration = Annotated[timedelta, BeforeValidator(duration)]
 Cron = Annotated[str, BeforeValidator(_cron)]
 TimeZone = Annotated[str, BeforeValidator(_timezone)]
 Fraction = Annotated[float, BeforeValidator(_fraction)]
+Owner = Annotated[str, BeforeValidator(_owner)]
+Label = Annotated[str, BeforeValidator(_label)]
+"""The name or the value of a tag."""

@@ -137,6 +137,12 @@ class Server:
         return f"postgresql://{SUPERUSER}:{quote(self.password)}@127.0.0.1:{self.port}/{database}"
 
 
+def serves(url: str) -> bool:
+    """Whether the URL is that of a database of this folder's embedded server."""
+    server = _known(LOCAL / "postgres")
+    return server is not None and urlsplit(url).netloc == urlsplit(server.url("")).netloc
+
+
 def _join_or_start(folder: Path) -> Server:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -208,9 +214,8 @@ def _start(folder: Path, lock: IO[str]) -> None:
 
 def _answering(folder: Path) -> Server | None:
     """The server of this folder, once it accepts connections and both databases exist."""
-    try:
-        server = Server(int((folder / "port").read_text()), (folder / "password").read_text())
-    except FileNotFoundError:
+    server = _known(folder)
+    if server is None:
         return None
     try:
         with psycopg.connect(server.url("postgres"), autocommit=True, connect_timeout=5) as session:
@@ -221,6 +226,14 @@ def _answering(folder: Path) -> Server | None:
     except psycopg.OperationalError:
         return None
     return server
+
+
+def _known(folder: Path) -> Server | None:
+    """The server of this folder, running or not; None before its first start."""
+    try:
+        return Server(int((folder / "port").read_text()), (folder / "password").read_text())
+    except FileNotFoundError:
+        return None
 
 
 def _create_database(session: psycopg.Connection[tuple[str]], name: str) -> None:

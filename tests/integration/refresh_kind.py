@@ -11,7 +11,7 @@ from ops_pipeline.maintenance.check import CheckResult, PolicyCheck
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.plan import Method, Plan, Planning
 from ops_pipeline.maintenance.result import COMPLETED, Work
-from ops_pipeline.policies.file import Section
+from ops_pipeline.policies.file import OwnedSection
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import Policy
@@ -35,7 +35,7 @@ class Refresh(Policy):
     kind: ClassVar[str] = "refresh"
 
 
-class RefreshSection(Section):
+class RefreshSection(OwnedSection):
     """An entry of `refresh`."""
 
     view: Table

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from ops_pipeline.access import keys
+from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.embedded import Server
 from tests.eventually import eventually
@@ -38,6 +39,10 @@ databases:
     url: {guarded}
     retention: [{{table: sessions, column: created_at, keep: 30 days}}]
     guard: {{max_fraction: 0.1}}
+  recovered:
+    url: {recovered}
+    retention: [{{table: sessions, column: created_at, keep: 30 days, guard: {{max_fraction: 0.1}}}}]
+    vacuum: {{tables: [memories]}}
 """
 # Each DELETE is slow, so that a run can be caught in it.
 SLOW = """
@@ -68,6 +73,10 @@ PARTITIONS = """
 query ($key: AssetKeyInput!) {assetNodeOrError(assetKey: $key) {... on AssetNode {
   partitionStats {numMaterialized numFailed}}}}
 """
+REEXECUTE = """
+mutation ($parameters: ReexecutionParams!) {launchRunReexecution(reexecutionParams: $parameters) {
+  __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}
+"""
 STOP_SCHEDULE = """mutation ($id: String!) {stopRunningSchedule(id: $id) {__typename}}"""
 
 
@@ -78,6 +87,7 @@ def urls(server: Server, template: str) -> dict[str, str]:
         "often": "services_often",
         "archived": "services_archived",
         "guarded": "services_guarded",
+        "recovered": "services_recovered",
         "dagster": "services_dagster",
     }
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
@@ -91,7 +101,7 @@ def services(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     """Started once for all tests of this file."""
     folder = tmp_path_factory.mktemp("services")
     (folder / "policies.yaml").write_text(POLICIES.format(**urls))
-    for name in ("app", "often"):
+    for name in ("app", "often", "recovered"):
         with connect(urls[name], "test") as connection:
             connection.execute(FILL)
     with connect(urls["archived"], "test") as connection:
@@ -119,6 +129,30 @@ def app(urls: dict[str, str]) -> Iterator[Connection]:
         connection.execute(FILL)
         connection.execute(SLOW)
         yield connection
+
+
+def test_the_button_from_failure_carries_out_what_was_approved(
+    services: Services, urls: dict[str, str]
+) -> None:
+    blocked = services.launch("nightly_recovered")
+    assert services.ended(blocked) == "FAILURE"
+    with connect(urls["recovered"], "test") as connection:
+        (plan,) = approvals.pending(connection)
+        approvals.approve(connection, plan.id, "ada")
+        from_failure = {"parentRunId": blocked, "strategy": "FROM_FAILURE"}
+
+        launched = services.ask(REEXECUTE, parameters=from_failure)["launchRunReexecution"]
+
+        run_id = launched["run"]["runId"]
+        assert services.ended(run_id) == "SUCCESS"
+        assert scalar(connection, "SELECT count(*) FROM sessions") == 30
+    started = {
+        event["stepKey"] for event in services.events(run_id) if event.get("eventType") == "STEP_START"
+    }
+    assert started == {"recovered__retention__sessions"}
+    outcomes = [{tag["key"]: tag["value"] for tag in services.run(run)["tags"]} for run in (blocked, run_id)]
+    assert [tags["ops/outcome"] for tags in outcomes] == ["needs_approval", "done"]
+    assert [tags["ops/trigger"] for tags in outcomes] == ["ui", "ui"]
 
 
 def _caught(services: Services, app: Connection, run_id: str) -> None:

@@ -57,12 +57,6 @@ def test_no_two_policies_share_a_name_or_a_step(one: Identity, other: Identity) 
     assert (one.op_name == other.op_name) == same
 
 
-@given(one=IDENTITIES, other=IDENTITIES)
-@example(_retention("sessions"), _retention("sessions_checks"))
-def test_a_policys_checks_have_a_step_of_their_own(one: Identity, other: Identity) -> None:
-    assert f"{one.op_name}_checks" != other.op_name
-
-
 @given(IDENTITIES)
 def test_the_name_of_a_step_is_valid_in_dagster(identity: Identity) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_]+", identity.op_name)

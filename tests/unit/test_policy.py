@@ -57,6 +57,21 @@ def test_a_database_may_have_its_own_schedule(tmp_path: Path) -> None:
     assert two.schedule == Schedule("0 4 * * *", "Europe/Berlin")
 
 
+def test_a_policy_has_its_own_owners_or_the_databases_and_the_tags_of_both(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(
+        "version: 1\ndatabases:\n  app:\n    url: a\n    owners: [dba@example.org]\n    tags: {tier: gold}\n"
+        "    retention: [{table: a, column: b, keep: 1 day, owners: ['team:x'], tags: {domain: billing}}]\n"
+        "    vacuum: {}\n"
+    )
+
+    (database,) = kinds.load(file).databases
+
+    own, inherited = database.policies
+    assert (own.owners, own.tags) == (("team:x",), {"tier": "gold", "domain": "billing"})
+    assert (inherited.owners, inherited.tags) == (("dba@example.org",), {"tier": "gold"})
+
+
 RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep: 30 days}\n"
 
 
@@ -120,6 +135,8 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
         (HEAD + "    vacuum: {reindex: {min_size: -1 GB}}\n", 5, "vacuum.reindex.min_size", "100 MB"),
         (HEAD + "    vacuum: {tables: [a.b.c]}\n", 5, "vacuum.tables[0]", "schema.table"),
         (HEAD + "    gaurd: {}\n", 5, "app.gaurd", "Available: url"),
+        (HEAD + "    owners: [payments]\n", 5, "app.owners[0]", "team:payments"),
+        (HEAD + RETENTION.replace("}", ", tags: {a b: c}}"), 6, "retention[0].tags", "63 letters"),
         (HEAD.replace("app", "App"), 3, "databases.App", "lower-case"),
         (HEAD.replace("version: 1", "version: 2"), 1, "version", "write 1"),
         (HEAD + "schedule: {cron: 0 25 * * *}\n", 5, "schedule.cron", "0 2 * * *"),

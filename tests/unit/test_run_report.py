@@ -11,8 +11,8 @@ from ops_pipeline.maintenance.history import UNRECORDED
 from ops_pipeline.maintenance.result import Outcome, RunResult
 from ops_pipeline.orchestration.failure import FailedStep
 
-GUARD = FailedStep("s_checks", "too many", "app/retention/sessions", ("no_expired_rows", "guard_passed"))
-DAMAGED = FailedStep("s_archive_verified", "damaged", "app/retention/sessions", ("archive_verified",))
+WAITING = FailedStep("s", "too many", "app/retention/sessions", "needs_approval")
+DAMAGED = FailedStep("s", "damaged", "app/retention/sessions", checks=("archive_verified",))
 REFUSED = FailedStep("m", "refused", "app/orphans/memories.session_id")
 
 
@@ -29,10 +29,10 @@ def _report(*results: RunResult, failures: tuple[FailedStep, ...] = ()) -> RunRe
     ("outcome", "failures", "code"),
     [
         ("done", (), 0),
-        ("needs_approval", (GUARD,), NEEDS_APPROVAL),
-        ("needs_approval", (GUARD, DAMAGED), 1),
-        ("needs_approval", (GUARD, REFUSED), 1),
-        ("stopped", (GUARD,), 1),
+        ("needs_approval", (WAITING,), NEEDS_APPROVAL),
+        ("needs_approval", (DAMAGED,), 1),
+        ("needs_approval", (WAITING, REFUSED), 1),
+        ("stopped", (FailedStep("s", "rows remain", "app/retention/sessions", "stopped"),), 1),
         ("failed", (REFUSED,), 1),
         ("paused", (), 1),
         ("observed", (), 0),

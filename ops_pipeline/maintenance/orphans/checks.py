@@ -5,11 +5,12 @@ from functools import partial
 
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.check import (
+    ROWS_REMAIN,
     CheckResult,
     PolicyCheck,
     deleting_checks,
     observed_only,
-    stopped_early,
+    rows_remain,
 )
 from ops_pipeline.maintenance.orphans import track
 from ops_pipeline.maintenance.orphans.policy import Orphans
@@ -24,6 +25,7 @@ def checks(policy: Orphans) -> Iterator[PolicyCheck]:
         f"Every row of {policy.table} has its parent in {policy.parent} ({policy.reference}), or is within "
         "the grace period.",
         partial(_no_orphaned_rows, policy),
+        runbook=ROWS_REMAIN,
     )
     if policy.track:
         yield PolicyCheck(
@@ -38,12 +40,12 @@ def _no_orphaned_rows(policy: Orphans, connection: Connection) -> CheckResult:
     reference = find_reference(connection, policy)
     rows = count_children(connection, reference, reference.unmarked)
     has, its = ("has", "its") if rows == 1 else ("have", "their")
-    found = CheckResult(
-        rows == 0,
+    found = rows_remain(
+        connection,
+        policy,
+        rows,
         f"{counted(rows, 'row')} of {policy.table} {has} no parent in {policy.parent} ({policy.reference}), "
         f"and {its} grace period has not begun",
-        {"rows_left": rows},
-        fails_run=rows > 0 and stopped_early(connection, policy),
     )
     return observed_only(found) if policy.observe else found
 

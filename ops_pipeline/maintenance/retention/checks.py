@@ -5,11 +5,12 @@ from functools import partial
 
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.check import (
+    ROWS_REMAIN,
     CheckResult,
     PolicyCheck,
     deleting_checks,
     observed_only,
-    stopped_early,
+    rows_remain,
 )
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
@@ -29,6 +30,7 @@ def checks(policy: Retention) -> Iterator[PolicyCheck]:
         "no_expired_rows",
         f"{table} has no row that the last run should have deleted.",
         partial(_no_expired_rows, policy),
+        runbook=ROWS_REMAIN,
     )
     yield from deleting_checks(policy)
     if policy.partition == "day":
@@ -49,12 +51,8 @@ def _no_expired_rows(policy: Retention, connection: Connection) -> CheckResult:
     cutoff = expired.last_cutoff(connection, policy)
     rows = expired.backlog(connection, policy, cutoff)
     are = "is" if rows == 1 else "are"
-    found = CheckResult(
-        rows == 0,
-        f"{counted(rows, 'row')} of {policy.table} {are} older than {cutoff:%Y-%m-%d %H:%M} UTC",
-        {"rows_left": rows},
-        fails_run=rows > 0 and stopped_early(connection, policy),
-    )
+    older = f"{counted(rows, 'row')} of {policy.table} {are} older than {cutoff:%Y-%m-%d %H:%M} UTC"
+    found = rows_remain(connection, policy, rows, older)
     return observed_only(found) if policy.observe else found
 
 

@@ -23,6 +23,7 @@ def checks(policy: Vacuum) -> Iterator[PolicyCheck]:
         "The last run removed the dead rows of the tables it vacuumed. Where it could not, the result names "
         "the session that blocked it.",
         partial(_dead_rows_removed, policy),
+        runbook="dead_rows_removed",
     )
     yield PolicyCheck(
         "xid_age",
@@ -31,6 +32,7 @@ def checks(policy: Vacuum) -> Iterator[PolicyCheck]:
         f"being frozen. At an age of {FAR_TOO_OLD:,} the run fails: at about twice that PostgreSQL accepts "
         "no more writes.",
         partial(_xid_age, policy),
+        runbook="xid_age",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, cast
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ops_pipeline.policies.file import Section
+from ops_pipeline.policies.file import OwnedSection, Section
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import Policy
@@ -107,7 +107,7 @@ class ReindexSection(Section):
     )
 
 
-class VacuumSection(Section):
+class VacuumSection(OwnedSection):
     """The entry `vacuum`. With `mode: observe` the tables are chosen as with `auto`."""
 
     tables: Annotated[Literal["all"] | tuple[Table, ...], BeforeValidator(_tables)] = "all"

@@ -1,15 +1,18 @@
 """Materializing an asset runs its policy; its check looks for itself."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import dagster as dg
 import pytest
+from ruamel.yaml import YAML
 
 from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.maintenance.vacuum.kind import VACUUM
 from ops_pipeline.orchestration import assets, metadata
+from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.pauses import pauses
-from ops_pipeline.policies.model import Schedule
+from ops_pipeline.policies.model import Policies, Schedule
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from tests.integration.orchestration.conftest import POLICIES, Materialize
 
@@ -90,13 +93,24 @@ def test_a_policy_that_another_run_works_on_is_skipped(
     assert "the other run (pid" in str(result.get_step_failure_events()[0].step_failure_data)
 
 
+CAREFUL = POLICIES + "    guard: {max_fraction: 0.1}\n"
 DRY = {"resources": {"databases": {"config": {"dry_run": True}}}}
 
 
-def test_a_dry_run_observes_and_changes_nothing(materialize: Materialize, connection: Connection) -> None:
+def _tags(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    return run.tags
+
+
+def test_a_dry_run_observes_and_changes_nothing(
+    materialize: Materialize, connection: Connection, instance: dg.DagsterInstance
+) -> None:
     result = materialize(run_config=DRY)
 
     assert result.success
+    assert not result.get_asset_check_evaluations()
+    assert _tags(instance, result)["ops/outcome"] == "dry_run"
     materialized = {event.asset_key for event in result.get_asset_materialization_events()}
     assert {key.to_user_string() for key in materialized if key} == {"dagster/run_history_cleanup"}
     observed = {
@@ -163,9 +177,16 @@ def test_the_rows_and_size_of_the_tables_are_reported(materialize: Materialize) 
         if event.asset_key
     }
 
-    assert {"app/tables/sessions", "app/tables/memories"} == set(observed)
-    assert observed["app/tables/memories"]["dagster/row_count"].value == 30
-    assert observed["app/tables/memories"]["bytes"].value not in {None, 0}
+    sessions, memories = "app/tables/app.public.sessions", "app/tables/app.public.memories"
+    assert {sessions, memories} == set(observed)
+    assert observed[memories]["dagster/row_count"].value == 30
+    assert observed[memories]["bytes"].value not in {None, 0}
+    schema = observed[sessions]["dagster/column_schema"].value
+    assert isinstance(schema, dg.TableSchema)
+    assert [(column.name, column.type, column.constraints.nullable) for column in schema.columns] == [
+        ("id", "uuid", False),
+        ("created_at", "timestamp with time zone", True),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -181,13 +202,11 @@ def test_a_policy_is_overdue_two_hours_after_the_longest_time_between_nightly_ru
 def test_a_policy_that_needs_approval_is_overdue_reported_and_stops_no_other(
     materialize: Materialize, connection: Connection
 ) -> None:
-    careful = POLICIES + "    guard: {max_fraction: 0.1}\n"
-
-    result = materialize(careful, raise_on_error=False)
+    result = materialize(CAREFUL, raise_on_error=False)
 
     assert not result.success
     (failed,) = result.get_step_failure_events()
-    assert failed.step_key == "app__retention__sessions_checks"
+    assert failed.step_key == "app__retention__sessions"
     assert "opsctl approve" in str(failed.step_failure_data.error)
     done = {
         materialization.asset_key.to_user_string()
@@ -196,6 +215,111 @@ def test_a_policy_that_needs_approval_is_overdue_reported_and_stops_no_other(
     }
     assert done == {"app/orphans/memories.session_id", "app/vacuum", "dagster/run_history_cleanup"}
     assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+
+
+def test_waiting_for_a_person_says_what_waits_and_what_to_paste(
+    materialize: Materialize,
+    connection: Connection,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPS_RUNBOOK_URL", "https://docs.example.org/runbook")
+
+    result = materialize(CAREFUL, raise_on_error=False)
+
+    backlog, check = (check for check in result.get_asset_check_evaluations() if not check.passed)
+    asset = dg.AssetKey(["app", "retention", "sessions"])
+    observed = instance.fetch_observations(asset, limit=1).records[0].asset_observation
+    assert observed is not None
+    (failed,) = result.get_step_failure_events()
+    plan = scalar(connection, "SELECT id FROM ops.plans WHERE follows IS NULL")
+    assert (backlog.check_name, check.check_name) == ("no_expired_rows", "guard_passed")
+    assert {backlog.severity, check.severity} == {dg.AssetCheckSeverity.WARN}
+    assert observed.description is not None
+    assert observed.description.startswith("Needs approval: this run would delete 30 of 60 rows")
+    for shown in (check.metadata, observed.metadata):
+        assert {name: shown[name].value for name in ("plan", "rows", "rows_total", "share")} == {
+            "plan": plan,
+            "rows": 30,
+            "rows_total": 60,
+            "share": 0.5,
+        }
+        assert isinstance(shown["oldest_row"], dg.TimestampMetadataValue)
+    assert failed.step_failure_data.user_failure_data is not None
+    failure = failed.step_failure_data.user_failure_data.metadata
+    for shown in (backlog.metadata, check.metadata, observed.metadata, failure):
+        assert shown["terminal"].value == f"opsctl approve {plan} && opsctl run"
+        assert shown["runbook"] == dg.MetadataValue.url("https://docs.example.org/runbook#needs_approval")
+    assert {tag: _tags(instance, result)[tag] for tag in ("ops/outcome", "ops/policy", "ops/trigger")} == {
+        "ops/outcome": "needs_approval",
+        "ops/policy": "app/retention/sessions",
+        "ops/trigger": "ui",
+    }
+    pasted = YAML().load(str(check.metadata["launchpad"].value))
+    assert pasted == {"resources": {"databases": {"config": {"approve": [plan]}}}}
+
+
+KEEPS = """
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER keep BEFORE DELETE ON sessions FOR EACH ROW EXECUTE FUNCTION keep();
+"""
+
+
+def test_rows_that_remain_fail_their_policys_step(
+    materialize: Materialize, connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    connection.execute(KEEPS)
+
+    result = materialize(raise_on_error=False)
+
+    (failed,) = result.get_step_failure_events()
+    assert failed.step_key == "app__retention__sessions"
+    assert failed.step_failure_data.user_failure_data is not None
+    assert failed.step_failure_data.user_failure_data.metadata["runbook"].value == (
+        "docs/runbook.md#rows-remain-after-a-run"
+    )
+    (backlog,) = (check for check in result.get_asset_check_evaluations() if not check.passed)
+    assert backlog.severity is dg.AssetCheckSeverity.ERROR
+    assert _tags(instance, result)["ops/outcome"] == "stopped"
+
+
+def test_vacuum_that_a_session_blocks_is_red_and_fails_no_run(
+    materialize: Materialize, url: str, instance: dg.DagsterInstance
+) -> None:
+    without_orphans = "\n".join(line for line in POLICIES.splitlines() if "orphans" not in line)
+    with connect(url, "the other session") as other, other.transaction():
+        other.execute("SELECT pg_current_xact_id()")
+
+        result = materialize(without_orphans)
+
+    assert result.success
+    (check,) = (check for check in result.get_asset_check_evaluations() if not check.passed)
+    assert (check.check_name, check.severity) == ("dead_rows_removed", dg.AssetCheckSeverity.ERROR)
+    assert {tag: _tags(instance, result)[tag] for tag in ("ops/outcome", "ops/policy")} == {
+        "ops/outcome": "stopped",
+        "ops/policy": "app/vacuum",
+    }
+
+
+def test_a_check_is_evaluated_alone_and_its_policy_does_not_run(
+    materialize: Materialize, connection: Connection, policies: Policies, instance: dg.DagsterInstance
+) -> None:
+    (sessions, *_) = assets.policy_assets(policies.databases[0])
+    check = dg.AssetCheckKey(assets.key(policies.databases[0].policies[0]), "no_expired_rows")
+
+    result = dg.materialize(
+        [sessions],
+        selection=dg.AssetSelection.checks(check),
+        instance=instance,
+        resources={"databases": MaintenanceResource()},
+    )
+
+    assert result.success
+    assert [(one.check_name, one.passed) for one in result.get_asset_check_evaluations()] == [
+        ("no_expired_rows", False)
+    ]
+    assert scalar(connection, "SELECT count(*) FROM sessions") == 60
+    assert "ops/outcome" not in _tags(instance, result)
 
 
 def test_indexes_and_advice_of_vacuum_are_tables_in_the_metadata() -> None:

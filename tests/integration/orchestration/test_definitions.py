@@ -12,6 +12,7 @@ from ops_pipeline.orchestration import order
 from ops_pipeline.orchestration.definitions import build_definitions
 from tests.integration.orchestration import snapshot
 
+EMBEDDED = "postgresql://postgres:secret@127.0.0.1:54321/app"
 AWKWARD = """
 version: 1
 databases:
@@ -20,7 +21,6 @@ databases:
     retention:
       - {table: vacuum, column: at, keep: 1 day}
       - {table: sessions, column: at, keep: 1 day}
-      - {table: sessions_checks, column: at, keep: 1 day}
       - {table: billing.invoices, column: at, keep: 1 day, partition: day, archive: true}
       - {table: billing_invoices, column: at, keep: 1 day, partition: day, archive: true}
       - {table: billing_invoices, column: ended_at, keep: 1 day, name: ended}
@@ -59,9 +59,12 @@ def test_every_policy_is_an_asset_after_its_tables_and_no_step_skips_another(
         if node.key.path[:2] in (["app", "retention"], ["app", "orphans"], ["app", "vacuum"])
     }
     assert before == {
-        "app/retention/sessions": {"app/tables/sessions"},
-        "app/retention/audit_logs": {"app/tables/audit_logs"},
-        "app/orphans/memories.session_id": {"app/tables/memories", "app/tables/sessions"},
+        "app/retention/sessions": {"app/tables/app.public.sessions"},
+        "app/retention/audit_logs": {"app/tables/app.public.audit_logs"},
+        "app/orphans/memories.session_id": {
+            "app/tables/app.public.memories",
+            "app/tables/app.public.sessions",
+        },
         "app/vacuum": set(),
     }
 
@@ -79,6 +82,18 @@ def test_retention_comes_before_orphans_and_vacuum_last() -> None:
     assert priorities == sorted(priorities, reverse=True)
 
 
+def test_assets_have_the_owners_and_tags_of_the_file_and_the_names_of_their_tables(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(AWKWARD.replace("url: x", "url: x\n    owners: [team:payments]\n    tags: {tier: gold}"))
+
+    graph = build_definitions(kinds.load(file)).resolve_asset_graph()
+
+    policy = graph.get(dg.AssetKey(["app", "retention", "billing.invoices"]))
+    assert (policy.owners, policy.tags["tier"]) == (("team:payments",), "gold")
+    table = graph.get(dg.AssetKey(["app", "tables", "app.billing.invoices"]))
+    assert table.metadata["dagster/table_name"] == "app.billing.invoices"
+
+
 def test_definitions_load_whatever_tables_and_columns_are_called(tmp_path: Path) -> None:
     file = tmp_path / "policies.yaml"
     file.write_text(AWKWARD)
@@ -88,7 +103,7 @@ def test_definitions_load_whatever_tables_and_columns_are_called(tmp_path: Path)
     dg.Definitions.validate_loadable(built)
     graph = built.resolve_asset_graph()
     policies = {key for key in graph.materializable_asset_keys if key.path[0] == "app"}
-    assert len(policies) == 13 + 2, "every policy, and the days of two archives"
+    assert len(policies) == 12 + 2, "every policy, and the days of two archives"
 
 
 def test_the_nightly_run_is_at_two_and_on_by_default(definitions: dg.Definitions) -> None:
@@ -98,6 +113,33 @@ def test_the_nightly_run_is_at_two_and_on_by_default(definitions: dg.Definitions
     assert schedule.execution_timezone == "UTC"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.job_name == "nightly_app"
+
+
+@pytest.mark.parametrize(
+    ("environment", "status"),
+    [
+        ({}, dg.DefaultScheduleStatus.RUNNING),
+        ({"DAGSTER_IS_DEV_CLI": "1"}, dg.DefaultScheduleStatus.STOPPED),
+        ({"DAGSTER_IS_DEV_CLI": "1", "OPS_DATABASE_URL": EMBEDDED}, dg.DefaultScheduleStatus.RUNNING),
+    ],
+)
+def test_the_schedule_is_off_only_for_a_developer_on_a_database_of_their_own(
+    environment: dict[str, str],
+    status: dg.DefaultScheduleStatus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder := tmp_path / ".local" / "postgres").mkdir(parents=True)
+    (folder / "port").write_text("54321")
+    (folder / "password").write_text("secret")
+    monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://ops:secret@db.example.org/app")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    schedule = snapshot.shipped().resolve_schedule_def("nightly_app")
+
+    assert schedule.default_status is status
 
 
 @pytest.mark.parametrize("cron", ["0 2 * * *", "30 2 * * *", "0 3 * * *"])

@@ -58,7 +58,7 @@ def test_the_others_and_vacuum_run_when_policies_need_approval_lack_a_table_or_f
     assert 'table "missing" does not exist' in failed["app__retention__missing"]
     assert 'table "absent" does not exist' in failed["app__orphans__absent__id"]
     assert "this trigger refuses" in failed["app__retention__refuses"]
-    assert "opsctl approve" in failed["app__retention__sessions_checks"]
+    assert "opsctl approve" in failed["app__retention__sessions"]
     assert len(failed) == 4
     assert _done(result) == {
         "app/retention/visits",
@@ -90,7 +90,7 @@ def test_a_failed_archive_check_holds_back_vacuum_and_no_other_policy(
     failed = {
         event.step_key: str(event.step_failure_data.error) for event in result.get_step_failure_events()
     }
-    assert "app__retention__visits_archive_verified" in failed
+    assert "app/retention/visits: archive_verified: " in failed["app__retention__visits"]
     assert "did not run: the check archive_verified of app/retention/visits failed" in failed["app__vacuum"]
     assert scalar(application, "SELECT count(*) FROM memories") == 60
 

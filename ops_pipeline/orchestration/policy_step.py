@@ -1,0 +1,205 @@
+"""A policy's step in a run: runs the policy, evaluates its checks, and fails where a person is required."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.check import ROWS_REMAIN
+from ops_pipeline.maintenance.kinds import kind_of
+from ops_pipeline.maintenance.result import RefusedError, RunResult
+from ops_pipeline.orchestration import (
+    archive_partitions,
+    checks,
+    metadata,
+    order,
+    remedy,
+    retry,
+    run_outcome,
+    source_assets,
+)
+from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.pauses import pauses
+from ops_pipeline.policies.model import Database, Policy
+from ops_pipeline.postgres.connection import DatabaseUnavailableError
+
+AS_TOLD = {"paused", "observed"}
+"""Outcomes that a person has asked for."""
+Result = dg.MaterializeResult[None] | dg.AssetCheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStep:
+    """The step of one policy in one run. The run selects the policy, some of its checks, or both."""
+
+    context: dg.AssetExecutionContext
+    databases: MaintenanceResource
+    database: Database
+    policy: Policy
+
+    def execute(self) -> Iterator[Result]:
+        """Runs the policy if it is selected, then yields the results of the selected checks.
+
+        A policy that is done is materialized; any other outcome is an observation, so that the asset becomes
+        late. A dry run only observes. Raises dg.Failure after everything else when the policy needs approval,
+        failed, was refused or has rows remaining, or when a check fails the run: "re-execute from failure"
+        then runs the policy again. No other policy's step depends on this one, so the others go on.
+        """
+        selected = self.context.selected_asset_keys
+        if self.databases.dry_run:
+            if selected:
+                self._plan()
+            return
+        result: RunResult | None = None
+        try:
+            if selected:
+                result = self._carry_out()
+                if result.outcome == run_outcome.DONE:
+                    yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(self.policy), result))
+                self._observe_tables()
+            evaluations = yield from self._evaluate_checks()
+        except dg.RetryRequested:
+            raise
+        except _SkippedError as error:
+            raise self._failed("skipped", str(error)) from error
+        except RefusedError as error:
+            raise self._failed(run_outcome.FAILED, str(error)) from error
+        except Exception as error:
+            reason = f"{self.policy.name} failed: {error}. What was committed is kept."
+            raise self._failed(run_outcome.FAILED, reason) from error
+        self._end(result, evaluations)
+
+    def _carry_out(self) -> RunResult:
+        order.wait(self.context, self.policy, self.database.policies, self._children())
+        self.databases.approve_for(self.database, self.policy)
+        result = retry.carry_out(self.databases, self.database, self.policy, self.context)
+        if result.outcome == "skipped":
+            raise _SkippedError(
+                f"{self.policy.name} did not run: {result.stopped_reason}. Nothing was changed. "
+                "Wait for that run to end, then run this again."
+            )
+        return result
+
+    def _children(self) -> Sequence[Policy]:
+        """The policies that must run before this one because of the database's foreign keys."""
+        try:
+            with self.databases.reach(self.database, "order") as connection:
+                in_order = kinds.children_first(connection, self.database.policies)
+                # Of policies whose tables refer to each other, one must begin.
+                earlier = in_order[: in_order.index(self.policy)]
+                return kinds.children(connection, self.policy, earlier)
+        except DatabaseUnavailableError:
+            return ()  # the policy's own run retries, and reports it
+
+    def _observe_tables(self) -> None:
+        with self.databases.reach(self.database, "observe") as connection:
+            tables = kind_of(self.policy).tables(self.policy)
+            for observed in source_assets.observe(connection, self.database, tables):
+                self.context.log_event(observed)
+            if self.policy in archive_partitions.archived_by_day(self.database):
+                archive_partitions.report_archived_days(self.context.instance, connection, self.policy)
+
+    def _evaluate_checks(self) -> Generator[Result, None, list[checks.Evaluation]]:
+        selected = self.context.selected_asset_check_keys
+        evaluations: list[checks.Evaluation] = []
+        if selected:
+            step, run_id = f"check {self.policy.name}", self.context.run.run_id
+            with self.databases.connect(self.database, self.policy, step, run_id) as connection:
+                for evaluation in checks.evaluate(connection, self.policy, selected):
+                    evaluations.append(evaluation)
+                    yield checks.as_dagster(self.database, self.policy, evaluation)
+        return evaluations
+
+    def _end(self, result: RunResult | None, evaluations: Sequence[checks.Evaluation]) -> None:
+        """Reports the outcome of a run that ended by itself. Raises dg.Failure where the step has failed."""
+        failed_checks = [evaluation for evaluation in evaluations if evaluation.result.fails_run]
+        reasons = [f"{failed.check.name}: {failed.result.description}" for failed in failed_checks]
+        if result is None:
+            if reasons:
+                raise self._failure(run_outcome.FAILED, "; ".join(reasons), failed_checks)
+            return
+        if result.outcome == run_outcome.DONE and not reasons:
+            run_outcome.record(self.context)
+            return
+        if result.outcome != run_outcome.DONE:
+            reasons.insert(0, result.stopped_reason)
+        outcome = run_outcome.FAILED if failed_checks else result.outcome
+        plan = result.details.get("plan")
+        failure = self._failure(outcome, "; ".join(reasons), failed_checks, plan)
+        # What to do is shown first.
+        about = {} if result.outcome in AS_TOLD else dict(failure.metadata)
+        for evaluation in evaluations:
+            if not evaluation.result.passed:
+                about |= metadata.values(**evaluation.result.metadata)
+        about |= metadata.metadata(kind_of(self.policy), result)
+        about["outcome"] = dg.MetadataValue.text(outcome)
+        self._observe("; ".join(reasons), about)
+        if failed_checks or self._requires_a_person(result):
+            raise failure
+        log = self.context.log.info if result.outcome == "observed" else self.context.log.warning
+        log(f"{self.policy.name}: {result.stopped_reason}")
+
+    def _requires_a_person(self, result: RunResult) -> bool:
+        """Whether the next run will not do what this one could not. VACUUM that somebody's session blocks is
+        red in its check, and does not fail the run."""
+        remaining = result.outcome == "stopped" and kind_of(self.policy).deletes and bool(result.left)
+        return result.outcome == run_outcome.NEEDS_APPROVAL or remaining
+
+    def _failed(self, outcome: str, reason: str) -> dg.Failure:
+        """The failure of a policy that did not run to its end; also reported on the asset."""
+        failure = self._failure(outcome, reason)
+        self._observe(reason, failure.metadata)
+        return failure
+
+    def _failure(
+        self,
+        outcome: str,
+        reason: str,
+        failed_checks: Sequence[checks.Evaluation] = (),
+        plan: str | None = None,
+    ) -> dg.Failure:
+        named = ", ".join(failed.check.name for failed in failed_checks)
+        return dg.Failure(
+            reason if reason.startswith(self.policy.name) else f"{self.policy.name}: {reason}",
+            metadata={
+                "outcome": dg.MetadataValue.text(outcome),
+                **({"checks": dg.MetadataValue.text(named)} if named else {}),
+                **self._remedy(outcome, failed_checks, plan),
+            },
+            allow_retries=False,
+        )
+
+    def _remedy(
+        self, outcome: str, failed_checks: Sequence[checks.Evaluation], plan: str | None
+    ) -> Mapping[str, dg.MetadataValue]:
+        if plan is not None:
+            return remedy.approve(self.database, plan)
+        sections = [failed.check.runbook for failed in failed_checks if failed.check.runbook]
+        if outcome == "stopped" and kind_of(self.policy).deletes:
+            sections.insert(0, ROWS_REMAIN)
+        return remedy.run_again(self.database, next(iter(sections), self.policy.kind))
+
+    def _observe(self, reason: str, about: Mapping[str, dg.MetadataValue]) -> None:
+        key = dg.AssetKey(self.policy.identity.path)
+        self.context.log_event(dg.AssetObservation(key, description=reason, metadata=about))
+        run_outcome.record(self.context)
+
+    def _plan(self) -> None:
+        step, run_id = f"plan {self.policy.name}", self.context.run.run_id
+        try:
+            with self.databases.connect(self.database, self.policy, step, run_id, writes=False) as connection:
+                planned = self.databases.plan(connection, self.policy)
+                paused = pauses.active(connection)
+        except Exception as error:
+            raise self._failed(
+                run_outcome.FAILED, f"{self.policy.name} cannot be planned: {error}"
+            ) from error
+        self.context.log.info(metadata.in_words(planned))
+        about = {"outcome": dg.MetadataValue.text(run_outcome.DRY_RUN), **metadata.plan(planned)}
+        now = f". Maintenance is {paused.in_words(self.database.name)}" if paused else ""
+        self._observe(f"Dry run: nothing was deleted{now}", about)
+
+
+class _SkippedError(Exception):
+    """Another run of the policy is running."""

@@ -1,0 +1,52 @@
+"""What to do about a policy that is not done, ready to paste: in a terminal, in Dagster, and the runbook."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from ops_pipeline import settings
+from ops_pipeline.orchestration.run_ownership import job_of
+from ops_pipeline.policies.model import Database
+
+RUNBOOK = "docs/runbook.md"
+FAILED_RUN = "when-a-nightly-run-has-failed"
+"""The section for a run without any policy that says more."""
+
+
+def approve(database: Database, plan: str) -> Mapping[str, dg.MetadataValue]:
+    """How to approve a plan and carry it out."""
+    return _remedy(
+        terminal=f"opsctl approve {plan} && opsctl run",
+        launchpad=f"resources: {{databases: {{config: {{approve: [{plan}]}}}}}}",
+        how=f"Launchpad of {job_of(database)}: paste the configuration. Or approve in the terminal and "
+        "re-execute this run from failure.",
+        section="needs_approval",
+    )
+
+
+def run_again(database: Database, section: str) -> Mapping[str, dg.MetadataValue]:
+    """How to try again after the cause was fixed: first as a dry run."""
+    return _remedy(
+        terminal="opsctl plan && opsctl run",
+        launchpad="resources: {databases: {config: {dry_run: true}}}",
+        how=f"Launchpad of {job_of(database)}: the configuration shows what a run would do and deletes "
+        "nothing. Then re-execute this run from failure.",
+        section=section,
+    )
+
+
+def runbook(section: str) -> dg.MetadataValue:
+    """A link to the runbook's section; without OPS_RUNBOOK_URL, its place in the source code."""
+    address = settings.load().runbook_url
+    if address is None:
+        return dg.MetadataValue.path(f"{RUNBOOK}#{section}")
+    return dg.MetadataValue.url(f"{address}#{section}")
+
+
+def _remedy(*, terminal: str, launchpad: str, how: str, section: str) -> Mapping[str, dg.MetadataValue]:
+    return {
+        "terminal": dg.MetadataValue.text(terminal),
+        "launchpad": dg.MetadataValue.text(launchpad),
+        "in_dagster": dg.MetadataValue.text(how),
+        "runbook": runbook(section),
+    }

@@ -1,0 +1,72 @@
+"""The tags that say what became of a run: its outcome, the policies concerned, and what started it."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from ops_pipeline.orchestration.run_ownership import TRIGGER, trigger_of
+
+OUTCOME = "ops/outcome"
+"""The run's outcome: `done`, or the worst outcome of its policies."""
+POLICY = "ops/policy"
+"""The policies that are not done; where all are, all of them."""
+NAMED = 5
+"""How many policies are named."""
+
+DONE = "done"
+DRY_RUN = "dry_run"
+NEEDS_APPROVAL = "needs_approval"
+FAILED = "failed"
+
+_WORST_LAST = (NEEDS_APPROVAL, "skipped", "stopped", FAILED)
+"""Any other outcome is worse than `done` only."""
+
+
+def record(context: dg.AssetExecutionContext) -> None:
+    """Sets the run's tags to what its policies have reported so far: `outcome` in the metadata of their
+    materializations and observations.
+
+    Dagster does not protect a run's tags from steps that write them at the same time, but its event log only
+    grows. So the tags are computed from the events, and written again until they agree with them.
+    """
+    while missing := _missing(context.instance, context.run.run_id):
+        context.instance.add_run_tags(context.run.run_id, missing)
+
+
+def worst(outcomes: Mapping[str, str]) -> str:
+    """The worst of the outcomes of the policies."""
+    return max(outcomes.values(), key=_rank, default=DONE)
+
+
+def _rank(outcome: str) -> int:
+    if outcome in _WORST_LAST:
+        return 2 + _WORST_LAST.index(outcome)
+    return int(outcome != DONE)
+
+
+def _missing(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        return {}
+    outcomes = _outcomes(instance, run_id)
+    names = [name for name, outcome in outcomes.items() if outcome != DONE] or list(outcomes)
+    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+    tags = {
+        OUTCOME: worst(outcomes),
+        POLICY: ", ".join([*names[:NAMED], *more]),
+        TRIGGER: trigger_of(run),
+    }
+    # A re-execution has the tags of the run that it continues until they are written here.
+    return {tag: value for tag, value in tags.items() if run.tags.get(tag) != value}
+
+
+def _outcomes(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
+    """The last outcome that each policy of the run has reported, by the policy's asset key."""
+    kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
+    outcomes: dict[str, str] = {}
+    for record in instance.get_records_for_run(run_id, of_type=kinds, ascending=True).records:
+        entry = record.event_log_entry
+        reported = entry.asset_materialization or entry.asset_observation
+        if reported is not None and "outcome" in reported.metadata:
+            outcomes["/".join(reported.asset_key.path)] = str(reported.metadata["outcome"].value)
+    return outcomes
