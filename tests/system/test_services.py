@@ -18,7 +18,7 @@ from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.embedded import Server
 from tests.eventually import eventually
 from tests.integration.orchestration.conftest import FILL
-from tests.integration.orchestration.events import TODAY, fill_events
+from tests.integration.orchestration.events import fill_events, today
 from tests.system.services import LOCATION, Services
 
 POLICIES = """
@@ -280,7 +280,7 @@ def test_a_run_of_a_machine_that_is_gone_is_failed_and_retried(services: Service
 
 @pytest.mark.prove
 def test_ten_days_are_archived_by_a_backfill(services: Services, urls: dict[str, str]) -> None:
-    days = [f"{TODAY - timedelta(days=number)}" for number in range(20, 10, -1)]
+    days = [f"{today() - timedelta(days=number)}" for number in range(20, 10, -1)]
     asset = {"path": ["archived", "archive", "events_archived"]}
 
     launched = services.ask(BACKFILL, backfill={"assetSelection": [asset], "partitionNames": days})

@@ -1,7 +1,7 @@
 """A small application, and a table that is archived by day, whose policies Dagster runs in this process."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import Connection
-from tests.integration.orchestration.events import TODAY, fill_events
+from tests.integration.orchestration.events import fill_events, today
 
 POLICIES = """
 version: 1
@@ -41,8 +41,12 @@ databases:
     vacuum: {tables: [events]}
     guard: {max_fraction: 1.0}
 """
-EXPIRED = [TODAY - timedelta(days=number) for number in range(15, 10, -1)]
-"""The days of `events` that have expired."""
+
+
+def expired() -> list[date]:
+    """The days of `events` that have expired."""
+    return [today() - timedelta(days=number) for number in range(15, 10, -1)]
+
 
 Materialize = Callable[..., dg.ExecuteInProcessResult]
 

@@ -15,7 +15,7 @@ from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.advisory_lock import share_lock
 from ops_pipeline.postgres.connection import Connection, connect, scalar
-from tests.integration.orchestration.conftest import EXPIRED, Materialize
+from tests.integration.orchestration.conftest import Materialize, expired
 
 RESTORE, VERIFY = "restore_archived_days_app", "verify_archived_days_app"
 OLD = "SELECT count(*) FROM events WHERE at < current_date - 10"
@@ -60,7 +60,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
 def test_restored_days_are_on_hold_for_the_reason_given(
     launch: Launch, nightly_run: Materialize, events: Connection
 ) -> None:
-    result = launch(RESTORE, **_config(EXPIRED[1], EXPIRED[3], by="ada"))
+    result = launch(RESTORE, **_config(expired()[1], expired()[3], by="ada"))
 
     assert result.success
     assert scalar(events, OLD) == 60
@@ -73,7 +73,7 @@ def test_restored_days_are_on_hold_for_the_reason_given(
 
 
 def test_days_are_restored_into_another_table(launch: Launch, events: Connection) -> None:
-    assert launch(RESTORE, **_config(EXPIRED[0], EXPIRED[0], by="ada", into="copy")).success
+    assert launch(RESTORE, **_config(expired()[0], expired()[0], by="ada", into="copy")).success
 
     assert scalar(events, "SELECT count(*) FROM copy") == 20
     assert scalar(events, OLD) == 0
@@ -82,10 +82,10 @@ def test_days_are_restored_into_another_table(launch: Launch, events: Connection
 def test_the_person_who_is_signed_in_is_recorded_whatever_by_says(launch: Launch, events: Connection) -> None:
     signed_in = {identity.STARTED_BY: "grace"}
 
-    assert launch(RESTORE, signed_in, **_config(EXPIRED[0], EXPIRED[1], by="ada")).success
+    assert launch(RESTORE, signed_in, **_config(expired()[0], expired()[1], by="ada")).success
 
     assert events.execute(RECORDED, ["archive.restored"]).fetchall() == [("grace", "case 7", "success")]
-    unknown = launch(RESTORE, {identity.STARTED_BY: identity.UNKNOWN}, **_config(EXPIRED[2], EXPIRED[3]))
+    unknown = launch(RESTORE, {identity.STARTED_BY: identity.UNKNOWN}, **_config(expired()[2], expired()[3]))
     assert "by: required" in _failure(unknown)
 
 
@@ -94,7 +94,7 @@ def test_a_missing_field_is_refused_at_launch(archiving: Policies, job: str) -> 
     definition = build_definitions(archiving).resolve_job_def(job)
 
     for field in ("table", "from", "to", "reason"):
-        config = _config(EXPIRED[0], EXPIRED[1], by="ada")
+        config = _config(expired()[0], expired()[1], by="ada")
         del config[field]
         with pytest.raises(dg.DagsterInvalidConfigError, match=f'Missing required config entry "{field}"'):
             dg.validate_run_config(definition, config)
@@ -105,19 +105,19 @@ def test_wrong_configuration_is_refused_and_nothing_is_restored(
     launch: Launch, events: Connection, job: str
 ) -> None:
     for wrong, message in WRONG:
-        refused = _failure(launch(job, **_config(EXPIRED[0], EXPIRED[1], by="ada") | wrong))
+        refused = _failure(launch(job, **_config(expired()[0], expired()[1], by="ada") | wrong))
 
         assert re.search(message, refused), refused
     assert scalar(events, OLD) == 0
 
 
 def test_days_are_verified_and_damage_is_reported(launch: Launch, events: Connection, tmp_path: Path) -> None:
-    verified = launch(VERIFY, **_config(EXPIRED[0], EXPIRED[2], by="ada"))
+    verified = launch(VERIFY, **_config(expired()[0], expired()[2], by="ada"))
     assert verified.success
 
-    (file,) = (tmp_path / "archive").rglob(f"day={EXPIRED[3]}/part-*.parquet")
+    (file,) = (tmp_path / "archive").rglob(f"day={expired()[3]}/part-*.parquet")
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    assert f"day={EXPIRED[3]}" in _failure(launch(VERIFY, **_config(EXPIRED[3], EXPIRED[4], by="ada")))
+    assert f"day={expired()[3]}" in _failure(launch(VERIFY, **_config(expired()[3], expired()[4], by="ada")))
 
     assert events.execute(
         f"{RECORDED} AND created_by = 'ada' ORDER BY created_at", ["archive.verified"]
@@ -151,7 +151,7 @@ def test_no_asset_restores_rows(archiving: Policies) -> None:
 def test_a_failed_restore_is_reported_with_what_to_do(
     archiving: Policies, launch: Launch, instance: dg.DagsterInstance
 ) -> None:
-    run_id = launch(RESTORE, **_config(EXPIRED[0], EXPIRED[1])).run_id
+    run_id = launch(RESTORE, **_config(expired()[0], expired()[1])).run_id
     record = instance.get_run_record_by_id(run_id)
     assert record
 
@@ -175,7 +175,7 @@ def test_a_restore_whose_worker_is_gone_is_failed(
 ) -> None:
     monkeypatch.setattr(lost_runs, "SILENT_FOR", timedelta(0))
     job = build_definitions(archiving).resolve_job_def(RESTORE)
-    config = _config(EXPIRED[0], EXPIRED[1], by="ada")
+    config = _config(expired()[0], expired()[1], by="ada")
     run = instance.create_run_for_job(job, run_config=config, status=dg.DagsterRunStatus.STARTED)
     with connect(url, "its step") as step:
         share_lock(step, run_lock(run.run_id))

@@ -15,8 +15,8 @@ from ops_pipeline.orchestration.archive_partitions import key
 from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import Connection, scalar
-from tests.integration.orchestration.conftest import EXPIRED, Materialize
-from tests.integration.orchestration.events import TODAY
+from tests.integration.orchestration.conftest import Materialize, expired
+from tests.integration.orchestration.events import today
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 
@@ -60,7 +60,7 @@ def test_a_run_reports_each_day_it_has_archived(
     result = nightly_run()
 
     assert result.success
-    assert _days(instance, policy) == {f"{day}" for day in EXPIRED}
+    assert _days(instance, policy) == {f"{day}" for day in expired()}
     assert scalar(events, "SELECT count(*) FROM events WHERE at < current_date - 10") == 0
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert checks["archive_verified"]
@@ -73,15 +73,15 @@ def test_the_partitions_view_outlives_the_runs_that_filled_it(
 ) -> None:
     instance.delete_run(nightly_run().run_id)
 
-    assert _days(instance, policy) == {f"{day}" for day in EXPIRED}
+    assert _days(instance, policy) == {f"{day}" for day in expired()}
 
 
 def test_a_range_of_days_is_archived_without_waiting_for_the_nightly_run(
     backfill: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
-    assert backfill(EXPIRED[0], EXPIRED[-1]).success
+    assert backfill(expired()[0], expired()[-1]).success
 
-    assert _days(instance, policy) == {f"{day}" for day in EXPIRED}
+    assert _days(instance, policy) == {f"{day}" for day in expired()}
 
 
 def test_a_healthy_archive_has_no_missing_day(
@@ -91,7 +91,7 @@ def test_a_healthy_archive_has_no_missing_day(
     archiving: Policies,
     policy: Retention,
 ) -> None:
-    events.execute("DELETE FROM events WHERE at::date = %s", [EXPIRED[2]])
+    events.execute("DELETE FROM events WHERE at::date = %s", [expired()[2]])
 
     nightly_run()
 
@@ -107,11 +107,11 @@ def test_a_day_with_rows_that_are_kept_is_missing(
     definitions: dg.Definitions,
     policy: Retention,
 ) -> None:
-    holds.add(events, "events", f"at = '{EXPIRED[1]}T01:00:00Z'", reason="a case", owner="ada", by="ada")
+    holds.add(events, "events", f"at = '{expired()[1]}T01:00:00Z'", reason="a case", owner="ada", by="ada")
 
     nightly_run()
 
-    assert _partitions(definitions, policy) - _days(instance, policy) == {f"{EXPIRED[1]}"}
+    assert _partitions(definitions, policy) - _days(instance, policy) == {f"{expired()[1]}"}
 
 
 def test_an_archived_day_stays_in_sync_after_later_runs(
@@ -121,34 +121,34 @@ def test_an_archived_day_stays_in_sync_after_later_runs(
     definitions: dg.Definitions,
     policy: Retention,
 ) -> None:
-    assert backfill(EXPIRED[0], EXPIRED[1]).success
+    assert backfill(expired()[0], expired()[1]).success
     nightly_run()
     nightly_run()
 
     resolver = CachingStaleStatusResolver(
         instance, definitions.resolve_asset_graph(), LoadingContextForTest(instance)
     )
-    assert {resolver.get_status(key(policy), f"{day}") for day in EXPIRED} == {StaleStatus.FRESH}
+    assert {resolver.get_status(key(policy), f"{day}") for day in expired()} == {StaleStatus.FRESH}
 
 
 def test_a_backfill_names_the_days_that_were_not_archived(
     backfill: Run, events: Connection, instance: dg.DagsterInstance, policy: Retention
 ) -> None:
-    holds.add(events, "events", f"at = '{EXPIRED[1]}T01:00:00Z'", reason="a case", owner="ada", by="ada")
+    holds.add(events, "events", f"at = '{expired()[1]}T01:00:00Z'", reason="a case", owner="ada", by="ada")
 
-    result = backfill(EXPIRED[0], EXPIRED[2])
+    result = backfill(expired()[0], expired()[2])
 
     assert not result.success
     failure = str(result.get_step_failure_events()[0].step_failure_data.error)
-    assert f"{EXPIRED[1]} still has rows, which are on hold" in failure
-    assert _days(instance, policy) == {f"{EXPIRED[0]}", f"{EXPIRED[2]}"}
+    assert f"{expired()[1]} still has rows, which are on hold" in failure
+    assert _days(instance, policy) == {f"{expired()[0]}", f"{expired()[2]}"}
 
 
 def test_days_that_the_policy_keeps_are_no_partitions(
     definitions: dg.Definitions, policy: Retention, events: Connection
 ) -> None:
-    assert _partitions(definitions, policy) == {f"{day}" for day in EXPIRED}
-    assert EXPIRED[-1] + timedelta(days=11) == TODAY
+    assert _partitions(definitions, policy) == {f"{day}" for day in expired()}
+    assert expired()[-1] + timedelta(days=11) == today()
 
 
 def test_a_damaged_archive_holds_back_vacuum(

@@ -18,8 +18,8 @@ from ops_pipeline.orchestration.archive_partitions import earliest, key
 from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import Connection
-from tests.integration.orchestration.conftest import EXPIRED, Materialize
-from tests.integration.orchestration.events import TODAY
+from tests.integration.orchestration.conftest import Materialize, expired
+from tests.integration.orchestration.events import today
 
 LOCATION = """
 from pathlib import Path
@@ -38,12 +38,12 @@ def _begin(policies: Policies, policy: Retention) -> date:
 def test_days_begin_with_the_oldest_row_and_then_with_the_first_archived_day(
     archiving: Policies, policy: Retention, nightly_run: Materialize, events: Connection
 ) -> None:
-    assert _begin(archiving, policy) == EXPIRED[0]
+    assert _begin(archiving, policy) == expired()[0]
     nightly_run()
-    assert _begin(archiving, policy) == EXPIRED[0], "a backfill that runs meanwhile keeps its days"
+    assert _begin(archiving, policy) == expired()[0], "a backfill that runs meanwhile keeps its days"
 
-    events.execute("DELETE FROM ops.archives WHERE day < %s", [EXPIRED[2]])
-    assert _begin(archiving, policy) == EXPIRED[2]
+    events.execute("DELETE FROM ops.archives WHERE day < %s", [expired()[2]])
+    assert _begin(archiving, policy) == expired()[2]
 
 
 def test_rows_with_a_wrong_time_add_no_days(
@@ -52,9 +52,9 @@ def test_rows_with_a_wrong_time_add_no_days(
     events.execute("CREATE TABLE early PARTITION OF events DEFAULT")
     events.execute("INSERT INTO events VALUES (-1, '1970-01-01'), (-2, '-infinity'), (-3, '0044-03-15 BC')")
 
-    assert _begin(archiving, policy) == EXPIRED[0]
+    assert _begin(archiving, policy) == expired()[0]
     nightly_run()
-    assert _begin(archiving, policy) == EXPIRED[0]
+    assert _begin(archiving, policy) == expired()[0]
 
 
 def test_an_empty_table_has_no_days_yet(archiving: Policies, policy: Retention, events: Connection) -> None:
@@ -64,7 +64,7 @@ def test_an_empty_table_has_no_days_yet(archiving: Policies, policy: Retention, 
 
     assert partitions
     assert partitions.get_partition_keys() == []
-    assert first_days.first_days(archiving) == {policy.name: TODAY}
+    assert first_days.first_days(archiving) == {policy.name: today()}
 
 
 @pytest.mark.parametrize("away", ["127.0.0.1:1", "10.255.255.1:5432"])
@@ -114,11 +114,11 @@ def test_a_run_has_the_days_of_the_code_location_that_started_it(
     pointer = CodePointer.from_python_file(f"{module}", "defs", None)
     with DefinitionsLoadContext.scoped(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION)):
         location = initialize_repository_def_from_pointer(pointer)
-        events.execute("DELETE FROM events WHERE at < %s", [EXPIRED[1]])
+        events.execute("DELETE FROM events WHERE at < %s", [expired()[1]])
         monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/app")
         in_the_run = reconstruct_repository_def_from_pointer(pointer, location.repository_load_data)
 
     for repository in (location, in_the_run):
         partitions = repository.asset_graph.get(key(policy)).partitions_def
         assert partitions
-        assert partitions.get_first_partition_key() == f"{EXPIRED[0]}"
+        assert partitions.get_first_partition_key() == f"{expired()[0]}"

@@ -24,7 +24,7 @@ from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.postgres.advisory_lock import advisory_lock
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from tests.integration.orchestration import clock
-from tests.integration.orchestration.events import A_DAY, TODAY, fill_events
+from tests.integration.orchestration.events import A_DAY, fill_events, today
 
 POLICIES = """
 version: 1
@@ -161,7 +161,7 @@ def test_after_many_runs_each_day_is_archived_once_and_no_expired_row_remains(
     expired = "SELECT count(*) FROM events WHERE at < clock_timestamp() - interval '5 days'"
     assert scalar(connection, expired) == 0
     archived = connection.execute("SELECT day, sum(rows)::int FROM ops.archives GROUP BY day").fetchall()
-    assert dict(archived) == {TODAY - timedelta(days=back): A_DAY for back in _expired(connection, runs)}
+    assert dict(archived) == {today() - timedelta(days=back): A_DAY for back in _expired(connection, runs)}
     paths = [path for (path,) in connection.execute("SELECT path FROM ops.archives")]
     ids = [row for path in paths for row in pq.read_table(tmp_path / "archive" / path)["id"].to_pylist()]
     kept = [row for (row,) in connection.execute("SELECT id FROM events")]
@@ -169,7 +169,7 @@ def test_after_many_runs_each_day_is_archived_once_and_no_expired_row_remains(
     (policy,) = policies.databases[0].policies
     assert isinstance(policy, Retention)
     shown = set(instance.get_materialized_partitions(key(policy)))
-    assert shown == {f"{TODAY - timedelta(days=back)}" for back in range(6, runs + 10)}
+    assert shown == {f"{today() - timedelta(days=back)}" for back in range(6, runs + 10)}
 
 
 def _expired(connection: Connection, runs: int) -> list[int]:
