@@ -14,15 +14,13 @@ from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.restore import Restored, archived_table, restore
 from ops_pipeline.archive.verify import verify_files
 from ops_pipeline.counted import counted
-from ops_pipeline.orchestration import cancellation, identity, metadata, run_ownership
+from ops_pipeline.orchestration import cancellation, identity, metadata, remedy, run_ownership
 from ops_pipeline.orchestration.jobs import EXECUTOR
 from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
 from ops_pipeline.policies.model import Database, DeletingPolicy, Policies
 from ops_pipeline.postgres.advisory_lock import share_lock
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.storage import location
-
-RUNBOOK = {"runbook": dg.MetadataValue.path("docs/runbook.md#archive")}
 
 
 class DaysToVerify(dg.Config):
@@ -83,7 +81,7 @@ def _restore_job(database: Database) -> dg.JobDefinition:
         name=name,
         config=configuration,
         executor_def=EXECUTOR,
-        metadata=RUNBOOK,
+        metadata={"runbook": remedy.runbook("archive")},
         description=f"Restores archived rows of {database.name}, exactly as the files have them: all rows of "
         "the days, or none. In their own table a hold protects them from the next nightly run.",
     )
@@ -121,7 +119,7 @@ def _verify_job(database: Database) -> dg.JobDefinition:
         name=name,
         config=configuration,
         executor_def=EXECUTOR,
-        metadata=RUNBOOK,
+        metadata={"runbook": remedy.runbook("archive")},
         description=f"Reads archived files of {database.name} again and compares them with what the database "
         "recorded: size, SHA-256 and row count. It changes no row.",
     )

@@ -20,7 +20,7 @@ from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
-from ops_pipeline.orchestration import metadata, retry, source_assets
+from ops_pipeline.orchestration import metadata, remedy, retry, source_assets
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.identity import plain
 from ops_pipeline.policies.model import Database, Policies
@@ -101,9 +101,9 @@ def _archived(database: Database, policy: Retention, first: date | None) -> dg.A
         backfill_policy=BY_MONTH,
         description=f"The days of **{policy.table}** that have expired, since the first archived one: their "
         "rows were archived as Parquet, read back and then deleted from the table. The nightly run adds each "
-        "day; a backfill archives days without waiting for it."
+        "day. A backfill runs the policy now, for every expired day, and reports the days it was started for."
         + ("" if first else f" {_unknown_first_day(policy)}"),
-        metadata={"runbook": dg.MetadataValue.path("docs/runbook.md#archive")},
+        metadata={"runbook": remedy.runbook("archive")},
     )
     def archive_days(
         context: dg.AssetExecutionContext, databases: MaintenanceResource
@@ -120,10 +120,10 @@ def _archived(database: Database, policy: Retention, first: date | None) -> dg.A
             if day not in refused:
                 context.log_event(_materialization(policy, day, files.get(day, ())))
         if refused:
-            stopped = "" if result.outcome == "done" else f" {result.stopped_reason}"
-            raise dg.Failure(
-                f"{'; '.join(refused.values())}. Other days are archived.{stopped}", allow_retries=False
-            )
+            archived = len(days) - len(refused)
+            others = f". {counted(archived, 'other day is', 'other days are')} archived" if archived else ""
+            stopped = "" if result.outcome == "done" else f". {result.stopped_reason}"
+            raise dg.Failure(f"{'; '.join(refused.values())}{others}{stopped}", allow_retries=False)
         yield metadata.not_materialized()
 
     return archive_days

@@ -71,8 +71,8 @@ def wait(
     if failed:
         raise RefusedError(
             f"{policy.name} did not run: the check {', '.join(failed)} failed. Nothing was changed; until "
-            "VACUUM has run, the rows archived last can still be read from the table's pages. Restore the "
-            "files that the check names from a copy of the storage, then re-execute this run from failure"
+            "VACUUM has run, the rows archived last can still be read from the table's pages. Put the files "
+            "that the check names back from a copy of the storage, then re-execute this run from failure"
         )
 
 

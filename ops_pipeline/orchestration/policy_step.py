@@ -66,7 +66,10 @@ class PolicyStep:
         except RefusedError as error:
             raise self._failed(run_outcome.FAILED, str(error)) from error
         except Exception as error:
-            reason = f"{self.policy.name} failed: {error}. What was committed is kept."
+            reason = (
+                f"{self.policy.name} failed: {error}. Committed batches are kept. Fix the cause, then run: "
+                "opsctl run"
+            )
             raise self._failed(run_outcome.FAILED, reason) from error
         self._end(result, evaluations)
 
