@@ -1,0 +1,21 @@
+"""Calls OPS_HEARTBEAT_URL after a good nightly run, so that a host that is gone is noticed by its silence."""
+
+from urllib.parse import quote
+
+from ops_pipeline.orchestration import delivery
+from ops_pipeline.settings import Settings
+
+URL = "OPS_HEARTBEAT_URL"
+DATABASE = "{database}"
+"""The part of the URL that stands for the database's name."""
+
+
+def address(settings: Settings, database: str) -> str | None:
+    """What to call after a good run of that database; None where OPS_HEARTBEAT_URL is not set."""
+    url = settings.heartbeat_url
+    return None if url is None else url.replace(DATABASE, quote(database, safe=""))
+
+
+def call(address: str) -> None:
+    """Calls the address once. Raises delivery.UndeliveredError and delivery.RefusedError."""
+    delivery.send(URL, address, attempts=1)
