@@ -16,8 +16,9 @@ TRY_AGAIN = {408, 425, 429}
 LONGEST_ANSWER = 200
 SHORTEST_SECRET = 4
 
-# httpx logs each request with its whole address.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# They log the whole address of each request, and of a redirect.
+for _library in ("httpx", "httpcore"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 
 class UndeliveredError(Exception):

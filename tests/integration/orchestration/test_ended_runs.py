@@ -19,7 +19,7 @@ from ops_pipeline.maintenance import kinds
 from ops_pipeline.orchestration import alert, delivery, ended_runs, webhook
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Policies
-from ops_pipeline.postgres.connection import Connection, connect
+from ops_pipeline.postgres.connection import Connection, connect, scalar
 from tests.integration.orchestration.conftest import POLICIES, Materialize
 
 SECRET = "k3y-of-the-receiver"
@@ -282,7 +282,9 @@ def test_a_run_that_needs_approval_has_its_own_event_and_the_commands(
     policies: Policies,
     receiver: Receiver,
     application: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("OPS_DAGSTER_URL", "https://ops.example.com")
     run_id = materialize(WAITING, raise_on_error=False).run_id
 
     assert _report(instance, policies) == f"Reported: {run_id}"
@@ -290,9 +292,11 @@ def test_a_run_that_needs_approval_has_its_own_event_and_the_commands(
     (message,) = receiver.got
     assert message["event"] == "maintenance_needs_approval"
     assert message["headline"].startswith("Maintenance of app needs approval: app/retention/sessions")
-    plans = {row[0] for row in application.execute("SELECT id FROM ops.plans")}
-    commands = {problem["terminal"] for problem in message["problems"]}
-    assert commands == {f"opsctl approve {plan} && opsctl run" for plan in plans}
+    plan = scalar(application, "SELECT id FROM ops.plans WHERE policy = 'app/retention/sessions'")
+    (problem,) = message["problems"]
+    assert problem["state"] == "needs_approval"
+    assert problem["terminal"] == f"opsctl approve {plan} && opsctl run"
+    assert message["run_url"].startswith("https://ops.example.com/runs/")
     actions = application.execute("SELECT action FROM audit_logs WHERE created_by = 'system'").fetchall()
     assert ("run.needs_approval",) in actions
     assert ("run.failed",) not in actions
@@ -342,6 +346,7 @@ def test_vacuum_that_a_session_blocks_is_reported_with_the_session_though_the_ru
         other.execute("SELECT pg_current_xact_id()")
         result = materialize("\n".join(line for line in POLICIES.splitlines() if "orphans" not in line))
         assert result.success
+        pid = other.info.backend_pid
 
         _report(instance, policies)
 
@@ -349,7 +354,7 @@ def test_vacuum_that_a_session_blocks_is_reported_with_the_session_though_the_ru
     assert message["event"] == "maintenance_vacuum_incomplete"
     assert message["headline"] == "Maintenance of app left VACUUM incomplete: app/vacuum"
     (problem,) = message["problems"]
-    assert f"pid {other.info.backend_pid}" in problem["reason"]
+    assert f"pid {pid}" in problem["reason"]
     assert "the other session" in problem["reason"]
 
 
