@@ -55,7 +55,7 @@ class MaintenanceChecks:
     async def paused(self) -> Finding:
         """Whether maintenance of a database is paused. Runs that are throttled now are named as well; that
         they wait is as it should be."""
-        if (policies := await self._current()) is None:
+        if (policies := await self.current()) is None:
             return Finding("not_configured", "the policies file does not exist")
         throttled: list[str] = []
 
@@ -66,7 +66,7 @@ class MaintenanceChecks:
             )
             return [] if pause[0] is None else [f"{database.name}: {Pause(*pause).in_words(database.name)}"]
 
-        found = await self._of_each(policies.databases, paused)
+        found = await self.of_each(policies.databases, paused)
         return found if found.status == "error" else Finding("ok", "; ".join(sorted(throttled)))
 
     async def partitions(self) -> Finding:

@@ -22,6 +22,8 @@ GIVE_UP_AFTER = timedelta(days=1)
 TICK_SECONDS = 30.0
 """Dagster ends a tick after a minute. Runs that are not reported by then are reported in the next one."""
 PAGE = 20
+NOT_GOOD = {run_outcome.DRY_RUN, "paused"}
+"""The outcomes of successful runs that have not carried out their policies."""
 ENDED: tuple[Literal[dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS], ...] = (
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.RUN_SUCCESS,
@@ -103,14 +105,14 @@ def _report_runs(
 
 
 def good_databases(policies: Policies, run: dg.DagsterRun) -> list[str]:
-    """The databases of which that run is a good nightly run: it succeeded, and was no dry run.
+    """The databases of which that run is a good nightly run: it succeeded, was not paused and no dry run.
 
     Runs of single policies, started from the asset graph, are not nightly runs.
     """
     concerned = run_ownership.databases_of(policies, run)
     nightly = {run_ownership.EVERY_DATABASE, *map(run_ownership.job_of, concerned)}
     good = run.status == dg.DagsterRunStatus.SUCCESS and run.job_name in nightly
-    if not good or run.tags.get(run_outcome.OUTCOME) == run_outcome.DRY_RUN:
+    if not good or run.tags.get(run_outcome.OUTCOME) in NOT_GOOD:
         return []
     return [database.name for database in concerned]
 

@@ -12,6 +12,7 @@ import pytest
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.orchestration import alert, delivery, ended_runs, webhook
 from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.pauses import pauses
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from tests.integration.orchestration.conftest import POLICIES, Materialize
@@ -365,6 +366,21 @@ def test_each_good_run_calls_the_heartbeat_of_its_database_once(
     _report(instance, policies, progress)
 
     assert heartbeats.called == [f"/hook/{SECRET}/app"]
+
+
+def test_a_paused_run_calls_no_heartbeat(
+    materialize: Materialize,
+    instance: dg.DagsterInstance,
+    policies: Policies,
+    heartbeats: Receiver,
+    application: Connection,
+) -> None:
+    pauses.pause(application, reason="a migration", by="ada")
+    assert materialize().success
+
+    assert _report(instance, policies) == "No run to report"
+
+    assert heartbeats.asked == 0
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
