@@ -14,7 +14,7 @@ from ops_pipeline.audit import trail
 from ops_pipeline.maintenance import history
 from ops_pipeline.orchestration import alert, delivery, heartbeat, run_outcome, run_ownership, webhook
 from ops_pipeline.orchestration.resources import MaintenanceResource
-from ops_pipeline.policies.model import Policies
+from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
 
@@ -105,16 +105,21 @@ def _report_runs(
 
 
 def good_databases(policies: Policies, run: dg.DagsterRun) -> list[str]:
-    """The databases of which that run is a good nightly run: it succeeded, was not paused and no dry run.
-
-    Runs of single policies, started from the asset graph, are not nightly runs.
-    """
+    """The databases of which that run is a good nightly run: it succeeded, was not paused and no dry run, and
+    had every policy of the database, or continued such a run."""
     concerned = run_ownership.databases_of(policies, run)
     nightly = {run_ownership.EVERY_DATABASE, *map(run_ownership.job_of, concerned)}
     good = run.status == dg.DagsterRunStatus.SUCCESS and run.job_name in nightly
     if not good or run.tags.get(run_outcome.OUTCOME) in NOT_GOOD:
         return []
-    return [database.name for database in concerned]
+    return [database.name for database in concerned if run.parent_run_id or _complete(database, run)]
+
+
+def _complete(database: Database, run: dg.DagsterRun) -> bool:
+    """Whether every policy of the database is in the run."""
+    if not run.asset_selection:  # all of the job, or some checks alone
+        return not run.asset_check_selection
+    return run.asset_selection >= {dg.AssetKey(policy.identity.path) for policy in database.policies}
 
 
 def _ended(instance: dg.DagsterInstance, after: int) -> Iterator[dg.EventLogRecord]:

@@ -9,8 +9,10 @@ import dagster as dg
 import msgspec
 import pytest
 
+from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds
-from ops_pipeline.orchestration import alert, delivery, ended_runs, webhook
+from ops_pipeline.orchestration import alert, delivery, ended_runs, heartbeat, webhook
+from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.pauses import pauses
 from ops_pipeline.policies.model import Policies
@@ -381,6 +383,33 @@ def test_a_paused_run_calls_no_heartbeat(
     assert _report(instance, policies) == "No run to report"
 
     assert heartbeats.asked == 0
+
+
+def test_a_run_of_some_policies_calls_no_heartbeat(
+    materialize: Materialize, instance: dg.DagsterInstance, policies: Policies, heartbeats: Receiver
+) -> None:
+    job = build_definitions(policies).resolve_job_def("nightly_app")
+    assert job.execute_in_process(
+        instance=instance, asset_selection=[dg.AssetKey(policies.databases[0].policies[0].identity.path)]
+    ).success
+
+    assert _report(instance, policies) == "No run to report"
+
+    assert heartbeats.asked == 0
+
+
+def test_opsctl_calls_each_address_once_and_tells_what_was_not_accepted(
+    heartbeats: Receiver, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert heartbeat.call_all(settings.load(), ["app", "a/b"]) == []
+    assert heartbeats.called == [f"/hook/{SECRET}/app", f"/hook/{SECRET}/a%2Fb"]
+
+    monkeypatch.setenv("OPS_HEARTBEAT_URL", receiver.url)
+    receiver.answers = [302]
+    (problem,) = heartbeat.call_all(settings.load(), ["app", "other"])
+    assert problem.startswith("The heartbeat was not accepted: 127.0.0.1 answered 302, a redirect")
+    assert SECRET not in problem
+    assert receiver.asked == 1
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
