@@ -20,6 +20,11 @@ from ops_pipeline.postgres.connection import Connection, connect, scalar
 from tests.integration.orchestration.conftest import POLICIES, Materialize
 from tests.integration.orchestration.receiver import SECRET, Receiver, receiving
 
+CHILD = """
+CREATE TABLE child (session_id uuid REFERENCES sessions);
+INSERT INTO child SELECT id FROM sessions, generate_series(1, 500)
+"""
+"""A large table that refers to sessions without an index: retention is refused."""
 EVENTS = (
     "SELECT action, status, created_by, details ->> 'headline', resource_id::text FROM audit_logs"
     " WHERE action = 'run.failed' ORDER BY created_at"
@@ -36,8 +41,7 @@ def heartbeats(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 @pytest.fixture
 def failed_run(materialize: Materialize, application: Connection) -> str:
-    application.execute("CREATE TABLE child (session_id uuid REFERENCES sessions)")
-    application.execute("INSERT INTO child SELECT id FROM sessions, generate_series(1, 500)")
+    application.execute(CHILD)
     return materialize(raise_on_error=False).run_id
 
 
@@ -212,6 +216,7 @@ def test_a_run_that_succeeds_is_not_reported(
     assert receiver.asked == 0
 
 
+WITHOUT_ORPHANS = "\n".join(line for line in POLICIES.splitlines() if "orphans" not in line)
 WAITING = POLICIES.replace("url:", "guard: {max_fraction: 0.1}\n    url:")
 
 
@@ -283,7 +288,7 @@ def test_vacuum_that_a_session_blocks_is_reported_with_the_session_though_the_ru
 ) -> None:
     with connect(url, "the other session") as other, other.transaction():
         other.execute("SELECT pg_current_xact_id()")
-        result = materialize("\n".join(line for line in POLICIES.splitlines() if "orphans" not in line))
+        result = materialize(WITHOUT_ORPHANS)
         assert result.success
         pid = other.info.backend_pid
 
@@ -298,22 +303,28 @@ def test_vacuum_that_a_session_blocks_is_reported_with_the_session_though_the_ru
 
 
 def test_runs_are_reported_in_the_order_in_which_they_ended(
-    failed_run: str,
     materialize: Materialize,
     instance: dg.DagsterInstance,
     policies: Policies,
     receiver: Receiver,
+    application: Connection,
+    url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ended_runs, "PAGE", 1)
-    others = [materialize(raise_on_error=False).run_id for _ in range(2)]
+    monkeypatch.setattr(ended_runs, "PAGE", 2)
+    with connect(url, "the other session") as other, other.transaction():
+        other.execute("SELECT pg_current_xact_id()")
+        succeeded = materialize(WITHOUT_ORPHANS).run_id
+    application.execute(CHILD)
+    runs = [succeeded, *(materialize(raise_on_error=False).run_id for _ in range(2))]
     progress = ended_runs.Progress(0)
     receiver.answers = [503] * delivery.TRIES
 
-    assert _report(instance, policies, progress).startswith(f"Run {failed_run} will be reported again")
-    assert _report(instance, policies, progress) == f"Reported: {', '.join([failed_run, *others])}"
+    assert _report(instance, policies, progress).startswith(f"Run {succeeded} will be reported again")
+    restarted = msgspec.json.decode(msgspec.json.encode(progress), type=ended_runs.Progress)
+    assert _report(instance, policies, restarted) == f"Reported: {', '.join(runs)}"
 
-    assert [message["run_id"] for message in receiver.got] == [failed_run, *others]
+    assert [message["run_id"] for message in receiver.got] == runs
 
 
 @pytest.mark.parametrize("code", [301, 302, 307, 308])
