@@ -30,7 +30,7 @@ COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir --no-deps --no-index /wheels/*.whl && rm -r /wheels
 
 COPY ops_pipeline/orchestration/dagster.yaml /opt/dagster/home/dagster.yaml
-COPY deploy/workspace.yaml deploy/healthcheck.py policies.yaml ./
+COPY deploy/workspace.yaml deploy/healthcheck.py deploy/code_healthcheck.py policies.yaml ./
 
 USER ops
 EXPOSE 8000

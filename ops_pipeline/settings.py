@@ -56,6 +56,20 @@ def _http(url: str | None) -> str | None:
     return url
 
 
+def _secret_address(url: str | None) -> str | None:
+    """A web address that contains a key. The message must not."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("must be a web address: https://host/path")
+    return url
+
+
 Secret = Field(repr=False)
 """The value may contain a password and is left out of every `repr`."""
 
@@ -136,11 +150,16 @@ class Settings(SchemaNames):
     audit_details_max_bytes: Annotated[int, Field(ge=2, le=8 * 1024 * 1024)] = 65536
     """The largest size in bytes of an event's `details`, as JSON, as sent to the API."""
 
-    webhook_url: Annotated[str | None, Secret] = None
-    """The URL to which failed runs are posted. Unset: they are only recorded in the audit log."""
+    webhook_url: Annotated[str | None, AfterValidator(_secret_address), Secret] = None
+    """The URL to which runs are posted that failed, need approval, have rows remaining or an incomplete
+    VACUUM, and a policies file that cannot be used. Unset: they are only recorded in the audit log."""
 
     webhook_format: Literal["json", "slack"] | None = None
     """The format of the message. Unset: Slack's for hooks.slack.com, JSON for any other host."""
+
+    heartbeat_url: Annotated[str | None, AfterValidator(_secret_address), Secret] = None
+    """The URL that is requested (GET) after each good nightly run, such as a check of healthchecks.io.
+    `{database}` in it stands for the database's name."""
 
     runbook_url: Annotated[str | None, AfterValidator(_http)] = None
     """The address at which you publish docs/runbook.md. Failures, red checks and policies in Dagster link to
@@ -173,7 +192,8 @@ class Settings(SchemaNames):
     def secret_urls(self) -> list[str | None]:
         """The URLs that may contain a password or a key and must not be logged."""
         databases = [self.database_url, self.dagster_database_url]
-        return [*databases, self.cache_url, self.external_api_url, self.archive_url]
+        others = [self.cache_url, self.external_api_url, self.archive_url]
+        return [*databases, *others, self.webhook_url, self.heartbeat_url]
 
 
 def load() -> Settings:

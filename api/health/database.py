@@ -1,4 +1,4 @@
-"""The health checks of the database, and of Dagster's database."""
+"""The health checks of the database."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,6 @@ import sql
 from api.db.pool import Pool
 from api.health.check import OK, Finding
 from api.health.connection import HealthConnection, ask
-from ops_pipeline.diagnosis.daemon import Heartbeat, Senders, silent
 from ops_pipeline.diagnosis.old_transactions import OLD_SECONDS, findings
 from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS
 from ops_pipeline.postgres.relation import audit_logs, our_table
@@ -49,24 +48,8 @@ async def schema(connection: HealthConnection) -> Finding:
 class DatabaseChecks:
     """Checks of the database that are run every 15 seconds."""
 
-    def __init__(self, url: str, dagster_url: str | None) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._dagster_url = dagster_url
-        self._senders = Senders()
-
-    async def scheduler(self) -> Finding:
-        """Whether Dagster's daemons have sent heartbeats lately, all from one process."""
-        if self._dagster_url is None:
-            return Finding("not_configured", "OPS_DAGSTER_DATABASE_URL is not set")
-        try:
-            rows = await ask(self._dagster_url, sql.get("diagnosis/heartbeats"), ours=False)
-        except psycopg.errors.UndefinedTable:
-            return Finding("error", "Dagster has never run: its database is empty")
-        except psycopg.OperationalError as error:
-            return Finding("error", f"Dagster's database does not answer: {str(error).splitlines()[0]}")
-        heartbeats = [Heartbeat(*row) for row in rows]
-        problem = silent(heartbeats) or self._senders.several(heartbeats)
-        return Finding("error", problem) if problem else OK
 
     async def transactions(self) -> Finding:
         """Whether an old transaction keeps VACUUM from removing rows, or transaction ids are running out."""

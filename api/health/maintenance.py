@@ -40,7 +40,7 @@ class MaintenanceChecks:
 
         Also records in each database which policies this process has loaded.
         """
-        if (policies := await self._current()) is None:
+        if (policies := await self.current()) is None:
             return Finding("not_configured", "the policies file does not exist")
 
         async def late(database: Database, url: str) -> list[str]:
@@ -50,12 +50,12 @@ class MaintenanceChecks:
             await ask(url, sql.get("diagnosis/record_loaded_policies"), _loaded(database))
             return [found for row in rows if (found := problem(LastRuns(*row), due))]
 
-        return await self._of_each(policies.databases, late)
+        return await self.of_each(policies.databases, late)
 
     async def paused(self) -> Finding:
         """Whether maintenance of a database is paused. Runs that are throttled now are named as well; that
         they wait is as it should be."""
-        if (policies := await self._current()) is None:
+        if (policies := await self.current()) is None:
             return Finding("not_configured", "the policies file does not exist")
         throttled: list[str] = []
 
@@ -66,14 +66,14 @@ class MaintenanceChecks:
             )
             return [] if pause[0] is None else [f"{database.name}: {Pause(*pause).in_words(database.name)}"]
 
-        found = await self._of_each(policies.databases, paused)
+        found = await self.of_each(policies.databases, paused)
         return found if found.status == "error" else Finding("ok", "; ".join(sorted(throttled)))
 
     async def partitions(self) -> Finding:
         """Whether a partition exists for tomorrow's rows, of the audit log and of tables partitioned by
         day."""
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12)
-        policies = await self._current()
+        policies = await self.current()
 
         async def missing(url: str, tables: Sequence[TableName], cure: str) -> list[str]:
             problems = []
@@ -91,11 +91,11 @@ class MaintenanceChecks:
 
         own = await missing(own_url, [audit_logs()], "`opsctl migrate`")
         named = [database for database in policies.databases if _by_day(database)] if policies else []
-        rest = await self._of_each(named, of_policies)
+        rest = await self.of_each(named, of_policies)
         problems = [*own, *([rest.message] if rest.status == "error" else [])]
         return Finding("error", "; ".join(problems)) if problems else OK
 
-    async def _of_each(
+    async def of_each(
         self,
         databases: Sequence[Database],
         look: Callable[[Database, str], Awaitable[list[str]]],
@@ -115,13 +115,16 @@ class MaintenanceChecks:
         lines = [line for lines in await asyncio.gather(*map(problems, databases)) for line in lines]
         return Finding("error", "; ".join(lines)) if lines else OK
 
-    async def _current(self) -> Policies | None:
+    async def current(self) -> Policies | None:
+        """The policies of the file as it is now; None: the file does not exist. Raises PolicyError."""
         # In a thread: parsing a long file would block the event loop.
         return await asyncio.to_thread(self._load)
 
     def _load(self) -> Policies | None:
         path = self._settings.policies
         modified = path.stat().st_mtime if path.exists() else None
+        if modified is None and self._modified is not None:
+            raise PolicyError([f"{path}: does not exist any more; no nightly run starts without it"])
         if modified != self._modified:
             self._policies = None if modified is None else kinds.load(path)
             self._modified = modified

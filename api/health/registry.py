@@ -14,6 +14,7 @@ from api.health.dependencies import Cache, ExternalApi
 from api.health.maintenance import MaintenanceChecks
 from api.health.monitor import Monitor
 from api.health.readers import Readers
+from api.health.scheduler import SchedulerCheck
 from api.process import background
 from ops_pipeline.settings import Settings
 
@@ -35,7 +36,8 @@ class Watched:
         self._external = ExternalApi(settings.external_api_url)
         archive = ArchiveChecks(settings.archive_url, shared)
         policies = MaintenanceChecks(settings)
-        slow = DatabaseChecks(url, settings.dagster_database_url)
+        scheduler = SchedulerCheck(settings.dagster_database_url, policies)
+        slow = DatabaseChecks(url)
         self.readers = Readers(shared)
         self.monitor = Monitor(
             [
@@ -44,7 +46,7 @@ class Watched:
                 HealthCheck("pool", partial(database.saturation, pools), interval=1.0),
                 HealthCheck("cache", self._cache, interval=SLOWLY),
                 HealthCheck("externalApi", self._external, interval=SLOWLY),
-                HealthCheck("scheduler", slow.scheduler, interval=SLOWLY),
+                HealthCheck("scheduler", scheduler.starts, interval=SLOWLY, deadline=30.0),
                 HealthCheck("maintenance", policies.done, interval=4 * SLOWLY, deadline=30.0),
                 HealthCheck("pause", policies.paused, interval=2 * SLOWLY, deadline=30.0),
                 HealthCheck("partitions", policies.partitions, interval=4 * SLOWLY, deadline=30.0),

@@ -9,7 +9,11 @@ from ops_pipeline.diagnosis.diagnosis import Diagnosis, Installation
 from ops_pipeline.finding import Finding
 from ops_pipeline.settings import Settings, environment
 
-LOAD: LiteralString = "from ops_pipeline.definitions import defs; defs.get_repository_def()"
+# Not ops_pipeline.definitions: that one reports invalid policies to the webhook.
+LOAD: LiteralString = (
+    "from ops_pipeline import settings; from ops_pipeline.orchestration.definitions import load_definitions; "
+    "load_definitions(settings.load()).get_repository_def()"
+)
 LIMIT_SECONDS = 60.0
 """Dagster ends a code server that takes three times as long."""
 

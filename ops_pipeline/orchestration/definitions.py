@@ -2,11 +2,12 @@
 
 import dagster as dg
 
+from ops_pipeline.maintenance import kinds
 from ops_pipeline.orchestration import (
     archive_jobs,
     archive_partitions,
     assets,
-    failure_sensor,
+    ended_runs,
     first_days,
     jobs,
     loaded_policies,
@@ -16,6 +17,13 @@ from ops_pipeline.orchestration import (
 )
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Policies
+from ops_pipeline.settings import Settings
+
+
+def load_definitions(configured: Settings) -> dg.Definitions:
+    """The definitions for the policies file of the settings. Raises PolicyError, and never uses an earlier
+    version of the file."""
+    return build_definitions(kinds.load(configured.policies))
 
 
 def build_definitions(policies: Policies) -> dg.Definitions:
@@ -39,7 +47,7 @@ def build_definitions(policies: Policies) -> dg.Definitions:
         jobs.definitions(policies),
         archive_jobs.definitions(policies),
         run_history.definitions(policies),
-        failure_sensor.definitions(policies),
+        ended_runs.definitions(policies),
         lost_runs.definitions(policies),
         loaded_policies.definitions(policies),
     )

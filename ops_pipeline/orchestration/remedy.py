@@ -12,6 +12,8 @@ RUNBOOK = "docs/runbook.md"
 FAILED_RUN = "when-a-nightly-run-has-failed"
 """The section for a run without any policy that says more."""
 
+PLACES = ("terminal", "launchpad", "in_dagster", "runbook")
+
 
 def approve(database: Database, plan: str) -> Mapping[str, dg.MetadataValue]:
     """How to approve a plan and carry it out."""
@@ -33,6 +35,11 @@ def run_again(database: Database, section: str) -> Mapping[str, dg.MetadataValue
         "nothing. Then re-execute this run from failure.",
         section=section,
     )
+
+
+def texts(metadata: Mapping[str, dg.MetadataValue]) -> Mapping[str, str]:
+    """What to do, by place, of the metadata of an event."""
+    return {place: str(metadata[place].value) for place in PLACES if place in metadata}
 
 
 def runbook(section: str) -> dg.MetadataValue:

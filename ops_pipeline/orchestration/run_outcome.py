@@ -1,6 +1,7 @@
 """The tags that say what became of a run: its outcome, the policies concerned, and what started it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -20,6 +21,15 @@ FAILED = "failed"
 
 _WORST_LAST = (NEEDS_APPROVAL, "skipped", "stopped", FAILED)
 """Any other outcome is worse than `done` only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a policy has reported in a run: its outcome, why, and the metadata that says more."""
+
+    outcome: str
+    reason: str
+    metadata: Mapping[str, dg.MetadataValue]
 
 
 def record(context: dg.AssetExecutionContext) -> None:
@@ -48,7 +58,7 @@ def _missing(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
     run = instance.get_run_by_id(run_id)
     if run is None:
         return {}
-    outcomes = _outcomes(instance, run_id)
+    outcomes = {"/".join(key): last.outcome for key, last in reported(instance, run_id).items()}
     names = [name for name, outcome in outcomes.items() if outcome != DONE] or list(outcomes)
     more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
     tags = {
@@ -60,13 +70,15 @@ def _missing(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
     return {tag: value for tag, value in tags.items() if run.tags.get(tag) != value}
 
 
-def _outcomes(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
-    """The last outcome that each policy of the run has reported, by the policy's asset key."""
+def reported(instance: dg.DagsterInstance, run_id: str) -> Mapping[tuple[str, ...], Reported]:
+    """What each policy of the run has reported last, by its asset key."""
     kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
-    outcomes: dict[str, str] = {}
+    reports: dict[tuple[str, ...], Reported] = {}
     for record in instance.get_records_for_run(run_id, of_type=kinds, ascending=True).records:
         entry = record.event_log_entry
-        reported = entry.asset_materialization or entry.asset_observation
-        if reported is not None and "outcome" in reported.metadata:
-            outcomes["/".join(reported.asset_key.path)] = str(reported.metadata["outcome"].value)
-    return outcomes
+        event = entry.asset_materialization or entry.asset_observation
+        if event is not None and "outcome" in event.metadata:
+            outcome = str(event.metadata["outcome"].value)
+            report = Reported(outcome, event.description or "", event.metadata)
+            reports[tuple(event.asset_key.path)] = report
+    return reports

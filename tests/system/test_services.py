@@ -131,6 +131,24 @@ def app(urls: dict[str, str]) -> Iterator[Connection]:
         yield connection
 
 
+def test_no_run_uses_an_earlier_version_of_a_broken_file(services: Services, urls: dict[str, str]) -> None:
+    file = services.folder / "policies.yaml"
+    good = file.read_text()
+    file.write_text(good.replace("keep:", "keeep:"))
+    try:
+        run_id = services.launch("nightly_guarded")
+        assert services.ended(run_id) == "FAILURE"
+    finally:
+        file.write_text(good)
+
+    events = services.events(run_id)
+    assert "Could not load job definition." in [event.get("message") for event in events]
+    assert not any(event.get("eventType") == "STEP_START" for event in events)
+    with connect(urls["app"], "test") as connection:
+        reported = "SELECT count(*) FROM audit_logs WHERE action = 'policies.unreadable'"
+        assert scalar(connection, reported) == 1
+
+
 def test_the_button_from_failure_carries_out_what_was_approved(
     services: Services, urls: dict[str, str]
 ) -> None:

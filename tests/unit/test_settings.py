@@ -39,6 +39,9 @@ def test_the_page_has_the_real_defaults() -> None:
         ("OPS_API_PORT", "http", "valid integer"),
         ("OPS_DAGSTER_URL", "ops.example.com", "must be the address of a website"),
         ("OPS_DAGSTER_URL", "https://ops.example.com/dagster", "at the root of a host"),
+        ("OPS_WEBHOOK_URL", "hooks.example.com/s3cret", "must be a web address: https://host/path"),
+        ("OPS_HEARTBEAT_URL", "ftp://hc.example.com/s3cret", "must be a web address: https://host/path"),
+        ("OPS_HEARTBEAT_URL", "https://hc.example.com:x/s3cret", "must be a web address"),
         ("OPS_API_PORT", "70000", "less than or equal to 65535"),
         ("OPS_SHUTDOWN_TIMEOUT_SECONDS", "-1", "greater than 0"),
         ("OPS_DATABASE_URL", "mysql://x", "postgresql://user:password@host:5432/database"),
@@ -58,6 +61,7 @@ def test_an_invalid_value_is_named_by_its_variable(
 
     assert str(caught.value).startswith(f"{variable}: ")
     assert advice in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +72,8 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://me:s3cret@db/app")
+    monkeypatch.setenv("OPS_WEBHOOK_URL", "https://hooks.example.com/s3cret")
+    monkeypatch.setenv("OPS_HEARTBEAT_URL", "https://hc.example.com/s3cret")
 
     assert "s3cret" not in repr(settings.load())
 

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from ops_pipeline.access import keys
+from ops_pipeline.maintenance import kinds
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.postgres.connection import connect
 from ops_pipeline.postgres.migrations import migrate
@@ -43,6 +44,8 @@ SITUATIONS = {
     "our tables are missing": UNHEALTHY,
     "requests wait for a connection": DEGRADED,
     "Dagster's scheduler is silent": DEGRADED,
+    "a schedule is off": DEGRADED,
+    "policies.yaml is broken": DEGRADED,
     "a policy missed its scheduled run": DEGRADED,
     "the cache is down": DEGRADED,
     "the external API is down": DEGRADED,
@@ -50,6 +53,26 @@ SITUATIONS = {
     "stopping, still serving": ("200 alive", "503 not_ready", "200 started", "200 healthy"),
     "started while the database is down": ("200 alive", "503 not_ready", "503 not_started", "503 unhealthy"),
 }
+POLICIES = "version: 1\ndatabases: {app: {url: '${OPS_DATABASE_URL}', vacuum: {tables: all}}}"
+DAGSTER = """
+CREATE TABLE daemon_heartbeats (daemon_type text, timestamp timestamp, daemon_id text);
+INSERT INTO daemon_heartbeats VALUES ('SCHEDULER', now() + interval '1 day', 'a');
+CREATE TABLE instigators (
+  selector_id text, status text, instigator_type text, instigator_body text, create_timestamp timestamp,
+  update_timestamp timestamp
+);
+INSERT INTO instigators VALUES (
+  's', 'DECLARED_IN_CODE', 'SCHEDULE', '{"origin": {"job_name": "nightly_app"}}', now(), now()
+);
+CREATE TABLE job_ticks (selector_id text, status text, timestamp timestamp, tick_body text);
+"""
+"""What the checks read of Dagster's tables."""
+NIGHT = """
+INSERT INTO ops.maintenance_runs (policy, started_at, finished_at, outcome, stopped_reason, rows_left)
+VALUES ('app/vacuum', now(), now(), 'done', 'completed', 0);
+INSERT INTO ops.loaded_policies (program, host, fingerprint, seen_at)
+VALUES ('code location', 'here', %(fingerprint)s, now() + interval '1 hour')
+"""
 observed: dict[str, Answers] = {}
 """The observed answers, for the page."""
 
@@ -74,6 +97,12 @@ class World:
         self.api.until(answers_as_expected, seconds)
 
 
+def _policies(folder: Path) -> Path:
+    file = folder / "policies.yaml"
+    file.write_text(POLICIES)
+    return file
+
+
 def tiers(api: Api) -> Answers:
     answers = [api.get(f"/health/{tier}") for tier in TIERS]
     return tuple(f"{answer.status_code} {answer.json()['status']}" for answer in answers)
@@ -87,11 +116,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         with connect(outage.direct, "test") as connection:
             premake(connection, named(connection, "audit_logs"))
             key = keys.create(connection, "auditor", ["audit:read"]).key
+            (database,) = kinds.load(_policies(folder)).databases
+            for statement in NIGHT.split(";"):
+                connection.execute(statement, {"fingerprint": database.fingerprint})
         with connect(outage.server.url("dagster"), "test") as dagster:
-            dagster.execute(
-                "CREATE TABLE daemon_heartbeats (daemon_type text, timestamp timestamp, daemon_id text);"
-                "INSERT INTO daemon_heartbeats VALUES ('SCHEDULER', now() + interval '1 day', 'a')"
-            )
+            dagster.execute(DAGSTER)
         neighbours = {name: Neighbour() for name in ("cache", "externalApi")}
         cache, external = (each.port for each in neighbours.values())
         api = Api.start(
@@ -195,13 +224,33 @@ def silent_scheduler(world: World) -> Iterator[None]:
 
 
 @contextmanager
-def missed_run(world: World) -> Iterator[None]:
-    database = "url: '${OPS_DATABASE_URL}', vacuum: {tables: all}"
-    world.policies.write_text(f"version: 1\ndatabases: {{app: {{{database}}}}}")
+def schedule_off(world: World) -> Iterator[None]:
+    with psycopg.connect(world.database.server.url("dagster"), autocommit=True) as session:
+        session.execute("UPDATE instigators SET status = 'STOPPED'")
+        try:
+            yield
+        finally:
+            session.execute("UPDATE instigators SET status = 'DECLARED_IN_CODE'")
+
+
+@contextmanager
+def broken_policies(world: World) -> Iterator[None]:
+    good = world.policies.read_text()
+    world.policies.write_text(good.replace("vacuum", "vaccum"))
     try:
         yield
     finally:
-        world.policies.unlink()
+        world.policies.write_text(good)
+
+
+@contextmanager
+def missed_run(world: World) -> Iterator[None]:
+    with psycopg.connect(world.database.direct, autocommit=True) as session:
+        session.execute("UPDATE ops.maintenance_runs SET finished_at = finished_at - interval '9 days'")
+        try:
+            yield
+        finally:
+            session.execute("UPDATE ops.maintenance_runs SET finished_at = finished_at + interval '9 days'")
 
 
 FAULTS: dict[str, Callable[[World], AbstractContextManager[None]]] = {
@@ -213,6 +262,8 @@ FAULTS: dict[str, Callable[[World], AbstractContextManager[None]]] = {
 LATE = {
     "requests wait for a connection": all_connections_busy,
     "Dagster's scheduler is silent": silent_scheduler,
+    "a schedule is off": schedule_off,
+    "policies.yaml is broken": broken_policies,
     "a policy missed its scheduled run": missed_run,
 }
 NEIGHBOURS = {"the cache is down": "cache", "the external API is down": "externalApi"}

@@ -10,10 +10,12 @@ import pytest
 
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.orchestration import delivery
 from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import Connection
 from tests.integration.orchestration.events import fill_events, today
+from tests.integration.orchestration.receiver import Receiver, receiving
 
 POLICIES = """
 version: 1
@@ -131,3 +133,12 @@ def nightly_run(archiving: Policies, instance: dg.DagsterInstance) -> Materializ
         return job.execute_in_process(instance=instance, **how)
 
     return run
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """The webhook's receiver."""
+    with receiving() as made:
+        monkeypatch.setenv("OPS_WEBHOOK_URL", made.url)
+        monkeypatch.setattr(delivery, "FIRST_PAUSE_SECONDS", 0.01)
+        yield made

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ops_pipeline.orchestration import failure, failure_sensor, identity, lost_runs
+from ops_pipeline.orchestration import alert, ended_runs, failure, identity, lost_runs
 from ops_pipeline.orchestration.definitions import build_definitions
 from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
 from ops_pipeline.policies.model import Policies
@@ -155,14 +155,14 @@ def test_a_failed_restore_is_reported_with_what_to_do(
     record = instance.get_run_record_by_id(run_id)
     assert record
 
-    failed = failure.failure_of(instance, archiving, record)
+    failed = alert.alert_of(instance, archiving, record)
 
     assert failed
     assert failed.databases == ("app",)
-    assert "by: required" in failed.steps[0].reason
+    assert "by: required" in failed.problems[0].reason
     assert "launch the job again" in failed.do
     assert "restore brings back all rows of its days or none" in failed.safe
-    reported = failure_sensor.report(instance, MaintenanceResource(), archiving, failure_sensor.Progress(0))
+    reported = ended_runs.report(instance, MaintenanceResource(), archiving, ended_runs.Progress(0))
     assert run_id in reported
 
 

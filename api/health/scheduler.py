@@ -1,0 +1,76 @@
+"""The health check of the nightly runs' start: Dagster's daemon, schedules and loaded policies."""
+
+from datetime import UTC, datetime
+
+import psycopg
+
+import sql
+from api.health.check import OK, Finding
+from api.health.connection import ask
+from api.health.maintenance import MaintenanceChecks
+from ops_pipeline.diagnosis import schedules
+from ops_pipeline.diagnosis.daemon import Heartbeat, Senders, silent
+from ops_pipeline.diagnosis.loaded_policies import CODE_LOCATION
+from ops_pipeline.policies.model import Database
+
+RELOAD = "reload the code location in the Dagster UI (Deployment), which shows its error"
+
+
+class SchedulerCheck:
+    """Asks Dagster's database, and the maintained ones for the policies that the code location has loaded."""
+
+    def __init__(self, dagster_url: str | None, policies: MaintenanceChecks) -> None:
+        self._dagster_url = dagster_url
+        self._policies = policies
+        self._senders = Senders()
+
+    async def starts(self) -> Finding:
+        """Whether the daemons of one process report, the schedule of each database is on, its last tick
+        succeeded, and the code location has loaded the same policies as this process."""
+        if self._dagster_url is None:
+            return Finding("not_configured", "OPS_DAGSTER_DATABASE_URL is not set")
+        try:
+            problem = await self._daemon(self._dagster_url) or await self._schedules(self._dagster_url)
+        except psycopg.errors.UndefinedTable:
+            return Finding("error", "Dagster has never run: its database is empty")
+        except psycopg.OperationalError as error:
+            return Finding("error", f"Dagster's database does not answer: {str(error).splitlines()[0]}")
+        return Finding("error", problem) if problem else await self._same_policies()
+
+    async def _daemon(self, url: str) -> str | None:
+        rows = await ask(url, sql.get("diagnosis/heartbeats"), ours=False)
+        heartbeats = [Heartbeat(*row) for row in rows]
+        return silent(heartbeats) or self._senders.several(heartbeats)
+
+    async def _schedules(self, url: str) -> str | None:
+        policies = await self._policies.current()
+        if policies is None:
+            return None
+        planned = {database.job_name: database.schedule for database in policies.databases}
+        rows = await ask(url, sql.get("diagnosis/schedules"), {"schedules": list(planned)}, ours=False)
+        now = datetime.now(UTC)
+        problems = [
+            f"{name}: {problem}"
+            for name, *row in rows
+            if (problem := schedules.state(planned[name], now, *row)) is not None
+        ]
+        return "; ".join(problems) or None
+
+    async def _same_policies(self) -> Finding:
+        policies = await self._policies.current()
+        if policies is None:
+            return OK
+        return await self._policies.of_each(policies.databases, _other_policies)
+
+
+async def _other_policies(database: Database, url: str) -> list[str]:
+    rows = await ask(url, sql.get("diagnosis/loaded_policies"))
+    loaded = {(host, fingerprint) for program, host, fingerprint, _ in rows if program == CODE_LOCATION}
+    if not loaded:
+        return [f"{database.name}: no code location has loaded its policies; {RELOAD}"]
+    others = sorted(host for host, fingerprint in loaded if fingerprint != database.fingerprint)
+    return [
+        f"{database.name}: the code location on {host} has other policies than the policies.yaml of the API; "
+        f"{RELOAD}"
+        for host in others
+    ]
