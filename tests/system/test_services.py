@@ -1,6 +1,5 @@
 """The real webserver, daemon and code server: schedules, Terminate, backfills, and killed processes."""
 
-import getpass
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ import psycopg
 import pytest
 
 from ops_pipeline.access import keys
+from ops_pipeline.audit.person import person
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.embedded import Server
@@ -216,7 +216,7 @@ def test_an_approval_in_the_launchpad_is_recorded_with_the_name_of_the_key(
         del services.person.headers["Authorization"]
 
         assert services.ended(approved) == "SUCCESS"
-        assert _tag(services, blocked, "ops/started_by") == getpass.getuser(), "by the link of opsctl up"
+        assert _tag(services, blocked, "ops/started_by") == person(), "by the link of opsctl up"
         assert _tag(services, approved, "ops/started_by") == "ada"
         assert scalar(connection, "SELECT count(*) FROM sessions") == 30
         said = "SELECT created_by FROM audit_logs WHERE action = 'plan.approved'"
