@@ -30,9 +30,9 @@ def plan(
 ) -> None:
     """Count what each policy would delete now, and store the plans that need approval. Deletes nothing.
 
-    `opsctl approve` allows a stored plan for one run. A login that may only
-    read gets the same numbers; nothing is stored. Exits with 3 if a plan
-    needs approval; with 1 if a policy is refused or cannot be planned.
+    `opsctl approve` allows a stored plan for one run. A login that may not
+    store plans gets the same numbers and is told the GRANT. Exits with 3 if a
+    plan needs approval; with 1 if a policy is refused or cannot be planned.
     """
     with opened_policies(check=False) as (resolved, policies):
         plans = list(kinds.plan_all(policies, settings.environment(resolved)))
@@ -89,7 +89,11 @@ class _Stored:
 def _store(resolved: settings.Settings, policies: Policies, plans: Sequence[Plan | Unplanned]) -> _Stored:
     """Stores what needs approval. A login that may only read, and a standby, plan without storing."""
     stored = _Stored()
-    waiting = {plan.policy for plan in plans if isinstance(plan, Plan) and plan.stopped_by_guard}
+    waiting = {
+        plan.policy
+        for plan in plans
+        if isinstance(plan, Plan) and plan.stopped_by_guard and not plan.refusals
+    }
     concerned = [
         database
         for database in policies.databases

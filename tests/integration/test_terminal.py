@@ -162,7 +162,8 @@ def test_plan_names_the_next_step(guarded: Connection, opsctl: OPSCTL) -> None:
     approved = opsctl("plan")
 
     assert waiting.code == 3
-    assert f"To allow app/retention/sessions once: opsctl approve {plan.id}" in waiting.out
+    together = "app/retention/sessions once, and app/orphans/memories.session_id with it"
+    assert f"To allow {together}: opsctl approve {plan.id}" in waiting.out
     assert "app/retention/sessions is approved for one run. To run it now: opsctl run" in approved.out
 
 
@@ -205,18 +206,19 @@ def test_a_plan_of_other_rows_gets_another_id(
     assert second.eligible == first.eligible + 1
 
 
-def test_a_login_that_may_only_read_plans_and_is_told_what_stores_a_plan(
+def test_a_login_that_may_not_store_plans_is_told_the_grant(
     application: Connection, opsctl: OPSCTL, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "policies.yaml").write_text(GUARDED)
     name = f"reader_{uuid4().hex[:8]}"
-    application.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE ops_reader, pg_read_all_data")
+    application.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE ops_reader")
+    application.execute(f"GRANT SELECT, DELETE ON sessions, memories TO {name}")
     login = urlsplit(url)._replace(netloc=f"{name}:x@{urlsplit(url).netloc.rpartition('@')[2]}").geturl()
     monkeypatch.setenv("OPS_DATABASE_URL", login)
     try:
         shown = opsctl("plan")
     finally:
-        application.execute(f"DROP ROLE {name}")
+        application.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
     assert shown.code == 3
     assert "3,000" in shown.out
