@@ -1,8 +1,10 @@
 """The real webserver, daemon and code server: schedules, Terminate, backfills, and killed processes."""
 
 import os
+import re
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,7 +21,7 @@ from ops_pipeline.postgres.embedded import Server
 from tests.eventually import eventually
 from tests.integration.orchestration.conftest import FILL
 from tests.integration.orchestration.events import fill_events, today
-from tests.system.services import LOCATION, Services
+from tests.system.services import LOCATION, PROGRAMS, Services
 
 POLICIES = """
 version: 1
@@ -247,6 +249,26 @@ def test_terminate_stops_the_statement_on_the_server_and_the_queued_run_starts(
     assert services.ended(second) == "SUCCESS"
     assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
     assert scalar(app, "SELECT count(*) FROM sessions") == 30
+
+
+def test_opsctl_run_goes_through_the_queue_and_ctrl_c_cancels_it(services: Services, app: Connection) -> None:
+    command = [str(PROGRAMS / "opsctl"), "run", "--database", "app"]
+    process = subprocess.Popen(
+        command, cwd=services.folder, env=os.environ | services.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    eventually(lambda: process.poll() is not None or scalar(app, SLEEPING) == 1, seconds=180)
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=90)
+
+    assert process.returncode == 130, err
+    (run_id,) = re.findall(r"Dagster run (\S+): CANCELED", out)
+    assert services.run(run_id)["status"] == "CANCELED"
+    assert _tag(services, run_id, "ops/started_by") == person()
+    events = {event.get("eventType") for event in services.events(run_id)}
+    assert {"PIPELINE_ENQUEUED", "PIPELINE_DEQUEUED"} <= events
+    assert scalar(app, SLEEPING) == 0
 
 
 def test_a_killed_run_is_retried_automatically(services: Services, app: Connection) -> None:

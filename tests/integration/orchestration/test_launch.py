@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -46,13 +46,14 @@ def _environment(
 
 
 @pytest.fixture
-def instance(monkeypatch: pytest.MonkeyPatch) -> dg.DagsterInstance:
+def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """The Dagster instance that `opsctl run` uses."""
     from ops_pipeline import settings  # noqa: PLC0415 - reads the environment of this test
 
     for name, value in dagster_instance.prepare(settings.load()).items():
         monkeypatch.setenv(name, value)
-    return dg.DagsterInstance.get()
+    with dg.DagsterInstance.get() as opened:
+        yield opened
 
 
 def test_a_run_waits_in_the_queue_while_a_daemon_is_alive_and_is_executed_here_when_it_is_gone(
