@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect
 from tests.eventually import eventually
-from tests.system.conftest import PROGRAMS, Opsctl
+from tests.system.conftest import PROGRAMS, REPOSITORY, Opsctl
 from tests.system.services import last_link
 
 # As the overview's timeline and the jobs page ask for the runs of a code location.
@@ -40,7 +41,7 @@ def first_run(folder: Path) -> dict[str, Any]:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    return said | {"progress": done.stderr}
 
 
 def test_the_demo_removes_every_expired_and_orphaned_row_after_one_approval(
@@ -78,6 +79,19 @@ def test_the_demo_ends_with_a_surprise_that_waits_for_a_person(
         "app/orphans/memories.session_id": 0,
         "app/vacuum": None,
     }
+
+
+def test_the_readme_shows_the_steps_that_the_demo_prints(first_run: dict[str, Any]) -> None:
+    readme = (REPOSITORY / "README.md").read_text().partition("## Your own database")[0]
+
+    assert _steps(first_run["progress"]) == _steps(readme.replace(".venv/bin/", ""))
+    assert len(_steps(readme)) == 5
+
+
+def _steps(said: str) -> list[str]:
+    """The numbered lines of the demo, without ids and numbers of rows."""
+    steps = re.findall(r"^ *(\d\. .*)$", said, re.MULTILINE)
+    return [re.sub(r"[a-f][0-9a-f]{7}|[\d,]+(?= old)", "N", step) for step in steps]
 
 
 def test_a_run_that_fails_exits_1_and_says_why(
