@@ -64,10 +64,7 @@ lock: $(READY) ## resolve the dependencies again, with hashes and without index 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
 	  f"Python 3.11, 3.12 or 3.13 is required, {sys.executable} is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
-	@echo "Setting up .venv (a minute or two, once)"
-	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install -qq --require-hashes --requirement requirements-dev.lock
-	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
+	@$(PYTHON) deploy/environment.py .venv requirements-dev.lock
 	@touch $@
 
 .PHONY: help demo up test test-unit test-integration test-system test-matrix coverage prove bench lint fmt hooks lock

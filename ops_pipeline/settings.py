@@ -116,6 +116,9 @@ class Settings(SchemaNames):
     """The address at which people open the Dagster UI, where it is not that host and port: `https://…`. Other
     hosts and pages of other origins are refused."""
 
+    dagster_location: Annotated[str, Field(min_length=1)] = "ops_pipeline"
+    """The name of our code location in Dagster's workspace.yaml: runs that `opsctl` starts belong to it."""
+
     dagster_user_header: str | None = None
     """The header in which a proxy of your own names the person that it has signed in. It is believed, so set
     it only where no other client reaches the port."""

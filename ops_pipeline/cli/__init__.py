@@ -9,7 +9,7 @@ import typer
 
 from ops_pipeline import __version__
 from ops_pipeline.cli.commands import Commands
-from ops_pipeline.cli.output import answer, complain
+from ops_pipeline.cli.output import INTERRUPTED, answer, complain
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -46,10 +46,6 @@ def options(
         os.environ.update(settings.environment(started))
 
 
-INTERRUPTED = 130
-"""The exit code of a program that Ctrl-C ended, by the shells' convention. Typer prints nothing then."""
-
-
 def main() -> None:
     """The program: exit 0 done, 1 failed, 2 wrong usage, 3 needs approval, 130 interrupted."""
     # SIGTERM cleans up as Ctrl-C does. A script's background job starts with SIGINT ignored, and its child
@@ -61,7 +57,7 @@ def main() -> None:
     except Exception as error:
         _end(error)
     except SystemExit as ended:
-        if ended.code == INTERRUPTED:
+        if ended.code == INTERRUPTED:  # Typer's own too, which prints nothing
             complain("Interrupted. What was committed is kept. To continue: run the same command again.")
         raise
 

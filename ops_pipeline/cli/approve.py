@@ -37,11 +37,11 @@ def approve(
     away: list[str] = []
     pending = _pending(chosen, away)
     if plan is not None:
-        approved = _approve(_whole_id(plan, pending, away), by or person(), chosen)
+        approved = _approve(_whole_id(plan, pending, away), person(by), chosen)
         answer(_as_json(approved), *_sentences([approved]), as_json=as_json)
         return
     if every:
-        _approve_all(pending, by or person(), chosen, as_json=as_json)
+        _approve_all(pending, person(by), chosen, as_json=as_json)
     else:
         _list(pending, as_json=as_json)
     for problem in away:

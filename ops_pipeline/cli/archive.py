@@ -66,7 +66,7 @@ def verify_archives(
     files that are not recorded. Exits with 1 if there is a problem.
     """
     with _connected(chosen) as (connection, archive), _progress() as report:
-        verified = verify(connection, archive, sample=sample, by=by or person(), report=report)
+        verified = verify(connection, archive, sample=sample, by=person(by), report=report)
     answer(
         verified,
         f"Read {counted(verified.files, 'file')} again, {counted(verified.bytes, 'byte')}.",
@@ -118,7 +118,7 @@ def restore_rows(
         restored = restore(
             connection, archive, table,
             first=first.date() if first else None, last=last.date() if last else None,
-            into=into, triggers=triggers, by=by or person(),
+            into=into, triggers=triggers, by=person(by),
         )  # fmt: skip
     answer(restored, *_sentences(restored), as_json=as_json)
 

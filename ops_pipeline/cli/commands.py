@@ -14,7 +14,7 @@ COMMANDS = {
     ),
     "plan": (
         "ops_pipeline.cli.plan:plan",
-        "Count what each policy would delete now, and what needs approval. Changes nothing.",
+        "Count what each policy would delete now, and store the plans that need approval. Deletes nothing.",
     ),
     "approve": (
         "ops_pipeline.cli.approve:approve",
@@ -22,7 +22,7 @@ COMMANDS = {
     ),
     "run": (
         "ops_pipeline.cli.run:run",
-        "Run every policy now, as a Dagster run, and wait for it to end.",
+        "Run every policy now, or those that are named, as a Dagster run, and wait for it to end.",
     ),
     "pause": (
         "ops_pipeline.cli.pause:pause",

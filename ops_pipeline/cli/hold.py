@@ -23,7 +23,10 @@ Database = Annotated[
 HoldId = Annotated[int, typer.Argument(metavar="ID", help="The hold's id, from `opsctl hold list`.")]
 By = Annotated[
     str | None,
-    typer.Option("--by", help="Your name, for the audit log. Unset: your operating-system user's name."),
+    typer.Option(
+        "--by",
+        help="On whose behalf; recorded beside your operating-system user: ann on behalf of bob.",
+    ),
 ]
 
 
@@ -53,7 +56,7 @@ def add_hold(
     with connected_to_one(chosen, "opsctl hold") as connection:
         hold = holds.add(
             connection, table, where,
-            reason=reason, owner=owner, by=by or person(), ends_at=_end(until),
+            reason=reason, owner=owner, by=person(by), ends_at=_end(until),
         )  # fmt: skip
         rows = holds.covered(connection, hold, seconds=COUNT_SECONDS)
     end = f"until {hold.ends_at:%Y-%m-%d %H:%M} UTC" if hold.ends_at else "until it is released"
@@ -87,7 +90,7 @@ def confirm_hold(
 ) -> None:
     """Confirm which rows a hold covers after its table or column was replaced."""
     with connected_to_one(chosen, "opsctl hold") as connection:
-        hold = holds.confirm(connection, hold_id, by=by or person(), table=table, where=where)
+        hold = holds.confirm(connection, hold_id, by=person(by), table=table, where=where)
         rows = holds.covered(connection, hold, seconds=COUNT_SECONDS)
     _answer(hold, rows, f"Confirmed hold {hold.id} on {hold.table} where {hold.predicate}.", as_json=as_json)
 
@@ -101,7 +104,7 @@ def release_hold(
 ) -> None:
     """End a hold: policies may delete its rows again, unless another hold covers them."""
     with connected_to_one(chosen, "opsctl hold") as connection:
-        hold = holds.release(connection, hold_id, by=by or person())
+        hold = holds.release(connection, hold_id, by=person(by))
     released = f"Released hold {hold.id} on {hold.table} where {hold.predicate}."
     effect = "Policies may delete its rows again, unless another hold covers them."
     answer(_as_json(hold), released, effect, as_json=as_json)

@@ -12,6 +12,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for s
 
 NEEDS_APPROVAL = 3
 """The exit code when nothing failed but a plan needs approval."""
+INTERRUPTED = 130
+"""The exit code of a program that Ctrl-C or SIGTERM ended, by the shells' convention."""
 UNWATCHED_WIDTH = 100_000
 """The width of output into a file or a pipe: wide enough that nothing is cut or wrapped."""
 

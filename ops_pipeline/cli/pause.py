@@ -41,7 +41,7 @@ def pause(
     ends_at = _end(until)
     _in_each(
         chosen,
-        lambda connection: pauses.pause(connection, reason=reason, by=by or person(), ends_at=ends_at),
+        lambda connection: pauses.pause(connection, reason=reason, by=person(by), ends_at=ends_at),
         lambda database, made: f"{database}: {made.in_words(database)}" if made else "",
         as_json=as_json,
     )
@@ -54,7 +54,7 @@ def resume(by: By = None, chosen: Database = None, as_json: Json = False) -> Non
     """
     _in_each(
         chosen,
-        lambda connection: pauses.resume(connection, by=by or person()),
+        lambda connection: pauses.resume(connection, by=person(by)),
         _resumed,
         as_json=as_json,
     )

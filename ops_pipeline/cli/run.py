@@ -1,48 +1,61 @@
-"""`opsctl run`: starts the nightly run now, as a Dagster run, and shows its progress."""
+"""`opsctl run`: starts the nightly run now, or a part of it, as a Dagster run, and shows its progress."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
-import psycopg
 import typer
 from rich.console import Console
-from rich.live import Live
 
 from ops_pipeline import settings
-from ops_pipeline.cli import tables
-from ops_pipeline.cli.context import check_policies, connections, opened_policies
-from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain, console, notes
-from ops_pipeline.cli.table import Table
-from ops_pipeline.counted import counted
+from ops_pipeline.cli.approve import Database
+from ops_pipeline.cli.context import check_policies, chosen_databases, connections, opened_policies
+from ops_pipeline.cli.output import Json, complain, console, notes
+from ops_pipeline.cli.progress import watching
+from ops_pipeline.cli.run_report import DryRunReport, RunReport, show
 from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.maintenance.result import RunResult
+from ops_pipeline.nearest import nearest
 from ops_pipeline.policies.file import PolicyError
-from ops_pipeline.policies.model import Policies
-from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
+from ops_pipeline.policies.model import Policies, Policy
 from ops_pipeline.postgres.ready import refuse_unmigrated
 
 if TYPE_CHECKING:
-    from ops_pipeline.orchestration.failure import FailedStep  # Dagster takes seconds to import
-
-REFRESHES_A_SECOND = 4
+    from ops_pipeline.orchestration.launch import EndedRun  # Dagster takes seconds to import
 
 
-def run(as_json: Json = False) -> None:
-    """Run every policy now, as a Dagster run, and wait for it to end.
+def run(
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policy", help="Only this policy, such as app/retention/sessions; may be given several times."
+        ),
+    ] = None,
+    chosen: Database = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Report what each policy would do, and delete nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run every policy now, or those that are named, as a Dagster run, and wait for it to end.
 
-    Exits with 3 if nothing failed but a policy needs approval; with 1 if a
-    policy failed, was refused, has rows remaining, or is paused.
+    Ctrl-C cancels the run; what was committed is kept. Exits with 3 if
+    nothing failed but a policy needs approval; with 1 if a policy failed,
+    was refused, has rows remaining, or is paused; with 130 if the run was
+    canceled.
     """
-    with opened_policies(check=False) as (resolved, policies):
+    say = notes if as_json else console
+    with opened_policies(check=False) as (resolved, every):
+        policies = Policies(tuple(chosen_databases(resolved, every, chosen)))
+        selected = _selected(policies, names or [])
         with suppress(PolicyError):  # only the policy with the problem fails, and its step reports it
-            check_policies(resolved, policies, writes=True)
-        report = run_policies(resolved, policies, notes if as_json else console)
+            check_policies(resolved, policies, writes=not dry_run)
+        if dry_run:
+            plan_policies(resolved, policies, selected, say, as_json=as_json)
+        report = run_policies(resolved, policies, say, selected)
     show(report, as_json=as_json)
-    if report.exit_code == 0:
+    if report.exit_code == 0 and not selected:
         _send_heartbeats(resolved, policies)
     raise typer.Exit(report.exit_code)
 
@@ -55,148 +68,69 @@ def _send_heartbeats(resolved: settings.Settings, policies: Policies) -> None:
         complain(problem)
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
-    """The result of a run of all policies. `deleting`: the names of the policies that delete rows."""
-
-    run_id: str
-    status: str
-    succeeded: bool
-    policies: tuple[RunResult, ...]
-    failures: "tuple[FailedStep, ...]"
-    deleting: frozenset[str]
-
-    @property
-    def nothing_remaining(self) -> bool:
-        """Whether no expired or orphaned rows remain."""
-        return all(result.left == 0 for result in self.policies if result.policy in self.deleting)
-
-    @property
-    def exit_code(self) -> int:
-        """0: done. NEEDS_APPROVAL: nothing failed, but plans need approval. Else 1, also while maintenance is
-        paused: the Dagster run has not failed, but a policy was not carried out."""
-        if self.succeeded:
-            return 1 if self.paused else 0
-        waiting = all(failure.outcome == "needs_approval" for failure in self.failures)
-        return NEEDS_APPROVAL if self.needs_approval and waiting else 1
-
-    @property
-    def paused(self) -> tuple[RunResult, ...]:
-        """The policies that were not carried out, or not to the end, because maintenance is paused."""
-        return tuple(result for result in self.policies if result.outcome == "paused")
-
-    @property
-    def needs_approval(self) -> tuple[RunResult, ...]:
-        """The policies whose plan must be approved before rows are deleted."""
-        return tuple(result for result in self.policies if result.outcome == "needs_approval")
-
-    def after(self, earlier: "RunReport") -> "RunReport":
-        """This run, with the numbers of an earlier run of the same policies added."""
-        together = tuple(
-            replace(
-                result,
-                removed=result.removed + before.removed,
-                archived=result.archived + before.archived,
-                examined=max(result.examined, before.examined),
-                seconds=result.seconds + before.seconds,
-            )
-            for result, before in zip(self.policies, earlier.policies, strict=True)
+def _selected(policies: Policies, names: Sequence[str]) -> tuple[Policy, ...]:
+    """The policies of those names. Raises PolicyError where one does not exist."""
+    known = {policy.name: policy for _, policy in policies}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise PolicyError(
+            [f'--policy: policy "{name}" does not exist; {nearest(name, list(known))}' for name in unknown]
         )
-        return replace(self, policies=together)
+    return tuple(known[name] for name in dict.fromkeys(names))
 
 
-def run_policies(resolved: settings.Settings, policies: Policies, console: Console) -> RunReport:
-    """Runs the policies as a Dagster run and shows their progress on the console."""
-    from ops_pipeline.orchestration import launch  # noqa: PLC0415 - Dagster takes seconds to import
-
-    urls = [database.url(settings.environment(resolved)) for database in policies.databases]
-    with watching(console, urls):
-        ended = launch.run_nightly_job(resolved)
+def run_policies(
+    resolved: settings.Settings, policies: Policies, console: Console, selected: Sequence[Policy] = ()
+) -> RunReport:
+    """Runs the policies as a Dagster run, or only those `selected`, and shows their progress."""
+    ended = _run(resolved, policies, selected, console, dry_run=False)
     results = {
         result.policy: result
         for _, connection in connections(resolved, policies.databases, "opsctl run", [], refuse_unmigrated)
         for result in history.results(connection, dagster_run_id=ended.id)
     }
-    complete = tuple(
-        results.get(policy.name) or _not_run(policy.name, ended.failures) for _, policy in policies
-    )
-    deleting = frozenset(policy.name for _, policy in policies if kind_of(policy).deletes)
-    return RunReport(ended.id, ended.status, ended.succeeded, complete, ended.failures, deleting)
+    wanted = selected or [policy for _, policy in policies]
+    complete = tuple(results.get(policy.name) or _not_run(policy.name, ended) for policy in wanted)
+    deleting = frozenset(policy.name for policy in wanted if kind_of(policy).deletes)
+    return RunReport(ended.id, ended.status, complete, ended.failures, deleting)
 
 
-def _not_run(name: str, failures: "Sequence[FailedStep]") -> RunResult:
-    reasons = (failure.reason for failure in failures if failure.policy == name)
-    reason = next(reasons, "it did not start; for the reason, open the run in the Dagster UI")
-    return RunResult(name, "skipped", reason, examined=0, removed=0, left=None, seconds=0)
+def plan_policies(
+    resolved: settings.Settings,
+    policies: Policies,
+    selected: Sequence[Policy],
+    console: Console,
+    *,
+    as_json: bool,
+) -> None:
+    """Does a dry run of the policies as a Dagster run, shows it and exits."""
+    ended = _run(resolved, policies, selected, console, dry_run=True)
+    report = DryRunReport(ended.id, ended.status, ended.planned, ended.failures)
+    report.show(as_json=as_json)
+    raise typer.Exit(report.exit_code)
 
 
-@contextmanager
-def watching(console: Console, urls: Sequence[str]) -> Iterator[None]:
-    """Shows the policies' progress until the context ends; only on a terminal."""
-    if not console.is_terminal:
-        yield
-        return
-    started = datetime.now(UTC)
-    results: list[RunResult] = []
+def _run(
+    resolved: settings.Settings,
+    policies: Policies,
+    selected: Sequence[Policy],
+    console: Console,
+    *,
+    dry_run: bool,
+) -> "EndedRun":
+    urls = [database.url(settings.environment(resolved)) for database in policies.databases]
+    with watching(console, urls) as progress:
+        progress.say("Starting Dagster")
+        from ops_pipeline.orchestration import launch  # noqa: PLC0415 - Dagster takes seconds to import
 
-    def progress() -> Table:
-        with suppress(DatabaseUnavailableError, psycopg.Error):  # the run itself reports the database
-            results[:] = _results_since(urls, started)
-        return tables.results_table(results)
-
-    with Live(
-        get_renderable=progress, console=console, transient=True, refresh_per_second=REFRESHES_A_SECOND
-    ):
-        yield
-
-
-def _results_since(urls: Sequence[str], started: datetime) -> list[RunResult]:
-    results: list[RunResult] = []
-    for url in urls:
-        with connect(url, "opsctl watch", statement_timeout="2s") as connection:
-            results += history.results(connection, since=started)
-    return results
+        selection = launch.Selection(policies.databases, selected, dry_run)
+        return launch.run_nightly_job(
+            resolved, policies, selection, started=progress.started, report=progress.say
+        )
 
 
-def show(report: RunReport, *, as_json: bool) -> None:
-    """Prints the result of a run."""
-    if as_json:
-        answer({"run_id": report.run_id, "status": report.status, "policies": report.policies}, as_json=True)
-    else:
-        show_results(console, report)
-
-
-def show_results(to: Console, report: RunReport) -> None:
-    """Prints a table of what each policy did, why policies stopped, and the status of the Dagster run."""
-    to.print()
-    to.print(tables.results_table(report.policies))
-    for result in report.policies:
-        if waiting := result.details.get("in_grace"):
-            why = result.details.get("waits_for", "a later run deletes them")
-            remain = f"{counted(waiting, 'orphan')} {'remains' if waiting == 1 else 'remain'}"
-            to.print(f"{result.policy}: {remain} for a later run: {why}", markup=False)
-        if result.removed and (unrecorded := result.details.get(history.UNRECORDED)):
-            to.print(f"{result.policy}: {unrecorded}", markup=False)
-        if result.outcome == "observed":
-            to.print(f"{result.policy}: {result.stopped_reason}", markup=False)
-    _complain(report)
-    colour = "green" if report.succeeded else "red"
-    why = ", because a plan needs approval" if report.exit_code == NEEDS_APPROVAL else ""
-    why = ", but maintenance is paused" if report.succeeded and report.paused else why
-    to.print(f"\nDagster run {report.run_id}: [{colour}]{report.status}[/]{why}")
-
-
-def _complain(report: RunReport) -> None:
-    """Prints why policies are not done, each once."""
-    steps = {failure.policy: failure.reason for failure in report.failures if failure.policy}
-    for reason in dict.fromkeys(result.stopped_reason for result in report.paused):
-        names = ", ".join(result.policy for result in report.paused if result.stopped_reason == reason)
-        complain(f"{names}: {reason}")
-    for result in report.policies:
-        if result.policy in steps:
-            complain(steps[result.policy])  # it begins with the policy's name
-        elif result.outcome not in {"done", "observed", "paused"}:
-            complain(f"{result.policy} {result.outcome}: {result.stopped_reason}")
-    for failure in report.failures:
-        if failure.policy is None:
-            complain(f"{failure.step}: {failure.reason}")
+def _not_run(name: str, ended: "EndedRun") -> RunResult:
+    reasons = (failure.reason for failure in ended.failures if failure.policy == name)
+    canceled = "the run was canceled before it started" if ended.canceled else None
+    missing = canceled or "it did not start; for the reason, open the run in the Dagster UI"
+    return RunResult(name, "skipped", next(reasons, missing), examined=0, removed=0, left=None, seconds=0)

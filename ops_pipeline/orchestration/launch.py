@@ -1,53 +1,215 @@
-"""Runs the nightly job from this process and waits for it; no Dagster daemon is required."""
+"""Starts the nightly job, or a part of it, and waits for it to end.
+
+The run has the origin of those that Dagster launches itself, so that the UI lists and re-executes it.
+"""
 
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.run_coordinator import QueuedRunCoordinator
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 
 from ops_pipeline import settings
 from ops_pipeline.audit.person import person
-from ops_pipeline.maintenance import kinds
 from ops_pipeline.orchestration import identity, run_ownership
 from ops_pipeline.orchestration import instance as dagster_instance
-from ops_pipeline.orchestration.definitions import build_definitions
-from ops_pipeline.orchestration.failure import FailedStep, failed_step
+from ops_pipeline.orchestration.dry_run import PlannedPolicy, planned_policies
+from ops_pipeline.orchestration.failure import FailedStep, failed_steps
+from ops_pipeline.policies.model import Database, Policies, Policy
+
+REPOSITORY = "__repository__"
+"""The name that Dagster gives to the definitions of a code location."""
+QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
+DAEMON = "QUEUED_RUN_COORDINATOR"
+"""The daemon that starts queued runs."""
+DAEMON_SILENT_AFTER = timedelta(seconds=75)
+"""It reports every half minute; without a report for so long it is not running."""
+LOOK_EVERY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to run: these policies, or without any, all of the databases'."""
+
+    databases: Sequence[Database]
+    policies: Sequence[Policy] = ()
+    dry_run: bool = False
+
+    @property
+    def job(self) -> str:
+        """The job that has them."""
+        one = len(self.databases) == 1
+        return run_ownership.job_of(self.databases[0]) if one else run_ownership.EVERY_DATABASE
+
+    @property
+    def assets(self) -> frozenset[dg.AssetKey] | None:
+        """The selected policies' assets; None for the whole job."""
+        return frozenset(dg.AssetKey(policy.identity.path) for policy in self.policies) or None
+
+    @property
+    def configuration(self) -> dict[str, object]:
+        """The run's configuration."""
+        dry_run = {"resources": {"databases": {"config": {"dry_run": True}}}} if self.dry_run else {}
+        return {"loggers": QUIET, **dry_run}
 
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """A Dagster run that has ended, with its failed steps."""
+    """A Dagster run that has ended, with its failed steps. `planned`: of a dry run, what each policy would
+    do."""
 
     id: str
     status: str
-    failures: tuple[FailedStep, ...]
+    failures: tuple[FailedStep, ...] = ()
+    planned: Mapping[str, PlannedPolicy] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
         return self.status == dg.DagsterRunStatus.SUCCESS.value
 
+    @property
+    def canceled(self) -> bool:
+        """Whether it was interrupted here, or terminated in the UI."""
+        return self.status == dg.DagsterRunStatus.CANCELED.value
 
-def nightly_job() -> dg.JobDefinition:
-    """The nightly job of this environment; the processes of its steps build it again by calling this."""
-    policies = kinds.load(settings.load().policies)
-    return build_definitions(policies).resolve_job_def(run_ownership.job_of_all(policies))
 
+def run_nightly_job(
+    resolved: settings.Settings,
+    policies: Policies,
+    selection: Selection,
+    *,
+    started: Callable[[str], None],
+    report: Callable[[str], None],
+) -> EndedRun:
+    """Runs what is selected as one Dagster run and returns when it has ended.
 
-def run_nightly_job(resolved: settings.Settings) -> EndedRun:
-    """Runs every policy as one Dagster run and returns when it has ended.
-
-    Dagster's history shows it like a scheduled run. `resolved` comes from `embedded.resolved`.
+    While Dagster's daemon is alive the run goes through its queue, so that one run at a time works on a
+    database; otherwise it is executed by this process. `started` is called with the run's id, `report` with
+    what a person who waits should know. SIGINT and SIGTERM cancel the run. `resolved` comes from
+    `embedded.resolved`.
     """
     os.environ.update(dagster_instance.prepare(resolved))
     with dg.DagsterInstance.get() as instance:
-        result = dg.execute_job(
-            dg.reconstructable(nightly_job),
-            instance=instance,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={run_ownership.TRIGGER: "opsctl", identity.STARTED_BY: person()},
-            raise_on_error=False,
+        launch = _Launch(instance, job(selection.job), report)
+        run = launch.create(resolved.dagster_location, selection)
+        started(run.run_id)
+        try:
+            if _has_queue(instance) and _daemon_is_alive(instance):
+                launch.queue(run)
+            else:
+                launch.execute(run)
+        except KeyboardInterrupt:
+            launch.cancel(run.run_id)
+        ended = launch.current(run.run_id)
+        failed = ended.status is dg.DagsterRunStatus.FAILURE
+        return EndedRun(
+            run.run_id,
+            ended.status.value,
+            tuple(failed_steps(instance, policies, run.run_id)) if failed else (),
+            planned_policies(instance, run.run_id) if selection.dry_run else {},
         )
-        run = instance.get_run_by_id(result.run_id)
-        policies = kinds.load(resolved.policies)
-        failures = tuple(failed_step(policies, event) for event in result.get_step_failure_events())
-        return EndedRun(result.run_id, run.status.value if run else "unknown", failures)
+
+
+def job(name: str) -> ReconstructableJob:
+    """The job as the code location has it; the processes of its steps load it again."""
+    repository = ReconstructableRepository.for_module("ops_pipeline.definitions", "defs")
+    return repository.get_reconstructable_job(name)
+
+
+def _has_queue(instance: dg.DagsterInstance) -> bool:
+    return isinstance(instance.run_coordinator, QueuedRunCoordinator)
+
+
+def _daemon_is_alive(instance: dg.DagsterInstance) -> bool:
+    heartbeat = instance.get_daemon_heartbeats().get(DAEMON)
+    if heartbeat is None:
+        return False
+    return datetime.now(UTC) - datetime.fromtimestamp(heartbeat.timestamp, UTC) < DAEMON_SILENT_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class _Launch:
+    instance: dg.DagsterInstance
+    job: ReconstructableJob
+    report: Callable[[str], None]
+
+    def create(self, location: str, selection: Selection) -> dg.DagsterRun:
+        """The run, not started. Its origin names the code location; whoever launches it looks it up by that
+        name, so no address is needed."""
+        definition = self.job.get_definition()
+        repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY)
+        return self.instance.create_run_for_job(
+            definition,
+            run_config=selection.configuration,
+            tags={
+                **definition.run_tags,
+                run_ownership.TRIGGER: "opsctl",
+                identity.STARTED_BY: person(),
+            },
+            asset_selection=selection.assets,
+            remote_job_origin=RemoteJobOrigin(repository, selection.job),
+            job_code_origin=self.job.get_python_origin(),
+        )
+
+    def execute(self, run: dg.DagsterRun) -> None:
+        """Executes the run by this process."""
+        for event in execute_run_iterator(self.job, run, self.instance):
+            # Without this, Dagster takes the interrupt for a failure.
+            if event.is_engine_event and "steps_interrupted" in event.engine_event_data.metadata:
+                self.instance.report_run_canceling(run, "Interrupted: opsctl got SIGINT or SIGTERM")
+
+    def queue(self, run: dg.DagsterRun) -> None:
+        """Has the daemon start the run, and waits for it to end. Executes it here if the daemon is gone."""
+        with WorkspaceProcessContext(self.instance, EmptyWorkspaceTarget()) as workspace:
+            self.instance.submit_run(run.run_id, workspace.create_request_context())
+        self.report(f"Dagster's daemon runs it: {run.run_id}")
+        waits = False
+        while (current := self.current(run.run_id)).status not in run_ownership.ENDED:
+            if current.status is dg.DagsterRunStatus.QUEUED:
+                if not _daemon_is_alive(self.instance):
+                    self.report("Dagster's daemon has stopped; this process executes the run")
+                    self.execute(self._dequeued(current))
+                    return
+                if not waits and _waits_for_others(self.instance, current):
+                    waits = True
+                    self.report("It waits in Dagster's queue for another run of the database to end")
+            time.sleep(LOOK_EVERY_SECONDS)
+
+    def _dequeued(self, run: dg.DagsterRun) -> dg.DagsterRun:
+        starting = dg.DagsterEventType.RUN_STARTING.value
+        self.instance.report_dagster_event(dg.DagsterEvent(starting, run.job_name), run_id=run.run_id)
+        return self.current(run.run_id)
+
+    def cancel(self, run_id: str) -> None:
+        """Cancels the run, whoever executes it, and waits for it to end; until a second interrupt."""
+        run = self.current(run_id)
+        if run.status in run_ownership.ENDED:
+            return
+        self.report("Canceling the run: each policy stops after its current batch")
+        if run.status in {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED}:
+            self.instance.report_run_canceled(run)
+            return
+        if not self.instance.run_coordinator.cancel_run(run_id):
+            self.instance.report_run_canceled(run, "Interrupted, and its worker did not answer")
+        while self.current(run_id).status not in run_ownership.ENDED:
+            time.sleep(LOOK_EVERY_SECONDS)
+
+    def current(self, run_id: str) -> dg.DagsterRun:
+        """The run as it is now. Raises LookupError when it was deleted."""
+        run = self.instance.get_run_by_id(run_id)
+        if run is None:
+            raise LookupError(f"Dagster run {run_id} was deleted while it was running")
+        return run
+
+
+def _waits_for_others(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    others = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]), limit=10)
+    return any(other.run_id != run.run_id for other in others)

@@ -198,8 +198,12 @@ class PolicyStep:
             raise self._failed(
                 run_outcome.FAILED, f"{self.policy.name} cannot be planned: {error}"
             ) from error
-        self.context.log.info(metadata.in_words(planned))
-        about = {"outcome": dg.MetadataValue.text(run_outcome.DRY_RUN), **metadata.plan(planned)}
+        in_words = metadata.in_words(planned)
+        self.context.log.info(in_words)
+        about = {
+            **metadata.values(outcome=run_outcome.DRY_RUN, in_words=in_words),
+            **metadata.plan(planned),
+        }
         now = f". Maintenance is {paused.in_words(self.database.name)}" if paused else ""
         self._observe(f"Dry run: nothing was deleted{now}", about)
 

@@ -81,21 +81,21 @@ def test_up_needs_no_workspace_file_and_adds_the_servers_of_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    with workspace.written() as alone:
+    with workspace.written("ops_pipeline") as alone:
         (ours,) = WorkspaceFileTarget(paths=[str(alone.file)]).create_origins()
     (tmp_path / "workspace.yaml").write_text(
         "load_from:\n"
         "  - python_module: {module_name: ops_pipeline.definitions}\n"
         "  - grpc_server: {host: 127.0.0.1, port: 4001, location_name: billing}\n"
     )
-    with workspace.written() as extended:
+    with workspace.written("ops_pipeline") as extended:
         both = WorkspaceFileTarget(paths=[str(extended.file)]).create_origins()
     (tmp_path / "workspace.yaml").write_text("locations: []")
 
     assert ours.location_name == "ops_pipeline"
     assert [origin.location_name for origin in both] == ["ops_pipeline", "billing"]
     with pytest.raises(SettingsError, match=r"workspace\.yaml: a list of locations is required"):
-        workspace.written().__enter__()
+        workspace.written("ops_pipeline").__enter__()
 
 
 def test_an_unknown_kind_of_storage_is_refused_by_the_plan(

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from ops_pipeline.audit.person import person
 from ops_pipeline.audit_log import AuditLogRepository, NotDoneError
 from ops_pipeline.maintenance.kinds import carry_out, kind_of, plan
 from ops_pipeline.maintenance.orphans.policy import Orphans
@@ -356,11 +357,11 @@ def test_the_commands_pause_tell_and_resume(
     again = opsctl("resume")
 
     assert paused.code == planned.code == resumed.code == again.code == 0
-    said = "app: paused by ada since "
+    said = f"app: paused by {person()} on behalf of ada since "
     assert said in paused.out
     assert said in planned.out
     assert "replica trouble. To resume: opsctl resume --database app" in planned.out
-    assert "app: resumed; it was paused by ada (replica trouble)" in resumed.out
+    assert f"app: resumed; it was paused by {person()} on behalf of ada (replica trouble)" in resumed.out
     assert "app: not paused" in again.out
     assert "paused" not in opsctl("plan").out
 

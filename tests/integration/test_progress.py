@@ -6,7 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from ops_pipeline.cli import run
+from ops_pipeline.cli.progress import watching
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.postgres.connection import Connection
@@ -29,21 +29,29 @@ def test_a_run_shows_its_share_its_rate_and_the_time_left(
         return None
 
     console = Console(file=screen, force_terminal=True, width=160, color_system=None)
-    with run.watching(console, [url]):
-        result = carry_out(application, retention, stop=stop)
+    with watching(console, [url]) as progress:
+        progress.started("the-run")
+        result = carry_out(application, retention, dagster_run_id="the-run", stop=stop)
 
     assert result.outcome == "done"
     (share, *_) = _progress(screen)
     assert 0 < share < 100
 
 
-def test_output_into_a_pipe_has_no_progress_bar(url: str) -> None:
+def test_a_run_into_a_pipe_prints_a_line_for_each_policy(
+    application: Connection, url: str, retention: Retention
+) -> None:
     screen = StringIO()
 
-    with run.watching(Console(file=screen), [url]):
-        time.sleep(2 / run.REFRESHES_A_SECOND)
+    with watching(Console(file=screen, width=160), [url]) as progress:
+        carry_out(application, retention, dagster_run_id="another-run")
+        application.execute("INSERT INTO sessions (created_at) SELECT now() - interval '90 days'")
+        progress.started("the-run")
+        carry_out(application, retention, dagster_run_id="the-run")
 
-    assert screen.getvalue() == ""
+    created, ended = screen.getvalue().splitlines()
+    assert created == "Dagster run the-run has been created"
+    assert re.fullmatch(r"app/retention/sessions: done, 1 row removed, \d+\.\d s", ended)
 
 
 def _progress(screen: StringIO) -> list[int]:

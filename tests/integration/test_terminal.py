@@ -4,10 +4,13 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
 from ops_pipeline.access import keys
+from ops_pipeline.audit.person import person
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.kinds import carry_out
@@ -159,20 +162,71 @@ def test_plan_names_the_next_step(guarded: Connection, opsctl: OPSCTL) -> None:
     approved = opsctl("plan")
 
     assert waiting.code == 3
-    assert f"To allow app/retention/sessions once: opsctl approve {plan.id}" in waiting.out
+    together = "app/retention/sessions once, and app/orphans/memories.session_id with it"
+    assert f"To allow {together}: opsctl approve {plan.id}" in waiting.out
     assert "app/retention/sessions is approved for one run. To run it now: opsctl run" in approved.out
 
 
-def test_plan_of_what_no_run_has_stored_says_how_it_gets_an_id(
+def test_plan_stores_what_a_person_can_approve_at_once(
     application: Connection, opsctl: OPSCTL, tmp_path: Path
 ) -> None:
     application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions")
     (tmp_path / "policies.yaml").write_text(GUARDED)
 
     shown = opsctl("plan")
+    orphans, sessions = sorted(approvals.pending(application), key=lambda plan: plan.policy)
+    again = json.loads(opsctl("plan", "--json").out)
+    approved = opsctl("approve", sessions.id)
+    afterwards = opsctl("plan")
 
     assert shown.code == 3
-    assert "To allow app/orphans/memories.session_id, app/retention/sessions: opsctl run" in shown.out
+    together = "app/retention/sessions once, and app/orphans/memories.session_id with it"
+    assert f"To allow {together}: opsctl approve {sessions.id}" in shown.out
+    assert (orphans.follows, orphans.eligible, sessions.eligible) == (sessions.id, 3000, 3000)
+    assert {plan["id"] for plan in again["pending"]} == {orphans.id, sessions.id}, (
+        "the same plan, the same id"
+    )
+    assert "Approved with it: app/orphans/memories.session_id, 3,000 rows" in approved.out
+    assert afterwards.code == 0, afterwards
+    assert "app/orphans/memories.session_id is approved for one run" in afterwards.out
+
+
+def test_a_plan_of_other_rows_gets_another_id(
+    application: Connection, opsctl: OPSCTL, tmp_path: Path
+) -> None:
+    (tmp_path / "policies.yaml").write_text(GUARDED)
+    opsctl("plan")
+    (first,) = approvals.pending(application)
+
+    application.execute("INSERT INTO sessions (created_at) SELECT now() - interval '90 days'")
+    opsctl("plan")
+
+    (second,) = approvals.pending(application)
+    assert second.id != first.id
+    assert second.eligible == first.eligible + 1
+
+
+def test_a_login_that_may_not_store_plans_is_told_the_grant(
+    application: Connection, opsctl: OPSCTL, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policies.yaml").write_text(GUARDED)
+    name = f"reader_{uuid4().hex[:8]}"
+    application.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE ops_reader")
+    application.execute(f"GRANT SELECT, DELETE ON sessions, memories TO {name}")
+    login = urlsplit(url)._replace(netloc=f"{name}:x@{urlsplit(url).netloc.rpartition('@')[2]}").geturl()
+    monkeypatch.setenv("OPS_DATABASE_URL", login)
+    try:
+        shown = opsctl("plan")
+    finally:
+        application.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+    assert shown.code == 3
+    assert "3,000" in shown.out
+    assert (
+        "app/retention/sessions: the plan was not stored, so it has no id to approve: permission" in shown.out
+    )
+    assert f"GRANT ops_maintenance TO {name}" in shown.out
+    assert approvals.pending(application) == []
 
 
 def test_plan_lists_skipped_tables_only_when_asked(application: Connection, opsctl: OPSCTL) -> None:
@@ -205,7 +259,7 @@ def test_all_plans_are_approved_at_once(guarded: Connection, opsctl: OPSCTL) -> 
     assert approved.code == 0
     (plan,) = json.loads(approved.out)["approved"]
     assert plan["policy"] == "app/retention/sessions"
-    assert plan["approved_by"] == "me"
+    assert plan["approved_by"] == f"{person()} on behalf of me"
     assert [also["policy"] for also in plan["following"]] == ["app/orphans/memories.session_id"]
     assert approvals.pending(guarded) == []
     assert opsctl("approve", "--all").out == "No plan needs approval.\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,13 +13,20 @@ from typing import Any
 import httpx
 import pytest
 
+from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import connect
 from tests.eventually import eventually
-from tests.system.conftest import PROGRAMS, Opsctl
+from tests.system.conftest import PROGRAMS, REPOSITORY, Opsctl
 from tests.system.services import last_link
 
-RUNS = "{runsOrError(limit: 10) {... on Runs {results {runId status jobName}}}}"
+# As the overview's timeline and the jobs page ask for the runs of a code location.
+RUNS = """{runsOrError(limit: 10, filter: {tags: [
+  {key: ".dagster/repository", value: "__repository__@ops_pipeline"}]}) {
+  ... on Runs {results {runId status jobName}}}}"""
+FROM_FAILURE = """mutation {
+  launchRunReexecution(reexecutionParams: {parentRunId: "%s", strategy: FROM_FAILURE}) {
+  __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
 ASSET = """{assetOrError(assetKey: {path: ["app", "retention", "sessions"]}) {... on Asset {
   assetMaterializations(limit: 10) {runId metadataEntries {label ... on IntMetadataEntry {intValue}}}}}}"""
 SCHEDULE = """{scheduleOrError(scheduleSelector: {repositoryName: "__repository__",
@@ -33,10 +41,12 @@ def first_run(folder: Path) -> dict[str, Any]:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    return said | {"progress": done.stderr}
 
 
-def test_the_demo_removes_every_expired_and_orphaned_row(first_run: dict[str, Any]) -> None:
+def test_the_demo_removes_every_expired_and_orphaned_row_after_one_approval(
+    first_run: dict[str, Any],
+) -> None:
     assert first_run["status"] == "SUCCESS"
     policies = {each["policy"]: each for each in first_run["policies"]}
     assert list(policies) == [
@@ -51,25 +61,37 @@ def test_the_demo_removes_every_expired_and_orphaned_row(first_run: dict[str, An
     assert all(each["outcome"] == "done" for each in policies.values())
 
 
-@pytest.mark.prove
-def test_a_second_demo_removes_nothing(first_run: dict[str, Any], opsctl: Opsctl) -> None:
-    again = opsctl("demo", "--scale", "0.02", "--json")
+def test_the_demo_ends_with_a_surprise_that_waits_for_a_person(
+    first_run: dict[str, Any], opsctl: Opsctl
+) -> None:
+    (surprise,) = first_run["surprise"]["policies"]
+    assert (surprise["policy"], surprise["outcome"]) == ("app/retention/sessions", "needs_approval")
+    assert surprise["removed"] == 0
 
-    assert again.returncode == 0, again.stderr
-    said = json.loads(again.stdout)
-    assert [each["removed"] for each in said["policies"]] == [0, 0, 0, 0]
-    assert said["run_id"] != first_run["run_id"]
+    planned = opsctl("--embedded", "plan", "--json")
 
-
-def test_a_plan_after_the_demo_deletes_nothing(first_run: dict[str, Any], opsctl: Opsctl) -> None:
-    planned = json.loads(opsctl("--embedded", "plan", "--json").stdout)["policies"]
-
-    assert {each["policy"]: each["rows"] and each["rows"]["eligible"] for each in planned} == {
-        "app/retention/sessions": 0,
+    assert planned.returncode == 3, planned.stderr
+    said = json.loads(planned.stdout)
+    assert [plan["id"] for plan in said["pending"]] == [surprise["details"]["plan"]], "the plan keeps its id"
+    assert {each["policy"]: each["rows"] and each["rows"]["eligible"] for each in said["policies"]} == {
+        "app/retention/sessions": surprise["left"],
         "app/retention/audit_logs": 0,
         "app/orphans/memories.session_id": 0,
         "app/vacuum": None,
     }
+
+
+def test_the_readme_shows_the_steps_that_the_demo_prints(first_run: dict[str, Any]) -> None:
+    readme = (REPOSITORY / "README.md").read_text().partition("## Your own database")[0]
+
+    assert _steps(first_run["progress"]) == _steps(readme.replace(".venv/bin/", ""))
+    assert len(_steps(readme)) == 5
+
+
+def _steps(said: str) -> list[str]:
+    """The numbered lines of the demo, without ids and numbers of rows."""
+    steps = re.findall(r"^ *(\d\. .*)$", said, re.MULTILINE)
+    return [re.sub(r"[a-f][0-9a-f]{7}|[\d,]+(?= old)", "N", step) for step in steps]
 
 
 def test_a_run_that_fails_exits_1_and_says_why(
@@ -79,12 +101,12 @@ def test_a_run_that_fails_exits_1_and_says_why(
         embedded.running(folder / ".local" / "postgres") as server,
         connect(server.url("app"), "the other run") as other,
     ):
-        other.execute("SELECT pg_advisory_lock(hashtextextended('ops: app/retention/sessions', 0))")
-        failed = opsctl("--embedded", "run")
+        other.execute("SELECT pg_advisory_lock(hashtextextended('ops: app/retention/audit_logs', 0))")
+        failed = opsctl("--embedded", "run", "--policy", "app/retention/audit_logs")
 
     assert failed.returncode == 1
     assert "FAILURE" in failed.stdout
-    assert "sessions did not run: another run of this policy is running: the other" in failed.stderr
+    assert "audit_logs did not run: another run of this policy is running: the other" in failed.stderr
     assert "Nothing was changed." in failed.stderr
 
 
@@ -111,7 +133,7 @@ def up(folder: Path, free_port: Callable[[], int]) -> Iterator[tuple[subprocess.
         process.wait(timeout=60)
 
 
-def test_up_shows_the_run_and_the_schedule_and_leaves_no_process(
+def test_up_shows_the_run_re_executes_it_from_failure_and_leaves_no_process(
     first_run: dict[str, Any], folder: Path, up: tuple[subprocess.Popen[str], str, str]
 ) -> None:
     process, dagster, api = up
@@ -124,6 +146,7 @@ def test_up_shows_the_run_and_the_schedule_and_leaves_no_process(
     with httpx.Client() as person:
         assert person.get(link).status_code == 303
         _shows_the_run_and_the_schedule(person, dagster, first_run)
+        _recovers_from_failure(person, dagster, folder, first_run)
 
     process.send_signal(signal.SIGINT)
 
@@ -136,17 +159,39 @@ def _shows_the_run_and_the_schedule(person: httpx.Client, dagster: str, first_ru
     runs = _ask(person, dagster, RUNS)["runsOrError"]["results"]
     assert {"runId": first_run["run_id"], "status": "SUCCESS", "jobName": "nightly_app"} in runs
     materializations = _ask(person, dagster, ASSET)["assetOrError"]["assetMaterializations"]
-    shown = [
+    (shown,) = [
         {entry["label"]: entry.get("intValue") for entry in each["metadataEntries"]}
         for each in materializations
     ]
-    # The demo's runs together: the first needs approval, and the approved one deletes.
-    assert sum(each["rows_removed"] for each in shown) == first_run["policies"][0]["removed"]
-    assert all(each["rows_left"] == 0 for each in shown)
+    assert shown["rows_removed"] == first_run["policies"][0]["removed"]
+    assert shown["rows_left"] == 0
     schedule = _ask(person, dagster, SCHEDULE)["scheduleOrError"]
     assert schedule["scheduleState"]["status"] == "RUNNING"
     assert schedule["cronSchedule"] == "0 2 * * *"
     assert schedule["futureTicks"]["results"]
+
+
+def _recovers_from_failure(
+    person: httpx.Client, dagster: str, folder: Path, first_run: dict[str, Any]
+) -> None:
+    """Approves the surprise's plan and re-executes its run, which `opsctl` started, from failure."""
+    (surprise,) = first_run["surprise"]["policies"]
+    with embedded.running(folder / ".local" / "postgres") as server, connect(server.url("app"), "a") as app:
+        approvals.approve(app, surprise["details"]["plan"], "ada")
+    blocked = first_run["surprise"]["run_id"]
+
+    launched = _ask(person, dagster, FROM_FAILURE % blocked)["launchRunReexecution"]
+
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    again = launched["run"]["runId"]
+
+    def ended() -> str | None:
+        (run,) = [
+            run for run in _ask(person, dagster, RUNS)["runsOrError"]["results"] if run["runId"] == again
+        ]
+        return str(run["status"]) if run["status"] in {"SUCCESS", "FAILURE", "CANCELED"} else None
+
+    assert eventually(ended, seconds=120) == "SUCCESS"
 
 
 def _wait_until_it_answers(process: subprocess.Popen[str], address: str) -> None:

@@ -1,6 +1,5 @@
 """`opsctl hold` and `opsctl approve` in a terminal, for a person and for a script."""
 
-import getpass
 import json
 import signal
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops_pipeline import cli
+from ops_pipeline.audit.person import person
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.postgres.connection import Connection, scalar
 
@@ -77,7 +77,7 @@ def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
     assert added.returncode == 0, added.stderr
     hold = json.loads(added.stdout)
     assert (hold["where"], hold["rows"], hold["state"]) == ("id = 4", 1, "active")
-    assert hold["created_by"] == getpass.getuser()
+    assert hold["created_by"] == person()
 
     planned = opsctl("plan", "--json")
     assert planned.returncode == 1, "the other database does not answer"
@@ -93,7 +93,7 @@ def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
 
     assert "case 12" in opsctl("hold", "list").stdout
     released = opsctl("hold", "release", str(hold["id"]), "--by", "ann", "--json")
-    assert json.loads(released.stdout)["released_by"] == "ann"
+    assert json.loads(released.stdout)["released_by"] == f"{person()} on behalf of ann"
     again = opsctl("hold", "release", str(hold["id"]), "--database", "app")
     assert again.returncode == 2
     assert "was already released" in again.stderr
@@ -137,8 +137,8 @@ def test_a_plan_is_shown_and_approved(opsctl: Run, connection: Connection) -> No
 
     approved = opsctl("approve", plan.id, "--by", "ann", "--database", "app", "--json")
     assert approved.returncode == 0, approved.stderr
-    assert json.loads(approved.stdout)["approved_by"] == "ann"
-    assert scalar(connection, "SELECT approved_by FROM ops.plans") == "ann"
+    assert json.loads(approved.stdout)["approved_by"] == f"{person()} on behalf of ann"
+    assert scalar(connection, "SELECT approved_by FROM ops.plans") == f"{person()} on behalf of ann"
     assert json.loads(opsctl("approve", "--database", "app", "--json").stdout) == {"plans": []}
     unknown = opsctl("approve", "00000000", "--database", "app")
     assert unknown.returncode == 2

@@ -1,9 +1,10 @@
 """The real webserver, daemon and code server: schedules, Terminate, backfills, and killed processes."""
 
-import getpass
 import os
+import re
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,13 +14,14 @@ import psycopg
 import pytest
 
 from ops_pipeline.access import keys
+from ops_pipeline.audit.person import person
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from ops_pipeline.postgres.embedded import Server
 from tests.eventually import eventually
 from tests.integration.orchestration.conftest import FILL
 from tests.integration.orchestration.events import fill_events, today
-from tests.system.services import LOCATION, Services
+from tests.system.services import LOCATION, PROGRAMS, Services
 
 POLICIES = """
 version: 1
@@ -216,7 +218,7 @@ def test_an_approval_in_the_launchpad_is_recorded_with_the_name_of_the_key(
         del services.person.headers["Authorization"]
 
         assert services.ended(approved) == "SUCCESS"
-        assert _tag(services, blocked, "ops/started_by") == getpass.getuser(), "by the link of opsctl up"
+        assert _tag(services, blocked, "ops/started_by") == person(), "by the link of opsctl up"
         assert _tag(services, approved, "ops/started_by") == "ada"
         assert scalar(connection, "SELECT count(*) FROM sessions") == 30
         said = "SELECT created_by FROM audit_logs WHERE action = 'plan.approved'"
@@ -233,20 +235,36 @@ def test_terminate_stops_the_statement_on_the_server_and_the_queued_run_starts(
 ) -> None:
     first = services.launch()
     _caught(services, app, first)
-    second = services.launch()
+    opsctl = subprocess.Popen(
+        [str(PROGRAMS / "opsctl"), "run", "--database", "app"],
+        cwd=services.folder, env=os.environ | services.environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    second = _created(opsctl)
     services.wait_for(lambda: _is_held_back(services, second), 180)
     began = time.monotonic()
 
     services.ask(TERMINATE, id=first)
     services.wait_for(lambda: scalar(app, SLEEPING) == 0, 30)
     seconds = time.monotonic() - began
-
-    app.execute("DROP TRIGGER slow ON sessions")
-    print(f"the statement had ended {seconds:.2f} s after Terminate")  # noqa: T201 - for docs/proofs.md
     assert services.ended(first) == "CANCELED"
-    assert services.ended(second) == "SUCCESS"
-    assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("done",)]
-    assert scalar(app, "SELECT count(*) FROM sessions") == 30
+    _caught(services, app, second)
+    opsctl.send_signal(signal.SIGINT)
+    out, _ = opsctl.communicate(timeout=90)
+
+    print(f"the statement had ended {seconds:.2f} s after Terminate")  # noqa: T201 - for docs/proofs.md
+    assert "It waits in Dagster's queue for another run" in out
+    assert (opsctl.returncode, services.run(second)["status"]) == (130, "CANCELED")
+    assert _tag(services, second, "ops/started_by") == person()
+    assert scalar(app, SLEEPING) == 0
+    assert app.execute(OUTCOMES).fetchall() == [("interrupted",), ("interrupted",)]
+
+
+def _created(opsctl: subprocess.Popen[str]) -> str:
+    """The id of the run that `opsctl run` has created."""
+    for line in opsctl.stdout or ():
+        if created := re.match(r"Dagster run (\S+) has been created", line):
+            return created[1]
+    raise AssertionError(f"it ended with {opsctl.wait()}")
 
 
 def test_a_killed_run_is_retried_automatically(services: Services, app: Connection) -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from ops_pipeline.cli.output import NEEDS_APPROVAL, notes
-from ops_pipeline.cli.run import RunReport, show_results
+from ops_pipeline.cli.run_report import RunReport, show_results
 from ops_pipeline.maintenance.history import UNRECORDED
 from ops_pipeline.maintenance.result import Outcome, RunResult
 from ops_pipeline.orchestration.failure import FailedStep
@@ -22,7 +22,7 @@ def _result(policy: str, outcome: Outcome = "done", left: int | None = 0) -> Run
 
 def _report(*results: RunResult, failures: tuple[FailedStep, ...] = ()) -> RunReport:
     deleting = frozenset(result.policy for result in results if not result.policy.endswith("/vacuum"))
-    return RunReport("id", "", not failures, results, failures, deleting)
+    return RunReport("id", "FAILURE" if failures else "SUCCESS", results, failures, deleting)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def up() -> None:
         console.print(f"API      http://{resolved.api_host}:{resolved.api_port}/schema")
         console.print(f"Commands {command} plan")
         console.print(f"Logs in {settings.LOCAL / 'log'}. Ctrl-C stops everything.")
-        with workspace.written() as written:
+        with workspace.written(resolved.dagster_location) as written:
             stopped_by_signal = services.run(
                 services.services_of(written, {FIRST_TOKEN: token}),
                 environment,

@@ -1,23 +1,35 @@
-"""`opsctl demo`: fills a sample application and does a nightly run on it."""
+"""`opsctl demo`: fills a sample application, runs its policies, and does a run that needs approval."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+import sql
 from ops_pipeline import settings
+from ops_pipeline.audit.person import person
+from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import check_policies, connections, opened_policies, opsctl, url_of
 from ops_pipeline.cli.imports import import_deliveries
-from ops_pipeline.cli.output import Json, console, notes
-from ops_pipeline.cli.run import RunReport, run_policies, show, show_results
+from ops_pipeline.cli.output import Json, answer, console, notes
+from ops_pipeline.cli.run import run_policies
+from ops_pipeline.cli.run_report import RunReport, show_results
 from ops_pipeline.cli.up import sample_application
+from ops_pipeline.counted import counted
+from ops_pipeline.maintenance import kinds, pending_plans
 from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.guard.approvals import StoredPlan
+from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.policies.model import Policies
+from ops_pipeline.postgres.connection import connect
+from ops_pipeline.postgres.relation import TableName
 
 CLOUDTRAIL = Path("../shared/data/cloudtrail")
 """Where real CloudTrail events may be beside a checkout."""
-APPROVALS = 3
-"""How often plans may need approval: rows deleted by retention make orphans, which need another plan."""
+SURPRISED = TableName("public", "sessions")
+"""The table into which the demo loads old rows."""
 
 
 def demo(
@@ -32,39 +44,112 @@ def demo(
 ) -> None:
     """Fill an empty database with 120 days of a sample application's data, then run the policies.
 
-    Approves each plan that needs it. Without OPS_DATABASE_URL it uses an
-    embedded PostgreSQL in .local/postgres.
+    Plans, approves what needs approval, and runs. Then loads old rows, which
+    the guard keeps from being deleted until a person approves. Exits with 0
+    if the run succeeded and left nothing, and the guard stopped the second
+    one. Without OPS_DATABASE_URL it uses an embedded PostgreSQL in
+    .local/postgres.
     """
     say = notes if as_json else console
     command = opsctl()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
-        filled = sample_application.fill(url_of(resolved), seed=seed, scale=scale, report=say.print)
-        deliveries = resolved.demo_cloudtrail or CLOUDTRAIL
-        if filled.created and deliveries.is_dir():
-            imported = import_deliveries(resolved, [deliveries])
-            say.print(f"Imported {imported.stored:,} CloudTrail events from {deliveries}")
+        step = _steps(say)
+        step("Filling the sample application")
+        _fill(resolved, seed, scale, say)
         check_policies(resolved, policies)
+        step(f"Planning the first run, as `{command} plan` does")
+        waiting = _plan(resolved, policies, say)
+        _approve(resolved, policies, waiting, command, step)
+        step(f"Running every policy, as `{command} run` and the schedule do")
         report = run_policies(resolved, policies, say)
-        for _ in range(APPROVALS):
-            if not report.needs_approval:
-                break
-            show_results(say, report)
-            say.print(
-                "\nThe demo now approves what needs approval, as an operator would with `opsctl approve`.\n"
-            )
-            _approve(resolved, policies, report)
-            report = run_policies(resolved, policies, say).after(report)
-            say.print("\nAll runs together:")
-    show(report, as_json=as_json)
-    if not as_json:
-        console.print("\nSee it in the Dagster UI: [bold]make up[/]")
-        console.print(f"Work on its database:     [bold]{command} plan[/]")
-    raise typer.Exit(0 if report.succeeded and report.nothing_remaining else 1)
+        show_results(say, report)
+        blocked = _surprise(resolved, policies, say, step) if report.succeeded else None
+    as_promised = report.nothing_remaining and blocked is not None and bool(blocked.needs_approval)
+    if as_json:
+        answer(_as_json(report, blocked), as_json=True)
+    elif blocked is not None and blocked.needs_approval:
+        _what_next(blocked, command)
+    raise typer.Exit(0 if report.succeeded and as_promised else 1)
 
 
-def _approve(resolved: settings.Settings, policies: Policies, report: RunReport) -> None:
-    plans = {result.policy: str(result.details["plan"]) for result in report.needs_approval}
-    for database, connection in connections(resolved, policies.databases, "opsctl approve", []):
-        for policy in database.policies:
-            if policy.name in plans:
-                approvals.approve(connection, plans[policy.name], by="demo")
+def _steps(say: Console) -> Callable[[str], None]:
+    """Prints what the demo does next, numbered."""
+    done: list[str] = []
+
+    def step(sentence: str) -> None:
+        done.append(sentence)
+        say.print(f"\n{len(done)}. {sentence}", style="bold", markup=False, highlight=False)
+
+    return step
+
+
+def _fill(resolved: settings.Settings, seed: int, scale: float, say: Console) -> None:
+    filled = sample_application.fill(url_of(resolved), seed=seed, scale=scale, report=say.print)
+    deliveries = resolved.demo_cloudtrail or CLOUDTRAIL
+    if filled.created and deliveries.is_dir():
+        imported = import_deliveries(resolved, [deliveries])
+        say.print(f"Imported {imported.stored:,} CloudTrail events from {deliveries}")
+
+
+def _plan(resolved: settings.Settings, policies: Policies, say: Console) -> Sequence[StoredPlan]:
+    """Plans every policy, shows the plan and stores what needs approval."""
+    plans = list(kinds.plan_all(policies, settings.environment(resolved)))
+    say.print(tables.plan_table(plans))
+    waiting: list[StoredPlan] = []
+    for database, connection in connections(resolved, policies.databases, "opsctl plan", []):
+        waiting += pending_plans.store(connection, database.policies, plans).pending
+    for plan in waiting:
+        say.print(f"{plan.policy} needs approval: {'; '.join(plan.reasons)}", markup=False)
+    return waiting
+
+
+def _approve(
+    resolved: settings.Settings,
+    policies: Policies,
+    waiting: Sequence[StoredPlan],
+    command: str,
+    step: Callable[[str], None],
+) -> None:
+    """Approves the plans as an operator would; the orphans that they make are approved with them."""
+    wanted = {plan.id for plan in approvals.to_approve(waiting)}
+    for plan_id in wanted:
+        step(f"Approving what the guard would stop, as `{command} approve {plan_id}` does")
+    for _, connection in connections(resolved, policies.databases, "opsctl approve", []):
+        for plan_id in wanted.intersection(plan.id for plan in approvals.pending(connection)):
+            approvals.approve(connection, plan_id, by=person())
+
+
+def _surprise(
+    resolved: settings.Settings, policies: Policies, say: Console, step: Callable[[str], None]
+) -> RunReport | None:
+    """Loads old rows into a table and runs its policy, which the guard then stops."""
+    surprised = [policy for _, policy in policies.of_type(Retention) if policy.table == SURPRISED]
+    if not surprised:
+        return None
+    with connect(url_of(resolved), "opsctl demo") as connection:
+        rows = counted(connection.execute(sql.demo("surprise")).rowcount, "old row")
+    step(f"A surprise: {rows} loaded into sessions, as by a wrong import. Running its policy again")
+    return run_policies(resolved, policies, say, surprised)
+
+
+def _what_next(blocked: RunReport, command: str) -> None:
+    console.print()
+    for result in blocked.needs_approval:
+        console.print(f"{result.policy}: {result.stopped_reason}", style="yellow", markup=False)
+    console.print("\nSo ends a run that needs a person. The plan waits for you:")
+    plan = blocked.needs_approval[0].details["plan"]
+    console.print(f"  in the Dagster UI: [bold]make up[/], then the run {blocked.run_id}")
+    console.print(f"  in this terminal:  [bold]{command} approve {plan}[/] && [bold]{command} run[/]")
+    console.print(f"Look around first:   [bold]{command} status[/]")
+
+
+def _as_json(report: RunReport, blocked: RunReport | None) -> dict[str, object]:
+    surprise = None
+    if blocked is not None:
+        surprise = {"run_id": blocked.run_id, "policies": blocked.policies}
+    return {
+        "run_id": report.run_id,
+        "status": report.status,
+        "policies": report.policies,
+        "surprise": surprise,
+    }

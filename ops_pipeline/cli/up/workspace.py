@@ -26,15 +26,16 @@ class Workspace:
 
 
 @contextmanager
-def written() -> Iterator[Workspace]:
-    """The workspace, in a folder that only this user can enter, until the context ends.
+def written(location: str) -> Iterator[Workspace]:
+    """The workspace, in a folder that only this user can enter, until the context ends. `location`: the name
+    of our code location.
 
     Raises SettingsError when workspace.yaml is invalid.
     """
     # Not under .local: the path of a socket has at most 107 bytes.
     with TemporaryDirectory(prefix="ops-up-") as folder:
         made = Workspace(Path(folder) / "workspace.yaml", Path(folder) / "code.sock")
-        ours = {"socket": str(made.socket), "location_name": "ops_pipeline"}
+        ours = {"socket": str(made.socket), "location_name": location}
         YAML(typ="safe").dump({"load_from": [{"grpc_server": ours}, *_added()]}, made.file)
         yield made
 

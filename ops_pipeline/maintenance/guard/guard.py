@@ -87,10 +87,26 @@ def judge(
 
 
 def store(
-    connection: Connection, policy: DeletingPolicy, plan: DeletePlan, *, now: datetime, follows: str
+    connection: Connection,
+    policy: DeletingPolicy,
+    plan: DeletePlan,
+    *,
+    now: datetime,
+    follows: str | None = None,
 ) -> approvals.StoredPlan:
-    """Stores a plan that will need approval once the plan `follows` has run; approved together with it."""
+    """Stores a plan that needs approval, or will once `follows` has run; it is approved with that plan."""
     return approvals.store(connection, _stored(policy, plan, plan.needs_approval, now, follows))
+
+
+def is_same(
+    policy: DeletingPolicy, plan: DeletePlan, follows: str | None, stored: approvals.StoredPlan
+) -> bool:
+    """Whether a person who approves the stored plan approves this one: the same rows for the same reasons."""
+    made = _stored(policy, plan, plan.needs_approval, stored.worker_clock, follows)
+    same = ("definition", "eligible", "cascaded", "exact", "follows")
+    return list(stored.reasons) == made["reasons"] and all(
+        getattr(stored, name) == made[name] for name in same
+    )
 
 
 def reasons(

@@ -43,7 +43,7 @@ def test_the_button_carries_out_what_was_approved(
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     monkeypatch.setenv("OPS_POLICIES", str(file))
     monkeypatch.setenv("PYTHONPATH", os.fspath(REPOSITORY))
-    job = dg.reconstructable(launch.nightly_job)
+    job = launch.job("nightly_app")
 
     with dg.execute_job(
         job, stored_instance, tags={run_ownership.TRIGGER: "schedule"}, raise_on_error=False

@@ -1,0 +1,144 @@
+"""The result of a run, its exit code, and how a person sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from ops_pipeline.cli import tables
+from ops_pipeline.cli.output import INTERRUPTED, NEEDS_APPROVAL, answer, complain, console
+from ops_pipeline.counted import counted
+from ops_pipeline.maintenance import history
+from ops_pipeline.maintenance.result import RunResult
+
+if TYPE_CHECKING:
+    from ops_pipeline.orchestration.dry_run import PlannedPolicy  # Dagster takes seconds to import
+    from ops_pipeline.orchestration.failure import FailedStep
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """The result of a run. `status`: Dagster's. `deleting`: the names of the policies that delete rows."""
+
+    run_id: str
+    status: str
+    policies: tuple[RunResult, ...]
+    failures: "tuple[FailedStep, ...]"
+    deleting: frozenset[str]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "SUCCESS"
+
+    @property
+    def nothing_remaining(self) -> bool:
+        """Whether no expired or orphaned rows remain."""
+        return all(result.left == 0 for result in self.policies if result.policy in self.deleting)
+
+    @property
+    def exit_code(self) -> int:
+        """0: done. NEEDS_APPROVAL: nothing failed, but plans need approval. INTERRUPTED: it was canceled.
+
+        Else 1, also while maintenance is paused: the Dagster run has not failed, but a policy was not carried
+        out.
+        """
+        if self.succeeded:
+            return 1 if self.paused else 0
+        if self.status == "CANCELED":
+            return INTERRUPTED
+        waiting = all(failure.outcome == "needs_approval" for failure in self.failures)
+        return NEEDS_APPROVAL if self.needs_approval and waiting else 1
+
+    @property
+    def paused(self) -> tuple[RunResult, ...]:
+        """The policies that were not carried out, or not to the end, because maintenance is paused."""
+        return tuple(result for result in self.policies if result.outcome == "paused")
+
+    @property
+    def needs_approval(self) -> tuple[RunResult, ...]:
+        """The policies whose plan must be approved before rows are deleted."""
+        return tuple(result for result in self.policies if result.outcome == "needs_approval")
+
+    @property
+    def ending(self) -> str:
+        """How it ended, coloured, for the last line."""
+        if self.exit_code == NEEDS_APPROVAL:
+            return "[yellow]needs approval[/]"
+        if self.succeeded:
+            return f"[green]{self.status}[/]{', but maintenance is paused' if self.paused else ''}"
+        return f"[{'yellow' if self.exit_code == INTERRUPTED else 'red'}]{self.status}[/]"
+
+
+def show(report: RunReport, *, as_json: bool) -> None:
+    """Prints the result of a run."""
+    if as_json:
+        answer({"run_id": report.run_id, "status": report.status, "policies": report.policies}, as_json=True)
+    else:
+        show_results(console, report)
+
+
+def show_results(to: Console, report: RunReport) -> None:
+    """Prints a table of what each policy did, why policies stopped, and how the Dagster run ended."""
+    to.print()
+    to.print(tables.results_table(report.policies))
+    for result in report.policies:
+        if waiting := result.details.get("in_grace"):
+            why = result.details.get("waits_for", "a later run deletes them")
+            remain = f"{counted(waiting, 'orphan')} {'remains' if waiting == 1 else 'remain'}"
+            to.print(f"{result.policy}: {remain} for a later run: {why}", markup=False)
+        if result.removed and (unrecorded := result.details.get(history.UNRECORDED)):
+            to.print(f"{result.policy}: {unrecorded}", markup=False)
+        if result.outcome == "observed":
+            to.print(f"{result.policy}: {result.stopped_reason}", markup=False)
+    _complain(report)
+    to.print(f"\nDagster run {report.run_id}: {report.ending}")
+
+
+def _complain(report: RunReport) -> None:
+    """Prints why policies are not done, each once."""
+    steps = {failure.policy: failure.reason for failure in report.failures if failure.policy}
+    for reason in dict.fromkeys(result.stopped_reason for result in report.paused):
+        names = ", ".join(result.policy for result in report.paused if result.stopped_reason == reason)
+        complain(f"{names}: {reason}")
+    for result in report.policies:
+        if result.policy in steps:
+            complain(steps[result.policy])  # it begins with the policy's name
+        elif result.outcome not in {"done", "observed", "paused"}:
+            complain(f"{result.policy} {result.outcome}: {result.stopped_reason}")
+    for failure in report.failures:
+        if failure.policy is None:
+            complain(f"{failure.step}: {failure.reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunReport:
+    """The result of a dry run: what each policy that could be planned would do."""
+
+    run_id: str
+    status: str
+    policies: "Mapping[str, PlannedPolicy]"
+    failures: "tuple[FailedStep, ...]"
+
+    @property
+    def exit_code(self) -> int:
+        """As `opsctl plan` exits: 1 where a policy is refused or cannot be planned."""
+        if self.status == "CANCELED":
+            return INTERRUPTED
+        if self.status != "SUCCESS" or any(planned.refused for planned in self.policies.values()):
+            return 1
+        waiting = any(planned.needs_approval for planned in self.policies.values())
+        return NEEDS_APPROVAL if waiting else 0
+
+    def show(self, *, as_json: bool) -> None:
+        """Prints what each policy would do."""
+        lines = [planned.in_words for planned in self.policies.values()]
+        answer(
+            {"run_id": self.run_id, "status": self.status, "dry_run": True, "policies": self.policies},
+            *lines,
+            "",
+            f"Dagster run {self.run_id}: {self.status}, a dry run: nothing was deleted",
+            as_json=as_json,
+        )
+        for failure in self.failures:
+            complain(f"{failure.step}: {failure.reason}")
