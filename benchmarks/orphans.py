@@ -137,7 +137,7 @@ def _tracked(connection: Connection, policy: Orphans, number: int) -> float:
     began = time.perf_counter()
     result = carry_out(connection, policy, settings=Settings())
     took = time.perf_counter() - began
-    if result.details["source"] != "record" or result.left or result.removed < DELETED_PARENTS:
+    if result.details["source"] != "record" or result.remaining or result.removed < DELETED_PARENTS:
         sys.exit(f"not by the record, or not all of it: {result}")
     return took
 
@@ -145,7 +145,7 @@ def _tracked(connection: Connection, policy: Orphans, number: int) -> float:
 def _ours(url: str) -> None:
     with connect(url, "ops bench") as connection:
         result = carry_out(connection, _rule(), settings=Settings())
-    if result.outcome != "done" or result.left or not result.removed:
+    if result.outcome != "done" or result.remaining or not result.removed:
         sys.exit(f"the orphans were not removed: {result}")
 
 

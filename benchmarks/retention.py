@@ -120,7 +120,7 @@ def ours(url: str, folder: Path, *, archive: bool = False) -> Removal:
     settings = Settings(archive_url=str(folder / "archive"), pause_file=folder / "none")
     with connect(url, "ops app/retention/visits", lock_timeout="500ms") as connection:
         result = carry_out(connection, policy, settings=settings)
-    if result.outcome != "done" or result.left:
+    if result.outcome != "done" or result.remaining:
         sys.exit(f"the run ended as {result.outcome}: {result.stopped_reason}")
     return Removal(result.removed, result.working, result.wal_bytes)
 

@@ -16,9 +16,9 @@ from ops_pipeline.maintenance.plan import Unplanned
 
 
 class MaintenanceRun(msgspec.Struct, frozen=True):
-    """What one policy did in one run. `rows_left`: expired or orphaned rows that remain.
+    """What one policy did in one run. `rows_remaining`: expired or orphaned rows that remain.
 
-    While it runs, `seconds_left` is the remaining time at its rate so far. `pauses`: seconds by reason.
+    While it runs, `seconds_remaining` is the remaining time at its rate so far. `pauses`: seconds by reason.
     `throttle_reason`, `throttled_since`: of a run that is throttled at this moment.
     """
 
@@ -27,9 +27,9 @@ class MaintenanceRun(msgspec.Struct, frozen=True):
     started_at: datetime
     finished_at: datetime | None
     cutoff: datetime | None
-    rows_examined: int
+    rows_scanned: int
     rows_removed: int
-    rows_left: int | None
+    rows_remaining: int | None
     outcome: str
     stopped_reason: str | None
     dagster_run_id: str | None
@@ -44,7 +44,7 @@ class MaintenanceRun(msgspec.Struct, frozen=True):
     throttled_since: datetime | None
     progress_at: datetime | None
     rows_a_second: float | None
-    seconds_left: float | None
+    seconds_remaining: float | None
     details: dict[str, Any]
 
 

@@ -40,7 +40,7 @@ class Restored:
     """What was restored: `rows` of `table`, of the days from `first` to `last`, into the table `into`.
 
     `hold`: the hold that protects them from the next run; None where they went into another table.
-    `passed_over`: files whose rows had been restored before. `missing_parents`: the rows that were restored
+    `skipped_files`: files whose rows had been restored before. `missing_parents`: the rows that were restored
     with what their foreign key sets for a deleted parent. `triggers_off`: the triggers that did not fire.
     `sequences`: the sequences that were advanced beyond the restored rows.
     """
@@ -52,7 +52,7 @@ class Restored:
     first: date | None
     last: date | None
     hold: int | None
-    passed_over: int
+    skipped_files: int
     missing_parents: tuple[MissingParents, ...] = ()
     triggers_off: tuple[str, ...] = ()
     sequences: tuple[str, ...] = ()
@@ -190,7 +190,7 @@ def _put_back(
     by: str,
     reason: str,
     firing: Sequence[Trigger],
-    passed_over: int,
+    skipped_files: int,
 ) -> Restored:
     files = [file for one_schema in staged for file in one_schema.files]
     connection.execute(sql.get("archive/read_exactly"))
@@ -213,7 +213,7 @@ def _put_back(
         first=min((file.day for file in files if file.day), default=None),
         last=max((file.day for file in files if file.day), default=None),
         hold=_hold(connection, files, own, by, reason) if str(target.relation) == own else None,
-        passed_over=passed_over,
+        skipped_files=skipped_files,
         missing_parents=missing_parents,
         triggers_off=tuple(map(str, firing)),
         sequences=sequences.move_on(connection, numbering, staged),

@@ -158,8 +158,8 @@ def _sentences(restored: Restored) -> Iterator[str]:
         yield f"Triggers that did not fire for them: {', '.join(restored.triggers_off)}."
     if restored.sequences:
         yield f"Sequences advanced past the restored rows: {', '.join(restored.sequences)}."
-    if restored.passed_over:
-        yield f"Skipped {counted(restored.passed_over, 'file')}, whose rows had been restored before."
+    if restored.skipped_files:
+        yield f"Skipped {counted(restored.skipped_files, 'file')}, whose rows had been restored before."
     if restored.hold is not None:
         yield (
             f"Hold {restored.hold} keeps policies from deleting them. To release it: "

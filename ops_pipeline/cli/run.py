@@ -133,4 +133,4 @@ def _not_run(name: str, ended: "EndedRun") -> RunResult:
     reasons = (failure.reason for failure in ended.failures if failure.policy == name)
     canceled = "the run was canceled before it started" if ended.canceled else None
     missing = canceled or "it did not start; for the reason, open the run in the Dagster UI"
-    return RunResult(name, "skipped", next(reasons, missing), examined=0, removed=0, left=None, seconds=0)
+    return RunResult(name, "skipped", next(reasons, missing), scanned=0, removed=0, remaining=None, seconds=0)

@@ -34,7 +34,7 @@ class RunReport:
     @property
     def nothing_remaining(self) -> bool:
         """Whether no expired or orphaned rows remain."""
-        return all(result.left == 0 for result in self.policies if result.policy in self.deleting)
+        return all(result.remaining == 0 for result in self.policies if result.policy in self.deleting)
 
     @property
     def exit_code(self) -> int:

@@ -76,12 +76,12 @@ def results_table(results: Sequence[RunResult]) -> Table:
         "policy", "outcome", "removed:>", "archived:>", "remaining:>", "scanned:>", "dead rows:>", "seconds:>"
     )
     for result in results:
-        left = "" if result.left is None else f"{result.left:,}"
+        left = "" if result.remaining is None else f"{result.remaining:,}"
         dead_before, dead_after = result.dead_tuples_before, result.dead_tuples_after
         dead = f"{dead_before:,} → {dead_after:,}" if dead_before or dead_after else ""
         table.add_row(
             result.policy, _outcome(result), f"{result.removed:,}", f"{result.archived:,}", left,
-            f"{result.examined:,}", dead, f"{result.seconds:.1f}",
+            f"{result.scanned:,}", dead, f"{result.seconds:.1f}",
         )  # fmt: skip
     return table
 
@@ -95,7 +95,7 @@ def _outcome(result: RunResult) -> Text:
     if result.outcome != "running" or not result.planned:
         return outcome(result.outcome)
     rate = result.removed / result.working if result.working else 0.0
-    time_left = f", {(result.planned - result.removed) / rate:,.0f} s left" if rate else ""
+    time_left = f", {(result.planned - result.removed) / rate:,.0f} s remaining" if rate else ""
     share = result.removed / result.planned
     done = round(min(share, 1) * BAR)
     return Text.assemble(

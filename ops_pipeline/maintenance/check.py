@@ -73,9 +73,9 @@ def rows_remain(connection: Connection, policy: DeletingPolicy, rows: int, descr
     approval."""
     waiting = _waiting(connection, policy) if rows else None
     if waiting is None:
-        return CheckResult(rows == 0, description, {"rows_left": rows})
+        return CheckResult(rows == 0, description, {"rows_remaining": rows})
     return CheckResult(
-        False, description, {"rows_left": rows, "plan": waiting.details["plan"]}, severity="warning"
+        False, description, {"rows_remaining": rows, "plan": waiting.details["plan"]}, severity="warning"
     )
 
 

@@ -28,7 +28,7 @@ Statement = tuple[LiteralString, Mapping[str, Any]]
 class Batch:
     """What one transaction did. `wal`: the server's WAL position when it began."""
 
-    examined: int
+    scanned: int
     removed: int
     archived: int = 0
     bytes: int = 0
@@ -46,9 +46,9 @@ class Record:
         """The statement that adds a batch to the run; execute it in the batch's own transaction."""
         return sql.get("maintenance/progress"), {"id": self.id, **asdict(batch)}
 
-    def add(self, connection: Connection, examined: int, removed: int) -> None:
+    def add(self, connection: Connection, scanned: int, removed: int) -> None:
         """Adds a batch, in the connection's current transaction."""
-        connection.execute(*self.batch_statement(Batch(examined, removed)))
+        connection.execute(*self.batch_statement(Batch(scanned, removed)))
 
     def save_plan(
         self,
@@ -95,7 +95,7 @@ class Record:
         with connection.transaction():
             if work.approval is not None and work.outcome == "done":
                 approvals.use_up(connection, work.approval, self.id)
-            return self._close(connection, work.outcome, work.stopped_reason, pauses, work.left, details)
+            return self._close(connection, work.outcome, work.stopped_reason, pauses, work.remaining, details)
 
     def end_early(
         self, connection: Connection, outcome: Outcome, reason: str, pauses: Pauses = NO_PAUSES
@@ -112,7 +112,7 @@ class Record:
         outcome: Outcome,
         reason: str,
         pauses: Pauses,
-        left: int | None = None,
+        remaining: int | None = None,
         details: Mapping[str, object] = NO_DETAILS,
     ) -> RunResult:
         if not trail.is_there(connection):
@@ -121,7 +121,7 @@ class Record:
             "id": self.id,
             "outcome": outcome,
             "stopped_reason": reason,
-            "left": left,
+            "remaining": remaining,
             "pauses": Jsonb(dict(pauses)),
             "details": Jsonb(dict(details)),
         }

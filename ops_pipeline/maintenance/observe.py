@@ -19,7 +19,7 @@ def observe(
     settings: Settings,
     before: Sequence[PlannedDeletion],
 ) -> Work:
-    """Plans the policy and records the plan; `left` is what it would delete, where that was counted.
+    """Plans the policy and records the plan; `remaining` is what it would delete, where that was counted.
 
     `before`: what the observed policies before it would have deleted. Raises RefusedError, as the run of a
     policy that is enforced.

@@ -31,14 +31,14 @@ def refuse(policy: str, problems: Sequence[str]) -> None:
 class Work:
     """What one kind of policy did to its tables.
 
-    `left`: rows that it should have removed and that remain, None where they were not counted; a run with
-    any is not done. `plan`: the id of the stored plan that must be approved first. `approval`: the id of the
-    approved plan that this run used. `paused`: it ended because maintenance is paused. `observed`: it only
-    recorded what it would do. `details` are recorded in the history.
+    `remaining`: rows that it should have removed and that remain, None where they were not counted; a run
+    with any is not done. `plan`: the id of the stored plan that must be approved first. `approval`: the id of
+    the approved plan that this run used. `paused`: it ended because maintenance is paused. `observed`: it
+    only recorded what it would do. `details` are recorded in the history.
     """
 
     stopped_reason: str
-    left: int | None
+    remaining: int | None
     oldest: datetime | None = None
     dead_tuples_before: int = 0
     dead_tuples_after: int = 0
@@ -54,28 +54,28 @@ class Work:
             return "needs_approval"
         if self.paused or self.observed:
             return "paused" if self.paused else "observed"
-        return "done" if self.stopped_reason == COMPLETED and not self.left else "stopped"
+        return "done" if self.stopped_reason == COMPLETED and not self.remaining else "stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """One policy's run.
 
-    `examined`, `removed`, `archived`: rows scanned (about), removed, and archived first. `left`: rows
+    `scanned`, `removed`, `archived`: rows scanned (about), removed, and archived first. `remaining`: rows
     remaining that the policy would remove, None where they were not counted. `planned`: rows to be removed
     when the run began. `oldest`: the time of the oldest row that is still in the table. `working` and
     `pausing` are parts of `seconds`. `wal_bytes`: the WAL that the server wrote meanwhile. VACUUM removes no
-    rows: `examined` counts tables, `left` those it could not vacuum, and its effect is in the dead tuples and
-    `details`. `throttle_reason`: why it is throttled at this moment, since `throttled_seconds`. `cascaded`:
-    rows of other tables that were also deleted or changed.
+    rows: `scanned` counts tables, `remaining` those it could not vacuum, and its effect is in the dead tuples
+    and `details`. `throttle_reason`: why it is throttled at this moment, since `throttled_seconds`.
+    `cascaded`: rows of other tables that were also deleted or changed.
     """
 
     policy: str
     outcome: Outcome
     stopped_reason: str
-    examined: int
+    scanned: int
     removed: int
-    left: int | None
+    remaining: int | None
     seconds: float
     oldest: datetime | None = None
     dead_tuples_before: int = 0

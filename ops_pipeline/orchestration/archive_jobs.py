@@ -179,7 +179,7 @@ def _tell(context: dg.OpExecutionContext, restored: Restored) -> None:
         "rows": restored.rows,
         "files": restored.files,
         "into": restored.into,
-        "files_restored_before": restored.passed_over,
+        "files_restored_before": restored.skipped_files,
     }
     hold = ""
     if restored.hold is not None:

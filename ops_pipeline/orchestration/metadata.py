@@ -29,7 +29,7 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
     return {
         **values(
             rows_removed=result.removed,
-            rows_examined=result.examined,
+            rows_scanned=result.scanned,
             seconds=round(result.seconds, 3),
             dead_tuples_before=result.dead_tuples_before,
             dead_tuples_after=result.dead_tuples_after,
@@ -37,10 +37,10 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
             outcome=result.outcome,
             seconds_paused=round(result.pausing, 3),
             wal_bytes=result.wal_bytes,
-            rows_left=result.left,
+            rows_remaining=result.remaining,
             rows_archived=result.archived or None,
             bytes_removed=result.bytes or None,
-            oldest_row_left=result.oldest,
+            oldest_row_remaining=result.oldest,
             method=result.method or None,
             plan=str(result.details["plan"]) if "plan" in result.details else None,
             unrecorded=str(result.details[UNRECORDED])

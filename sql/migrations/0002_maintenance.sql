@@ -6,9 +6,9 @@ CREATE TABLE ops.maintenance_runs (
   started_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
   finished_at    timestamptz,
   cutoff         timestamptz,
-  rows_examined  bigint      NOT NULL DEFAULT 0,
+  rows_scanned  bigint      NOT NULL DEFAULT 0,
   rows_removed   bigint      NOT NULL DEFAULT 0,
-  rows_left      bigint,
+  rows_remaining      bigint,
   outcome        text        NOT NULL DEFAULT 'running'
     CHECK (outcome IN ('running', 'done', 'stopped', 'interrupted', 'failed', 'skipped')),
   stopped_reason text,
@@ -17,7 +17,7 @@ CREATE TABLE ops.maintenance_runs (
 );
 
 COMMENT ON COLUMN ops.maintenance_runs.policy IS '<database>/<kind>/<table>';
-COMMENT ON COLUMN ops.maintenance_runs.rows_left IS 'Expired or orphaned rows that remained when the run ended';
+COMMENT ON COLUMN ops.maintenance_runs.rows_remaining IS 'Expired or orphaned rows that remained when the run ended';
 COMMENT ON COLUMN ops.maintenance_runs.stopped_reason IS 'Why the run ended, as text';
 
 CREATE INDEX maintenance_runs_policy ON ops.maintenance_runs (policy, started_at DESC);

@@ -84,7 +84,7 @@ def test_every_kind_records_what_it_would_do_and_changes_nothing(
     assert _content(chain) == before
     assert list((tmp_path / "archive").iterdir()) == []
     assert {result.outcome for result in (days, sessions, orphans, vacuum)} == {"observed"}
-    assert (sessions.planned, sessions.left, sessions.removed) == (3000, 3000, 0)
+    assert (sessions.planned, sessions.remaining, sessions.removed) == (3000, 3000, 0)
     assert (
         "observed only, nothing was changed: it would delete 3,000 of 6,000 rows" in sessions.stopped_reason
     )
@@ -152,7 +152,7 @@ def test_an_enforced_policy_does_not_count_on_an_observed_one(
     first, second, third = _run(chain, database, settings)
 
     assert [first.outcome, second.outcome, third.outcome] == ["observed", "done", "done"]
-    assert (second.removed, second.left) == (7, 0)
+    assert (second.removed, second.remaining) == (7, 0)
     assert scalar(chain, "SELECT count(*) FROM sessions") == 6000
     assert scalar(chain, "SELECT count(*) FROM memories") == 6000
 

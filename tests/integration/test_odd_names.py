@@ -95,7 +95,7 @@ def test_retention_deletes_from_its_own_table_only(
 
     result = carry_out(connection, policy, settings=settings)
 
-    assert (result.removed, result.left, planned.rows.eligible) == (31, 0, 31)
+    assert (result.removed, result.remaining, planned.rows.eligible) == (31, 0, 31)
     assert rows(connection, name) == 30
     assert {each: rows(connection, each) for each in others} == others
     table = table_of(connection, name)
@@ -274,7 +274,7 @@ def test_a_column_of_any_name_is_scanned_by(
 
     by_retention, by_vacuum = [carry_out(connection, policy) for policy in database.policies]
 
-    assert (by_retention.removed, by_retention.left) == (29, 0)
+    assert (by_retention.removed, by_retention.remaining) == (29, 0)
     assert [table["table"] for table in by_vacuum.details["tables"]] == [f"public.{quoted(name)}"]
 
 

@@ -106,7 +106,7 @@ def test_a_run_at_work_stops_within_seconds_and_the_next_one_continues(
     assert carry_out(application, retention).outcome == "paused"
     pauses.resume(application, by="bob")
     rest = carry_out(application, retention)
-    assert (rest.outcome, rest.removed, rest.left) == ("done", 3000 - result.removed, 0)
+    assert (rest.outcome, rest.removed, rest.remaining) == ("done", 3000 - result.removed, 0)
 
 
 def test_a_paused_run_leaves_its_position_and_counts_no_rows(
@@ -114,7 +114,7 @@ def test_a_paused_run_leaves_its_position_and_counts_no_rows(
 ) -> None:
     result = carry_out(application, retention, stop=_on_call(5, lambda: _pause(application)))
 
-    assert (result.outcome, result.left) == ("paused", None)
+    assert (result.outcome, result.remaining) == ("paused", None)
     assert 0 < result.removed < 3000
     assert scalar(application, "SELECT count(*) FROM ops.maintenance_cursors") == 1
     ((outcome,),) = application.execute(
@@ -134,7 +134,8 @@ def test_nothing_begins_while_paused_whatever_the_kind(
 
     results = [carry_out(application, policy, dagster_run_id="night") for policy in policies]
 
-    assert [(result.outcome, result.removed, result.left) for result in results] == [("paused", 0, None)] * 3
+    ended = [(result.outcome, result.removed, result.remaining) for result in results]
+    assert ended == [("paused", 0, None)] * 3
     assert scalar(application, SESSION_ROWS) == 6000
     assert scalar(application, "SELECT count(*) FROM memories") == 5
     assert scalar(application, "SELECT count(*) FROM ops.missing_parents") == 0, "no orphan was marked"
@@ -185,7 +186,7 @@ def test_orphans_stop_between_batches(
     result = carry_out(application, orphans, stop=between)
     rows = scalar(application, "SELECT count(*) FROM memories")
 
-    assert (result.outcome, result.removed, result.left) == ("paused", 8000 - rows, None)
+    assert (result.outcome, result.removed, result.remaining) == ("paused", 8000 - rows, None)
     assert 6000 < rows < 8000
     pauses.resume(application, by="ada")
     assert carry_out(application, orphans).outcome == "done"
@@ -221,7 +222,7 @@ def test_vacuum_stops_between_tables(
 
     assert result.outcome == "paused"
     assert [table["outcome"] for table in result.details["tables"]] == ["done"]
-    assert result.left == 1
+    assert result.remaining == 1
 
 
 def test_whole_partitions_stop_between_two_drops(

@@ -272,6 +272,6 @@ def test_times_outside_of_pythons_calendar_are_planned(connection: Connection, r
     assert (plan.rows.eligible, plan.rows.total) == (1, 3)
     assert plan.rows.oldest is not None
     result = carry_out(connection, retention)
-    assert (result.outcome, result.removed, result.left) == ("done", 1, 0)
+    assert (result.outcome, result.removed, result.remaining) == ("done", 1, 0)
     connection.execute("DELETE FROM sessions WHERE isfinite(created_at)")
     assert carry_out(connection, retention).oldest is None

@@ -30,8 +30,8 @@ def test_expired_rows_are_deleted_and_the_others_are_kept(
 ) -> None:
     result = carry_out(application, retention)
 
-    assert (result.outcome, result.removed, result.left) == ("done", 3000, 0)
-    assert result.examined == 6000
+    assert (result.outcome, result.removed, result.remaining) == ("done", 3000, 0)
+    assert result.scanned == 6000
     assert scalar(application, EXPIRED) == 0
     assert scalar(application, "SELECT count(*) FROM sessions") == 3000
     assert result.oldest == scalar(application, "SELECT min(created_at) FROM sessions")
@@ -42,7 +42,7 @@ def test_a_second_run_removes_nothing(application: Connection, retention: Retent
 
     again = carry_out(application, retention)
 
-    assert (again.outcome, again.removed, again.left) == ("done", 0, 0)
+    assert (again.outcome, again.removed, again.remaining) == ("done", 0, 0)
 
 
 def test_a_row_without_a_time_is_kept(application: Connection, retention: Retention) -> None:
@@ -73,7 +73,7 @@ def test_times_without_a_zone_count_as_utc(
         "INSERT INTO sessions SELECT (now() AT TIME ZONE 'UTC')::date - day FROM generate_series(0, 40) day"
     )
 
-    assert carry_out(connection, retention).left == 0
+    assert carry_out(connection, retention).remaining == 0
     assert scalar(connection, "SELECT count(*) FROM sessions") in (30, 31)
 
 
@@ -84,7 +84,7 @@ def test_a_locked_row_keeps_no_other_row(application: Connection, retention: Ret
 
         result = carry_out(application, retention)
 
-        assert (result.outcome, result.removed, result.left) == ("stopped", 2999, 1)
+        assert (result.outcome, result.removed, result.remaining) == ("stopped", 2999, 1)
         assert "other sessions had locked them" in result.stopped_reason
     assert carry_out(application, retention).removed == 1
 
@@ -102,7 +102,7 @@ def test_locked_rows_are_tried_again_at_the_end(
 
         result = carry_out(application, retention, stop=let_go_later)
 
-    assert (result.outcome, result.removed, result.left) == ("done", 3000, 0)
+    assert (result.outcome, result.removed, result.remaining) == ("done", 3000, 0)
 
 
 def test_the_pause_file_pauses_a_run_and_the_history_says_so(
@@ -166,7 +166,7 @@ def test_an_index_is_used_where_few_rows_have_expired(
     result = carry_out(application, retention)
 
     assert result.method.startswith(method)
-    assert (result.removed, result.left) == (40, 0)
+    assert (result.removed, result.remaining) == (40, 0)
 
 
 def test_a_run_stops_when_asked_and_the_next_run_continues(
@@ -177,11 +177,11 @@ def test_a_run_stops_when_asked_and_the_next_run_continues(
 
     assert (result.outcome, result.stopped_reason) == ("stopped", "asked to")
     assert 0 < result.removed < 3000
-    assert result.left == 3000 - result.removed
+    assert result.remaining == 3000 - result.removed
 
     rest = carry_out(application, retention)
-    assert (rest.outcome, rest.removed, rest.left) == ("done", 3000 - result.removed, 0)
-    assert rest.examined <= 6000, "the part that was done is not walked a second time from its start"
+    assert (rest.outcome, rest.removed, rest.remaining) == ("done", 3000 - result.removed, 0)
+    assert rest.scanned <= 6000, "the part that was done is not walked a second time from its start"
 
 
 def test_a_row_that_expired_behind_the_saved_position_is_deleted_too(
@@ -194,7 +194,7 @@ def test_a_row_that_expired_behind_the_saved_position_is_deleted_too(
         " WHERE ctid = (SELECT min(ctid) FROM sessions)"
     )
 
-    assert carry_out(application, retention).left == 0
+    assert carry_out(application, retention).remaining == 0
 
 
 @hypothesis(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -236,7 +236,7 @@ def test_a_run_that_needs_approval_removes_nothing_until_its_plan_is_approved_on
 
     stopped = carry_out(application, shorter)
 
-    assert (stopped.outcome, stopped.removed, stopped.left) == ("needs_approval", 0, 5000)
+    assert (stopped.outcome, stopped.removed, stopped.remaining) == ("needs_approval", 0, 5000)
     plan_id = stopped.details["plan"]
     assert stopped.stopped_reason.endswith(f"opsctl approve {plan_id}")
     assert scalar(application, "SELECT count(*) FROM sessions") == 6000
@@ -247,7 +247,7 @@ def test_a_run_that_needs_approval_removes_nothing_until_its_plan_is_approved_on
     assert (begun.outcome, begun.removed > 0) == ("stopped", True)
     done = carry_out(application, shorter)
 
-    assert (done.outcome, done.left, begun.removed + done.removed) == ("done", 0, 5000)
+    assert (done.outcome, done.remaining, begun.removed + done.removed) == ("done", 0, 5000)
     assert done.details["approved_plan"] == plan_id
     with pytest.raises(approvals.ApprovalRefusedError):
         approvals.approve(application, plan_id, "ada")
@@ -261,7 +261,7 @@ def test_a_row_that_others_refer_to_is_kept_and_counted(
 
     result = carry_out(application, retention)
 
-    assert (result.outcome, result.removed, result.left) == ("done", 2993, 0)
+    assert (result.outcome, result.removed, result.remaining) == ("done", 2993, 0)
     assert result.details["referenced"] == 7
 
 
@@ -293,7 +293,7 @@ def test_a_row_is_kept_by_a_hold_added_during_the_run(
 
     result = carry_out(application, retention, stop=hold_it_later)
 
-    assert (result.outcome, result.removed, result.left) == ("done", 2999, 0)
+    assert (result.outcome, result.removed, result.remaining) == ("done", 2999, 0)
     assert result.details["held"] == 1
     assert scalar(application, "SELECT count(*) FROM sessions WHERE id = %s", [last]) == 1
 

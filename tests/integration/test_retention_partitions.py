@@ -104,7 +104,7 @@ def test_whole_days_are_dropped_and_the_rest_is_deleted_row_by_row(
 
     result = carry_out()
 
-    assert (result.outcome, result.removed, result.left) == ("done", due, 0)
+    assert (result.outcome, result.removed, result.remaining) == ("done", due, 0)
     assert scalar(visits, "SELECT count(*) FROM visits") == before - due
     oldest = scalar(visits, "SELECT min(at) FROM visits")
     partitions = visits.execute(
@@ -119,7 +119,7 @@ def test_the_archived_rows_are_the_removed_rows(visits: Connection, carry_out: C
 
     result = carry_out(", archive: true")
 
-    assert (result.outcome, result.left) == ("done", 0)
+    assert (result.outcome, result.remaining) == ("done", 0)
     archived = _archived(tmp_path)
     assert len(archived) == result.archived == result.removed > 0
     assert archived == {number: day for number, day in everything.items() if number in archived}
@@ -139,7 +139,7 @@ def test_a_partition_with_a_row_on_hold_keeps_that_row_only(
 
     result = carry_out(", archive: true")
 
-    assert (result.outcome, result.left, result.details["held"]) == ("done", 0, 1)
+    assert (result.outcome, result.remaining, result.details["held"]) == ("done", 0, 1)
     expired = "SELECT id, at FROM visits WHERE at < now() - interval '10 days'"
     assert visits.execute(expired).fetchall() == [(held, at)]
     assert held not in _archived(tmp_path)
@@ -162,7 +162,7 @@ def test_an_archive_that_cannot_be_written_to_keeps_every_row(
     assert outcome == "failed"
     assert "no space left on device" in reason
     monkeypatch.undo()
-    assert carry_out(", archive: true").left == 0
+    assert carry_out(", archive: true").remaining == 0
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_the_next_run_continues(
     assert len(everything) - len(live) == removed > 0
     assert scalar(visits, "SELECT sum(rows) FROM ops.archives") == removed
     small_disk(4096)
-    assert carry_out(", archive: true").left == 0
+    assert carry_out(", archive: true").remaining == 0
     assert set(_archived(tmp_path)) == set(everything) - _live(visits)
 
 
@@ -217,4 +217,4 @@ def test_a_run_stops_between_two_days_when_asked(visits: Connection, carry_out: 
     rest = carry_out()
 
     assert stopped.stopped_reason in {"asked to", "completed"}
-    assert (rest.outcome, rest.left) == ("done", 0)
+    assert (rest.outcome, rest.remaining) == ("done", 0)

@@ -16,7 +16,7 @@ from ops_pipeline.postgres.connection import Connection, connect, scalar
 from tests.eventually import eventually
 
 HISTORY = (
-    "SELECT outcome, stopped_reason, rows_removed, rows_left, finished_at IS NOT NULL, dagster_run_id"
+    "SELECT outcome, stopped_reason, rows_removed, rows_remaining, finished_at IS NOT NULL, dagster_run_id"
     " FROM ops.maintenance_runs ORDER BY id"
 )
 PLACE = "SELECT position FROM ops.maintenance_cursors"
@@ -121,7 +121,7 @@ def test_the_run_after_a_killed_one_ends_like_an_undisturbed_one(
 
     result = carry_out(application, retention)
 
-    assert (result.outcome, result.left) == ("done", 0)
+    assert (result.outcome, result.remaining) == ("done", 0)
     assert scalar(application, "SELECT array_agg(id ORDER BY id) FROM sessions") == undisturbed
     died, ended = application.execute(HISTORY).fetchall()
     assert died[0] == "interrupted"

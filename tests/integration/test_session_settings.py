@@ -143,7 +143,7 @@ def test_policies_plan_run_archive_and_restore(awkward: str, read: Read, tmp_pat
             application.execute("SET default_transaction_read_only = off")
             application.execute("DELETE FROM places WHERE at < TIMESTAMP 'epoch' + interval '20502 days'")
         done = carry_out(session, orphans, settings=given)
-        assert (done.outcome, done.removed, done.left) == ("done", 100, 0)
+        assert (done.outcome, done.removed, done.remaining) == ("done", 100, 0)
         assert carry_out(session, vacuum, settings=given).outcome == "done"
 
 

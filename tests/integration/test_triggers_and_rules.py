@@ -32,7 +32,7 @@ def test_a_trigger_that_keeps_every_row_stops_the_run_and_changes_nothing(
     result = run(application, of, "app/retention/visits", given)
 
     assert "soft_delete on public.visits (function public.hide)" in advice
-    assert (result.outcome, result.removed, result.left) == ("stopped", 0, 30)
+    assert (result.outcome, result.removed, result.remaining) == ("stopped", 0, 30)
     assert "30 expired rows of public.visits remain: the trigger soft_delete on" in result.stopped_reason
     assert scalar(application, "SELECT count(*) FROM visits WHERE hidden_times > 0") == 0
     assert not [*(tmp_path / "archive").rglob("*.parquet")]
@@ -47,7 +47,7 @@ def test_rows_that_a_trigger_keeps_remain_and_the_others_are_removed(
 
     result = run(application, of, "app/retention/visits", given)
 
-    assert (result.outcome, result.removed, result.left) == ("stopped", 15, 15)
+    assert (result.outcome, result.removed, result.remaining) == ("stopped", 15, 15)
     assert result.archived == (15 if archive == "true" else 0)
     kept = "SELECT bool_and(id % 2 = 1) FROM visits WHERE at < now() - interval '30 days'"
     assert scalar(application, kept) is True
@@ -71,7 +71,7 @@ def test_a_partition_whose_rows_a_trigger_keeps_is_not_dropped(
 
     result = run(application, of, "app/retention/days", given)
 
-    assert (result.outcome, result.removed, result.left) == ("stopped", 5, 5)
+    assert (result.outcome, result.removed, result.remaining) == ("stopped", 5, 5)
     assert f"soft_delete on public.{table}" in result.stopped_reason
     assert scalar(application, "SELECT count(*) FROM days WHERE id % 2 = 1") == 5
 
@@ -86,7 +86,7 @@ def test_an_orphan_that_a_trigger_keeps_remains_and_the_run_is_not_done(
 
     result = run(application, of, "app/orphans/memories.session_id", given)
 
-    assert (result.outcome, result.removed, result.left) == ("stopped", 0, 1)
+    assert (result.outcome, result.removed, result.remaining) == ("stopped", 0, 1)
     assert "the trigger soft_delete on public.memories" in result.stopped_reason
 
 

@@ -50,7 +50,7 @@ def run(connection: Connection, database: Database, tmp_path: Path) -> int:
     (planned,) = plan(connection, database.policies)
     assert isinstance(planned, DeletePlan), planned
     result = carry_out(connection, database.policies[0], settings=Settings(archive_url=str(tmp_path)))
-    assert (result.removed, result.outcome, result.left) == (planned.rows.eligible, "done", 0)
+    assert (result.removed, result.outcome, result.remaining) == (planned.rows.eligible, "done", 0)
     return result.removed
 
 

@@ -130,7 +130,7 @@ def test_rows_that_a_trigger_puts_back_remain_and_it_is_named(
     result = run(application, of, "app/retention/visits", given)
 
     assert "put_back on public.visits" in advice
-    assert (result.outcome, result.left) == ("stopped", 8)
+    assert (result.outcome, result.remaining) == ("stopped", 8)
     assert "the trigger put_back on public.visits" in result.stopped_reason
 
 
@@ -164,5 +164,5 @@ def test_a_trigger_runs_for_each_row_of_a_partition(
 
     result = run(application, of, "app/retention/days", given)
 
-    assert (result.outcome, result.removed, result.left) == ("done", 10, 0)
+    assert (result.outcome, result.removed, result.remaining) == ("done", 10, 0)
     assert scalar(application, "SELECT count(*) FROM outbox") == 10

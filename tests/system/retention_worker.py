@@ -16,4 +16,4 @@ with connect(url, "ops worker", lock_timeout="500ms") as connection:
     sys.stdout.write("begins\n")
     sys.stdout.flush()
     result = carry_out(connection, policy, settings=settings)
-    sys.stdout.write(f"{result.outcome} {result.removed} {result.left}\n")
+    sys.stdout.write(f"{result.outcome} {result.removed} {result.remaining}\n")

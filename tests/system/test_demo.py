@@ -57,7 +57,7 @@ def test_the_demo_removes_every_expired_and_orphaned_row_after_one_approval(
     ]
     for name in list(policies)[:3]:
         assert policies[name]["removed"] > 0
-        assert policies[name]["left"] == 0
+        assert policies[name]["remaining"] == 0
     assert all(each["outcome"] == "done" for each in policies.values())
 
 
@@ -74,7 +74,7 @@ def test_the_demo_ends_with_a_surprise_that_waits_for_a_person(
     said = json.loads(planned.stdout)
     assert [plan["id"] for plan in said["pending"]] == [surprise["details"]["plan"]], "the plan keeps its id"
     assert {each["policy"]: each["rows"] and each["rows"]["eligible"] for each in said["policies"]} == {
-        "app/retention/sessions": surprise["left"],
+        "app/retention/sessions": surprise["remaining"],
         "app/retention/audit_logs": 0,
         "app/orphans/memories.session_id": 0,
         "app/vacuum": None,
@@ -164,7 +164,7 @@ def _shows_the_run_and_the_schedule(person: httpx.Client, dagster: str, first_ru
         for each in materializations
     ]
     assert shown["rows_removed"] == first_run["policies"][0]["removed"]
-    assert shown["rows_left"] == 0
+    assert shown["rows_remaining"] == 0
     schedule = _ask(person, dagster, SCHEDULE)["scheduleOrError"]
     assert schedule["scheduleState"]["status"] == "RUNNING"
     assert schedule["cronSchedule"] == "0 2 * * *"

@@ -16,8 +16,8 @@ DAMAGED = FailedStep("s", "damaged", "app/retention/sessions", checks=("archive_
 REFUSED = FailedStep("m", "refused", "app/orphans/memories.session_id")
 
 
-def _result(policy: str, outcome: Outcome = "done", left: int | None = 0) -> RunResult:
-    return RunResult(policy, outcome, "", examined=0, removed=0, left=left, seconds=0)
+def _result(policy: str, outcome: Outcome = "done", remaining: int | None = 0) -> RunResult:
+    return RunResult(policy, outcome, "", scanned=0, removed=0, remaining=remaining, seconds=0)
 
 
 def _report(*results: RunResult, failures: tuple[FailedStep, ...] = ()) -> RunReport:
@@ -45,10 +45,10 @@ def test_the_exit_code_says_whether_a_person_only_has_to_approve(
 
 
 def test_remaining_rows_are_reported_whatever_the_table_is_called() -> None:
-    vacuum = _result("app/vacuum", left=None)
+    vacuum = _result("app/vacuum", remaining=None)
 
     assert _report(_result("app/retention/vacuum_log"), vacuum).nothing_remaining
-    assert not _report(_result("app/retention/vacuum_log", left=3), vacuum).nothing_remaining
+    assert not _report(_result("app/retention/vacuum_log", remaining=3), vacuum).nothing_remaining
 
 
 def test_a_run_that_is_not_in_the_audit_log_says_so() -> None:

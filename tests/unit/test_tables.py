@@ -53,7 +53,7 @@ def _stored(policy: str) -> StoredPlan:
 
 def _result(policy: str) -> RunResult:
     return RunResult(
-        policy, "needs_approval", REASON, examined=98_765_432, removed=12_345_678, left=7_654_321,
+        policy, "needs_approval", REASON, scanned=98_765_432, removed=12_345_678, remaining=7_654_321,
         seconds=12345.6, dead_tuples_before=23_456_789, dead_tuples_after=1_234_567, archived=12_345_679,
     )  # fmt: skip
 

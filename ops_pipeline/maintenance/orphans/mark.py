@@ -61,7 +61,7 @@ class Mark:
             *_, wal = row(self.connection, *limit_statement(limits, synchronous_commit=False))
             self.connection.execute(sql.get("maintenance/orphans/planning"), planning)
             marked = int(scalar(self.connection, self._statement(scan_range), values))
-            batch = Batch(scan_range.examined, 0, wal=wal)
+            batch = Batch(scan_range.scanned, 0, wal=wal)
             for statement in progress_statements(self.record, batch, scan_range, limits):
                 self.connection.execute(*statement)
         return marked

@@ -45,7 +45,7 @@ class OrphanRemoval:
     reference: Reference
     settings: Settings
     planning: Planning
-    left: int = 0
+    remaining: int = 0
     approval: str | None = None
     _removed: int = 0
     _removed_before: int = 0
@@ -76,9 +76,9 @@ class OrphanRemoval:
         over: none that locks or triggers kept, and none that waits for a transaction that was open when its
         parent was found missing."""
         child = self.reference.child
-        if self.left:
-            reason = remaining.reason(self._connection, child, self.left, "orphaned")
-            return Work(reason, self.left, approval=self.approval)
+        if self.remaining:
+            reason = remaining.reason(self._connection, child, self.remaining, "orphaned")
+            return Work(reason, self.remaining, approval=self.approval)
         if self._waiting:
             reason = f"{remaining.rows_remain(child, self._waiting, 'orphaned')}: {self._waits_for}"
             return Work(reason, self._waiting, approval=self.approval)
@@ -123,7 +123,7 @@ class OrphanRemoval:
                     return Work(reason, None)
                 if reason != COMPLETED:
                     return Work(reason, self._orphans(grace, older) + self._nulls(older))
-        self.left = self._orphans(grace, older) + self._nulls(older) if self._removed < due else 0
+        self.remaining = self._orphans(grace, older) + self._nulls(older) if self._removed < due else 0
         self._removed_before += self._removed
         return None
 

@@ -65,7 +65,7 @@ class MissingParents:
             return None
         still = and_(_numbered(first, last), self.which, self.reference.key_missing)
         condition = and_(self.reference.refers_to(still), self.goes)
-        return ScanRange(self.reference.child, condition, [last], examined=0)
+        return ScanRange(self.reference.child, condition, [last], scanned=0)
 
     def _next(self, statement: str, first: int, until: Position | None, size: int) -> tuple[Any, ...]:
         values = {
@@ -105,7 +105,7 @@ class MarkedOrphans(MissingParents):
         )
         # Each parent is looked up once for all its children.
         missed = _children_of(self.reference, and_(these, self.reference.key_missing))
-        return ScanRange(heap, and_(places, missed, self.goes), [last], examined=0)
+        return ScanRange(heap, and_(places, missed, self.goes), [last], scanned=0)
 
 
 class MissingParentsByBlocks(BlockRangeScan):

@@ -7,12 +7,7 @@ from typing import Literal
 from ops_pipeline.maintenance.vacuum import bloat, priorities
 from ops_pipeline.maintenance.vacuum.tables import TableState
 
-TableOutcome = Literal["done", "blocked", "passed over"]
-
-
-def shown_outcome(outcome: TableOutcome) -> str:
-    """The outcome as a message says it: "passed over" is only the recorded value."""
-    return "skipped" if outcome == "passed over" else outcome
+TableOutcome = Literal["done", "blocked", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)

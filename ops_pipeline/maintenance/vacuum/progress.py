@@ -25,8 +25,8 @@ class VacuumProgress:
     """A running VACUUM or REINDEX. Blocks are those of the table's heap; indexes are None before
     PostgreSQL 17. In phases of REINDEX that count rows, blocks are rows.
 
-    `seconds_left`: until the phase ends, at its speed so far; None where unknown. It does not include passes
-    over the indexes, whose progress PostgreSQL does not report.
+    `seconds_remaining`: until the phase ends, at its speed so far; None where unknown. It does not include
+    passes over the indexes, whose progress PostgreSQL does not report.
     """
 
     table: str
@@ -37,7 +37,7 @@ class VacuumProgress:
     index_passes: int
     indexes: int | None
     indexes_done: int | None
-    seconds_left: float | None = None
+    seconds_remaining: float | None = None
 
     @property
     def share(self) -> float:
@@ -61,7 +61,7 @@ class VacuumProgress:
         if self.phase.startswith("REINDEX"):
             return f"{self.table}: {self.phase}{f', {self.share:.0%} done' if self.blocks else ''}"
         indexes = f", {self.indexes_done} of {self.indexes} indexes" if self.indexes else ""
-        seconds = self.seconds_left
+        seconds = self.seconds_remaining
         left = "" if seconds is None else f", about {seconds:,.0f} s remaining in this phase"
         return f"{self.table}: {self.phase}, {self.share:.0%} of the table scanned{indexes}{left}"
 
@@ -118,7 +118,7 @@ class PhaseEstimate:
         first_share, began = self._began
         if share <= first_share or now <= began:
             return progress
-        return replace(progress, seconds_left=(1 - share) * (now - began) / (share - first_share))
+        return replace(progress, seconds_remaining=(1 - share) * (now - began) / (share - first_share))
 
 
 def _watch(url: str, pid: int, record: Record, report: Report, ended: threading.Event) -> None:

@@ -17,7 +17,7 @@ from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.plan import is_migrated
 from ops_pipeline.maintenance.vacuum import bloat, horizon, invalid_indexes
 from ops_pipeline.maintenance.vacuum.bloat import Btree
-from ops_pipeline.maintenance.vacuum.effect import IndexGain, shown_outcome
+from ops_pipeline.maintenance.vacuum.effect import IndexGain
 from ops_pipeline.maintenance.vacuum.invalid_indexes import Leftover
 from ops_pipeline.maintenance.vacuum.options import with_setting
 from ops_pipeline.maintenance.vacuum.policy import Reindex, Vacuum
@@ -80,7 +80,7 @@ class IndexMaintenance:
     run: PolicyRun
     policy: Vacuum
     gains: list[IndexGain] = field(default_factory=list)
-    left: int = 0
+    remaining: int = 0
 
     def drop_leftovers(self) -> str | None:
         """Drops invalid indexes of interrupted rebuilds. Returns why it stopped early."""
@@ -101,12 +101,12 @@ class IndexMaintenance:
             careful=True,
         )
         waiting = past_threshold(report.btrees, self.policy.reindex)
-        self.left += len(waiting)
+        self.remaining += len(waiting)
         for btree in waiting:
             if (reason := self.run.asked_to_stop()) is not None:
                 return reason
             self._rebuild(btree)
-            self.left -= 1
+            self.remaining -= 1
         return None
 
     @property
@@ -226,13 +226,13 @@ class IndexMaintenance:
 
 
 def _skipped(gain: IndexGain, problem: str) -> IndexGain:
-    return replace(gain, outcome="passed over", bytes_after=gain.bytes_before, problem=problem)
+    return replace(gain, outcome="skipped", bytes_after=gain.bytes_before, problem=problem)
 
 
 def _described(gain: IndexGain) -> str:
     what = {"rebuild": "REINDEX", "drop": "DROP INDEX"}[gain.action]
     if gain.problem:
-        return f"{gain.index}, {what} {shown_outcome(gain.outcome)}: {gain.problem}"
+        return f"{gain.index}, {what} {gain.outcome}: {gain.problem}"
     return (
         f"{gain.index}, {what}, {gain.bytes_before / 1e6:,.1f} MB before, "
         f"{gain.bytes_after / 1e6:,.1f} MB after"

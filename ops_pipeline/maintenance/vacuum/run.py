@@ -31,7 +31,7 @@ GONE = "42P01"
 
 
 def run_vacuum(run: PolicyRun, policy: Vacuum, _: Settings) -> Work:
-    """Vacuums the tables that need it, the most urgent first, and counts the tables it examined.
+    """Vacuums the tables that need it, the most urgent first, and counts the tables it has decided on.
 
     A table that is locked is tried again at the end. A table that stays locked, that this user may not
     vacuum, or whose dead rows a session still needs, is counted as left and named in the reason: that run is
@@ -92,8 +92,8 @@ class _TableRun:
         return None
 
     def count(self, more: int = 0) -> None:
-        """Adds to the run the number of tables examined since the last call, plus `more`."""
-        self.run.record.add(self._connection, examined=self._uncounted + more, removed=0)
+        """Adds to the run the number of tables worked on since the last call, plus `more`."""
+        self.run.record.add(self._connection, scanned=self._uncounted + more, removed=0)
         self._uncounted, self._counted_at = 0, time.monotonic()
 
     def compare(self, before: BloatReport, due: Sequence[Choice], rebuilt: Sequence[IndexGain]) -> None:
@@ -124,7 +124,7 @@ class _TableRun:
         }
         problems = [_problems(undone, self._holders)]
         if indexes:
-            left += indexes.left + len(indexes.undone)
+            left += indexes.remaining + len(indexes.undone)
             problems += [f"{gain.index}: {gain.problem}" for gain in indexes.undone]
         reason = stopped or "; ".join(filter(None, problems)) or COMPLETED
         return Work(reason, left, None, dead, max(0, dead - removed), details=details)
@@ -173,9 +173,9 @@ class _TableRun:
         self, choice: Choice, after: TableState, problem: str, holders: Sequence[Holder]
     ) -> tuple[effect.TableOutcome, str]:
         if problem == LOCKED:
-            return "passed over", f"locked by {self._locker(choice)}"
+            return "skipped", f"locked by {self._locker(choice)}"
         if problem:
-            return "passed over", problem
+            return "skipped", problem
         if not holders:
             return "done", ""
         known = {(holder.kind, holder.pid, holder.name) for holder in self._holders}
@@ -226,7 +226,7 @@ def _is_still_due(choice: Choice, after: TableState) -> bool:
 
 def _problems(undone: Sequence[TableGain], holders: Sequence[Holder]) -> str:
     blocked = [gain for gain in undone if gain.outcome == "blocked"]
-    skipped = [f"{gain.table}: {gain.problem}" for gain in undone if gain.outcome == "passed over"]
+    skipped = [f"{gain.table}: {gain.problem}" for gain in undone if gain.outcome == "skipped"]
     problems = []
     if blocked:
         kept = ", ".join(f"{gain.table} ({counted(gain.dead_after, 'dead row')})" for gain in blocked)
@@ -239,7 +239,7 @@ def _problems(undone: Sequence[TableGain], holders: Sequence[Holder]) -> str:
 def _described(gain: TableGain) -> str:
     what = {"freeze": "VACUUM (FREEZE)", "vacuum": "VACUUM", "analyze": "ANALYZE", "skip": ""}[gain.action]
     if gain.problem:
-        return f"{gain.table}, {what} {effect.shown_outcome(gain.outcome)}: {gain.problem}"
+        return f"{gain.table}, {what} {gain.outcome}: {gain.problem}"
     return f"{gain.table}, {what}, dead rows {gain.dead_before:,} before, {gain.dead_after:,} after"
 
 

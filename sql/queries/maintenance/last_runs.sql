@@ -1,19 +1,19 @@
 -- For each policy: its last complete run, the outcome of its last ended run, and its newest run, ended or not. The run of
 -- a policy that is observed only is complete, and what it would have deleted is no backlog.
-SELECT wanted.policy, done.finished_at AS done_at, done.rows_left AS done_remaining,
+SELECT wanted.policy, done.finished_at AS done_at, done.rows_remaining AS done_remaining,
        ended.outcome AS ended_outcome, ended.stopped_reason AS ended_reason,
        newest.outcome, newest.started_at, newest.finished_at, newest.rows_removed AS removed,
-       ended.rows_left AS remaining
+       ended.rows_remaining AS remaining
 FROM unnest(%(policies)s::text[]) WITH ORDINALITY AS wanted (policy, nth)
 LEFT JOIN LATERAL (
-  SELECT finished_at, CASE outcome WHEN 'done' THEN rows_left END AS rows_left
+  SELECT finished_at, CASE outcome WHEN 'done' THEN rows_remaining END AS rows_remaining
   FROM ops.maintenance_runs
   WHERE policy = wanted.policy AND outcome IN ('done', 'observed')
   ORDER BY started_at DESC
   LIMIT 1
 ) AS done ON true
 LEFT JOIN LATERAL (
-  SELECT outcome, stopped_reason, rows_left
+  SELECT outcome, stopped_reason, rows_remaining
   FROM ops.maintenance_runs
   WHERE policy = wanted.policy AND outcome <> 'running'
   ORDER BY started_at DESC

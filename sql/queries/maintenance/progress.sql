@@ -1,7 +1,7 @@
 -- Adds a batch to its run, in the batch's own transaction, so that what is recorded is what was removed. Its duration
 -- is counted from the start of that transaction, and its WAL from the given position.
 UPDATE ops.maintenance_runs
-SET rows_examined = rows_examined + %(examined)s,
+SET rows_scanned = rows_scanned + %(scanned)s,
     rows_removed = rows_removed + %(removed)s,
     rows_archived = rows_archived + %(archived)s,
     bytes_removed = bytes_removed + %(bytes)s,

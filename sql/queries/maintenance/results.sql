@@ -1,7 +1,7 @@
 -- What each policy did since a given time, or in one Dagster run; the latest run of each.
 SELECT DISTINCT ON (policy)
-       policy, outcome, coalesce(stopped_reason, '') AS stopped_reason, rows_examined AS examined,
-       rows_removed AS removed, rows_left AS left,
+       policy, outcome, coalesce(stopped_reason, '') AS stopped_reason, rows_scanned AS scanned,
+       rows_removed AS removed, rows_remaining AS remaining,
        extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS seconds,
        (details ->> 'oldest')::timestamptz AS oldest,
        coalesce((details ->> 'dead_tuples_before')::bigint, 0) AS dead_tuples_before,

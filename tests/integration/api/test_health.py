@@ -200,7 +200,7 @@ def test_each_policy_is_checked_in_its_own_database_against_its_own_schedule(
     policies.write_text(POLICIES)
     record = (
         "INSERT INTO ops.maintenance_runs"
-        " (policy, started_at, finished_at, outcome, stopped_reason, rows_left)"
+        " (policy, started_at, finished_at, outcome, stopped_reason, rows_remaining)"
         " VALUES (%s, now() - %s::interval, now() - %s::interval, %s, %s, %s)"
     )
     with connect(url, "test") as ours, connect(other, "test") as theirs:
@@ -266,7 +266,7 @@ def test_an_observed_policy_is_complete_and_what_it_would_delete_is_no_backlog(
         POLICIES.partition("  other:")[0].replace("keep: 30 days", "keep: 30 days, mode: observe")
     )
     connection.execute(
-        "INSERT INTO ops.maintenance_runs (policy, finished_at, outcome, stopped_reason, rows_left)"
+        "INSERT INTO ops.maintenance_runs (policy, finished_at, outcome, stopped_reason, rows_remaining)"
         " VALUES ('app/retention/sessions', now(), 'observed', 'observed only', 3000)"
     )
 

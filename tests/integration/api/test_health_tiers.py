@@ -68,7 +68,7 @@ CREATE TABLE job_ticks (selector_id text, status text, timestamp timestamp, tick
 """
 """What the checks read of Dagster's tables."""
 NIGHT = """
-INSERT INTO ops.maintenance_runs (policy, started_at, finished_at, outcome, stopped_reason, rows_left)
+INSERT INTO ops.maintenance_runs (policy, started_at, finished_at, outcome, stopped_reason, rows_remaining)
 VALUES ('app/vacuum', now(), now(), 'done', 'completed', 0);
 INSERT INTO ops.loaded_policies (program, host, fingerprint, seen_at)
 VALUES ('code location', 'here', %(fingerprint)s, now() + interval '1 hour')

@@ -126,7 +126,7 @@ def test_rows_are_not_restored_twice_even_without_a_key(
     with pytest.raises(RestoreRefusedError, match=r"already restored into public\.events"):
         _restore(connection, folder)
 
-    assert (restored.rows, restored.passed_over) == (1, 1)
+    assert (restored.rows, restored.skipped_files) == (1, 1)
     assert scalar(connection, "SELECT count(*) FROM events") == 2
 
 

@@ -128,7 +128,7 @@ def test_after_a_bucket_has_hung_batches_are_smaller(
 
     result = kinds.carry_out(one_day, policy, settings=settings, report=reported.append)
 
-    assert (result.removed, result.left) == (3000, 0)
+    assert (result.removed, result.remaining) == (3000, 0)
     assert scalar(one_day, "SELECT sum(rows) FROM ops.archives") == 3000
     assert any("None of its rows was deleted" in line and "smaller batch" in line for line in reported)
 

@@ -35,13 +35,13 @@ def test_a_run_leaves_no_backlog_and_reports_what_it_did(materialize: Materializ
     assert result.success
     metadata = _metadata(result)
     assert metadata["app/retention/sessions"]["rows_removed"] == 30
-    assert metadata["app/retention/sessions"]["rows_left"] == 0
+    assert metadata["app/retention/sessions"]["rows_remaining"] == 0
     assert metadata["app/orphans/memories.session_id"]["rows_removed"] == 30
     assert metadata["app/vacuum"]["dead_tuples_before"] == 60
     assert metadata["app/vacuum"]["dead_tuples_after"] == 0
-    always = {"rows_removed", "rows_left", "seconds", "dead_tuples_before", "dead_tuples_after"}
+    always = {"rows_removed", "rows_remaining", "seconds", "dead_tuples_before", "dead_tuples_after"}
     assert all(always <= set(values) for name, values in metadata.items() if name.startswith("app/"))
-    assert "oldest_row_left" in metadata["app/retention/sessions"]
+    assert "oldest_row_remaining" in metadata["app/retention/sessions"]
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert {
         (check.asset_key.path[1], check.check_name) for check in result.get_asset_check_evaluations()
@@ -164,8 +164,8 @@ def test_an_observed_policy_succeeds_is_never_late_and_has_no_red_check(
     assert result.success
     observed = _observed(result)
     assert {observation.metadata["outcome"].value for observation in observed.values()} == {"observed"}
-    assert observed["app/retention/sessions"].metadata["rows_left"].value == 30
-    assert observed["app/orphans/memories.session_id"].metadata["rows_left"].value == 30
+    assert observed["app/retention/sessions"].metadata["rows_remaining"].value == 30
+    assert observed["app/orphans/memories.session_id"].metadata["rows_remaining"].value == 30
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert scalar(connection, "SELECT count(*) FROM sessions") == 60
 
@@ -325,7 +325,7 @@ def test_a_check_is_evaluated_alone_and_its_policy_does_not_run(
 def test_indexes_and_advice_of_vacuum_are_tables_in_the_metadata() -> None:
     advised = {"table": "public.sessions", "reason": "too slow", "statement": "ALTER TABLE …"}
     rebuilt = {"index": "public.sessions_pkey", "action": "rebuild", "expected": None, "bytes_after": 8192}
-    result = RunResult("app/vacuum", "done", "completed", examined=1, removed=0, left=0, seconds=1.0,
+    result = RunResult("app/vacuum", "done", "completed", scanned=1, removed=0, remaining=0, seconds=1.0,
                     details={"advice": [advised], "indexes": [rebuilt], "tables": []})  # fmt: skip
 
     shown_to = metadata.metadata(VACUUM, result)

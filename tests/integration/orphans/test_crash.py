@@ -47,7 +47,7 @@ def test_a_killed_sweep_loses_no_child_of_a_parent(
 
     result = carry_out(application, replace(orphans, guard=replace(orphans.guard, max_fraction=1.0)))
 
-    assert (result.outcome, result.left) == ("done", 0)
+    assert (result.outcome, result.remaining) == ("done", 0)
     assert scalar(application, KEPT) == live
     assert in_the_middle or kills < 10, "no kill came in the middle"
 

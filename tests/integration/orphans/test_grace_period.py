@@ -44,7 +44,7 @@ def test_an_orphan_is_deleted_only_after_the_grace_period(memories: Connection, 
     again = carry_out(memories, patient)
     assert (planned.rows.eligible, planned.in_grace) == (1, 1)
     assert "1 orphan is within the grace period of 1 hour" in "; ".join(planned.notes())
-    assert (first.outcome, first.removed, first.left, first.details["in_grace"]) == ("done", 0, 0, 1)
+    assert (first.outcome, first.removed, first.remaining, first.details["in_grace"]) == ("done", 0, 0, 1)
     assert "grace period of 1 hour ends at" in first.details["waits_for"]
     assert (again.removed, again.details["in_grace"]) == (0, 1), (
         "what was seen an hour ago counts, and nothing else"
@@ -54,7 +54,7 @@ def test_an_orphan_is_deleted_only_after_the_grace_period(memories: Connection, 
 
     result = carry_out(memories, patient)
 
-    assert (result.removed, result.left, result.details["in_grace"]) == (1, 0, 0)
+    assert (result.removed, result.remaining, result.details["in_grace"]) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("indexed", [True, False])
@@ -94,7 +94,7 @@ def test_an_orphan_that_changed_since_it_was_found_is_deleted_after_another_grac
     an_hour_later(memories)
     result = carry_out(memories, patient)
 
-    assert (result.removed, result.left, _orphans(memories)) == (1, 0, 0)
+    assert (result.removed, result.remaining, _orphans(memories)) == (1, 0, 0)
 
 
 def test_a_row_that_reuses_the_ctid_of_an_orphan_has_its_own_grace_period(
@@ -148,7 +148,7 @@ def test_an_open_transaction_is_waited_for_and_named(
 
         held_up = carry_out(memories, orphans)
 
-        assert (held_up.removed, held_up.left, _orphans(memories)) == (0, 1, 1)
+        assert (held_up.removed, held_up.remaining, _orphans(memories)) == (0, 1, 1)
         assert held_up.outcome == "stopped", "a run that leaves orphans whose grace is over is not done"
         assert "1 orphaned row of public.memories remains: a transaction that was" in held_up.stopped_reason
         assert f"importer (pid {other.info.backend_pid})" in held_up.stopped_reason

@@ -68,7 +68,7 @@ def test_archived_rows_are_the_deleted_rows_and_rows_on_hold_are_kept(
 
     result = carry_out(application, policy, settings=settings)
 
-    assert (result.outcome, result.removed, result.archived, result.left) == ("done", 630, 630, 0)
+    assert (result.outcome, result.removed, result.archived, result.remaining) == ("done", 630, 630, 0)
     assert result.details["source"] == source
     assert application.execute(LEFT).fetchone() == (0, 70, 6070)
     archived = _archived(tmp_path / "archive")

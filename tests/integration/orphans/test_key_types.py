@@ -93,7 +93,7 @@ def test_children_of_living_citext_parents_are_no_orphans_whatever_the_search_pa
     assert sorted(kept) == [("ADA",), ("ada",), ("bOB",), ("cem",)]
     connection.execute("DELETE FROM public.people WHERE name::text = 'Cem'")
     result = carry_out(connection, policy)
-    assert (result.removed, result.left) == (1, 0)
+    assert (result.removed, result.remaining) == (1, 0)
     assert result.details["source"] == ("record" if method == "track" else "sweep")
 
 

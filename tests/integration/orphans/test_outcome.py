@@ -102,7 +102,7 @@ def test_a_chain_of_tables_loses_exactly_its_orphans_in_one_run(
     )
     assert (_ids(connection, "B"), _ids(connection, "c")) == (b, c)
     assert [result.removed for result in results] == [len(rows.b) - len(b), len(rows.c) - len(c)]
-    assert [result.left for result in results] == [0, 0]
+    assert [result.remaining for result in results] == [0, 0]
     assert planned.rows.eligible == results[0].removed, "the plan is what was done"
 
 
@@ -131,4 +131,4 @@ def test_the_record_of_deleted_parents_ends_where_a_sweep_would(
 
     assert result.details["source"] == "record"
     assert _ids(connection, "B") == rows.kept(nulls_go=False)[0]
-    assert result.left == 0
+    assert result.remaining == 0

@@ -33,7 +33,7 @@ def test_orphans_are_deleted_and_a_null_reference_is_no_orphan(
 ) -> None:
     result = carry_out(memories, orphans)
 
-    assert (result.outcome, result.removed, result.left, result.examined) == ("done", 500, 0, 6570)
+    assert (result.outcome, result.removed, result.remaining, result.scanned) == ("done", 500, 0, 6570)
     assert scalar(memories, "SELECT count(*) FROM memories WHERE session_id IS NULL") == 70
     assert scalar(memories, "SELECT count(*) FROM memories") == 6070
 
@@ -93,7 +93,7 @@ def test_a_stopped_sweep_continues_and_finds_orphans_behind_its_position(
 
     assert rest.outcome == "done"
     assert first.removed + rest.removed == 501
-    assert rest.left == 0
+    assert rest.remaining == 0
 
 
 def test_a_locked_orphan_keeps_no_other_row(memories: Connection, patient: Orphans, url: str) -> None:
@@ -107,7 +107,7 @@ def test_a_locked_orphan_keeps_no_other_row(memories: Connection, patient: Orpha
 
         result = carry_out(memories, patient)
 
-    assert (result.outcome, result.removed, result.left) == ("stopped", 499, 1)
+    assert (result.outcome, result.removed, result.remaining) == ("stopped", 499, 1)
     assert "1 orphaned row of public.memories remains" in result.stopped_reason
 
 
@@ -124,7 +124,7 @@ def test_the_guard_limits_what_a_run_deletes_in_all(
 
     result = carry_out(application, replace(orphans, guard=GuardLimits(max_fraction=0.5)))
 
-    assert (result.outcome, result.removed, result.left) == ("needs_approval", 40, 40)
+    assert (result.outcome, result.removed, result.remaining) == ("needs_approval", 40, 40)
     assert (
         "would delete 80 of 100 rows of memories (80%, guard.max_fraction is 50%). "
         "Only 40 of them were deleted. To allow it once" in result.stopped_reason

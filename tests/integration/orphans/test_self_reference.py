@@ -53,7 +53,7 @@ def test_the_whole_chain_is_planned_and_deleted_in_one_run(
 
     result = carry_out(connection, policy)
 
-    assert (result.removed, result.left) == (12, 0)
+    assert (result.removed, result.remaining) == (12, 0)
     assert scalar(connection, "SELECT count(*) FROM comments") == 35
     assert carry_out(connection, policy).removed == 0
 

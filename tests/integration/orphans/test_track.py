@@ -43,7 +43,7 @@ def policy(connection: Connection, policies_of: PoliciesOf) -> Orphans:
 
 def _sources(connection: Connection, policy: Orphans) -> tuple[str, int]:
     result = carry_out(connection, policy)
-    assert result.left == 0
+    assert result.remaining == 0
     return result.details["source"], result.removed
 
 
@@ -185,7 +185,7 @@ def test_an_orphan_that_a_sweep_and_the_record_have_seen_is_counted_once(
     assert (planned.rows.eligible, planned.rows.total) == (29, 101)
     assert (waiting.eligible, waiting.total, waiting.exact) == (29, 101, True)
     assert (marked.details["source"], marked.details["in_grace"]) == ("sweep", 29)
-    assert (stopped.planned, stopped.left, stopped.details["in_grace"]) == (29, 29, 0)
+    assert (stopped.planned, stopped.remaining, stopped.details["in_grace"]) == (29, 29, 0)
     approvals.approve(connection, waiting.id, "ann")
     result = carry_out(connection, policy)
-    assert (result.planned, result.removed, result.left) == (29, 29, 0)
+    assert (result.planned, result.removed, result.remaining) == (29, 29, 0)

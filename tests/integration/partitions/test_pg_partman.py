@@ -53,7 +53,7 @@ def test_its_partitions_are_dropped_and_pg_partman_keeps_working(
     dropped = before - scalar(visits, PARTITIONS)
     visits.execute("SELECT partman.run_maintenance('public.visits')")
 
-    assert (result.outcome, result.left) == ("done", 0)
+    assert (result.outcome, result.remaining) == ("done", 0)
     assert dropped == EXPIRED
     assert scalar(visits, "SELECT count(*) FROM visits") == 5
 

@@ -40,7 +40,7 @@ def test_a_transaction_held_open_is_named(application: Connection, vacuum: Vacuu
 
         blocked = carry_out(application, vacuum)
 
-    assert (blocked.outcome, blocked.left, blocked.dead_tuples_after) == ("stopped", 1, 3000)
+    assert (blocked.outcome, blocked.remaining, blocked.dead_tuples_after) == ("stopped", 1, 3000)
     assert f"blocked by idle in transaction pid {pid} (user postgres, a report, " in blocked.stopped_reason
     assert "/* the books */" in blocked.stopped_reason
     assert "public.sessions (3,000 dead rows)" in blocked.stopped_reason

@@ -87,7 +87,7 @@ def test_mode_always_vacuums_every_table_once(quiet: Connection, everything: Vac
     assert len(done) == len(set(done))
     assert {"public.few", "public.audit_logs_default", "pg_catalog.pg_class"} <= set(done)
     count = scalar(quiet, "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'm', 'p')")
-    assert result.examined == len(done) == count
+    assert result.scanned == len(done) == count
     assert scalar(quiet, "SELECT count(*) FROM pg_stat_user_tables WHERE last_analyze IS NULL") == 0
 
 

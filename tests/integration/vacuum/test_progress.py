@@ -89,9 +89,9 @@ def clock() -> Callable[[], float]:
 def test_the_time_left_follows_from_the_speed_so_far(clock: Callable[[], float]) -> None:
     estimate = PhaseEstimate(clock)
 
-    assert estimate.with_time_left(SCANNING).seconds_left is None
-    assert estimate.with_time_left(replace(SCANNING, scanned=250)).seconds_left == 30
-    assert estimate.with_time_left(replace(SCANNING, scanned=500)).seconds_left == 20
+    assert estimate.with_time_left(SCANNING).seconds_remaining is None
+    assert estimate.with_time_left(replace(SCANNING, scanned=250)).seconds_remaining == 30
+    assert estimate.with_time_left(replace(SCANNING, scanned=500)).seconds_remaining == 20
 
 
 def test_each_phase_has_its_own_estimate(clock: Callable[[], float]) -> None:
@@ -99,5 +99,5 @@ def test_each_phase_has_its_own_estimate(clock: Callable[[], float]) -> None:
     estimate.with_time_left(SCANNING)
     vacuuming = replace(SCANNING, phase="vacuuming heap", scanned=1000)
 
-    assert estimate.with_time_left(vacuuming).seconds_left is None
-    assert estimate.with_time_left(replace(vacuuming, vacuumed=500)).seconds_left == 10
+    assert estimate.with_time_left(vacuuming).seconds_remaining is None
+    assert estimate.with_time_left(replace(vacuuming, vacuumed=500)).seconds_remaining == 10

@@ -98,7 +98,7 @@ class ArchiveAndDelete:
                 files.clear()
             along = self.along.since(before, self._ask, removed, archived) if removed else []
             self._record(scan_range, limits, files, Batch(
-                scan_range.examined, removed, total_rows(files), round(removed * self.row_bytes), wal
+                scan_range.scanned, removed, total_rows(files), round(removed * self.row_bytes), wal
             ), along)  # fmt: skip
         return removed
 

@@ -51,7 +51,7 @@ class Delete:
                 if removed == 0:
                     raise psycopg.Rollback(deletion)
             along = self.along.since(before, self._ask, removed) if removed else []
-            batch = Batch(scan_range.examined, removed, bytes=round(removed * self.row_bytes), wal=wal)
+            batch = Batch(scan_range.scanned, removed, bytes=round(removed * self.row_bytes), wal=wal)
             for statement_and_values in (
                 *actions.progress_statements(self.record, batch, scan_range, limits),
                 *(rows.statement(self.record) for rows in along),

@@ -18,14 +18,14 @@ class ScanRange:
     """The next rows of a table.
 
     `condition` is SQL over the alias `target` of `heap`, with its values inserted: the deletable rows of the
-    range. `position` is where the range ends. `examined`: about how many rows it contains, kept ones
+    range. `position` is where the range ends. `scanned`: about how many rows it contains, kept ones
     included.
     """
 
     heap: Relation
     condition: compose.Composable
     position: Position
-    examined: int
+    scanned: int
 
 
 class Scan(Protocol):

@@ -46,11 +46,11 @@ class KeysetScan:
             key_texts=listed(compose.SQL("{}::text").format(part) for part in self._key),
             condition=and_(beyond, self._compared("<=", until), self._scanned),
         )
-        examined, last = row(self._connection, statement, {"size": size})
+        scanned, last = row(self._connection, statement, {"size": size})
         if last is None:
             return None
         condition = and_(beyond, self._compared("<=", last), self._scanned, self._predicate)
-        return ScanRange(self._table, condition, last, examined)
+        return ScanRange(self._table, condition, last, scanned)
 
     def _compared(self, operator: Literal[">", "<="], position: Position | None) -> compose.Composable:
         if position is None:

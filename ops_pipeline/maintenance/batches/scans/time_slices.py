@@ -36,11 +36,11 @@ class TimeSliceScan:
             column=target(self.column),
             condition=and_(later, self._compared("<=", until), self.predicate),
         )
-        examined, end = row(self.connection, statement, {"size": size})
+        scanned, end = row(self.connection, statement, {"size": size})
         if end is None:
             return None
         condition = and_(later, self._compared("<=", [end]), self.predicate)
-        return ScanRange(self.table, condition, [end], examined)
+        return ScanRange(self.table, condition, [end], scanned)
 
     def _compared(self, operator: Literal[">", "<="], position: Position | None) -> compose.Composable:
         if position is None:
