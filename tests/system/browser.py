@@ -41,8 +41,9 @@ class Person:
         self.page.keyboard.press("Enter")
         self.page.get_by_role("link", name="Runs").first.wait_for()
 
-    def open(self, path: str) -> None:
-        """Follows a link to a page of the UI."""
+    def open(self, path: str, size: ViewportSize = SIZE) -> None:
+        """Follows a link to a page of the UI, in a window of that size."""
+        self.page.set_viewport_size(size)
         self.page.goto(f"{self.address}{path}")
 
     def open_job(self, job: str) -> None:
@@ -118,15 +119,16 @@ class Person:
         rows = [row.locator("td").all_inner_texts() for row in self.page.locator("tr").all()]
         return {cells[0]: cells[-1].strip() for cells in rows if cells}
 
-    def picture(self, name: str, height: int = 900) -> None:
-        """Makes a picture of the page for the documentation."""
+    def picture(self, name: str, height: int | None = None) -> None:
+        """Makes a picture of the page for the documentation; `height`: of the window, unset as it is."""
         if self.pictures is not None:
-            self.page.set_viewport_size({"width": SIZE["width"], "height": height})
+            size = self.page.viewport_size or SIZE
+            self.page.set_viewport_size({"width": size["width"], "height": height or size["height"]})
             self.page.mouse.move(0, 0)
             self.page.wait_for_load_state("networkidle")
             self.page.wait_for_timeout(1500)  # animations
             self.page.screenshot(path=self.pictures / f"{name}.png")
-            self.page.set_viewport_size(SIZE)
+            self.page.set_viewport_size(size)
 
     @property
     def _editor(self) -> Locator:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from ops_pipeline.access import keys
 from ops_pipeline.cli.up import sample_application
@@ -61,6 +61,7 @@ LAUNCH = """mutation {launchRun(executionParams: {mode: "default", runConfigData
 OWN = """query => fetch('/graphql', {method: 'POST', headers: {'Content-Type': 'application/json'},
   body: JSON.stringify({query})}).then(answer => answer.json())"""
 ELSEWHERE = "elsewhere.example"
+GRAPH_SIZE: ViewportSize = {"width": 1700, "height": 1400}
 TODAY = datetime.now(UTC).date()
 
 
@@ -169,7 +170,7 @@ def test_missing_days_are_archived_by_a_backfill(ada: Person, services: Services
     ada.open_asset("app", "archive", "audit_logs_archived")
     ada.press("Materialize…")
     ada.page.get_by_role("dialog").get_by_text("Missing", exact=True).click()
-    ada.picture("backfill")
+    ada.picture("backfill", 700)
     ada.press("Launch backfill")
     ada.page.get_by_text("View", exact=True).last.click()
     ada.page.get_by_text("100% completed").wait_for(timeout=RUN_SECONDS * 1000)
@@ -178,6 +179,8 @@ def test_missing_days_are_archived_by_a_backfill(ada: Person, services: Services
     ada.page.get_by_role("tab", name="Partitions").click()
     for count in ("Materialized (30)", "Missing (0)", "Failed (0)"):
         expect(ada.page.get_by_text(count)).to_be_visible()
+    ada.page.get_by_text(f"{TODAY - timedelta(days=100)}", exact=True).first.click()
+    expect(ada.page.get_by_text("dagster/partition_row_count")).to_be_visible()
     ada.picture("days", 720)
 
 
@@ -185,14 +188,14 @@ def test_missing_days_are_archived_by_a_backfill(ada: Person, services: Services
 def test_a_dry_run_deletes_nothing_and_evaluates_no_check(ada: Person, urls: dict[str, str]) -> None:
     ada.open_launchpad("nightly_app")
     ada.paste("resources: {databases: {config: {dry_run: true}}}")
-    ada.picture("launchpad", 760)
     ada.launch()
 
     assert ada.run_ended() == "Success"
     ada.open_asset("app", "retention", "sessions")
     shown = ada.read_metadata()
     assert shown["outcome"] == "dry_run"
-    assert shown["rows"] == "759"
+    assert shown["rows_eligible"] == "759"
+    assert "guard.max_fraction is 50%" in shown["needs_approval"]
     ada.page.get_by_role("tab", name="Checks").click()
     expect(ada.page.get_by_text("Not evaluated").first).to_be_visible()
     with connect(urls["app"], "test") as app:
@@ -218,16 +221,17 @@ def test_a_night_that_needs_approval_is_shown_as_such_until_it_is_done(
     ada.picture("policy", 1000)
     ada.page.get_by_role("link", name="Runs").first.click()
     expect(ada.page.get_by_text("ops/outcome: needs_approval").first).to_be_visible()
-    ada.picture("runs", 560)
+    ada.picture("runs", 516)
 
     ada.open_launchpad("nightly_app")
     ada.paste(to_do["launchpad"])
+    ada.picture("launchpad", 760)
     ada.launch()
     assert ada.run_ended() == "Success"
-    ada.open("/locations/ops_pipeline/asset-groups/app/lineage")
+    ada.open("/locations/ops_pipeline/asset-groups/app/lineage", GRAPH_SIZE)
     for name in ("app.public.sessions", "memories.session_id", "vacuum", "audit_logs_archived"):
         expect(ada.page.get_by_text(name, exact=True).first).to_be_visible()
-    ada.picture("asset-graph", 1150)
+    ada.picture("asset-graph")
     with connect(urls["app"], "test") as app:
         assert scalar(app, "SELECT count(*) FROM sessions") == 241
 
@@ -250,7 +254,7 @@ def test_days_are_restored_by_the_job_which_requires_its_configuration(
     assert ada.run_ended() == "Success"
     with connect(urls["app"], "test") as app:
         assert scalar(app, "SELECT count(*) FROM audit_logs WHERE created_at::date = %s", [day]) > 0
-        assert scalar(app, "SELECT created_by FROM ops.holds") == "ada"
+        assert scalar(app, "SELECT created_by FROM ops.legal_holds") == "ada"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", ELSEWHERE])
