@@ -62,7 +62,8 @@ OWN = """query => fetch('/graphql', {method: 'POST', headers: {'Content-Type': '
   body: JSON.stringify({query})}).then(answer => answer.json())"""
 ELSEWHERE = "elsewhere.example"
 GRAPH_SIZE: ViewportSize = {"width": 1700, "height": 1400}
-TODAY = datetime.now(UTC).date()
+DAY = datetime.now(UTC).date() - timedelta(days=100)
+"""An expired day."""
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,7 @@ def test_missing_days_are_archived_by_a_backfill(ada: Person, services: Services
     ada.page.get_by_role("tab", name="Partitions").click()
     for count in ("Materialized (30)", "Missing (0)", "Failed (0)"):
         expect(ada.page.get_by_text(count)).to_be_visible()
-    ada.page.get_by_text(f"{TODAY - timedelta(days=100)}", exact=True).first.click()
+    ada.page.get_by_text(f"{DAY}", exact=True).first.click()
     expect(ada.page.get_by_text("dagster/partition_row_count")).to_be_visible()
     ada.picture("days", 720)
 
@@ -240,20 +241,19 @@ def test_a_night_that_needs_approval_is_shown_as_such_until_it_is_done(
 def test_days_are_restored_by_the_job_which_requires_its_configuration(
     ada: Person, urls: dict[str, str]
 ) -> None:
-    day = TODAY - timedelta(days=100)
     ada.open_job("restore_archived_days_app")
     ada.page.get_by_role("tab", name="Launchpad").click()
     expect(ada.page.get_by_text("Missing required config entries")).to_be_visible()
     expect(ada.page.get_by_role("button", name="Launch Run")).to_be_disabled()
 
-    ada.paste(f"table: audit_logs\nfrom: {day}\nto: {day}\nreason: Ticket 4711")
+    ada.paste(f"table: audit_logs\nfrom: {DAY}\nto: {DAY}\nreason: Ticket 4711")
     expect(ada.page.get_by_text("No errors")).to_be_visible()
     ada.picture("restore")
     ada.launch("Launch Run")
 
     assert ada.run_ended() == "Success"
     with connect(urls["app"], "test") as app:
-        assert scalar(app, "SELECT count(*) FROM audit_logs WHERE created_at::date = %s", [day]) > 0
+        assert scalar(app, "SELECT count(*) FROM audit_logs WHERE created_at::date = %s", [DAY]) > 0
         assert scalar(app, "SELECT created_by FROM ops.legal_holds") == "ada"
 
 
