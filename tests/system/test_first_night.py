@@ -1,4 +1,4 @@
-"""From `createdb` to the first good night on somebody else's PostgreSQL 15, with the README's own commands."""
+"""From `createdb` to the first good night on Debian's PostgreSQL 15, with the README's own commands."""
 
 import json
 import os
