@@ -11,8 +11,10 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sy
 
 CHROMIUM = Path("/usr/bin/chromium")
 SIZE: ViewportSize = {"width": 1600, "height": 900}
-RUN_SECONDS = 180
+RUN_SECONDS = 300
 """A limit for a hanging run."""
+PAGE_SECONDS = 60
+"""A limit for a hanging page."""
 
 
 @contextmanager
@@ -20,6 +22,7 @@ def chromium(*arguments: str) -> Iterator[Browser]:
     """Debian's Chromium; skips the test where it is not installed."""
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} does not exist: apt-get install chromium")
+    expect.set_options(timeout=PAGE_SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
@@ -36,6 +39,7 @@ class Person:
 
     def sign_in(self, key: str) -> None:
         """Opens the UI, is asked for a key, and gives it."""
+        self.page.set_default_timeout(PAGE_SECONDS * 1000)
         self.page.goto(self.address)
         self.page.get_by_role("textbox").fill(key)
         self.page.keyboard.press("Enter")
