@@ -36,6 +36,9 @@ coverage: $(READY) ## run the whole test suite and print which lines it does not
 prove: $(READY) ## run the proofs at full size: kills under load, fuzzing
 	$(BIN)/pytest -m prove
 
+pictures: $(READY) ## make the pictures of the Dagster UI in docs/images again (needs Chromium)
+	OPS_TEST_PICTURES=docs/images $(BIN)/pytest tests/system/test_browser.py
+
 bench: $(READY) ## compare with PostgreSQL itself and other tools, in one table (an hour; needs wrk)
 	$(BIN)/python -m benchmarks
 
@@ -67,4 +70,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) deploy/environment.py .venv requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo up test test-unit test-integration test-system test-matrix coverage prove bench lint fmt hooks lock
+.PHONY: help demo up test test-unit test-integration test-system test-matrix coverage prove pictures bench lint fmt hooks lock

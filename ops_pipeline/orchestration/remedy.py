@@ -20,8 +20,7 @@ def approve(database: Database, plan: str) -> Mapping[str, dg.MetadataValue]:
     return _remedy(
         terminal=f"opsctl approve {plan} && opsctl run",
         launchpad=f"resources: {{databases: {{config: {{approve: [{plan}]}}}}}}",
-        how=f"Launchpad of {job_of(database)}: paste the configuration. Or approve in the terminal and "
-        "re-execute this run from failure.",
+        how=f"{_launchpad_of(database)}. Or approve in the terminal and re-execute this run from failure.",
         section="needs_approval",
     )
 
@@ -31,8 +30,8 @@ def run_again(database: Database, section: str) -> Mapping[str, dg.MetadataValue
     return _remedy(
         terminal="opsctl plan && opsctl run",
         launchpad="resources: {databases: {config: {dry_run: true}}}",
-        how=f"Launchpad of {job_of(database)}: the configuration shows what a run would do and deletes "
-        "nothing. Then re-execute this run from failure.",
+        how=f"{_launchpad_of(database)}: it shows what a run would do and deletes nothing. Then re-execute "
+        "this run from failure.",
         section=section,
     )
 
@@ -48,6 +47,14 @@ def runbook(section: str) -> dg.MetadataValue:
     if address is None:
         return dg.MetadataValue.path(f"{RUNBOOK}#{section}")
     return dg.MetadataValue.url(f"{address}#{section}")
+
+
+def _launchpad_of(database: Database) -> str:
+    """Where Dagster hides the launchpad of a job of assets; it is full of defaults when it opens."""
+    return (
+        f'Job {job_of(database)}, the arrow beside "Materialize all", "Open launchpad": replace the '
+        "configuration there by this one"
+    )
 
 
 def _remedy(*, terminal: str, launchpad: str, how: str, section: str) -> Mapping[str, dg.MetadataValue]:

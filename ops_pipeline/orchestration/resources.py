@@ -35,7 +35,7 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
         resources: {databases: {config: {dry_run: true}}}
         resources: {databases: {config: {approve: [bfa1b2c4]}}}
 
-    The person who starts the run approves; see `identity`.
+    The person who is signed in approves.
     """
 
     dry_run: bool = Field(
