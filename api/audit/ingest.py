@@ -67,8 +67,8 @@ class StoredBatch(msgspec.Struct, frozen=True):
     summary="Store one event, an array of events, or NDJSON",
     description="The response is sent after the commit. An event with an id, or a request with an "
     "Idempotency-Key, is stored once even if it is sent several times. An id that belongs to another event "
-    "is answered 409. In a batch, an invalid item does not affect the others. The names of the table's columns "
-    "(`event_type`) are accepted as well, so that what was read can be posted.",
+    "is answered 409. In a batch, an invalid item does not affect the others. The names of the table's "
+    "columns (`event_type`) are accepted as well, so that what was read can be posted.",
     opt={"scope": SCOPE},
     status_code=201,
     tags=["audit"],
