@@ -238,7 +238,8 @@ def test_an_adopted_table_gets_the_columns_without_being_rewritten(
               id uuid NOT NULL DEFAULT gen_random_uuid(), event_type varchar(50) NOT NULL, user_id uuid,
               resource_type varchar(50), resource_id uuid, action varchar(100), details jsonb,
               ip_address inet, status varchar(20), duration_ms integer,
-              created_at timestamptz NOT NULL DEFAULT now(), created_by varchar(255), PRIMARY KEY (created_at, id)
+              created_at timestamptz NOT NULL DEFAULT now(), created_by varchar(255),
+              PRIMARY KEY (created_at, id)
             ) PARTITION BY RANGE (created_at);
             CREATE TABLE audit_logs_default PARTITION OF audit_logs DEFAULT;
             INSERT INTO audit_logs (event_type) VALUES ('before');
