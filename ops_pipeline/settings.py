@@ -85,9 +85,7 @@ Secret = Field(repr=False)
 """The value may contain a password and is left out of every `repr`."""
 
 Url = Annotated[str, AfterValidator(_postgresql)]
-Networks = Annotated[
-    tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], NoDecode, BeforeValidator(_networks)
-]
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
@@ -172,9 +170,9 @@ class Settings(SchemaNames):
     """How many days ago an event sent to the API may have happened, so how long a client may keep events that
     it cannot send. Keys with the scope `audit:import` may send older ones."""
 
-    trusted_proxies: Networks = ()
+    trusted_proxies: Annotated[Networks | None, NoDecode, BeforeValidator(_networks)] = None
     """The addresses or networks of proxies, separated by commas, whose `X-Forwarded-For` is believed for the
-    `ip_address` of recorded reads. Empty: no proxy is believed, not even one on the same machine."""
+    `ip_address` of recorded reads. Unset: no proxy is believed, not even one on the same machine."""
 
     webhook_url: Annotated[str | None, AfterValidator(_secret_address), Secret] = None
     """The URL to which runs are posted that failed, need approval, have rows remaining or an incomplete
