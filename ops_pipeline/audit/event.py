@@ -227,7 +227,7 @@ def _explained(message: str) -> EventError:
 
 # The beginning of a number outside of a string that has an exponent, or is too long without one. Inside of a
 # string it occurs rarely, and then nothing is refused.
-_LONG_NUMBER = re.compile(rb"[:,\[\s]-?(?:[0-9.]{%d}|[0-9.]+[eE])" % LONGEST_NUMBER)
+_LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9](?:[0-9.]{%d}|[0-9.]*[eE])" % (LONGEST_NUMBER - 1))
 
 
 def _check_written(data: bytes | msgspec.Raw, most: int | None) -> None:

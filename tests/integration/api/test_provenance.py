@@ -1,10 +1,12 @@
 """What only the server knows of an event, no client can forge; a client's times and types have limits."""
 
+import csv
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from litestar.enums import ScopeType
 from litestar.testing import TestClient
@@ -15,6 +17,7 @@ from ops_pipeline import settings
 from ops_pipeline.access import keys
 from ops_pipeline.audit import trail
 from ops_pipeline.audit.event import SERVER_COLUMNS, AuditEvent
+from ops_pipeline.audit.filters import Filters
 from ops_pipeline.audit.store import AuditStore
 from ops_pipeline.postgres.connection import Connection, connect, row, scalar
 from ops_pipeline.postgres.migrations import migrate
@@ -71,6 +74,28 @@ def test_an_event_has_its_key_its_peer_and_the_time_of_its_arrival(
         origin, key_id, address, received_at = row(connection, PROVENANCE, [event_type])
         assert (origin, key_id, address) == ("api", made.id, PEER)
         assert before <= received_at <= scalar(connection, "SELECT clock_timestamp()")
+
+
+def test_every_form_of_reading_shows_it(peer: Client, admin: Headers, connection: Connection) -> None:
+    event_id = peer.post(STORE, json={"eventType": "a", "userId": str(uuid4())}, headers=admin).json()["id"]
+    shown = "SELECT row_to_json(a) FROM (SELECT {} FROM audit_logs WHERE id = %s) AS a"
+    expected = scalar(connection, shown.format(", ".join(SERVER_COLUMNS)), [event_id])
+    assert None not in expected.values()
+
+    query = "?eventType=a"
+    (of_page,) = peer.get(FIND + query, headers=admin).json()["data"]
+    (of_id,) = peer.get(f"{FIND}/{event_id}", headers=admin).json()["data"]
+    of_export = peer.get(f"{FIND}/export{query}", headers=admin).json()
+    exported = peer.get(f"{FIND}/export{query}&format=csv", headers=admin).text
+    (of_csv,) = csv.DictReader(exported.splitlines())
+    (found,) = AuditStore(connection).query_logs(Filters(event_type="a"))
+
+    for event in (of_page, of_id, of_export, of_csv, msgspec.to_builtins(found)):
+        assert {name: event[name] for name in SERVER_COLUMNS} | {"received_at": ""} == {
+            **expected,
+            "received_at": "",
+        }
+        assert datetime.fromisoformat(event["received_at"]) == datetime.fromisoformat(expected["received_at"])
 
 
 def test_events_of_different_keys_in_one_commit_keep_their_own(
