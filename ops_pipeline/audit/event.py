@@ -90,6 +90,8 @@ def decode(data: bytes | msgspec.Raw, details_max_bytes: int | None = None) -> A
     may_be_large = details_max_bytes is not None and 2 * len(memoryview(data)) > details_max_bytes
     if may_be_large or _LONG_NUMBER.search(data):
         _check_written(data, details_max_bytes)
+    if _NUL.search(data):
+        json.loads(bytes(data), object_pairs_hook=_without_nul)
     return event
 
 
@@ -228,6 +230,13 @@ def _explained(message: str) -> EventError:
 # The beginning of a number outside of a string that has an exponent, or is too long without one. Inside of a
 # string it occurs rarely, and then nothing is refused.
 _LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9](?:[0-9.]{%d}|[0-9.]*[eE])" % (LONGEST_NUMBER - 1))
+_NUL = re.compile(rb"\\u0000")
+
+
+def _without_nul(fields: list[tuple[str, Any]]) -> None:
+    # Of repeated names only the last value was decoded, but PostgreSQL parses each.
+    if any(_holds_nul([name, value]) for name, value in fields):
+        raise EventError("details", NO_NUL)
 
 
 def _check_written(data: bytes | msgspec.Raw, most: int | None) -> None:
@@ -247,9 +256,11 @@ def _check_written(data: bytes | msgspec.Raw, most: int | None) -> None:
         written += length - len("0")
         return 0
 
-    details = json.loads(
-        bytes(_DETAILS_DECODER.decode(data).details) or "null", parse_float=zero, parse_int=zero
-    )
+    # PostgreSQL parses the values of repeated names as well, of which only the last one was decoded.
+    json.loads(bytes(data), parse_float=zero, parse_int=zero)
+    written = 0
+    raw = bytes(_DETAILS_DECODER.decode(data).details)
+    details = json.loads(raw or "null", parse_float=zero, parse_int=zero)
     # The standard library writes the same spaces as PostgreSQL.
     size = len(json.dumps(details, ensure_ascii=False).encode()) + written
     if most is not None and details is not None and size > most:

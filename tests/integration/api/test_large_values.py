@@ -87,6 +87,33 @@ def test_numbers_that_postgresql_would_refuse_cost_nobody_else_anything(
     assert scalar(connection, COUNT) == 1
 
 
+@pytest.mark.parametrize(
+    "details",
+    [
+        '"details":{"n":1e-20000},"details":{}',
+        '"details":{"n":1e-20000,"n":1}',
+        '"details":{"n":"\\u0000"},"details":{}',
+        '"details":{"n":{"n":"\\u0000","n":1}}',
+        '"details":{"n":[{"\\u0000":1,"n":1}]}',
+    ],
+)
+def test_a_repeated_name_hides_no_value_from_the_checks(
+    client: Client, admin: Headers, connection: Connection, details: str
+) -> None:
+    for body in (f'{{"eventType":"a",{details}}}', f'[{{"eventType":"a",{details}}}]'):
+        answer = client.post(STORE, content=body, headers=admin)
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["field"].endswith("details")
+
+    assert 'query_type="insert"' not in client.get("/metrics").text, "PostgreSQL was not asked"
+
+
+def test_a_backslash_before_u0000_is_no_nul(client: Client, admin: Headers) -> None:
+    answer = client.post(STORE, content=r'{"eventType":"a","details":{"t":"\\u0000"}}', headers=admin)
+
+    assert answer.status_code == 201, answer.text
+
+
 def test_the_search_for_refused_events_has_an_end(url: str, connection: Connection) -> None:
     bad = ValidatedEvent(b'{"eventType": "a", "details": {"a": 1e-20000}}')
     good = ValidatedEvent(b'{"eventType": "good"}')
