@@ -37,6 +37,8 @@ STORED_EVENT = {
     "resource_id": None, "action": "open", "details": {"errorCode": "AccessDenied"},
     "ip_address": "192.0.2.7", "status": "failure", "duration_ms": 3,
     "created_at": "2026-03-01T12:00:00+00:00", "created_by": "files",
+    "received_at": "2026-03-01T12:00:01.5+00:00", "key_id": "8a1f0c1e-4f0e-4b52-9f0a-3a1d2b6c7d10",
+    "peer_address": "192.0.2.10", "subject_id": None, "origin": "api",
 }  # fmt: skip
 NEXT = "/api/admin/audit-logs?limit=100&cursor=..."
 
@@ -46,6 +48,7 @@ DESCRIPTIONS = {
     403: "The key lacks the scope that `WWW-Authenticate` names",
     404: "Not found",
     405: "The path does not support the method; `Allow` lists those it supports",
+    409: "Another event has the id; in a batch, every event's",
     413: "The body is too large, as sent or after decompression, or has too many events",
     415: "The Content-Encoding is not supported",
     422: "The Idempotency-Key was used before with another body",

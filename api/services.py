@@ -81,7 +81,7 @@ class Services:
             last_use=last_use,
             known_keys=KnownKeys(pools["reads"], last_use),
             audit_queue=audit_queue,
-            read_trail=ReadTrail(audit_queue),
+            read_trail=ReadTrail(audit_queue, settings.trusted_proxies or ()),
             plans=Plans(settings),
             health=Watched(settings, pools),
         )

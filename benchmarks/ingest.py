@@ -126,5 +126,5 @@ def _by_two(batches: list[Batch], work: Callable[[list[Batch]], None]) -> None:
 
 
 def _empty(connection: Connection) -> None:
-    connection.execute("TRUNCATE public.audit_logs")
+    connection.execute("TRUNCATE public.audit_logs, ops.audit_receipts")
     connection.execute("CHECKPOINT")

@@ -1,5 +1,6 @@
 """Reads the `OPS_…` environment variables into frozen settings."""
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +9,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import conninfo
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
+from pydantic_settings import NoDecode
 
 from ops_pipeline.credentials import without_source
 from sql.schema_names import SchemaNames
@@ -70,10 +72,20 @@ def _secret_address(url: str | None) -> str | None:
     return url
 
 
+def _networks(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"{error}; write addresses or networks: 10.0.0.7, 10.1.0.0/16") from None
+
+
 Secret = Field(repr=False)
 """The value may contain a password and is left out of every `repr`."""
 
 Url = Annotated[str, AfterValidator(_postgresql)]
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
@@ -151,7 +163,16 @@ class Settings(SchemaNames):
     """While this file exists, maintenance pauses between batches."""
 
     audit_details_max_bytes: Annotated[int, Field(ge=2, le=8 * 1024 * 1024)] = 65536
-    """The largest size in bytes of an event's `details`, as JSON, as sent to the API."""
+    """The largest size in bytes of the `details` of an event sent to the API, as PostgreSQL writes its JSON:
+    with a space after each comma and colon, and numbers without exponents."""
+
+    audit_max_age_days: Annotated[int, Field(ge=1, le=36500)] = 30
+    """How many days ago an event sent to the API may have happened, so how long a client may keep events that
+    it cannot send. Keys with the scope `audit:import` may send older ones."""
+
+    trusted_proxies: Annotated[Networks | None, NoDecode, BeforeValidator(_networks)] = None
+    """The addresses or networks of proxies, separated by commas, whose `X-Forwarded-For` is believed for the
+    `ip_address` of recorded reads. Unset: no proxy is believed, not even one on the same machine."""
 
     webhook_url: Annotated[str | None, AfterValidator(_secret_address), Secret] = None
     """The URL to which runs are posted that failed, need approval, have rows remaining or an incomplete

@@ -23,6 +23,9 @@ from ops_pipeline.audit.store import AuditLog
 
 PLACED = ("line", "created_at", "id")
 ROWS_AT_ONCE = 2_000
+FIRST_ROWS = 100
+BYTES_AT_ONCE = 8 * 1024 * 1024
+"""How much is read at once: the number of rows doubles while they are small, otherwise it is halved."""
 LIMITS = {"statement_timeout": "300s", "idle_timeout": "60s"}
 """How long the server may search for the next rows, and the client may take to read them. The transaction of
 an export that the client does not read would keep VACUUM from removing rows deleted since it began."""
@@ -107,8 +110,13 @@ async def _parts(pool: Pool, selection: Question, exported: _Exported) -> AsyncG
         await connection.execute(sql.get("api/audit/limit_transaction"), LIMITS)
         async with connection.cursor(name="export") as cursor:
             await cursor.execute(selection.statement, selection.values)
-            rows = await cursor.fetchmany(ROWS_AT_ONCE)
-            yield exported.header() + exported.part(rows)
-            while len(rows) == ROWS_AT_ONCE:
-                rows = await cursor.fetchmany(ROWS_AT_ONCE)
-                yield exported.part(rows)
+            at_once = FIRST_ROWS
+            rows = await cursor.fetchmany(at_once)
+            part = exported.part(rows)
+            yield exported.header() + part
+            while len(rows) == at_once:
+                small = len(part) < BYTES_AT_ONCE // 2
+                at_once = min(2 * at_once, ROWS_AT_ONCE) if small else max(at_once // 2, 1)
+                rows = await cursor.fetchmany(at_once)
+                part = exported.part(rows)
+                yield part

@@ -7,9 +7,10 @@ from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, ReceiveMessage, Scope, Send
 
-from api.audit.body import MOST_BYTES
+from api.audit.body import MOST_BYTES, Json
 from api.audit.ingest import IDEMPOTENCY_KEY, PATH, SCOPE, checked, store_one
-from api.auth.keys import bearer
+from api.audit.store import sender
+from api.auth.keys import Caller, bearer
 from api.problems import answer_to
 from api.services import Services
 from ops_pipeline.audit.event import AuditEvent, EventError
@@ -29,39 +30,45 @@ class FastPath:
         self._app = app
         self._known_keys = services.known_keys
         self._queue = services.audit_queue
-        self._details_max_bytes = services.settings.audit_details_max_bytes
+        self._settings = services.settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP and scope["path"] == PATH and self._is_plain(scope):
+        if (
+            scope["type"] == ScopeType.HTTP
+            and scope["path"] == PATH
+            and (caller := self._plain_caller(scope)) is not None
+        ):
             message = await receive()
-            if (plain := self._plain_event(message)) is not None:
-                await self._store(*plain, scope, receive, send)
+            if (plain := self._plain_event(message, caller)) is not None:
+                await self._store(*plain, caller, scope, receive, send)
                 return
             receive = _again(message, receive)
         await self._app(scope, receive, send)
 
-    def _is_plain(self, scope: HTTPScope) -> bool:
+    def _plain_caller(self, scope: HTTPScope) -> Caller | None:
         key = _plain_key(scope["headers"]) if scope["method"] == "POST" else None
         caller = self._known_keys.remembered(key) if key is not None else None
-        return caller is not None and caller.may(SCOPE)
+        return caller if caller is not None and caller.may(SCOPE) else None
 
-    def _plain_event(self, message: ReceiveMessage) -> tuple[bytes, AuditEvent] | None:
+    def _plain_event(self, message: ReceiveMessage, caller: Caller) -> tuple[Json, AuditEvent] | None:
         if message["type"] != "http.request" or message["more_body"] or len(message["body"]) > MOST_BYTES:
             return None
         body = message["body"].strip()
         if not body.startswith(b"{") or b"\n" in body:
             return None
         try:
-            return body, checked(body, self._details_max_bytes)
+            return checked(body, caller, self._settings)
         except EventError:
             return None
 
     async def _store(
-        self, body: bytes, event: AuditEvent, scope: HTTPScope, receive: Receive, send: Send
+        self, item: Json, event: AuditEvent, caller: Caller, scope: HTTPScope, receive: Receive, send: Send
     ) -> None:
         scope["path_template"] = PATH
+        client = scope["client"]
+        sent_by = sender(caller.id, client[0] if client else None)
         try:
-            answer = msgspec.json.encode(await store_one(self._queue, body, event))
+            answer = msgspec.json.encode(await store_one(self._queue, sent_by, item, event))
         except Exception as error:  # the response that the framework would give
             await answer_to(error, Request(scope))(scope, receive, send)
             return

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import psycopg
@@ -17,6 +17,7 @@ from api.audit.store import (
     PARTLY,
     UNKNOWN,
     EventStore,
+    Group,
     Outcome,
     UnavailableError,
     ValidatedEvent,
@@ -45,12 +46,15 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class _Part:
-    events: Sequence[ValidatedEvent]
+    group: Group
     size: int
     done: asyncio.Future[list[Outcome]]
     since: float
     begun: bool = False
-    whole: bytes | None = field(default=None, repr=False)
+
+    @property
+    def events(self) -> int:
+        return len(self.group.events)
 
     def give_up(self) -> None:
         self.fail(UnavailableError(UNKNOWN if self.begun else NOT_BEGUN))
@@ -113,14 +117,16 @@ class AuditQueue:
         for part in self._waiting:
             part.fail(UnavailableError("The server is shutting down. Nothing was stored; try again."))
 
-    async def store(self, events: Sequence[ValidatedEvent], whole: bytes | None = None) -> list[Outcome]:
-        """Stores events; returns the id of each, or why it was refused, after the commit.
+    async def store(
+        self, sender: bytes, events: Sequence[ValidatedEvent], array: bytes | None = None
+    ) -> list[Outcome]:
+        """Stores events of a `store.sender`; returns the id of each, or why it was refused, after the commit.
 
-        `whole` is the JSON array of exactly these events, if there is one already. Raises UnavailableError,
+        `array` is the JSON array of exactly these events, if there is one already. Raises UnavailableError,
         and psycopg.Error when our tables are missing or different.
         """
         if len(events) > PART_EVENTS:
-            return await self._store_in_parts(events)
+            return await self._store_in_parts(sender, events)
         size = sum(len(memoryview(event.json)) for event in events)
         if self._closing or self._events + len(events) > MOST_EVENTS or self._bytes + size > MOST_BYTES:
             raise UnavailableError(
@@ -128,7 +134,7 @@ class AuditQueue:
                 "Nothing was stored; try again."
             )
         loop = asyncio.get_running_loop()
-        part = _Part(events, size, loop.create_future(), loop.time(), whole=whole)
+        part = _Part(Group(sender, events, array), size, loop.create_future(), loop.time())
         self._waiting.append(part)
         self._events += len(events)
         self._bytes += size
@@ -142,11 +148,11 @@ class AuditQueue:
         finally:
             timer.cancel()
 
-    async def _store_in_parts(self, events: Sequence[ValidatedEvent]) -> list[Outcome]:
+    async def _store_in_parts(self, sender: bytes, events: Sequence[ValidatedEvent]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for at in range(0, len(events), PART_EVENTS):
             try:
-                outcomes += await self.store(events[at : at + PART_EVENTS])
+                outcomes += await self.store(sender, events[at : at + PART_EVENTS])
             except UnavailableError as error:
                 raise UnavailableError(PARTLY if at else str(error)) from None
         return outcomes
@@ -190,27 +196,24 @@ class AuditQueue:
         """The next group to store, without requests that timed out while waiting."""
         group: list[_Part] = []
         events = 0
-        while self._waiting and (not group or events + len(self._waiting[0].events) <= GROUP_EVENTS):
+        while self._waiting and (not group or events + self._waiting[0].events <= GROUP_EVENTS):
             part = self._waiting.popleft()
-            self._events -= len(part.events)
+            self._events -= part.events
             self._bytes -= part.size
             if not part.done.done():
                 part.begun = True
-                events += len(part.events)
+                events += part.events
                 group.append(part)
         return group
 
     async def _finish(self, group: list[_Part], database: PinnedConnection) -> None:
-        events = [event for part in group for event in part.events]
-        whole = group[0].whole if len(group) == 1 else None
         try:
-            outcomes = iter(await self._store.store(database, events, whole))
+            outcomes = await self._store.store(database, [part.group for part in group])
         except Exception as error:  # each waiting request gets the error; the task must continue
             for part in group:
                 part.fail(error)
             return
-        for part in group:
-            part_outcomes = [next(outcomes) for _ in part.events]
+        for part, part_outcomes in zip(group, outcomes, strict=True):
             if not part.done.done():
                 part.done.set_result(part_outcomes)
         await self._purge.run_if_due(database)

@@ -1,6 +1,5 @@
 """Records who read the audit log: key, address, filters and number of rows."""
 
-import ipaddress
 import json
 from typing import Any
 
@@ -9,10 +8,12 @@ import psycopg
 import structlog
 
 from api.audit.queue import AuditQueue
-from api.audit.store import Refusal, UnavailableError, ValidatedEvent
+from api.audit.store import Refusal, UnavailableError, ValidatedEvent, sender
 from api.auth.keys import Caller
+from api.auth.peer import client_address
 from api.problems import AnyRequest, Problem, unavailable
 from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent
+from ops_pipeline.settings import Networks
 
 log = structlog.get_logger()
 
@@ -20,8 +21,9 @@ log = structlog.get_logger()
 class ReadTrail:
     """Records every read of the audit log in the audit log itself."""
 
-    def __init__(self, queue: AuditQueue) -> None:
+    def __init__(self, queue: AuditQueue, trusted_proxies: Networks) -> None:
         self._queue = queue
+        self._trusted_proxies = trusted_proxies
 
     async def record(self, request: AnyRequest, action: str, filters: dict[str, Any], rows: int) -> None:
         """Records that the request's key has read `rows` events; returns after the commit.
@@ -30,11 +32,14 @@ class ReadTrail:
         each other and with stored events. It fails closed, with Problem 503: no key may read more than the
         audit log says, and a client that can block writes must not be able to read unrecorded.
         """
-        event = _event(request, action, filters, rows)
+        key: Caller = request.state["key"]
+        event = _event(key, action, filters, rows, client_address(request, self._trusted_proxies))
+        sent_by = sender(key.id, request.client.host if request.client else None)
         try:
-            (outcome,) = await self._queue.store([ValidatedEvent(msgspec.json.encode(event))])
+            (outcome,) = await self._queue.store(sent_by, [ValidatedEvent(msgspec.json.encode(event))])
             if isinstance(outcome, Refusal):  # a character outside the database's encoding
-                (outcome,) = await self._queue.store([ValidatedEvent(msgspec.json.encode(_in_ascii(event)))])
+                in_ascii = ValidatedEvent(msgspec.json.encode(_in_ascii(event)))
+                (outcome,) = await self._queue.store(sent_by, [in_ascii])
         except (UnavailableError, psycopg.Error) as error:
             raise _unrecorded(str(error)) from error
         if isinstance(outcome, Refusal):
@@ -47,8 +52,7 @@ def _unrecorded(reason: str) -> Problem:
     return unavailable(detail)
 
 
-def _event(request: AnyRequest, action: str, filters: dict[str, Any], rows: int) -> AuditEvent:
-    key: Caller = request.state["key"]
+def _event(key: Caller, action: str, filters: dict[str, Any], rows: int, address: str | None) -> AuditEvent:
     given = {name: _storable(value) for name, value in filters.items() if value is not None}
     return AuditEvent(
         event_type=OWN_EVENT_TYPE,
@@ -56,7 +60,7 @@ def _event(request: AnyRequest, action: str, filters: dict[str, Any], rows: int)
         status="success",
         resource_type="audit_logs",
         details={"key_id": str(key.id), "filters": given, "rows": rows},
-        ip_address=_address(request),
+        ip_address=address,
         created_by=key.name[:255],
     )
 
@@ -71,10 +75,3 @@ def _storable(value: object) -> Any:
     # A client's text may be long, or have characters that PostgreSQL cannot store.
     plain = msgspec.to_builtins(value)
     return plain.replace("\0", "\N{REPLACEMENT CHARACTER}")[:1000] if isinstance(plain, str) else plain
-
-
-def _address(request: AnyRequest) -> str | None:
-    try:
-        return str(ipaddress.ip_address(request.client.host)) if request.client else None
-    except ValueError:  # a Unix socket has a path and no address
-        return None

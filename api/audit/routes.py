@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Literal, LiteralString
 from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
 import psycopg
-from litestar import MediaType, Response, get
+from litestar import Response, get
 from litestar.params import FromPath, QueryParameter
+from psycopg import sql as compose
 
 import sql
 from api import openapi
@@ -33,11 +35,10 @@ class EventPage(Page, frozen=True, kw_only=True, rename="camel"):
     total_reason: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class OneEvent(msgspec.Struct, frozen=True):
-    """One event."""
+class EventsOfId(Page, frozen=True, kw_only=True, rename="camel"):
+    """The events with one id: nearly always one."""
 
-    success: bool
-    data: AuditLog
+    data: list[AuditLog]
 
 
 @get(
@@ -94,22 +95,33 @@ async def find_events(
 @get(
     "/{event_id:uuid}",
     operation_id="getAuditEvent",
-    summary="Get one event",
+    summary="Get the events with one id",
+    description="Nearly always one. An id is only unique among the events stored within 24 hours, so there "
+    "may be several, newest first, at most 100.",
     opt={"scope": "audit:read"},
     responses={
-        200: openapi.success(OneEvent, "The event", {"success": True, "data": openapi.STORED_EVENT}),
+        200: openapi.success(
+            EventsOfId,
+            "The events",
+            {"success": True, "data": [openapi.STORED_EVENT], "count": 1, "next": None},
+        ),
         **openapi.behind_key(404),
     },
 )
 async def get_event(request: AnyRequest, services: Injected, event_id: FromPath[UUID]) -> Response[bytes]:
-    """The event with that id."""
+    """The events with that id, newest first."""
     refuse_unknown(request, ())
-    rows = await services.pool.rows("select", sql.get("api/audit/one"), {"id": event_id})
-    await services.read_trail.record(request, "audit.read", {"id": str(event_id)}, len(rows))
-    if not rows:
+    ((data, count),) = await services.pool.rows("select", _of_id(), {"id": event_id})
+    await services.read_trail.record(request, "audit.read", {"id": str(event_id)}, count)
+    if not count:
         raise Problem(404, f"Event {event_id} does not exist")
-    answer = OneEvent(success=True, data=from_database(rows[0][0]))
-    return Response(msgspec.json.encode(answer), media_type=MediaType.JSON)
+    return page(EventsOfId, from_database(data), count)
+
+
+@cache
+def _of_id() -> LiteralString:
+    event = compose.SQL(sql.get("audit/event"))
+    return compose.SQL(sql.get("api/audit/one")).format(event=event).as_string(None)
 
 
 async def select(services: Services, selection: filters.Question) -> list[Row]:

@@ -1,7 +1,10 @@
 """Stores a group of events in one statement. If PostgreSQL refuses one event, the others are stored."""
 
+import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain, islice
 from uuid import UUID
 
 import msgspec
@@ -13,9 +16,13 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 import sql
 from api.db.pinned_connection import PinnedConnection
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.audit.store import storing
+from ops_pipeline.audit.store import TAKEN, conflicting, storing
 
 TRIES = 3
+
+MOST_REFUSED = 100
+"""How many events of one request PostgreSQL may refuse: finding each takes several statements, for which
+other requests wait."""
 
 STALE_SCHEMA = (
     psycopg.errors.ForeignKeyViolation,
@@ -56,11 +63,23 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why PostgreSQL refused a valid event. `for_now`: a later try may succeed."""
+    """Why a valid event was not stored: PostgreSQL refused it, or another event has its id (`is_conflict`).
+
+    `for_now`: a later try may succeed.
+    """
 
     field: str
     reason: str
     for_now: bool = False
+    is_conflict: bool = False
+
+
+CONFLICT = Refusal("id", TAKEN, is_conflict=True)
+NOT_TRIED = Refusal(
+    "",
+    f"was not tried, because PostgreSQL had refused {MOST_REFUSED} other events of this request; send it "
+    "again without those",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,57 +93,109 @@ class ValidatedEvent:
 Outcome = UUID | Refusal
 
 
+@lru_cache(maxsize=4096)
+def sender(key_id: UUID, peer: str | None) -> bytes:
+    """What the server knows of the sender of events, as the beginning of a group in JSON: the key, and the
+    address of the peer (None: a Unix socket)."""
+    try:
+        # A link-local address has a zone ("fe80::1%eth0"), which the type inet does not support.
+        address = str(ipaddress.ip_address(peer.partition("%")[0])) if peer is not None else None
+    except ValueError:
+        address = None
+    known = {"origin": "api", "keyId": key_id, "peerAddress": address}
+    return msgspec.json.encode(known)[:-1] + b',"events":'
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Events of one request, with their `sender`. `array`: the JSON array of exactly these events, if there
+    is one already."""
+
+    sender: bytes
+    events: Sequence[ValidatedEvent]
+    array: bytes | None = field(default=None, repr=False)
+
+    def json(self) -> bytes:
+        """The group in the form that the statement takes."""
+        array = self.array
+        if array is None:
+            array = b"[" + b",".join([event.json for event in self.events]) + b"]"
+        return self.sender + array + b"}"
+
+    def part(self, begin: int, end: int) -> "Group":
+        """Some of the events."""
+        return Group(self.sender, self.events[begin:end])
+
+
 class EventStore:
     """Stores groups of events, each on the given connection.
 
-    A group that PostgreSQL refuses because of one event is halved until that event is found; the other
-    events are stored. `record_llm_request` is called once for each new event of that type.
+    Where PostgreSQL refuses one event, the groups are halved until that event is found; the other events are
+    stored. `record_llm_request` is called once for each new event of that type.
     """
 
     def __init__(self, record_llm_request: Callable[[AuditEvent], None]) -> None:
         self._record_llm_request = record_llm_request
         self._refers_to_users: bool | None = None
 
-    async def store(
-        self, database: PinnedConnection, events: Sequence[ValidatedEvent], whole: bytes | None = None
-    ) -> list[Outcome]:
-        """The outcome of each event, after the commit.
+    async def store(self, database: PinnedConnection, groups: Sequence[Group]) -> list[list[Outcome]]:
+        """The outcomes of each group, after the commit.
 
-        `whole` is the JSON array of exactly these events, if there is one already. Raises UnavailableError
-        when only some may have been stored, otherwise the errors of PostgreSQL or the pool.
+        Raises UnavailableError when only some may have been stored, otherwise the errors of PostgreSQL or the
+        pool.
         """
         try:
-            return list(await self._insert(database, events, whole))
+            return await self._insert(database, groups)
         except OF_ONE_EVENT as error:
-            if len(events) == 1:
-                return [await _refusal(database, events[0], error)]
-        log.warning("group refused, searching for the invalid event", events=len(events))
+            if len(groups) == 1 and len(groups[0].events) == 1:
+                return [[await _refusal(database, groups[0].events[0], error)]]
+        log.warning("events refused, searching for the invalid ones", groups=len(groups))
         try:
-            return await self._halve(database, events)
+            return await self._halve(database, groups)
         except DOWN:
             raise UnavailableError(PARTLY) from None
 
-    async def _halve(self, database: PinnedConnection, events: Sequence[ValidatedEvent]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for half in (events[: len(events) // 2], events[len(events) // 2 :]):
+    async def _halve(self, database: PinnedConnection, groups: Sequence[Group]) -> list[list[Outcome]]:
+        if len(groups) == 1:
+            return [await self._halve_group(database, groups[0], [])]
+        outcomes: list[list[Outcome]] = []
+        for half in (groups[: len(groups) // 2], groups[len(groups) // 2 :]):
             try:
                 outcomes += await self._insert(database, half)
-            except OF_ONE_EVENT as error:
-                if len(half) > 1:
-                    outcomes += await self._halve(database, half)
-                else:
-                    outcomes.append(await _refusal(database, half[0], error))
+            except OF_ONE_EVENT:
+                outcomes += await self._halve(database, half)
         return outcomes
 
-    async def _insert(
-        self, database: PinnedConnection, events: Sequence[ValidatedEvent], whole: bytes | None = None
-    ) -> list[UUID]:
-        body = whole if whole is not None else b"[" + b",".join([event.json for event in events]) + b"]"
-        values = {"events": Jsonb(body, dumps=_as_it_is)}
+    async def _halve_group(
+        self, database: PinnedConnection, group: Group, refused: list[Refusal]
+    ) -> list[Outcome]:
+        """The outcomes of a group that PostgreSQL has refused; adds to `refused`."""
+        outcomes: list[Outcome] = []
+        middle = (len(group.events) + 1) // 2
+        for half in (group.part(0, middle), group.part(middle, len(group.events))):
+            if len(refused) >= MOST_REFUSED:
+                outcomes += [NOT_TRIED] * len(half.events)
+                continue
+            if not half.events:
+                continue
+            try:
+                outcomes += (await self._insert(database, [half]))[0]
+            except OF_ONE_EVENT as error:
+                if len(half.events) > 1:
+                    outcomes += await self._halve_group(database, half, refused)
+                else:
+                    refused.append(await _refusal(database, half.events[0], error))
+                    outcomes.append(refused[-1])
+        return outcomes
+
+    async def _insert(self, database: PinnedConnection, groups: Sequence[Group]) -> list[list[Outcome]]:
+        batch = Jsonb(b"[" + b",".join([group.json() for group in groups]) + b"]", dumps=_as_it_is)
         for tries_left in range(TRIES - 1, -1, -1):
             try:
                 statement = storing(await self._has_users(database))
-                ((ids, _, new),) = await database.rows("insert", statement, values)
+                ((ids, _, new, times, with_other_times),) = await database.rows(
+                    "insert", statement, {"events": batch}
+                )
             except STALE_SCHEMA:
                 self._refers_to_users = None
                 if not tries_left:
@@ -133,9 +204,20 @@ class EventStore:
                 if not tries_left:
                     raise
             else:
-                self._count(events, ids, set(new))
-                return list(ids)
-        raise AssertionError("the last try returns or raises")
+                break
+        self._count(groups, ids, set(new))
+        outcomes: list[Outcome] = list(ids)
+        if times is not None:
+            try:
+                found = await database.rows(
+                    "select", sql.get("audit/compare"), {"events": batch, "times": times}
+                )
+            except (psycopg.OperationalError, *BEFORE_IT_BEGAN) as error:
+                raise UnavailableError(UNKNOWN) from error
+            for place in conflicting(found, with_other_times):
+                outcomes[place] = CONFLICT
+        rest = iter(outcomes)
+        return [list(islice(rest, len(group.events))) for group in groups]
 
     async def _has_users(self, database: PinnedConnection) -> bool:
         if self._refers_to_users is None:
@@ -143,9 +225,10 @@ class EventStore:
             self._refers_to_users = bool(refers)
         return self._refers_to_users
 
-    def _count(self, events: Sequence[ValidatedEvent], ids: list[UUID], new: set[UUID]) -> None:
+    def _count(self, groups: Sequence[Group], ids: list[UUID], new: set[UUID]) -> None:
         if not new:
             return
+        events = chain.from_iterable(group.events for group in groups)
         for event, event_id in zip(events, ids, strict=True):
             if event.llm_request is not None and event_id in new:
                 new.remove(event_id)  # an event that is twice in the group counts once
@@ -155,7 +238,7 @@ class EventStore:
 async def _refusal(database: PinnedConnection, event: ValidatedEvent, error: psycopg.Error) -> Refusal:
     if isinstance(error, psycopg.errors.UntranslatableCharacter):
         return await _untranslatable(database, event, error)
-    # Every other field was checked before: PostgreSQL only refuses dates and zones, and numbers in details.
+    # Every other field was checked before: PostgreSQL only refuses dates and zones.
     field = "createdAt" if isinstance(error, OF_ITS_TIME) else "details"
     reason = f"PostgreSQL refused it: {error.diag.message_primary}"
     return Refusal(field, reason, for_now=isinstance(error, psycopg.errors.CheckViolation))

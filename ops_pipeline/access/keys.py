@@ -17,7 +17,15 @@ from ops_pipeline.postgres.connection import Connection, row
 PREFIX = "ops_"
 """The prefix of every key, so that leaked keys can be found in files and logs."""
 
-Scope = Literal["audit:read", "audit:export", "audit:write", "maintenance:read", "maintenance:write", "admin"]
+Scope = Literal[
+    "audit:read",
+    "audit:export",
+    "audit:write",
+    "audit:import",
+    "maintenance:read",
+    "maintenance:write",
+    "admin",
+]
 SCOPES: tuple[str, ...] = get_args(Scope)
 """The scopes of a key. `admin` includes all others."""
 

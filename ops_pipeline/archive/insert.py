@@ -8,9 +8,11 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.archive.staging import Staged
 from ops_pipeline.archive.target import UNTOUCHED, RestoreRefusedError, Target
+from ops_pipeline.audit.event import SERVER_COLUMNS
 from ops_pipeline.counted import counted
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.equality import operator_sign
+from ops_pipeline.postgres.relation import audit_logs
 
 
 def insert(connection: Connection, staged: Staged, target: Target) -> None:
@@ -20,11 +22,17 @@ def insert(connection: Connection, staged: Staged, target: Target) -> None:
     changes them; psycopg.IntegrityError and psycopg.DataError when the table rejects them.
     """
     restored = target.taken(staged.columns)
+    unknown = _unknown(staged, target)
     deferrable = scalar(connection, sql.get("archive/has_deferrable_key"), {"oid": target.relation.oid})
     shared = {"target": target.relation.identifier, "staging": staged.identifier}
     statement = compose.SQL(sql.get("archive/put_back")).format(
         **shared,
-        columns=_listed([compose.Identifier(column.name) for column in restored]),
+        columns=_listed(
+            [compose.Identifier(name) for name in [*(column.name for column in restored), *unknown]]
+        ),
+        inserted=_listed(
+            [*(staged.value(column) for column in restored), *[compose.SQL("NULL")] * len(unknown)]
+        ),
         values=_listed([staged.value(column) for column in restored]),
         put=_listed([compose.Identifier("put", column.name) for column in restored]),
         on_conflict=compose.SQL("" if deferrable else "ON CONFLICT DO NOTHING"),
@@ -42,6 +50,15 @@ def insert(connection: Connection, staged: Staged, target: Target) -> None:
             f"A trigger of {target.relation} changes inserted rows, so they would not be restored exactly. "
             f"{UNTOUCHED}"
         )
+
+
+def _unknown(staged: Staged, target: Target) -> list[str]:
+    """The columns that only the server sets and that archived audit events of an older version lack. Their
+    defaults would say that the events arrived now, by SQL."""
+    if target.relation.table_name != audit_logs():
+        return []
+    archived = {column.name for column in staged.columns}
+    return [column.name for column in target.columns if column.name in {*SERVER_COLUMNS} - archived]
 
 
 def _colliding(connection: Connection, staged: Staged, target: Target, rows: int, left_out: int) -> str:

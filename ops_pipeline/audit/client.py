@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 5.0
 GATHER_SECONDS = 0.05
 """How long the first event of a batch waits for others."""
-REFUSED = {400, 413, 422}
+REFUSED = {400, 409, 413, 422}
 """Statuses that refuse the content, so that a retry is useless. All other errors are retried."""
 
 log = structlog.get_logger()

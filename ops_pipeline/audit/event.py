@@ -4,8 +4,10 @@ import ipaddress
 import json
 import re
 import socket
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
@@ -14,11 +16,16 @@ from msgspec import Meta
 
 OWN_EVENT_TYPE = "audit_access"
 """The type of events about access to the audit log itself. Only this service writes them."""
+MAINTENANCE_TYPE = "maintenance"
+"""The type of events about what maintenance did. Only this service writes them."""
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 DEEPEST = 100
 """How many levels of objects and arrays `details` may have, including itself."""
+LONGEST_NUMBER = 400
+"""How many characters a number in `details` may have when it is written out, as PostgreSQL does: `1e5` has 6.
+Every double has fewer."""
 
 Status = Literal["success", "failure", "pending"]
 Word = Annotated[str, Meta(min_length=1, max_length=50)]
@@ -40,9 +47,8 @@ class AuditEvent(
 ):
     """An event to be stored; its fields are the columns of `audit_logs`, in camelCase in JSON.
 
-    `decode` and `convert` check lengths and types, so that PostgreSQL can store the event, except for a
-    number in `details` with more than 16,383 digits after its decimal point. Without `id` it is stored with a
-    random one, without `created_at` with the current time.
+    `decode` and `convert` check lengths and types, so that PostgreSQL can store the event. Without `id` it is
+    stored with a random one, without `created_at` with the current time.
     """
 
     event_type: Word
@@ -73,14 +79,50 @@ class AuditEvent(
 def decode(data: bytes | msgspec.Raw, details_max_bytes: int | None = None) -> AuditEvent:
     """Decodes an event from JSON. Raises EventError.
 
-    `details_max_bytes` limits the JSON of `details` as written, including spaces.
+    `details_max_bytes` limits the JSON of `details` as PostgreSQL writes it: with a space after each comma
+    and colon, and numbers without exponents.
     """
-    if details_max_bytes is not None and len(memoryview(data)) > details_max_bytes:
-        _check_size(data, details_max_bytes)
     try:
-        return _checked(lambda: _DECODER.decode(data))
+        event = _checked(lambda: _DECODER.decode(data))
     except EventError as error:
         raise error if error.field else _located(data, error) from None
+    # Spaces at most double the size.
+    may_be_large = details_max_bytes is not None and 2 * len(memoryview(data)) > details_max_bytes
+    if may_be_large or _LONG_NUMBER.search(data):
+        _check_written(data, details_max_bytes)
+    if _NUL.search(data):
+        json.loads(bytes(data), object_pairs_hook=_without_nul)
+    return event
+
+
+def in_json_spelling(data: bytes | msgspec.Raw) -> bytes | None:
+    """An event with the names of the table's columns (`event_type`), such as a page returns, with the names
+    of `AuditEvent` in JSON (`eventType`); None when it has no such name.
+
+    Columns that only the server sets are left out. Raises EventError for a field that has both names.
+    """
+    try:
+        fields = _FIELDS_DECODER.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if not any(name in _COLUMNS or name in SERVER_COLUMNS for name in fields):
+        return None
+    renamed: dict[str, msgspec.Raw] = {}
+    for name, value in fields.items():
+        if name in SERVER_COLUMNS:
+            continue
+        own = _COLUMNS.get(name, name)
+        if own in renamed:
+            raise EventError(own, "is specified twice, in both spellings; specify it once")
+        renamed[own] = value
+    return msgspec.json.encode(renamed)
+
+
+@lru_cache(maxsize=1024)
+def is_reserved(event_type: str) -> bool:
+    """Whether only this service writes events of that type, or the type looks like one of those."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", event_type).casefold())
+    return folded.strip() in RESERVED
 
 
 def convert(fields: Mapping[str, Any]) -> AuditEvent:
@@ -88,9 +130,15 @@ def convert(fields: Mapping[str, Any]) -> AuditEvent:
     return _checked(lambda: msgspec.convert(fields, AuditEvent))
 
 
+RESERVED = (OWN_EVENT_TYPE, MAINTENANCE_TYPE)
+
+SERVER_COLUMNS = ("received_at", "key_id", "peer_address", "subject_id", "origin")
+"""The columns of `audit_logs` that only the server sets."""
+
 _WIRE = {
     field_of_event.name: field_of_event.encode_name for field_of_event in msgspec.structs.fields(AuditEvent)
 }
+_COLUMNS = {name: own for name, own in _WIRE.items() if name != own}
 _DECODER = msgspec.json.Decoder(AuditEvent)
 TOO_DEEP = f"is nested too deeply; at most {DEEPEST} levels are allowed"
 NO_SURROGATE = "contains half of a surrogate pair (\\ud800 to \\udfff), which is not a character"
@@ -179,13 +227,60 @@ def _explained(message: str) -> EventError:
     return EventError(path.removesuffix("`").removesuffix("[...]"), reason)
 
 
-def _check_size(data: bytes | msgspec.Raw, most: int) -> None:
-    try:
-        size = len(memoryview(_DETAILS_DECODER.decode(data).details))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return  # the event's decoder reports the error
-    if size > most:
+# The beginning of a number outside of a string that has an exponent, or is too long without one. Inside of a
+# string it occurs rarely, and then nothing is refused.
+_LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9](?:[0-9.]{%d}|[0-9.]*[eE])" % (LONGEST_NUMBER - 1))
+_NUL = re.compile(rb"\\u0000")
+
+
+def _without_nul(fields: list[tuple[str, Any]]) -> None:
+    # Of repeated names only the last value was decoded, but PostgreSQL parses each.
+    if any(_holds_nul([name, value]) for name, value in fields):
+        raise EventError("details", NO_NUL)
+
+
+def _check_written(data: bytes | msgspec.Raw, most: int | None) -> None:
+    """Refuses `details` whose text is too large, or has a number whose text is too long."""
+    written = 0
+
+    def zero(number: str) -> int:
+        nonlocal written
+        length = _written_length(number)
+        if length > LONGEST_NUMBER:
+            shown = number if len(number) <= 20 else f"{number[:20]}…"
+            raise EventError(
+                "details",
+                f"PostgreSQL writes the number {shown} with more than {LONGEST_NUMBER} characters; send it "
+                "as a string",
+            )
+        written += length - len("0")
+        return 0
+
+    # PostgreSQL parses the values of repeated names as well, of which only the last one was decoded.
+    json.loads(bytes(data), parse_float=zero, parse_int=zero)
+    written = 0
+    raw = bytes(_DETAILS_DECODER.decode(data).details)
+    details = json.loads(raw or "null", parse_float=zero, parse_int=zero)
+    # The standard library writes the same spaces as PostgreSQL.
+    size = len(json.dumps(details, ensure_ascii=False).encode()) + written
+    if most is not None and details is not None and size > most:
         raise EventError("details", f"has {size} bytes; at most {most} are allowed")
+
+
+_NUMBER = re.compile(r"(-?)([0-9]+)(?:[.]([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
+
+
+def _written_length(number: str) -> int:
+    """How many characters PostgreSQL writes the number with: `1.5e3` as 1500, `1.5e-3` as 0.0015."""
+    parts = _NUMBER.fullmatch(number)
+    if parts is None:
+        raise ValueError(f"{number} is not a number of JSON")
+    sign, whole, fraction, power = parts.groups(default="")
+    if len(power) > len(str(LONGEST_NUMBER)) + 2:
+        return LONGEST_NUMBER + 1
+    exponent = int(power or 0)
+    decimals = max(0, len(fraction) - exponent)
+    return len(sign) + max(1, len(whole) + exponent) + (decimals + 1 if decimals else 0)
 
 
 class _Details(msgspec.Struct):

@@ -137,8 +137,9 @@ def _statement(
     # Limit and offset are literals: for parameters the planner expects a tenth of all rows, which makes a
     # generic plan look expensive.
     limit, offset = map(compose.Literal, page)
+    event = compose.SQL(sql.get("audit/event"))
     whole = compose.SQL(sql.get(f"audit/{name}")).format(
-        condition=condition, limit=limit, offset=offset, **parts
+        condition=condition, limit=limit, offset=offset, event=event, **parts
     )
     return whole.as_string(None)
 

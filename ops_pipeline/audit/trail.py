@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import sql
-from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.audit.event import MAINTENANCE_TYPE, AuditEvent
 from ops_pipeline.audit.store import AuditStore
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.relation import audit_logs
 
 log = logging.getLogger(__name__)
 
-EVENT_TYPE = "maintenance"
+EVENT_TYPE = MAINTENANCE_TYPE
 SYSTEM = "system"
 """The actor when no person started the action."""
 
@@ -44,7 +44,7 @@ def store(connection: Connection, event: AuditEvent) -> None:
     The action itself is carried out in any case: holds and disk space cannot wait until the table is
     restored."""
     if is_there(connection):
-        AuditStore(connection).log(event)
+        AuditStore(connection, "maintenance").log(event)
     else:
         say_unrecorded(connection, event.action or event.event_type)
 

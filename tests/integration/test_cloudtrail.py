@@ -8,11 +8,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import uuid5
 
 import pytest
 
 from ops_pipeline.audit.importers.cloudtrail import (
+    NAMESPACE,
     ImportProgress,
     ImportReport,
     Rejection,
@@ -243,10 +244,10 @@ def test_the_actor_is_the_most_specific_name_in_the_record() -> None:
     assert who(principalId="AIDA") == "AIDA"
 
 
-def test_the_events_own_id_and_time_are_kept() -> None:
+def test_an_id_is_derived_from_the_events_own_and_its_time_is_kept() -> None:
     seventh = event(record(7))
 
-    assert seventh.id == UUID("00000000-0000-4000-8000-000000000007")
+    assert seventh.id == uuid5(NAMESPACE, '"00000000-0000-4000-8000-000000000007"')
     assert seventh.created_at == datetime(2023, 7, 10, 11, 45, tzinfo=UTC)
 
 

@@ -38,9 +38,10 @@ def test_events_are_stored_as_they_were_recorded(imported: Connection, cloudtrai
         for record in json.loads(gzip.decompress(file.read_bytes()))["Records"]
     ]
     stored = {
-        str(event[0]): event[1:]
+        event[0]: event[1:]
         for event in imported.execute(
-            "SELECT id, event_type, action, status, created_at, host(ip_address), details FROM audit_logs"
+            "SELECT details->>'eventID', event_type, action, status, created_at, host(ip_address), details "
+            "FROM audit_logs"
         )
     }
 

@@ -126,7 +126,7 @@ def test_the_writer_stores_on_a_new_day_and_the_reader_reads_it(connection: Conn
 
     with role(connection, "ops_writer"):
         for _ in range(2):
-            connection.execute(storing(refers_to_users=False), {"events": as_json([event])})
+            connection.execute(storing(refers_to_users=False), {"events": as_json([event], "sql")})
         _refused(connection, "SELECT details FROM audit_logs")
         _refused(connection, "SELECT key_hash FROM ops.api_keys")
     with role(connection, "ops_reader"):
@@ -148,7 +148,7 @@ def test_the_writer_finds_users_without_a_right_to_change_them(new_database: Cal
         user = scalar(connection, "INSERT INTO users DEFAULT VALUES RETURNING id")
         with role(connection, "ops_writer"):
             login = AuditEvent(event_type="login", user_id=user)
-            connection.execute(storing(refers_to_users=True), {"events": as_json([login])})
+            connection.execute(storing(refers_to_users=True), {"events": as_json([login], "sql")})
             for statement in ("UPDATE users SET id = id", "DELETE FROM users", "SELECT id FROM users"):
                 _refused(connection, statement)
         assert scalar(connection, "SELECT user_id FROM audit_logs") == user

@@ -121,7 +121,7 @@ def api(tmp_path: Path, url: str, free_port: Callable[[], int]) -> Iterator[Api]
 def test_an_acknowledged_event_survives_kill_9_and_is_stored_once(
     api: Api, connection: Connection, kills: int
 ) -> None:
-    key = keys.create(connection, "load", ["audit:write"])
+    key = keys.create(connection, "load", ["audit:write", "audit:import"])
     # Creating a key is an event as well.
     connection.execute("DELETE FROM audit_logs")
     load = Load(api.address, {"Authorization": f"Bearer {key.key}"})

@@ -9,15 +9,19 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID, uuid5
 
 import psycopg
 
 from ops_pipeline.audit import delivery
 from ops_pipeline.audit.event import AuditEvent, EventError, convert
 from ops_pipeline.audit.redact import redact
-from ops_pipeline.audit.store import AuditStore
+from ops_pipeline.audit.store import TAKEN, AuditStore
 from ops_pipeline.postgres.connection import Connection
+
+NAMESPACE = UUID("6b3c2f1e-9a57-4d0b-8f6e-2d5a7c41e890")
+"""The namespace of the ids of imported events: an event that a client posts with a CloudTrail event's id is
+another one."""
 
 BATCH = 1_000
 FIELDS = {
@@ -76,7 +80,7 @@ def import_files(
     interruption, start the import again. Secrets are redacted (see `redact`); memory does not grow with the
     number of files.
     """
-    repository = AuditStore(connection)
+    repository = AuditStore(connection, "import")
     tally = _Tally()
     files = [file for path in paths for file in _files(path)]
     for done, file in enumerate(files, 1):
@@ -96,7 +100,7 @@ def import_files(
 def event(record: Any) -> AuditEvent:
     """The audit event of a CloudTrail record.
 
-    * `id` is the eventID; if it is not a UUID, a UUID derived from it.
+    * `id` is a UUID derived from the eventID, in the importer's own namespace; the eventID is in `details`.
     * `event_type` is the service, `aws.ec2` for ec2.amazonaws.com: with the eventName as `action` a
       query can select all calls of a service, or one call. (CloudTrail's own eventType is nearly always
       AwsApiCall, so it would distinguish nothing.)
@@ -160,6 +164,9 @@ def _store(repository: AuditStore, file: Path, batch: list[tuple[int, AuditEvent
     else:
         tally.stored += outcome.stored
         tally.duplicate += outcome.duplicate
+        for place in outcome.conflicts:
+            number, conflicting = batch[place]
+            tally.reject(file, number, f"conflict: {conflicting.id} {TAKEN}")
 
 
 def _files(path: Path) -> Sequence[Path]:
@@ -190,12 +197,8 @@ def _reason(error: EventError) -> str:
 
 def _id(details: dict[str, Any]) -> UUID:
     given = details.get("eventID")
-    if not given:  # so that the same record always has the same id
-        return uuid5(NAMESPACE_URL, json.dumps(details, sort_keys=True))
-    try:
-        return UUID(str(given))
-    except ValueError:
-        return uuid5(NAMESPACE_URL, json.dumps(given))
+    # Without one, so that the same record always has the same id.
+    return uuid5(NAMESPACE, json.dumps(given) if given else json.dumps(details, sort_keys=True))
 
 
 def _service(details: dict[str, Any]) -> str:

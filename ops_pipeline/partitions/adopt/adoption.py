@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 import sql
 from ops_pipeline.audit import trail
 from ops_pipeline.partitions.create import shortened
-from ops_pipeline.postgres.connection import Connection, row
+from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.relation import Relation, TableName, our_table
 
 AdoptionState = Literal["preparing", "copying", "swapped", "finished", "aborted"]
@@ -92,13 +92,16 @@ def advance(connection: Connection, adoption: Adoption, state: AdoptionState, **
 def record_event(connection: Connection, action: str, details: Mapping[str, Any]) -> None:
     """Records an audit event in the connection's transaction, or reports that the audit log does not exist.
 
-    It writes only columns that the audit log has both before and after its own adoption.
+    While the audit log itself is adopted, it lacks the columns that only the server sets.
     """
-    if not trail.is_there(connection):
+    if trail.is_there(connection):
+        statement = sql.get("partitions/adopt/record_event")
+    elif scalar(connection, sql.get("partitions/adopt/has_early_audit_log")):
+        statement = sql.get("partitions/adopt/record_early_event")
+    else:
         trail.say_unrecorded(connection, action)
         return
-    values = {"action": action, "details": Jsonb(dict(details))}
-    connection.execute(sql.get("partitions/adopt/record_event"), values)
+    connection.execute(statement, {"action": action, "details": Jsonb(dict(details))})
 
 
 def relation(connection: Connection, oid: int) -> Relation:

@@ -2,7 +2,7 @@
 -- shows whether a trigger has changed inserted rows.
 WITH put AS (
   INSERT INTO {target} AS put ({columns}) OVERRIDING SYSTEM VALUE
-  SELECT {values} FROM {staging} AS staged
+  SELECT {inserted} FROM {staging} AS staged
   {on_conflict}
   RETURNING hashtextextended(ROW({put})::text, 0)::numeric AS hash
 )

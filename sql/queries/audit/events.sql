@@ -2,8 +2,7 @@
 -- Their period excludes the partitions of other days from the plan.
 SELECT named.number, row_to_json(event)::text
 FROM (
-  SELECT id, event_type, user_id, resource_type, resource_id, action,
-         details, ip_address, status, duration_ms, created_at, created_by
+  SELECT {event}
   FROM public.audit_logs
   WHERE created_at BETWEEN %(oldest)s AND %(newest)s
     AND id = ANY (%(ids)s)

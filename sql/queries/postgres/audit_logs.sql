@@ -26,6 +26,14 @@ WITH theirs AS (
   WHERE columns.type IS DISTINCT FROM ours.type
     AND NOT (theirs.relkind = 'r' AND ours.name = 'created_at' AND columns.type = 'timestamp without time zone')
   UNION ALL
+  SELECT 50, format('its column %s is %s and not %s, as Ops Pipeline''s column of that name', name, columns.type, own.type)
+  FROM (VALUES
+    ('received_at', 'timestamp with time zone'), ('key_id', 'uuid'), ('peer_address', 'inet'), ('subject_id', 'uuid'),
+    ('origin', 'text')
+  ) AS own (name, type)
+  JOIN columns USING (name)
+  WHERE columns.type <> own.type
+  UNION ALL
   SELECT 100, format('%s is NOT NULL without a default, so that Ops Pipeline''s events cannot be stored', name)
   FROM columns WHERE is_required AND name NOT IN ('id', 'event_type', 'created_at')
   UNION ALL

@@ -36,7 +36,8 @@ BEGIN
     GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON ops.api_keys TO ops_writer;
     GRANT EXECUTE ON FUNCTION
       ops.known_users(uuid[]), ops.claim_receipts(uuid[], bytea), ops.purge_receipts(integer),
-      ops.record_loaded_policies(text, text, text)
+      ops.record_loaded_policies(text, text, text), ops.claim_ids(uuid[], timestamptz[]),
+      ops.compare_events(jsonb, timestamptz[])
     TO ops_writer;
   END IF;
 
@@ -63,7 +64,8 @@ BEGIN
       ops.create_staging(text, text[], text[]), ops.drop_staging(text),
       ops.claim_receipts(uuid[], bytea), ops.known_users(uuid[]),
       ops.record_deleted_parents(), ops.record_detaching(oid), ops.keep_holds(), ops.lock_holds(),
-      ops.record_loaded_policies(text, text, text)
+      ops.record_loaded_policies(text, text, text), ops.claim_ids(uuid[], timestamptz[]),
+      ops.compare_events(jsonb, timestamptz[])
     TO ops_maintenance;
   END IF;
 END

@@ -168,14 +168,14 @@ def test_an_event_just_within_the_limits_is_stored(
 
 
 def test_the_limit_of_details_is_a_setting(url: str, admin: Headers) -> None:
-    app = create_app(Settings(database_url=url, audit_details_max_bytes=10))
+    app = create_app(Settings(database_url=url, audit_details_max_bytes=11))
     with TestClient(observed(app)) as client:
         kept = client.post(STORE, json={**A, "details": {"a": 1234}}, headers=admin)
         refused = client.post(STORE, json={**A, "details": {"a": 12345}}, headers=admin)
 
     assert (kept.status_code, refused.status_code) == (201, 400)
     assert refused.json()["errors"] == [
-        {"field": "details", "reason": "has 11 bytes; at most 10 are allowed"}
+        {"field": "details", "reason": "has 12 bytes; at most 11 are allowed"}
     ]
 
 

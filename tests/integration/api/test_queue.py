@@ -10,10 +10,11 @@ import pytest
 
 from api.audit import queue
 from api.audit.queue import AuditQueue
-from api.audit.store import Refusal, UnavailableError, ValidatedEvent
+from api.audit.store import Refusal, UnavailableError, ValidatedEvent, sender
 from api.db.pool import Pool
 from ops_pipeline.postgres.connection import Connection, scalar
 
+SENDER = sender(uuid4(), "127.0.0.1")
 COUNT = "SELECT count(*) FROM audit_logs"
 POISON = ValidatedEvent(b'{"eventType": "a", "details": {"a": 1e-20000}}')
 
@@ -38,7 +39,7 @@ def test_concurrent_events_share_commits_and_an_invalid_one_affects_no_other(
     async def post() -> list[object]:
         events = [POISON if number == 77 else event() for number in range(300)]
         async with writing(url) as made:
-            answers = await asyncio.gather(*(made.store([each]) for each in events))
+            answers = await asyncio.gather(*(made.store(SENDER, [each]) for each in events))
         return [outcome for answer in answers for outcome in answer]
 
     outcomes = asyncio.run(post())
@@ -52,7 +53,7 @@ def test_concurrent_events_share_commits_and_an_invalid_one_affects_no_other(
 def test_a_client_that_disconnects_affects_no_other(url: str, connection: Connection) -> None:
     async def post() -> list[object]:
         async with writing(url) as made:
-            tasks = [asyncio.create_task(made.store([event(eventType=str(n))])) for n in range(40)]
+            tasks = [asyncio.create_task(made.store(SENDER, [event(eventType=str(n))])) for n in range(40)]
             await asyncio.sleep(0)
             for task in tasks[::4]:
                 task.cancel()
@@ -73,11 +74,11 @@ def test_a_commit_that_hangs_does_not_hold_up_the_others(url: str, connection: C
         done: list[str] = []
 
         async def store(name: str, stored: ValidatedEvent) -> None:
-            await made.store([stored])
+            await made.store(SENDER, [stored])
             done.append(name)
 
         async with writing(url) as made:
-            await made.store([event()])
+            await made.store(SENDER, [event()])
             with connection.transaction():
                 # Until this transaction ends, no other session can get a receipt for that id.
                 connection.execute("INSERT INTO ops.audit_receipts VALUES (%s, now())", [slow])
@@ -104,7 +105,9 @@ def test_the_queue_is_bounded_and_requests_beyond_it_are_refused(
     async def post() -> list[object]:
         async with writing(url) as made:
             return list(
-                await asyncio.gather(*(made.store([event()]) for _ in range(30)), return_exceptions=True)
+                await asyncio.gather(
+                    *(made.store(SENDER, [event()]) for _ in range(30)), return_exceptions=True
+                )
             )
 
     answers = asyncio.run(post())
@@ -120,9 +123,9 @@ def test_the_bytes_in_the_queue_are_bounded_too(url: str, monkeypatch: pytest.Mo
 
     async def post() -> None:
         async with writing(url) as made:
-            await made.store([event()])
+            await made.store(SENDER, [event()])
             with pytest.raises(UnavailableError):
-                await made.store([event(action="x" * 90)])
+                await made.store(SENDER, [event(action="x" * 90)])
 
     asyncio.run(post())
 
@@ -130,7 +133,7 @@ def test_the_bytes_in_the_queue_are_bounded_too(url: str, monkeypatch: pytest.Mo
 def test_queued_events_are_committed_before_the_pool_closes(url: str, connection: Connection) -> None:
     async def post() -> list[object]:
         async with writing(url) as made:
-            tasks = [asyncio.create_task(made.store([event()])) for _ in range(3000)]
+            tasks = [asyncio.create_task(made.store(SENDER, [event()])) for _ in range(3000)]
             await asyncio.sleep(0)
         return list(await asyncio.gather(*tasks))
 
@@ -146,15 +149,15 @@ def test_a_commit_that_times_out_is_reported_as_unknown_and_may_be_retried(
 
     async def post() -> None:
         async with writing(url) as made:
-            await made.store([event()])  # connected, and the statement is prepared
+            await made.store(SENDER, [event()])  # connected, and the statement is prepared
             with connection.transaction():
                 connection.execute("LOCK TABLE audit_logs")
                 with pytest.raises(UnavailableError, match="may have been stored"):
-                    await made.store([one])
+                    await made.store(SENDER, [one])
             await asyncio.sleep(
                 0.3
             )  # the table is unlocked: now the event is stored, though no request waits for it
-            await made.store([one])
+            await made.store(SENDER, [one])
 
     asyncio.run(post())
 
@@ -166,7 +169,7 @@ def test_a_large_request_is_stored_in_batches_and_answered_in_order(url: str, co
 
     async def post() -> list[object]:
         async with writing(url) as made:
-            return list(await made.store([event(id=str(each)) for each in ids]))
+            return list(await made.store(SENDER, [event(id=str(each)) for each in ids]))
 
     assert asyncio.run(post()) == ids
     assert scalar(connection, COUNT) == len(ids)
@@ -176,6 +179,6 @@ def test_an_unreachable_database_is_reported_and_nothing_is_stored() -> None:
     async def post() -> None:
         async with writing("postgresql://ops@127.0.0.1:1/app") as made:
             with pytest.raises(UnavailableError, match="Nothing was stored"):
-                await made.store([event()])
+                await made.store(SENDER, [event()])
 
     asyncio.run(post())

@@ -1,10 +1,10 @@
--- One event by its id, as JSON for the response; the id is only unique together with created_at.
-SELECT row_to_json(event)::text
+-- The events with an id, newest first, as a JSON array for the response, and their number. An id is only unique among
+-- the events of 24 hours, and together with created_at; a hundred are enough to see that.
+SELECT coalesce(json_agg(event), '[]')::text, count(*)
 FROM (
-  SELECT id, event_type, user_id, resource_type, resource_id, action,
-         details, ip_address, status, duration_ms, created_at, created_by
+  SELECT {event}
   FROM public.audit_logs
   WHERE id = %(id)s
   ORDER BY created_at DESC
-  LIMIT 1
+  LIMIT 100
 ) AS event

@@ -12,5 +12,10 @@ concat_ws(
   coalesce(status::text, ''),
   coalesce(duration_ms::text, ''),
   to_json(created_at)#>>'{{}}',
-  {created_by}
+  {created_by},
+  coalesce(to_json(received_at)#>>'{{}}', ''),
+  coalesce(key_id::text, ''),
+  coalesce(host(peer_address), ''),
+  coalesce(subject_id::text, ''),
+  coalesce(origin, '')
 )

@@ -1,0 +1,37 @@
+"""The address of the client of a request, which may be behind proxies."""
+
+import ipaddress
+
+from api.problems import AnyRequest
+from ops_pipeline.settings import Networks
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def client_address(request: AnyRequest, trusted: Networks) -> str | None:
+    """The address that the request came from; None for a Unix socket.
+
+    That is the peer's, unless the peer is a trusted proxy: then the last address in `X-Forwarded-For` that is
+    not a trusted proxy's. What is to the left of it is the word of that client, and is not believed.
+    """
+    address = _address(request.client.host) if request.client else None
+    hops = [hop for value in request.headers.getall("X-Forwarded-For", []) for hop in value.split(",")]
+    while address is not None and hops and _is_trusted(address, trusted):
+        if (before := _address(hops.pop().strip())) is None:
+            break
+        address = before
+    return str(address) if address is not None else None
+
+
+def _address(text: str) -> Address | None:
+    try:
+        # The type inet has no zone ("fe80::1%eth0").
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _is_trusted(address: Address, trusted: Networks) -> bool:
+    return any(address in network for network in trusted)
