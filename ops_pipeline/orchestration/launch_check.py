@@ -8,7 +8,7 @@ import dagster as dg
 from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.guard import approvals
-from ops_pipeline.maintenance.guard.approvals import ApprovalRefusedError, StoredPlan
+from ops_pipeline.maintenance.guard.approvals import ApprovalRefusedError
 from ops_pipeline.nearest import nearest
 from ops_pipeline.orchestration import run_ownership
 from ops_pipeline.orchestration.resources import UNIDENTIFIED, MaintenanceResource
@@ -66,8 +66,10 @@ def _is_fit(run: dg.DagsterRun, database: Database, plan_id: str) -> bool:
             # The run that is re-executed may have used it before it failed at another policy.
             if run.parent_run_id is None:
                 raise ApprovalRefusedError(f"approve: {approvals.used(plan)}. {NOTHING}")
-        elif plan.approved_at is None:
-            _refuse_outdated(plan, approvals.pending(connection))
+        try:
+            approvals.refuse_outdated(plan, approvals.pending(connection))
+        except ApprovalRefusedError as error:
+            raise ApprovalRefusedError(f"approve: {error}. {NOTHING}") from error
         return True
 
 
@@ -76,14 +78,6 @@ def _included(run: dg.DagsterRun, database: Database) -> list[str]:
         return [policy.name for policy in database.policies]
     selected = {tuple(key.path) for key in run.asset_selection}
     return [policy.name for policy in database.policies if tuple(policy.identity.path) in selected]
-
-
-def _refuse_outdated(plan: StoredPlan, pending: list[StoredPlan]) -> None:
-    if plan.id in {each.id for each in pending}:
-        return
-    newer = next((each.id for each in pending if each.policy == plan.policy), None)
-    instead = f'plan "{newer}" has replaced it' if newer else "a complete run came after it"
-    raise ApprovalRefusedError(f'approve: plan "{plan.id}" is no longer pending: {instead}. {NOTHING}')
 
 
 def _unknown(plan_id: str, own: list[Database], others: list[Database]) -> str:

@@ -26,9 +26,9 @@ def approve(database: Database, plan: str) -> Mapping[str, dg.MetadataValue]:
 
 
 def run_again(database: Database, section: str) -> Mapping[str, dg.MetadataValue]:
-    """How to try again after the cause was fixed: first as a dry run."""
+    """How to try again after the cause was fixed; in Dagster, first as a dry run."""
     return _remedy(
-        terminal="opsctl plan && opsctl run",
+        terminal="opsctl run",
         launchpad="resources: {databases: {config: {dry_run: true}}}",
         how=f"{_launchpad_of(database)}: it shows what a run would do and deletes nothing. Then re-execute "
         "this run from failure.",

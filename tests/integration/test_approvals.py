@@ -177,7 +177,9 @@ def test_a_complete_run_closes_earlier_plans(application: Connection, retention:
     policy = limited(retention, max_rows=100)
     first, second = judged(application, policy), judged(application, policy)
     assert [each.id for each in approvals.pending(application)] == [second.plan], "the newest of each policy"
-    approvals.approve(application, str(first.plan), "ann")
+    with pytest.raises(approvals.ApprovalRefusedError, match=f'plan "{second.plan}" has replaced it'):
+        approvals.approve(application, str(first.plan), "ann")
+    approvals.approve(application, str(second.plan), "ann")
     ran(application, policy, judged(application, retention))
 
     assert approvals.pending(application) == []

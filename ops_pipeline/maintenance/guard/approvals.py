@@ -72,7 +72,7 @@ def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
     audit log records who approved it.
 
     Approving it again before it is used changes nothing. Raises ApprovalRefusedError when the plan does not
-    exist (NoSuchPlanError) or was used.
+    exist (NoSuchPlanError), was used, or is no longer pending.
     """
     with connection.transaction():
         plan = find(connection, plan_id)
@@ -82,6 +82,7 @@ def approve(connection: Connection, plan_id: str, by: str) -> StoredPlan:
             raise NoSuchPlanError(f'Plan "{plan_id}" does not exist; {there_is}')
         if plan.used_at is not None:
             raise ApprovalRefusedError(used(plan))
+        refuse_outdated(plan, pending(connection))
         values = {"id": plan_id, "by": by}
         approved = [_plan(row) for row in connection.execute(sql.get("maintenance/guard/approve"), values)]
         for each in approved:
@@ -101,6 +102,19 @@ def used(plan: StoredPlan) -> str:
         f"Plan {plan.id} was approved by {plan.approved_by} and used by run {plan.used_by_run} on "
         f"{plan.used_at:%Y-%m-%d %H:%M} UTC; an approval is good for one run"
     )
+
+
+def refuse_outdated(plan: StoredPlan, waiting: Sequence[StoredPlan]) -> None:
+    """Raises ApprovalRefusedError when the plan is neither approved nor among the pending plans `waiting`."""
+    if plan.approved_at is not None or plan.id in {each.id for each in waiting}:
+        return
+    newer = next((each.id for each in waiting if each.policy == plan.policy), None)
+    instead = (
+        f'plan "{newer}" has replaced it'
+        if newer
+        else "a newer plan was approved, or a complete run came after it"
+    )
+    raise ApprovalRefusedError(f'Plan "{plan.id}" is no longer pending: {instead}')
 
 
 def following(connection: Connection, plan_id: str) -> list[StoredPlan]:
