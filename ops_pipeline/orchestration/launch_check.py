@@ -62,10 +62,9 @@ def _is_fit(run: dg.DagsterRun, database: Database, plan_id: str) -> bool:
                 f'approve: plan "{plan_id}" is of {plan.policy}, which this run does not include '
                 f"({', '.join(included) or 'no policy'}). {NOTHING} Launch a run of {plan.policy}"
             )
-        if plan.used_at is not None:
-            # The run that is re-executed may have used it before it failed at another policy.
-            if run.parent_run_id is None:
-                raise ApprovalRefusedError(f"approve: {approvals.used(plan)}. {NOTHING}")
+        # A run that is re-executed may have used the plan before it failed at another policy.
+        if plan.used_at is not None and run.parent_run_id is None:
+            raise ApprovalRefusedError(f"approve: {approvals.used(plan)}. {NOTHING}")
         try:
             approvals.refuse_outdated(plan, approvals.pending(connection))
         except ApprovalRefusedError as error:
