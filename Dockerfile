@@ -14,6 +14,7 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels 
 FROM python:3.12-slim
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1 \
     DAGSTER_HOME=/opt/dagster/home \
     OPS_API_HOST=0.0.0.0 \
     OPS_POLICIES=/opt/ops/policies.yaml

@@ -52,6 +52,8 @@ def main() -> None:
     # processes inherit that; Dagster would then ignore SIGTERM too.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    # Python processes started from here import this installation, never a file of the current folder.
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         app()
     except Exception as error:

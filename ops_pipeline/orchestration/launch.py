@@ -17,7 +17,7 @@ from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 
-from ops_pipeline import settings
+from ops_pipeline import INSTALLATION, settings
 from ops_pipeline.audit.person import person
 from ops_pipeline.orchestration import identity, run_ownership
 from ops_pipeline.orchestration import instance as dagster_instance
@@ -120,7 +120,9 @@ def run_nightly_job(
 
 def job(name: str) -> ReconstructableJob:
     """The job as the code location has it; the processes of its steps load it again."""
-    repository = ReconstructableRepository.for_module("ops_pipeline.definitions", "defs")
+    # Without a working directory Dagster removes the first entry of sys.path, which may be PYTHONPATH's.
+    installation = str(INSTALLATION)
+    repository = ReconstructableRepository.for_module("ops_pipeline.definitions", "defs", installation)
     return repository.get_reconstructable_job(name)
 
 

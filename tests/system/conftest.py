@@ -17,8 +17,12 @@ Opsctl = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `opsctl` runs; it has packages of its own, which must not be imported."""
     made = tmp_path_factory.mktemp("checkout")
     shutil.copy(REPOSITORY / "policies.yaml", made)
+    for package in ("ops_pipeline", "yaml"):
+        (made / package).mkdir()
+        (made / package / "__init__.py").write_text("raise SystemExit('imported from the current folder')")
     return made
 
 

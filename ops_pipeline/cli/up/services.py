@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from ops_pipeline import INSTALLATION
 from ops_pipeline.cli.up.workspace import Workspace
 from ops_pipeline.settings import Settings, SettingsError
 
@@ -42,6 +43,7 @@ def services_of(workspace: Workspace, sign_in: Mapping[str, str]) -> list[Servic
     code = [
         str(PROGRAMS / "dagster"), "code-server", "start", "--module-name", workspace.MODULE,
         "--socket", str(workspace.socket), "--log-level", "warning",
+        "--working-directory", str(INSTALLATION),  # by default Dagster imports from the current folder first
     ]  # fmt: skip
     web = [python, "-m", "ops_pipeline.orchestration.webserver", "--workspace", file]
     daemon = [str(PROGRAMS / "dagster-daemon"), "run", "--workspace", file]
