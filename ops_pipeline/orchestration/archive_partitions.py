@@ -4,13 +4,17 @@ The nightly run archives expired rows and reports each complete day. A backfill 
 for it. `archive_jobs` restores and verifies days.
 """
 
+import logging
 import math
+import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+from dagster._core.events import StepMaterializationData
+from dagster._core.instance import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 from dagster._utils.warnings import BetaWarning
 from psycopg import sql as compose
 
@@ -72,7 +76,7 @@ def report_archived_days(instance: dg.DagsterInstance, connection: Connection, p
 
     The first is the first archived day. Days that never had rows are reported as well, so that only days
     that are still to be archived are missing.
-    A report belongs to no run, so it is kept when old runs are deleted.
+    A report belongs to no run, so it is kept when old runs are deleted. All days are stored in one write.
     """
     files = _files_by_day(connection, policy)
     first = min((day for day in files if day >= earliest()), default=None)
@@ -82,9 +86,36 @@ def report_archived_days(instance: dg.DagsterInstance, connection: Connection, p
     number = (_last_expired(policy) - first) // A_DAY + 1
     days = [day for n in range(number) if f"{(day := first + n * A_DAY)}" not in known]
     not_archived = _why_not_archived(connection, policy, days)
-    for day in days:
-        if day not in not_archived:
-            instance.report_runless_asset_event(_materialization(policy, day, files.get(day, ())))
+    _report(
+        instance,
+        [_materialization(policy, day, files.get(day, ())) for day in days if day not in not_archived],
+    )
+
+
+def _report(instance: dg.DagsterInstance, days: Sequence[dg.AssetMaterialization]) -> None:
+    """Stores what `report_runless_asset_event` stores for each of them.
+
+    That opens several connections for each event, and a first archive reports years of days while VACUUM
+    waits.
+    """
+    entries = [
+        dg.EventLogEntry(  # type: ignore[no-untyped-call]  # Dagster does not annotate it
+            error_info=None,
+            level=logging.INFO,
+            user_message="",
+            run_id=RUNLESS_RUN_ID,
+            timestamp=time.time(),
+            job_name=RUNLESS_JOB_NAME,
+            dagster_event=dg.DagsterEvent(
+                dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+                RUNLESS_JOB_NAME,
+                event_specific_data=StepMaterializationData(day),
+            ),
+        )
+        for day in days
+    ]
+    if entries:
+        instance.event_log_storage.store_event_batch(entries)
 
 
 def _archived(database: Database, policy: Retention, first: date | None) -> dg.AssetsDefinition:

@@ -1,22 +1,27 @@
 """Each day of an archived table is a partition that shows whether it is archived."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
+import psycopg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.retention.policy import Retention
-from ops_pipeline.orchestration.archive_partitions import key
+from ops_pipeline.orchestration import instance as shipped
+from ops_pipeline.orchestration.archive_partitions import key, report_archived_days
 from ops_pipeline.orchestration.definitions import build_definitions
+from ops_pipeline.partitions.premake import premake_days
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.connection import Connection, scalar
 from tests.integration.orchestration.conftest import Materialize, expired
 from tests.integration.orchestration.events import today
+from tests.named import named
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 
@@ -42,6 +47,21 @@ def backfill(definitions: dg.Definitions, instance: dg.DagsterInstance, policy: 
         )
 
     return run
+
+
+@pytest.fixture
+def dagster_url(new_database: Callable[..., str]) -> str:
+    """An empty database, for Dagster."""
+    return new_database()
+
+
+@pytest.fixture
+def stored(dagster_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """The instance that is shipped, which keeps its events in PostgreSQL."""
+    monkeypatch.setenv("OPS_DAGSTER_DATABASE_URL", shipped.for_sqlalchemy(dagster_url))
+    (tmp_path / "dagster.yaml").write_bytes(shipped.CONFIGURATION.read_bytes())
+    with dg.DagsterInstance.from_config(str(tmp_path)) as made:
+        yield made
 
 
 def _days(instance: dg.DagsterInstance, policy: Retention) -> set[str]:
@@ -74,6 +94,39 @@ def test_the_partitions_view_outlives_the_runs_that_filled_it(
     instance.delete_run(nightly_run().run_id)
 
     assert _days(instance, policy) == {f"{day}" for day in expired()}
+
+
+def test_years_of_days_are_reported_in_one_write(
+    nightly_run: Materialize,
+    events: Connection,
+    archiving: Policies,
+    policy: Retention,
+    stored: dg.DagsterInstance,
+    dagster_url: str,
+) -> None:
+    first = today() - timedelta(days=1000)
+    premake_days(events, named(events, "events"), first, first)
+    events.execute("INSERT INTO events VALUES (-1, %s)", [f"{first}T01:00:00Z"])
+    nightly_run()
+
+    report_archived_days(stored, events, policy)
+    report_archived_days(stored, events, policy)
+
+    partitions = build_definitions(archiving).resolve_asset_graph().get(key(policy)).partitions_def
+    assert partitions
+    expected = set(partitions.get_partition_keys())
+    assert len(expected) == 990
+    assert _days(stored, policy) == expected
+    shown = get_and_update_asset_status_cache_value(stored, key(policy), partitions)
+    assert shown
+    assert set(shown.deserialize_materialized_partition_subsets(partitions).get_partition_keys()) == expected
+    latest = stored.get_latest_materialization_event(key(policy))
+    assert latest
+    assert latest.asset_materialization
+    assert latest.asset_materialization.partition == max(expected)
+    with psycopg.connect(dagster_url) as connection:
+        written = connection.execute("SELECT count(*), count(DISTINCT xmin::text) FROM event_logs").fetchone()
+    assert written == (990, 1), "each day once, all of them in one transaction"
 
 
 def test_a_range_of_days_is_archived_without_waiting_for_the_nightly_run(
