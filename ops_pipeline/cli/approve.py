@@ -8,7 +8,7 @@ import typer
 
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
-from ops_pipeline.cli.context import connected_to
+from ops_pipeline.cli.context import connected_to, pasted
 from ops_pipeline.cli.hold import By
 from ops_pipeline.cli.output import Json, answer, complain
 from ops_pipeline.counted import counted
@@ -61,7 +61,7 @@ def _pending(chosen: str | None, away: list[str]) -> list[StoredPlan]:
 
 def _list(pending: Sequence[StoredPlan], *, as_json: bool) -> None:
     if pending:
-        next_step = "To approve one of them for one run: opsctl approve PLAN"
+        next_step = f"To approve one of them for one run: {pasted('opsctl approve PLAN')}"
         answer({"plans": pending}, tables.plans_table(pending), "", next_step, as_json=as_json)
     else:
         answer({"plans": pending}, "No plan needs approval.", as_json=as_json)
@@ -129,7 +129,7 @@ def _sentences(approved: Sequence[_Approved]) -> Iterator[str]:
     several = sum(1 + len(each.following) for each in approved) > 1
     yield (
         f"The approval is for {'these plans' if several else 'this plan'} only, and for one run. "
-        "To run it now: opsctl run"
+        f"To run it now: {pasted('opsctl run')}"
     )
 
 

@@ -154,4 +154,15 @@ def url_of(resolved: settings.Settings) -> str:
 def opsctl() -> str:
     """The `opsctl` command line that works on the same database."""
     program = ".venv/bin/opsctl" if Path(".venv/bin/opsctl").exists() else "opsctl"
-    return program if settings.load().database_url else f"{program} --embedded"
+    return f"{program} --embedded" if _on_embedded_server() else program
+
+
+def pasted(command: str) -> str:
+    """The command line as a person can paste it: with `--embedded` where the embedded server is in use."""
+    name, _, arguments = command.partition(" ")
+    return f"{opsctl()} {arguments}" if name == "opsctl" and _on_embedded_server() else command
+
+
+def _on_embedded_server() -> bool:
+    url = settings.load().database_url
+    return url is None or embedded.serves(url)

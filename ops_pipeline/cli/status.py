@@ -15,16 +15,19 @@ from ops_pipeline.cli import tables
 from ops_pipeline.cli.api_health import api_health
 from ops_pipeline.cli.approve import Database
 from ops_pipeline.cli.check import without_policies
-from ops_pipeline.cli.context import connected_to
+from ops_pipeline.cli.context import chosen_databases, connected_to, pasted
 from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain
 from ops_pipeline.counted import counted
+from ops_pipeline.diagnosis import next_run
+from ops_pipeline.diagnosis.next_run import NextRun
 from ops_pipeline.holds import holds
-from ops_pipeline.maintenance import overdue
+from ops_pipeline.maintenance import kinds, overdue
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.overdue import LastRuns
 from ops_pipeline.pauses import pauses
 from ops_pipeline.pauses.pauses import Pause
 from ops_pipeline.policies import model
+from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.rights import explained
 
@@ -33,18 +36,26 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
     """Show the last and next run, pauses, what needs approval, holds and the archive. Changes nothing.
 
     Counts no rows: the backlog is what the last run left. Exits with 1 if a
-    policy is late or left rows, maintenance is paused, or a database does
-    not answer; with 3 if only approvals are missing.
+    policy is late, failed, was interrupted or left rows; if nothing starts
+    the next run, unless `opsctl run` starts all of them; if maintenance is
+    paused, a database does not answer, or a check of the API other than
+    `maintenance` fails; with 3 if only approvals are missing. That no API
+    runs on this machine does not count.
     """
     away: list[str] = []
     now = datetime.now(UTC)
     loaded = settings.load()
     statuses: list[DatabaseStatus] = []
     empty: list[model.Database] = []
-    with connected_to(chosen, "opsctl status", away, writes=False) as connections:
+    databases = chosen_databases(loaded, kinds.load(loaded.policies), chosen)
+    with (
+        embedded.resolved(loaded) as resolved,
+        connected_to(chosen, "opsctl status", away, writes=False) as connections,
+    ):
+        next_runs = next_run.next_runs(resolved.dagster_database_url or "", databases, now)
         for database, connection in connections:
             with explained(connection):
-                statuses.append(_status(database, connection, now))
+                statuses.append(_status(database, connection, now, next_runs[database.name]))
             empty += [] if database.policies else [database]
     api = api_health(loaded)
     pause_file = f"{loaded.pause_file} exists" if loaded.pause_file.exists() else None
@@ -59,16 +70,22 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
     )
     for problem in away:
         complain(problem)
-    if away or pause_file or any(each.problems or each.pause for each in statuses):
+    of_api = set(api.failed) - {JUDGED_HERE}
+    if away or pause_file or of_api or any(each.has_problem for each in statuses):
         raise typer.Exit(1)
     if any(each.approvals for each in statuses):
         raise typer.Exit(NEEDS_APPROVAL)
 
 
+JUDGED_HERE = "maintenance"
+"""The API's check of what `problems` says, which counts plans that need approval as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """How the maintenance of a database stands. `problems`: policies that are late or left rows, except those
-    that wait for approval. `holds`: how many, by state."""
+    """How the maintenance of a database stands. `problems`: policies that are late, that failed or
+    ended early in their newest run, or that left rows, except those that wait for approval. `holds`: how
+    many, by state."""
 
     database: str
     policies: Sequence[LastRuns]
@@ -77,15 +94,23 @@ class DatabaseStatus:
     holds: dict[str, int]
     archive: manifest.ArchiveTotals
     pause: Pause | None
-    next_run: datetime
+    next_run: NextRun
+
+    @property
+    def has_problem(self) -> bool:
+        """Whether a person has to do something besides approving a plan."""
+        return bool(self.problems or self.pause or (self.policies and self.next_run.problem))
 
 
-def _status(database: model.Database, connection: Connection, now: datetime) -> DatabaseStatus:
+def _status(
+    database: model.Database, connection: Connection, now: datetime, next_run_: NextRun
+) -> DatabaseStatus:
     pending = approvals.pending(connection)
     waiting = {plan.policy for plan in pending}
     due = overdue.last_scheduled(database.schedule, now)
     runs = overdue.last_runs(connection, [policy.name for policy in database.policies])
-    problems = (overdue.problem(of_policy, due) for of_policy in runs if of_policy.policy not in waiting)
+    problems = (_problem(of_policy, due) for of_policy in runs if of_policy.policy not in waiting)
+    has_run = any(of_policy.started_at for of_policy in runs)
     states = Counter(hold.state(now) for hold in holds.list_holds(connection))
     return DatabaseStatus(
         database.name,
@@ -95,8 +120,17 @@ def _status(database: model.Database, connection: Connection, now: datetime) -> 
         {state: states[state] for state in ("active", "unclear") if states[state]},
         manifest.totals(connection),
         pauses.active(connection),
-        overdue.next_scheduled(database.schedule, now).astimezone(UTC),
+        next_run.BY_COMMAND if next_run_ == next_run.NEVER and has_run else next_run_,
     )
+
+
+def _problem(runs: LastRuns, due: datetime) -> str | None:
+    if problem := overdue.problem(runs, due):
+        return problem
+    if runs.ended_outcome == "needs_approval" and runs.remaining:  # its plan was approved
+        remain = counted(runs.remaining, "row remains", "rows remain")
+        return f"{runs.policy}: {remain} until the next run. To run it now: {pasted('opsctl run')}"
+    return None
 
 
 def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
@@ -107,27 +141,39 @@ def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
     indent = " " * (len(status.database) + 2)
     if status.pause is not None:
         yield f"{indent}PAUSED     {status.pause.in_words(status.database)}"
-    yield f"{indent}next run   {status.next_run:%Y-%m-%d %H:%M} UTC, in {_until(status.next_run, now)}"
+    yield f"{indent}next run   {_next_run(status.next_run, now)}"
     waiting = f"{counted(len(status.approvals), 'plan needs', 'plans need')} approval"
     yield f"{indent}approvals  {waiting if status.approvals else 'none'}"
     for plan in approvals.to_approve(status.approvals):
-        yield f"{indent}           {plan.policy}: opsctl approve {plan.id}"
+        yield f"{indent}           {plan.policy}: {pasted(f'opsctl approve {plan.id}')}"
     states = ", ".join(f"{number} {state}" for state, number in status.holds.items())
     yield f"{indent}holds      {states or 'none'}"
     yield f"{indent}archive    {_archived(status.archive)}"
-    yield f"{indent}health     {'a problem:' if status.problems else 'no problem'}"
+    yield f"{indent}policies   {'a problem:' if status.problems else 'no problem'}"
     for problem in status.problems:
         yield f"{indent}           {problem}"
     yield ""
 
 
 def _last_run(status: DatabaseStatus) -> str:
-    started = [runs.started_at for runs in status.policies if runs.started_at is not None]
+    started = {runs.started_at: runs.dagster_run_id for runs in status.policies if runs.started_at}
     if not started:
         return "none yet"
-    outcomes = Counter(runs.outcome or "never run" for runs in status.policies)
+    newest = max(started)
+    in_it = [runs for runs in status.policies if runs.started_at and runs.dagster_run_id == started[newest]]
+    outcomes = Counter(str(runs.outcome) for runs in in_it)
     said = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in outcomes.items())
-    return f"{max(started):%Y-%m-%d %H:%M} UTC: {said}"
+    others = counted(len(status.policies) - len(in_it), "policy", "policies")
+    return f"{newest:%Y-%m-%d %H:%M} UTC: {said}" + (
+        f" (not in it: {others})" if len(in_it) < len(status.policies) else ""
+    )
+
+
+def _next_run(next_run: NextRun, now: datetime) -> str:
+    at = f"{next_run.at:%Y-%m-%d %H:%M} UTC, in {_until(next_run.at, now)}" if next_run.at else ""
+    remedy = f": {pasted(next_run.remedy)}" if next_run.remedy else ""
+    said = (at, next_run.note, f"{next_run.problem}{remedy}" if next_run.problem else "")
+    return "; ".join(part for part in said if part)
 
 
 def _until(time: datetime, now: datetime) -> str:

@@ -127,14 +127,14 @@ def history_table(runs: Sequence[RecordedRun]) -> Table:
     """Runs of policies; times are in UTC."""
     table = Table(
         "started", "policy", "outcome", "removed:>", "remaining:>", "seconds:>", "archived:>", "run:>",
-        "Dagster run", "why:~",
+        "why:~", "Dagster run",
     )  # fmt: skip
     for run in runs:
         table.add_row(
             minute(run.started_at), run.policy, outcome(run.outcome), f"{run.removed:,}",
             "" if run.remaining is None else f"{run.remaining:,}", f"{run.seconds:,.1f}",
-            _unless_zero(run.archived), str(run.id), run.dagster_run_id or "",
-            "" if run.outcome == "done" else run.stopped_reason,
+            _unless_zero(run.archived), str(run.id),
+            "" if run.outcome == "done" else run.stopped_reason, run.dagster_run_id or "",
         )  # fmt: skip
     return table
 

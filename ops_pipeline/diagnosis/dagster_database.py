@@ -42,6 +42,17 @@ def _look_reachable(installation: Installation) -> Iterator[Finding]:
         )
 
 
+def is_missing(url: str) -> bool:
+    """Whether the server answers, and does not have this database."""
+    name = psycopg.conninfo.conninfo_to_dict(url).get("dbname")
+    try:
+        with connect_bare(psycopg.conninfo.make_conninfo(url, dbname="postgres")) as connection:
+            exists, _ = row(connection, sql.get("diagnosis/may_create_database"), {"name": name})
+    except DatabaseUnavailableError:
+        return False
+    return not exists
+
+
 def _look_schema(installation: Installation) -> Iterator[Finding]:
     connection = installation.dagster_connection()
     current = scalar(connection, sql.get("diagnosis/dagster_schema"))

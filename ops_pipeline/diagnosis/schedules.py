@@ -1,5 +1,6 @@
 """Schedules that are off, or whose last tick failed or is missing."""
 
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -18,12 +19,18 @@ LATE_AFTER = timedelta(minutes=10)
 def _look(installation: Installation) -> Iterator[Finding]:
     connection = installation.dagster_connection()
     schedules = {database.job_name: database.schedule for database in installation.databases()}
+    databases = {database.job_name: database.name for database in installation.databases()}
     for name, on, since, *tick in connection.execute(
         sql.get("diagnosis/schedules"), {"schedules": list(schedules)}
     ):
         problem = state(schedules[name], datetime.now(UTC), on, since, *tick)
         if problem is not None:
-            yield Finding(name, problem, () if on else (f"dagster schedule start {name} -w workspace.yaml",))
+            yield Finding(name, problem, () if on else (turn_on(databases[name]),))
+
+
+def turn_on(database: str) -> str:
+    """The command that turns the schedule of that database on."""
+    return f"opsctl schedule on --database {shlex.quote(database)}"
 
 
 def state(
@@ -42,7 +49,7 @@ def state(
     if not on:
         return (
             "the schedule is off: no nightly run starts by itself. Turn it on in the Dagster UI "
-            "(Automation), or here, with DAGSTER_HOME set"
+            "(Automation), or here"
         )
     if status == "FAILURE":
         said = f": {error.strip().splitlines()[0]}" if error and error.strip() else ""
@@ -63,6 +70,7 @@ SCHEDULES = Diagnosis(
     id="schedules",
     severity="error",
     question="Is the schedule of each database on, and did its last tick succeed?",
-    remedy="Turn it on in the Dagster UI (Automation); a failed tick's error is there as well.",
+    remedy="`opsctl schedule on`, or turn it on in the Dagster UI (Automation); a failed tick's error is "
+    "there as well.",
     look=_look,
 )

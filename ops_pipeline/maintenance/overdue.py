@@ -16,12 +16,15 @@ from ops_pipeline.postgres.connection import Connection
 LATE_AFTER = timedelta(hours=2)
 """How long after its scheduled time a nightly run may still be running before it counts as missed."""
 
+UNFINISHED = frozenset({"failed", "interrupted", "stopped"})
+"""Outcomes after which a person has to look, even if an earlier run of the same night was complete."""
+
 
 @dataclass(frozen=True, slots=True)
 class LastRuns:
     """A policy's last complete run, and its newest one, which may be running; None without one.
 
-    `remaining`: the rows that its last ended run left.
+    `remaining`: the rows that its last ended run left. `dagster_run_id`: of the newest run.
     """
 
     policy: str
@@ -34,6 +37,7 @@ class LastRuns:
     finished_at: datetime | None
     removed: int | None
     remaining: int | None
+    dagster_run_id: str | None = None
 
 
 def last_runs(connection: Connection, policies: Sequence[str]) -> list[LastRuns]:
@@ -43,7 +47,8 @@ def last_runs(connection: Connection, policies: Sequence[str]) -> list[LastRuns]
 
 
 def problem(runs: LastRuns, due: datetime) -> str | None:
-    """What is wrong with a policy that should have had a complete run since `due`.
+    """What is wrong with a policy: it has had no complete run since `due`, its newest run failed or ended
+    early, or rows remain.
 
     Only complete runs count, not ones that need approval, were skipped or paused, or have an outcome that
     this version does not know.
@@ -60,8 +65,15 @@ def problem(runs: LastRuns, due: datetime) -> str | None:
             f"{runs.policy} had its last complete run at {runs.done_at:%Y-%m-%d %H:%M} UTC; the run "
             f"scheduled for {due.astimezone(UTC):%Y-%m-%d %H:%M} UTC is not complete{newest}"
         )
+    if runs.ended_outcome in UNFINISHED:
+        rows = f"; {_remain(runs.remaining)}" if runs.remaining else ""
+        return f"{runs.policy}: its newest run is {runs.ended_outcome} ({runs.ended_reason}){rows}"
     remaining = runs.done_remaining
-    return f"{runs.policy}: {counted(remaining, 'row remains', 'rows remain')}" if remaining else None
+    return f"{runs.policy}: {_remain(remaining)}" if remaining else None
+
+
+def _remain(rows: int) -> str:
+    return counted(rows, "row remains", "rows remain")
 
 
 def last_scheduled(schedule: Schedule, now: datetime) -> datetime:

@@ -48,6 +48,11 @@ log_timezone = 'UTC'
 """
 
 
+ARCHIVE = LOCAL / "archive"
+"""Not created by `started`, which commands that only read use as well: that the folder is missing must stay
+visible. A run creates it when it archives rows."""
+
+
 class EmbeddedServerError(Exception):
     """The embedded server cannot run on this machine; the message says why and what to do."""
 
@@ -56,10 +61,13 @@ class EmbeddedServerError(Exception):
 def resolved(settings: Settings, *, or_embedded: bool = False) -> Iterator[Settings]:
     """The settings with both database URLs set; the embedded server, if used, runs until the context ends.
 
-    Without `OPS_DATABASE_URL`, raises SettingsError or, with `or_embedded`, uses the embedded server.
+    Without `OPS_DATABASE_URL`, raises SettingsError or, with `or_embedded`, uses the embedded server, and
+    creates its archive folder.
     """
     if settings.database_url is None and or_embedded:
         with started(settings) as with_server:
+            if settings.archive_url is None:
+                ARCHIVE.mkdir(parents=True, exist_ok=True)
             yield with_server
         return
     require_database(settings)
@@ -91,15 +99,9 @@ def started(settings: Settings) -> Iterator[Settings]:
             update={
                 "database_url": server.url("app"),
                 "dagster_database_url": dagster_url,
-                "archive_url": settings.archive_url or _archive_folder(),
+                "archive_url": settings.archive_url or str(ARCHIVE.absolute()),
             }
         )
-
-
-def _archive_folder() -> str:
-    folder = (LOCAL / "archive").absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
 
 
 def beside(url: str, database: str) -> str:

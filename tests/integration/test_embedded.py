@@ -12,11 +12,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ops_pipeline import settings
+from ops_pipeline.cli import context
 from ops_pipeline.postgres import embedded
 
 USER = """
 import sys, time
 from pathlib import Path
+from ops_pipeline import settings
+from ops_pipeline.cli import context
 from ops_pipeline.postgres import embedded
 with embedded.running(Path(sys.argv[1])) as server:
     print(server.url("app"), flush=True)
@@ -143,3 +147,24 @@ def _is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def test_a_command_that_reads_does_not_create_the_archive_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("OPS_DATABASE_URL", "OPS_DAGSTER_DATABASE_URL", "OPS_ARCHIVE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    archive = tmp_path / ".local" / "archive"
+
+    with embedded.started(settings.load()) as started:
+        assert started.archive_url == str(archive)
+        assert not archive.exists()
+        monkeypatch.setenv("OPS_DATABASE_URL", started.database_url or "")
+        assert context.pasted("opsctl approve a1") == "opsctl --embedded approve a1"
+        assert context.pasted("docker ps") == "docker ps"
+        monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://app@db.example/app")
+        assert context.pasted("opsctl approve a1") == "opsctl approve a1"
+        monkeypatch.delenv("OPS_DATABASE_URL")
+        with embedded.resolved(settings.load(), or_embedded=True):
+            assert archive.is_dir()

@@ -11,6 +11,7 @@ import pytest
 
 from ops_pipeline.access import keys
 from ops_pipeline.audit.person import person
+from ops_pipeline.cli.api_health import ApiHealth
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.kinds import carry_out
@@ -83,7 +84,56 @@ def test_status_of_a_database_whose_policies_are_done(
     shown = opsctl("status")
 
     assert shown.code == 0, shown
-    assert "health     no problem" in shown.out
+    assert "policies   no problem" in shown.out
+    assert "next run   none by itself: no daemon; runs are started by `opsctl run`" in shown.out
+    assert re.search(r"last run   .* UTC: 3 done$", shown.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        (("failed", "lock timeout", None), "its newest run is failed (lock timeout)"),
+        (("interrupted", "lost", None), "its newest run is interrupted (lost)"),
+        (("stopped", "budget", 7), "its newest run is stopped (budget); 7 rows remain"),
+        (("needs_approval", "75 %", 7), "7 rows remain until the next run"),
+    ],
+    ids=["failed", "interrupted", "stopped", "approved"],
+)
+def test_a_newest_run_that_was_not_complete_is_a_problem(
+    application: Connection, opsctl: OPSCTL, read: Callable[..., Database], ended: tuple[object], said: str
+) -> None:
+    for policy in read().policies:
+        carry_out(application, policy)
+    carry_out(application, read().policies[0], dagster_run_id="later")
+    application.execute(
+        "UPDATE ops.maintenance_runs SET (outcome, stopped_reason, rows_remaining) = (%s, %s, %s) "
+        "WHERE dagster_run_id = 'later'",
+        ended,
+    )
+
+    shown = opsctl("status")
+
+    assert shown.code == 1, shown
+    assert f"app/retention/sessions: {said}" in shown.out
+    assert re.search(r"last run   .* UTC: 1 [a-z ]+ \(not in it: 2 policies\)$", shown.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("failed", "code"), [("maintenance", 0), ("archive", 1)])
+def test_a_failed_check_of_the_api_counts_unless_status_has_judged_it_itself(
+    application: Connection,
+    opsctl: OPSCTL,
+    read: Callable[..., Database],
+    monkeypatch: pytest.MonkeyPatch,
+    failed: str,
+    code: int,
+) -> None:
+    for policy in read().policies:
+        carry_out(application, policy)
+    monkeypatch.setattr(
+        "ops_pipeline.cli.status.api_health", lambda _: ApiHealth("http://here", "degraded", (failed,))
+    )
+
+    assert opsctl("status").code == code
 
 
 def test_history_lists_the_newest_runs_of_all_policies_or_of_one(
@@ -99,6 +149,7 @@ def test_history_lists_the_newest_runs_of_all_policies_or_of_one(
     assert [run["policy"] for run in one] == ["app/retention/sessions"] * 2
     assert one[0]["dagster_run_id"] == "a-dagster-run"
     titles, row = newest.out.splitlines()
+    assert titles.split()[-3:] == ["why", "Dagster", "run"]
     assert titles.startswith("started")
     assert "needs approval" in row
     assert "Needs approval: this run would delete 3,000 of 6,000 rows" in row

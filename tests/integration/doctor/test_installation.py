@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,14 +15,18 @@ import psycopg
 import pytest
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from dagster_shared.error import SerializableErrorInfo
+from typer.testing import CliRunner, Result
 
+from ops_pipeline import cli
 from ops_pipeline.diagnosis import archive_mount, code_location, dagster_database, schedules
 from ops_pipeline.diagnosis.examine import Answers, Diagnosed, examine_installation
 from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.orchestration import webhook
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Policies, Schedule
 from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.settings import Settings
 from tests.integration.conftest import POLICIES
 from tests.integration.doctor.installation import beat, dagster_instance, switch, tick
@@ -150,9 +155,60 @@ def test_a_schedule_that_is_off_is_an_error(ask: Ask, healthy: dg.DagsterInstanc
     found = ask.one("schedules")
 
     assert (found.severity, found.subject) == ("error", "nightly_app")
-    assert found.remedies == ("dagster schedule start nightly_app -w workspace.yaml",)
+    assert found.remedies == ("opsctl schedule on --database app",)
     switch(healthy, InstigatorStatus.RUNNING)
     assert ask().state("schedules") == "ok"
+
+
+@pytest.fixture
+def opsctl(ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """Runs a command on the installation."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DAGSTER_HOME", "OPS_POLICIES", "OPS_SCHEMA", "OPS_AUDIT_LOG_SCHEMA"):
+        monkeypatch.setenv(name, "")  # restored after the command has set them
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OPS_DAGSTER_DATABASE_URL", ask.settings.dagster_database_url or "")
+    return lambda *words: CliRunner().invoke(cli.app, list(words))
+
+
+def test_status_names_what_keeps_the_next_run_from_starting_and_its_remedy_works(
+    ask: Ask, connection: Connection, healthy: dg.DagsterInstance, opsctl: Callable[..., Result]
+) -> None:
+    del connection
+    on = opsctl("status").stdout
+    assert re.search(r"next run   2\d+-.* UTC, in .*; the daemon reported \d s ago\n", on), on
+
+    switch(healthy, InstigatorStatus.STOPPED)
+    off = opsctl("status")
+    assert "next run   none: the schedule nightly_app is off. To turn it on: " in off.stdout
+    (remedy,) = re.findall(r"opsctl (schedule on --database app)\n", off.stdout)
+    assert opsctl(*remedy.split()).exit_code == 0
+    assert ask().state("schedules") == "ok"
+    assert "nightly_app: it was not off\n" in opsctl(*remedy.split()).stdout
+
+    beat(healthy, "a", seconds_ago=1000)
+    silent = opsctl("status").stdout
+    assert re.search(
+        r"next run   none: no Dagster daemon has reported since .* UTC. To start it: opsctl up\n", silent
+    ), silent
+
+
+def test_status_exits_with_1_for_what_keeps_the_next_run_from_starting(
+    ask: Ask, application: Connection, healthy: dg.DagsterInstance, opsctl: Callable[..., Result]
+) -> None:
+    for _, policy in ask.policies:
+        carry_out(application, policy)
+
+    assert opsctl("status").exit_code == 0
+    switch(healthy, InstigatorStatus.STOPPED)
+    assert opsctl("status").exit_code == 1
+    switch(healthy, InstigatorStatus.RUNNING)
+    beat(healthy, "a", seconds_ago=1000)
+    assert opsctl("status").exit_code == 1
+    healthy.wipe_daemon_heartbeats()
+    assert opsctl("status").exit_code == 0, "runs are started by opsctl run"
+    (shown,) = json.loads(opsctl("status", "--json").stdout)["databases"]
+    assert (shown["next_run"]["at"], shown["next_run"]["problem"]) == (None, None)
 
 
 def test_a_failed_tick_is_an_error_and_a_later_success_ends_it(ask: Ask, healthy: dg.DagsterInstance) -> None:

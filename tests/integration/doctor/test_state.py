@@ -156,6 +156,12 @@ def test_days_without_a_partition_are_a_warning(clean: Connection, url: str, dia
 
     assert (found.id, found.subject) == ("partitions_premade", "public.audit_logs")
     assert found.remedies == ("opsctl migrate",)
+    with_policy = POLICIES.replace(
+        "retention: [",
+        "retention: [{table: audit_logs, column: created_at, keep: 365 days, partition: day}, ",
+    )
+    remedies = {each.id: each.remedies for each in diagnose(url, with_policy)}
+    assert remedies["partitions_premade"] == ("opsctl migrate",), "a run, which deletes, is not required"
 
 
 def test_an_interrupted_detach_is_a_warning_and_its_remedy_completes_it(

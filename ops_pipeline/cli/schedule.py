@@ -1,0 +1,41 @@
+"""`opsctl schedule on`: turns schedules on that were turned off."""
+
+import typer
+
+from ops_pipeline import settings
+from ops_pipeline.cli.approve import Database
+from ops_pipeline.cli.context import chosen_databases, pasted
+from ops_pipeline.cli.output import Json, answer
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.postgres import embedded
+
+app = typer.Typer(help="Turn the schedules of nightly runs on.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Turn the schedules of nightly runs on."""
+
+
+@app.command("on")
+def turn_on(chosen: Database = None, as_json: Json = False) -> None:
+    """Turn the nightly schedule on that was turned off in the Dagster UI.
+
+    The next run starts at its time; those that were missed are not started.
+    To stop maintenance for a while: opsctl pause.
+    """
+    loaded = settings.load()
+    databases = chosen_databases(loaded, kinds.load(loaded.policies), chosen)
+    with embedded.resolved(loaded) as resolved:
+        # Dagster takes seconds to import.
+        from ops_pipeline.orchestration import schedules  # noqa: PLC0415
+
+        turned_on = schedules.turn_on(resolved, databases)
+    names = [database.job_name for database in databases]
+    lines = [f"{name}: {'on' if name in turned_on else 'it was not off'}" for name in names]
+    answer(
+        {"turned_on": turned_on},
+        *lines,
+        f"For the next run, and whether a daemon will start it: {pasted('opsctl status')}",
+        as_json=as_json,
+    )
