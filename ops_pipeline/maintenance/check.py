@@ -32,6 +32,11 @@ class CheckResult:
     severity: Literal["error", "warning"] = "error"
 
 
+def not_evaluated(error: Exception) -> CheckResult:
+    """The result of a check that could not find out whether it passes."""
+    return CheckResult(False, f"Could not be evaluated: {error}", fails_run=True)
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyCheck:
     """A check against the database. It changes no row of a policy's tables and may run at any time.
@@ -89,7 +94,7 @@ def observed_only(found: CheckResult) -> CheckResult:
 
 def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     last_run = history.last(connection, policy.name)
-    if last_run is not None and last_run.outcome in {"paused", "observed"}:
+    if last_run is not None and last_run.work_outcome in {"paused", "observed"}:
         return CheckResult(True, f"The guard was not asked: the last run was {last_run.stopped_reason}")
     waiting = _waiting(connection, policy)
     if waiting is None:
@@ -107,7 +112,7 @@ def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult
 def _waiting(connection: Connection, policy: DeletingPolicy) -> RunResult | None:
     """The policy's last run, if it needs approval."""
     last_run = history.last(connection, policy.name)
-    return last_run if last_run is not None and last_run.outcome == "needs_approval" else None
+    return last_run if last_run is not None and last_run.work_outcome == "needs_approval" else None
 
 
 def _archive_verified(connection: Connection, policy: DeletingPolicy) -> CheckResult:
