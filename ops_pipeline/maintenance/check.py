@@ -41,8 +41,8 @@ def not_evaluated(error: Exception) -> CheckResult:
 class PolicyCheck:
     """A check against the database. It changes no row of a policy's tables and may run at any time.
 
-    `holds_back`: where it fails, the steps that would overwrite evidence (VACUUM) do not run. `runbook`: the
-    runbook's section; "" is the section of the policy's kind.
+    `holds_back`: where it does not pass, the steps that would overwrite evidence (VACUUM) do not run. `runbook`:
+    the runbook's section; "" is the section of the policy's kind.
     """
 
     name: str
@@ -65,8 +65,8 @@ def deleting_checks(policy: DeletingPolicy) -> Iterator[PolicyCheck]:
             "archive_verified",
             f"The newest archived files of {policy.table} are read again and match what the database "
             "recorded (size, SHA-256, row count), and no file was found damaged before. If one is damaged, "
-            "VACUUM and the other policies that depend on this one do not run: until VACUUM has run, deleted "
-            "rows can still be read from the table's pages.",
+            "or the check cannot be evaluated, VACUUM and the other policies that depend on this one do not "
+            "run: until VACUUM has run, deleted rows can still be read from the table's pages.",
             partial(_archive_verified, policy=policy),
             holds_back=True,
             runbook="archive",

@@ -119,6 +119,7 @@ def test_an_archive_check_that_cannot_be_evaluated_fails_its_policy_and_holds_ba
         "archive_verified",
     }
     lost = evaluated["visits", "archive_verified"]
+    assert "of those that ops.archives records" in str(lost.description)
     assert str(lost.description).startswith("Could not be evaluated: ")
     assert lost.metadata["runbook"].value == "docs/runbook.md#archive"
     assert "launchpad" not in lost.metadata
