@@ -86,8 +86,8 @@ def _require_any(archive: Archive, files: Sequence[ArchivedFile], which: str) ->
     ):
         raise StorageError(
             f"{archive.storage.name} has none of the files {which}, so it is probably not the storage "
-            "they were written to. Nothing was recorded as damaged. Check OPS_ARCHIVE_URL and that the storage "
-            "is mounted, then run this again"
+            "they were written to. Nothing was recorded as damaged. Check OPS_ARCHIVE_URL and that the "
+            "storage is mounted, then run this again"
         )
 
 

@@ -41,8 +41,8 @@ def not_evaluated(error: Exception) -> CheckResult:
 class PolicyCheck:
     """A check against the database. It changes no row of a policy's tables and may run at any time.
 
-    `holds_back`: where it does not pass, the steps that would overwrite evidence (VACUUM) do not run. `runbook`:
-    the runbook's section; "" is the section of the policy's kind.
+    `holds_back`: where it does not pass, the steps that would overwrite evidence (VACUUM) do not run.
+    `runbook`: the runbook's section; "" is the section of the policy's kind.
     """
 
     name: str
