@@ -50,7 +50,8 @@ def verify(
     of the files, ArchiveError and psycopg.Error; nothing is recorded then.
     """
     everything = manifest.all_files(connection)
-    _require_any(archive, everything)
+    records = our_table("archives")
+    _require_any(archive, everything, f"that {records} records ({len(everything):,})")
     archive.publish_committed(connection, [file for file in everything if file.stored_at is None])
     chosen = everything
     if sample is not None and sample < len(everything):
@@ -71,21 +72,22 @@ def verify_files(
 ) -> Verified:
     """Reads these files again, as `verify` does, and raises the same errors. The audit event has the
     reason."""
-    _require_any(archive, files)
+    of_those = f"of those that {our_table('archives')} records"
+    _require_any(archive, files, f"that were looked for ({len(files):,} {of_those})")
     archive.publish_committed(connection, [file for file in files if file.stored_at is None])
     problems = list(_damages(connection, archive, files, lambda _done, _all: None))
     return _recorded(connection, files, problems, by, reason)
 
 
-def _require_any(archive: Archive, files: Sequence[ArchivedFile]) -> None:
+def _require_any(archive: Archive, files: Sequence[ArchivedFile], which: str) -> None:
     """Raises StorageError where the storage has none of the files: then it is probably the wrong storage."""
     if files and not any(
         archive.storage.size(path) is not None for file in files for path in (file.path, file.temporary_path)
     ):
         raise StorageError(
-            f"{archive.storage.name} has none of the files that {our_table('archives')} records "
-            f"({len(files):,}), so it is probably not the storage they were written to. Nothing was "
-            "recorded as damaged. Check OPS_ARCHIVE_URL and that the storage is mounted, then run this again"
+            f"{archive.storage.name} has none of the files {which}, so it is probably not the storage "
+            "they were written to. Nothing was recorded as damaged. Check OPS_ARCHIVE_URL and that the "
+            "storage is mounted, then run this again"
         )
 
 

@@ -32,12 +32,17 @@ class CheckResult:
     severity: Literal["error", "warning"] = "error"
 
 
+def not_evaluated(error: Exception) -> CheckResult:
+    """The result of a check that could not find out whether it passes."""
+    return CheckResult(False, f"Could not be evaluated: {error}", fails_run=True)
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyCheck:
     """A check against the database. It changes no row of a policy's tables and may run at any time.
 
-    `holds_back`: where it fails, the steps that would overwrite evidence (VACUUM) do not run. `runbook`: the
-    runbook's section; "" is the section of the policy's kind.
+    `holds_back`: where it does not pass, the steps that would overwrite evidence (VACUUM) do not run.
+    `runbook`: the runbook's section; "" is the section of the policy's kind.
     """
 
     name: str
@@ -60,8 +65,8 @@ def deleting_checks(policy: DeletingPolicy) -> Iterator[PolicyCheck]:
             "archive_verified",
             f"The newest archived files of {policy.table} are read again and match what the database "
             "recorded (size, SHA-256, row count), and no file was found damaged before. If one is damaged, "
-            "VACUUM and the other policies that depend on this one do not run: until VACUUM has run, deleted "
-            "rows can still be read from the table's pages.",
+            "or the check cannot be evaluated, VACUUM and the other policies that depend on this one do not "
+            "run: until VACUUM has run, deleted rows can still be read from the table's pages.",
             partial(_archive_verified, policy=policy),
             holds_back=True,
             runbook="archive",
@@ -89,7 +94,7 @@ def observed_only(found: CheckResult) -> CheckResult:
 
 def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     last_run = history.last(connection, policy.name)
-    if last_run is not None and last_run.outcome in {"paused", "observed"}:
+    if last_run is not None and last_run.work_outcome in {"paused", "observed"}:
         return CheckResult(True, f"The guard was not asked: the last run was {last_run.stopped_reason}")
     waiting = _waiting(connection, policy)
     if waiting is None:
@@ -107,7 +112,7 @@ def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult
 def _waiting(connection: Connection, policy: DeletingPolicy) -> RunResult | None:
     """The policy's last run, if it needs approval."""
     last_run = history.last(connection, policy.name)
-    return last_run if last_run is not None and last_run.outcome == "needs_approval" else None
+    return last_run if last_run is not None and last_run.work_outcome == "needs_approval" else None
 
 
 def _archive_verified(connection: Connection, policy: DeletingPolicy) -> CheckResult:

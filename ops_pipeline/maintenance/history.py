@@ -169,6 +169,15 @@ def skip(connection: Connection, policy: str, reason: str, dagster_run_id: str |
     return _result(connection, scalar(connection, sql.get("maintenance/skip"), values))
 
 
+def fail(
+    connection: Connection, policy: str, reason: str, dagster_run_id: str, at: datetime | None = None
+) -> None:
+    """Records that a policy failed in that Dagster run although its own work did not fail: one of its checks
+    did, or the work never began, `at` that time (None: now). A failure recorded before is kept."""
+    values = {"policy": policy, "reason": reason, "dagster_run_id": dagster_run_id, "at": at}
+    connection.execute(sql.get("maintenance/fail"), values)
+
+
 def results(
     connection: Connection,
     *,

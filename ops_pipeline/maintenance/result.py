@@ -93,3 +93,9 @@ class RunResult:
     throttled_seconds: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     cascaded: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def work_outcome(self) -> Outcome:
+        """The outcome of the policy's own work, also where one of its checks has failed the run."""
+        recorded: Outcome = self.details.get("work_outcome", self.outcome)
+        return recorded

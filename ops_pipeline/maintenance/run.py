@@ -21,6 +21,7 @@ from ops_pipeline.postgres.rights import MissingRightError, explained
 from ops_pipeline.settings import Settings, load
 from ops_pipeline.throttle.limits import Exceeded, Throttle
 
+TERMINATED = "the run was terminated; committed batches are kept and the next run continues"
 Before = Callable[[], Sequence[PlannedDeletion]]
 """Called for a policy that is observed only: what the observed policies before it would have deleted."""
 
@@ -79,9 +80,8 @@ def run_policy(
         except Exception as error:
             record.end_early(connection, "failed", _in_one_line(error), throttle.as_json())
             raise
-        except BaseException as interrupt:
-            reason = f"interrupted ({type(interrupt).__name__})"
-            record.end_early(connection, "interrupted", reason, throttle.as_json())
+        except BaseException:
+            record.end_early(connection, "interrupted", TERMINATED, throttle.as_json())
             raise
         return record.finish(connection, work, throttle.as_json())
 

@@ -150,8 +150,8 @@ def alert_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunRec
     """What to tell of that run; None when it is not of our policies, or a person need not know of it."""
     run = record.dagster_run
     databases = run_ownership.databases_of(policies, run)
-    if not databases:
-        return None
+    if not databases or run.status == dg.DagsterRunStatus.CANCELED:
+        return None  # whoever has terminated it knows
     failed = run.status == dg.DagsterRunStatus.FAILURE
     problems = failure.failed_steps(instance, policies, run.run_id) if failed else []
     problems += incomplete_vacuums(instance, policies, run.run_id, {step.policy for step in problems})

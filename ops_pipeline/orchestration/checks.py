@@ -1,11 +1,11 @@
 """A policy's checks as Dagster asset checks: results of its step, which also evaluates them alone."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 
-from ops_pipeline.maintenance.check import CheckResult, PolicyCheck
+from ops_pipeline.maintenance.check import CheckResult, PolicyCheck, not_evaluated
 from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.orchestration import remedy
 from ops_pipeline.orchestration.metadata import values
@@ -31,14 +31,18 @@ def specs(policy: Policy) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def evaluate(
-    connection: Connection, policy: Policy, selected: Iterable[dg.AssetCheckKey]
-) -> Iterator[Evaluation]:
-    """Evaluates the selected checks of the policy."""
+def chosen(policy: Policy, selected: Iterable[dg.AssetCheckKey]) -> list[PolicyCheck]:
+    """The selected checks of the policy."""
     names = {key.name for key in selected}
-    for check in kind_of(policy).checks(policy):
-        if check.name in names:
-            yield Evaluation(check, check.ask(connection))
+    return [check for check in kind_of(policy).checks(policy) if check.name in names]
+
+
+def evaluate(connection: Connection, check: PolicyCheck) -> Evaluation:
+    """Evaluates the check. An error is its result, so that it hides no other check."""
+    try:
+        return Evaluation(check, check.ask(connection))
+    except Exception as error:
+        return Evaluation(check, not_evaluated(error))
 
 
 def as_dagster(database: Database, policy: Policy, evaluation: Evaluation) -> dg.AssetCheckResult:
@@ -61,4 +65,7 @@ def _remedy(database: Database, policy: Policy, evaluation: Evaluation) -> Mappi
     plan = evaluation.result.metadata.get("plan")
     if plan is not None:
         return remedy.approve(database, str(plan))
-    return remedy.run_again(database, evaluation.check.runbook or policy.kind)
+    section = evaluation.check.runbook or policy.kind
+    if evaluation.result.fails_run:
+        return remedy.evaluate_again(section)
+    return remedy.run_again(database, section)

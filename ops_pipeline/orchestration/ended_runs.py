@@ -11,8 +11,15 @@ import psycopg
 
 from ops_pipeline import settings
 from ops_pipeline.audit import trail
-from ops_pipeline.maintenance import history
-from ops_pipeline.orchestration import alert, delivery, heartbeat, run_outcome, run_ownership, webhook
+from ops_pipeline.orchestration import (
+    alert,
+    delivery,
+    heartbeat,
+    run_end,
+    run_outcome,
+    run_ownership,
+    webhook,
+)
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres import embedded
@@ -24,9 +31,15 @@ TICK_SECONDS = 30.0
 PAGE = 20
 NOT_GOOD = {run_outcome.DRY_RUN, "paused"}
 """The outcomes of successful runs that have not carried out their policies."""
-ENDED: tuple[Literal[dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS], ...] = (
+ENDED: tuple[
+    Literal[
+        dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_CANCELED
+    ],
+    ...,
+] = (
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.RUN_SUCCESS,
+    dg.DagsterEventType.RUN_CANCELED,
 )
 
 
@@ -53,8 +66,9 @@ def definitions(policies: Policies) -> dg.Definitions:
         name="ended_runs",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports ended runs. Those that failed, need approval, have rows remaining or an "
-        "incomplete VACUUM: an audit event and a message to OPS_WEBHOOK_URL. Good ones: OPS_HEARTBEAT_URL.",
+        description="Records and reports ended runs. Those that failed, need approval, have rows remaining "
+        "or an incomplete VACUUM: an audit event and a message to OPS_WEBHOOK_URL. Good ones: "
+        "OPS_HEARTBEAT_URL.",
     )
     def ended_runs(context: dg.SensorEvaluationContext, databases: MaintenanceResource) -> dg.SkipReason:
         if context.cursor is None:
@@ -90,13 +104,12 @@ def _report_runs(
             break
         record = instance.get_run_record_by_id(event.event_log_entry.run_id)
         told = alert.alert_of(instance, policies, record) if record else None
-        if record is not None and told is not None:
-            if record.dagster_run.status == dg.DagsterRunStatus.FAILURE:
-                _record_interrupted(databases, policies, record.dagster_run)
+        unrecorded = run_end.record(instance, databases, policies, record) if record else []
+        if told is not None:
             problems = _report_one(told, progress)
             if problems and datetime.now(UTC) - told.ended_at < GIVE_UP_AFTER:
                 return f"Run {told.run_id} will be reported again: {'; '.join(problems)}"
-            done.append("; ".join([told.run_id, *problems]))
+            done.append("; ".join([told.run_id, *unrecorded, *problems]))
         if record is not None:
             good = good_databases(policies, record.dagster_run)
             progress.heartbeats += [name for name in good if name not in progress.heartbeats]
@@ -171,15 +184,6 @@ def _record(told: alert.Alert, configured: settings.Settings) -> None:
         connect(str(resolved.database_url), "ops alerts") as connection,
     ):
         trail.store(connection, told.audit_event())
-
-
-def _record_interrupted(databases: MaintenanceResource, policies: Policies, run: dg.DagsterRun) -> None:
-    for database in run_ownership.databases_of(policies, run):
-        try:
-            with databases.reach(database, "alerts", writes=True) as connection:
-                history.interrupt_dead(connection)
-        except DatabaseUnavailableError:
-            continue  # this may be why the run failed; the policy's next run records it
 
 
 def _call_heartbeats(progress: Progress, deadline: float) -> list[str]:

@@ -53,18 +53,31 @@ def failed_step(policies: Policies, event: dg.DagsterEvent) -> FailedStep:
 
 def failed_steps(instance: dg.DagsterInstance, policies: Policies, run_id: str) -> list[FailedStep]:
     """The failed steps of a failed run; for a run that failed as a whole, "the run" with its reason."""
-    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    kinds = {
+        dg.DagsterEventType.STEP_FAILURE,
+        dg.DagsterEventType.RUN_START,
+        dg.DagsterEventType.RUN_FAILURE,
+        dg.DagsterEventType.ENGINE_EVENT,
+    }
     steps: list[FailedStep] = []
-    run_reason = ""
+    run_reason = cause = ""
+    started = False
     for record in instance.get_records_for_run(run_id, of_type=kinds).records:
         event = record.event_log_entry.dagster_event
         if event is None:
             continue
         if event.is_step_failure:
             steps.append(failed_step(policies, event))
-        else:
+        elif event.event_type is dg.DagsterEventType.RUN_FAILURE:
             run_reason = event.message or "the run ended without a message"
-    return steps or [FailedStep("the run", run_reason[:LONGEST_REASON])]
+        elif event.event_type is dg.DagsterEventType.RUN_START:
+            started = True
+        elif event.engine_event_data.error is not None:
+            cause = f"{event.message or ''} {reason(event.engine_event_data.error)}".strip()
+    if cause:
+        # Of a run that could not start, the event of its failure only says that something else has ended it.
+        run_reason = f"{run_reason} {cause}" if started else cause
+    return steps or [FailedStep(run_outcome.WHOLE_RUN, run_reason[:LONGEST_REASON])]
 
 
 def reason(error: Any) -> str:

@@ -19,10 +19,11 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 
 from ops_pipeline import INSTALLATION, settings
 from ops_pipeline.audit.person import person
-from ops_pipeline.orchestration import identity, run_ownership
+from ops_pipeline.orchestration import identity, run_end, run_ownership
 from ops_pipeline.orchestration import instance as dagster_instance
 from ops_pipeline.orchestration.dry_run import PlannedPolicy, planned_policies
 from ops_pipeline.orchestration.failure import FailedStep, failed_steps
+from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, Policies, Policy
 
 REPOSITORY = "__repository__"
@@ -108,6 +109,9 @@ def run_nightly_job(
                 launch.execute(run)
         except KeyboardInterrupt:
             launch.cancel(run.run_id)
+        if (record := instance.get_run_record_by_id(run.run_id)) is not None:
+            # Where no daemon runs, no sensor does this. What it cannot record, the failure below says.
+            run_end.record(instance, MaintenanceResource(), policies, record)
         ended = launch.current(run.run_id)
         failed = ended.status is dg.DagsterRunStatus.FAILURE
         return EndedRun(

@@ -1,8 +1,5 @@
 """Checks the approvals in a run's configuration before the run is queued."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import dagster as dg
 
 from ops_pipeline import settings
@@ -11,7 +8,7 @@ from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.guard.approvals import ApprovalRefusedError
 from ops_pipeline.nearest import nearest
 from ops_pipeline.orchestration import run_ownership
-from ops_pipeline.orchestration.resources import UNIDENTIFIED, MaintenanceResource
+from ops_pipeline.orchestration.resources import UNIDENTIFIED, MaintenanceResource, configuration
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
@@ -24,7 +21,7 @@ def refuse_unfit_approvals(run: dg.DagsterRun, person: str | None) -> None:
 
     A run of another code location, whose policies are not in our file, is left to that location.
     """
-    configured = _configuration(run.run_config)
+    configured = configuration(run.run_config)
     wanted = list(map(str, configured.get("approve") or ()))
     if not wanted:
         return
@@ -44,19 +41,13 @@ def refuse_unfit_approvals(run: dg.DagsterRun, person: str | None) -> None:
             raise ApprovalRefusedError(f"{_unknown(plan_id, own, others)} {NOTHING}")
 
 
-def _configuration(run_config: Mapping[str, Any]) -> Mapping[str, Any]:
-    resource = (run_config.get("resources") or {}).get("databases") or {}
-    configured: Mapping[str, Any] = resource.get("config") or {}
-    return configured
-
-
 def _is_fit(run: dg.DagsterRun, database: Database, plan_id: str) -> bool:
     """Whether the database has that plan. Raises ApprovalRefusedError when this run must not approve it."""
     with MaintenanceResource().reach(database, "approve") as connection:
         plan = approvals.find(connection, plan_id)
         if plan is None:
             return False
-        included = _included(run, database)
+        included = [policy.name for policy in run_ownership.policies_of(database, run)]
         if plan.policy not in included:
             raise ApprovalRefusedError(
                 f'approve: plan "{plan_id}" is of {plan.policy}, which this run does not include '
@@ -70,13 +61,6 @@ def _is_fit(run: dg.DagsterRun, database: Database, plan_id: str) -> bool:
         except ApprovalRefusedError as error:
             raise ApprovalRefusedError(f"approve: {error}. {NOTHING}") from error
         return True
-
-
-def _included(run: dg.DagsterRun, database: Database) -> list[str]:
-    if run.asset_selection is None:
-        return [policy.name for policy in database.policies]
-    selected = {tuple(key.path) for key in run.asset_selection}
-    return [policy.name for policy in database.policies if tuple(policy.identity.path) in selected]
 
 
 def _unknown(plan_id: str, own: list[Database], others: list[Database]) -> str:

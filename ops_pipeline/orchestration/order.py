@@ -55,8 +55,8 @@ def wait(
     """Waits until the policies of this run that come before this one have ended, with success or failure:
     those that it depends on, and its `children` in any order of the file.
 
-    Raises RefusedError when the archive check of one of them has failed, and dg.RetryRequested to give its
-    executor slot to a step that has not started.
+    Raises RefusedError when the archive check of one of them has failed or was not evaluated, and
+    dg.RetryRequested to give its executor slot to a step that has not started.
     """
     cancellation.stop_with_parent()
     earlier = before(policy, policies)
@@ -70,19 +70,25 @@ def wait(
     ]
     if failed:
         raise RefusedError(
-            f"{policy.name} did not run: the check {', '.join(failed)} failed. Nothing was changed; until "
-            "VACUUM has run, the rows archived last can still be read from the table's pages. Put the files "
-            "that the check names back from a copy of the storage, then re-execute this run from failure"
+            f"{policy.name} did not run: the check {', '.join(failed)} failed or could not be evaluated. "
+            "Nothing was changed; until VACUUM has run, the rows archived last can still be read from the "
+            "table's pages. Fix what the check names (put damaged files back from a copy of the storage), "
+            "then re-execute this run from failure"
         )
 
 
-def _checks_passed(context: dg.AssetExecutionContext) -> Mapping[tuple[Sequence[str], str], bool]:
-    """Whether each check that this run has evaluated has passed, by the policy's asset key and its name."""
-    evaluations = (
-        event.asset_check_evaluation_data
-        for event in _events(context, {dg.DagsterEventType.ASSET_CHECK_EVALUATION})
-    )
-    return {(tuple(check.asset_key.path), check.check_name): check.passed for check in evaluations}
+def _checks_passed(context: dg.AssetExecutionContext) -> Mapping[tuple[tuple[str, ...], str], bool]:
+    """Whether each check of this run has passed, by the policy's asset key and its name. One that was not
+    evaluated has not."""
+    passed = {
+        (tuple(check.asset_key.path), check.check_name): False
+        for event in _events(context, {dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED})
+        for check in [event.asset_check_planned_data]
+    }
+    for event in _events(context, {dg.DagsterEventType.ASSET_CHECK_EVALUATION}):
+        check = event.asset_check_evaluation_data
+        passed[tuple(check.asset_key.path), check.check_name] = check.passed
+    return passed
 
 
 def _until_ended(context: dg.AssetExecutionContext, steps: set[str]) -> None:

@@ -1,12 +1,13 @@
 """A policy's step in a run: runs the policy, evaluates its checks, and fails where a person is required."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
+import psycopg
 
-from ops_pipeline.maintenance import kinds
-from ops_pipeline.maintenance.check import ROWS_REMAIN
+from ops_pipeline.maintenance import history, kinds
+from ops_pipeline.maintenance.check import ROWS_REMAIN, PolicyCheck, not_evaluated
 from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.maintenance.result import RefusedError, RunResult
 from ops_pipeline.orchestration import (
@@ -21,6 +22,7 @@ from ops_pipeline.orchestration import (
 )
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.pauses import pauses
+from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
@@ -44,7 +46,8 @@ class PolicyStep:
         A policy that is done is materialized; any other outcome is an observation, so that the asset becomes
         late. A dry run only observes. Raises dg.Failure after everything else when the policy needs approval,
         failed, was refused or has rows remaining, or when a check fails the run: "re-execute from failure"
-        then runs the policy again. No other policy's step depends on this one, so the others go on.
+        then runs the policy again. The history then has the failure too: a policy has one outcome in a run.
+        No other policy's step depends on this one, so the others go on.
         """
         selected = self.context.selected_asset_keys
         if self.databases.dry_run:
@@ -55,23 +58,22 @@ class PolicyStep:
         try:
             if selected:
                 result = self._carry_out()
-                if result.outcome == run_outcome.DONE:
-                    yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(self.policy), result))
                 self._observe_tables()
-            evaluations = yield from self._evaluate_checks()
         except dg.RetryRequested:
             raise
-        except _SkippedError as error:
-            raise self._failed("skipped", str(error)) from error
-        except RefusedError as error:
-            raise self._failed(run_outcome.FAILED, str(error)) from error
         except Exception as error:
-            reason = (
-                f"{self.policy.name} failed: {error}. Committed batches are kept. Fix the cause, then run: "
-                "opsctl run"
-            )
-            raise self._failed(run_outcome.FAILED, reason) from error
-        self._end(result, evaluations)
+            evaluations = self._evaluate(self._holding_back())
+            failure = self._failed(error, evaluations)
+            yield from self._as_dagster(evaluations)
+            raise failure from error
+        evaluations = self._evaluate(self._selected_checks())
+        failed_checks = [evaluation for evaluation in evaluations if evaluation.result.fails_run]
+        if result is not None and failed_checks:
+            self._record_failure("; ".join(_reasons(result, failed_checks)))
+        elif result is not None and result.outcome == run_outcome.DONE:
+            yield dg.MaterializeResult(metadata=metadata.metadata(kind_of(self.policy), result))
+        yield from self._as_dagster(evaluations)
+        self._end(result, evaluations, failed_checks)
 
     def _carry_out(self) -> RunResult:
         order.wait(self.context, self.policy, self.database.policies, self._children())
@@ -103,21 +105,35 @@ class PolicyStep:
             if self.policy in archive_partitions.archived_by_day(self.database):
                 archive_partitions.report_archived_days(self.context.instance, connection, self.policy)
 
-    def _evaluate_checks(self) -> Generator[Result, None, list[checks.Evaluation]]:
-        selected = self.context.selected_asset_check_keys
-        evaluations: list[checks.Evaluation] = []
-        if selected:
-            step, run_id = f"check {self.policy.name}", self.context.run.run_id
-            with self.databases.connect(self.database, self.policy, step, run_id) as connection:
-                for evaluation in checks.evaluate(connection, self.policy, selected):
-                    evaluations.append(evaluation)
-                    yield checks.as_dagster(self.database, self.policy, evaluation)
-        return evaluations
+    def _selected_checks(self) -> list[PolicyCheck]:
+        return checks.chosen(self.policy, self.context.selected_asset_check_keys)
 
-    def _end(self, result: RunResult | None, evaluations: Sequence[checks.Evaluation]) -> None:
+    def _holding_back(self) -> list[PolicyCheck]:
+        """The checks that VACUUM waits for. The others say nothing about a policy that has failed."""
+        return [check for check in self._selected_checks() if check.holds_back]
+
+    def _evaluate(self, selected: Sequence[PolicyCheck]) -> list[checks.Evaluation]:
+        if not selected:
+            return []
+        step, run_id = f"check {self.policy.name}", self.context.run.run_id
+        try:
+            with self.databases.connect(self.database, self.policy, step, run_id) as connection:
+                return [checks.evaluate(connection, check) for check in selected]
+        except (DatabaseUnavailableError, PolicyError, psycopg.Error) as error:
+            return [checks.Evaluation(check, not_evaluated(error)) for check in selected]
+
+    def _as_dagster(self, evaluations: Sequence[checks.Evaluation]) -> Iterator[Result]:
+        for evaluation in evaluations:
+            yield checks.as_dagster(self.database, self.policy, evaluation)
+
+    def _end(
+        self,
+        result: RunResult | None,
+        evaluations: Sequence[checks.Evaluation],
+        failed_checks: Sequence[checks.Evaluation],
+    ) -> None:
         """Reports the outcome of a run that ended by itself. Raises dg.Failure where the step has failed."""
-        failed_checks = [evaluation for evaluation in evaluations if evaluation.result.fails_run]
-        reasons = [f"{failed.check.name}: {failed.result.description}" for failed in failed_checks]
+        reasons = _reasons(result, failed_checks)
         if result is None:
             if reasons:
                 raise self._failure(run_outcome.FAILED, "; ".join(reasons), failed_checks)
@@ -125,8 +141,6 @@ class PolicyStep:
         if result.outcome == run_outcome.DONE and not reasons:
             run_outcome.record(self.context)
             return
-        if result.outcome != run_outcome.DONE:
-            reasons.insert(0, result.stopped_reason)
         outcome = run_outcome.FAILED if failed_checks else result.outcome
         plan = result.details.get("plan")
         failure = self._failure(outcome, "; ".join(reasons), failed_checks, plan)
@@ -149,11 +163,39 @@ class PolicyStep:
         remaining = result.outcome == "stopped" and kind_of(self.policy).deletes and bool(result.remaining)
         return result.outcome == run_outcome.NEEDS_APPROVAL or remaining
 
-    def _failed(self, outcome: str, reason: str) -> dg.Failure:
-        """The failure of a policy that did not run to its end; also reported on the asset."""
-        failure = self._failure(outcome, reason)
+    def _failed(self, error: Exception, evaluations: Sequence[checks.Evaluation]) -> dg.Failure:
+        """The failure of a policy that did not run to its end; also recorded, and reported on the asset."""
+        failed_checks = [evaluation for evaluation in evaluations if evaluation.result.fails_run]
+        outcome, reason = self._why(error)
+        reason = "; ".join([reason, *_reasons(None, failed_checks)])
+        if outcome == run_outcome.FAILED:
+            self._record_failure(reason)
+        failure = self._failure(outcome, reason, failed_checks)
         self._observe(reason, failure.metadata)
         return failure
+
+    def _why(self, error: Exception) -> tuple[str, str]:
+        """The outcome and the reason of a policy whose run raised that error."""
+        if isinstance(error, _SkippedError):
+            return "skipped", str(error)
+        if isinstance(error, RefusedError):
+            return run_outcome.FAILED, str(error)
+        return run_outcome.FAILED, (
+            f"{self.policy.name} failed: {error}. Committed batches are kept. Fix the cause, then run: "
+            "opsctl run"
+        )
+
+    def _record_failure(self, reason: str) -> None:
+        """Records the failure in the history, where the policy's own run has not."""
+        name, run_id = self.policy.name, self.context.run.run_id
+        try:
+            with self.databases.reach(self.database, f"record {name}", writes=True) as connection:
+                history.fail(connection, name, reason, run_id)
+        except (DatabaseUnavailableError, psycopg.Error) as error:
+            self.context.log.warning(
+                f"That {name} failed could not be recorded in its database: {error}. The sensor ended_runs "
+                "records it if the database answers then."
+            )
 
     def _failure(
         self,
@@ -176,12 +218,12 @@ class PolicyStep:
     def _remedy(
         self, outcome: str, failed_checks: Sequence[checks.Evaluation], plan: str | None
     ) -> Mapping[str, dg.MetadataValue]:
+        if failed_checks:
+            return remedy.evaluate_again(failed_checks[0].check.runbook or self.policy.kind)
         if plan is not None:
             return remedy.approve(self.database, plan)
-        sections = [failed.check.runbook for failed in failed_checks if failed.check.runbook]
-        if outcome == "stopped" and kind_of(self.policy).deletes:
-            sections.insert(0, ROWS_REMAIN)
-        return remedy.run_again(self.database, next(iter(sections), self.policy.kind))
+        remain = outcome == "stopped" and kind_of(self.policy).deletes
+        return remedy.run_again(self.database, ROWS_REMAIN if remain else self.policy.kind)
 
     def _observe(self, reason: str, about: Mapping[str, dg.MetadataValue]) -> None:
         key = dg.AssetKey(self.policy.identity.path)
@@ -195,9 +237,10 @@ class PolicyStep:
                 planned = self.databases.plan(connection, self.policy)
                 paused = pauses.active(connection)
         except Exception as error:
-            raise self._failed(
-                run_outcome.FAILED, f"{self.policy.name} cannot be planned: {error}"
-            ) from error
+            reason = f"{self.policy.name} cannot be planned: {error}"
+            failure = self._failure(run_outcome.FAILED, reason)
+            self._observe(reason, failure.metadata)
+            raise failure from error
         in_words = metadata.in_words(planned)
         self.context.log.info(in_words)
         about = {
@@ -206,6 +249,12 @@ class PolicyStep:
         }
         now = f". Maintenance is {paused.in_words(self.database.name)}" if paused else ""
         self._observe(f"Dry run: nothing was deleted{now}", about)
+
+
+def _reasons(result: RunResult | None, failed_checks: Sequence[checks.Evaluation]) -> list[str]:
+    """Why the policy is not done: what its run says, and what each check found that fails the run."""
+    own = [result.stopped_reason] if result is not None and result.outcome != run_outcome.DONE else []
+    return own + [f"{failed.check.name}: {failed.result.description}" for failed in failed_checks]
 
 
 class _SkippedError(Exception):

@@ -36,6 +36,16 @@ def run_again(database: Database, section: str) -> Mapping[str, dg.MetadataValue
     )
 
 
+def evaluate_again(section: str) -> Mapping[str, dg.MetadataValue]:
+    """How to try again after what a check found was fixed; a dry run evaluates no check."""
+    return _remedy(
+        terminal="opsctl run",
+        how='The asset\'s page, "Checks", "Execute" evaluates the check alone. When it passes, re-execute '
+        "this run from failure.",
+        section=section,
+    )
+
+
 def texts(metadata: Mapping[str, dg.MetadataValue]) -> Mapping[str, str]:
     """What to do, by place, of the metadata of an event."""
     return {place: str(metadata[place].value) for place in PLACES if place in metadata}
@@ -57,10 +67,12 @@ def _launchpad_of(database: Database) -> str:
     )
 
 
-def _remedy(*, terminal: str, launchpad: str, how: str, section: str) -> Mapping[str, dg.MetadataValue]:
+def _remedy(
+    *, terminal: str, how: str, section: str, launchpad: str | None = None
+) -> Mapping[str, dg.MetadataValue]:
     return {
         "terminal": dg.MetadataValue.text(terminal),
-        "launchpad": dg.MetadataValue.text(launchpad),
+        **({} if launchpad is None else {"launchpad": dg.MetadataValue.text(launchpad)}),
         "in_dagster": dg.MetadataValue.text(how),
         "runbook": runbook(section),
     }

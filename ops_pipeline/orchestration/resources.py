@@ -1,7 +1,8 @@
 """The Dagster resource through which steps connect to the databases of the policies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import dagster as dg
 from dagster._utils.interrupts import raise_interrupts_as
@@ -122,6 +123,13 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
             except DatabaseUnavailableError as error:
                 raise type(error)(f"{wanted.name}: {error}") from error
             yield connection
+
+
+def configuration(run_config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The resource's part of a run's configuration, as it was written."""
+    resource = (run_config.get("resources") or {}).get("databases") or {}
+    configured: Mapping[str, Any] = resource.get("config") or {}
+    return configured
 
 
 def run_lock(run_id: str) -> str:

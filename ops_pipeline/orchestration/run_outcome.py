@@ -1,6 +1,6 @@
 """The tags that say what became of a run: its outcome, the policies concerned, and what started it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -8,7 +8,7 @@ import dagster as dg
 from ops_pipeline.orchestration.run_ownership import TRIGGER, trigger_of
 
 OUTCOME = "ops/outcome"
-"""The run's outcome: `done`, or the worst outcome of its policies."""
+"""The run's outcome: `done`, or the worst outcome of its policies; `canceled` where it was terminated."""
 POLICY = "ops/policy"
 """The policies that are not done; where all are, all of them."""
 NAMED = 5
@@ -18,9 +18,16 @@ DONE = "done"
 DRY_RUN = "dry_run"
 NEEDS_APPROVAL = "needs_approval"
 FAILED = "failed"
+CANCELED = "canceled"
+"""Of a run that was terminated; its policies are interrupted, or did not begin."""
+
+WHOLE_RUN = "the run"
+"""What failed where no step did."""
 
 _WORST_LAST = (NEEDS_APPROVAL, "skipped", "stopped", FAILED)
 """Any other outcome is worse than `done` only."""
+_FIRST_BAD = 2
+"""The rank of the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,19 @@ def record(context: dg.AssetExecutionContext) -> None:
         context.instance.add_run_tags(context.run.run_id, missing)
 
 
+def record_end(instance: dg.DagsterInstance, run: dg.DagsterRun, policies: Sequence[str]) -> None:
+    """Sets the tags of a run of these policies that failed or was terminated, where what the policies have
+    reported does not say so."""
+    outcomes = {key: last.outcome for key, last in reported(instance, run.run_id).items()}
+    if run.status == dg.DagsterRunStatus.CANCELED:
+        tags = {OUTCOME: CANCELED, TRIGGER: trigger_of(run)}
+    elif _rank(worst({"/".join(key): outcome for key, outcome in outcomes.items()})) < _FIRST_BAD:
+        tags = {OUTCOME: FAILED, POLICY: _named(policies), TRIGGER: trigger_of(run)}
+    else:
+        return
+    instance.add_run_tags(run.run_id, tags)
+
+
 def worst(outcomes: Mapping[str, str]) -> str:
     """The worst of the outcomes of the policies."""
     return max(outcomes.values(), key=_rank, default=DONE)
@@ -50,7 +70,7 @@ def worst(outcomes: Mapping[str, str]) -> str:
 
 def _rank(outcome: str) -> int:
     if outcome in _WORST_LAST:
-        return 2 + _WORST_LAST.index(outcome)
+        return _FIRST_BAD + _WORST_LAST.index(outcome)
     return int(outcome != DONE)
 
 
@@ -60,14 +80,14 @@ def _missing(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
         return {}
     outcomes = {"/".join(key): last.outcome for key, last in reported(instance, run_id).items()}
     names = [name for name, outcome in outcomes.items() if outcome != DONE] or list(outcomes)
-    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
-    tags = {
-        OUTCOME: worst(outcomes),
-        POLICY: ", ".join([*names[:NAMED], *more]),
-        TRIGGER: trigger_of(run),
-    }
+    tags = {OUTCOME: worst(outcomes), POLICY: _named(names), TRIGGER: trigger_of(run)}
     # A re-execution has the tags of the run that it continues until they are written here.
     return {tag: value for tag, value in tags.items() if run.tags.get(tag) != value}
+
+
+def _named(names: Sequence[str]) -> str:
+    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+    return ", ".join([*names[:NAMED], *more])
 
 
 def reported(instance: dg.DagsterInstance, run_id: str) -> Mapping[tuple[str, ...], Reported]:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from ops_pipeline.policies.model import Database, Policies
+from ops_pipeline.policies.model import Database, Policies, Policy
 
 EVERY_DATABASE = "nightly_maintenance"
 """The job for all databases, which `opsctl run` starts; it exists only where there are several databases."""
@@ -53,6 +53,17 @@ def databases_of(policies: Policies, run: dg.DagsterRun) -> list[Database]:
         for database in policies.databases
         if run.job_name == job_of(database) or works_on_archive(database, run) or database.name in selected
     ]
+
+
+def policies_of(database: Database, run: dg.DagsterRun) -> list[Policy]:
+    """The database's policies that the run carries out. None where it evaluates checks alone, or works on the
+    archive."""
+    if works_on_archive(database, run):
+        return []
+    if not run.asset_selection:  # all of the job, or some checks alone
+        return [] if run.asset_check_selection else list(database.policies)
+    selected = {tuple(key.path) for key in run.asset_selection}
+    return [policy for policy in database.policies if tuple(policy.identity.path) in selected]
 
 
 def trigger_of(run: dg.DagsterRun) -> str:

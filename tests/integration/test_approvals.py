@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance.guard import approvals, guard
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.plan import Planning
@@ -173,14 +174,21 @@ def test_an_unknown_plan_is_refused_with_the_pending_ones(
         approvals.approve(application, "00000000", "ann")
 
 
-def test_a_complete_run_closes_earlier_plans(application: Connection, retention: Retention) -> None:
+@pytest.mark.parametrize("check_failed", [False, True])
+def test_a_complete_run_closes_earlier_plans(
+    application: Connection, retention: Retention, check_failed: bool
+) -> None:
     policy = limited(retention, max_rows=100)
     first, second = judged(application, policy), judged(application, policy)
     assert [each.id for each in approvals.pending(application)] == [second.plan], "the newest of each policy"
     with pytest.raises(approvals.ApprovalRefusedError, match=f'plan "{second.plan}" has replaced it'):
         approvals.approve(application, str(first.plan), "ann")
     approvals.approve(application, str(second.plan), "ann")
-    ran(application, policy, judged(application, retention))
+    run_id = ran(application, policy, judged(application, retention))
+    if check_failed:
+        application.execute("UPDATE ops.maintenance_runs SET dagster_run_id = 'r' WHERE id = %s", [run_id])
+        history.fail(application, policy.name, "archive_verified: a file is damaged", "r")
+        assert history.results(application, run_id=run_id)[0].outcome == "failed"
 
     assert approvals.pending(application) == []
     assert approvals.approved_plan(application, policy.name) is None

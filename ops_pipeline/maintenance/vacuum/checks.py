@@ -67,7 +67,7 @@ def _xid_age(policy: Vacuum, connection: Connection) -> CheckResult:
 
 def _paused(connection: Connection, policy: Vacuum) -> str | None:
     last_run = history.last(connection, policy.name)
-    return last_run.stopped_reason if last_run is not None and last_run.outcome == "paused" else None
+    return last_run.stopped_reason if last_run is not None and last_run.work_outcome == "paused" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def test_the_others_and_vacuum_run_when_policies_need_approval_lack_a_table_or_f
     assert scalar(application, "SELECT count(*) FROM memories") == 60
     assert scalar(application, "SELECT count(*) FROM visits") == 4
     order = "SELECT policy FROM ops.maintenance_runs ORDER BY started_at DESC LIMIT 2"
-    assert application.execute(order).fetchall() == [("app/vacuum",), ("app/orphans/memories.session_id",)]
+    assert application.execute(order).fetchall() == [("app/vacuum",), ("app/orphans/absent.id",)]
 
 
 def test_a_failed_archive_check_holds_back_vacuum_and_no_other_policy(
@@ -83,7 +83,6 @@ def test_a_failed_archive_check_holds_back_vacuum_and_no_other_policy(
     result = materialize(POLICIES, raise_on_error=False)
 
     assert _done(result) == {
-        "app/retention/visits",
         "app/orphans/memories.session_id",
         "dagster/run_history_cleanup",
     }
@@ -93,6 +92,53 @@ def test_a_failed_archive_check_holds_back_vacuum_and_no_other_policy(
     assert "app/retention/visits: archive_verified: " in failed["app__retention__visits"]
     assert "did not run: the check archive_verified of app/retention/visits failed" in failed["app__vacuum"]
     assert scalar(application, "SELECT count(*) FROM memories") == 60
+    history = (
+        "SELECT outcome, stopped_reason FROM ops.maintenance_runs WHERE dagster_run_id = %s AND policy = %s"
+    )
+    for policy, step in [("app/retention/visits", "app__retention__visits"), ("app/vacuum", "app__vacuum")]:
+        ((outcome, reason),) = application.execute(history, (result.run_id, policy)).fetchall()
+        assert outcome == "failed"
+        assert reason in failed[step]
+
+
+def test_an_archive_check_that_cannot_be_evaluated_fails_its_policy_and_holds_back_vacuum(
+    materialize: Materialize, application: Connection, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    materialize(POLICIES, raise_on_error=False)
+    (tmp_path / "archive").rename(tmp_path / "not mounted")
+
+    result = materialize(POLICIES, raise_on_error=False)
+
+    assert _done(result) == {"app/orphans/memories.session_id", "dagster/run_history_cleanup"}
+    evaluated = {
+        (check.asset_key.path[-1], check.check_name): check for check in result.get_asset_check_evaluations()
+    }
+    assert {name for policy, name in evaluated if policy == "visits"} == {
+        "no_expired_rows",
+        "guard_passed",
+        "archive_verified",
+    }
+    lost = evaluated["visits", "archive_verified"]
+    assert "of those that ops.archives records" in str(lost.description)
+    assert str(lost.description).startswith("Could not be evaluated: ")
+    assert lost.metadata["runbook"].value == "docs/runbook.md#archive"
+    assert "launchpad" not in lost.metadata
+    failed = {event.step_key: event.step_failure_data for event in result.get_step_failure_events()}
+    assert "failed or could not be evaluated" in str(failed["app__vacuum"].error)
+    about = failed["app__retention__visits"].user_failure_data
+    assert about is not None
+    assert about.metadata["runbook"].value == "docs/runbook.md#archive"
+    outcomes = "SELECT policy, outcome FROM ops.maintenance_runs WHERE dagster_run_id = %s"
+    recorded: dict[str, str] = dict(application.execute(outcomes, (result.run_id,)).fetchall())
+    assert recorded == {
+        "app/retention/missing": "failed",
+        "app/retention/refuses": "failed",
+        "app/retention/sessions": "needs_approval",
+        "app/retention/visits": "failed",
+        "app/orphans/memories.session_id": "done",
+        "app/orphans/absent.id": "failed",
+        "app/vacuum": "failed",
+    }
 
 
 CHILDREN = """

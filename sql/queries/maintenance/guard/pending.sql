@@ -6,7 +6,7 @@ FROM (SELECT DISTINCT ON (policy) * FROM ops.plans ORDER BY policy, created_at D
 WHERE approved_at IS NULL
   AND NOT EXISTS (
     SELECT FROM ops.maintenance_runs r
-    WHERE r.outcome = 'done' AND r.started_at > newest.created_at
+    WHERE coalesce(r.details ->> 'work_outcome', r.outcome) = 'done' AND r.started_at > newest.created_at
       AND r.policy = coalesce((SELECT first.policy FROM ops.plans first WHERE first.id = newest.follows),
                               newest.policy)
   )
