@@ -98,6 +98,11 @@ def test_the_audit_log_has_the_columns_and_indexes_of_the_design(connection: Con
         ("duration_ms", "integer"),
         ("created_at", "timestamp with time zone"),
         ("created_by", "character varying(255)"),
+        ("received_at", "timestamp with time zone"),
+        ("key_id", "uuid"),
+        ("peer_address", "inet"),
+        ("subject_id", "uuid"),
+        ("origin", "text"),
     ]
     indexes = {
         name

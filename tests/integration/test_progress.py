@@ -11,7 +11,7 @@ from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.postgres.connection import Connection
 
-PROGRESS = re.compile(r"app/retention/sessions .* (\d+)%  [\d,]+/s, [\d,]+ s left")
+PROGRESS = re.compile(r"app/retention/sessions .* (\d+)%  [\d,]+/s, [\d,]+ s remaining")
 
 
 def test_a_run_shows_its_share_its_rate_and_the_time_left(

@@ -32,7 +32,7 @@ databases:
     retention: [{table: sessions, column: created_at, keep: 30 days, archive: true}]
 """
 LIMIT_SECONDS = 1.0
-PROMPTLY = 1.0
+PROMPTLY = 4.0
 """Additional time for a rollback and a busy machine."""
 
 
