@@ -15,6 +15,10 @@ from ops_pipeline.postgres.connection import Connection
 SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
+NOTHING_ARCHIVED = "nothing_archived"
+"""Metadata of a check of a policy that does not match its tables: what it holds back need not wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """A check and what it found."""

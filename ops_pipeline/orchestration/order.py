@@ -14,6 +14,7 @@ import dagster as dg
 from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.maintenance.result import RefusedError
 from ops_pipeline.orchestration import cancellation
+from ops_pipeline.orchestration.checks import NOTHING_ARCHIVED
 from ops_pipeline.policies.model import Policy
 
 LOOK_EVERY_SECONDS = 0.5
@@ -79,7 +80,7 @@ def wait(
 
 def _checks_passed(context: dg.AssetExecutionContext) -> Mapping[tuple[tuple[str, ...], str], bool]:
     """Whether each check of this run has passed, by the policy's asset key and its name. One that was not
-    evaluated has not."""
+    evaluated has not, except where nothing was archived because the policy does not match its tables."""
     passed = {
         (tuple(check.asset_key.path), check.check_name): False
         for event in _events(context, {dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED})
@@ -87,7 +88,9 @@ def _checks_passed(context: dg.AssetExecutionContext) -> Mapping[tuple[tuple[str
     }
     for event in _events(context, {dg.DagsterEventType.ASSET_CHECK_EVALUATION}):
         check = event.asset_check_evaluation_data
-        passed[tuple(check.asset_key.path), check.check_name] = check.passed
+        passed[tuple(check.asset_key.path), check.check_name] = (
+            check.passed or NOTHING_ARCHIVED in check.metadata
+        )
     return passed
 
 

@@ -1,7 +1,7 @@
 """A policy's step in a run: runs the policy, evaluates its checks, and fails where a person is required."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dagster as dg
 import psycopg
@@ -119,8 +119,11 @@ class PolicyStep:
         try:
             with self.databases.connect(self.database, self.policy, step, run_id) as connection:
                 return [checks.evaluate(connection, check) for check in selected]
-        except (DatabaseUnavailableError, PolicyError, psycopg.Error) as error:
+        except (DatabaseUnavailableError, psycopg.Error) as error:
             return [checks.Evaluation(check, not_evaluated(error)) for check in selected]
+        except PolicyError as error:
+            result = replace(not_evaluated(error), metadata={checks.NOTHING_ARCHIVED: True})
+            return [checks.Evaluation(check, result) for check in selected]
 
     def _as_dagster(self, evaluations: Sequence[checks.Evaluation]) -> Iterator[Result]:
         for evaluation in evaluations:

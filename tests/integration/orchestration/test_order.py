@@ -24,7 +24,7 @@ databases:
     url: ${OPS_DATABASE_URL}
     guard: {max_fraction: 1}
     retention:
-      - {table: missing, column: at, keep: 5 days}
+      - {table: missing, column: at, keep: 5 days, archive: true}
       - {table: refuses, column: at, keep: 5 days}
       - {table: sessions, column: created_at, keep: 30 days, archive: true, guard: {max_fraction: 0.1}}
       - {table: visits, column: at, keep: 5 days, archive: true}
