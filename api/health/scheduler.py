@@ -13,8 +13,6 @@ from ops_pipeline.diagnosis.daemon import Heartbeat, Senders, silent
 from ops_pipeline.diagnosis.loaded_policies import CODE_LOCATION
 from ops_pipeline.policies.model import Database
 
-RELOAD = "reload the code location in the Dagster UI (Deployment), which shows its error"
-
 
 class SchedulerCheck:
     """Asks Dagster's database, and the maintained ones for the policies that the code location has loaded."""
@@ -46,14 +44,15 @@ class SchedulerCheck:
         policies = await self._policies.current()
         if policies is None:
             return None
-        planned = {database.job_name: database.schedule for database in policies.databases}
+        planned = {database.job_name: database for database in policies.databases}
         rows = await ask(url, sql.get("diagnosis/schedules"), {"schedules": list(planned)}, ours=False)
         now = datetime.now(UTC)
-        problems = [
-            f"{name}: {problem}"
-            for name, *row in rows
-            if (problem := schedules.state(planned[name], now, *row)) is not None
-        ]
+        problems = []
+        for name, on, *row in rows:
+            problem = schedules.state(planned[name].schedule, now, on, *row)
+            if problem is not None:
+                remedy = "" if on else f". To turn it on: {schedules.turn_on(planned[name].name)}"
+                problems.append(f"{name}: {problem}{remedy}")
         return "; ".join(problems) or None
 
     async def _same_policies(self) -> Finding:
@@ -67,10 +66,13 @@ async def _other_policies(database: Database, url: str) -> list[str]:
     rows = await ask(url, sql.get("diagnosis/loaded_policies"))
     loaded = {(host, fingerprint) for program, host, fingerprint, _ in rows if program == CODE_LOCATION}
     if not loaded:
-        return [f"{database.name}: no code location has loaded its policies; {RELOAD}"]
+        return [
+            f"{database.name}: no code location has loaded its policies. Reload it in the Dagster UI "
+            "(Deployment), which shows its error"
+        ]
     others = sorted(host for host, fingerprint in loaded if fingerprint != database.fingerprint)
     return [
-        f"{database.name}: the code location on {host} has other policies than the policies.yaml of the API; "
-        f"{RELOAD}"
+        f"{database.name}: the code location on {host} has loaded other policies than the API. Reload it in "
+        "the Dagster UI (Deployment). If this remains, give both the same file (OPS_POLICIES)"
         for host in others
     ]

@@ -46,7 +46,11 @@ def revoke_key(
     key: Annotated[str, typer.Argument(help="The key's id, or its first characters, or its name.")],
     as_json: Json = False,
 ) -> None:
-    """Revoke a key. It stops working within 2 seconds."""
+    """Revoke a key.
+
+    It stops working within 2 seconds in the API, and within 30 seconds in the
+    Dagster UI.
+    """
     with connected("opsctl keys") as connection:
         revoked = keys.revoke(connection, key)
     answer({"revoked": revoked}, f"Revoked {counted(revoked, 'key')}.", as_json=as_json)

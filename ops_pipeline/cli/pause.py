@@ -21,7 +21,9 @@ from ops_pipeline.postgres.rights import explained
 
 
 def pause(
-    reason: Annotated[str, typer.Option(help="Why, for whoever meets the pause.")],
+    reason: Annotated[
+        str, typer.Option(help="Why maintenance is paused; shown by `status`, health and runs.")
+    ],
     until: Annotated[
         str | None,
         typer.Option(

@@ -35,12 +35,12 @@ from ops_pipeline.postgres.rights import explained
 def status(chosen: Database = None, as_json: Json = False) -> None:
     """Show the last and next run, pauses, what needs approval, holds and the archive. Changes nothing.
 
-    Counts no rows: the backlog is what the last run left. Exits with 1 if a
-    policy is late, failed, was interrupted or left rows; if nothing starts
-    the next run, unless `opsctl run` starts all of them; if maintenance is
-    paused, a database does not answer, or a check of the API other than
-    `maintenance` fails; with 3 if only approvals are missing. That no API
-    runs on this machine does not count.
+    Counts no rows: the backlog is the rows remaining after the last run.
+    Exits with 1 if a policy is late, failed, was interrupted or has rows
+    remaining; if nothing starts the next run, unless `opsctl run` starts all
+    of them; if maintenance is paused, a database does not answer, or a check
+    of the API other than `maintenance` fails; with 3 if only approvals are
+    pending. That no API runs on this machine does not count.
     """
     away: list[str] = []
     now = datetime.now(UTC)
@@ -64,7 +64,7 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
         {"databases": statuses, "pause_file": pause_file, "api": api, "unavailable": away},
         *lines,
         *without_policies(model.Policies(tuple(empty))),
-        *([f"Paused: {pause_file}. To resume: delete it"] if pause_file else []),
+        *([f"Throttled: the file {pause_file}. To continue: delete it"] if pause_file else []),
         f"API at {api.url}: {api.status}" + (f" ({', '.join(api.failed)})" if api.failed else ""),
         as_json=as_json,
     )
@@ -84,8 +84,8 @@ JUDGED_HERE = "maintenance"
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
     """How the maintenance of a database stands. `problems`: policies that are late, that failed or
-    ended early in their newest run, or that left rows, except those that wait for approval. `holds`: how
-    many, by state."""
+    ended early in their newest run, or that have rows remaining, except those that wait for approval.
+    `holds`: how many, by state."""
 
     database: str
     policies: Sequence[LastRuns]

@@ -25,7 +25,10 @@ def _look(installation: Installation) -> Iterator[Finding]:
     ):
         problem = state(schedules[name], datetime.now(UTC), on, since, *tick)
         if problem is not None:
-            yield Finding(name, problem, () if on else (turn_on(databases[name]),))
+            if on:
+                yield Finding(name, problem)
+            else:
+                yield Finding(name, f"{problem}. To turn it on", (turn_on(databases[name]),))
 
 
 def turn_on(database: str) -> str:
@@ -47,10 +50,7 @@ def state(
     if on is None or since is None:
         return None
     if not on:
-        return (
-            "the schedule is off: no nightly run starts by itself. Turn it on in the Dagster UI "
-            "(Automation), or here"
-        )
+        return "the schedule is off: no nightly run starts by itself"
     if status == "FAILURE":
         said = f": {error.strip().splitlines()[0]}" if error and error.strip() else ""
         return f"its last tick, at {ticked:%Y-%m-%d %H:%M} UTC, failed{said}. No run was started"
@@ -70,7 +70,7 @@ SCHEDULES = Diagnosis(
     id="schedules",
     severity="error",
     question="Is the schedule of each database on, and did its last tick succeed?",
-    remedy="`opsctl schedule on`, or turn it on in the Dagster UI (Automation); a failed tick's error is "
-    "there as well.",
+    remedy="To turn it on: `opsctl schedule on --database NAME`. A failed tick's error is in the Dagster UI "
+    "(Automation).",
     look=_look,
 )

@@ -20,7 +20,7 @@ def _look(installation: Installation) -> Iterator[Finding]:
     except WebhookError as error:
         yield Finding(
             "OPS_WEBHOOK_URL",
-            f"{error}. Failed runs reach nobody. Correct it, then send another test",
+            f"{error}. Failed runs are recorded in the audit log only. Correct it, then send another test",
             ("opsctl doctor --send-test",),
         )
 

@@ -1,4 +1,4 @@
-"""Says whether a policy's scheduled run is missing, or left rows."""
+"""Says whether a policy's scheduled run is missing, or rows remain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -148,7 +148,9 @@ def _archive(
 def _person(context: dg.OpExecutionContext, config: DaysToVerify) -> str:
     by = (identity.started_by(context.run) or config.by).strip()
     if not by:
-        raise _failure("by: required, because nobody is signed in; write your name, for the audit log")
+        raise _failure(
+            "by: required, because it is unknown who started this run; write your name, for the audit log"
+        )
     if not config.reason.strip():
         raise _failure("reason: must not be empty; say why, for the audit log")
     return by

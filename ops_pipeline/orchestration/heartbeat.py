@@ -1,4 +1,4 @@
-"""Calls OPS_HEARTBEAT_URL after a good nightly run, so that a host that is gone is noticed by its silence."""
+"""Calls OPS_HEARTBEAT_URL after a good nightly run, so that a host that is down is noticed by its silence."""
 
 from collections.abc import Iterable
 from urllib.parse import quote

@@ -56,8 +56,9 @@ def wait(
     """Waits until the policies of this run that come before this one have ended, with success or failure:
     those that it depends on, and its `children` in any order of the file.
 
-    Raises RefusedError when the archive check of one of them has failed or was not evaluated, and
-    dg.RetryRequested to give its executor slot to a step that has not started.
+    Raises RefusedError when the archive check of one of them has failed or was not evaluated, except where
+    its policy does not match its tables (nothing was archived), and dg.RetryRequested to give its executor
+    slot to a step that has not started.
     """
     cancellation.stop_with_parent()
     earlier = before(policy, policies)

@@ -1,4 +1,4 @@
-"""Reports that the code location cannot be loaded, because policies.yaml is invalid or gone."""
+"""Reports that the code location cannot be loaded, because policies.yaml is invalid or missing."""
 
 import logging
 from collections.abc import Mapping, Sequence

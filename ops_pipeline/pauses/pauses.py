@@ -47,7 +47,7 @@ def pause(connection: Connection, *, reason: str, by: str, ends_at: datetime | N
     Raises PauseRefusedError when the reason is empty or the end has passed.
     """
     if not reason.strip():
-        raise PauseRefusedError("reason: say why, for whoever meets the pause")
+        raise PauseRefusedError("reason: must not be empty; say why maintenance is paused")
     if ends_at is not None and ends_at <= datetime.now(UTC):
         raise PauseRefusedError(f"until: {_minute(ends_at)} has passed; give a time in the future")
     with connection.transaction():

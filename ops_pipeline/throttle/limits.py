@@ -1,4 +1,4 @@
-"""Pauses between batches while the server is busier than the policy's throttle limits allow."""
+"""Waits between batches while the server is busier than the policy's throttle limits allow."""
 
 import time
 from collections.abc import Callable, Mapping

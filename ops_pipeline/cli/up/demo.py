@@ -136,7 +136,7 @@ def _what_next(blocked: RunReport, command: str) -> None:
     console.print()
     for result in blocked.needs_approval:
         console.print(f"{result.policy}: {result.stopped_reason}", style="yellow", markup=False)
-    console.print("\nSo ends a run that needs a person. The plan waits for you:")
+    console.print("\nThe run needs approval. Nothing was deleted. To approve the plan:")
     plan = blocked.needs_approval[0].details["plan"]
     console.print(f"  in the Dagster UI: [bold]make up[/], then the run {blocked.run_id}")
     console.print(f"  in this terminal:  [bold]{command} approve {plan}[/] && [bold]{command} run[/]")

@@ -93,7 +93,10 @@ def test_a_silent_daemon_is_an_error(ask: Ask, healthy: dg.DagsterInstance) -> N
 def test_a_schedule_that_is_off_is_an_error(ask: Ask, healthy: dg.DagsterInstance) -> None:
     switch(healthy, InstigatorStatus.STOPPED)
 
-    assert ask().message.startswith("nightly_app: the schedule is off: no nightly run starts by itself")
+    assert ask().message == (
+        "nightly_app: the schedule is off: no nightly run starts by itself. "
+        "To turn it on: opsctl schedule on --database app"
+    )
 
 
 def test_a_failed_tick_is_an_error_until_a_later_one_succeeds(ask: Ask, healthy: dg.DagsterInstance) -> None:
@@ -111,8 +114,8 @@ def test_a_code_location_with_other_policies_is_an_error(ask: Ask, connection: C
 
     assert ask() == Finding(
         "error",
-        "app: the code location on host-of-code has other policies than the policies.yaml of the API; reload "
-        "the code location in the Dagster UI (Deployment), which shows its error",
+        "app: the code location on host-of-code has loaded other policies than the API. Reload it in the "
+        "Dagster UI (Deployment). If this remains, give both the same file (OPS_POLICIES)",
     )
 
 
