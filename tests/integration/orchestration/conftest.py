@@ -1,12 +1,15 @@
 """A small application, and a table that is archived by day, whose policies Dagster runs in this process."""
 
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.reconstruct import ReconstructableJob
 
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.retention.policy import Retention
@@ -51,6 +54,16 @@ def expired() -> list[date]:
 
 
 Materialize = Callable[..., dg.ExecuteInProcessResult]
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a run would have the definitions of an earlier test, and the processes of its steps that
+    test's environment."""
+    monkeypatch.delitem(sys.modules, "ops_pipeline.definitions", raising=False)
+    ReconstructableJob.get_definition.cache_clear()
+    ReconstructableJob.get_repository_definition.cache_clear()
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - which it has for tests
 
 
 @pytest.fixture

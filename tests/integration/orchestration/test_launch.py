@@ -42,7 +42,6 @@ def _environment(
     monkeypatch.setenv("OPS_POLICIES", str(tmp_path / "policies.yaml"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     monkeypatch.setenv("PYTHONPATH", os.fspath(Path(__file__).parents[3]))
-    monkeypatch.delitem(sys.modules, "ops_pipeline.definitions", raising=False)
 
 
 @pytest.fixture
