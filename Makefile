@@ -16,22 +16,22 @@ up: $(READY) ## run the database, Dagster and the API until Ctrl-C
 	@exec $(BIN)/opsctl up
 
 test: $(READY) ## run the whole test suite against a real PostgreSQL
-	$(BIN)/pytest -m "not prove" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not prove" --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(READY) ## run the tests that need no database and start no process (seconds)
 	$(BIN)/pytest tests/unit
 
 test-integration: $(READY) ## run the tests of each part against a real PostgreSQL
-	$(BIN)/pytest -m "not prove" --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/integration
+	$(BIN)/pytest -m "not prove" --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/integration
 
 test-system: $(READY) ## run the tests of whole processes: demo, services, kills
-	$(BIN)/pytest -m "not prove" --numprocesses 2 --dist loadfile tests/system
+	$(BIN)/pytest -m "not prove" --numprocesses 3 --dist loadfile tests/system
 
 test-matrix: $(READY) ## run the tests of each part on PostgreSQL 15 to 18 and every Python that is found (an hour)
 	$(BIN)/python -m tests.matrix
 
 coverage: $(READY) ## run the whole test suite and print which lines it does not reach
-	$(BIN)/pytest -m "not prove" --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/pytest -m "not prove" --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 prove: $(READY) ## run the proofs at full size: kills under load, fuzzing
 	$(BIN)/pytest -m prove

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from dagster._grpc.client import DagsterGrpcClient
 
 from ops_pipeline.postgres.connection import Connection
@@ -39,6 +40,7 @@ def _checked(port: int, environment: dict[str, str]) -> tuple[int, str]:
     return checked.returncode, checked.stderr
 
 
+@pytest.mark.prove
 def test_a_code_server_with_a_broken_file_is_unhealthy_until_it_is_corrected(
     url: str, connection: Connection, tmp_path: Path
 ) -> None:

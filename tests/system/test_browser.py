@@ -23,6 +23,8 @@ from tests.system import foreign_page
 from tests.system.browser import RUN_SECONDS, SIZE, Person, chromium
 from tests.system.services import Services
 
+pytestmark = pytest.mark.prove
+
 PICTURES = os.environ.get("OPS_TEST_PICTURES")
 POLICIES = """
 version: 1
@@ -167,7 +169,6 @@ def test_a_plan_that_does_not_exist_is_refused_in_the_launchpad(ada: Person) -> 
     expect(refused).to_be_visible()
 
 
-@pytest.mark.prove
 def test_missing_days_are_archived_by_a_backfill(ada: Person, services: Services) -> None:
     ada.open_asset("app", "archive", "audit_logs_archived")
     ada.press("Materialize…")
@@ -186,7 +187,6 @@ def test_missing_days_are_archived_by_a_backfill(ada: Person, services: Services
     ada.picture("days", 720)
 
 
-@pytest.mark.prove
 def test_a_dry_run_deletes_nothing_and_evaluates_no_check(ada: Person, urls: dict[str, str]) -> None:
     ada.open_launchpad("nightly_app")
     ada.paste("resources: {databases: {config: {dry_run: true}}}")
@@ -204,7 +204,6 @@ def test_a_dry_run_deletes_nothing_and_evaluates_no_check(ada: Person, urls: dic
         assert scalar(app, "SELECT count(*) FROM sessions") == 1000
 
 
-@pytest.mark.prove
 def test_a_night_that_needs_approval_is_shown_as_such_until_it_is_done(
     ada: Person, urls: dict[str, str]
 ) -> None:
@@ -239,7 +238,6 @@ def test_a_night_that_needs_approval_is_shown_as_such_until_it_is_done(
         assert scalar(app, "SELECT count(*) FROM sessions") == 241
 
 
-@pytest.mark.prove
 def test_days_are_restored_by_the_job_which_requires_its_configuration(
     ada: Person, urls: dict[str, str]
 ) -> None:

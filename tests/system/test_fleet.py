@@ -73,6 +73,7 @@ def fleet(
     return Fleet(tmp_path, environment, urls)
 
 
+@pytest.mark.prove
 def test_one_unreachable_database_fails_alone_and_connections_stay_few(
     fleet: Fleet, server: embedded.Server
 ) -> None:

@@ -151,6 +151,7 @@ def test_no_run_uses_an_earlier_version_of_a_broken_file(services: Services, url
         assert scalar(connection, reported) == 1
 
 
+@pytest.mark.prove
 def test_the_button_from_failure_carries_out_what_was_approved(
     services: Services, urls: dict[str, str]
 ) -> None:
@@ -201,6 +202,7 @@ def test_a_schedule_ticks_and_shows_its_next_tick(services: Services, urls: dict
     assert nightly["scheduleState"]["status"] == "RUNNING"
 
 
+@pytest.mark.prove
 def test_an_approval_in_the_launchpad_is_recorded_with_the_name_of_the_key(
     services: Services, urls: dict[str, str]
 ) -> None:
@@ -267,6 +269,7 @@ def _created(opsctl: subprocess.Popen[str]) -> str:
     raise AssertionError(f"it ended with {opsctl.wait()}")
 
 
+@pytest.mark.prove
 def test_a_killed_run_is_retried_automatically(services: Services, app: Connection) -> None:
     run_id = services.launch()
     _caught(services, app, run_id)
