@@ -57,7 +57,7 @@ class Installation:
 
     `settings`: with the database URLs filled in. `policies`, `dagster`: or the error with which the file, or
     Dagster's database, could not be read. `load_location` loads the code location in a process of its own.
-    `send_test` posts a test message to OPS_WEBHOOK_URL; None: nobody asked for one. `sleep`: seconds.
+    `send_test` posts a test message to OPS_WEBHOOK_URL; None: not requested. `sleep`: seconds.
     """
 
     settings: Settings

@@ -151,7 +151,7 @@ def alert_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunRec
     run = record.dagster_run
     databases = run_ownership.databases_of(policies, run)
     if not databases or run.status == dg.DagsterRunStatus.CANCELED:
-        return None  # whoever has terminated it knows
+        return None  # a person has terminated it
     failed = run.status == dg.DagsterRunStatus.FAILURE
     problems = failure.failed_steps(instance, policies, run.run_id) if failed else []
     problems += incomplete_vacuums(instance, policies, run.run_id, {step.policy for step in problems})

@@ -148,7 +148,7 @@ class _Launch:
     report: Callable[[str], None]
 
     def create(self, location: str, selection: Selection) -> dg.DagsterRun:
-        """The run, not started. Its origin names the code location; whoever launches it looks it up by that
+        """The run, not started. Its origin names the code location; its launcher looks it up by that
         name, so no address is needed."""
         definition = self.job.get_definition()
         repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY)
@@ -195,7 +195,7 @@ class _Launch:
         return self.current(run.run_id)
 
     def cancel(self, run_id: str) -> None:
-        """Cancels the run, whoever executes it, and waits for it to end; until a second interrupt."""
+        """Cancels the run, in whichever process it is executed, and waits for it to end; until a second interrupt."""
         run = self.current(run_id)
         if run.status in run_ownership.ENDED:
             return

@@ -161,7 +161,7 @@ class PolicyStep:
         log(f"{self.policy.name}: {result.stopped_reason}")
 
     def _requires_a_person(self, result: RunResult) -> bool:
-        """Whether the next run will not do what this one could not. VACUUM that somebody's session blocks is
+        """Whether the next run will not do what this one could not. VACUUM that another session blocks is
         red in its check, and does not fail the run."""
         remaining = result.outcome == "stopped" and kind_of(self.policy).deletes and bool(result.remaining)
         return result.outcome == run_outcome.NEEDS_APPROVAL or remaining
