@@ -195,7 +195,7 @@ class _Launch:
         return self.current(run.run_id)
 
     def cancel(self, run_id: str) -> None:
-        """Cancels the run, in whichever process it is executed, and waits for it to end; until a second interrupt."""
+        """Cancels the run in whichever process it is, and waits for its end; until a second interrupt."""
         run = self.current(run_id)
         if run.status in run_ownership.ENDED:
             return
