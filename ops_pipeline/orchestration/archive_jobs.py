@@ -73,22 +73,13 @@ def _restore_job(database: Database) -> dg.JobDefinition:
             )  # fmt: skip
         _tell(context, restored)
 
-    @dg.config_mapping
-    def configuration(val: DaysToRestore) -> dg.RunConfig:
-        return dg.RunConfig(ops={step.name: val})
-
-    @dg.job(
-        name=name,
-        config=configuration,
-        executor_def=EXECUTOR,
-        metadata={"runbook": remedy.runbook("archive")},
-        description=f"Restores archived rows of {database.name}, exactly as the files have them: all rows of "
-        "the days, or none. In their own table a hold protects them from the next nightly run.",
+    return _job(
+        name,
+        step,
+        DaysToRestore,
+        f"Restores archived rows of {database.name}, exactly as the files have them: all rows of the days, "
+        "or none. In their own table a hold protects them from the next nightly run.",
     )
-    def restore_archived_days() -> None:
-        step()
-
-    return restore_archived_days
 
 
 def _verify_job(database: Database) -> dg.JobDefinition:
@@ -111,22 +102,26 @@ def _verify_job(database: Database) -> dg.JobDefinition:
             raise _failure("; ".join(verified.problems))
         context.log.info(f"{counted(verified.files, 'file')} match what the database recorded")
 
-    @dg.config_mapping
-    def configuration(val: DaysToVerify) -> dg.RunConfig:
-        return dg.RunConfig(ops={step.name: val})
+    return _job(
+        name,
+        step,
+        DaysToVerify,
+        f"Reads archived files of {database.name} again and compares them with what the database recorded: "
+        "size, SHA-256 and row count. It changes no row.",
+    )
 
-    @dg.job(
-        name=name,
-        config=configuration,
+
+def _job(name: str, step: dg.OpDefinition, config: type[DaysToVerify], description: str) -> dg.JobDefinition:
+    """A job of that one step, whose configuration is the whole configuration of the job."""
+    return dg.GraphDefinition(name=name, node_defs=[step]).to_job(
+        config=dg.ConfigMapping(
+            config_schema=config.to_fields_dict(),
+            config_fn=lambda value: {"ops": {step.name: {"config": value}}},
+        ),
         executor_def=EXECUTOR,
         metadata={"runbook": remedy.runbook("archive")},
-        description=f"Reads archived files of {database.name} again and compares them with what the database "
-        "recorded: size, SHA-256 and row count. It changes no row.",
+        description=description,
     )
-    def verify_archived_days() -> None:
-        step()
-
-    return verify_archived_days
 
 
 @contextmanager

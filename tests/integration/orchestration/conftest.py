@@ -37,6 +37,13 @@ SELECT now() - make_interval(days => day) - interval '1 minute' FROM generate_se
 INSERT INTO memories (session_id) SELECT id FROM sessions;
 """
 
+WAITING = POLICIES.replace("url:", "guard: {max_fraction: 0.1}\n    url:")
+CHILD = """
+CREATE TABLE child (session_id uuid REFERENCES sessions);
+INSERT INTO child SELECT id FROM sessions, generate_series(1, 500)
+"""
+"""A large table that refers to sessions without an index: retention is refused."""
+
 ARCHIVING = """
 version: 1
 databases:
@@ -155,3 +162,10 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
         monkeypatch.setenv("OPS_WEBHOOK_URL", made.url)
         monkeypatch.setattr(delivery, "FIRST_PAUSE_SECONDS", 0.01)
         yield made
+
+
+@pytest.fixture
+def failed_run(materialize: Materialize, application: Connection) -> str:
+    """The id of a run whose retention was refused."""
+    application.execute(CHILD)
+    return materialize(raise_on_error=False).run_id
