@@ -9,6 +9,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY ops_pipeline ops_pipeline
 COPY api api
 COPY sql sql
+COPY docs docs
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM python:3.12-slim

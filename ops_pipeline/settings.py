@@ -186,8 +186,8 @@ class Settings(SchemaNames):
     `{database}` in it stands for the database's name."""
 
     runbook_url: Annotated[str | None, AfterValidator(_http)] = None
-    """The address at which you publish docs/runbook.md. Failures, red checks and policies in Dagster link to
-    its sections. Unset: they name the file and the section."""
+    """The address of your own runbook, with the sections of ours. Failures, red checks and policies in
+    Dagster link to them. Unset: the runbook that the Dagster UI serves."""
 
     dagster_keep_runs_days: Annotated[int, Field(ge=0, le=36500)] = 400
     """How many days Dagster keeps the runs of our jobs, with their events. 0: forever."""
@@ -212,6 +212,11 @@ class Settings(SchemaNames):
             return self.dagster_url
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.dagster_host, self.dagster_host)  # noqa: S104
         return _web_address(f"http://{f'[{host}]' if ':' in host else host}:{self.dagster_port}")
+
+    @property
+    def public_runbook_url(self) -> str:
+        """The address of the runbook for people and messages, without a section."""
+        return self.runbook_url or f"{self.public_dagster_url}/docs/runbook.md"
 
     def secret_urls(self) -> list[str | None]:
         """The URLs that may contain a password or a key and must not be logged."""

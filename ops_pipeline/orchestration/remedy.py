@@ -8,7 +8,6 @@ from ops_pipeline import settings
 from ops_pipeline.orchestration.run_ownership import job_of
 from ops_pipeline.policies.model import Database
 
-RUNBOOK = "docs/runbook.md"
 FAILED_RUN = "when-a-nightly-run-has-failed"
 """The section for a run without any policy that says more."""
 
@@ -52,11 +51,8 @@ def texts(metadata: Mapping[str, dg.MetadataValue]) -> Mapping[str, str]:
 
 
 def runbook(section: str) -> dg.MetadataValue:
-    """A link to the runbook's section; without OPS_RUNBOOK_URL, its place in the source code."""
-    address = settings.load().runbook_url
-    if address is None:
-        return dg.MetadataValue.path(f"{RUNBOOK}#{section}")
-    return dg.MetadataValue.url(f"{address}#{section}")
+    """A link to the runbook's section."""
+    return dg.MetadataValue.url(f"{settings.load().public_runbook_url}#{section}")
 
 
 def _launchpad_of(database: Database) -> str:

@@ -115,6 +115,18 @@ class Person:
         self.press("Done")
         return table
 
+    def read_runbook(self, section: str) -> str:
+        """Follows the last link to that section of the runbook; returns its first paragraph."""
+        address = f"{self.address}/docs/runbook.md#{section}"
+        with self.page.context.expect_page() as opened:
+            self.page.get_by_role("link", name=address).last.click()
+        runbook = opened.value
+        expect(runbook).to_have_url(address)
+        expect(runbook.locator(":target")).to_be_in_viewport()
+        read = runbook.locator(":target + p").inner_text()
+        runbook.close()
+        return read
+
     def read_metadata(self) -> dict[str, str]:
         """The table of the metadata on an asset's overview."""
         self.page.get_by_text("Filter metadata keys").or_(

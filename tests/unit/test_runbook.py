@@ -49,4 +49,3 @@ def test_failures_and_checks_in_dagster_link_to_headings_that_exist(tmp_path: Pa
 
     kinds_named = {policy.kind for policy in database.policies}
     assert sections | kinds_named | {remedy.FAILED_RUN, "needs_approval"} <= anchors(REPOSITORY / RUNBOOK)
-    assert remedy.RUNBOOK == RUNBOOK

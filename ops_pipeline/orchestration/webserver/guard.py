@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ops_pipeline.orchestration import identity
+from ops_pipeline.orchestration.webserver import documentation
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.people import People
@@ -46,6 +47,7 @@ class Guard:
         self._addresses = addresses
         self._people = People(keys, sessions, user_header, cookie_of(addresses))
         self._sign_in = SignIn(self._people, addresses)
+        self._documentation = documentation.find()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -57,6 +59,10 @@ class Guard:
             self._addresses.require_ours(request)
             if scope["type"] == "http" and scope["path"] in PATHS:
                 await (await self._sign_in.answer(request, receive))(scope, receive, send)
+                return
+            if scope["type"] == "http" and documentation.is_documentation(scope["path"]):
+                # A link in a message leads here; the pages are no secret.
+                await self._documentation.answer(request)(scope, receive, send)
                 return
             if scope["type"] == "http":
                 _require_plain(request)

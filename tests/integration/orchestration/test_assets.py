@@ -276,7 +276,7 @@ def test_rows_that_remain_fail_their_policys_step(
     assert failed.step_key == "app__retention__sessions"
     assert failed.step_failure_data.user_failure_data is not None
     assert failed.step_failure_data.user_failure_data.metadata["runbook"].value == (
-        "docs/runbook.md#rows-remain-after-a-run"
+        "http://127.0.0.1:3000/docs/runbook.md#rows-remain-after-a-run"
     )
     (backlog,) = (check for check in result.get_asset_check_evaluations() if not check.passed)
     assert backlog.severity is dg.AssetCheckSeverity.ERROR

@@ -121,13 +121,13 @@ def test_an_archive_check_that_cannot_be_evaluated_fails_its_policy_and_holds_ba
     lost = evaluated["visits", "archive_verified"]
     assert "of those that ops.archives records" in str(lost.description)
     assert str(lost.description).startswith("Could not be evaluated: ")
-    assert lost.metadata["runbook"].value == "docs/runbook.md#archive"
+    assert lost.metadata["runbook"].value == "http://127.0.0.1:3000/docs/runbook.md#archive"
     assert "launchpad" not in lost.metadata
     failed = {event.step_key: event.step_failure_data for event in result.get_step_failure_events()}
     assert "failed or could not be evaluated" in str(failed["app__vacuum"].error)
     about = failed["app__retention__visits"].user_failure_data
     assert about is not None
-    assert about.metadata["runbook"].value == "docs/runbook.md#archive"
+    assert about.metadata["runbook"].value == "http://127.0.0.1:3000/docs/runbook.md#archive"
     outcomes = "SELECT policy, outcome FROM ops.maintenance_runs WHERE dagster_run_id = %s"
     recorded: dict[str, str] = dict(application.execute(outcomes, (result.run_id,)).fetchall())
     assert recorded == {
