@@ -40,14 +40,15 @@ def verify(
     *,
     sample: int | None = None,
     by: str,
+    reason: str | None = None,
     report: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Verified:
     """Reads every file of the archive again and compares it with `ops.archives`: size, SHA-256, row count.
 
     `sample`: reads that many files chosen at random; None: all, and also looks for files that are not
-    recorded. The result is recorded in `ops.archives` and in the audit log. `report` is called with the
-    number of files done and of all files. Raises StorageError when the storage cannot be reached or has none
-    of the files, ArchiveError and psycopg.Error; nothing is recorded then.
+    recorded. The result is recorded in `ops.archives` and, with the reason, in the audit log. `report` is
+    called with the number of files done and of all files. Raises StorageError when the storage cannot be
+    reached or has none of the files, ArchiveError and psycopg.Error; nothing is recorded then.
     """
     everything = manifest.all_files(connection)
     records = our_table("archives")
@@ -59,7 +60,7 @@ def verify(
     problems = list(_damages(connection, archive, chosen, report))
     if sample is None:
         problems += _unknown(archive, everything)
-    return _recorded(connection, chosen, problems, by)
+    return _recorded(connection, chosen, problems, by, reason)
 
 
 def verify_files(

@@ -12,7 +12,7 @@ from ops_pipeline import settings
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.manifest import ArchivedFile
-from ops_pipeline.archive.restore import Restored, restore
+from ops_pipeline.archive.restore import REASON, Restored, restore
 from ops_pipeline.archive.verify import verify
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
@@ -27,6 +27,9 @@ from ops_pipeline.storage import location
 app = typer.Typer(help="List, verify and restore archived rows.", no_args_is_help=True)
 
 DAY = ["%Y-%m-%d"]
+Reason = Annotated[
+    str | None, typer.Option(help="Why, such as a ticket, for the audit log and the hold of restored rows.")
+]
 AGREE = "All files match what the database recorded: size, SHA-256 and row count."
 AGREE_OF_SAMPLE = "These files match what the database recorded. Without --sample all files are read."
 
@@ -57,6 +60,7 @@ def verify_archives(
         int | None, typer.Option(min=1, help="How many files to read, chosen at random. Unset: every file.")
     ] = None,
     by: By = None,
+    reason: Reason = None,
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
@@ -66,7 +70,7 @@ def verify_archives(
     files that are not recorded. Exits with 1 if there is a problem.
     """
     with _connected(chosen) as (connection, archive), _progress() as report:
-        verified = verify(connection, archive, sample=sample, by=person(by), report=report)
+        verified = verify(connection, archive, sample=sample, by=person(by), reason=reason, report=report)
     answer(
         verified,
         f"Read {counted(verified.files, 'file')} again, {counted(verified.bytes, 'byte')}.",
@@ -80,7 +84,7 @@ def verify_archives(
 
 
 @app.command("restore")
-def restore_rows(
+def restore_rows(  # noqa: PLR0913, PLR0917 - each is one option of the command
     table: Annotated[str, typer.Option(help="The table the rows were deleted from, or schema.table.")],
     first: Annotated[
         datetime | None,
@@ -99,6 +103,7 @@ def restore_rows(
         bool, typer.Option("--triggers", help="Fire the table's triggers for the restored rows.")
     ] = False,
     by: By = None,
+    reason: Reason = None,
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
@@ -118,7 +123,7 @@ def restore_rows(
         restored = restore(
             connection, archive, table,
             first=first.date() if first else None, last=last.date() if last else None,
-            into=into, triggers=triggers, by=person(by),
+            into=into, triggers=triggers, by=person(by), reason=reason or REASON,
         )  # fmt: skip
     answer(restored, *_sentences(restored), as_json=as_json)
 

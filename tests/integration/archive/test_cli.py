@@ -16,6 +16,9 @@ SLOW = """
 CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(120); RETURN NULL; END';
 CREATE TRIGGER slowly BEFORE INSERT ON events EXECUTE FUNCTION slowly();
 """
+REASONS = (
+    "SELECT action, details ->> 'reason' FROM audit_logs WHERE action LIKE 'archive.%' ORDER BY created_at"
+)
 SLEEPING = (
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 )
@@ -30,17 +33,23 @@ def test_from_the_list_to_the_rows(opsctl: Opsctl, events: Connection, folder: P
     ]
     assert all((folder / file["path"]).stat().st_size == file["bytes"] for file in listed)
 
-    code, out, _ = opsctl("verify", "--json")
+    code, out, _ = opsctl("verify", "--json", "--reason", "Ticket 4711")
     assert (code, json.loads(out)["problems"]) == (0, [])
     assert "All files match what the database recorded: size, SHA-256 and row count." in opsctl("verify")[1]
 
     days = ("--from", "2026-03-02", "--to", "2026-03-03")
-    code, out, err = opsctl("restore", "--table", "events", *days, "--by", "ada")
+    code, out, err = opsctl("restore", "--table", "events", *days, "--by", "ada", "--reason", "Ticket 4712")
     assert code == 0, err
     assert "Restored 480 rows of 2026-03-02 to 2026-03-03 into public.events" in out
     assert "opsctl hold release" in out
     assert scalar(events, "SELECT count(*) FROM events") == 480
     assert "restored" in opsctl("list")[1]
+    assert events.execute(REASONS).fetchall() == [
+        ("archive.verified", "Ticket 4711"),
+        ("archive.verified", None),
+        ("archive.restored", "Ticket 4712"),
+    ]
+    assert scalar(events, "SELECT reason FROM ops.legal_holds") == "Ticket 4712"
 
 
 def test_a_problem_is_reported_with_exit_code_1(opsctl: Opsctl, folder: Path) -> None:
