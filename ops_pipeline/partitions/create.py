@@ -10,8 +10,9 @@ from ops_pipeline.partitions.gaps import Range
 from ops_pipeline.partitions.partition import Partitioned
 from ops_pipeline.postgres.connection import Connection, row, scalar
 
-LONGEST_NAME = 63
-"""Bytes of an identifier; PostgreSQL truncates longer ones."""
+LONGEST_NAME = 62
+"""Bytes; PostgreSQL truncates names after 63. The name of a table's array type is a byte longer than the
+table's: where it is truncated, it is soon the same for many partitions, which PostgreSQL 15 refuses."""
 NAMES_TRIED = 1000
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 from dagster._core.definitions.reconstruct import ReconstructableJob
 
 from ops_pipeline.maintenance import kinds
@@ -64,13 +65,15 @@ Materialize = Callable[..., dg.ExecuteInProcessResult]
 
 
 @pytest.fixture(autouse=True)
-def _as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def _as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Otherwise a run would have the definitions of an earlier test, and the processes of its steps that
     test's environment."""
     monkeypatch.delitem(sys.modules, "ops_pipeline.definitions", raising=False)
     ReconstructableJob.get_definition.cache_clear()
     ReconstructableJob.get_repository_definition.cache_clear()
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - which it has for tests
+    with DefinitionsLoadContext.scoped(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION)):
+        yield
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """VACUUM handles each table separately, reports its effect, and does not queue behind a lock."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import psycopg
+import pytest
 
 from ops_pipeline.maintenance.kinds import carry_out
 from ops_pipeline.maintenance.vacuum import checks
@@ -58,7 +60,10 @@ def test_a_table_we_may_not_vacuum_is_named(application: Connection, vacuum: Vac
         result = carry_out(session, vacuum)
 
     assert result.outcome == "stopped"
-    assert "permission denied to vacuum" in result.stopped_reason
+    # The first are PostgreSQL's words since version 16.
+    assert re.search(
+        "permission denied to vacuum|only table or database owner can vacuum", result.stopped_reason
+    )
 
 
 def test_the_check_fails_until_the_dead_rows_are_removed(
@@ -99,6 +104,8 @@ def test_without_truncate_the_table_keeps_its_size(application: Connection, vacu
 
 
 def test_the_databases_age_is_recorded_once_for_all_tables(application: Connection, vacuum: Vacuum) -> None:
+    if application.info.server_version < 160000:
+        pytest.skip("PostgreSQL can leave it out after each table since version 16")
     application.execute("DELETE FROM sessions; DELETE FROM memories")
     noted = "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
     application.execute("VACUUM (FREEZE, SKIP_DATABASE_STATS)")

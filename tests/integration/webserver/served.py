@@ -107,7 +107,9 @@ def _listening() -> socket.socket:
 
 @contextmanager
 def _running(app: Any, listening: socket.socket) -> Iterator[str]:
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, lifespan="off", log_level="warning", log_config=None, timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
