@@ -11,6 +11,7 @@ from ops_pipeline.holds.holds import HoldUnclearError
 from ops_pipeline.maintenance import references, run
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.kind import Kind
+from ops_pipeline.maintenance.lock_wait import TableLockedError, locks_named
 from ops_pipeline.maintenance.orphans.kind import ORPHANS
 from ops_pipeline.maintenance.plan import (
     LIMIT_SECONDS,
@@ -89,16 +90,17 @@ def _plan(
         before = [each for each in deleted if policy.observe or each.policy not in observed]
         planning = Planning(connection, limit_seconds, archive_url, before=before)
         try:
-            problems = kind.problems(connection, policy)
-            if problems:
+            with locks_named(connection):
+                problems = kind.problems(connection, policy)
+                planned = None if problems else kind.plan(planning, policy)
+            if planned is None:
                 yield Unplanned(policy.name, "\n".join(problems))
                 continue
-            planned = kind.plan(planning, policy)
             # A policy that is refused deletes nothing, so the policies after it must not count on that.
             if not planned.refusals:
                 deleted += [each for each in planning.before if each.policy == policy.name]
             yield planned
-        except (RefusedError, HoldUnclearError) as error:
+        except (RefusedError, HoldUnclearError, TableLockedError) as error:
             yield Unplanned(policy.name, str(error))
         except psycopg.Error as error:
             yield Unplanned(policy.name, _why(connection, error))

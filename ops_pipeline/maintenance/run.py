@@ -10,6 +10,7 @@ from ops_pipeline.maintenance import history
 from ops_pipeline.maintenance import observe as observe_only
 from ops_pipeline.maintenance.batches.batch import PolicyRun, Report, Stop
 from ops_pipeline.maintenance.kind import AnyPolicy, Kind
+from ops_pipeline.maintenance.lock_wait import work_between_locks
 from ops_pipeline.maintenance.plan import PlannedDeletion
 from ops_pipeline.maintenance.result import RunResult, Work
 from ops_pipeline.pauses.watch import PauseWatch
@@ -17,10 +18,11 @@ from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.advisory_lock import advisory_lock, lock_holder
 from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt
 from ops_pipeline.postgres.ready import refuse_unready
-from ops_pipeline.postgres.rights import MissingRightError, explained
+from ops_pipeline.postgres.rights import explained
 from ops_pipeline.settings import Settings, load
 from ops_pipeline.throttle.limits import Exceeded, Throttle
 
+OURS = __name__.partition(".")[0]
 TERMINATED = "the run was terminated; committed batches are kept and the next run continues"
 Before = Callable[[], Sequence[PlannedDeletion]]
 """Called for a policy that is observed only: what the observed policies before it would have deleted."""
@@ -76,7 +78,7 @@ def run_policy(
         run = PolicyRun(connection, record, throttle, pause, stop, report)
         try:
             with cancel_on_interrupt(connection), explained(connection):
-                work = _work(run, kind, policy, given, before)
+                work = work_between_locks(run, lambda: _work(run, kind, policy, given, before))
         except Exception as error:
             record.end_early(connection, "failed", _in_one_line(error), throttle.as_json())
             raise
@@ -102,8 +104,8 @@ def _work(
 
 
 def _in_one_line(error: Exception) -> str:
-    if isinstance(error, MissingRightError):
-        return str(error)
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return f"{error.diag.message_primary} ({error.sqlstate})"
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    # Our own errors are sentences; of others the class says more than the text.
+    ours = type(error).__module__.partition(".")[0] == OURS
+    return (f"{error}" if ours else f"{type(error).__name__}: {error}").partition("\n")[0]

@@ -5,7 +5,8 @@ The run has the origin of those that Dagster launches itself, so that the UI lis
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,8 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import DBAPIError
 
 from ops_pipeline import INSTALLATION, settings
 from ops_pipeline.audit.person import person
@@ -25,6 +28,7 @@ from ops_pipeline.orchestration.dry_run import PlannedPolicy, planned_policies
 from ops_pipeline.orchestration.failure import FailedStep, failed_steps
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, Policies, Policy
+from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
 REPOSITORY = "__repository__"
 """The name that Dagster gives to the definitions of a code location."""
@@ -34,6 +38,10 @@ DAEMON = "QUEUED_RUN_COORDINATOR"
 DAEMON_SILENT_AFTER = timedelta(seconds=75)
 """It reports every half minute; without a report for so long it is not running."""
 LOOK_EVERY_SECONDS = 0.5
+LOST = (
+    "Nothing is lost: what run {run} has committed is kept, and Dagster's daemon or the next run continues "
+    "from there. When the database answers again, see: opsctl status"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,31 +103,48 @@ def run_nightly_job(
     While Dagster's daemon is alive the run goes through its queue, so that one run at a time works on a
     database; otherwise it is executed by this process. `started` is called with the run's id, `report` with
     what a person who waits should know. SIGINT and SIGTERM cancel the run. `resolved` comes from
-    `embedded.resolved`.
+    `embedded.resolved`. Raises DatabaseUnavailableError when Dagster's database stops answering.
     """
     os.environ.update(dagster_instance.prepare(resolved))
     with dg.DagsterInstance.get() as instance:
         launch = _Launch(instance, job(selection.job), report)
-        run = launch.create(resolved.dagster_location, selection)
+        with _losing("no run was started"):
+            run = launch.create(resolved.dagster_location, selection)
         started(run.run_id)
-        try:
-            if _has_queue(instance) and _daemon_is_alive(instance):
-                launch.queue(run)
-            else:
-                launch.execute(run)
-        except KeyboardInterrupt:
-            launch.cancel(run.run_id)
-        if (record := instance.get_run_record_by_id(run.run_id)) is not None:
-            # Where no daemon runs, no sensor does this. What it cannot record, the failure below says.
-            run_end.record(instance, MaintenanceResource(), policies, record)
-        ended = launch.current(run.run_id)
-        failed = ended.status is dg.DagsterRunStatus.FAILURE
-        return EndedRun(
-            run.run_id,
-            ended.status.value,
-            tuple(failed_steps(instance, policies, run.run_id)) if failed else (),
-            planned_policies(instance, run.run_id) if selection.dry_run else {},
-        )
+        with _losing(LOST.format(run=run.run_id)):
+            return _ended(launch, run, policies, dry_run=selection.dry_run)
+
+
+@contextmanager
+def _losing(then: str) -> Iterator[None]:
+    """Raises DatabaseUnavailableError, with what that means, where Dagster's database does not answer."""
+    try:
+        yield
+    except (DBAPIError, DagsterPostgresException) as error:
+        cause = str(getattr(error, "orig", None) or error.__cause__ or error).strip().partition("\n")[0]
+        raise DatabaseUnavailableError(f"Dagster's database does not answer: {cause}. {then}") from error
+
+
+def _ended(launch: "_Launch", run: dg.DagsterRun, policies: Policies, *, dry_run: bool) -> EndedRun:
+    instance = launch.instance
+    try:
+        if _has_queue(instance) and _daemon_is_alive(instance):
+            launch.queue(run)
+        else:
+            launch.execute(run)
+    except KeyboardInterrupt:
+        launch.cancel(run.run_id)
+    if (record := instance.get_run_record_by_id(run.run_id)) is not None:
+        # Where no daemon runs, no sensor does this. What it cannot record, the failure below says.
+        run_end.record(instance, MaintenanceResource(), policies, record)
+    ended = launch.current(run.run_id)
+    failed = ended.status is dg.DagsterRunStatus.FAILURE
+    return EndedRun(
+        run.run_id,
+        ended.status.value,
+        tuple(failed_steps(instance, policies, run.run_id)) if failed else (),
+        planned_policies(instance, run.run_id) if dry_run else {},
+    )
 
 
 def job(name: str) -> ReconstructableJob:

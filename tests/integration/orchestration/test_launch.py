@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
+from psycopg import sql as compose
 
 from ops_pipeline.audit.person import person
 from ops_pipeline.orchestration import instance as dagster_instance
@@ -130,6 +133,38 @@ def test_sigterm_cancels_the_run_keeps_committed_batches_and_leaves_no_process(
     recorded = application.execute("SELECT outcome, rows_removed FROM ops.maintenance_runs").fetchall()
     assert recorded == [("interrupted", before - kept)]
     eventually(lambda: _living(process.pid) == [])
+
+
+def test_while_it_waits_an_outage_ends_it_with_a_sentence(
+    application: Connection, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() + 600, launch.DAEMON, None, []))
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "opsctl"), "run"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    eventually(lambda: [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.QUEUED])
+
+    with _outage(os.environ["OPS_DAGSTER_DATABASE_URL"], application):
+        _, err = process.communicate(timeout=120)
+
+    assert process.returncode == 1
+    (run,) = instance.get_runs()
+    assert "Dagster's database does not answer: " in err
+    assert f"what run {run.run_id} has committed is kept" in err
+    assert "Traceback" not in err
+
+
+@contextmanager
+def _outage(url: str, connection: Connection) -> Iterator[None]:
+    """Ends the sessions of that database, and lets no new one begin."""
+    name = urlsplit(url).path.strip("/")
+    allow = compose.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    connection.execute(allow.format(compose.Identifier(name), False))
+    connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+    yield
+    connection.execute(allow.format(compose.Identifier(name), True))
 
 
 def _living(session: int) -> list[str]:
