@@ -35,13 +35,25 @@ def ahead(text: str, now: datetime) -> datetime:
     Raises ValueError, saying what would be right.
     """
     try:
-        if given := re.fullmatch(r"([0-9]{1,6})([dhm])", text.strip()):
-            return now + timedelta(**{UNITS[given[2]]: int(given[1])})
+        if (given := _duration(text)) is not None:
+            return now + given
         time = datetime.fromisoformat(text.strip())
     except (ValueError, OverflowError):
         reason = f"{text!r} is not a valid time; write 90d, 12h, 30m, 2027-01-01 or 2027-01-01T12:00:00Z"
         raise ValueError(reason) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def duration(text: str) -> timedelta:
+    """The duration that `7d`, `12h` or `30m` means. Raises ValueError, saying what would be right."""
+    if (given := _duration(text)) is None:
+        raise ValueError(f"{text[:50]!r} is not a valid duration; write 7d, 12h or 30m")
+    return given
+
+
+def _duration(text: str) -> timedelta | None:
+    given = re.fullmatch(r"([0-9]{1,6})([dhm])", text.strip())
+    return timedelta(**{UNITS[given[2]]: int(given[1])}) if given else None
 
 
 def is_relative(text: str) -> bool:

@@ -9,7 +9,7 @@ import typer
 
 from ops_pipeline import __version__
 from ops_pipeline.cli.commands import Commands
-from ops_pipeline.cli.output import INTERRUPTED, answer, complain
+from ops_pipeline.cli.output import INTERRUPTED, answer, complain, show_uncaught
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -54,6 +54,7 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     # Python processes started from here import this installation, never a file of the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
+    sys.excepthook = show_uncaught
     try:
         app()
     except Exception as error:

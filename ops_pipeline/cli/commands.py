@@ -56,7 +56,10 @@ COMMANDS = {
     "archive": ("ops_pipeline.cli.archive:app", "List, verify and restore archived rows."),
     "hold": ("ops_pipeline.cli.hold:app", "Protect rows from all policies (legal hold)."),
     "import": ("ops_pipeline.cli.imports:app", "Import audit events from other systems."),
-    "keys": ("ops_pipeline.cli.keys:app", "Create, list and revoke keys for the HTTP API."),
+    "keys": (
+        "ops_pipeline.cli.keys:app",
+        "Create, list, rotate and revoke keys for API and Dagster UI.",
+    ),
     "track": (
         "ops_pipeline.cli.track:app",
         "Install, list and remove the triggers that record deleted parents.",

@@ -1,11 +1,19 @@
-"""Prints a command's result: a table for a person, one JSON object for a script."""
+"""Prints a command's result: a table for a person, one JSON object for a script.
+
+All that `opsctl` prints goes through this file, tracebacks too, and shows control characters as escapes.
+"""
 
 import re
+import sys
+import traceback
+from collections.abc import Iterable
+from types import TracebackType
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
@@ -18,15 +26,25 @@ UNWATCHED_WIDTH = 100_000
 """The width of output into a file or a pipe: wide enough that nothing is cut or wrapped."""
 
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Characters that move the cursor, change colours, titles and the clipboard, or reverse a line."""
+CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Characters that move the cursor, change colours, titles and the clipboard, or reverse a line; and
+surrogates, which cannot be printed."""
 
 
 class _Console(Console):
     """Shows control characters in names and texts from a database as escapes instead of obeying them."""
 
     def render_str(self, text: str, **style: Any) -> Text:
+        # Before it is measured and wrapped.
         return super().render_str(visible(text), **style)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        # Whatever is printed, a Text or a table too, ends as segments; rich's own cursor movements are
+        # control segments.
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text), style, control)
 
 
 def visible(text: str) -> str:
@@ -52,7 +70,9 @@ notes = _console(stderr=True)
 def answer(content: Any, *lines: RenderableType, as_json: bool) -> None:
     """Prints `content` as one JSON object, or else the lines and tables."""
     if as_json:
-        typer.echo(msgspec.json.encode(content).decode())
+        encoded = msgspec.json.encode(content).decode()
+        # In JSON they occur in strings only, where the escape means the same character.
+        typer.echo(CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", encoded))
         return
     for line in lines:
         # Square brackets in a sentence belong to a name, and a number in it is no more than its other words.
@@ -62,3 +82,9 @@ def answer(content: Any, *lines: RenderableType, as_json: bool) -> None:
 def complain(message: object) -> None:
     """Prints an error on standard error."""
     notes.print(str(message), style="red", markup=False, highlight=False)
+
+
+def show_uncaught(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """Prints the traceback of an error of this program, which may quote a text of a database; a
+    `sys.excepthook`."""
+    sys.stderr.write(visible("".join(traceback.format_exception(kind, error, where))))

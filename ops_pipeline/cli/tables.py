@@ -141,16 +141,24 @@ def history_table(runs: Sequence[RecordedRun]) -> Table:
 
 def keys_table(all_keys: Sequence[keys.Key]) -> Table:
     """All keys, revoked and expired ones too; times are in UTC."""
-    table = Table("id", "name", "state", "scopes:~", "created", "expires", "last used")
+    table = Table("id", "name", "state", "scopes:~", "databases:~", "created", "expires", "last used")
     now = datetime.now(UTC)
     for key in all_keys:
         state = key.state(now)
         table.add_row(
             str(key.id), key.name,
             Text("valid", "green") if state == "valid" else f"{state} {minute(key.revoked_at)}".rstrip(),
-            ", ".join(key.scopes), minute(key.created_at), minute(key.expires_at), minute(key.last_used_at),
+            ", ".join(key.scopes), _databases(key), minute(key.created_at),
+            minute(key.expires_at) or keys.NEVER, minute(key.last_used_at),
         )  # fmt: skip
     return table
+
+
+def _databases(key: keys.Key) -> str:
+    """Whose runs it may start; nothing where it may start none."""
+    if key.databases is not None:
+        return ", ".join(key.databases)
+    return "all" if {keys.MAINTENANCE, "admin"} & set(key.scopes) else ""
 
 
 def holds_table(all_holds: Sequence[holds.Hold]) -> Table:

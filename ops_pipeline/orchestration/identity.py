@@ -1,5 +1,7 @@
 """Who started a Dagster run: kept in the run's tag, which only our own processes set."""
 
+from dataclasses import dataclass
+
 import dagster as dg
 
 STARTED_BY = "ops/started_by"
@@ -7,7 +9,15 @@ STARTED_BY = "ops/started_by"
 UNKNOWN = "unknown"
 """The tag's value where a client has set it, and the guard does not know that client."""
 IN_SCOPE = "ops_pipeline.person"
-"""Where the guard puts the person in a request's ASGI scope, which no client can set."""
+"""Where the guard puts the Person in a request's ASGI scope, which no client can set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who sends a request. `databases`: those of policies.yaml whose runs they may start; None: all."""
+
+    name: str
+    databases: tuple[str, ...] | None = None
 
 
 def started_by(run: dg.DagsterRun) -> str | None:

@@ -8,14 +8,14 @@ from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.guard.approvals import ApprovalRefusedError
 from ops_pipeline.nearest import nearest
 from ops_pipeline.orchestration import run_ownership
+from ops_pipeline.orchestration.database_limit import NOTHING
+from ops_pipeline.orchestration.identity import Person
 from ops_pipeline.orchestration.resources import UNIDENTIFIED, MaintenanceResource, configuration
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
-NOTHING = "Nothing was approved and the run did not start."
 
-
-def refuse_unfit_approvals(run: dg.DagsterRun, person: str | None) -> None:
+def refuse_unfit_approvals(run: dg.DagsterRun, person: Person | None) -> None:
     """Raises ApprovalRefusedError unless `person`, who starts the run, may approve the plans that its
     configuration lists: each is pending or approved already, and is of a policy and database of this run.
 

@@ -1,4 +1,4 @@
-"""Submits runs to Dagster's queue: records who started a run, and refuses approvals that cannot be given."""
+"""Submits runs to Dagster's queue: records who started a run, and refuses what that person may not start."""
 
 import dagster as dg
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
@@ -14,19 +14,21 @@ class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
         """Queues the run, with its starter in the tag `identity.STARTED_BY` over what a client wrote there.
 
-        Raises ApprovalRefusedError when its configuration approves plans that it must not; Dagster then fails
-        the run with that reason, and the launchpad shows it.
+        Raises DatabaseLimitError when the starter's key is not for every database of the run, and
+        ApprovalRefusedError when its configuration approves plans that it must not; Dagster then fails the
+        run with that reason, and the launchpad shows it.
         """
         run = context.dagster_run
         if run.status is dg.DagsterRunStatus.NOT_STARTED and _from_a_client(context):
             person = _person(context)
             if person is not None or identity.STARTED_BY in run.tags:
-                tag = {identity.STARTED_BY: person or identity.UNKNOWN}
+                tag = {identity.STARTED_BY: person.name if person else identity.UNKNOWN}
                 self._instance.add_run_tags(run.run_id, tag)
             # The daemon and every step load this class, and need no policies for it.
-            from ops_pipeline.orchestration import launch_check  # noqa: PLC0415
+            from ops_pipeline.orchestration import database_limit, launch_check  # noqa: PLC0415
 
             try:
+                database_limit.refuse_other_databases(run, person)
                 launch_check.refuse_unfit_approvals(run, person)
             except Exception:
                 # Dagster starts failed runs again; the person who sees the reason decides about this one.
@@ -45,10 +47,10 @@ def _from_a_client(context: SubmitRunContext) -> bool:
     return of_backfill or _request(context) is not None
 
 
-def _person(context: SubmitRunContext) -> str | None:
+def _person(context: SubmitRunContext) -> identity.Person | None:
     """The person whom the guard has put into the request; None without the guard, and of a backfill."""
     request = _request(context)
-    person: str | None = None if request is None else request.scope.get(identity.IN_SCOPE)
+    person: identity.Person | None = None if request is None else request.scope.get(identity.IN_SCOPE)
     return person
 
 

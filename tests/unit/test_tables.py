@@ -73,7 +73,7 @@ def _last(policy: str) -> LastRuns:
 
 def _key(name: str) -> Key:
     scopes = ("audit:read", "audit:export", "maintenance:read")
-    return Key(KEY, name, scopes, NOON, NOON, NOON, NOON)
+    return Key(KEY, name, scopes, NOON, None, NOON, NOON, NOON)
 
 
 def _hold(table: str) -> Hold:

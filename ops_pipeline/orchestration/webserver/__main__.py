@@ -59,6 +59,7 @@ def _serve(resolved: settings.Settings, workspace: str) -> None:
                 create_app_from_workspace_process_context(context, live_data_poll_rate=2000),
                 addresses=Addresses.of(resolved),
                 keys=KnownKeys(str(resolved.database_url)),
+                find_run=instance.get_run_by_id,
                 sessions=Sessions(first_token=token, first_person=person()),
                 user_header=resolved.dagster_user_header,
             )

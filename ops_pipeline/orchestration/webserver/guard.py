@@ -1,8 +1,10 @@
 """Stands in front of Dagster's web application: our own pages and signed-in people get through."""
 
 import asyncio
+from collections.abc import Callable
 from urllib.parse import quote
 
+import dagster as dg
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
@@ -11,13 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ops_pipeline.orchestration import identity
 from ops_pipeline.orchestration.webserver import documentation
 from ops_pipeline.orchestration.webserver.addresses import Addresses
+from ops_pipeline.orchestration.webserver.changes import GRAPHQL, Changes
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.people import People
 from ops_pipeline.orchestration.webserver.refusal import Refusal
 from ops_pipeline.orchestration.webserver.sessions import Sessions
 from ops_pipeline.orchestration.webserver.sign_in import PATHS, SignIn, cookie_of
 
-GRAPHQL = "/graphql"
 OPEN = {"/server_info"}
 """Answered without a sign-in: the versions, for health checks."""
 METHODS = {"GET", "HEAD", "POST"}
@@ -31,7 +33,8 @@ class Guard:
 
     Every request must name us as its host and come from none but our own pages; only JSON is posted, and
     GraphQL is only posted. What is left needs a person: a session, a key, or the name that a proxy gives.
-    Dagster's application finds the name in the scope, at `identity.IN_SCOPE`.
+    Dagster's application finds the person in the scope, at `identity.IN_SCOPE`. `find_run` looks a run of its
+    instance up by its id.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class Guard:
         addresses: Addresses,
         keys: KnownKeys,
         sessions: Sessions,
+        find_run: Callable[[str], dg.DagsterRun | None],
         user_header: str | None = None,
     ) -> None:
         self._app = app
         self._addresses = addresses
         self._people = People(keys, sessions, user_header, cookie_of(addresses))
+        self._changes = Changes(find_run)
         self._sign_in = SignIn(self._people, addresses)
         self._documentation = documentation.find()
 
@@ -73,6 +78,7 @@ class Guard:
             if person is None:
                 await self._ask_to_sign_in(request, receive, send)
                 return
+            receive = await self._changes.refuse(request, receive, person)
         except Refusal as refusal:
             await refusal.answer(request, receive, send)
             return

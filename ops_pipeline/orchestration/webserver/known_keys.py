@@ -14,7 +14,7 @@ from ops_pipeline.orchestration.webserver.refusal import Refusal
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
 from ops_pipeline.postgres.rights import MissingRightError, explained
 
-SCOPE: keys.Scope = "maintenance:write"
+SCOPE = keys.MAINTENANCE
 """What a key needs to use the Dagster UI."""
 REMEMBERED_SECONDS = 30.0
 """How long a key is not asked about again, and so how long a revoked one may still work."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from ops_pipeline.access.keys import PREFIX, KeyGrant, hashed
+from ops_pipeline.orchestration.identity import Person
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.refusal import Refusal
 from ops_pipeline.orchestration.webserver.sessions import Sessions
@@ -21,15 +22,17 @@ class People:
     user_header: str | None
     cookie: str
 
-    async def who(self, request: HTTPConnection) -> str | None:
-        """The person's name; None when the request says nothing about it, or its session has ended.
+    async def who(self, request: HTTPConnection) -> Person | None:
+        """The person; None when the request says nothing about it, or its session has ended.
 
-        Raises Refusal when what it says is invalid.
+        The databases are those of the key as it is now; without a key there is no limit. Raises Refusal when
+        what the request says is invalid.
         """
         if (named := self._named_by_proxy(request)) is not None:
-            return named
+            return Person(named)
         if (key := _one(request, "authorization")) is not None and key.lower().startswith("bearer "):
-            return (await self.grant(key[len("bearer ") :].strip())).name
+            grant = await self.grant(key[len("bearer ") :].strip())
+            return Person(grant.name, grant.databases)
         return await self._of_session(request)
 
     async def grant(self, key: str) -> KeyGrant:
@@ -49,15 +52,17 @@ class People:
         # Headers arrive as Latin-1; proxies send names in UTF-8.
         return value.encode("latin-1").decode("utf-8", "replace").strip()[:MOST_NAME] or None
 
-    async def _of_session(self, request: HTTPConnection) -> str | None:
+    async def _of_session(self, request: HTTPConnection) -> Person | None:
         token = request.cookies.get(self.cookie)
         session = None if token is None else self.sessions.find(token)
         if token is None or session is None:
             return None
-        if session.key_hash is not None and await self.keys.grant(session.key_hash) is None:
+        if session.key_hash is None:
+            return Person(session.person)
+        if (grant := await self.keys.grant(session.key_hash)) is None:
             self.sessions.close(token)
             return None
-        return session.person
+        return Person(session.person, grant.databases)
 
 
 def _one(request: HTTPConnection, header: str) -> str | None:

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive
 
 from ops_pipeline.access.keys import hashed
+from ops_pipeline.orchestration.identity import Person
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.known_keys import SCOPE
 from ops_pipeline.orchestration.webserver.people import People
@@ -97,7 +98,7 @@ class SignIn:
         request: HTTPConnection,
         problem: str = "",
         *,
-        person: str | None = None,
+        person: Person | None = None,
         back: str | None = None,
         status: int = 200,
     ) -> Response:
@@ -105,7 +106,8 @@ class SignIn:
         shown = PAGE.substitute(
             nonce=nonce,
             state="signed-in" if person else "signed-out",
-            person=html.escape(person or ""),
+            person=html.escape(person.name if person else ""),
+            limit=html.escape(_limit(person)),
             problem=html.escape(problem),
             has_problem="problem" if problem else "no-problem",
             next=html.escape(back or _path(request.query_params.get("next", "/"))),
@@ -118,6 +120,12 @@ class SignIn:
             "Referrer-Policy": "same-origin",
         }
         return HTMLResponse(shown, status, headers)
+
+
+def _limit(person: Person | None) -> str:
+    if person is None or person.databases is None:
+        return ""
+    return f", for runs of {', '.join(person.databases)}"
 
 
 def _redirect(to: str) -> RedirectResponse:

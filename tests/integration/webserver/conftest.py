@@ -1,6 +1,6 @@
 """Two databases of which plans wait for approval, and the guarded UI over them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -12,7 +12,7 @@ from ops_pipeline.maintenance.guard.approvals import StoredPlan
 from ops_pipeline.orchestration.webserver.known_keys import SCOPE
 from ops_pipeline.postgres.connection import Connection, connect
 from ops_pipeline.postgres.embedded import Server
-from tests.integration.webserver.served import Served, serving
+from tests.integration.webserver.served import LOCATION_NAME, Served, serving
 
 POLICIES = """
 version: 1
@@ -68,6 +68,7 @@ def _environment(
 ) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", urls["app"])
     monkeypatch.setenv("OPS_POLICIES", str(policies))
+    monkeypatch.setenv("OPS_DAGSTER_LOCATION", LOCATION_NAME)
 
 
 @pytest.fixture
@@ -88,8 +89,8 @@ def other(urls: dict[str, str]) -> Iterator[Connection]:
 def key(app: Connection) -> Callable[..., str]:
     """Creates keys; by default with the scope that the UI requires."""
 
-    def create(name: str = "ada", scope: str = SCOPE) -> str:
-        return keys.create(app, name, [scope]).key
+    def create(name: str = "ada", scope: str = SCOPE, databases: Sequence[str] = ()) -> str:
+        return keys.create(app, name, [scope], databases=databases).key
 
     return create
 

@@ -28,6 +28,7 @@ COORDINATOR = {
     "module": "ops_pipeline.orchestration.run_coordinator",
     "class": "IdentifyingRunCoordinator",
 }
+LOCATION_NAME = "location.py"
 LOCATION = """
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Served:
         tags = [{"key": "ops/started_by", "value": "forged"}]
         parameters = {
             "selector": {
-                "repositoryLocationName": "location.py",
+                "repositoryLocationName": LOCATION_NAME,
                 "repositoryName": "__repository__",
                 "pipelineName": job,
             },
@@ -83,7 +84,7 @@ def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
     location = folder / "location.py"
     location.write_text(LOCATION.format(policies=str(policies)))
     origin = InProcessCodeLocationOrigin(
-        LoadableTargetOrigin(python_file=str(location)), location_name="location.py"
+        LoadableTargetOrigin(python_file=str(location)), location_name=LOCATION_NAME
     )
     guarded, bare = _listening(), _listening()
     port = guarded.getsockname()[1]
@@ -96,7 +97,13 @@ def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
         ) as context,
     ):
         app = create_app_from_workspace_process_context(context)
-        guard = Guard(app, addresses=Addresses.of(configured), keys=keys, sessions=sessions)
+        guard = Guard(
+            app,
+            addresses=Addresses.of(configured),
+            keys=keys,
+            sessions=sessions,
+            find_run=instance.get_run_by_id,
+        )
         with _running(guard, guarded) as address, _running(app, bare) as unguarded:
             yield Served(address, unguarded, instance, context, sessions, keys)
 
