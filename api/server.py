@@ -46,7 +46,7 @@ def main() -> None:
     try:
         most = most_connections()
         with embedded.resolved(settings.load()) as resolved:
-            logs.hide(resolved.secret_urls())
+            logs.hide(resolved.secret_urls(), resolved.secret_addresses())
             _refuse_unusable(str(resolved.database_url))
             with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
                 drained = runner.run(_serve(resolved, most))

@@ -219,10 +219,13 @@ class Settings(SchemaNames):
         return self.runbook_url or f"{self.public_dagster_url}/docs/runbook.md"
 
     def secret_urls(self) -> list[str | None]:
-        """The URLs that may contain a password or a key and must not be logged."""
+        """The URLs that may contain a password or a key, which must not be logged."""
         databases = [self.database_url, self.dagster_database_url]
-        others = [self.cache_url, self.external_api_url, self.archive_url]
-        return [*databases, *others, self.webhook_url, self.heartbeat_url]
+        return [*databases, self.cache_url, self.external_api_url, self.archive_url]
+
+    def secret_addresses(self) -> list[str | None]:
+        """The URLs that are secrets as a whole: who knows one can post to it."""
+        return [self.webhook_url, self.heartbeat_url]
 
 
 def load() -> Settings:

@@ -11,6 +11,7 @@ from api.health.check import HealthCheck
 from api.health.connection import HealthConnection
 from api.health.database import DatabaseChecks
 from api.health.dependencies import Cache, ExternalApi
+from api.health.keys import KeyCheck, RecordKeys
 from api.health.maintenance import MaintenanceChecks
 from api.health.monitor import Monitor
 from api.health.readers import Readers
@@ -27,7 +28,7 @@ SLOWLY = 15.0
 class Watched:
     """The monitor of all checks, the keys that may read its messages, and the checks' connections."""
 
-    def __init__(self, settings: Settings, pools: Mapping[str, Pool]) -> None:
+    def __init__(self, settings: Settings, pools: Mapping[str, Pool], record_keys: RecordKeys) -> None:
         url = settings.database_url or ""
         # The first one only for the ping: its latency must be what a request would see.
         self._connections = [HealthConnection(url), HealthConnection(url)]
@@ -52,6 +53,7 @@ class Watched:
                 HealthCheck("partitions", policies.partitions, interval=4 * SLOWLY, deadline=30.0),
                 HealthCheck("archive", archive.writable, interval=SLOWLY),
                 HealthCheck("archiveDisk", archive.disk, interval=SLOWLY),
+                HealthCheck("keys", KeyCheck(shared, record_keys), interval=4 * SLOWLY),
                 HealthCheck("transactions", slow.transactions, interval=SLOWLY),
                 HealthCheck("replicas", slow.replicas, interval=SLOWLY),
             ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import datetime
 
 import psycopg
 import structlog
@@ -88,6 +89,17 @@ class Metrics:
         self._errors = Counter(
             "errors_total", "Total number of errors", ["error_type", "status_code"], registry=self.registry
         )
+        self._keys_expiring = Gauge(
+            "ops_keys_expiring",
+            "Number of API keys that expire soon, NaN until they were looked up",
+            registry=self.registry,
+        )
+        self._next_expiry = Gauge(
+            "ops_keys_next_expiry_timestamp_seconds",
+            "When the next API key expires, as Unix time, NaN without one",
+            registry=self.registry,
+        )
+        self.record_keys(float("nan"), None)
         self._models: set[str] = set()
         self._refreshed = float("-inf")
         self._refreshing = asyncio.Lock()
@@ -101,6 +113,11 @@ class Metrics:
     def record_query(self, query_type: str, seconds: float) -> None:
         """Records a statement, successful or failed."""
         self._queries.observe(seconds, query_type)
+
+    def record_keys(self, expiring: float, next_expiry: datetime | None) -> None:
+        """Records how many keys expire soon, and when the next one does."""
+        self._keys_expiring.set(expiring)
+        self._next_expiry.set(float("nan") if next_expiry is None else next_expiry.timestamp())
 
     def record_llm_request(self, event: AuditEvent) -> None:
         """Records an LLM call, which applications report as an audit event of type `llm_request` with

@@ -1,24 +1,17 @@
 """Configures structured logs: JSON, or readable text on a terminal."""
 
-import json
 import logging
-import re
 import sys
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import structlog
 
+from api.process.redaction import Redaction
+
 LIBRARIES_FROM = logging.WARNING
 """Below this level libraries log normal operation; httpx logs whole URLs."""
-
-HIDDEN = "[hidden]"
-KEY = re.compile(r"\bops_[A-Za-z0-9_-]{43}\b")
-"""An API key, as `ops_pipeline.access.keys` creates them."""
-CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"]*:[^\s/'\"]*(?=@)")
-"""User and password in a URL."""
 
 # Without local variables, which include clients' keys and passwords.
 TRACEBACKS = structlog.processors.ExceptionRenderer(
@@ -60,39 +53,17 @@ def configure() -> None:
     sys.excepthook = _log_uncaught
 
 
-def hide(values: Iterable[str | None]) -> None:
-    """Hides the passwords and query parameters of these URLs in every later log line."""
-    for value in values:
-        for secret in _secrets(value or ""):
-            # As written in the URL, as decoded, and as either is written in JSON.
-            forms = {secret, unquote(secret)}
-            _hidden.update(forms | {json.dumps(form)[1:-1] for form in forms})
+def hide(urls: Iterable[str | None], addresses: Iterable[str | None] = ()) -> None:
+    """Hides the secrets of these URLs in every later log line, of `addresses` the path too."""
+    _redaction.add(urls, addresses)
 
 
-_hidden: set[str] = set()
-LEAST_LENGTH = 4
-"""Shorter secrets occur in ordinary words."""
-
-
-def _secrets(url: str) -> list[str]:
-    try:
-        parts = urlsplit(url)
-        password = parts.password or ""
-    except ValueError:
-        return []
-    values = [pair.partition("=")[2] for pair in parts.query.split("&")]
-    return [secret for secret in (password, *values) if len(secret) >= LEAST_LENGTH]
+_redaction = Redaction()
 
 
 def _without_secrets(_: Any, __: str, line: Any) -> str:
     # The last step, so that it applies to messages, tracebacks and library logs.
-    text = str(line)
-    for secret in _hidden:
-        if secret in text:
-            text = text.replace(secret, HIDDEN)
-    if "://" in text:
-        text = CREDENTIALS.sub(HIDDEN, text)
-    return KEY.sub(HIDDEN, text) if "ops_" in text else text
+    return _redaction.apply(str(line))
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

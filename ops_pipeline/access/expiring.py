@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sql
+from ops_pipeline.access import keys
 from ops_pipeline.postgres.connection import Connection
 
 NOTICE = timedelta(days=30)
@@ -25,6 +26,8 @@ class ExpiringKey:
 
     id: UUID
     name: str
+    scopes: Sequence[str]
+    databases: Sequence[str] | None
     expires_at: datetime
     last_used_at: datetime | None
     expired: bool
@@ -37,8 +40,16 @@ class ExpiringKey:
         used = f"last used {self.last_used_at:%Y-%m-%d %H:%M} UTC" if self.last_used_at else "never used"
         if self.expired:
             return f"key {self.name} expired at {at} while it was in use ({used}); its clients are refused"
-        newer = ", although a newer key has its name" if self.replaced else ""
-        return f"key {self.name} expires at {at} ({used}{newer}); its clients are refused from then on"
+        return f"key {self.name} expires at {at} ({used}); its clients are refused from then on"
+
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        if self.replaced:
+            return "Give the newer key of that name to the clients that still use this one"
+        if self.expired:
+            return keys.creation(self.name, self.scopes, self.databases)
+        return f"opsctl keys rotate {self.id}"
 
 
 def find(connection: Connection) -> Sequence[ExpiringKey]:

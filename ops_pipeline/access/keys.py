@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -199,6 +200,13 @@ def matching(connection: Connection, key: str) -> tuple[list[Key], bool]:
     if not found:
         raise KeyRefusedError(f"key: no valid key has the id or name {key!r}; `opsctl keys list` shows them")
     return found, bool(named)
+
+
+def creation(name: str, scopes: Sequence[str], databases: Sequence[str] | None) -> str:
+    """The command that creates such a key."""
+    options = [("--name", name), *(("--scope", scope) for scope in scopes)]
+    options += [("--database", database) for database in databases or ()]
+    return " ".join(["opsctl keys create", *(f"{option} {shlex.quote(value)}" for option, value in options)])
 
 
 def ambiguous(key: str, found: Sequence[Key]) -> str:

@@ -52,9 +52,8 @@ def _one(connection: Connection, key: str) -> Key:
         raise KeyRefusedError(f"{keys.ambiguous(key, valid)}. Nothing was changed; write an id")
     if not valid:
         expired = found[0]
-        scopes = " ".join(f"--scope {scope}" for scope in expired.scopes)
         raise KeyRefusedError(
             f"key: {expired.name} expired at {expired.expires_at:%Y-%m-%d %H:%M} UTC; nothing was changed. "
-            f"Create a new one: opsctl keys create --name NAME {scopes}"
+            f"Create a new one: {keys.creation(expired.name, expired.scopes, expired.databases)}"
         )
     return valid[0]

@@ -22,6 +22,7 @@ from ops_pipeline.diagnosis.holds import HOLDS
 from ops_pipeline.diagnosis.inheritance import INHERITANCE
 from ops_pipeline.diagnosis.invalid_indexes import INVALID_INDEXES
 from ops_pipeline.diagnosis.kept_parents import KEPT_PARENTS
+from ops_pipeline.diagnosis.keys_expiring import KEYS_EXPIRING
 from ops_pipeline.diagnosis.loaded_policies import LOADED_POLICIES
 from ops_pipeline.diagnosis.lock_table import LOCK_TABLE
 from ops_pipeline.diagnosis.migrated_ahead import MIGRATED_AHEAD
@@ -61,6 +62,7 @@ DIAGNOSES: Sequence[Diagnosis] = (
     ARCHIVE_WRITABLE,
     ARCHIVE_MOUNT,
     WEBHOOK,
+    KEYS_EXPIRING,
     UNREACHABLE,
     POOLER,
     ENCODING,

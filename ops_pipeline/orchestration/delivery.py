@@ -1,6 +1,8 @@
 """Sends HTTP requests to addresses that are secrets: no error and no log contains them."""
 
+import html
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,6 +17,8 @@ TRY_AGAIN = {408, 425, 429}
 """The responses besides 5xx after which a later try may succeed."""
 LONGEST_ANSWER = 200
 SHORTEST_SECRET = 4
+LONG_PART = 8
+"""A receiver may shorten what it quotes; so many characters in a row are a part of the secret."""
 
 # They log the whole address of each request, and of a redirect.
 for _library in ("httpx", "httpcore"):
@@ -49,7 +53,8 @@ def _try(variable: str, url: str, body: Mapping[str, Any] | None) -> None:
             answer = httpx.get(url, timeout=TIMEOUT_SECONDS)
         else:
             answer = httpx.post(url, json=body, timeout=TIMEOUT_SECONDS)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError):
+        # The last one is of a host that cannot be encoded; its text has the host, or more.
         raise RefusedError(f"{variable} is not a web address") from None
     except httpx.HTTPError as error:
         reason = f"{host}, the host of {variable}, does not answer ({type(error).__name__})"
@@ -67,12 +72,19 @@ def _try(variable: str, url: str, body: Mapping[str, Any] | None) -> None:
 
 
 def _said(url: str, text: str) -> str:
-    """The receiver's message, unless it contains a part of the address."""
-    parts = urlsplit(url)
-    pieces = f"{parts.path}/{parts.query.replace('=', '/').replace('&', '/')}".split("/")
-    secrets = [
-        secret for piece in pieces for secret in (piece, unquote(piece)) if len(secret) >= SHORTEST_SECRET
-    ]
-    if not text.strip() or any(secret in text for secret in secrets):
+    """The receiver's message, unless it contains a part of the address, in whatever encoding or case."""
+    decoded = html.unescape(unquote(text)).casefold()
+    if not text.strip() or any(part in decoded for part in _parts(unquote(url).casefold())):
         return ""
     return f": {text.strip()[:LONGEST_ANSWER]}"
+
+
+def _parts(url: str) -> set[str]:
+    """What must not be shown: each piece of what follows the host, and of a long one each part of it."""
+    after_host = url.partition("://")[2].partition("/")[2]
+    pieces = [piece for piece in re.split(r"[/?&=#]", after_host) if len(piece) >= SHORTEST_SECRET]
+    return {
+        piece[start : start + LONG_PART]
+        for piece in pieces
+        for start in range(max(1, len(piece) - LONG_PART + 1))
+    }

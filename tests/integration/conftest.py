@@ -113,6 +113,7 @@ def opsctl(
     (tmp_path / "policies.yaml").write_text(POLICIES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # the program sets one
 
     def run(*words: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["opsctl", *words])

@@ -48,7 +48,7 @@ class Changes:
 
     async def refuse(self, request: HTTPConnection, receive: Receive, person: Person) -> Receive:
         """The request's body, to be received again. Raises Refusal 403 when the request would change anything
-        that the person's key is not for, and 400 when it is no GraphQL request.
+        that the person's key is not for, and 400 for a body that cannot be read.
 
         Not every mutation of Dagster's passes our code: a backfill is started by the daemon, for which no
         person is known. So a limited key may only use those that are known to be limited.

@@ -1,6 +1,6 @@
 -- The keys that expire soon, or have expired and were used shortly before: the next one to expire first. A key is
 -- replaced where a newer one has its name and outlives it; then it is of interest only if it was used since.
-SELECT k.id, k.name, k.expires_at, k.last_used_at, k.expires_at <= now(), newer.id IS NOT NULL
+SELECT k.id, k.name, k.scopes, k.databases, k.expires_at, k.last_used_at, k.expires_at <= now(), newer.id IS NOT NULL
 FROM ops.api_keys AS k
 LEFT JOIN LATERAL (
   SELECT n.id, n.created_at

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ TIERS = ["/health/live", "/health/ready", "/health/startup", "/health/full", "/h
 ALIASES = {"/livez": "/health/live", "/readyz": "/health/ready", "/healthz": "/health/full"}
 CHECKS = {
     "database", "schema", "pool", "cache", "externalApi", "scheduler", "maintenance", "pause", "partitions",
-    "archive", "archiveDisk", "transactions", "replicas",
+    "archive", "archiveDisk", "keys", "transactions", "replicas",
 }  # fmt: skip
 NO_MESSAGE = "the key is not known yet"
 POLICIES = """
@@ -72,6 +73,41 @@ def test_no_health_answer_may_be_cached(client: Client) -> None:
 def test_an_alias_answers_as_its_route(client: Client) -> None:
     for alias, route in ALIASES.items():
         assert client.get(alias).json().keys() == client.get(route).json().keys()
+
+
+def test_a_key_that_expires_within_a_month_degrades_and_is_in_the_metrics(
+    connection: Connection, url: str
+) -> None:
+    admin = {"Authorization": f"Bearer {keys.create(connection, 'admin', ['admin']).key}"}
+    soon = keys.create(connection, "soon", ["audit:read"], datetime.now(UTC) + timedelta(days=300))
+    with serving(url) as client:
+        assert checked(client, admin, "keys") == ("ok", "")
+        assert metric(client, "ops_keys_expiring") == 0
+        assert soon.expires_at is not None
+        assert metric(client, "ops_keys_next_expiry_timestamp_seconds") == soon.expires_at.timestamp()
+
+    in_a_week = datetime.now(UTC) + timedelta(days=7)
+    aged = (
+        "UPDATE ops.api_keys SET expires_at = %s, created_at = now() - interval '1 year' WHERE name = 'soon'"
+    )
+    connection.execute(aged, [in_a_week])
+    with serving(url) as client:
+        status, said = checked(client, admin, "keys")
+        assert status == "error"
+        assert said.startswith("key soon expires at")
+        assert said.endswith(f"opsctl keys rotate {soon.id}")
+        assert client.get("/health/ready").status_code == 200
+        full = client.get("/health/full")
+        assert (full.status_code, full.json()["status"]) == (200, "degraded")
+        assert metric(client, "ops_keys_expiring") == 1
+        assert metric(client, "ops_keys_next_expiry_timestamp_seconds") == in_a_week.timestamp()
+
+
+def metric(client: Client, name: str) -> float:
+    """The value of a metric without labels."""
+    found = re.search(rf"^{name} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
 
 
 def test_every_check_has_status_and_latency_and_verbose_adds_the_details(client: Client) -> None:

@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from api.process import logs
+from api.process.redaction import Redaction
 from ops_pipeline.access.keys import PREFIX
 from tests.integration.api.process import Api
 
@@ -26,7 +27,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     output = io.StringIO()
     monkeypatch.setattr(sys, "stderr", output)
     before, hook, handlers = structlog.get_config(), sys.excepthook, logging.root.handlers[:]
-    monkeypatch.setattr(logs, "_hidden", set())
+    monkeypatch.setattr(logs, "_redaction", Redaction())
     logs.configure()
     structlog.configure(cache_logger_on_first_use=False)
     yield output

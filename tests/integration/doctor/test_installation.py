@@ -18,6 +18,8 @@ from dagster_shared.error import SerializableErrorInfo
 from typer.testing import CliRunner, Result
 
 from ops_pipeline import cli
+from ops_pipeline.access import keys
+from ops_pipeline.access.rotation import rotate
 from ops_pipeline.diagnosis import archive_mount, code_location, dagster_database, schedules
 from ops_pipeline.diagnosis.examine import Answers, Diagnosed, examine_installation
 from ops_pipeline.maintenance import kinds
@@ -368,6 +370,39 @@ def receiver() -> Iterator[tuple[str, list[dict[str, str]], list[int]]]:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{listening.server_port}/secret", posted, statuses
         listening.shutdown()
+
+
+def test_a_key_that_expires_soon_is_a_warning_until_it_is_rotated(
+    ask: Ask, healthy: dg.DagsterInstance, connection: Connection
+) -> None:
+    keys.create(connection, "soon", ["audit:read"])
+    assert ask().state("keys_expiring") == "ok"
+    connection.execute(
+        "UPDATE ops.api_keys "
+        "SET created_at = now() - interval '1 year', expires_at = now() + interval '9 days'"
+    )
+
+    found = ask.one("keys_expiring")
+
+    assert found.severity == "warning"
+    assert "key soon expires at" in found.problem
+    (remedy,) = found.remedies
+    rotate(connection, remedy.removeprefix("opsctl keys rotate "), timedelta(days=7), None)
+    assert ask().state("keys_expiring") == "ok"
+
+
+@pytest.mark.parametrize("changed", ["DROP TABLE ops.api_keys", "nowhere"])
+def test_keys_that_cannot_be_read_are_no_finding(
+    ask: Ask, healthy: dg.DagsterInstance, connection: Connection, changed: str
+) -> None:
+    if changed == "nowhere":
+        ask.changes["database_url"] = NOWHERE
+    else:
+        connection.execute(changed)
+
+    answers = ask()
+
+    assert "OPS_DATABASE_URL" in answers.unasked["keys_expiring"]
 
 
 def test_a_test_message_is_sent_only_when_it_is_asked_for(

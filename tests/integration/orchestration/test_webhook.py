@@ -132,6 +132,24 @@ def test_the_receivers_reason_is_told(
     assert "(400: invalid_blocks)" in report(instance, policies)
 
 
+@pytest.mark.parametrize(
+    "quoted",
+    [SECRET.upper(), SECRET.replace("-", "%2D"), SECRET.replace("-", "&#45;"), SECRET[3:14], f"x{SECRET}x"],
+)
+def test_a_reason_that_quotes_a_part_of_the_url_is_not_told(receiver: Receiver, quoted: str) -> None:
+    receiver.answers, receiver.says = [400], f"no such hook: {quoted}"
+
+    with pytest.raises(delivery.RefusedError, match=r"refused what was sent to OPS_WEBHOOK_URL \(400\)$"):
+        delivery.send("OPS_WEBHOOK_URL", receiver.url, {})
+
+
+def test_an_address_that_cannot_be_used_is_not_quoted() -> None:
+    for url in (f"https://{'x' * 64}.example/{SECRET}", f"https://a..b/{SECRET}", f"ftp://a/{SECRET}"):
+        with pytest.raises((delivery.RefusedError, delivery.UndeliveredError)) as refused:
+            delivery.send("OPS_WEBHOOK_URL", url, {}, attempts=1)
+        assert SECRET not in str(refused.value)
+
+
 def test_slack_gets_a_message_in_its_own_format(
     failed_run: str,
     instance: dg.DagsterInstance,
