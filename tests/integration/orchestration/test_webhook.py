@@ -137,7 +137,7 @@ def test_the_receivers_reason_is_told(
     [SECRET.upper(), SECRET.replace("-", "%2D"), SECRET.replace("-", "&#45;"), SECRET[3:14], f"x{SECRET}x"],
 )
 def test_a_reason_that_quotes_a_part_of_the_url_is_not_told(receiver: Receiver, quoted: str) -> None:
-    receiver.answers, receiver.says = [400], f"no such hook: {quoted}"
+    receiver.answers, receiver.says = [400], f"not known: {quoted}"
 
     with pytest.raises(delivery.RefusedError, match=r"refused what was sent to OPS_WEBHOOK_URL \(400\)$"):
         delivery.send("OPS_WEBHOOK_URL", receiver.url, {})
