@@ -103,7 +103,8 @@ def _report_runs(
         if time.monotonic() > deadline:
             break
         record = instance.get_run_record_by_id(event.event_log_entry.run_id)
-        told = alert.alert_of(instance, policies, record) if record else None
+        refused = record is not None and _was_refused(record.dagster_run)
+        told = alert.alert_of(instance, policies, record) if record and not refused else None
         unrecorded = run_end.record(instance, databases, policies, record) if record else []
         if told is not None:
             problems = _report_one(told, progress)
@@ -115,6 +116,11 @@ def _report_runs(
             progress.heartbeats += [name for name in good if name not in progress.heartbeats]
         progress.after = event.storage_id
     return f"Reported: {', '.join(done)}" if done else "No run to report"
+
+
+def _was_refused(run: dg.DagsterRun) -> bool:
+    """Whether its launch was refused: the person who launched it has read why."""
+    return run.tags.get(run_outcome.OUTCOME) == run_outcome.REFUSED
 
 
 def good_databases(policies: Policies, run: dg.DagsterRun) -> list[str]:

@@ -5,7 +5,7 @@ from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.storage.tags import BACKFILL_ID_TAG, MAX_RETRIES_TAG
 from starlette.requests import HTTPConnection
 
-from ops_pipeline.orchestration import identity
+from ops_pipeline.orchestration import identity, run_outcome
 
 
 class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
@@ -32,7 +32,8 @@ class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
                 launch_check.refuse_unfit_approvals(run, person)
             except Exception:
                 # Dagster starts failed runs again; the person who sees the reason decides about this one.
-                self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+                refused = {MAX_RETRIES_TAG: "0", run_outcome.OUTCOME: run_outcome.REFUSED}
+                self._instance.add_run_tags(run.run_id, refused)
                 raise
         return super().submit_run(context)
 

@@ -19,10 +19,12 @@ def record(
     """Records the end of a run that failed or was terminated; returns the problems. Can be repeated.
 
     A policy whose process died is interrupted, one that failed or did not begin has failed. Of a dry run only
-    the tags are recorded.
+    the tags are recorded, of a launch that was refused nothing.
     """
     run = ended.dagster_run
     if run.status not in {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}:
+        return []
+    if run.tags.get(run_outcome.OUTCOME) == run_outcome.REFUSED:
         return []
     concerned = run_ownership.databases_of(policies, run)
     names = [policy.name for database in concerned for policy in run_ownership.policies_of(database, run)]

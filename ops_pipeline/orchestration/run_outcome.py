@@ -21,6 +21,9 @@ FAILED = "failed"
 CANCELED = "canceled"
 """Of a run that was terminated; its policies are interrupted, or did not begin."""
 
+REFUSED = "refused"
+"""Of a run whose launch was refused, in the UI or by a client; nothing was begun."""
+
 WHOLE_RUN = "the run"
 """What failed where no step did."""
 

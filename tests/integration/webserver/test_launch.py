@@ -1,6 +1,7 @@
 """Who starts a run is in its tag, and approvals that cannot be given are refused at launch."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -8,9 +9,12 @@ import httpx
 import pytest
 from dagster._core.utils import make_new_run_id
 
+from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.orchestration import ended_runs
 from ops_pipeline.orchestration.identity import STARTED_BY
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.postgres.connection import Connection, scalar
 from tests.integration.webserver.conftest import store_plan
 from tests.integration.webserver.served import Served
 
@@ -81,6 +85,24 @@ def test_an_unknown_plan_is_refused(
     said = _refused(served, launch({"approve": [plan.id, wrong]}))
 
     assert f'plan "{wrong}" does not exist in app; did you mean "{plan.id}"?' in said
+
+
+def test_a_refused_launch_is_in_no_history_and_no_message_tells_of_it(
+    served: Served,
+    launch: Callable[..., dict[str, Any]],
+    app: Connection,
+    policies: Path,
+) -> None:
+    _refused(served, launch({"approve": ["aaaaaaaa"]}))
+    (run,) = served.instance.get_runs(limit=1)
+
+    told = ended_runs.report(
+        served.instance, MaintenanceResource(), kinds.load(policies), ended_runs.Progress(0)
+    )
+
+    assert run.tags["ops/outcome"] == "refused"
+    assert run.run_id not in told
+    assert scalar(app, "SELECT count(*) FROM ops.maintenance_runs") == 0
 
 
 def test_a_plan_of_another_database_is_refused_and_names_its_job(
