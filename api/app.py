@@ -12,6 +12,7 @@ from api.audit.body import MOST_BYTES
 from api.audit.fast_path import FastPath
 from api.audit.query import read_query
 from api.health import routes as health
+from api.limits.released import Released
 from api.maintenance import routes as maintenance
 from api.metrics import routes as metrics
 from api.metrics.middleware import Middleware
@@ -55,4 +56,4 @@ def create_app(settings: Settings) -> Litestar:
 def observed(app: Litestar) -> ASGIApp:
     """The application as the server runs it: every request is measured and logged."""
     services = services_of(app)
-    return Middleware(FastPath(app, services), services.metrics, services.lifecycle)
+    return Middleware(Released(FastPath(app, services)), services.metrics, services.lifecycle)

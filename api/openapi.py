@@ -52,6 +52,8 @@ DESCRIPTIONS = {
     413: "The body is too large, as sent or after decompression, or has too many events",
     415: "The Content-Encoding is not supported",
     422: "The Idempotency-Key was used before with another body",
+    429: "The key exceeds a limit of its own, or its address has sent too many wrong keys; `detail` says "
+    "which. Try again after `Retry-After` seconds",
     500: "Internal error; search the log for the X-Request-ID",
     503: "The database did not answer in time, or a limit of the server is reached; `detail` says what was "
     "stored. Try again after `Retry-After` seconds",
@@ -95,7 +97,7 @@ def refused(*statuses: int) -> dict[int, ResponseSpec]:
 
 def behind_key(*statuses: int) -> dict[int, ResponseSpec]:
     """The error responses of every route that requires a key, and these."""
-    return refused(400, 401, 403, *statuses, 500, 503)
+    return refused(400, 401, 403, *statuses, 429, 500, 503)
 
 
 def _problem(status: int) -> ResponseSpec:

@@ -1,6 +1,7 @@
 """Turns every error into an RFC 9457 problem that names the field and what would be right."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ SLUGS = {
     413: "too-large",
     415: "unsupported-media-type",
     422: "idempotency-mismatch",
+    429: "too-many-requests",
     431: "headers-too-large",
     499: "client-closed-request",
     503: "unavailable",
@@ -83,6 +85,12 @@ def invalid(field: str, reason: str, status: int = 400, *, headers: dict[str, st
 def unavailable(detail: str) -> Problem:
     """A problem after which the client may retry; `detail` says what was stored."""
     return Problem(503, detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
+
+
+def too_many(detail: str, seconds: float | None = None) -> Problem:
+    """A problem of a client that exceeds its own limit; it may retry after so many seconds (default: 5)."""
+    after = RETRY_AFTER_SECONDS if seconds is None else str(max(1, math.ceil(seconds)))
+    return Problem(429, detail, headers={"Retry-After": after})
 
 
 def slug(status: int) -> str:

@@ -13,8 +13,10 @@ from api.audit.queue import AuditQueue
 from api.audit.read_trail import ReadTrail
 from api.auth.keys import KnownKeys
 from api.auth.last_use import LastUse
+from api.auth.refusals import Refusals
 from api.db.pool import Pool, Role
 from api.health.registry import Watched
+from api.limits.limits import Limits
 from api.maintenance.plans import Plans
 from api.metrics.registry import Metrics
 from api.process.lifecycle import Lifecycle
@@ -40,6 +42,8 @@ class Services:
     export_pool: Pool
     cursors: SharedCursors
     last_use: LastUse
+    limits: Limits
+    refusals: Refusals
     known_keys: KnownKeys
     audit_queue: AuditQueue
     read_trail: ReadTrail
@@ -56,6 +60,8 @@ class Services:
         metrics = Metrics()
         url = settings.database_url or ""
         pools = {
+            # Whatever the others wait for, keys can be checked.
+            "keys": Pool(url, metrics.record_query, Role.READER, max_size=2),
             "reads": Pool(url, metrics.record_query, Role.READER),
             "pages": Pool(url, metrics.record_query, Role.READER, keep_plans=True),
             "writes": Pool(url, metrics.record_query, Role.WRITER),
@@ -66,7 +72,9 @@ class Services:
             "metrics": Pool(url, metrics.record_query, max_size=2),
         }
         last_use = LastUse(pools["writes"])
+        limits = Limits(settings)
         audit_queue = AuditQueue(pools["writes"], metrics.record_query, metrics.record_llm_request)
+        refusals = Refusals(audit_queue, settings.trusted_proxies or ())
         return cls(
             settings=settings,
             lifecycle=Lifecycle(),
@@ -79,7 +87,9 @@ class Services:
             export_pool=pools["exports"],
             cursors=SharedCursors(pools["reads"]),
             last_use=last_use,
-            known_keys=KnownKeys(pools["reads"], last_use),
+            limits=limits,
+            refusals=refusals,
+            known_keys=KnownKeys(pools["keys"], last_use, limits, refusals),
             audit_queue=audit_queue,
             read_trail=ReadTrail(audit_queue, settings.trusted_proxies or ()),
             plans=Plans(settings),
@@ -92,7 +102,7 @@ class Services:
         async with AsyncExitStack() as stack:
             for pool in self.pools.values():
                 await stack.enter_async_context(pool)
-            async with self.last_use, self.audit_queue, self.health.watching():
+            async with self.last_use, self.audit_queue, self.refusals, self.health.watching():
                 yield
 
 

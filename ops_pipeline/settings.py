@@ -170,9 +170,20 @@ class Settings(SchemaNames):
     """How many days ago an event sent to the API may have happened, so how long a client may keep events that
     it cannot send. Keys with the scope `audit:import` may send older ones."""
 
+    api_exports_per_key: Annotated[int, Field(ge=1, le=4)] = 2
+    """How many exports a key may have open at a time, of 4 in all."""
+
+    api_tails_per_key: Annotated[int, Field(ge=1, le=50)] = 10
+    """How many live tails a key may have open at a time, of 50 in all."""
+
+    api_events_per_minute: Annotated[int | None, Field(ge=1)] = None
+    """How many events a key may store a minute; others are refused with 429. Unset: no limit, because events
+    that a client cannot keep until the next minute are lost."""
+
     trusted_proxies: Annotated[Networks | None, NoDecode, BeforeValidator(_networks)] = None
     """The addresses or networks of proxies, separated by commas, whose `X-Forwarded-For` is believed for the
-    `ip_address` of recorded reads. Unset: no proxy is believed, not even one on the same machine."""
+    `ip_address` of recorded reads and refused requests. Unset: no proxy is believed, not even one on the same
+    machine."""
 
     webhook_url: Annotated[str | None, AfterValidator(_secret_address), Secret] = None
     """The URL to which runs are posted that failed, need approval, have rows remaining or an incomplete

@@ -1,22 +1,25 @@
 """Reads the body of a POST: decompresses it and splits it into events."""
 
-import asyncio
 import re
-import zlib
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import msgspec
 
-from api.audit.queue import MOST_EVENTS
 from api.problems import Problem, invalid
+from ops_pipeline.audit.gunzip import GzipError, TooManyMembersError, decompressed
 
 MOST_BYTES = 16 * 1024 * 1024
 """The largest body in bytes, as sent and after decompression."""
-
+MOST_ITEMS = 10_000
+"""The most events of a body: each is checked and answered by itself."""
 MOST_MEMBERS = 1_000
 """The most members of a gzip body: each costs time, and the smallest has 20 bytes."""
-PIECE = 64 * 1024
-"""Bytes decompressed at a time: at the end of a member, the rest of them is copied."""
+MOST_VALUES = 2_000_000
+"""The most commas of an array: 16 MiB have room for eight million values, which msgspec reads in one go."""
+MOST_TOKENS = 1_000_000
+"""How much of an array that is not valid JSON is searched for the bounds of its items, in Python."""
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines")
 
@@ -36,62 +39,35 @@ def inflated(body: bytes, encoding: str) -> bytes:
 
 
 def _gunzip(body: bytes) -> bytes:
-    inflated_pieces: list[bytes] = []
+    pieces: list[bytes] = []
     left = MOST_BYTES
-    members = 0
-    member = None
-    for start in range(0, len(body), PIECE):
-        piece = body[start : start + PIECE]
-        # A gzip file may have several members, with zero padding between and after them.
-        while piece and (member is not None or (piece := piece.lstrip(b"\0"))):
-            if member is None:
-                members += 1
-                member = zlib.decompressobj(wbits=31)
-            if members > MOST_MEMBERS:
-                raise invalid("body", f"has more than {MOST_MEMBERS} gzip members; compress it as one")
-            try:
-                inflated_pieces.append(member.decompress(piece, left + 1))
-            except zlib.error as error:
-                raise invalid("body", f"is not gzip: {error}") from None
-            left -= len(inflated_pieces[-1])
+    try:
+        for piece in decompressed(body, MOST_MEMBERS):
+            pieces.append(piece)
+            left -= len(piece)
             if left < 0:
-                raise Problem(
-                    413,
-                    f"The body has more than {MOST_BYTES:,} bytes after decompression. Nothing was stored; "
-                    "send fewer events at a time.",
-                )
-            piece = member.unused_data
-            if member.eof:
-                member = None
-    if member is not None:
-        raise invalid("body", "is not gzip: unexpected end of data")
-    return b"".join(inflated_pieces)
+                raise _too_large(f"{MOST_BYTES:,} bytes after decompression")
+    except TooManyMembersError:
+        raise invalid("body", f"has more than {MOST_MEMBERS} gzip members; compress it as one") from None
+    except GzipError as error:
+        raise invalid("body", f"is not gzip: {error}") from None
+    return b"".join(pieces)
 
 
-async def events_of(body: bytes, content_type: str) -> Sequence[Json] | None:
-    """The JSON of each event of a batch; None when the body is a single event. Raises Problem 400.
+def events_of(body: bytes, content_type: str) -> Sequence[Json] | None:
+    """The JSON of each event of a batch; None when the body is a single event.
 
     A batch is an array, or one event per line. The latter is recognized by its content type, or because
-    there are several lines that all look like objects. Raises Problem 413 for too many events.
+    there are several lines that all look like objects. Raises Problem 400; 413 for too many events, before
+    more than 10,000 of them were read.
     """
-    events = await _events_of(body, content_type)
-    if events is not None and len(events) > MOST_EVENTS:
-        raise _too_many()
-    return events
-
-
-async def _events_of(body: bytes, content_type: str) -> Sequence[Json] | None:
     by_line = content_type.partition(";")[0].strip().lower() in NDJSON
     if body.startswith(b"[") and not by_line:
-        try:
-            return msgspec.json.decode(body, type=list[msgspec.Raw])
-        except (msgspec.MsgspecError, RecursionError) as error:
-            # One invalid item must not make the others fail, if their bounds can be found.
-            return await asyncio.to_thread(_split, body, str(error))
+        return _items(body)
     if not by_line and b"\n" not in body:
         return None
-    if body.count(b"\n") >= MOST_EVENTS:
-        raise _too_many()
+    if body.count(b"\n") >= MOST_ITEMS:
+        raise _too_large(f"{MOST_ITEMS:,} events")
     lines = [line for line in map(bytes.strip, body.split(b"\n")) if line]
     if not by_line and not (len(lines) > 1 and all(map(_looks_like_an_object, lines))):
         return None
@@ -100,10 +76,28 @@ async def _events_of(body: bytes, content_type: str) -> Sequence[Json] | None:
     return lines
 
 
-def _too_many() -> Problem:
-    return Problem(
-        413,
-        f"The body has more than {MOST_EVENTS:,} events. Nothing was stored; send fewer events at a time.",
+def _items(array: bytes) -> Sequence[Json]:
+    values = array.count(b",") + 1
+    if values > MOST_VALUES:
+        raise _too_large(f"{MOST_VALUES:,} values")
+    try:
+        if values <= MOST_ITEMS:
+            return msgspec.json.decode(array, type=list[msgspec.Raw])
+        items = msgspec.structs.astuple(_at_most().decode(array))
+        return [item for item in items if item is not msgspec.UNSET]
+    except msgspec.ValidationError:  # any item would do, so there are too many
+        raise _too_large(f"{MOST_ITEMS:,} events") from None
+    except (msgspec.MsgspecError, RecursionError) as error:
+        # One invalid item must not make the others fail, if their bounds can be found.
+        return _split(array, str(error))
+
+
+@cache
+def _at_most() -> msgspec.json.Decoder[Any]:
+    """Decodes an array, and fails at item 10,001: a list is only limited after all its items were decoded."""
+    fields = [(f"_{place}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for place in range(MOST_ITEMS)]
+    return msgspec.json.Decoder(
+        msgspec.defstruct("AtMost", fields, array_like=True, forbid_unknown_fields=True)
     )
 
 
@@ -115,7 +109,7 @@ def _split(array: bytes, error: str) -> list[bytes]:
     """The items of an array that msgspec cannot parse as a whole, split by brackets and commas."""
     items: list[bytes] = []
     depth, begin = 0, 1
-    for token in TOKEN.finditer(array):
+    for number, token in enumerate(TOKEN.finditer(array)):
         match token[0]:
             case b"[" | b"{":
                 depth += 1
@@ -124,11 +118,20 @@ def _split(array: bytes, error: str) -> list[bytes]:
             case b"," if depth == 1:
                 items.append(array[begin : token.start()])
                 begin = token.end()
+                if len(items) >= MOST_ITEMS:
+                    raise _too_large(f"{MOST_ITEMS:,} events")
         if depth == 0:
             if token[0] != b"]" or array[token.end() :].strip():
                 break
             return [*items, array[begin : token.start()]]
+        if number >= MOST_TOKENS:
+            break
     raise invalid("body", f"is not valid JSON: {error}")
+
+
+def _too_large(limit: str) -> Problem:
+    detail = f"The body has more than {limit}. Nothing was stored; send fewer events at a time."
+    return Problem(413, detail)
 
 
 def _looks_like_an_object(line: bytes) -> bool:

@@ -14,9 +14,10 @@ import sql
 from api import openapi
 from api.audit.query import AuditQuery, InjectedQuery
 from api.audit.streaming import recorded_stream
-from api.db.pool import Pool, Row
+from api.auth.caller import Caller
+from api.db.pool import Row
 from api.problems import AnyRequest
-from api.services import Injected
+from api.services import Injected, Services
 from ops_pipeline.audit.cursor import Cursors
 from ops_pipeline.audit.filters import Question, question
 from ops_pipeline.audit.store import AuditLog
@@ -62,12 +63,14 @@ async def export(
     ] = False,
 ) -> Stream:
     """The events as a file. It begins once the first rows were read, so earlier failures are problems."""
+    key: Caller = request.state["key"]
+    services.limits.check_stream(key.id, "exports")
     going_on = await services.cursors.going_on(audit_query, "after", after)
     columns = PLACED if cursors else PLACED[:1]
     selection = question("export", going_on.filters, line=format, columns=columns)
     exported = _Exported(going_on, format, await services.cursors.get() if cursors else None)
     given = {**audit_query.given, "format": format, "after": after, "export": uuid4().hex}
-    parts = _parts(services.export_pool, selection, exported)
+    parts = _parts(services, key, selection, exported)
     body = await recorded_stream(services.read_trail, request, "audit.export", given, parts, exported)
     name = f"audit-logs-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{format}"
     return Stream(
@@ -104,8 +107,14 @@ class _Exported:
         return f'{line[:-1]},"_cursor":"{cursor}"}}' if self.kind == "ndjson" else f"{line},{cursor}"
 
 
-async def _parts(pool: Pool, selection: Question, exported: _Exported) -> AsyncGenerator[bytes, None]:
-    async with pool.connection() as connection, connection.transaction():
+async def _parts(
+    services: Services, key: Caller, selection: Question, exported: _Exported
+) -> AsyncGenerator[bytes, None]:
+    async with (
+        services.limits.streaming(key.id, "exports"),
+        services.export_pool.connection() as connection,
+        connection.transaction(),
+    ):
         await connection.execute(sql.get("postgres/snapshot"))
         await connection.execute(sql.get("api/audit/limit_transaction"), LIMITS)
         async with connection.cursor(name="export") as cursor:

@@ -8,10 +8,13 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, ReceiveMessage, Scope, Send
 
 from api.audit.body import MOST_BYTES, Json
-from api.audit.ingest import IDEMPOTENCY_KEY, PATH, SCOPE, checked, store_one
+from api.audit.checking import checked
+from api.audit.ingest import IDEMPOTENCY_KEY, PATH, SCOPE, store_one
 from api.audit.store import sender
-from api.auth.keys import Caller, bearer
-from api.problems import answer_to
+from api.auth.caller import Caller
+from api.auth.keys import bearer
+from api.limits.released import USAGE
+from api.problems import Problem, answer_to
 from api.services import Services
 from ops_pipeline.audit.event import AuditEvent, EventError
 
@@ -30,6 +33,7 @@ class FastPath:
         self._app = app
         self._known_keys = services.known_keys
         self._queue = services.audit_queue
+        self._limits = services.limits
         self._settings = services.settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,6 +42,12 @@ class FastPath:
             and scope["path"] == PATH
             and (caller := self._plain_caller(scope)) is not None
         ):
+            try:
+                scope["state"][USAGE] = self._limits.begin_request(caller.id)
+            except Problem as problem:
+                scope["path_template"] = PATH
+                await answer_to(problem, Request(scope))(scope, receive, send)
+                return
             message = await receive()
             if (plain := self._plain_event(message, caller)) is not None:
                 await self._store(*plain, caller, scope, receive, send)
@@ -68,6 +78,7 @@ class FastPath:
         client = scope["client"]
         sent_by = sender(caller.id, client[0] if client else None)
         try:
+            self._limits.count_events(caller.id, 1)
             answer = msgspec.json.encode(await store_one(self._queue, sent_by, item, event))
         except Exception as error:  # the response that the framework would give
             await answer_to(error, Request(scope))(scope, receive, send)

@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid5
 
 import msgspec
@@ -13,30 +13,35 @@ from litestar import MediaType, Response, post
 
 import sql
 from api import openapi
-from api.audit.body import Json, events_of, inflated
+from api.audit.body import Json
+from api.audit.checking import (
+    MOST_ERRORS,
+    CheckedBody,
+    as_one_array,
+    checked_body,
+    first_errors,
+    is_small,
+)
 from api.audit.queue import AuditQueue
-from api.audit.store import Outcome, Refusal, UnavailableError, ValidatedEvent, sender
-from api.auth.keys import Caller
-from api.problems import AnyRequest, FieldProblem, Problem, invalid, unavailable
+from api.audit.store import (
+    Outcome,
+    Refusal,
+    Sender,
+    TooManyOfKeyError,
+    UnavailableError,
+    ValidatedEvent,
+    sender,
+)
+from api.auth.caller import Caller
+from api.limits.limits import BodyBytes
+from api.problems import AnyRequest, FieldProblem, Problem, invalid, too_many, unavailable
 from api.services import Injected, Services
-from ops_pipeline.audit.event import AuditEvent, EventError, decode, in_json_spelling, is_reserved
-from ops_pipeline.settings import Settings
-
-MOST_ERRORS = 100
-"""How many errors are listed when no event of a batch could be stored."""
+from ops_pipeline.audit.event import AuditEvent, EventError
 
 PATH = "/api/audit-logs"
 SCOPE = "audit:write"
-IMPORT_SCOPE = "audit:import"
-"""The scope of keys that may store events of any time."""
-AHEAD = timedelta(days=1)
-"""How far in the future an event's time may be: clocks and time zones of clients may be wrong. Partitions are
-created 3 days ahead, so no event of a client makes another one."""
 IDEMPOTENCY_KEY = "Idempotency-Key"
 LLM = "llm_request"
-
-Valid = tuple[int, Json, AuditEvent]
-"""A valid item of a batch: its index, its JSON, and the decoded event."""
 
 
 class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,70 +86,57 @@ class StoredBatch(msgspec.Struct, frozen=True):
 )
 async def store(request: AnyRequest, services: Injected) -> Response[bytes]:
     """Stores events and returns their ids."""
-    body = inflated(await request.body(), request.headers.get("Content-Encoding", "")).strip()
-    batch = await events_of(body, request.headers.get("Content-Type", ""))
-    sent = Sent(request, services, body)
-    answer = await _store_one(sent) if batch is None else await _store_batch(sent, batch)
+    key: Caller = request.state["key"]
+    with services.limits.body(key.id) as counted:
+        found = await _found(request, services, key, counted)
+        answer = await _store_found(Sent(request, services, key, found))
     return Response(msgspec.json.encode(answer), media_type=MediaType.JSON)
-
-
-AT_ONCE = 1_000
-"""How many events of a batch are checked before other requests get a turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request with its decompressed body."""
+    """A request with its checked body."""
 
     request: AnyRequest
     services: Services
-    body: bytes
+    caller: Caller
+    found: CheckedBody
 
     @property
-    def caller(self) -> Caller:
-        caller: Caller = self.request.state["key"]
-        return caller
-
-    @property
-    def sender(self) -> bytes:
+    def sender(self) -> Sender:
         client = self.request.client
         return sender(self.caller.id, client.host if client else None)
 
-    def checked(self, item: Json) -> tuple[Json, AuditEvent]:
-        return checked(item, self.caller, self.services.settings)
 
+async def _found(request: AnyRequest, services: Services, caller: Caller, counted: BodyBytes) -> CheckedBody:
+    chunks = []
+    async for chunk in request.stream():
+        counted.take(len(chunk))
+        chunks.append(chunk)
+    body = b"".join(chunks)
+    encoding = request.headers.get("Content-Encoding", "")
+    content_type = request.headers.get("Content-Type", "")
 
-def checked(item: Json, caller: Caller, settings: Settings) -> tuple[Json, AuditEvent]:
-    """The event sent by a client, as JSON with the names of `AuditEvent`, and decoded. Raises EventError."""
+    def check() -> CheckedBody:
+        return checked_body(body, encoding, content_type, caller, services.settings)
+
     try:
-        event = decode(item, settings.audit_details_max_bytes)
-    except EventError:
-        if (renamed := in_json_spelling(item)) is None:
-            raise
-        item = renamed
-        event = decode(item, settings.audit_details_max_bytes)
-    if is_reserved(event.event_type):
-        # A key that may write events must not be able to forge records of who has read them.
-        raise EventError("eventType", f"{event.event_type} is reserved for this service; choose another")
-    if event.created_at is not None and not caller.may(IMPORT_SCOPE):
-        _check_window(event.created_at, settings.audit_max_age_days)
-    return item, event
+        if is_small(body, encoding):
+            found = check()
+        else:
+            async with services.limits.large_body(caller.id):
+                found = await asyncio.to_thread(check)
+    except EventError as error:
+        raise invalid(error.field or "body", error.reason) from error
+    if found.body is not body:
+        counted.take(len(found.body))
+    return found
 
 
-def _check_window(created_at: datetime, days: int) -> None:
-    now = datetime.now(UTC)
-    if not now - timedelta(days=days) <= created_at <= now + AHEAD:
-        raise EventError(
-            "createdAt",
-            f"must be at most {days} days in the past (OPS_AUDIT_MAX_AGE_DAYS) and {AHEAD.days} day in the "
-            f"future; to import older events, use a key with the scope {IMPORT_SCOPE}",
-        )
-
-
-async def store_one(queue: AuditQueue, sent_by: bytes, item: Json, event: AuditEvent) -> StoredOne:
+async def store_one(queue: AuditQueue, sent_by: Sender, item: Json, event: AuditEvent) -> StoredOne:
     """Stores the event that `item` holds; returns once it is committed. `sent_by` is a `store.sender`.
 
-    Raises Problem 400, 409 or 503.
+    Raises Problem 400, 409, 429 or 503.
     """
     (outcome,) = await _committed(queue, sent_by, [_validated(item, event)])
     if isinstance(outcome, Refusal):
@@ -152,50 +144,38 @@ async def store_one(queue: AuditQueue, sent_by: bytes, item: Json, event: AuditE
     return StoredOne(True, outcome)
 
 
-async def _store_one(sent: Sent) -> StoredOne:
-    try:
-        item, event = sent.checked(sent.body)
-    except EventError as error:
-        raise invalid(error.field or "body", error.reason) from error
+async def _store_found(sent: Sent) -> StoredOne | StoredBatch:
+    sent.services.limits.count_events(sent.caller.id, len(sent.found.valid))
+    if sent.found.is_batch:
+        return await _store_batch(sent)
+    ((_, item, event),) = sent.found.valid
     claim = await _claim(sent)
-    if claim is None:
-        return await store_one(sent.services.audit_queue, sent.sender, item, event)
-    event, item = claim.marked(event, item, 0)
+    if claim is not None:
+        event, item = claim.marked(event, item, 0)
     return await store_one(sent.services.audit_queue, sent.sender, item, event)
 
 
-async def _store_batch(sent: Sent, batch: Sequence[Json]) -> StoredBatch:
-    results: list[EventResult | None] = []
-    valid: list[Valid] = []
-    for index, item in enumerate(batch):
-        if index % AT_ONCE == AT_ONCE - 1:
-            await asyncio.sleep(0)
-        try:
-            valid.append((index, *sent.checked(item)))
-            results.append(None)
-        except EventError as error:
-            results.append(EventResult(index, error=FieldProblem(error.field or "body", error.reason)))
-    as_sent = len(valid) == len(batch) and all(
-        item is own for item, (_, own, _) in zip(batch, valid, strict=True)
-    )
-    array = sent.body if as_sent and sent.body.startswith(b"[") else None
-    stored = await _outcomes(sent, valid, array) if valid else []
-    conflicts = sum(isinstance(outcome, Refusal) and outcome.is_conflict for outcome in stored)
-    outcomes = iter(stored)
-    answers = [result or _result(index, next(outcomes)) for index, result in enumerate(results)]
-    errors = [answer for answer in answers if answer.error is not None]
+async def _store_batch(sent: Sent) -> StoredBatch:
+    outcomes = await _outcomes(sent) if sent.found.valid else []
+    results = {index: EventResult(index, error=error) for index, error in sent.found.errors.items()}
+    for (index, _, _), outcome in zip(sent.found.valid, outcomes, strict=True):
+        results[index] = _result(index, outcome)
+    answers = [results[index] for index in range(len(sent.found.items))]
+    errors = {answer.index: answer.error for answer in answers if answer.error is not None}
     if errors and len(errors) == len(answers):
+        conflicts = sum(isinstance(outcome, Refusal) and outcome.is_conflict for outcome in outcomes)
         raise _nothing_stored(errors, 409 if conflicts == len(answers) else 400)
     return StoredBatch(not errors, answers)
 
 
-async def _outcomes(sent: Sent, valid: list[Valid], array: bytes | None = None) -> list[Outcome]:
+async def _outcomes(sent: Sent) -> list[Outcome]:
     claim = await _claim(sent)
     if claim is None:
-        events = [_validated(item, event) for _, item, event in valid]
+        array = as_one_array(sent.found)
+        events = [_validated(item, event) for _, item, event in sent.found.valid]
     else:
         array = None
-        marked = [claim.marked(event, item, index) for index, item, event in valid]
+        marked = [claim.marked(event, item, index) for index, item, event in sent.found.valid]
         events = [_validated(item, event) for event, item in marked]
     return await _committed(sent.services.audit_queue, sent.sender, events, array)
 
@@ -205,10 +185,12 @@ def _validated(item: Json, event: AuditEvent) -> ValidatedEvent:
 
 
 async def _committed(
-    queue: AuditQueue, sent_by: bytes, events: Sequence[ValidatedEvent], array: bytes | None = None
+    queue: AuditQueue, sent_by: Sender, events: Sequence[ValidatedEvent], array: bytes | None = None
 ) -> list[Outcome]:
     try:
         outcomes = await queue.store(sent_by, events, array)
+    except TooManyOfKeyError as error:
+        raise too_many(str(error)) from error
     except UnavailableError as error:
         raise unavailable(str(error)) from error
     if any(isinstance(outcome, Refusal) and outcome.for_now for outcome in outcomes):
@@ -222,13 +204,10 @@ def _result(index: int, outcome: Outcome) -> EventResult:
     return EventResult(index, id=outcome)
 
 
-def _nothing_stored(errors: list[EventResult], status: int) -> Problem:
-    named = [
-        FieldProblem(f"[{result.index}].{result.error.field}", result.error.reason)
-        for result in errors[:MOST_ERRORS]
-        if result.error is not None
-    ]
-    return Problem(status, "No event was stored; `errors` has the reason for each", named)
+def _nothing_stored(errors: dict[int, FieldProblem], status: int) -> Problem:
+    few = len(errors) <= MOST_ERRORS
+    which = "the reason for each" if few else f"the first {MOST_ERRORS} of {len(errors):,} reasons"
+    return Problem(status, f"No event was stored; `errors` has {which}", first_errors(errors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +235,7 @@ async def _claim(sent: Sent) -> Claim | None:
     if not re.fullmatch(r"[\x20-\x7e]{1,255}", key):
         raise invalid(IDEMPOTENCY_KEY, "must be 1 to 255 printable ASCII characters")
     claim_id = uuid5(sent.caller.id, key)
-    values = {"id": claim_id, "body_sha256": hashlib.sha256(sent.body).digest()}
+    values = {"id": claim_id, "body_sha256": hashlib.sha256(sent.found.body).digest()}
     ((same_body, time),) = await sent.services.writer_pool.rows(
         "insert", sql.get("api/audit/claim_key"), values
     )

@@ -1,24 +1,22 @@
 """Collects the events of many requests and stores them in few commits."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Self
+from uuid import UUID
 
-import psycopg
 import structlog
 
+from api.audit.lanes import Lanes, Part
 from api.audit.purge import ReceiptPurge
 from api.audit.store import (
-    BEFORE_IT_BEGAN,
-    NOT_BEGUN,
     PARTLY,
-    UNKNOWN,
     EventStore,
     Group,
     Outcome,
+    Sender,
+    TooManyOfKeyError,
     UnavailableError,
     ValidatedEvent,
 )
@@ -33,7 +31,8 @@ PART_EVENTS = 5000
 """A request with more events is stored in parts, so that no statement takes long."""
 MOST_EVENTS = 200_000
 MOST_BYTES = 64 * 1024 * 1024
-"""How much may wait, in events and in bytes of JSON; above it, requests get 503."""
+"""How much may wait, in events and in bytes of JSON; above it, requests get 503. One key may use half of it;
+above that, its requests get 429."""
 ANSWER_SECONDS = 8.0
 """How long a request waits for its commit before it gets 503 because the outcome is unknown."""
 MANY_EVENTS = 16
@@ -44,37 +43,11 @@ and larger commits, each of which costs PostgreSQL as much as ten events."""
 log = structlog.get_logger()
 
 
-@dataclass(slots=True, eq=False)
-class _Part:
-    group: Group
-    size: int
-    done: asyncio.Future[list[Outcome]]
-    since: float
-    begun: bool = False
-
-    @property
-    def events(self) -> int:
-        return len(self.group.events)
-
-    def give_up(self) -> None:
-        self.fail(UnavailableError(UNKNOWN if self.begun else NOT_BEGUN))
-
-    def fail(self, error: Exception) -> None:
-        if self.done.done():
-            return
-        if isinstance(error, BEFORE_IT_BEGAN):
-            error = UnavailableError("The database does not answer. Nothing was stored; try again.")
-        elif isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            # With a SQLSTATE the server has refused the statement; without one the outcome is unknown.
-            error = UnavailableError(NOT_BEGUN if error.sqlstate else UNKNOWN)
-        self.done.set_exception(error)
-        self.done.exception()  # marks it as retrieved: the client may have disconnected
-
-
 class AuditQueue:
     """Stores waiting events in one statement; a second task helps when many wait.
 
-    `store` returns once the events are committed. The number of waiting events is limited.
+    `store` returns once the events are committed. The number of waiting events is limited, in all and of each
+    key, and keys are served in turn.
     `record_llm_request` is called once for each new event of that type, `observe` with the type and the
     seconds of each statement.
     """
@@ -89,9 +62,7 @@ class AuditQueue:
         self._observe = observe
         self._store = EventStore(record_llm_request)
         self._purge = ReceiptPurge()
-        self._waiting: deque[_Part] = deque()
-        self._events = 0
-        self._bytes = 0
+        self._waiting = Lanes()
         self._ready = asyncio.Event()
         self._many = asyncio.Event()
         self._closing = False
@@ -113,33 +84,28 @@ class AuditQueue:
         for task in late:
             task.cancel()
         if self._waiting:
-            log.error("events not stored", events=self._events, reason="the database did not answer")
+            log.error("events not stored", events=self._waiting.events, reason="the database did not answer")
         for part in self._waiting:
             part.fail(UnavailableError("The server is shutting down. Nothing was stored; try again."))
 
     async def store(
-        self, sender: bytes, events: Sequence[ValidatedEvent], array: bytes | None = None
+        self, sender: Sender, events: Sequence[ValidatedEvent], array: bytes | None = None
     ) -> list[Outcome]:
         """Stores events of a `store.sender`; returns the id of each, or why it was refused, after the commit.
 
-        `array` is the JSON array of exactly these events, if there is one already. Raises UnavailableError,
-        and psycopg.Error when our tables are missing or different.
+        `array` is the JSON array of exactly these events, if there is one already. Raises UnavailableError
+        (TooManyOfKeyError where the key may have no more waiting), and psycopg.Error when our tables are
+        missing or different.
         """
         if len(events) > PART_EVENTS:
             return await self._store_in_parts(sender, events)
         size = sum(len(memoryview(event.json)) for event in events)
-        if self._closing or self._events + len(events) > MOST_EVENTS or self._bytes + size > MOST_BYTES:
-            raise UnavailableError(
-                "Too many events are waiting for the database, or the server is shutting down. "
-                "Nothing was stored; try again."
-            )
+        self._refuse_too_many(sender.key_id, len(events), size)
         loop = asyncio.get_running_loop()
-        part = _Part(Group(sender, events, array), size, loop.create_future(), loop.time())
-        self._waiting.append(part)
-        self._events += len(events)
-        self._bytes += size
+        part = Part(Group(sender, events, array), size, loop.create_future(), loop.time())
+        self._waiting.add(part)
         self._ready.set()
-        if self._events >= MANY_EVENTS:
+        if self._waiting.events >= MANY_EVENTS:
             self._many.set()
         # One timer a request: asyncio.timeout costs several times as much.
         timer = loop.call_later(ANSWER_SECONDS, part.give_up)
@@ -148,13 +114,28 @@ class AuditQueue:
         finally:
             timer.cancel()
 
-    async def _store_in_parts(self, sender: bytes, events: Sequence[ValidatedEvent]) -> list[Outcome]:
+    def _refuse_too_many(self, key: UUID | None, events: int, size: int) -> None:
+        waiting = self._waiting
+        if self._closing or waiting.events + events > MOST_EVENTS or waiting.size + size > MOST_BYTES:
+            raise UnavailableError(
+                "Too many events are waiting for the database, or the server is shutting down. "
+                "Nothing was stored; try again."
+            )
+        of_key, size_of_key = waiting.of(key)
+        if of_key + events > MOST_EVENTS // 2 or size_of_key + size > MOST_BYTES // 2:
+            raise TooManyOfKeyError(
+                "Too many events of this key are waiting for the database. Nothing was stored; try again."
+            )
+
+    async def _store_in_parts(self, sender: Sender, events: Sequence[ValidatedEvent]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for at in range(0, len(events), PART_EVENTS):
             try:
                 outcomes += await self.store(sender, events[at : at + PART_EVENTS])
-            except UnavailableError as error:
-                raise UnavailableError(PARTLY if at else str(error)) from None
+            except UnavailableError:
+                if not at:
+                    raise
+                raise UnavailableError(PARTLY) from None
         return outcomes
 
     async def _write(self) -> None:
@@ -163,7 +144,7 @@ class AuditQueue:
             while True:
                 await self._ready.wait()
                 await asyncio.sleep(0)  # includes events that arrive at the same time
-                if group := self._take():
+                if group := self._waiting.take(GROUP_EVENTS):
                     await self._finish(group, database)
                 elif self._closing:
                     return
@@ -179,7 +160,7 @@ class AuditQueue:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LONG_SECONDS):
                         await self._many.wait()
-                while self._much_waits() and (group := self._take()):
+                while self._much_waits() and (group := self._waiting.take(GROUP_EVENTS)):
                     await self._finish(group, database)
                 if self._closing:
                     return
@@ -188,25 +169,12 @@ class AuditQueue:
             await database.release()
 
     def _much_waits(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        waits_long = bool(self._waiting) and now - self._waiting[0].since >= LONG_SECONDS
-        return waits_long or self._events >= MANY_EVENTS
+        if self._waiting.events >= MANY_EVENTS:
+            return True
+        since = self._waiting.waits_since()
+        return since is not None and asyncio.get_running_loop().time() - since >= LONG_SECONDS
 
-    def _take(self) -> list[_Part]:
-        """The next group to store, without requests that timed out while waiting."""
-        group: list[_Part] = []
-        events = 0
-        while self._waiting and (not group or events + self._waiting[0].events <= GROUP_EVENTS):
-            part = self._waiting.popleft()
-            self._events -= part.events
-            self._bytes -= part.size
-            if not part.done.done():
-                part.begun = True
-                events += part.events
-                group.append(part)
-        return group
-
-    async def _finish(self, group: list[_Part], database: PinnedConnection) -> None:
+    async def _finish(self, group: list[Part], database: PinnedConnection) -> None:
         try:
             outcomes = await self._store.store(database, [part.group for part in group])
         except Exception as error:  # each waiting request gets the error; the task must continue

@@ -9,7 +9,7 @@ import structlog
 
 from api.audit.queue import AuditQueue
 from api.audit.store import Refusal, UnavailableError, ValidatedEvent, sender
-from api.auth.keys import Caller
+from api.auth.caller import Caller
 from api.auth.peer import client_address
 from api.problems import AnyRequest, Problem, unavailable
 from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent

@@ -1,5 +1,6 @@
 """GET /api/admin/audit-logs: finds events, page by page, and returns single events."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -17,10 +18,13 @@ import sql
 from api import openapi
 from api.audit.page import Page, from_database, page
 from api.audit.query import FILTERS, MOST_ROWS, AuditQuery, InjectedQuery, refuse_unknown
-from api.db.pool import STATEMENT_TIMEOUT, Row
+from api.auth.caller import Caller
+from api.db.pool import STATEMENT_SECONDS, Row
+from api.limits.limits import MANY_DAYS
 from api.problems import AnyRequest, Problem, invalid, unavailable
 from api.services import Injected, Services
 from ops_pipeline.audit import filters
+from ops_pipeline.audit.pages import FoundPage, page_steps, read_async
 from ops_pipeline.audit.store import AuditLog
 
 MOST_OFFSET = 10_000
@@ -76,20 +80,38 @@ async def find_events(
     limit = min(limit, MOST_ROWS)
     _check_offset(offset, cursor)
     going_on = await services.cursors.going_on(audit_query, "cursor", cursor)
-    data, rows, last_time, last_id = "[]", 0, None, None
-    for selection in filters.pages(replace(going_on.filters, limit=limit, offset=offset), datetime.now(UTC)):
-        ((data, rows, last_time, last_id),) = await select(services, selection)
-        if last_id is not None:
-            break
+    key: Caller = request.state["key"]
+    paged = replace(going_on.filters, limit=limit, offset=offset)
+    found = await _found_page(services, key, paged)
     following = None
-    if last_time is not None and last_id is not None:
+    if found.next is not None:
         cursors = await services.cursors.get()
-        place = cursors.write(going_on.position(last_time, last_id), audit_query.question)
+        place = cursors.write(going_on.position(found.next.created_at, found.next.id), audit_query.question)
         query = {name: text for name, text in request.query_params.items() if name in FILTERS}
         following = f"{request.url.path}?{urlencode({**query, 'limit': limit, 'cursor': place})}"
-    more = await _total(services, audit_query) if count else {}
-    await services.read_trail.record(request, "audit.read", {**audit_query.given}, rows)
-    return page(EventPage, from_database(data), rows, following, **more)
+    more = await _total(services, key, audit_query) if count else {}
+    await services.read_trail.record(request, "audit.read", {**audit_query.given}, found.count)
+    return page(EventPage, from_database(found.data), found.count, following, **more)
+
+
+async def _found_page(services: Services, key: Caller, paged: filters.Filters) -> FoundPage:
+    now = datetime.now(UTC)
+    wide = is_wide(paged, now)
+    began = time.monotonic()
+
+    async def row(asked: filters.Question) -> Row:
+        if time.monotonic() - began > STATEMENT_SECONDS:
+            raise _too_slow()
+        (only,) = await select(services, key, asked, wide=asked.wide and wide)
+        return only
+
+    return await read_async(page_steps(paged, now), row)
+
+
+def is_wide(selected: filters.Filters, now: datetime) -> bool:
+    """Whether the filters allow a period of many days."""
+    start, end = selected.start_date, selected.end_date or now
+    return start is None or end - start > MANY_DAYS
 
 
 @get(
@@ -111,7 +133,10 @@ async def find_events(
 async def get_event(request: AnyRequest, services: Injected, event_id: FromPath[UUID]) -> Response[bytes]:
     """The events with that id, newest first."""
     refuse_unknown(request, ())
-    ((data, count),) = await services.pool.rows("select", _of_id(), {"id": event_id})
+    key: Caller = request.state["key"]
+    # An id says nothing of its event's day.
+    async with services.limits.reading(key.id, wide=True):
+        ((data, count),) = await services.pool.rows("select", _of_id(), {"id": event_id})
     await services.read_trail.record(request, "audit.read", {"id": str(event_id)}, count)
     if not count:
         raise Problem(404, f"Event {event_id} does not exist")
@@ -124,14 +149,22 @@ def _of_id() -> LiteralString:
     return compose.SQL(sql.get("api/audit/one")).format(event=event).as_string(None)
 
 
-async def select(services: Services, selection: filters.Question) -> list[Row]:
-    """The selected rows. Raises Problem 503 on a statement timeout."""
+async def select(services: Services, key: Caller, selection: filters.Question, *, wide: bool) -> list[Row]:
+    """The selected rows, within the limits of the key; `wide` as in `Limits.reading`.
+
+    Raises Problem 429, and 503 on a statement timeout.
+    """
     pool = services.page_pool if selection.keep_plan else services.pool
     try:
-        return await pool.rows("select", selection.statement, selection.values)
+        async with services.limits.reading(key.id, wide=wide):
+            return await pool.rows("select", selection.statement, selection.values)
     except psycopg.errors.QueryCanceled as error:
-        advice = "Use a shorter period or more filters"
-        raise unavailable(f"The query took longer than {STATEMENT_TIMEOUT}. {advice}") from error
+        raise _too_slow() from error
+
+
+def _too_slow() -> Problem:
+    advice = "Use a shorter period or more filters"
+    return unavailable(f"The query took longer than {STATEMENT_SECONDS} s. {advice}")
 
 
 def _check_offset(offset: int, cursor: str | None) -> None:
@@ -142,10 +175,14 @@ def _check_offset(offset: int, cursor: str | None) -> None:
         raise invalid("offset", "cannot be used with cursor, which says where the page begins")
 
 
-async def _total(services: Services, audit_query: AuditQuery) -> dict[str, int | str | None]:
+async def _total(services: Services, key: Caller, audit_query: AuditQuery) -> dict[str, int | str | None]:
     counting = filters.question("count", audit_query.filters)
     try:
-        async with services.pool.connection() as connection, connection.transaction():
+        async with (
+            services.limits.reading(key.id, wide=is_wide(audit_query.filters, datetime.now(UTC))),
+            services.pool.connection() as connection,
+            connection.transaction(),
+        ):
             limits = {"statement_timeout": f"{COUNT_SECONDS}s", "idle_timeout": "0"}
             await connection.execute(sql.get("api/audit/limit_transaction"), limits)
             cursor = await connection.execute(counting.statement, counting.values, prepare=False)

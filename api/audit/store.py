@@ -61,6 +61,10 @@ class UnavailableError(Exception):
     """Events cannot be stored now. The message says whether they may have been stored anyway."""
 
 
+class TooManyOfKeyError(UnavailableError):
+    """The key has too many events waiting. Nothing was stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a valid event was not stored: PostgreSQL refused it, or another event has its id (`is_conflict`).
@@ -93,17 +97,25 @@ class ValidatedEvent:
 Outcome = UUID | Refusal
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends events: the key (None: this service itself, for requests without one), and what the server
+    knows of it, as the beginning of a group in JSON."""
+
+    key_id: UUID | None
+    json: bytes
+
+
 @lru_cache(maxsize=4096)
-def sender(key_id: UUID, peer: str | None) -> bytes:
-    """What the server knows of the sender of events, as the beginning of a group in JSON: the key, and the
-    address of the peer (None: a Unix socket)."""
+def sender(key_id: UUID | None, peer: str | None) -> Sender:
+    """The sender with that key and address of the peer (None: a Unix socket)."""
     try:
         # A link-local address has a zone ("fe80::1%eth0"), which the type inet does not support.
         address = str(ipaddress.ip_address(peer.partition("%")[0])) if peer is not None else None
     except ValueError:
         address = None
     known = {"origin": "api", "keyId": key_id, "peerAddress": address}
-    return msgspec.json.encode(known)[:-1] + b',"events":'
+    return Sender(key_id, msgspec.json.encode(known)[:-1] + b',"events":')
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,7 @@ class Group:
     """Events of one request, with their `sender`. `array`: the JSON array of exactly these events, if there
     is one already."""
 
-    sender: bytes
+    sender: Sender
     events: Sequence[ValidatedEvent]
     array: bytes | None = field(default=None, repr=False)
 
@@ -120,7 +132,7 @@ class Group:
         array = self.array
         if array is None:
             array = b"[" + b",".join([event.json for event in self.events]) + b"]"
-        return self.sender + array + b"}"
+        return self.sender.json + array + b"}"
 
     def part(self, begin: int, end: int) -> "Group":
         """Some of the events."""

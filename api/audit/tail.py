@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import psycopg
@@ -19,11 +20,14 @@ import sql
 from api import openapi
 from api.audit.query import InjectedQuery
 from api.audit.streaming import recorded_stream
-from api.db.pool import Pool, Row
-from api.problems import AnyRequest, invalid, unavailable
+from api.auth.caller import Caller
+from api.db.pool import Row
+from api.limits.limits import MANY_DAYS
+from api.problems import AnyRequest, Problem, invalid, unavailable
 from api.services import Injected, Services
 from ops_pipeline.audit.cursor import CursorError, Cursors
 from ops_pipeline.audit.filters import Filters, question
+from ops_pipeline.postgres.connection import Statement
 
 MOST_STREAMS = 50
 POLL_SECONDS = 0.5
@@ -58,12 +62,14 @@ async def tail(
     """The matching events, in the order in which they became visible."""
     if services.lifecycle.draining:
         raise unavailable("The server is shutting down; connect again")
-    if len(services.tails) >= MOST_STREAMS:
-        raise unavailable(f"{MOST_STREAMS} streams are open, the limit; try again when one has ended")
+    key: Caller = request.state["key"]
+    services.limits.check_stream(key.id, "tails")
+    _check_room(services)
     cursors = await services.cursors.get()
-    place = _read(cursors, last_event_id) if last_event_id else _behind(await _visible(services.pool))
-    follower = Follower(services.pool, audit_query.filters, place)
-    parts = _parts(services, follower, cursors)
+    rows = partial(_rows, services, key)
+    place = _read(cursors, last_event_id) if last_event_id else _behind(await _visible(rows))
+    follower = Follower(rows, audit_query.filters, place)
+    parts = _parts(services, key, follower, cursors)
     body = await recorded_stream(
         services.read_trail, request, "audit.tail", {**audit_query.given}, parts, follower
     )
@@ -88,6 +94,13 @@ class TailPosition(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
 
+class Rows(Protocol):
+    """Runs a statement that reads, within the limits of a key; `wide` as in `Limits.reading`."""
+
+    async def __call__(self, statement: Statement, values: Any = None, *, wide: bool = False) -> list[Row]:
+        """The statement's rows. Raises psycopg.Error, PoolTimeout, and Problem 429 or 503."""
+
+
 @dataclass(eq=False, slots=True)
 class Follower:
     """Finds events that have become visible since the last look, regardless of their created_at.
@@ -96,20 +109,20 @@ class Follower:
     are found when it commits, however late.
     """
 
-    pool: Pool
+    rows_of: Rows
     filters: Filters
     place: TailPosition
     rows: int = 0
 
-    async def look(self) -> AsyncIterator[tuple[TailPosition, str]]:
+    async def look(self) -> AsyncGenerator[tuple[TailPosition, str], None]:
         """Each event that became visible, with the position after it. Raises psycopg.Error, PoolTimeout."""
         if self.place.seen == self.place.visible:
-            visible = await _visible(self.pool)
+            visible = await _visible(self.rows_of)
             if visible == self.place.seen:
                 return
             self.place = TailPosition(self.place.seen, visible, 0, 0, int(time.time()))
-        while arrivals := await self.pool.rows(
-            "select", sql.get("api/audit/arrivals"), msgspec.structs.asdict(self.place)
+        while arrivals := await self.rows_of(
+            sql.get("api/audit/arrivals"), msgspec.structs.asdict(self.place)
         ):
             events = await self._events(arrivals)
             for number, (place, nth, _, _) in enumerate(arrivals, 1):
@@ -123,29 +136,51 @@ class Follower:
         times = [created_at for _, _, created_at, _ in arrivals]
         named = {"created_ats": times, "ids": [event_id for _, _, _, event_id in arrivals]}
         selection = question("events", self.filters)
-        values = {**selection.values, **named, "oldest": min(times), "newest": max(times)}
-        return dict(await self.pool.rows("select", selection.statement, values))
+        oldest, newest = min(times), max(times)
+        values = {**selection.values, **named, "oldest": oldest, "newest": newest}
+        wide = newest - oldest > MANY_DAYS
+        return dict(await self.rows_of(selection.statement, values, wide=wide))
 
 
-async def _parts(services: Services, follower: Follower, cursors: Cursors) -> AsyncGenerator[bytes, None]:
-    services.tails.add(follower)
-    try:
-        yield b"retry: 1000\n\n"
-        async with aclosing(_messages(services, follower, cursors)) as messages:
-            async for message in messages:
-                yield message
-    finally:
-        services.tails.discard(follower)
+async def _parts(
+    services: Services, key: Caller, follower: Follower, cursors: Cursors
+) -> AsyncGenerator[bytes, None]:
+    async with services.limits.streaming(key.id, "tails"):
+        _check_room(services)
+        services.tails.add(follower)
+        try:
+            yield b"retry: 1000\n\n"
+            async with aclosing(_messages(services, key, follower, cursors)) as messages:
+                async for message in messages:
+                    yield message
+        finally:
+            services.tails.discard(follower)
 
 
-async def _messages(services: Services, follower: Follower, cursors: Cursors) -> AsyncGenerator[bytes, None]:
-    sent_at = time.monotonic()
+def _check_room(services: Services) -> None:
+    if len(services.tails) >= MOST_STREAMS:
+        raise unavailable(f"{MOST_STREAMS} streams are open, the limit; try again when one has ended")
+
+
+async def _messages(
+    services: Services, key: Caller, follower: Follower, cursors: Cursors
+) -> AsyncGenerator[bytes, None]:
+    sent_at = checked_at = time.monotonic()
     while not services.lifecycle.draining:
         try:
-            async for place, event in follower.look():
-                yield f"id: {_written(cursors, place)}\nevent: audit\ndata: {event}\n\n".encode()
-                sent_at = time.monotonic()
-        except (psycopg.OperationalError, PoolTimeout) as error:
+            if time.monotonic() - checked_at >= HEARTBEAT_SECONDS:
+                # Without an answer no event is sent, and the key is checked again.
+                if not await services.known_keys.still_valid(key):
+                    yield _end("the key was revoked or has expired")
+                    return
+                checked_at = time.monotonic()
+            async with aclosing(follower.look()) as found:
+                async for place, event in found:
+                    yield f"id: {_written(cursors, place)}\nevent: audit\ndata: {event}\n\n".encode()
+                    sent_at = time.monotonic()
+                    if sent_at - checked_at >= HEARTBEAT_SECONDS:
+                        break  # a busy stream checks its key as well
+        except (psycopg.OperationalError, PoolTimeout, Problem) as error:
             # The position is kept: once the database answers again, the stream continues there.
             log.warning("tail waits for the database", error=type(error).__name__)
         if time.monotonic() - sent_at >= HEARTBEAT_SECONDS:
@@ -153,16 +188,26 @@ async def _messages(services: Services, follower: Follower, cursors: Cursors) ->
             yield f": alive\nid: {_written(cursors, follower.place)}\n\n".encode()
             sent_at = time.monotonic()
         await asyncio.sleep(POLL_SECONDS)
-    reason = msgspec.json.encode({"reason": "the server is shutting down; connect again with Last-Event-ID"})
-    yield b"event: end\ndata: %b\n\n" % reason
+    yield _end("the server is shutting down; connect again with Last-Event-ID")
+
+
+def _end(reason: str) -> bytes:
+    return b"event: end\ndata: %b\n\n" % msgspec.json.encode({"reason": reason})
+
+
+async def _rows(
+    services: Services, key: Caller, statement: Statement, values: Any = None, *, wide: bool = False
+) -> list[Row]:
+    async with services.limits.reading(key.id, wide=wide):
+        return await services.pool.rows("select", statement, values)
 
 
 def _behind(visible: str) -> TailPosition:
     return TailPosition(visible, visible, 0, 0, int(time.time()))
 
 
-async def _visible(pool: Pool) -> str:
-    ((visible,),) = await pool.rows("select", sql.get("api/audit/now_visible"))
+async def _visible(rows: Rows) -> str:
+    ((visible,),) = await rows(sql.get("api/audit/now_visible"))
     return str(visible)
 
 

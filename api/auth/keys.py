@@ -1,8 +1,8 @@
 """Checks the API key of a request and the scope that the route requires."""
 
+import asyncio
 import hmac
 import time
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +11,12 @@ from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 
 import sql
+from api.auth.caller import Caller
 from api.auth.last_use import LastUse
+from api.auth.refusals import Refusals
 from api.db.pool import Pool
+from api.limits.limits import Limits
+from api.limits.released import USAGE
 from api.problems import Problem, invalid
 from ops_pipeline.access import keys
 
@@ -20,19 +24,6 @@ KNOWN_SECONDS = 2.0
 """How long a looked-up key is cached, and so how long a revoked key may still work."""
 
 MOST_KNOWN = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The key of a request; a handler finds it as `request.state["key"]`."""
-
-    id: UUID
-    name: str
-    scopes: frozenset[str]
-
-    def may(self, scope: str) -> bool:
-        """Whether the key has that scope; `admin` has all."""
-        return scope in self.scopes or "admin" in self.scopes
 
 
 def bearer(authorization: str) -> str | None:
@@ -55,13 +46,17 @@ def sent_key(headers: Headers) -> str | None:
 class KnownKeys:
     """Looks keys up, and caches valid ones for 2 seconds, so that not every request queries the database.
 
-    Invalid keys are not cached: a key works as soon as it is created.
+    Invalid keys are not cached: a key works as soon as it is created. `pool` serves nothing else, so that no
+    question of a client delays the check of a key. Every refusal is given to `refusals`.
     """
 
-    def __init__(self, pool: Pool, last_use: LastUse) -> None:
+    def __init__(self, pool: Pool, last_use: LastUse, limits: Limits, refusals: Refusals) -> None:
         self._pool = pool
         self._last_use = last_use
+        self._limits = limits
+        self._refusals = refusals
         self._known: dict[bytes, tuple[Caller, float]] = {}
+        self._looking_up: dict[bytes, asyncio.Task[Found]] = {}
 
     async def require_scope(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
@@ -69,17 +64,20 @@ class KnownKeys:
         """The guard of every route: if its `opt` names a scope, the request's key must have it.
 
         Raises Problem 401 without a valid key, 403 when the key lacks the scope; each says in
-        `WWW-Authenticate` what is missing (RFC 6750). Raises psycopg.Error or PoolTimeout when the key
-        cannot be looked up.
+        `WWW-Authenticate` what is missing (RFC 6750). Raises Problem 429 for a wrong key of an address that
+        has sent too many, and for a key with too many requests in flight. Raises psycopg.Error or PoolTimeout
+        when the key cannot be looked up. The request is counted until its end (`api.limits.released`).
         """
         if (scope := handler.opt.get("scope")) is None:
             return
         if (key := sent_key(connection.headers)) is None:
+            self._refusals.without_key(connection)
             raise _refused(401, "A key is required, as the header Authorization: Bearer <key>", "Bearer")
-        if (caller := self.remembered(key) or await self._look_up(keys.hashed(key))) is None:
-            detail = "The key is invalid; it may have expired or been revoked"
-            raise _refused(401, detail, 'Bearer error="invalid_token"')
+        caller = self.remembered(key) or await self._valid(keys.hashed(key), connection)
+        if USAGE not in connection.scope["state"]:  # the fast path has counted its requests already
+            connection.scope["state"][USAGE] = self._limits.begin_request(caller.id)
         if not caller.may(scope):
+            await self._refusals.lacking_scope(connection, caller, scope)
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise _refused(403, f"The key lacks the scope {scope}", challenge)
         connection.state["key"] = caller
@@ -93,20 +91,56 @@ class KnownKeys:
         self._last_use.record(caller.id)
         return caller
 
-    async def _look_up(self, key_hash: bytes) -> Caller | None:
-        self._known.pop(key_hash, None)
+    async def still_valid(self, caller: Caller) -> bool:
+        """Whether the key is neither revoked nor expired now. Raises psycopg.Error or PoolTimeout."""
+        ((valid,),) = await self._pool.rows("authenticate", sql.get("api/auth/is_valid"), {"id": caller.id})
+        return bool(valid)
+
+    async def _valid(self, key_hash: bytes, connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+        # A key that was valid before is looked up in any case: others may share its client's address.
+        if key_hash not in self._known:
+            self._refusals.refuse_too_many(connection)
+        caller, refused_id = await self.look_up(key_hash)
+        if caller is None:
+            self._refusals.wrong_key(connection, refused_id)
+            detail = "The key is invalid; it may have expired or been revoked"
+            raise _refused(401, detail, 'Bearer error="invalid_token"')
+        self._last_use.record(caller.id)
+        return caller
+
+    async def look_up(self, key_hash: bytes) -> "Found":
+        """The caller with a valid key; requests with the same key share one query. Raises psycopg.Error or
+        PoolTimeout."""
+        looking_up = self._looking_up.get(key_hash)
+        if looking_up is None:
+            looking_up = asyncio.get_running_loop().create_task(self._query(key_hash))
+            self._looking_up[key_hash] = looking_up
+            looking_up.add_done_callback(lambda _: self._looking_up.pop(key_hash, None))
+            # Where every request was cancelled, no other code retrieves the error.
+            looking_up.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(looking_up)
+
+    async def _query(self, key_hash: bytes) -> "Found":
         began = time.monotonic()
         rows = await self._pool.rows("authenticate", sql.get("api/auth/find"), {"key_hash": key_hash})
         # PostgreSQL's comparison is not constant-time: it ends at the first byte that differs.
         if not rows or not hmac.compare_digest(rows[0][3], key_hash):
-            return None
-        caller = Caller(rows[0][0], rows[0][1], frozenset(rows[0][2]))
+            self._known.pop(key_hash, None)
+            return None, None
+        key_id, name, scopes, _, valid = rows[0]
+        if not valid:
+            self._known.pop(key_hash, None)
+            return None, key_id
+        caller = Caller(key_id, name, frozenset(scopes))
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         # Counted from before the query: a key revoked during the query is not cached longer.
         self._known[key_hash] = caller, began + KNOWN_SECONDS
-        self._last_use.record(caller.id)
-        return caller
+        return caller, None
+
+
+Found = tuple[Caller | None, UUID | None]
+"""The caller with a valid key, or the id of a revoked or expired one; neither, where there is no such key."""
 
 
 def _refused(status: int, detail: str, challenge: str) -> Problem:

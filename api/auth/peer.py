@@ -1,14 +1,16 @@
 """The address of the client of a request, which may be behind proxies."""
 
 import ipaddress
+from typing import Any
 
-from api.problems import AnyRequest
+from litestar.connection import ASGIConnection
+
 from ops_pipeline.settings import Networks
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def client_address(request: AnyRequest, trusted: Networks) -> str | None:
+def client_address(request: ASGIConnection[Any, Any, Any, Any], trusted: Networks) -> str | None:
     """The address that the request came from; None for a Unix socket.
 
     That is the peer's, unless the peer is a trusted proxy: then the last address in `X-Forwarded-For` that is
@@ -21,6 +23,13 @@ def client_address(request: AnyRequest, trusted: Networks) -> str | None:
             break
         address = before
     return str(address) if address is not None else None
+
+
+def counted_as(address: str | None) -> str | None:
+    """What an address is counted as: an IPv6 address as its /64 network, all of which one host may use."""
+    if address is None or ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def _address(text: str) -> Address | None:

@@ -20,7 +20,7 @@ from ops_pipeline.postgres.session import preparation
 Row = tuple[Any, ...]
 AsyncConnection = psycopg.AsyncConnection[Row]
 
-STATEMENT_TIMEOUT = "10 s"
+STATEMENT_SECONDS = 10
 ANSWER_SECONDS = 12.0
 """A server that has not reported a statement timeout by now is frozen or unreachable."""
 CHECK_SECONDS = 2.0
@@ -129,7 +129,7 @@ class Pool:
     async def _set_up(self, connection: AsyncConnection) -> None:
         # The API deletes nothing, and returns what its role may read: row security stays on.
         await connection.execute(
-            *preparation("ops api", statement_timeout=STATEMENT_TIMEOUT, row_security="on")
+            *preparation("ops api", statement_timeout=f"{STATEMENT_SECONDS} s", row_security="on")
         )
         if self._keep_plans:
             await connection.execute(sql.get("api/db/keep_plans"))

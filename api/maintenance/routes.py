@@ -10,6 +10,8 @@ from litestar.params import QueryParameter
 import sql
 from api import openapi
 from api.audit.page import Page, from_database, page
+from api.auth.caller import Caller
+from api.problems import AnyRequest
 from api.services import Injected
 from ops_pipeline.maintenance.kinds import KINDS
 from ops_pipeline.maintenance.plan import Unplanned
@@ -84,6 +86,7 @@ class PlanPage(Page, frozen=True, kw_only=True):
     responses={200: openapi.success(RunPage, "The newest runs"), **openapi.behind_key()},
 )
 async def runs(
+    request: AnyRequest,
     services: Injected,
     policy: Annotated[
         str | None, QueryParameter(description="Only this policy, such as app/retention/sessions")
@@ -92,7 +95,9 @@ async def runs(
 ) -> Response[bytes]:
     """The runs of the policies, newest first."""
     values = {"policy": policy, "limit": min(limit, 1000)}
-    ((data, count),) = await services.pool.rows("select", sql.get("api/maintenance/list_runs"), values)
+    key: Caller = request.state["key"]
+    async with services.limits.reading(key.id):
+        ((data, count),) = await services.pool.rows("select", sql.get("api/maintenance/list_runs"), values)
     return page(RunPage, from_database(data), count)
 
 

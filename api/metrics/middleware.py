@@ -84,7 +84,8 @@ class Middleware:
         # Requests refused while being read are logged together, in one line (connections.py).
         quiet = REFUSED in scope["state"] or (route.startswith(QUIET) and status < 400)
         write: Callable[..., object] = log.debug if quiet else log.info
-        write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3))
+        peer = scope["client"][0] if scope["client"] else None
+        write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3), peer=peer)
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:

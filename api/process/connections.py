@@ -17,11 +17,13 @@ all."""
 LEAST = 64
 """The minimum: with fewer, a handful of idle clients would block each other."""
 OWN_FILES = 128
-"""Files of the process itself: up to 36 pooled database connections, those of the health checks, the log,
+"""Files of the process itself: up to 38 pooled database connections, those of the health checks, the log,
 policy and archive files, the listening socket."""
 FOR_PROBES = 32
 """Connections above the limit, on which only `/health/live` is answered."""
 SWEEP_SECONDS = 1.0
+MOST_PEERS = 20
+"""How many addresses of clients that were cut off a log line names."""
 
 log = structlog.get_logger()
 
@@ -56,7 +58,8 @@ class Connections(ServerState):
         super().__init__()
         self.most = most
         self.waiting: OrderedDict[BoundedProtocol, None] = OrderedDict()
-        self.cut_off: Counter[str] = Counter()
+        self._cut_off: Counter[str] = Counter()
+        self._cut_off_peers: Counter[str] = Counter()
         self._swept = 0.0
 
     def watch(self) -> None:
@@ -69,10 +72,23 @@ class Connections(ServerState):
             return  # the loop was busy: data that clients sent in this time has not been read yet
         for connection in list(self.connections):
             connection.check(now)  # type: ignore[union-attr]  # each is a BoundedProtocol
-        if self.cut_off:
+        if self._cut_off:
             # One log line for all of them: clients decide how many there are.
-            log.warning("clients cut off", connections=len(self.connections), **self.cut_off)
-            self.cut_off.clear()
+            log.warning(
+                "clients cut off",
+                connections=len(self.connections),
+                **self._cut_off,
+                peers=dict(self._cut_off_peers),
+            )
+            self._cut_off.clear()
+            self._cut_off_peers.clear()
+
+    def count_cut_off(self, why: str, connection: "BoundedProtocol") -> None:
+        """A client was cut off; the log says why, and how many there were of each address."""
+        self._cut_off[why] += 1
+        peer = connection.client[0] if connection.client else "unix"
+        known = peer in self._cut_off_peers or len(self._cut_off_peers) < MOST_PEERS
+        self._cut_off_peers[peer if known else "others"] += 1
 
     def opened(self, connection: "BoundedProtocol") -> None:
         """Closes the longest waiting connection when there are too many, or reserves the new one for

@@ -122,7 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._read_last = now
         self._unsent = unsent
         if now - self._read_last >= (CLOSING_SECONDS if self.transport.is_closing() else UNREAD_SECONDS):
-            self.server_state.cut_off["answer_not_read"] += 1
+            self.server_state.count_cut_off("answer_not_read", self)
             self.transport.abort()
         elif not self.transport.is_closing():
             self._check_request(now)
@@ -130,7 +130,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def give_way(self) -> None:
         """Closes this connection, which has no request being handled, to make room for another one."""
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
-            self.server_state.cut_off["gave_way"] += 1
+            self.server_state.count_cut_off("gave_way", self)
             self.transport.abort()
         else:
             self._refuse("gave_way", _too_many(self.server_state.most))
@@ -239,7 +239,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
-        self.server_state.cut_off[why] += 1
+        self.server_state.count_cut_off(why, self)
         if self._phase == "head" and not self._silent:
             self._answer_half_a_request(problem)
         elif self._phase == "body" and not self.cycle.response_complete:

@@ -1,11 +1,12 @@
 """Reads the records of a CloudTrail file: `{"Records": [...]}`, plain or gzip."""
 
 import json
-import zlib
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any
+
+from ops_pipeline.audit.gunzip import GzipError, TruncatedError, decompressed
 
 SUFFIXES = (".json", ".json.gz")
 FORM = 'a CloudTrail file is JSON of the form {"Records": [...]}'
@@ -59,16 +60,14 @@ def _unzipped(data: bytes) -> tuple[bytes, bool]:
     if not b"\x1f\x8b".startswith(data[:2]):
         raise DeliveryError("is not gzip, though its name ends in .gz")
     parts: list[bytes] = []
-    while data:
-        member = zlib.decompressobj(wbits=31)
-        try:
-            parts.append(member.decompress(data))
-        except zlib.error as error:
-            # The data before the error cannot be trusted either: it may have been altered.
-            raise DeliveryError(f"its gzip data is damaged ({error}); nothing was read from it") from None
-        if not member.eof:
-            return b"".join(parts), False
-        data = member.unused_data
+    try:
+        for part in decompressed(data):
+            parts.append(part)  # also those before the end of truncated data
+    except TruncatedError:
+        return b"".join(parts), False
+    except GzipError as error:
+        # The data before the error cannot be trusted either: it may have been altered.
+        raise DeliveryError(f"its gzip data is damaged ({error}); nothing was read from it") from None
     return b"".join(parts), True
 
 

@@ -239,6 +239,17 @@ def _without_nul(fields: list[tuple[str, Any]]) -> None:
         raise EventError("details", NO_NUL)
 
 
+def check_sent(data: bytes | msgspec.Raw, details_max_bytes: int) -> None:
+    """Refuses an event that is too large as it was sent, before any time is spent on it. Raises EventError.
+
+    Eight times the limit of `details`, and 64 KiB, leave room for spaces and escapes.
+    """
+    size, most = len(memoryview(data)), 8 * details_max_bytes + 65536
+    if size > most:
+        reason = f"the event has {size} bytes as it was sent; at most {most} are allowed"
+        raise EventError("details", reason)
+
+
 def _check_written(data: bytes | msgspec.Raw, most: int | None) -> None:
     """Refuses `details` whose text is too large, or has a number whose text is too long."""
     written = 0

@@ -1,8 +1,7 @@
 """The filters of an audit query, and the SQL statements built from them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, LiteralString
 from uuid import UUID
@@ -15,11 +14,6 @@ from ops_pipeline.audit.cursor import Position
 
 TEXT_COLUMNS = ("event_type", "resource_type", "action", "details", "created_by")
 EQUAL = ("event_type", "user_id", "resource_type", "resource_id", "action", "status", "ip", "actor")
-
-NEAR_DAYS = (1, 8)
-FIRST_DAY = datetime(1, 1, 10, tzinfo=UTC)
-LAST_DAY = datetime(9999, 12, 30, tzinfo=UTC)
-"""Outside of these days, the days before or after would exceed Python's calendar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +45,14 @@ class Filters:
 class Question:
     """A statement that selects events, with its values.
 
-    `keep_plan`: whether its plan is good for other values too, so that it should be prepared.
+    `keep_plan`: whether its plan is good for other values too, so that it should be prepared. `wide`: whether
+    it may open every partition.
     """
 
     statement: LiteralString
     values: dict[str, Any]
     keep_plan: bool = False
+    wide: bool = False
 
 
 def question(name: str, filters: Filters, *, line: str = "", **columns: tuple[str, ...]) -> Question:
@@ -71,31 +67,22 @@ def question(name: str, filters: Filters, *, line: str = "", **columns: tuple[st
     return Question(_statement(name, clauses, page, tuple(columns.items()), line), values)
 
 
-def pages(filters: Filters, now: datetime) -> Iterator[Question]:
-    """The statements for one page. Run them in turn until one returns that more events follow; the last one's
-    result is complete in any case.
-
-    A page nearly always lies within a day or a week. With these limits, PostgreSQL plans and opens only a few
-    daily partitions; planning all of them would take ten times as long as reading the page. The limits are
-    whole days and literals in the statement, so it stays the same until midnight: prepared, it is planned
-    once, for those partitions and any other values.
-    """
+def windowed(
+    name: str,
+    filters: Filters,
+    first: datetime | None,
+    before: datetime | None,
+    *,
+    wide: bool = False,
+    keep_plan: bool = False,
+) -> Question:
+    """The statement `audit/<name>` for the events from one time on and before another. The times are literals
+    in the statement, so that a generic plan has no more partitions than necessary."""
     clauses, values = _clauses(filters)
-    behind = filters.after.created_at if filters.after is not None else None
-    newest = min((end for end in (filters.end_date, behind) if end is not None), default=None)
-    today = datetime.combine((newest or now).astimezone(UTC), time.min, UTC)
-    # The best plan for a search or a network depends on its value; and offsets are rare.
-    keep_plan = filters.q is None and filters.ip is None and filters.offset == 0
-    for days in NEAR_DAYS if FIRST_DAY < today < LAST_DAY else ():
-        first = today - timedelta(days=days)
-        if filters.start_date is None or filters.start_date < first:
-            near = [*clauses, ("from_day", first.isoformat())]
-            if newest is not None:
-                near.append(("before_day", (today + timedelta(days=1)).isoformat()))
-            yield Question(
-                _statement("page", tuple(near), (filters.limit, filters.offset)), values, keep_plan
-            )
-    yield Question(_statement("page", clauses, (filters.limit, filters.offset)), values)
+    window = [("from_day", first), ("before_day", before)]
+    bounds = tuple((bound, at.isoformat()) for bound, at in window if at is not None)
+    statement = _statement(name, (*clauses, *bounds), (filters.limit, filters.offset))
+    return Question(statement, values, keep_plan, wide)
 
 
 Clause = tuple[str, ...]

@@ -14,7 +14,8 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.audit.cursor import Position
 from ops_pipeline.audit.event import AuditEvent
-from ops_pipeline.audit.filters import Filters, pages
+from ops_pipeline.audit.filters import Filters
+from ops_pipeline.audit.pages import page_steps, read, read_async
 from ops_pipeline.postgres.connection import Connection, Statement, row, scalar
 
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -110,12 +111,11 @@ class AuditStore:
         For the next page: `replace(filters, after=last.position)`. No event that was stored before the first
         page is skipped or repeated, even while others are stored. Raises SearchError.
         """
-        data = "[]"
-        for page in pages(filters, datetime.now(UTC)):
-            data, _, _, last_id = row(self.connection, page.statement, page.values)
-            if last_id is not None:
-                break
-        return msgspec.json.decode(data, type=list[AuditLog])
+        found = read(
+            page_steps(filters, datetime.now(UTC)),
+            lambda asked: row(self.connection, asked.statement, asked.values),
+        )
+        return msgspec.json.decode(found.data, type=list[AuditLog])
 
     def _store(self, events: list[AuditEvent]) -> tuple[list[UUID], Stored]:
         if not events:
@@ -151,12 +151,11 @@ class AsyncAuditStore:
 
     async def query_logs(self, filters: Filters) -> list[AuditLog]:
         """The matching events, newest first. Raises SearchError."""
-        data = "[]"
-        for page in pages(filters, datetime.now(UTC)):
-            data, _, _, last_id = await self._row(page.statement, page.values)
-            if last_id is not None:
-                break
-        return msgspec.json.decode(data, type=list[AuditLog])
+        found = await read_async(
+            page_steps(filters, datetime.now(UTC)),
+            lambda asked: self._row(asked.statement, asked.values),
+        )
+        return msgspec.json.decode(found.data, type=list[AuditLog])
 
     async def _store(self, events: list[AuditEvent]) -> tuple[list[UUID], Stored]:
         if not events:

@@ -9,8 +9,9 @@ from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
 from ops_pipeline.postgres.relation import audit_logs, find_relation
 
-AT_ONCE = 4
-"""So many reads of every partition must be possible at the same time."""
+AT_ONCE = 8
+"""So many reads of every partition must be possible at the same time: the API has at most four exports and
+four queries of long periods running."""
 ROOM = 2
 """The remedy makes room for so many times more, because partitions are added and others need locks too."""
 

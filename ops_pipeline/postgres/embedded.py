@@ -40,6 +40,7 @@ CONFIGURATION = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 100
+max_locks_per_transaction = 256
 shared_buffers = 256MB
 maintenance_work_mem = 256MB
 max_wal_size = 4GB

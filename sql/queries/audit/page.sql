@@ -1,5 +1,5 @@
--- One page of events, newest first, as a JSON array for the response; its length; and the position of the next
--- page, if there is one: one event more than the page is read to find out. A page ends early when it has 16 MiB of
+-- One page of events, newest first, as a JSON array for the response; its length; the position of its last event; and
+-- whether another event follows: one event more than the page is read to find out. A page ends early when it has 16 MiB of
 -- details, and has details above 8 MiB only as their size.
 WITH matching AS MATERIALIZED (
   SELECT id, event_type, user_id, resource_type, resource_id, action,
@@ -32,11 +32,11 @@ page AS MATERIALIZED (
 ),
 final AS (
   SELECT created_at, id FROM page
-  WHERE (SELECT count(*) FROM matching) > (SELECT count(*) FROM page)
   ORDER BY created_at, id
   LIMIT 1
 )
 SELECT (SELECT coalesce(json_agg(page), '[]')::text FROM page) AS data,
        (SELECT count(*) FROM page) AS count,
        (SELECT created_at FROM final) AS last_time,
-       (SELECT id FROM final) AS last_id
+       (SELECT id FROM final) AS last_id,
+       (SELECT count(*) FROM matching) > (SELECT count(*) FROM page) AS more

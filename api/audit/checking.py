@@ -1,0 +1,119 @@
+"""Checks the events of a request. It may take a second for a large body, so it runs in a thread then."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from api.audit.body import Json, events_of, inflated
+from api.auth.caller import Caller
+from api.problems import FieldProblem
+from ops_pipeline.audit.event import (
+    AuditEvent,
+    EventError,
+    check_sent,
+    decode,
+    in_json_spelling,
+    is_reserved,
+)
+from ops_pipeline.settings import Settings
+
+IMPORT_SCOPE = "audit:import"
+"""The scope of keys that may store events of any time."""
+AHEAD = timedelta(days=1)
+"""How far in the future an event's time may be: clocks and time zones of clients may be wrong. Partitions are
+created 3 days ahead, so no event of a client makes another one."""
+
+MOST_ERRORS = 100
+"""How many errors of a batch say what is wrong; the others are only marked as such."""
+NOT_EXPLAINED = FieldProblem(
+    "", f"is invalid as well; only the first {MOST_ERRORS} errors of a request are explained"
+)
+SMALL_BYTES = 64 * 1024
+SMALL_VALUES = 1_000
+"""Up to these bytes and commas or lines, checking a body takes a few milliseconds."""
+
+Valid = tuple[int, Json, AuditEvent]
+"""A valid item of a batch: its index, its JSON, and the decoded event."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBody:
+    """The decompressed body, and its events. `is_batch`: False for a single event, which is valid.
+
+    `errors`: of each invalid item by its index, what is wrong.
+    """
+
+    body: bytes = field(repr=False)
+    is_batch: bool
+    items: Sequence[Json]
+    valid: list[Valid]
+    errors: dict[int, FieldProblem]
+
+
+def is_small(body: bytes, encoding: str) -> bool:
+    """Whether the body is checked at once."""
+    return not encoding and len(body) <= SMALL_BYTES and body.count(b",") + body.count(b"\n") <= SMALL_VALUES
+
+
+def checked_body(
+    sent: bytes, encoding: str, content_type: str, caller: Caller, settings: Settings
+) -> CheckedBody:
+    """The events of a body as it was sent.
+
+    Raises Problem 400, 413 or 415, and EventError for a single event that is invalid.
+    """
+    body = inflated(sent, encoding).strip()
+    items = events_of(body, content_type)
+    if items is None:
+        return CheckedBody(body, False, [body], [(0, *checked(body, caller, settings))], {})
+    valid: list[Valid] = []
+    errors: dict[int, FieldProblem] = {}
+    for index, item in enumerate(items):
+        try:
+            valid.append((index, *checked(item, caller, settings)))
+        except EventError as error:
+            explained = len(errors) < MOST_ERRORS
+            errors[index] = FieldProblem(error.field or "body", error.reason) if explained else NOT_EXPLAINED
+    return CheckedBody(body, True, items, valid, errors)
+
+
+def checked(item: Json, caller: Caller, settings: Settings) -> tuple[Json, AuditEvent]:
+    """The event sent by a client, as JSON with the names of `AuditEvent`, and decoded. Raises EventError."""
+    check_sent(item, settings.audit_details_max_bytes)
+    try:
+        event = decode(item, settings.audit_details_max_bytes)
+    except EventError:
+        if (renamed := in_json_spelling(item)) is None:
+            raise
+        item = renamed
+        event = decode(item, settings.audit_details_max_bytes)
+    if is_reserved(event.event_type):
+        # A key that may write events must not be able to forge records of who has read them.
+        raise EventError("eventType", f"{event.event_type} is reserved for this service; choose another")
+    if event.created_at is not None and not caller.may(IMPORT_SCOPE):
+        _check_window(event.created_at, settings.audit_max_age_days)
+    return item, event
+
+
+def _check_window(created_at: datetime, days: int) -> None:
+    now = datetime.now(UTC)
+    if not now - timedelta(days=days) <= created_at <= now + AHEAD:
+        raise EventError(
+            "createdAt",
+            f"must be at most {days} days in the past (OPS_AUDIT_MAX_AGE_DAYS) and {AHEAD.days} day in the "
+            f"future; to import older events, use a key with the scope {IMPORT_SCOPE}",
+        )
+
+
+def as_one_array(found: CheckedBody) -> bytes | None:
+    """The body, if it is a JSON array of exactly the valid events as they are stored."""
+    as_sent = len(found.valid) == len(found.items) and all(
+        item is own for item, (_, own, _) in zip(found.items, found.valid, strict=True)
+    )
+    return found.body if as_sent and found.body.startswith(b"[") else None
+
+
+def first_errors(errors: dict[int, FieldProblem]) -> list[FieldProblem]:
+    """The first errors, each with its place in the batch."""
+    first = list(errors.items())[:MOST_ERRORS]
+    return [FieldProblem(f"[{index}].{error.field}", error.reason) for index, error in first]
