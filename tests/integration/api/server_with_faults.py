@@ -8,6 +8,7 @@ import time
 from litestar import Litestar, get
 
 from api import app, server
+from api.audit import tail
 from api.health import registry
 from api.process import background, protocol
 from ops_pipeline.settings import Settings
@@ -66,6 +67,8 @@ def with_faults(settings: Settings) -> Litestar:
 
 if __name__ == "__main__":
     registry.SLOWLY = float(os.environ.get("FAULT_SLOWLY", registry.SLOWLY))
+    if heartbeat := os.environ.get("FAULT_HEARTBEAT"):
+        tail.HEARTBEAT_SECONDS = float(heartbeat)
     if deadlines := os.environ.get("FAULT_DEADLINES"):
         for name in ("HEAD_SECONDS", "BODY_SECONDS", "UNREAD_SECONDS", "CLOSING_SECONDS"):
             setattr(protocol, name, float(deadlines))

@@ -14,6 +14,7 @@ from litestar.testing import TestClient
 from litestar.types import ASGIApp
 
 from ops_pipeline.audit import filters
+from ops_pipeline.audit import pages as pages_of_events
 from ops_pipeline.partitions.premake import premake_days
 from ops_pipeline.postgres.connection import Connection, connect
 from tests.named import named
@@ -283,7 +284,7 @@ def test_a_page_reads_only_the_partitions_it_needs(connection: Connection) -> No
     )
     connection.execute("ANALYZE audit_logs")
 
-    first = next(filters.pages(filters.Filters(event_type="made"), datetime.now(UTC)))
+    first = next(pages_of_events.page_steps(filters.Filters(event_type="made"), datetime.now(UTC)))
     connection.execute("SET plan_cache_mode = force_generic_plan")
     with connection.transaction():
         connection.execute(first.statement, first.values, prepare=True)

@@ -10,11 +10,12 @@ import pytest
 
 from api.audit import queue
 from api.audit.queue import AuditQueue
-from api.audit.store import Refusal, UnavailableError, ValidatedEvent, sender
+from api.audit.store import Refusal, TooManyOfKeyError, UnavailableError, ValidatedEvent, sender
 from api.db.pool import Pool
 from ops_pipeline.postgres.connection import Connection, scalar
 
 SENDER = sender(uuid4(), "127.0.0.1")
+SENDERS = [sender(uuid4(), "127.0.0.1") for _ in range(3)]
 COUNT = "SELECT count(*) FROM audit_logs"
 POISON = ValidatedEvent(b'{"eventType": "a", "details": {"a": 1e-20000}}')
 
@@ -106,7 +107,8 @@ def test_the_queue_is_bounded_and_requests_beyond_it_are_refused(
         async with writing(url) as made:
             return list(
                 await asyncio.gather(
-                    *(made.store(SENDER, [event()]) for _ in range(30)), return_exceptions=True
+                    *(made.store(SENDERS[number % 3], [event()]) for number in range(30)),
+                    return_exceptions=True,
                 )
             )
 
@@ -115,6 +117,28 @@ def test_the_queue_is_bounded_and_requests_beyond_it_are_refused(
     refused = [each for each in answers if isinstance(each, UnavailableError)]
     assert len(refused) == 20
     assert all("Nothing was stored" in str(each) for each in refused)
+    assert scalar(connection, COUNT) == 10
+
+
+def test_one_key_fills_half_of_the_queue_and_leaves_the_other_half(
+    url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "MOST_EVENTS", 10)
+    one, other = SENDERS[:2]
+
+    async def post() -> tuple[list[object], list[object]]:
+        async with writing(url) as made:
+            greedy = asyncio.gather(*(made.store(one, [event()]) for _ in range(30)), return_exceptions=True)
+            await asyncio.sleep(0)
+            modest = asyncio.gather(*(made.store(other, [event()]) for _ in range(5)), return_exceptions=True)
+            return list(await greedy), list(await modest)
+
+    greedy, modest = asyncio.run(post())
+
+    refused = [each for each in greedy if isinstance(each, Exception)]
+    assert len(refused) == 25
+    assert {type(each) for each in refused} == {TooManyOfKeyError}
+    assert not [each for each in modest if isinstance(each, Exception)]
     assert scalar(connection, COUNT) == 10
 
 

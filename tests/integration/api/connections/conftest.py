@@ -56,6 +56,16 @@ def narrow(start: Start) -> Api:
 
 @pytest.fixture(scope="package")
 def authorization(url: str) -> bytes:
+    return _authorization(url, "test")
+
+
+@pytest.fixture(scope="package")
+def other_authorization(url: str) -> bytes:
+    """That of another key."""
+    return _authorization(url, "other")
+
+
+def _authorization(url: str, name: str) -> bytes:
     with connect(url, "test") as session:
-        key = keys.create(session, "test", ["admin"]).key
+        key = keys.create(session, name, ["admin"]).key
     return f"Authorization: Bearer {key}\r\n".encode()

@@ -62,12 +62,13 @@ def test_idle_connections_are_closed_oldest_first_to_make_room(narrow: Api) -> N
 
 
 def test_with_every_connection_busy_live_is_answered_and_other_requests_get_503(
-    narrow: Api, authorization: bytes
+    narrow: Api, authorization: bytes, other_authorization: bytes
 ) -> None:
 
     with ExitStack() as stack:
-        for _ in range(64):
-            in_flight(stack.enter_context(open_client(narrow)), authorization)
+        for number in range(64):
+            key = authorization if number % 2 else other_authorization
+            in_flight(stack.enter_context(open_client(narrow)), key)
         answer = narrow.get("/nothing")
         lives = [narrow.status("/health/live") for _ in range(10)]
 
@@ -77,6 +78,26 @@ def test_with_every_connection_busy_live_is_answered_and_other_requests_get_503(
     assert int(answer.headers["retry-after"]) > 0
     assert answer.headers["connection"] == "close"
     assert lives == [200] * 10
+
+
+def test_one_key_takes_half_of_the_connections_and_leaves_the_other_half(
+    narrow: Api, authorization: bytes, other_authorization: bytes
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(32):
+            in_flight(stack.enter_context(open_client(narrow)), authorization)
+        answers = []
+        for key in (authorization, other_authorization):
+            client = stack.enter_context(open_client(narrow))
+            client.sendall(
+                b"GET /api/admin/audit-logs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%b\r\n" % key
+            )
+            answers.append(read_answer(client))
+
+    assert answers[0].startswith(b"HTTP/1.1 429 ")
+    assert b"/problems/too-many-requests" in answers[0]
+    assert re.search(rb"retry-after: [1-9]", answers[0])
+    assert answers[1].startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_limit_on_open_files_that_is_too_low_is_reported_before_anything_starts(tmp_path: Path) -> None:
@@ -166,18 +187,21 @@ def test_a_stalled_request_does_not_hold_up_the_drain(start: Start, authorizatio
     assert read_answer(body).startswith(b"HTTP/1.1 408 ")
 
 
-def test_exports_that_no_client_reads_release_their_connections(
-    hasty: Api, authorization: bytes, connection: Connection
+def test_exports_that_no_client_reads_leave_others_to_other_keys_and_release_their_connections(
+    hasty: Api, authorization: bytes, other_authorization: bytes, connection: Connection
 ) -> None:
     connection.execute(
         "INSERT INTO audit_logs (event_type, details, created_at) "
         "SELECT 'big', jsonb_build_object('text', repeat('x', 1000)), now() FROM generate_series(1, 20000)"
     )
+    export = b"GET /api/admin/audit-logs/export HTTP/1.1\r\nHost: x\r\n%b\r\n"
     with ExitStack() as stack:
-        for _ in range(4):
+        begun = []
+        for key in [authorization] * 3 + [other_authorization] * 2:
             client = stack.enter_context(open_client(hasty, receive_buffer=4096))
-            client.sendall(b"GET /api/admin/audit-logs/export HTTP/1.1\r\nHost: x\r\n%b\r\n" % authorization)
-            client.recv(100)
+            client.sendall(export % key)
+            begun.append(client.recv(12))
+        assert begun == [b"HTTP/1.1 %d" % status for status in (200, 200, 429, 200, 200)]
         header = authorization.decode().partition(": ")
         asked = {header[0]: header[2].strip()}
         hasty.until(

@@ -1,8 +1,10 @@
 """Requests that break HTTP's rules or the API's limits are refused, and no other client notices."""
 
+import json
 import re
 import time
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -134,6 +136,41 @@ def test_a_request_that_is_not_http_is_answered_with_a_problem(api: Api) -> None
     answer = read_answer(client)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"FLY / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\n: nameless\r\n\r\n", b"\x16\x03\x01\x02"],
+)
+def test_unknown_methods_and_broken_heads_are_counted_and_logged_with_the_peer(api: Api, head: bytes) -> None:
+    counted = metric_total(api, "http_request_duration_ms_count", "other", "unmatched", "400")
+    logged = len(lines(api, "clients cut off"))
+    with open_client(api) as client:
+        client.sendall(head)
+        assert read_answer(client).startswith(b"HTTP/1.1 400 ")
+
+    assert metric_total(api, "http_request_duration_ms_count", "other", "unmatched", "400") - counted == 1
+    api.until(lambda: len(lines(api, "clients cut off")) > logged)
+    line = lines(api, "clients cut off")[-1]
+    assert line["not_http"] >= 1
+    assert line["peers"].keys() == {"127.0.0.1"}
+
+
+def test_a_method_that_no_route_has_is_counted_and_logged_with_the_peer(api: Api) -> None:
+    counted = metric_total(api, "errors_total", "method-not-allowed", "405")
+    with open_client(api) as client:
+        client.sendall(b"PROPFIND /api/audit-logs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert read_answer(client).startswith(b"HTTP/1.1 405 ")
+
+    assert metric_total(api, "errors_total", "method-not-allowed", "405") - counted == 1
+    (line,) = [line for line in lines(api, "request") if line["status"] == 405]
+    assert (line["method"], line["peer"]) == ("other", "127.0.0.1")
+
+
+def lines(api: Api, event: str) -> list[dict[str, Any]]:
+    """The log's lines of that event."""
+    logged = map(json.loads, api.log.read_text().splitlines())
+    return [line for line in logged if line["event"] == event]
 
 
 def test_no_header_changes_the_address_that_is_recorded(
