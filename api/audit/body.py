@@ -83,7 +83,7 @@ def _items(array: bytes) -> Sequence[Json]:
     try:
         if values <= MOST_ITEMS:
             return msgspec.json.decode(array, type=list[msgspec.Raw])
-        items = msgspec.structs.astuple(_at_most().decode(array))
+        items = msgspec.structs.astuple(_few_items().decode(array))
         return [item for item in items if item is not msgspec.UNSET]
     except msgspec.ValidationError:  # any item would do, so there are too many
         raise _too_large(f"{MOST_ITEMS:,} events") from None
@@ -93,11 +93,11 @@ def _items(array: bytes) -> Sequence[Json]:
 
 
 @cache
-def _at_most() -> msgspec.json.Decoder[Any]:
+def _few_items() -> msgspec.json.Decoder[Any]:
     """Decodes an array, and fails at item 10,001: a list is only limited after all its items were decoded."""
     fields = [(f"_{place}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for place in range(MOST_ITEMS)]
     return msgspec.json.Decoder(
-        msgspec.defstruct("AtMost", fields, array_like=True, forbid_unknown_fields=True)
+        msgspec.defstruct("FewItems", fields, array_like=True, forbid_unknown_fields=True)
     )
 
 
