@@ -77,7 +77,6 @@ class PolicyStep:
 
     def _carry_out(self) -> RunResult:
         order.wait(self.context, self.policy, self.database.policies, self._children())
-        self.databases.approve_for(self.database, self.policy)
         result = retry.carry_out(self.databases, self.database, self.policy, self.context)
         if result.outcome == "skipped":
             raise _SkippedError(

@@ -14,9 +14,8 @@ from ops_pipeline.postgres.connection import connection_was_lost
 TRIES = 8
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 20.0
-"""About a minute in all: longer than a restart of the server and most failovers take."""
-TRIES_TO_REACH = 5
-"""About ten seconds: a database that this step never reached is likely to be down for longer."""
+"""About a minute in all: longer than a restart of the server and most failovers take. Also for the first
+connection: a step may begin during a failover."""
 
 # By default stamina logs to standard output, where `opsctl --json` prints its object.
 set_on_retry_hooks([LoggingOnRetryHook])
@@ -29,17 +28,18 @@ class _StillHeldError(Exception):
 def carry_out(
     databases: MaintenanceResource, maintained: Database, policy: Policy, context: dg.AssetExecutionContext
 ) -> RunResult:
-    """Runs the policy. When the connection is lost, reconnects with growing pauses and continues.
+    """Approves what the run's configuration lists, and runs the policy.
 
-    Raises the last try's error: DatabaseUnavailableError or psycopg.Error.
+    Where the database cannot be reached or is a standby, or the connection is lost, it connects again with
+    growing pauses and continues.
+
+    Raises ApprovalRefusedError, and the last try's DatabaseUnavailableError or psycopg.Error.
     """
-    reached, tries = False, 0
+    tries = 0
     again = context.retry_number > 0 or context.run.parent_run_id is not None
     cancellation.stop_with_parent()
 
     def passes_by_itself(error: Exception) -> bool:
-        if not reached and tries >= TRIES_TO_REACH:
-            return False
         return isinstance(error, _StillHeldError) or connection_was_lost(error)
 
     for attempt in stamina.retry_context(
@@ -53,15 +53,15 @@ def carry_out(
             tries = attempt.num
             if tries > 1:
                 context.log.warning(
-                    f"{maintained.name} does not answer, the connection was lost, or the lost session still "
-                    "holds the policy's lock. What was committed is kept; reconnecting to continue from "
-                    f"there (try {tries} of {TRIES})."
+                    f"{maintained.name} does not answer or is a standby, the connection was lost, or the "
+                    "lost session still holds the policy's lock. What was committed is kept; reconnecting to "
+                    f"continue from there (try {tries} of {TRIES})."
                 )
+            databases.approve_for(maintained, policy)
             with (
                 databases.connect(maintained, policy, policy.name, context.run.run_id) as connection,
                 cancellation.stopping_on_server(databases, maintained, policy),
             ):
-                reached = True
                 result = kinds.carry_out(
                     connection, policy, dagster_run_id=context.run.run_id, report=context.log.info
                 )

@@ -1,11 +1,17 @@
 """A connection lost in the middle of a run is replaced, and the policy continues where it was."""
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 import psycopg
 import pytest
 
-from ops_pipeline.orchestration import retry
+from ops_pipeline.orchestration import resources, retry
+from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connection_was_lost, scalar
+from ops_pipeline.postgres.ready import StandbyError
 from tests.integration.orchestration.conftest import Materialize
 
 # A sequence keeps its value even if the transaction is rolled back.
@@ -50,6 +56,27 @@ def test_a_database_that_stays_unreachable_fails_the_run_with_its_name(
     assert not result.success
     failure = result.get_step_failure_events()[0].step_failure_data.error
     assert "app: Database 'app' at 127.0.0.1:1: no connection was made" in str(failure)
+
+
+def test_a_step_that_begins_during_a_failover_waits_for_the_primary(
+    materialize: Materialize, application: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = resources.connect_to
+    tries: Counter[str] = Counter()
+
+    def away_at_first(wanted: Database, environment: Mapping[str, str], name: str, **more: str) -> Any:
+        tries[name] += 1
+        if name == "ops app/retention/sessions" and tries[name] < retry.TRIES:
+            raise StandbyError("a standby, which accepts no writes")
+        return opened(wanted, environment, name, **more)
+
+    monkeypatch.setattr(resources, "connect_to", away_at_first)
+
+    result = materialize()
+
+    assert result.success
+    assert tries["ops app/retention/sessions"] == retry.TRIES
+    assert scalar(application, "SELECT count(*) FROM sessions") == 30
 
 
 def test_an_error_other_than_a_lost_connection_is_not_retried(
