@@ -21,7 +21,7 @@ from ops_pipeline.settings import Settings
 
 AUDIT_READS = Router(
     "/api/admin/audit-logs",
-    route_handlers=[audit.find_events, audit.get_event, export.export, tail.tail, summary.summarise],
+    route_handlers=[audit.find_events, audit.get_event, export.export, tail.tail, summary.summarize],
     dependencies={"audit_query": Provide(read_query)},
     tags=["audit"],
     security=openapi.KEY,

@@ -117,7 +117,7 @@ def ours(url: str, folder: Path, *, archive: bool = False) -> Removal:
     file = folder / "policies.yaml"
     file.write_text(POLICIES.format(archive="true" if archive else "false"))
     policy = kinds.load(file).databases[0].policies[0]
-    settings = Settings(archive_url=str(folder / "archive"), pause_file=folder / "none")
+    settings = Settings(archive_url=str(folder / "archive"), throttle_file=folder / "none")
     with connect(url, "ops app/retention/visits", lock_timeout="500ms") as connection:
         result = carry_out(connection, policy, settings=settings)
     if result.outcome != "done" or result.remaining:

@@ -159,8 +159,8 @@ class Settings(SchemaNames):
     """The same for batches that are archived before they are deleted; larger batches make larger files. A
     batch whose storage is slow is rolled back after five times this value, and not before 10 s."""
 
-    pause_file: Path = LOCAL / "pause"
-    """While this file exists, maintenance pauses between batches."""
+    throttle_file: Path = LOCAL / "throttle"
+    """While this file exists, every run of this machine is throttled."""
 
     audit_details_max_bytes: Annotated[int, Field(ge=2, le=8 * 1024 * 1024)] = 65536
     """The largest size in bytes of the `details` of an event sent to the API, as PostgreSQL writes its JSON:

@@ -56,7 +56,7 @@ class Summary(Page, frozen=True, kw_only=True):
 
 @get(
     "/summary",
-    operation_id="summariseAuditEvents",
+    operation_id="summarizeAuditEvents",
     summary="Count events per time bucket, by type, status or action",
     description="`bucket` is the start of the bucket in UTC; empty buckets are left out. Without "
     "`startDate` the last 100 buckets are counted.",
@@ -66,7 +66,7 @@ class Summary(Page, frozen=True, kw_only=True):
         **openapi.behind_key(),
     },
 )
-async def summarise(
+async def summarize(
     request: AnyRequest,
     services: Injected,
     audit_query: InjectedQuery,

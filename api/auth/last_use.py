@@ -39,7 +39,7 @@ class LastUse:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Cancelling is not enough: a task that gets its connection at the same moment misses the
+        # Canceling is not enough: a task that gets its connection at the same moment misses the
         # cancellation (asyncio.wait_for before Python 3.12), and would loop forever.
         self._leaving = True
         if self._task is not None:

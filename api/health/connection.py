@@ -96,8 +96,8 @@ async def _connect(url: str) -> AsyncConnection:
     except psycopg.ProgrammingError:
         # libpq's message contains the part that it cannot parse, which is often the password.
         raise psycopg.OperationalError("the database's URL is invalid") from None
-    except asyncio.CancelledError as cancelled:
+    except asyncio.CancelledError as canceled:
         # Otherwise the half-open connection would stay until garbage collection, and the database could not
         # be dropped until the server's authentication timeout of a minute.
-        traceback.clear_frames(cancelled.__traceback__)
+        traceback.clear_frames(canceled.__traceback__)
         raise

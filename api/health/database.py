@@ -17,8 +17,6 @@ OLD_TRANSACTION_IDS = 1_000_000_000
 REPLICA_LAG_SECONDS = 60
 MOST_WAITING = 1
 """One request that waits at one instant takes the connection that the next short one returns."""
-"""The migrations known at the start of this process: files of a newer version that are installed while it
-runs must not make it report missing migrations."""
 
 
 async def answers(connection: HealthConnection) -> Finding:

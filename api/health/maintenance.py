@@ -62,7 +62,7 @@ class MaintenanceChecks:
         async def paused(database: Database, url: str) -> list[str]:
             ((*pause, waiting),) = await ask(url, sql.get("api/health/paused"))
             throttled.extend(
-                f"{policy} is throttled since {since} UTC, {why}" for policy, since, why in waiting
+                f"{policy} has been throttled since {since} UTC, {why}" for policy, since, why in waiting
             )
             return [] if pause[0] is None else [f"{database.name}: {Pause(*pause).in_words(database.name)}"]
 

@@ -5,12 +5,17 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+import psycopg
 import structlog
 
 from api.health.check import Finding, HealthCheck, HealthResult
 from api.process import background
+from ops_pipeline.policies.file import PolicyError
 
 log = structlog.get_logger()
+
+FOR_PEOPLE = (PolicyError, psycopg.Error)
+"""Errors whose message says everything; of others the class is a part of what happened."""
 
 
 class Monitor:
@@ -76,7 +81,7 @@ class Monitor:
         if not looking.done():
             finding = Finding("error", f"no answer within {check.deadline:g} s")
         elif looking.cancelled():
-            finding = Finding("error", "the check was cancelled")
+            finding = Finding("error", "the check was canceled")
         elif (error := looking.exception()) is not None:
             finding = Finding("error", _in_one_line(error))
         else:
@@ -98,4 +103,6 @@ class Monitor:
 
 def _in_one_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
+    if text and isinstance(error, FOR_PEOPLE):
+        return text[0]
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -33,7 +33,7 @@ class Readers:
         return until is None or until > datetime.now(UTC)
 
     async def keep_up(self) -> None:
-        """Looks the keys up every 2 seconds, until it is cancelled."""
+        """Looks the keys up every 2 seconds, until it is canceled."""
         while True:
             await self.look()
             await asyncio.sleep(REFRESH_SECONDS)

@@ -48,14 +48,14 @@ class _Duration:
             registry=registry,
         )
 
-        # Looking up a labelled child costs more than observing; their number is bounded by routes and
+        # Looking up a labeled child costs more than observing; their number is bounded by routes and
         # statuses.
-        self._labelled: dict[tuple[str, ...], tuple[Histogram, Histogram]] = {}
+        self._labeled: dict[tuple[str, ...], tuple[Histogram, Histogram]] = {}
 
     def observe(self, seconds: float, *labels: str) -> None:
-        children = self._labelled.get(labels)
+        children = self._labeled.get(labels)
         if children is None:
-            children = self._labelled[labels] = (self._ms.labels(*labels), self._seconds.labels(*labels))
+            children = self._labeled[labels] = (self._ms.labels(*labels), self._seconds.labels(*labels))
         in_ms, in_seconds = children
         in_ms.observe(seconds * 1000)
         in_seconds.observe(seconds)

@@ -15,7 +15,7 @@ def deadline(connection: psycopg.AsyncConnection[Any], seconds: float) -> Iterat
     """Shuts down the connection's socket when the block takes longer; psycopg then raises OperationalError.
 
     The server's statement_timeout does not work when the server is frozen or the network drops every packet.
-    Neither does cancelling the task: psycopg would first ask the server, over a new connection, to cancel the
+    Neither does canceling the task: psycopg would first ask the server, over a new connection, to cancel the
     statement, and wait for the answer.
     """
     timer = asyncio.get_running_loop().call_later(seconds, shut_sockets, connection.fileno())

@@ -14,7 +14,7 @@ import uvicorn
 from api.process.lifecycle import Lifecycle
 
 BRIEFLY = 1.0
-"""Seconds for cancelled tasks to clean up."""
+"""Seconds for canceled tasks to clean up."""
 
 log = structlog.get_logger()
 
@@ -86,7 +86,7 @@ class Drain:
         self.succeeded = False
         tasks = set(self.server.server_state.tasks)
         self._log(
-            "time to drain is over, cancelling the remaining requests", busy_with=self.lifecycle.busy_with()
+            "time to drain is over, canceling the remaining requests", busy_with=self.lifecycle.busy_with()
         )
         for task in tasks:
             task.cancel()

@@ -32,8 +32,8 @@ from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres import embedded
 
 SendTest = Annotated[bool, typer.Option("--send-test", help="Also post a test message to OPS_WEBHOOK_URL.")]
-COLOURS = {"ok": "green", "error": "red", "warning": "yellow", "info": "cyan", "not asked": "dim"}
-WIDEST = max(map(len, COLOURS))
+COLORS = {"ok": "green", "error": "red", "warning": "yellow", "info": "cyan", "not asked": "dim"}
+WIDEST = max(map(len, COLORS))
 
 
 def doctor(chosen: Database = None, send_test: SendTest = False, as_json: Json = False) -> None:
@@ -111,7 +111,7 @@ def _line(answers: Answers, diagnosis: Diagnosis) -> Text:
     reason = answers.unasked.get(diagnosis.id) if state == "not asked" else None
     said = f"{diagnosis.question} ({reason})" if reason else diagnosis.question
     whole = _wrapped(f"{state:<{WIDEST}}  {one_line(said)}", WIDEST + 2)
-    return Text.assemble((whole[:WIDEST], COLOURS[state]), whole[WIDEST:])
+    return Text.assemble((whole[:WIDEST], COLORS[state]), whole[WIDEST:])
 
 
 def _wrapped(text: str, indent: int) -> str:

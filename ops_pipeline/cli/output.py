@@ -29,7 +29,7 @@ UNWATCHED_WIDTH = 100_000
 CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""Characters that move the cursor, change colours, titles and the clipboard, or reverse a line; and
+"""Characters that move the cursor, change colors, titles and the clipboard, or reverse a line; and
 surrogates, which cannot be printed."""
 
 

@@ -25,15 +25,15 @@ output is one JSON object, or `{"error": …}` if there is no result. Times are 
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | failed: a policy or a database failed, was refused, is late, is paused, or has rows remaining; nothing\
- starts the next run (`status`); `doctor` or `archive verify` found a problem |
+| 1 | failed: a policy or a database failed, was refused, is late, is paused, or stopped with rows\
+ remaining; nothing starts the next run (`status`); `doctor` or `archive verify` found a problem |
 | 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid, or names what does\
  not exist or cannot be used, such as a released hold; nothing was changed |
 | 3 | nothing failed, but a plan needs approval (`plan`, `run`, `status`) |
 | 130 | interrupted by Ctrl-C or SIGTERM; what was committed is kept |
 
 In a terminal, a column that does not fit moves below its row. Into a pipe or a file each row is one line of\
- any length, without colours. Ids of plans and keys may be shortened to their first characters.
+ any length, without colors. Ids of plans and keys may be shortened to their first characters.
 
 To complete commands and options with the tabulator key in bash, zsh, fish or PowerShell, run\
  `opsctl --install-completion` once and open a new terminal.

@@ -62,7 +62,7 @@ class RunReport:
 
     @property
     def ending(self) -> str:
-        """How it ended, coloured, for the last line."""
+        """How it ended, colored, for the last line."""
         if self.exit_code == NEEDS_APPROVAL:
             return "[yellow]needs approval[/]"
         if self.succeeded:

@@ -36,8 +36,8 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
     """Show the last and next run, pauses, what needs approval, holds and the archive. Changes nothing.
 
     Counts no rows: the backlog is the rows remaining after the last run.
-    Exits with 1 if a policy is late, failed, was interrupted or has rows
-    remaining; if nothing starts the next run, unless `opsctl run` starts all
+    Exits with 1 if a policy is late, failed, was interrupted, or stopped early
+    or with rows remaining; if nothing starts the next run, unless `opsctl run` starts all
     of them; if maintenance is paused, a database does not answer, or a check
     of the API other than `maintenance` fails; with 3 if only approvals are
     pending. That no API runs on this machine does not count.
@@ -58,20 +58,20 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
                 statuses.append(_status(database, connection, now, next_runs[database.name]))
             empty += [] if database.policies else [database]
     api = api_health(loaded)
-    pause_file = f"{loaded.pause_file} exists" if loaded.pause_file.exists() else None
+    throttle_file = f"{loaded.throttle_file} exists" if loaded.throttle_file.exists() else None
     lines = [line for each in statuses for line in _lines(each, now)]
     answer(
-        {"databases": statuses, "pause_file": pause_file, "api": api, "unavailable": away},
+        {"databases": statuses, "throttle_file": throttle_file, "api": api, "unavailable": away},
         *lines,
         *without_policies(model.Policies(tuple(empty))),
-        *([f"Throttled: the file {pause_file}. To continue: delete it"] if pause_file else []),
+        *([f"Throttled: the file {throttle_file}. To continue: delete it"] if throttle_file else []),
         f"API at {api.url}: {api.status}" + (f" ({', '.join(api.failed)})" if api.failed else ""),
         as_json=as_json,
     )
     for problem in away:
         complain(problem)
     of_api = set(api.failed) - {JUDGED_HERE}
-    if away or pause_file or of_api or any(each.has_problem for each in statuses):
+    if away or throttle_file or of_api or any(each.has_problem for each in statuses):
         raise typer.Exit(1)
     if any(each.approvals for each in statuses):
         raise typer.Exit(NEEDS_APPROVAL)

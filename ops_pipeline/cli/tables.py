@@ -18,7 +18,7 @@ from ops_pipeline.maintenance.plan import Plan, RowCount, Unplanned
 from ops_pipeline.maintenance.recent import RecordedRun
 from ops_pipeline.maintenance.result import RunResult
 
-COLOURS = {
+COLORS = {
     "done": "green",
     "running": "cyan",
     "observed": "cyan",
@@ -52,7 +52,7 @@ def _row_cells(rows: RowCount | None) -> tuple[str, ...]:
         f"{about}{rows.eligible:,}", f"{about}{rows.total:,}", f"{about}{rows.fraction:.1%}",
         filesize.decimal(rows.bytes) if rows.bytes else "",
         f"{rows.oldest:%Y-%m-%d}" if rows.oldest else "",
-        _unless_zero(rows.held), _unless_zero(rows.unset),
+        _unless_zero(rows.on_hold), _unless_zero(rows.null),
     )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def results_table(results: Sequence[RunResult]) -> Table:
 
 def _outcome(result: RunResult) -> Text:
     if result.outcome == "running" and result.throttle_reason is not None:
-        why = f"throttled for {result.throttled_seconds:,.0f} s, {result.throttle_reason}"
+        why = f"throttled for {result.throttled_for:,.0f} s, {result.throttle_reason}"
         return Text(one_line(why), "yellow")
     if result.outcome == "running" and (vacuum := result.details.get("progress")):
         return Text(one_line(str(vacuum["text"])), "cyan")
@@ -104,8 +104,8 @@ def _outcome(result: RunResult) -> Text:
 
 
 def outcome(name: str) -> Text:
-    """A run's outcome, in its colour."""
-    return Text(one_line(name).replace("_", " "), COLOURS.get(name, "red"))
+    """A run's outcome, in its color."""
+    return Text(one_line(name).replace("_", " "), COLORS.get(name, "red"))
 
 
 def status_table(policies: Sequence[LastRuns]) -> Table:
@@ -165,12 +165,12 @@ def holds_table(all_holds: Sequence[holds.Hold]) -> Table:
     """All holds, ended and released ones too; times are in UTC."""
     table = Table("id:>", "table", "state", "until", "where:~", "reason:~", "owner", "added", "by")
     now = datetime.now(UTC)
-    colours = {"active": "green", "unclear": "red"}
+    colors = {"active": "green", "unclear": "red"}
     for hold in all_holds:
         name = hold.state(now)
         released = f" {minute(hold.released_at)} by {hold.released_by or ''}" if name == "released" else ""
         table.add_row(
-            str(hold.id), hold.table, Text(one_line(name + released), colours.get(name, "")),
+            str(hold.id), hold.table, Text(one_line(name + released), colors.get(name, "")),
             minute(hold.ends_at), str(hold.predicate), hold.reason, hold.owner, minute(hold.created_at),
             hold.created_by,
         )  # fmt: skip
@@ -182,10 +182,10 @@ def archives_table(files: Sequence[ArchivedFile]) -> Table:
     table = Table("table", "day", "rows:>", "bytes:>", "state", "removed at", "file", "sha256")
     for file in files:
         state = f"restored {minute(file.restored_at)}" if file.state == "restored" else file.state
-        colour = {"damaged": "red", "unfinished": "yellow"}.get(file.state, "green")
+        color = {"damaged": "red", "unfinished": "yellow"}.get(file.state, "green")
         table.add_row(
             file.table, file.day.isoformat() if file.day else "", f"{file.rows:,}", f"{file.bytes:,}",
-            Text(state, colour), minute(file.created_at), file.path, file.sha256,
+            Text(state, color), minute(file.created_at), file.path, file.sha256,
         )  # fmt: skip
     return table
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from ops_pipeline.diagnosis.approvals_waiting import APPROVALS_WAITING
 from ops_pipeline.diagnosis.archive_mount import ARCHIVE_MOUNT
 from ops_pipeline.diagnosis.archive_origin import ARCHIVE_ORIGIN
 from ops_pipeline.diagnosis.archive_place import ARCHIVE_PLACE
@@ -33,6 +32,7 @@ from ops_pipeline.diagnosis.old_transactions import OLD_TRANSACTIONS, PREPARED_T
 from ops_pipeline.diagnosis.open_schemas import OPEN_SCHEMAS
 from ops_pipeline.diagnosis.orphan_indexes import ORPHAN_INDEXES
 from ops_pipeline.diagnosis.partitions_premade import PARTITIONS_PREMADE
+from ops_pipeline.diagnosis.pending_approvals import PENDING_APPROVALS
 from ops_pipeline.diagnosis.policies_file import POLICIES_FILE
 from ops_pipeline.diagnosis.policy_mismatch import POLICY_MISMATCH
 from ops_pipeline.diagnosis.pooler import POOLER
@@ -92,7 +92,7 @@ DIAGNOSES: Sequence[Diagnosis] = (
     OPEN_SCHEMAS,
     TRACK_COUNTS,
     CLOCK_SKEW,
-    APPROVALS_WAITING,
+    PENDING_APPROVALS,
     PARTITIONS_PREMADE,
     DETACH_PENDING,
     INVALID_INDEXES,

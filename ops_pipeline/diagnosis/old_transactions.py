@@ -33,7 +33,7 @@ def findings(rows: Iterable[tuple[str, float, list[str]]]) -> Iterator[Finding]:
         yield Finding(
             transaction,
             f"{transaction} has had a transaction open for {seconds:,.0f} s: VACUUM cannot remove dead rows "
-            "that it may still see, and its locks stay. Find out whose it is, then end it",
+            "that it may still see, and it holds its locks. Find out whose it is, then end it",
             tuple(remedies),
         )
 

@@ -13,7 +13,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
         yield Finding(
             f"replication slot {slot}",
             f"no consumer uses it, and it keeps {wal} of WAL{rows}, until the disk is full. Start its "
-            "consumer. If that is gone for good, drop the slot",
+            "consumer. If it no longer exists, drop the slot",
             (remedy,),
         )
 

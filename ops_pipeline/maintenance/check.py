@@ -102,8 +102,12 @@ def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult
     plan = approvals.find(connection, waiting.details["plan"])
     about: dict[str, CheckValue] = {}
     if plan is not None:
-        share = round(plan.fraction, 4)
-        about = {"plan": plan.id, "rows": plan.eligible, "rows_total": plan.total, "share": share}
+        about = {
+            "plan": plan.id,
+            "rows_eligible": plan.eligible,
+            "rows_total": plan.total,
+            "fraction": round(plan.fraction, 4),
+        }
     if waiting.oldest is not None:
         about["oldest_row"] = waiting.oldest
     return CheckResult(False, waiting.stopped_reason, about, severity="warning")

@@ -15,8 +15,8 @@ from ops_pipeline.maintenance.result import Outcome, RunResult, Work
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.relation import TableName
 
-Pauses = Mapping[str, Mapping[str, float]]
-NO_PAUSES: Pauses = {}
+Throttled = Mapping[str, Mapping[str, float]]
+UNTHROTTLED: Throttled = {}
 NO_DETAILS: Mapping[str, object] = {}
 UNRECORDED = "unrecorded"
 """The key of a run's details that says, in words, that the audit log did not exist when the run ended."""
@@ -69,17 +69,17 @@ class Record:
         }
         connection.execute(sql.get("maintenance/save_plan"), values)
 
-    def save_pauses(self, connection: Connection, pauses: Pauses) -> None:
-        """Saves how often and how long the run has paused so far."""
-        values = {"id": self.id, "pauses": Jsonb(dict(pauses))}
-        connection.execute(sql.get("maintenance/save_pauses"), values)
+    def save_throttle_ended(self, connection: Connection, throttled: Throttled) -> None:
+        """Saves that the run continues, and how often and how long it was throttled so far, by reason."""
+        values = {"id": self.id, "throttled": Jsonb(dict(throttled))}
+        connection.execute(sql.get("maintenance/save_throttle_ended"), values)
 
     def save_throttled(self, connection: Connection, reason: str, seconds: float) -> None:
-        """Saves that the run has been throttled for these seconds, and why; `save_pauses` ends that."""
+        """Saves that the run has been throttled for these seconds, and why, until `save_throttle_ended`."""
         values = {"id": self.id, "reason": reason, "seconds": seconds}
         connection.execute(sql.get("maintenance/save_throttled"), values)
 
-    def finish(self, connection: Connection, work: Work, pauses: Pauses) -> RunResult:
+    def finish(self, connection: Connection, work: Work, throttled: Throttled) -> RunResult:
         """Records that the run ended by itself, and what it removed, also in the audit log.
 
         A complete run uses up its approval.
@@ -95,23 +95,25 @@ class Record:
         with connection.transaction():
             if work.approval is not None and work.outcome == "done":
                 approvals.use_up(connection, work.approval, self.id)
-            return self._close(connection, work.outcome, work.stopped_reason, pauses, work.remaining, details)
+            return self._close(
+                connection, work.outcome, work.stopped_reason, throttled, work.remaining, details
+            )
 
     def end_early(
-        self, connection: Connection, outcome: Outcome, reason: str, pauses: Pauses = NO_PAUSES
+        self, connection: Connection, outcome: Outcome, reason: str, throttled: Throttled = UNTHROTTLED
     ) -> None:
         """Records that the run failed or was interrupted. Without a connection the policy's next run does."""
         if connection.closed or connection.broken:
             return
         with connection.transaction():
-            self._close(connection, outcome, reason, pauses)
+            self._close(connection, outcome, reason, throttled)
 
     def _close(
         self,
         connection: Connection,
         outcome: Outcome,
         reason: str,
-        pauses: Pauses,
+        throttled: Throttled,
         remaining: int | None = None,
         details: Mapping[str, object] = NO_DETAILS,
     ) -> RunResult:
@@ -122,7 +124,7 @@ class Record:
             "outcome": outcome,
             "stopped_reason": reason,
             "remaining": remaining,
-            "pauses": Jsonb(dict(pauses)),
+            "throttled": Jsonb(dict(throttled)),
             "details": Jsonb(dict(details)),
         }
         connection.execute(sql.get("maintenance/finish"), values)

@@ -34,8 +34,8 @@ class RowCount:
     """How many rows of a table a policy would delete, and why it keeps others.
 
     `eligible` of `total` would be deleted, about `bytes` of the table with its indexes. Not among them:
-    expired or orphaned rows on hold (`held`), those that kept rows refer to (`referenced`), and rows whose
-    time or reference is NULL, or whose time is infinite (`unset`). `oldest`, `newest`: of the eligible rows;
+    expired or orphaned rows on hold (`on_hold`), those that kept rows refer to (`referenced`), and rows whose
+    time or reference is NULL, or whose time is infinite (`null`). `oldest`, `newest`: of the eligible rows;
     `oldest_row`: of all. With `exact` false all numbers are estimated from a sample; with `total_exact`
     false the eligible rows were counted, and `total` is PostgreSQL's own estimate. `partitions`: the
     partitions that would lose rows.
@@ -46,9 +46,9 @@ class RowCount:
     exact: bool = True
     total_exact: bool = True
     bytes: int = 0
-    held: int = 0
+    on_hold: int = 0
     referenced: int = 0
-    unset: int = 0
+    null: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
     oldest_row: datetime | None = None
@@ -199,8 +199,8 @@ class DeletePlan(Plan):
             yield "counting took too long; numbers marked with ~ are estimated from a sample of the rows"
         if self.method.why and rows.eligible:
             yield f"{self.method.name}, because {self.method.why}"
-        if rows.held:
-            yield f"{counted(rows.held, 'row is', 'rows are')} kept because of a hold (opsctl hold list)"
+        if rows.on_hold:
+            yield f"{counted(rows.on_hold, 'row is', 'rows are')} kept because of a hold (opsctl hold list)"
         if rows.referenced:
             kept = counted(rows.referenced, "row is", "rows are")
             yield f"{kept} kept because other rows refer to {'it' if rows.referenced == 1 else 'them'}"

@@ -64,10 +64,11 @@ class RunResult:
     `scanned`, `removed`, `archived`: rows scanned (about), removed, and archived first. `remaining`: rows
     remaining that the policy would remove, None where they were not counted. `planned`: rows to be removed
     when the run began. `oldest`: the time of the oldest row that is still in the table. `working` and
-    `pausing` are parts of `seconds`. `wal_bytes`: the WAL that the server wrote meanwhile. VACUUM removes no
-    rows: `scanned` counts tables, `remaining` those it could not vacuum, and its effect is in the dead tuples
-    and `details`. `throttle_reason`: why it is throttled at this moment, since `throttled_seconds`.
-    `cascaded`: rows of other tables that were also deleted or changed.
+    `seconds_throttled` are parts of `seconds`; `throttled` has the latter by reason. `wal_bytes`: the WAL
+    that the server wrote meanwhile. VACUUM removes no rows: `scanned` counts tables, `remaining` those it
+    could not vacuum, and its effect is in the dead tuples and `details`. `throttle_reason`: why it is
+    throttled at this moment, since `throttled_for`. `cascaded`: rows of other tables that were also deleted
+    or changed.
     """
 
     policy: str
@@ -87,10 +88,10 @@ class RunResult:
     bytes: int = 0
     wal_bytes: int = 0
     working: float = 0.0
-    pausing: float = 0.0
-    pauses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    seconds_throttled: float = 0.0
+    throttled: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     throttle_reason: str | None = None
-    throttled_seconds: float | None = None
+    throttled_for: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     cascaded: Sequence[Mapping[str, Any]] = ()
 

@@ -33,7 +33,7 @@ OLDEST_SECONDS = 1.0
 class RowCounter:
     """Counts the expired or orphaned rows (`due`) of one table, and why some of them are kept. It only reads.
 
-    `fragments` are for the statement that counts; `due` and `unset` are conditions over the alias `target`.
+    `fragments` are for the statement that counts; `due` and `null` are conditions over the alias `target`.
     Rows that the policies `before` delete do not keep the rows they refer to. Raises HoldUnclearError and
     psycopg.Error.
     """
@@ -45,13 +45,13 @@ class RowCounter:
         fragments: Mapping[str, compose.Composable],
         *,
         due: compose.Composable,
-        unset: compose.Composable,
+        null: compose.Composable,
         before: Sequence[PlannedDeletion] = (),
     ) -> None:
         self._connection = connection
         self.table = table
         self._due = due
-        self._unset = unset
+        self._null = null
         self._unheld = holds.exclusion(holds.active(connection, table) if is_migrated(connection) else ())
         self._unreferenced = references.unreferenced(connection, table, before)
         self._fragments = {
@@ -90,16 +90,16 @@ class RowCounter:
         """An estimate from a sample. Where even that takes too long, all rows count as eligible."""
         total = catalog.expected_rows(self._connection, self.table)
         sample = self._sample(total)
-        sampled, deleted, held, unset = sample if sample is not None and sample[0] > 0 else (1, 1, 0, 0)
+        sampled, deleted, on_hold, null = sample if sample is not None and sample[0] > 0 else (1, 1, 0, 0)
         share = fraction(deleted, sampled)
         size = sum(size for _, size in self._sizes().values())
         return RowCount(
             round(total * share),
             total,
-            unset=round(total * fraction(unset, sampled)),
+            null=round(total * fraction(null, sampled)),
             exact=False,
             bytes=round(size * share),
-            held=round(total * fraction(held, sampled)),
+            on_hold=round(total * fraction(on_hold, sampled)),
         )
 
     def oldest(self, column: str, before: datetime) -> datetime | None:
@@ -133,12 +133,12 @@ class RowCounter:
         return RowCount(
             sum(deleted.values()),
             sum(totals.values()),
-            unset=_sum_of(fates, "unset"),
+            null=_sum_of(fates, "null"),
             oldest=oldest,
             newest=newest,
             oldest_row=oldest_row,
             bytes=round(size),
-            held=_sum_of(fates, "held"),
+            on_hold=_sum_of(fates, "on_hold"),
             referenced=_sum_of(fates, "referenced"),
             partitions=tuple(sorted(partitions, key=lambda count: count.partition.table_name)),
         )
@@ -171,7 +171,7 @@ class RowCounter:
             due=self._due,
             unheld=self._unheld,
             unreferenced=self._unreferenced,
-            unset=self._unset,
+            null=self._null,
         )
         rows = self.within(SAMPLE_SECONDS, statement)
         return None if rows is None else rows[0]

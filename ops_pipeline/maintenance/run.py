@@ -54,9 +54,9 @@ def run_policy(
     While maintenance of the database is paused nothing is done, and a pause that begins later ends the run
     after its current batch. A policy that is observed only is planned, after `before`.
     Whatever ends the run early, committed batches stay committed and the next run continues from there.
-    `settings` (None: from the environment) has the time a batch should take, the pause file and the archive's
-    URL. Raises StandbyError or NotMigratedError before anything is recorded, and psycopg.Error when the
-    database fails. An interrupt first cancels the statement on the server and is then raised again.
+    `settings` (None: from the environment) has the time a batch should take, the throttle file and the
+    archive's URL. Raises StandbyError or NotMigratedError before anything is recorded, and psycopg.Error when
+    the database fails. An interrupt first cancels the statement on the server and is then raised again.
     """
     refuse_unready(connection)
     given = settings or load()
@@ -73,7 +73,7 @@ def run_policy(
             record.save_throttled(connection, str(exceeded), seconds)
             report(f"{policy.name}: throttled because of {exceeded}")
 
-        throttle = Throttle(policy.throttle, given.pause_file, waiting)
+        throttle = Throttle(policy.throttle, given.throttle_file, waiting)
         pause = PauseWatch(connection, policy.database)
         run = PolicyRun(connection, record, throttle, pause, stop, report)
         try:

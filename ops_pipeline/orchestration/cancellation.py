@@ -15,7 +15,7 @@ from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
 AGAIN_SECONDS = 0.25
-"""Cancel again after this time: the next statement may have begun as the one before was cancelled."""
+"""Cancel again after this time: the next statement may have begun as the one before was canceled."""
 
 
 @functools.cache
@@ -48,12 +48,12 @@ def stopping_on_server(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signalled, wakeup = socket.socketpair()
+    signaled, wakeup = socket.socketpair()
     wakeup.setblocking(False)
     ended = threading.Event()
 
     def watch() -> None:
-        while (signals := signalled.recv(16)) and not {signal.SIGINT, signal.SIGTERM}.intersection(signals):
+        while (signals := signaled.recv(16)) and not {signal.SIGINT, signal.SIGTERM}.intersection(signals):
             pass
         while signals and not ended.is_set():
             _cancel(databases, maintained, policy)
@@ -69,7 +69,7 @@ def stopping_on_server(
         ended.set()
         wakeup.close()
         watcher.join()
-        signalled.close()
+        signaled.close()
 
 
 def _cancel(databases: MaintenanceResource, maintained: Database, policy: Policy) -> None:

@@ -7,9 +7,9 @@ import dagster as dg
 STARTED_BY = "ops/started_by"
 """The run's tag with the person: the name of a key, of the operating system's user, or from a proxy."""
 UNKNOWN = "unknown"
-"""The tag's value where a client has set it, and the guard does not know that client."""
+"""The tag's value where a client has set it, and the sign-in middleware does not know that client."""
 IN_SCOPE = "ops_pipeline.person"
-"""Where the guard puts the Person in a request's ASGI scope, which no client can set."""
+"""Where the sign-in middleware puts the Person in a request's ASGI scope, which no client can set."""
 
 
 @dataclass(frozen=True, slots=True)

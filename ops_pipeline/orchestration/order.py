@@ -57,7 +57,7 @@ def wait(
     those that it depends on, and its `children` in any order of the file.
 
     Raises RefusedError when the archive check of one of them has failed or was not evaluated, except where
-    its policy does not match its tables (nothing was archived), and dg.RetryRequested to give its executor
+    the policy's table or column does not exist, and dg.RetryRequested to give its executor
     slot to a step that has not started.
     """
     cancellation.stop_with_parent()
@@ -81,7 +81,7 @@ def wait(
 
 def _checks_passed(context: dg.AssetExecutionContext) -> Mapping[tuple[tuple[str, ...], str], bool]:
     """Whether each check of this run has passed, by the policy's asset key and its name. One that was not
-    evaluated has not, except where nothing was archived because the policy does not match its tables."""
+    evaluated has not, except where the policy's table or column does not exist: nothing was archived then."""
     passed = {
         (tuple(check.asset_key.path), check.check_name): False
         for event in _events(context, {dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED})

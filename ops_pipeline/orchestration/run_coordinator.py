@@ -49,7 +49,7 @@ def _from_a_client(context: SubmitRunContext) -> bool:
 
 
 def _person(context: SubmitRunContext) -> identity.Person | None:
-    """The person whom the guard has put into the request; None without the guard, and of a backfill."""
+    """The person whom the sign-in middleware has put into the request; None without it, and of a backfill."""
     request = _request(context)
     person: identity.Person | None = None if request is None else request.scope.get(identity.IN_SCOPE)
     return person

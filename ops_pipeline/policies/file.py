@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -74,13 +74,9 @@ def _dotted(keys: Keys) -> str:
 
 
 class Section(BaseModel):
-    """A mapping in the file. An unknown key is an error that names the nearest known one.
-
-    `renamed`: keys of earlier versions, each with its replacement.
-    """
+    """A mapping in the file. An unknown key is an error that names the nearest known one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    renamed: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -94,7 +90,7 @@ class Section(BaseModel):
         for key in value:
             if key not in cls.model_fields:
                 advice = nearest(str(key), list(cls.model_fields))
-                message = f"write {cls.renamed[key]}" if key in cls.renamed else f"unknown key; {advice}"
+                message = f"unknown key; {advice}"
                 raise PydanticCustomError("unknown_key", "{message}", {"key": key, "message": message})
         return value
 
@@ -141,7 +137,7 @@ class DeletingSection(OwnedSection):
 
 
 class ThrottleSection(Section):
-    """Limits above which maintenance pauses."""
+    """Limits above which a run is throttled."""
 
     replica_lag: Duration | None = timedelta(seconds=60)
     lock_queue: Annotated[int, Field(ge=0)] | None = 8

@@ -16,7 +16,7 @@ from ops_pipeline.postgres.relation import TableName
 
 @dataclass(frozen=True, slots=True)
 class ThrottleLimits:
-    """Maintenance pauses while the database exceeds one of these limits; None: no limit.
+    """A run is throttled while the database exceeds one of these limits; None: no limit.
 
     `replica_lag`: the lag of the slowest standby. `lock_queue`: sessions waiting for a lock.
     `active_sessions`: active sessions other than ours. `wal_rate`: bytes of WAL a second, of all sessions.
@@ -43,7 +43,7 @@ class GuardLimits:
 class Policy:
     """One policy of the file. `place`: its position in the file, for messages.
 
-    `observe`: it is planned and recorded each night, and changes nothing.
+    `observe`: it is planned and recorded in each run, and changes nothing.
     `owners`: teams and e-mail addresses, `tags`: names with values; both are only shown and searched.
     """
 

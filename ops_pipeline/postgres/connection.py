@@ -274,7 +274,7 @@ def cancel_on_interrupt(connection: Connection) -> Iterator[None]:
     """Cancels the running statement on the server when this process is interrupted.
 
     Interrupts (Ctrl-C, Dagster's terminate) are not subclasses of `Exception`: psycopg would close the socket
-    while the server continues. So the statement is cancelled first, then the interrupt is raised again.
+    while the server continues. So the statement is canceled first, then the interrupt is raised again.
     """
     try:
         yield

@@ -151,7 +151,7 @@ def _join_or_start(folder: Path) -> Server:
     while time.monotonic() < deadline:
         with (folder / "server.lock").open("a") as lock:
             if _lock_without_waiting(lock):
-                _initialise(folder)
+                _initialize(folder)
                 _start(folder, lock)
         if (server := _answering(folder)) is not None:
             return server
@@ -162,7 +162,7 @@ def _join_or_start(folder: Path) -> Server:
     )
 
 
-def _initialise(folder: Path) -> None:
+def _initialize(folder: Path) -> None:
     data = folder / "data"
     if (data / "PG_VERSION").exists():
         return

@@ -12,7 +12,8 @@ from ops_pipeline.postgres.relation import quoted
 from sql.schema_names import configured, shown
 
 KNOWN_MIGRATIONS = frozenset(file.stem for file in (sql.FOLDER / "migrations").glob("*.sql"))
-"""The names of this version's migrations, such as `0001_audit_log`."""
+"""The names of this version's migrations, such as `0001_audit_log`, as they are at the start of this
+process: files of a newer version that are installed while it runs must not make it report missing ones."""
 
 
 class NotMigratedError(DatabaseRefusedError):

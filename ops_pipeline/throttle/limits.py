@@ -11,8 +11,8 @@ from ops_pipeline.postgres.connection import Connection, row
 
 LOOK_EVERY_SECONDS = 0.25
 """The load is read at most this often; reading it takes about a millisecond."""
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
+FIRST_WAIT_SECONDS = 0.1
+LONGEST_WAIT_SECONDS = 2.0
 REPORT_AFTER_SECONDS = 0.5
 """A wait that lasts this long is reported. Under `wal_rate`, shorter ones may follow every batch."""
 PATIENCE_SECONDS = 3600.0
@@ -30,8 +30,8 @@ class ServerLoad:
 
 
 @dataclass(slots=True)
-class Pause:
-    """How often and how long a run paused for one reason."""
+class Waits:
+    """How often and how long a run was throttled for one reason."""
 
     count: int = 0
     seconds: float = 0.0
@@ -39,7 +39,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
-    """A limit that is exceeded now: its key in policies.yaml, or `pause_file`, and the numbers in words."""
+    """A limit that is exceeded now: its key in policies.yaml or `throttle_file`, and the numbers in words."""
 
     limit: str
     numbers: str
@@ -60,16 +60,16 @@ def unreported(_exceeded: Exceeded, _seconds: float) -> None:
 class Throttle:
     """Lets a run continue only while the database is within the policy's limits.
 
-    `pauses` counts every pause by its reason: replica_lag, lock_queue, active_sessions, wal_rate,
-    pause_file. `waiting` is called once for each reason of a wait that lasts, while it lasts.
+    `waits` counts every wait by its reason: replica_lag, lock_queue, active_sessions, wal_rate,
+    throttle_file. `waiting` is called once for each reason of a wait that lasts, while it lasts.
     """
 
     limits: ThrottleLimits
-    pause_file: Path
+    throttle_file: Path
     waiting: Waiting = unreported
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    pauses: dict[str, Pause] = field(default_factory=dict)
+    waits: dict[str, Waits] = field(default_factory=dict)
     _looked: float = float("-inf")
     _wal: tuple[float, int] | None = None
 
@@ -77,7 +77,7 @@ class Throttle:
         """Sleeps until the run may continue. Returns None then, or why it should end."""
         if self.clock() - self._looked < LOOK_EVERY_SECONDS:
             return None
-        began, pause, reported = self.clock(), FIRST_PAUSE_SECONDS, ""
+        began, wait, reported = self.clock(), FIRST_WAIT_SECONDS, ""
         while (exceeded := self._exceeded(connection)) is not None:
             if (stopped := stop()) is not None:
                 return stopped
@@ -87,33 +87,33 @@ class Throttle:
             if seconds >= REPORT_AFTER_SECONDS and exceeded.limit != reported:
                 reported = exceeded.limit
                 self.waiting(exceeded, seconds)
-            self._pause(exceeded.limit, pause)
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+            self._sleep(exceeded.limit, wait)
+            wait = min(LONGEST_WAIT_SECONDS, wait * 2)
         self._looked = self.clock()
         return None
 
     @property
-    def paused_seconds(self) -> float:
-        """The seconds of all pauses together."""
-        return sum(pause.seconds for pause in self.pauses.values())
+    def seconds(self) -> float:
+        """The seconds of all waits together."""
+        return sum(waits.seconds for waits in self.waits.values())
 
     def as_json(self) -> Mapping[str, Mapping[str, float]]:
-        """The pauses as stored in the history."""
+        """The waits by reason, as stored in the history."""
         return {
-            reason: {"count": pause.count, "seconds": round(pause.seconds, 3)}
-            for reason, pause in self.pauses.items()
+            reason: {"count": waits.count, "seconds": round(waits.seconds, 3)}
+            for reason, waits in self.waits.items()
         }
 
-    def _pause(self, reason: str, seconds: float) -> None:
+    def _sleep(self, reason: str, seconds: float) -> None:
         began = self.clock()
         self.sleep(seconds)
-        pause = self.pauses.setdefault(reason, Pause())
-        pause.count += 1
-        pause.seconds += self.clock() - began
+        waits = self.waits.setdefault(reason, Waits())
+        waits.count += 1
+        waits.seconds += self.clock() - began
 
     def _exceeded(self, connection: Connection) -> Exceeded | None:
-        if self.pause_file.exists():
-            return Exceeded("pause_file", f"the file {self.pause_file} exists")
+        if self.throttle_file.exists():
+            return Exceeded("throttle_file", f"the file {self.throttle_file} exists")
         load = ServerLoad(*row(connection, sql.get("throttle/load")))
         limits = self.limits
         if limits.replica_lag is not None and load.replica_lag_seconds > limits.replica_lag.total_seconds():

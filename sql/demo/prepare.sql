@@ -98,7 +98,7 @@ CREATE OR REPLACE FUNCTION pg_temp.sentence(seed bigint, number bigint) RETURNS 
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN
   pg_temp.pick(pg_temp.share(seed, 'who', number), ARRAY[
-    'The user', 'Her team', 'The customer', 'A colleague', 'Their manager', 'The project lead', 'My neighbour'])
+    'The user', 'Her team', 'The customer', 'A colleague', 'Their manager', 'The project lead', 'My neighbor'])
   || ' ' ||
   pg_temp.pick(pg_temp.share(seed, 'does', number), ARRAY[
     'prefers short answers with an example', 'asked to be reminded of the invoice', 'moved the deadline',

@@ -82,7 +82,7 @@ def client(latin1: str) -> Iterator[Client]:
 def test_archived_rows_with_names_in_latin1_come_back(
     latin1: str, read: Callable[[str], Database], tmp_path: Path
 ) -> None:
-    given = Settings(archive_url=str(tmp_path / "archive"), pause_file=tmp_path / "pause")
+    given = Settings(archive_url=str(tmp_path / "archive"), throttle_file=tmp_path / "pause")
     rows = 'SELECT id, "näme", "geändert" FROM "größen" ORDER BY id'
     with connect(latin1, "test") as session:
         session.execute(

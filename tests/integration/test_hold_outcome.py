@@ -119,7 +119,7 @@ def test_rows_on_hold_are_kept_and_the_other_expired_rows_are_deleted(
 
     left = {number for (number,) in connection.execute("SELECT id FROM sessions")}
     assert left == set(range(len(rows))) - (due - held)
-    assert (plan.rows.eligible, plan.rows.held) == (len(due - held), len(held))
+    assert (plan.rows.eligible, plan.rows.on_hold) == (len(due - held), len(held))
     assert (result.removed, result.remaining, result.outcome) == (plan.rows.eligible, 0, "done")
 
 

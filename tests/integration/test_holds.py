@@ -20,13 +20,13 @@ from tests.named import named
 
 ALL = compose.SQL("true")
 THINGS = """
-CREATE TYPE colour AS ENUM ('red', 'green');
+CREATE TYPE color AS ENUM ('red', 'green');
 CREATE TABLE things (
-  id int PRIMARY KEY, tenant_id int, code char(5), name varchar(3), colour colour, owner uuid, place inet,
+  id int PRIMARY KEY, tenant_id int, code char(5), name varchar(3), color color, owner uuid, place inet,
   amount numeric(6, 2), data json, at timestamptz, local timestamp, day date, good boolean
 );
 INSERT INTO things
-SELECT n, nullif(n % 4, 3), 'c' || n % 2, 'n' || n % 2, (ARRAY['red', 'green'])[1 + n % 2]::colour,
+SELECT n, nullif(n % 4, 3), 'c' || n % 2, 'n' || n % 2, (ARRAY['red', 'green'])[1 + n % 2]::color,
        ('00000000-0000-0000-0000-00000000000' || n % 2)::uuid, ('10.0.0.' || n % 2)::inet, n % 2 + 0.5, '{}',
        timestamptz '2026-01-01 00:00Z' + n * interval '6 hours',
        timestamp '2026-01-01 00:00' + n * interval '6 hours',
@@ -74,7 +74,7 @@ HELD: dict[str, set[int]] = {
     "at < -1s AND tenant_id = 0": {0, 4, 8},
     "code = c1 AND at < 2026-01-02": {1, 3},
     "name = n1x": set(),
-    "colour = green AND id = 1": {1},
+    "color = green AND id = 1": {1},
     "owner = 00000000-0000-0000-0000-000000000001 AND id = 1": {1},
     "place = 10.0.0.1 AND id = 1": {1},
     "amount = 0.504": set(),
@@ -150,7 +150,7 @@ WRONG = {
     "tenant_id = x": (13, "invalid input syntax for type integer"),
     "tenant_id = 99999999999": (13, "out of range"),
     "owner = 7": (9, "invalid input syntax for type uuid"),
-    "colour = blue": (10, "invalid input value for enum"),
+    "color = blue": (10, "invalid input value for enum"),
     "data = '{}'": (1, "data is json, which has no = operator"),
     "id = 1 AND tenant_id >= 7": (22, ">= requires a timestamp or date column"),
     "at >= yesterday": (7, "write ISO 8601"),

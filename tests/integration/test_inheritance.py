@@ -87,7 +87,7 @@ def test_a_hold_on_the_parent_keeps_rows_of_its_inheritance_children(
     (planned,) = plan(connection, retention(read, "events_de").policies)
 
     assert isinstance(planned, DeletePlan)
-    assert (planned.rows.eligible, planned.rows.held) == (9, 1)
+    assert (planned.rows.eligible, planned.rows.on_hold) == (9, 1)
     assert carry_out(connection, retention(read, "events_de").policies[0]).removed == 9
     assert scalar(connection, "SELECT count(*) FROM events_de WHERE id = 105") == 1
 

@@ -275,15 +275,15 @@ def test_an_adoption_stops_between_batches_and_continues(
 def test_a_run_that_is_throttled_stops_when_paused(
     application: Connection, retention: Retention, tmp_path: Any, url: str, noticed_at_once: None
 ) -> None:
-    (tmp_path / "pause").touch()
+    (tmp_path / "throttle").touch()
 
     def report(line: str) -> None:
-        if "throttled because of pause_file" in line:
+        if "throttled because of throttle_file" in line:
             with connect(url, "on call") as other:
                 _pause(other)
 
     result = carry_out(
-        application, retention, settings=Settings(pause_file=tmp_path / "pause"), report=report
+        application, retention, settings=Settings(throttle_file=tmp_path / "throttle"), report=report
     )
 
     assert (result.outcome, result.removed) == ("paused", 0)

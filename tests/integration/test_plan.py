@@ -38,7 +38,7 @@ def test_it_counts_deleted_and_kept_rows(application: Connection, retention: Ret
 
     plan = planned(application, retention)
 
-    assert (plan.rows.eligible, plan.rows.total, plan.rows.held, plan.rows.unset, plan.rows.exact) == (
+    assert (plan.rows.eligible, plan.rows.total, plan.rows.on_hold, plan.rows.null, plan.rows.exact) == (
         2900,
         6003,
         100,
@@ -92,7 +92,7 @@ def test_counting_that_takes_too_long_becomes_an_estimate(
     assert (exact.rows.exact, hurried.rows.exact) == (True, False)
     assert hurried.rows.eligible == pytest.approx(exact.rows.eligible, rel=0.1)
     assert hurried.rows.total == pytest.approx(6001, rel=0.01)
-    assert hurried.rows.held == pytest.approx(exact.rows.held, rel=0.3)
+    assert hurried.rows.on_hold == pytest.approx(exact.rows.on_hold, rel=0.3)
     assert hurried.rows.bytes == pytest.approx(exact.rows.bytes, rel=0.1)
     assert hurried.rows.oldest is not None
     assert planned(application, orphans).rows.eligible == pytest.approx(900, rel=0.1)
@@ -101,7 +101,7 @@ def test_counting_that_takes_too_long_becomes_an_estimate(
 def test_a_statement_of_a_plan_that_takes_too_long_has_no_rows(connection: Connection) -> None:
     connection.execute("CREATE TABLE t (id int)")
     counter = RowCounter(
-        connection, named(connection, "t"), {}, due=compose.SQL("true"), unset=compose.SQL("false")
+        connection, named(connection, "t"), {}, due=compose.SQL("true"), null=compose.SQL("false")
     )
 
     with connection.transaction():
@@ -132,10 +132,10 @@ def test_a_plan_that_deletes_nothing_has_no_oldest_expired_row(
 
     application.execute("DELETE FROM sessions; INSERT INTO sessions (created_at) VALUES (NULL), ('infinity')")
     plan = planned(application, retention)
-    assert (plan.rows.total, plan.rows.unset, plan.rows.oldest_row) == (2, 2, None)
+    assert (plan.rows.total, plan.rows.null, plan.rows.oldest_row) == (2, 2, None)
 
 
-def test_a_cancelled_count_is_not_replaced_by_an_estimate(
+def test_a_canceled_count_is_not_replaced_by_an_estimate(
     application: Connection, retention: Retention, url: str
 ) -> None:
     application.execute("SET lock_timeout = '10s'")
@@ -151,11 +151,11 @@ def test_a_cancelled_count_is_not_replaced_by_an_estimate(
 
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE sessions")
-        cancelling = threading.Thread(target=cancel)
-        cancelling.start()
+        canceling = threading.Thread(target=cancel)
+        canceling.start()
         with pytest.raises(psycopg.errors.QueryCanceled):
             planned(application, retention)
-        cancelling.join()
+        canceling.join()
 
 
 def test_each_partition_is_listed(connection: Connection, read: Callable[..., Database]) -> None:

@@ -105,18 +105,18 @@ def test_locked_rows_are_tried_again_at_the_end(
     assert (result.outcome, result.removed, result.remaining) == ("done", 3000, 0)
 
 
-def test_the_pause_file_pauses_a_run_and_the_history_says_so(
+def test_the_throttle_file_throttles_a_run_and_the_history_says_so(
     application: Connection, retention: Retention, tmp_path: Path
 ) -> None:
-    pause = tmp_path / "pause"
-    pause.touch()
-    threading.Timer(2.0, pause.unlink).start()
+    file = tmp_path / "throttle"
+    file.touch()
+    threading.Timer(2.0, file.unlink).start()
 
-    result = carry_out(application, retention, settings=Settings(pause_file=pause))
+    result = carry_out(application, retention, settings=Settings(throttle_file=file))
 
     assert (result.outcome, result.removed) == ("done", 3000)
-    assert result.pauses["pause_file"]["count"] >= 2
-    assert result.pausing == pytest.approx(result.pauses["pause_file"]["seconds"])
+    assert result.throttled["throttle_file"]["count"] >= 2
+    assert result.seconds_throttled == pytest.approx(result.throttled["throttle_file"]["seconds"])
     assert result.working > 0
     assert result.wal_bytes > 0
 
@@ -225,7 +225,7 @@ def test_the_outcome_is_what_the_plan_said(
     expected = sum(age is not None and age >= keep for age in ages)
     assert isinstance(planned, DeletePlan)
     assert planned.rows.eligible == result.removed == expected
-    assert planned.rows.unset == ages.count(None)
+    assert planned.rows.null == ages.count(None)
     assert scalar(connection, "SELECT count(*) FROM sessions") == len(ages) - expected
 
 
@@ -294,7 +294,7 @@ def test_a_row_is_kept_by_a_hold_added_during_the_run(
     result = carry_out(application, retention, stop=hold_it_later)
 
     assert (result.outcome, result.removed, result.remaining) == ("done", 2999, 0)
-    assert result.details["held"] == 1
+    assert result.details["on_hold"] == 1
     assert scalar(application, "SELECT count(*) FROM sessions WHERE id = %s", [last]) == 1
 
 

@@ -139,7 +139,7 @@ def test_a_partition_with_a_row_on_hold_keeps_that_row_only(
 
     result = carry_out(", archive: true")
 
-    assert (result.outcome, result.remaining, result.details["held"]) == ("done", 0, 1)
+    assert (result.outcome, result.remaining, result.details["on_hold"]) == ("done", 0, 1)
     expired = "SELECT id, at FROM visits WHERE at < now() - interval '10 days'"
     assert visits.execute(expired).fetchall() == [(held, at)]
     assert held not in _archived(tmp_path)

@@ -121,7 +121,10 @@ def _binary(url: str) -> bytes:
 
 
 def test_policies_plan_run_archive_and_restore(awkward: str, read: Read, tmp_path: Path) -> None:
-    of, given = read(POLICIES), Settings(archive_url=str(tmp_path / "archive"), pause_file=tmp_path / "pause")
+    of, given = (
+        read(POLICIES),
+        Settings(archive_url=str(tmp_path / "archive"), throttle_file=tmp_path / "pause"),
+    )
     retention, orphans, vacuum = of.policies
     assert isinstance(orphans, Orphans)
     before = _binary(awkward)

@@ -20,14 +20,14 @@ STATE = "SELECT throttle_reason, throttled_since IS NOT NULL, outcome FROM ops.m
 
 
 @pytest.fixture
-def pause_file(tmp_path: Path) -> Path:
-    file = tmp_path / "pause"
+def throttle_file(tmp_path: Path) -> Path:
+    file = tmp_path / "throttle"
     file.touch()
     return file
 
 
 def test_reason_and_start_are_recorded_while_it_waits_and_cleared_afterwards(
-    application: Connection, retention: Retention, url: str, pause_file: Path
+    application: Connection, retention: Retention, url: str, throttle_file: Path
 ) -> None:
     reported: list[str] = []
     results: list[RunResult] = []
@@ -41,7 +41,7 @@ def test_reason_and_start_are_recorded_while_it_waits_and_cleared_afterwards(
 
     def work() -> None:
         with connect(url, "worker") as worker:
-            given = Settings(pause_file=pause_file)
+            given = Settings(throttle_file=throttle_file)
             results.append(carry_out(worker, retention, settings=given, report=report))
 
     at_work = threading.Thread(target=work)
@@ -54,17 +54,17 @@ def test_reason_and_start_are_recorded_while_it_waits_and_cleared_afterwards(
         screen = StringIO()
         Console(file=screen, width=200).print(tables.results_table([result]))
     finally:
-        pause_file.unlink()
+        throttle_file.unlink()
         at_work.join(timeout=60)
 
-    said = f"pause_file: the file {pause_file} exists"
+    said = f"throttle_file: the file {throttle_file} exists"
     assert waiting == said
     assert result.outcome == "running"
     assert result.throttle_reason == said
-    assert result.throttled_seconds is not None
-    assert 0 < result.throttled_seconds < 60
+    assert result.throttled_for is not None
+    assert 0 < result.throttled_for < 60
     assert "throttled for" in screen.getvalue()
-    assert "pause_file" in screen.getvalue()
+    assert "throttle_file" in screen.getvalue()
     assert reported[0] == f"app/retention/sessions: throttled because of {said}"
     assert any("continues, after it was throttled for" in line for line in reported)
     assert while_it_continues == [(None, False, "running")]
@@ -86,10 +86,10 @@ def test_a_run_that_dies_while_it_is_throttled_is_not_throttled_for_ever(
 
 
 def test_a_stop_while_it_waits_clears_it_too(
-    application: Connection, retention: Retention, pause_file: Path
+    application: Connection, retention: Retention, throttle_file: Path
 ) -> None:
     reported: list[str] = []
-    given = Settings(pause_file=pause_file)
+    given = Settings(throttle_file=throttle_file)
 
     result = carry_out(
         application,

@@ -9,7 +9,7 @@ from ops_pipeline.postgres.time_limit import time_limit
 SLEEP = "SELECT pg_sleep(0.2)"
 
 
-def test_a_slow_statement_is_cancelled_and_the_part_rolled_back(connection: Connection) -> None:
+def test_a_slow_statement_is_canceled_and_the_part_rolled_back(connection: Connection) -> None:
     def slowly() -> None:
         with time_limit(connection, 0.01):
             connection.execute("CREATE TABLE inside ()")

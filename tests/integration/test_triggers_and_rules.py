@@ -13,7 +13,7 @@ from tests.integration.visits import ARCHIVED, POLICIES, SOFT_DELETE, TABLES, Re
 
 @pytest.fixture
 def given(tmp_path: Path) -> Settings:
-    return Settings(archive_url=str(tmp_path / "archive"), pause_file=tmp_path / "none")
+    return Settings(archive_url=str(tmp_path / "archive"), throttle_file=tmp_path / "none")
 
 
 @pytest.fixture(autouse=True)

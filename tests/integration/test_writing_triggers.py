@@ -12,7 +12,7 @@ from tests.integration.visits import ARCHIVED, POLICIES, TABLES, Read, plan, run
 
 @pytest.fixture
 def given(tmp_path: Path) -> Settings:
-    return Settings(archive_url=str(tmp_path / "archive"), pause_file=tmp_path / "none")
+    return Settings(archive_url=str(tmp_path / "archive"), throttle_file=tmp_path / "none")
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 -- Unusual names, types, triggers, keys and partitions, as applications have them.
 CREATE EXTENSION citext;
-CREATE TYPE colour AS ENUM ('red', 'green');
+CREATE TYPE color AS ENUM ('red', 'green');
 CREATE DOMAIN moment AS timestamptz;
 
 -- Parents that expire, children of every ON DELETE, two levels deep.
@@ -21,7 +21,7 @@ INSERT INTO visits SELECT n, n FROM generate_series(1, 100) AS n;
 -- Names that need quotes everywhere, a dropped column, an enum, a generated column.
 CREATE SCHEMA "Odd %s";
 CREATE TABLE "Odd %s"."Log.of ""everything"" 100%" (
-  "id %" int PRIMARY KEY, gone int, "wh%en." moment, kind colour DEFAULT 'red', payload jsonb
+  "id %" int PRIMARY KEY, gone int, "wh%en." moment, kind color DEFAULT 'red', payload jsonb
 );
 ALTER TABLE "Odd %s"."Log.of ""everything"" 100%" DROP COLUMN gone;
 INSERT INTO "Odd %s"."Log.of ""everything"" 100%" ("id %", "wh%en.", kind, payload)

@@ -213,7 +213,7 @@ def test_a_night_that_needs_approval_is_shown_as_such_until_it_is_done(
     shown = ada.read_metadata()
     for key, value in to_do.items():
         assert shown[key] == value
-    assert (shown["rows"], shown["rows_total"], shown["share"]) == ("759", "1000", "0.759")
+    assert (shown["rows_eligible"], shown["rows_total"], shown["fraction"]) == ("759", "1000", "0.759")
     expect(ada.page.get_by_text("Failed in")).to_be_visible()
     ada.picture("policy", 1000)
     ada.page.get_by_role("link", name="Runs").first.click()

@@ -82,7 +82,7 @@ def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
     planned = opsctl("plan", "--json")
     assert planned.returncode == 1, "the other database does not answer"
     here, there = json.loads(planned.stdout)["policies"]
-    assert (here["rows"]["eligible"], here["rows"]["held"], here["rows"]["total"]) == (8, 1, 10)
+    assert (here["rows"]["eligible"], here["rows"]["on_hold"], here["rows"]["total"]) == (8, 1, 10)
     assert here["needs_approval"] == [
         "this run would delete 8 of 10 rows of sessions (80%, guard.max_fraction is 50%)"
     ]

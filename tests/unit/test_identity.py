@@ -132,29 +132,3 @@ def test_a_table_may_have_the_name_of_a_kind(read: Read) -> None:
 
     assert (retention.name, vacuum.name) == ("app/retention/vacuum", "app/vacuum")
     assert retention.identity.op_name != vacuum.identity.op_name
-
-
-@pytest.mark.parametrize(
-    ("text", "key", "advice"),
-    [
-        (
-            "    retention: [{table: a, column: b, keep: 1 day, partition: day, ahead: 3 days}]\n",
-            "retention[0].ahead",
-            "write premake",
-        ),
-        (
-            "    orphans: [{table: a, column: b, references: c.d, grace: 1 hour}]\n",
-            "orphans[0].grace",
-            "write grace_period",
-        ),
-        ("    vacuum: {reindex: {bloat: 0.4}}\n", "vacuum.reindex.bloat", "write min_bloat"),
-        ("    vacuum: {mode: needed}\n", "vacuum.mode", "write auto"),
-        ("    vacuum: {mode: everything}\n", "vacuum.mode", "write always"),
-    ],
-)
-def test_an_old_key_is_refused_with_its_new_name(read: Read, text: str, key: str, advice: str) -> None:
-    with pytest.raises(PolicyError) as caught:
-        read(text)
-
-    (problem,) = caught.value.problems
-    assert problem.endswith(f"policies.yaml:5: databases.app.{key}: {advice}")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ops_pipeline.cli import output
 
-# Colour, title and clipboard of a terminal, the cursor, C1 controls, a newline and reversed text.
+# Color, title and clipboard of a terminal, the cursor, C1 controls, a newline and reversed text.
 NAMES = [
     "\x1b[31mred",
     "\x1b]0;title\x07",

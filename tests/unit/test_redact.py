@@ -137,7 +137,7 @@ def test_a_text_without_a_secret_is_unchanged(text: str) -> None:
 
 
 def test_a_name_and_its_value_in_separate_entries_are_found() -> None:
-    given = [{"Key": "db-password", "Value": SECRET}, {"name": "colour", "value": "red"}]
+    given = [{"Key": "db-password", "Value": SECRET}, {"name": "color", "value": "red"}]
 
     assert redact(given) == [{"Key": "db-password", "Value": REDACTED}, given[1]]
 

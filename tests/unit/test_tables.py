@@ -39,7 +39,9 @@ REASON = (
 
 
 def _plan(policy: str) -> Plan:
-    rows = RowCount(12_345_678, 98_765_432, bytes=9_876_543_210, held=1_234_567, unset=7_654_321, oldest=NOON)
+    rows = RowCount(
+        12_345_678, 98_765_432, bytes=9_876_543_210, on_hold=1_234_567, null=7_654_321, oldest=NOON
+    )
     method = Method("block-range scan")
     return Plan(policy=policy, method=method, rows=rows, seconds=12_345, dead_tuples=23_456_789)
 
@@ -205,7 +207,7 @@ def test_a_name_from_a_database_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatc
     assert shown == "name\n[red]a\\x1b[31m\\nb[/]\na name [x] as it is\n"
 
 
-def test_colours_are_not_part_of_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colors_are_not_part_of_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table("outcome")
     table.add_row(Text("done", "green"))
 

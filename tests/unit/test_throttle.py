@@ -1,4 +1,4 @@
-"""The throttle pauses while a load is beyond its limit, counts the reasons, and stops waiting in the end."""
+"""The throttle waits while a load is beyond its limit, counts the reasons, and stops waiting in the end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ def _never() -> None:
 
 
 def _throttle(tmp_path: Path, clock: Clock, limits: ThrottleLimits = LIMITS) -> Throttle:
-    return Throttle(limits, tmp_path / "pause", clock=clock, sleep=clock.sleep)
+    return Throttle(limits, tmp_path / "throttle", clock=clock, sleep=clock.sleep)
 
 
 def _connection(load: Callable[[], tuple[Any, ...]]) -> Connection:
@@ -64,7 +64,7 @@ def _connection(load: Callable[[], tuple[Any, ...]]) -> Connection:
         ((0.0, 0, 6, 0), "active_sessions"),
     ],
 )
-def test_a_load_beyond_its_limit_pauses_until_it_is_over(
+def test_a_load_beyond_its_limit_is_waited_for_until_it_is_over(
     tmp_path: Path, load: tuple[Any, ...], reason: str
 ) -> None:
     clock = Clock()
@@ -73,23 +73,23 @@ def test_a_load_beyond_its_limit_pauses_until_it_is_over(
     stopped = throttle.wait(_connection(lambda: load if clock.now < 5 else FREE), _never)
 
     assert stopped is None
-    assert set(throttle.pauses) == {reason}
-    assert throttle.pauses[reason].seconds == clock.now >= 5
-    assert throttle.pauses[reason].count >= 3
+    assert set(throttle.waits) == {reason}
+    assert throttle.waits[reason].seconds == clock.now >= 5
+    assert throttle.waits[reason].count >= 3
 
 
-def test_a_load_at_its_limit_does_not_pause(tmp_path: Path) -> None:
+def test_a_load_at_its_limit_is_not_waited_for(tmp_path: Path) -> None:
     throttle = _throttle(tmp_path, Clock())
 
     assert throttle.wait(_connection(lambda: (10.0, 3, 5, 0)), _never) is None
-    assert throttle.pauses == {}
+    assert throttle.waits == {}
 
 
 def test_a_limit_that_is_not_set_is_no_reason(tmp_path: Path) -> None:
     throttle = _throttle(tmp_path, Clock(), ThrottleLimits(None, None, None, None))
 
     assert throttle.wait(_connection(lambda: (1e6, 1000, 1000, 0)), _never) is None
-    assert throttle.pauses == {}
+    assert throttle.waits == {}
 
 
 def test_wal_stays_within_its_budget_over_time(tmp_path: Path) -> None:
@@ -102,20 +102,20 @@ def test_wal_stays_within_its_budget_over_time(tmp_path: Path) -> None:
         throttle.wait(_connection(lambda: (0.0, 0, 0, written)), _never)  # noqa: B023 - asked at once
         clock.now += 0.3
 
-    assert set(throttle.pauses) == {"wal_rate"}
+    assert set(throttle.waits) == {"wal_rate"}
     assert clock.now >= 19 * 5
     assert clock.now <= 19 * 5 * 1.5
 
 
-def test_the_pause_file_pauses_and_a_stop_ends_the_pause(tmp_path: Path) -> None:
+def test_the_throttle_file_throttles_and_a_stop_ends_the_wait(tmp_path: Path) -> None:
     clock = Clock()
     throttle = _throttle(tmp_path, clock)
-    (tmp_path / "pause").touch()
+    (tmp_path / "throttle").touch()
 
     stopped = throttle.wait(_connection(lambda: FREE), lambda: "asked to" if clock.now > 30 else None)
 
     assert stopped == "asked to"
-    assert throttle.pauses["pause_file"].seconds > 30
+    assert throttle.waits["throttle_file"].seconds > 30
 
 
 def test_waiting_ends_after_its_limit_with_the_reason(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_wait_that_lasts_is_reported_once_while_it_lasts_and_a_short_one_is_no
     def waiting(exceeded: Exceeded, seconds: float) -> None:
         told.append((str(exceeded), 0.5 <= seconds < 2))
 
-    throttle = Throttle(LIMITS, tmp_path / "pause", waiting, clock=clock, sleep=clock.sleep)
+    throttle = Throttle(LIMITS, tmp_path / "throttle", waiting, clock=clock, sleep=clock.sleep)
 
     throttle.wait(_connection(lambda: (43.0, 0, 0, 0) if clock.now < 0.2 else FREE), _never)
     assert told == []

@@ -9,13 +9,13 @@ from starlette.testclient import TestClient
 
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.documentation import Documentation
-from ops_pipeline.orchestration.webserver.guard import Guard
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
+from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
 from ops_pipeline.orchestration.webserver.refusal import Refusal
 from ops_pipeline.orchestration.webserver.sessions import Sessions
 from ops_pipeline.settings import Settings
 from tests.unit.test_links import PAGES, REPOSITORY, anchors
-from tests.unit.test_webserver_guard import BEHIND, NO_DATABASE, OURS
+from tests.unit.test_webserver_middleware import BEHIND, NO_DATABASE, OURS
 
 DOCS = REPOSITORY / "docs"
 
@@ -23,14 +23,14 @@ DOCS = REPOSITORY / "docs"
 @pytest.fixture
 def client() -> TestClient:
     """A browser in which nobody is signed in."""
-    guarded = Guard(
+    app = SignInMiddleware(
         BEHIND,
         addresses=Addresses.of(Settings()),
         keys=KnownKeys(NO_DATABASE),
         sessions=Sessions(),
         find_run=lambda _: None,
     )
-    return TestClient(guarded, base_url=OURS, follow_redirects=False)
+    return TestClient(app, base_url=OURS, follow_redirects=False)
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def demo(
 
     Plans, approves what needs approval, and runs. Then loads old rows, which
     the guard keeps from being deleted until a person approves. Exits with 0
-    if the run succeeded and left nothing, and the guard stopped the second
-    one. Without OPS_DATABASE_URL it uses an embedded PostgreSQL in
+    if the run succeeded with no rows remaining, and the guard stopped the
+    second one. Without OPS_DATABASE_URL it uses an embedded PostgreSQL in
     .local/postgres.
     """
     say = notes if as_json else console

@@ -64,10 +64,10 @@ class PolicyRun:
         the database it waits here (throttle)."""
         if (reason := self.stopped()) is not None:
             return reason
-        paused = self.throttle.paused_seconds
+        before = self.throttle.seconds
         reason = self.throttle.wait(self.connection, self.stopped)
-        if (seconds := self.throttle.paused_seconds - paused) > 0:
-            self.record.save_pauses(self.connection, self.throttle.as_json())
+        if (seconds := self.throttle.seconds - before) > 0:
+            self.record.save_throttle_ended(self.connection, self.throttle.as_json())
         if seconds >= REPORT_AFTER_SECONDS and reason is None:
             self.report(f"{self.record.policy}: continues, after it was throttled for {seconds:.0f} s")
         return reason

@@ -154,7 +154,7 @@ def _described(plan: StoredPlan) -> dict[str, Any]:
         "plan": plan.id,
         "policy": plan.policy,
         "cutoff": plan.cutoff.isoformat() if plan.cutoff else None,
-        "rows": plan.eligible,
-        "of": plan.total,
+        "rows_eligible": plan.eligible,
+        "rows_total": plan.total,
         "reasons": list(plan.reasons),
     }

@@ -153,6 +153,6 @@ def orphan_counter(
     In a table that refers to itself, the rows of `descendants` that become orphans are counted as well.
     """
     orphaned = with_descendants(connection, reference, orphaned, descendants)
-    unset = compose.SQL("false") if reference.null_is_orphan else reference.refers_to_nothing
-    fragments = {"unset": unset, "orphaned": orphaned}
-    return RowCounter(connection, reference.child, fragments, due=orphaned, unset=unset, before=before)
+    null = compose.SQL("false") if reference.null_is_orphan else reference.refers_to_nothing
+    fragments = {"null": null, "orphaned": orphaned}
+    return RowCounter(connection, reference.child, fragments, due=orphaned, null=null, before=before)

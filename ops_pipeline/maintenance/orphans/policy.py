@@ -98,8 +98,6 @@ def _referenced(text: str) -> tuple[TableName, tuple[str, ...]]:
 class OrphansSection(DeletingSection):
     """An entry of `orphans`."""
 
-    renamed: ClassVar = {"grace": "grace_period"}
-
     table: Table
     column: Column | None = None
     columns: Annotated[tuple[Column, ...], Field(min_length=1)] | None = None

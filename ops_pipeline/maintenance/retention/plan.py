@@ -96,7 +96,7 @@ def _counter(
         table,
         {"column": target(policy.column), "expired": condition},
         due=condition,
-        unset=compose.SQL("{} IS NULL").format(target(policy.column)),
+        null=compose.SQL("{} IS NULL").format(target(policy.column)),
         before=before,
     )
 

@@ -57,8 +57,6 @@ def _whole_days(duration: timedelta) -> timedelta:
 class RetentionSection(DeletingSection):
     """An entry of `retention`."""
 
-    renamed: ClassVar = {"ahead": "premake"}
-
     table: Table
     column: Column
     keep: Duration

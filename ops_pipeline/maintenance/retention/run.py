@@ -58,7 +58,11 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
     after = count_expired(replace(planning, after_deletes=True), policy, plan.cutoff)
     if stopped_reason == COMPLETED and after.exact and after.eligible:
         stopped_reason = remaining.reason(connection, table, after.eligible, "expired")
-    details: dict[str, Any] = {"held": after.held, "referenced": after.referenced, "unset": after.unset}
+    details: dict[str, Any] = {
+        "on_hold": after.on_hold,
+        "referenced": after.referenced,
+        "null": after.null,
+    }
     return Work(
         stopped_reason,
         after.eligible if after.exact else None,

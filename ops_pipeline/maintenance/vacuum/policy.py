@@ -15,7 +15,6 @@ from ops_pipeline.policies.values import Table
 from ops_pipeline.postgres.relation import TableName
 
 KIND = "vacuum"
-RENAMED_MODES = {"needed": "auto", "everything": "always"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,6 @@ def _tables(value: object) -> object:
     if value == "all" or isinstance(value, list):
         return value
     raise PydanticCustomError("tables", "write all, or a list of tables: [sessions, memories]")
-
-
-def _mode(value: object) -> object:
-    if isinstance(value, str) and value in RENAMED_MODES:
-        raise PydanticCustomError("mode", "write {mode}", {"mode": RENAMED_MODES[value]})
-    return value
 
 
 def _buffer_size(value: object) -> str:
@@ -99,8 +92,6 @@ def _index_size(value: object) -> int:
 class ReindexSection(Section):
     """Which indexes are rebuilt."""
 
-    renamed: ClassVar = {"bloat": "min_bloat"}
-
     min_bloat: Annotated[float, BeforeValidator(_bloat)] = 0.5
     min_size: Annotated[int, BeforeValidator(_index_size), Field(validate_default=True)] = cast(
         "int", "100 MB"
@@ -111,7 +102,7 @@ class VacuumSection(OwnedSection):
     """The entry `vacuum`. With `mode: observe` the tables are chosen as with `auto`."""
 
     tables: Annotated[Literal["all"] | tuple[Table, ...], BeforeValidator(_tables)] = "all"
-    mode: Annotated[Literal["auto", "always", "observe"], BeforeValidator(_mode)] = "auto"
+    mode: Literal["auto", "always", "observe"] = "auto"
     analyze: bool = True
     truncate: bool = False
     index_cleanup: Literal["auto", "on", "off"] = "auto"

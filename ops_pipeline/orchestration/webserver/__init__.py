@@ -1,1 +1,1 @@
-"""Dagster's own web application behind a guard: who may ask, from where, and who it is."""
+"""Dagster's own web application behind the sign-in middleware: who may ask, from where, and who it is."""

@@ -1,4 +1,4 @@
-"""Serves the guarded Dagster UI on OPS_DAGSTER_HOST and OPS_DAGSTER_PORT until SIGTERM or SIGINT."""
+"""Serves the Dagster UI, with a sign-in, on OPS_DAGSTER_HOST and OPS_DAGSTER_PORT until it is terminated."""
 
 import argparse
 import os
@@ -17,8 +17,8 @@ from ops_pipeline import settings
 from ops_pipeline.audit.person import person
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.first_token import FIRST_TOKEN
-from ops_pipeline.orchestration.webserver.guard import Guard
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
+from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
 from ops_pipeline.orchestration.webserver.sessions import Sessions
 from ops_pipeline.postgres import embedded
 
@@ -55,7 +55,7 @@ def _serve(resolved: settings.Settings, workspace: str) -> None:
         with WorkspaceProcessContext(
             instance, version=__version__, workspace_load_target=WorkspaceFileTarget(paths=[workspace])
         ) as context:
-            guarded = Guard(
+            app = SignInMiddleware(
                 create_app_from_workspace_process_context(context, live_data_poll_rate=2000),
                 addresses=Addresses.of(resolved),
                 keys=KnownKeys(str(resolved.database_url)),
@@ -64,7 +64,7 @@ def _serve(resolved: settings.Settings, workspace: str) -> None:
                 user_header=resolved.dagster_user_header,
             )
             uvicorn.run(
-                guarded,
+                app,
                 host=resolved.dagster_host,
                 port=resolved.dagster_port,
                 log_level="warning",

@@ -34,7 +34,7 @@ class Documentation:
         """The page or picture. Raises Refusal for another method, and for what is not there."""
         method, path = request.scope["method"], request.scope["path"]
         if method not in {"GET", "HEAD"}:
-            raise Refusal(405, f"{method} is not used here", {"Allow": "GET, HEAD"})
+            raise Refusal(405, f"Method not allowed: {method}. Allowed: GET, HEAD", {"Allow": "GET, HEAD"})
         if path in {PREFIX, f"{PREFIX}/"}:
             return RedirectResponse(FIRST_PAGE, 307)
         file = (self.folder / path.removeprefix(f"{PREFIX}/")).resolve()

@@ -1,4 +1,4 @@
-"""A request that the guard refuses, as a response."""
+"""A request that the sign-in middleware refuses, as a response."""
 
 from collections.abc import Mapping
 

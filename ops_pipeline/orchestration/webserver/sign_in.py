@@ -21,6 +21,7 @@ from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS
 
 PATHS = {"/sign-in", "/sign-out"}
 MOST_BYTES = 8192
+USED = "This link was used before, or `opsctl up` has been restarted; use the link it printed last, or a key."
 PAGE = Template(Path(__file__).with_name("sign_in.html").read_text(encoding="utf-8"))
 
 
@@ -48,7 +49,8 @@ class SignIn:
             return await self._sign_in(request, await _form(request, receive))
         if method == "POST":
             return self._sign_out(request)
-        raise Refusal(405, f"{method} is not used here", {"Allow": "POST"})
+        allowed = "GET, POST" if path == "/sign-in" else "POST"
+        raise Refusal(405, f"Method not allowed: {method}. Allowed: {allowed}", {"Allow": allowed})
 
     async def _show(self, request: HTTPConnection) -> Response:
         token = request.query_params.get("token")
@@ -61,7 +63,7 @@ class SignIn:
         if token is not None and person is not None:
             return _redirect("/")
         if token is not None:
-            return self._page(request, "This link was used before, or is of an earlier start.", status=401)
+            return self._page(request, USED, status=401)
         return self._page(request, person=person)
 
     async def _sign_in(self, request: HTTPConnection, form: dict[str, str]) -> Response:

@@ -1,5 +1,5 @@
 -- The columns of an event as it is returned. Of details that are too large as text, only their size: the event could not
--- be returned with them, nor its neighbours. The size is only determined where it can be large.
+-- be returned with them, nor its neighbors. The size is only determined where it can be large.
 id, event_type, user_id, resource_type, resource_id, action,
 CASE WHEN (pg_column_size(details) > 2000 OR pg_column_compression(details) IS NOT NULL)
        AND octet_length(details::text) > 8388608

@@ -1,4 +1,4 @@
--- How many rows a second the policy's last run that removed enough has removed, without its pauses. Enough: 10,000
+-- How many rows a second the policy's last run that removed enough has removed, without the time it was throttled. Enough: 10,000
 -- rows, or a tenth of the given number.
 SELECT rows_removed / working_seconds
 FROM ops.maintenance_runs

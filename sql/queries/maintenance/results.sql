@@ -8,9 +8,10 @@ SELECT DISTINCT ON (policy)
        coalesce((details ->> 'dead_tuples_after')::bigint, 0) AS dead_tuples_after,
        id AS run_id, coalesce(method, '') AS method, rows_planned AS planned, rows_archived AS archived,
        bytes_removed AS bytes, wal_bytes, working_seconds AS working,
-       coalesce((SELECT sum((pause.value ->> 'seconds')::float8) FROM jsonb_each(pauses) AS pause), 0) AS pausing,
-       pauses, throttle_reason,
-       extract(epoch FROM clock_timestamp() - throttled_since)::float8 AS throttled_seconds, details,
+       coalesce((SELECT sum((waits.value ->> 'seconds')::float8) FROM jsonb_each(throttled) AS waits), 0)
+         AS seconds_throttled,
+       throttled, throttle_reason,
+       extract(epoch FROM clock_timestamp() - throttled_since)::float8 AS throttled_for, details,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('table', c.table_schema || '.' || c.table_name,
                                                      'deleted', c.rows_deleted, 'changed', c.rows_changed)
                                   ORDER BY c.table_schema, c.table_name), '[]')

@@ -3,4 +3,4 @@
 SELECT (SELECT count(*) FROM {sample}),
        (SELECT count(*) FROM {sample} WHERE ({due}) AND {unheld} AND {unreferenced}),
        (SELECT count(*) FROM {sample} WHERE ({due}) AND NOT ({unheld})),
-       (SELECT count(*) FROM {sample} WHERE {unset})
+       (SELECT count(*) FROM {sample} WHERE {null})

@@ -31,9 +31,9 @@ databases:
 """
 RUN = """
 INSERT INTO ops.maintenance_runs (policy, finished_at, cutoff, rows_remaining, outcome, stopped_reason,
-                                  method, rows_planned, working_seconds, pauses, progress_at, details)
+                                  method, rows_planned, working_seconds, throttled, progress_at, details)
 VALUES ('app/retention/sessions', now(), now(), 3, 'stopped', 'window', 'keyset scan', 10, 1.5,
-        '{"replica lag": 0.5}', now(), '{"a": 1}'),
+        '{"replica_lag": {"count": 2, "seconds": 0.5}}', now(), '{"a": 1}'),
        ('app/retention/sessions', NULL, NULL, NULL, 'running', NULL, NULL, NULL, 0, '{}', NULL, '{}')
 """
 

@@ -83,7 +83,7 @@ class World:
 
     api: Api
     database: Outage
-    neighbours: dict[str, "Neighbour"]
+    neighbors: dict[str, "Neighbor"]
     policies: Path
     authorization: dict[str, str]
 
@@ -121,8 +121,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 connection.execute(statement, {"fingerprint": database.fingerprint})
         with connect(outage.server.url("dagster"), "test") as dagster:
             dagster.execute(DAGSTER)
-        neighbours = {name: Neighbour() for name in ("cache", "externalApi")}
-        cache, external = (each.port for each in neighbours.values())
+        neighbors = {name: Neighbor() for name in ("cache", "externalApi")}
+        cache, external = (each.port for each in neighbors.values())
         api = Api.start(
             folder,
             outage.url,
@@ -136,7 +136,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(
             api,
             outage,
-            neighbours,
+            neighbors,
             policies=folder / "policies.yaml",
             authorization={"Authorization": f"Bearer {key}"},
         )
@@ -145,7 +145,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             api.popen.wait()
 
 
-class Neighbour:
+class Neighbor:
     """Answers well enough for Redis' handshake and PING, and for an HTTP GET, while it is up."""
 
     def __init__(self) -> None:
@@ -312,14 +312,14 @@ def test_while_the_event_loop_is_blocked_a_thread_answers_for_it(world: World) -
 @pytest.mark.parametrize("situation", NEIGHBOURS)
 def test_without_a_noncritical_dependency_it_is_ready_and_degraded(world: World, situation: str) -> None:
     world.found("everything works")
-    neighbour = NEIGHBOURS[situation]
+    neighbor = NEIGHBOURS[situation]
 
-    world.neighbours[neighbour].go_down()
+    world.neighbors[neighbor].go_down()
 
     world.found(situation)
-    assert world.api.status(f"/health/full/{neighbour}") == 503
-    assert world.api.get(f"/health/full?exclude={neighbour}").json()["status"] == "healthy"
-    world.neighbours[neighbour].come_up()
+    assert world.api.status(f"/health/full/{neighbor}") == 503
+    assert world.api.get(f"/health/full?exclude={neighbor}").json()["status"] == "healthy"
+    world.neighbors[neighbor].come_up()
     world.found("everything works")
 
 

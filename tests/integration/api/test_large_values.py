@@ -126,8 +126,8 @@ def test_the_search_for_refused_events_has_an_end(url: str, connection: Connecti
         async with Pool(url, lambda *_: None) as pool, AuditQueue(pool, observe, lambda _: None) as queue:
             mine, others = sender(uuid4(), None), sender(uuid4(), None)
             hostile = queue.store(mine, [bad] * 800)
-            neighbours = [queue.store(others, [good]) for _ in range(20)]
-            first, *rest = await asyncio.gather(hostile, *neighbours)
+            neighbors = [queue.store(others, [good]) for _ in range(20)]
+            first, *rest = await asyncio.gather(hostile, *neighbors)
             return list(first), [outcome for answer in rest for outcome in answer]
 
     refused, stored = asyncio.run(post())
@@ -160,7 +160,7 @@ def huge(connection: Connection) -> Connection:
     return connection
 
 
-def test_an_event_too_large_to_show_is_named_and_its_neighbours_are_shown(
+def test_an_event_too_large_to_show_is_named_and_its_neighbors_are_shown(
     client: Client, admin: Headers, huge: Connection
 ) -> None:
     page = client.get(FIND, headers=admin)

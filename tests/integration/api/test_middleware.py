@@ -75,8 +75,8 @@ def test_the_metrics_have_the_missions_names_and_buckets(client: Client, admin: 
     client.post("/api/audit-logs", json=event, headers=admin)
 
     for name, mission in MISSION.items():
-        for labelled in (name, name.replace("_ms", "_seconds")):
-            assert samples(client, f"{labelled}_count")
+        for labeled in (name, name.replace("_ms", "_seconds")):
+            assert samples(client, f"{labeled}_count")
         assert mission < {each.labels["le"] for each in samples(client, f"{name}_bucket")}
     assert value(client, "llm_request_duration_ms_sum", model="m", status="success") == 700
     assert value(client, "llm_request_duration_seconds_sum", model="m", status="success") == 0.7

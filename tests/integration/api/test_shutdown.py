@@ -73,7 +73,7 @@ def test_while_it_waits_to_stop_it_serves_but_is_not_ready(url: str, tmp_path: P
     assert api.popen.wait(timeout=30) == 0
 
 
-def test_a_request_that_never_ends_is_cancelled_and_named(api: Api) -> None:
+def test_a_request_that_never_ends_is_canceled_and_named(api: Api) -> None:
     asking, answers = _in_background(api, "/fault/sleep?seconds=600")
 
     assert api.stop() == 1

@@ -134,7 +134,7 @@ def test_a_plan_that_waits_is_a_warning_until_it_is_approved(
         " ARRAY['it would delete 80 %'])"
     )
 
-    (found,) = (each for each in diagnose(url) if each.id == "approvals_waiting")
+    (found,) = (each for each in diagnose(url) if each.id == "pending_approvals")
 
     assert (found.severity, found.subject) == ("warning", "app/retention/sessions")
     assert "would delete 10 of 12 rows (it would delete 80 %)" in found.problem

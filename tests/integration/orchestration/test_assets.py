@@ -238,11 +238,11 @@ def test_waiting_for_a_person_says_what_waits_and_what_to_paste(
     assert observed.description is not None
     assert observed.description.startswith("Needs approval: this run would delete 30 of 60 rows")
     for shown in (check.metadata, observed.metadata):
-        assert {name: shown[name].value for name in ("plan", "rows", "rows_total", "share")} == {
+        assert {name: shown[name].value for name in ("plan", "rows_eligible", "rows_total", "fraction")} == {
             "plan": plan,
             "rows": 30,
             "rows_total": 60,
-            "share": 0.5,
+            "fraction": 0.5,
         }
         assert isinstance(shown["oldest_row"], dg.TimestampMetadataValue)
     assert failed.step_failure_data.user_failure_data is not None

@@ -82,7 +82,7 @@ def test_a_released_orphan_is_deleted_and_the_plan_counts_both(
     application.execute(FILL)
     held = holds.add(application, "memories", "content = evidence", reason="x", owner="legal", by="test")
     planned = plan_orphans(Planning(application, 60), orphans)
-    assert (planned.rows.eligible, planned.rows.held) == (630, 70)
+    assert (planned.rows.eligible, planned.rows.on_hold) == (630, 70)
     assert carry_out(application, orphans).removed == 630
 
     holds.release(application, held.id, by="test")

@@ -85,7 +85,7 @@ def test_children_of_living_citext_parents_are_no_orphans_whatever_the_search_pa
         triggers.install(connection, policy, by="ada")
     (planned,) = plan(connection, [policy])
     assert isinstance(planned, DeletePlan), planned
-    assert (planned.rows.eligible, planned.rows.unset) == (2, 1)
+    assert (planned.rows.eligible, planned.rows.null) == (2, 1)
 
     assert carry_out(connection, policy).removed == 2
 

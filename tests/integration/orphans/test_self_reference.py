@@ -49,7 +49,7 @@ def test_the_whole_chain_is_planned_and_deleted_in_one_run(
     (policy,) = policies_of(f"{{{POLICY}, grace_period: 0 seconds}}")
     (planned,) = plan(connection, [policy])
     assert isinstance(planned, DeletePlan), planned
-    assert (planned.rows.eligible, planned.rows.total, planned.rows.unset) == (12, 47, 7)
+    assert (planned.rows.eligible, planned.rows.total, planned.rows.null) == (12, 47, 7)
 
     result = carry_out(connection, policy)
 
@@ -109,7 +109,7 @@ def test_a_row_on_hold_keeps_those_that_refer_to_it(connection: Connection, poli
     (policy,) = policies_of(f"{{{POLICY}, grace_period: 0 seconds}}")
     (planned,) = plan(connection, [policy])
     assert isinstance(planned, DeletePlan)
-    assert (planned.rows.eligible, planned.rows.held) == (9, 1)
+    assert (planned.rows.eligible, planned.rows.on_hold) == (9, 1)
 
     assert carry_out(connection, policy).removed == 9
 

@@ -1,4 +1,4 @@
-"""Two databases of which plans wait for approval, and the guarded UI over them."""
+"""Two databases of which plans wait for approval, and the UI over them, behind its sign-in."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The guarded Dagster UI in this process: Dagster's own application on a real port, without a daemon."""
+"""The Dagster UI behind its sign-in, in this process: Dagster's application on a port, without a daemon."""
 
 import socket
 import threading
@@ -19,8 +19,8 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 
 from ops_pipeline import settings
 from ops_pipeline.orchestration.webserver.addresses import Addresses
-from ops_pipeline.orchestration.webserver.guard import Guard
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
+from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
 from ops_pipeline.orchestration.webserver.sessions import Sessions
 from tests.eventually import eventually
 
@@ -44,10 +44,10 @@ LAUNCH = """mutation ($parameters: ExecutionParams!) {launchRun(executionParams:
 
 @dataclass
 class Served:
-    """The UI's address, with or without the guard, and Dagster's instance behind it."""
+    """The UI's address, with and without the sign-in, and Dagster's instance behind it."""
 
     address: str
-    unguarded: str
+    without_sign_in: str
     instance: dg.DagsterInstance
     context: WorkspaceProcessContext
     sessions: Sessions
@@ -86,8 +86,8 @@ def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
     origin = InProcessCodeLocationOrigin(
         LoadableTargetOrigin(python_file=str(location)), location_name=LOCATION_NAME
     )
-    guarded, bare = _listening(), _listening()
-    port = guarded.getsockname()[1]
+    behind, bare = _listening(), _listening()
+    port = behind.getsockname()[1]
     configured = settings.Settings(database_url=url, dagster_port=port)
     sessions, keys = Sessions(), KnownKeys(url)
     with (
@@ -97,15 +97,15 @@ def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
         ) as context,
     ):
         app = create_app_from_workspace_process_context(context)
-        guard = Guard(
+        middleware = SignInMiddleware(
             app,
             addresses=Addresses.of(configured),
             keys=keys,
             sessions=sessions,
             find_run=instance.get_run_by_id,
         )
-        with _running(guard, guarded) as address, _running(app, bare) as unguarded:
-            yield Served(address, unguarded, instance, context, sessions, keys)
+        with _running(middleware, behind) as address, _running(app, bare) as without_sign_in:
+            yield Served(address, without_sign_in, instance, context, sessions, keys)
 
 
 def _listening() -> socket.socket:

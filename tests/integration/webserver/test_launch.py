@@ -57,8 +57,8 @@ def test_a_bare_webserver_knows_no_one_and_approves_nothing(served: Served, app:
     forged = {"ops_pipeline.person": "ada", "X-Forwarded-User": "ada"}
     plan = store_plan(app)
 
-    launched = served.launch(None, address=served.unguarded, headers=forged)
-    refused = served.launch({"approve": [plan.id]}, address=served.unguarded, headers=forged)
+    launched = served.launch(None, address=served.without_sign_in, headers=forged)
+    refused = served.launch({"approve": [plan.id]}, address=served.without_sign_in, headers=forged)
 
     run = served.instance.get_run_by_id(launched["run"]["runId"])
     assert run is not None

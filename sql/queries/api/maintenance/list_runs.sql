@@ -4,7 +4,7 @@ SELECT coalesce(json_agg(run ORDER BY run.started_at DESC, run.id DESC), '[]')::
 FROM (
   SELECT id, policy, started_at, finished_at, cutoff, rows_scanned, rows_removed, rows_remaining, outcome,
          stopped_reason, dagster_run_id, method, rows_planned, rows_archived, bytes_removed, wal_bytes,
-         working_seconds, pauses, throttle_reason, throttled_since, progress_at,
+         working_seconds, throttled, throttle_reason, throttled_since, progress_at,
          CASE WHEN working_seconds > 0 THEN round((rows_removed / working_seconds)::numeric, 1) END
            AS rows_a_second,
          CASE WHEN outcome = 'running' AND rows_removed > 0

@@ -1,4 +1,4 @@
--- What happens to each row, by partition: its time is NULL (unset), it is not expired (young), it is on hold (held),
+-- What happens to each row, by partition: its time is NULL or infinite (null), it is not expired (young), it is on hold (on_hold),
 -- a kept row refers to it (referenced), or it is deleted; with the oldest and newest of the deleted rows, and the
 -- oldest of all except the young ones, within the range of Python's datetime. Not grouped by that case expression:
 -- PostgreSQL expects as many groups of an expression as there are rows, and would sort all of them on disk.
@@ -10,17 +10,17 @@ SELECT heap, fate, rows,
 FROM (
   SELECT heap,
          count(*) AS total,
-         count(*) FILTER (WHERE unset) AS unset,
-         count(*) FILTER (WHERE due AND kept) AS held,
+         count(*) FILTER (WHERE without_time) AS nulls,
+         count(*) FILTER (WHERE due AND kept) AS on_hold,
          count(*) FILTER (WHERE due AND NOT kept AND needed) AS referenced,
          count(*) FILTER (WHERE due AND NOT kept AND NOT needed) AS deleted,
          min(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS oldest,
          max(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS newest,
-         min(moment) FILTER (WHERE NOT unset) AS oldest_row
+         min(moment) FILTER (WHERE NOT without_time) AS oldest_row
   FROM (
     SELECT {heap} AS heap,
            {column} AS moment,
-           {column} IS NULL OR NOT isfinite({column}) AS unset,
+           {column} IS NULL OR NOT isfinite({column}) AS without_time,
            {expired} AND isfinite({column}) AS due,
            ({unheld}) IS NOT TRUE AS kept,
            ({unreferenced}) IS NOT TRUE AS needed
@@ -30,9 +30,9 @@ FROM (
   GROUP BY heap
 ) AS counted
 CROSS JOIN LATERAL (VALUES
-  ('unset', unset, NULL, NULL),
-  ('held', held, NULL, NULL),
+  ('null', nulls, NULL, NULL),
+  ('on_hold', on_hold, NULL, NULL),
   ('referenced', referenced, NULL, NULL),
   ('deleted', deleted, oldest, newest),
-  ('young', total - unset - held - referenced - deleted, oldest_row, NULL)
+  ('young', total - nulls - on_hold - referenced - deleted, oldest_row, NULL)
 ) AS of_each (fate, rows, first, last)

@@ -1,4 +1,4 @@
-"""What a page of another origin can send gets no further than the guard of the Dagster UI."""
+"""What a page of another origin can send gets no further than the sign-in middleware of the Dagster UI."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ops_pipeline.orchestration import identity
-from ops_pipeline.orchestration.webserver import guard
+from ops_pipeline.orchestration.webserver import middleware
 from ops_pipeline.orchestration.webserver.addresses import Addresses
-from ops_pipeline.orchestration.webserver.guard import Guard
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
+from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
 from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS, MOST, Sessions
 from ops_pipeline.settings import Settings
 
@@ -39,7 +39,7 @@ async def _accept(websocket: WebSocket) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(websocket.receive(), timeout=10)
         return
-    await websocket.close(reason="The guard has not ended it")
+    await websocket.close(reason="The middleware has not ended it")
 
 
 BEHIND = Starlette(
@@ -51,9 +51,9 @@ BEHIND = Starlette(
 Client = Callable[..., TestClient]
 
 
-def _guarded(sessions: Sessions, **settings: Any) -> Guard:
+def _behind_sign_in(sessions: Sessions, **settings: Any) -> SignInMiddleware:
     configured = Settings(**settings)
-    return Guard(
+    return SignInMiddleware(
         BEHIND,
         addresses=Addresses.of(configured),
         keys=KnownKeys(NO_DATABASE),
@@ -71,7 +71,7 @@ def sessions() -> Sessions:
 @pytest.fixture
 def client(sessions: Sessions) -> Iterator[TestClient]:
     """A browser in which ada has signed in by the link of `opsctl up`."""
-    with TestClient(_guarded(sessions), base_url=OURS, follow_redirects=False) as browser:
+    with TestClient(_behind_sign_in(sessions), base_url=OURS, follow_redirects=False) as browser:
         assert browser.get("/sign-in?token=first").headers["location"] == "/"
         yield browser
 
@@ -150,7 +150,7 @@ def test_a_form_of_another_site_signs_no_one_in(client: TestClient) -> None:
 
 
 def test_a_client_cannot_name_itself(sessions: Sessions) -> None:
-    client = TestClient(_guarded(sessions), base_url=OURS)
+    client = TestClient(_behind_sign_in(sessions), base_url=OURS)
     claimed = {identity.IN_SCOPE: "ada", "X-Forwarded-User": "ada", "Cookie": "ops_session_3000=guess"}
 
     assert client.post("/graphql", json=QUERY, headers=claimed).status_code == 401
@@ -162,7 +162,7 @@ def test_a_websocket_needs_our_origin_and_a_session(client: TestClient, sessions
         assert opened.receive_json() == {"person": "ada"}
     for browser, origin in (
         (client, "http://evil.example"),
-        (TestClient(_guarded(sessions), base_url=OURS), OURS),
+        (TestClient(_behind_sign_in(sessions), base_url=OURS), OURS),
     ):
         with pytest.raises(WebSocketDisconnect) as refused:
             browser.websocket_connect(f"{WS}/graphql", headers={"Origin": origin}).__enter__()
@@ -175,7 +175,7 @@ WS = OURS.replace("http", "ws")
 def test_a_websocket_ends_with_its_session(
     client: TestClient, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(middleware, "CHECK_SECONDS", 0.01)
     with client.websocket_connect(f"{WS}/graphql", headers={"Origin": OURS}) as opened:
         opened.receive_json()
         sessions.close(client.cookies["ops_session_3000"])
@@ -186,7 +186,7 @@ def test_a_websocket_ends_with_its_session(
 
 
 def test_the_link_of_opsctl_up_signs_in_once(client: TestClient, sessions: Sessions) -> None:
-    stranger = TestClient(_guarded(sessions), base_url=OURS, follow_redirects=False)
+    stranger = TestClient(_behind_sign_in(sessions), base_url=OURS, follow_redirects=False)
 
     again = stranger.get("/sign-in?token=first")
     assert again.status_code == 401
@@ -210,7 +210,7 @@ def test_a_session_lasts_for_a_shift_and_the_oldest_makes_room() -> None:
 
 def test_behind_a_proxy_the_public_address_is_ours_and_its_cookie_is_secure() -> None:
     sessions = Sessions(first_token="first", first_person="ada")
-    app = _guarded(sessions, dagster_url="https://Ops.example.com/")
+    app = _behind_sign_in(sessions, dagster_url="https://Ops.example.com/")
     browser = TestClient(app, base_url="https://ops.example.com", follow_redirects=False)
 
     cookie = browser.get("/sign-in?token=first").headers["set-cookie"]
@@ -223,7 +223,7 @@ def test_behind_a_proxy_the_public_address_is_ours_and_its_cookie_is_secure() ->
 
 
 def test_a_proxy_that_has_signed_people_in_names_them_where_its_header_is_set(sessions: Sessions) -> None:
-    client = TestClient(_guarded(sessions, dagster_user_header="X-Forwarded-User"), base_url=OURS)
+    client = TestClient(_behind_sign_in(sessions, dagster_user_header="X-Forwarded-User"), base_url=OURS)
 
     named = client.post("/graphql", json=QUERY, headers={"X-Forwarded-User": "Zoë".encode()})
     twice = client.post(

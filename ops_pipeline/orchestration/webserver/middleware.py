@@ -1,4 +1,4 @@
-"""Stands in front of Dagster's web application: our own pages and signed-in people get through."""
+"""The sign-in middleware in front of Dagster's web application: admits our own pages and signed-in people."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,7 @@ CHECK_SECONDS = 30.0
 HEADERS = {"X-Frame-Options": "SAMEORIGIN", "Cross-Origin-Resource-Policy": "same-origin"}
 
 
-class Guard:
+class SignInMiddleware:
     """An ASGI application around Dagster's.
 
     Every request must name us as its host and come from none but our own pages; only JSON is posted, and
@@ -125,14 +125,15 @@ def _require_plain(request: HTTPConnection) -> None:
     a form. Raises Refusal."""
     method, path = request.scope["method"], request.scope["path"]
     if method not in METHODS:
-        raise Refusal(405, f"{method} is not used here", {"Allow": ", ".join(sorted(METHODS))})
+        allowed = ", ".join(sorted(METHODS))
+        raise Refusal(405, f"Method not allowed: {method}. Allowed: {allowed}", {"Allow": allowed})
     if method == "POST":
         kinds = request.headers.getlist("content-type")
         if len(kinds) != 1 or kinds[0].partition(";")[0].strip().lower() != "application/json":
-            raise Refusal(415, "Only JSON may be posted: Content-Type: application/json")
+            raise Refusal(415, "Only JSON may be sent by POST: Content-Type: application/json")
     elif path == GRAPHQL and "text/html" not in request.headers.get("accept", ""):
         # For text/html Dagster sends the playground's page, and executes nothing.
-        raise Refusal(405, "GraphQL is only posted, as application/json", {"Allow": "POST"})
+        raise Refusal(405, "Send GraphQL by POST, as application/json", {"Allow": "POST"})
 
 
 def _is_page(request: HTTPConnection) -> bool:

@@ -1,4 +1,4 @@
-"""Plans that wait for a person."""
+"""Plans that wait for a person to approve them."""
 
 from collections.abc import Iterator
 
@@ -24,10 +24,10 @@ def _find(examined: Examination) -> Iterator[Finding]:
             )
 
 
-APPROVALS_WAITING = Diagnosis(
-    id="approvals_waiting",
+PENDING_APPROVALS = Diagnosis(
+    id="pending_approvals",
     severity="warning",
-    question="Is no plan waiting for approval?",
+    question="Is no plan pending approval?",
     remedy="Review the plan (`opsctl plan`), then `opsctl approve ID`, or correct the policy "
     "([guard](policies.md#guard)).",
     find=_find,
