@@ -5,7 +5,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from api import openapi, problems
+from api import described, openapi, problems
 from api.audit import export, ingest, summary, tail
 from api.audit import routes as audit
 from api.audit.body import MOST_BYTES
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> Litestar:
         state=State({"services": services}),
         request_max_body_size=MOST_BYTES,
         openapi_config=openapi.config(),
+        plugins=[described.DescribedFields()],
         logging_config=None,
     )
 

@@ -19,7 +19,7 @@ from litestar.openapi.spec import (
 )
 from litestar.types import Method
 
-from api import problems
+from api import described, problems
 from ops_pipeline import __version__
 from ops_pipeline.audit.event import AuditEvent
 
@@ -55,8 +55,8 @@ DESCRIPTIONS = {
     429: "The key exceeds a limit of its own, or its address has sent too many wrong keys; `detail` says "
     "which. Try again after `Retry-After` seconds",
     500: "Internal error; search the log for the X-Request-ID",
-    503: "The database did not answer in time, or a limit of the server is reached; `detail` says what was "
-    "stored. Try again after `Retry-After` seconds",
+    503: "The database did not answer in time, or a limit of the server is reached; `detail` says which. Try "
+    "again after `Retry-After` seconds",
 }
 
 
@@ -76,6 +76,7 @@ def config() -> OpenAPIConfig:
             Tag("metrics", "Prometheus metrics"),
         ],
         path="/schema",
+        use_handler_docstrings=True,
         render_plugins=[JsonRenderPlugin(path="/")],
     )
 
@@ -92,7 +93,7 @@ def success(
 
 def refused(*statuses: int) -> dict[int, ResponseSpec]:
     """The descriptions of a route's error responses."""
-    return {status: _problem(status) for status in statuses}
+    return {status: problem(status) for status in statuses}
 
 
 def behind_key(*statuses: int) -> dict[int, ResponseSpec]:
@@ -100,20 +101,22 @@ def behind_key(*statuses: int) -> dict[int, ResponseSpec]:
     return refused(400, 401, 403, *statuses, 429, 500, 503)
 
 
-def _problem(status: int) -> ResponseSpec:
+def problem(status: int, description: str = "") -> ResponseSpec:
+    """The description of an error response (default: that of the status)."""
+    description = description or DESCRIPTIONS[status]
     name = problems.slug(status)
     example: dict[str, Any] = {
         "type": f"/problems/{name}",
         "title": name.replace("-", " ").capitalize(),
         "status": status,
-        "detail": DESCRIPTIONS[status],
+        "detail": description,
     }
     if status == 400:
         example |= {
             "detail": "limit: Expected `int` >= 1",
             "errors": [{"field": "limit", "reason": "Expected `int` >= 1"}],
         }
-    return success(problems.ProblemDetails, DESCRIPTIONS[status], example, problems.MEDIA_TYPE)
+    return success(problems.ProblemDetails, description, example, problems.MEDIA_TYPE)
 
 
 def last_part(handler: HTTPRouteHandler, _: Method, path: list[Any]) -> str:
@@ -127,9 +130,11 @@ def also_as(*media_types: str) -> type[Operation]:
     @dataclass
     class SeveralForms(Operation):
         def __post_init__(self) -> None:
-            answer: Any = (self.responses or {})["200"]
-            (first,) = answer.content.values()
-            answer.content |= dict.fromkeys(media_types, first)
+            for answer in (self.responses or {}).values():
+                content = getattr(answer, "content", None)
+                if content and problems.MEDIA_TYPE not in content:
+                    (first,) = content.values()
+                    content |= dict.fromkeys(media_types, first)
 
     return SeveralForms
 
@@ -153,6 +158,13 @@ class TakesEvents(Operation):
         )
 
 
-_EVENT: dict[str, Any] = msgspec.json.schema(AuditEvent)["$defs"]["AuditEvent"] | {
-    "description": "An audit event. Without `id` it gets a random one, without `createdAt` the current time."
-}
+def _event() -> dict[str, Any]:
+    schema: dict[str, Any] = msgspec.json.schema(AuditEvent)["$defs"]["AuditEvent"]
+    fields = {
+        name: field | {"description": described.description(AuditEvent, name)}
+        for name, field in schema["properties"].items()
+    }
+    return schema | {"description": "An audit event", "properties": fields}
+
+
+_EVENT = _event()

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"
+LONGEST_PATH = 200
 
 SLUGS = {
     400: "validation",
@@ -83,7 +85,7 @@ def invalid(field: str, reason: str, status: int = 400, *, headers: dict[str, st
 
 
 def unavailable(detail: str) -> Problem:
-    """A problem after which the client may retry; `detail` says what was stored."""
+    """A problem after which the client may retry; `detail` says why, and of a POST what was stored."""
     return Problem(503, detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
 
 
@@ -131,9 +133,21 @@ def _on_the_wire(name: str) -> str:
     return first + "".join(map(str.capitalize, rest))
 
 
-def _of_http(_: AnyRequest, error: HTTPException) -> Response[ProblemDetails]:
+def _of_http(request: AnyRequest, error: HTTPException) -> Response[ProblemDetails]:
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-    return _answer(error.status_code, error.detail, [], **headers)
+    return _answer(error.status_code, _explained(request, error, "".join(headers.values())), [], **headers)
+
+
+def _explained(request: AnyRequest, error: HTTPException, allowed: str) -> str:
+    """The framework's detail, or more where that has only the name of the status."""
+    if error.detail != HTTPStatus(error.status_code).phrase:
+        return error.detail
+    path = request.scope["path"][:LONGEST_PATH]
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return f"The path {path} does not exist; GET /schema lists those that do."
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{path} does not support {request.method}. Allowed: {allowed}."
+    return error.detail
 
 
 def _of_value(_: AnyRequest, error: psycopg.DataError) -> Response[ProblemDetails]:
@@ -150,7 +164,8 @@ def _unavailable(
 ) -> Callable[[AnyRequest, Exception], Response[ProblemDetails]]:
     def answer(request: AnyRequest, error: Exception) -> Response[ProblemDetails]:
         log.log(level, event, error=f"{type(error).__name__}: {error}".splitlines()[0])
-        return _of_problem(request, unavailable(detail))
+        stored = "Nothing was stored; try again." if request.method == "POST" else "Try again."
+        return _of_problem(request, unavailable(detail.format(stored=stored)))
 
     return answer
 
@@ -158,7 +173,7 @@ def _unavailable(
 _away = _unavailable(
     logging.WARNING,
     "database unavailable",
-    "The database did not answer in time. Nothing was stored; try again.",
+    "The database did not answer in time. {stored}",
 )
 _without_schema = _unavailable(
     logging.ERROR,
@@ -169,7 +184,7 @@ _without_schema = _unavailable(
 _standby = _unavailable(
     logging.ERROR,
     "database is a standby",
-    "The database has become a standby, which accepts no writes. Nothing was stored; try again.",
+    "The database has become a standby, which accepts no writes. {stored}",
 )
 
 HANDLERS: ExceptionHandlersMap = {

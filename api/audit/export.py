@@ -54,7 +54,7 @@ async def export(
     request: AnyRequest,
     services: Injected,
     audit_query: InjectedQuery,
-    format: Annotated[Format, QueryParameter()] = "ndjson",  # noqa: A002 - the name of the query parameter
+    format: Annotated[Format, QueryParameter(description="The file's format")] = "ndjson",  # noqa: A002 - the name of the query parameter
     after: Annotated[
         str | None, QueryParameter(description="The `_cursor` of the last line received")
     ] = None,

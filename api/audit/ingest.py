@@ -42,6 +42,10 @@ PATH = "/api/audit-logs"
 SCOPE = "audit:write"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 LLM = "llm_request"
+UNAVAILABLE = (
+    "The database did not answer in time, or a limit of the server is reached; `detail` says what was "
+    "stored. Try again after `Retry-After` seconds"
+)
 
 
 class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,6 +86,7 @@ class StoredBatch(msgspec.Struct, frozen=True):
     responses={
         201: openapi.success(StoredOne | StoredBatch, "Committed", {"success": True, "id": openapi.EVENT_ID}),
         **openapi.behind_key(409, 413, 415, 422),
+        503: openapi.problem(503, UNAVAILABLE),
     },
 )
 async def store(request: AnyRequest, services: Injected) -> Response[bytes]:

@@ -24,8 +24,7 @@ FILTERS = (
 MOST_ROWS = 1000
 
 WITHOUT_NUL = r"^[^\x00]*$"
-TIME = f"{times.FORMS}. UTC without a zone. Inclusive."
-Text = Annotated[str | None, QueryParameter(max_length=255, pattern=WITHOUT_NUL)]
+TIME = "inclusive: ISO 8601 (UTC without a zone), such as 2026-01-31T12:00:00Z, or now, -15m, -36h, -7d, -2w"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +58,28 @@ async def read_query(  # noqa: PLR0913, PLR0917 - one for each filter
     request: AnyRequest,
     # Spelled out for each parameter: the framework ignores the outer one of nested annotations.
     event_type: Annotated[
-        str | None, QueryParameter(name="eventType", max_length=255, pattern=WITHOUT_NUL)
+        str | None,
+        QueryParameter(name="eventType", description="The event's type", max_length=255, pattern=WITHOUT_NUL),
     ] = None,
-    user_id: Annotated[UUID | None, QueryParameter(name="userId")] = None,
+    user_id: Annotated[UUID | None, QueryParameter(name="userId", description="The user who did it")] = None,
     resource_type: Annotated[
-        str | None, QueryParameter(name="resourceType", max_length=255, pattern=WITHOUT_NUL)
+        str | None,
+        QueryParameter(
+            name="resourceType",
+            description="The type of what it was done to",
+            max_length=255,
+            pattern=WITHOUT_NUL,
+        ),
     ] = None,
-    resource_id: Annotated[UUID | None, QueryParameter(name="resourceId")] = None,
-    action: Text = None,
-    status: Annotated[Literal["success", "failure", "pending"] | None, QueryParameter()] = None,
+    resource_id: Annotated[
+        UUID | None, QueryParameter(name="resourceId", description="The id of what it was done to")
+    ] = None,
+    action: Annotated[
+        str | None, QueryParameter(description="What was done", max_length=255, pattern=WITHOUT_NUL)
+    ] = None,
+    status: Annotated[
+        Literal["success", "failure", "pending"] | None, QueryParameter(description="How it ended")
+    ] = None,
     ip: Annotated[
         str | None, QueryParameter(description="An address, or a network such as 192.0.2.0/24")
     ] = None,
@@ -82,8 +94,12 @@ async def read_query(  # noqa: PLR0913, PLR0917 - one for each filter
             'errorCode:AccessDenied userIdentity.type:"Root"'
         ),
     ] = None,
-    start_date: Annotated[str | None, QueryParameter(name="startDate", description=TIME)] = None,
-    end_date: Annotated[str | None, QueryParameter(name="endDate", description=TIME)] = None,
+    start_date: Annotated[
+        str | None, QueryParameter(name="startDate", description=f"The earliest time, {TIME}")
+    ] = None,
+    end_date: Annotated[
+        str | None, QueryParameter(name="endDate", description=f"The latest time, {TIME}")
+    ] = None,
 ) -> AuditQuery:
     """The filters of a request, a dependency of every route that has filters.
 

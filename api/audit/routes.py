@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 from litestar import Response, get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 from psycopg import sql as compose
 
 import sql
@@ -130,7 +130,11 @@ def is_wide(selected: filters.Filters, now: datetime) -> bool:
         **openapi.behind_key(404),
     },
 )
-async def get_event(request: AnyRequest, services: Injected, event_id: FromPath[UUID]) -> Response[bytes]:
+async def get_event(
+    request: AnyRequest,
+    services: Injected,
+    event_id: Annotated[UUID, PathParameter(description="The event's id")],
+) -> Response[bytes]:
     """The events with that id, newest first."""
     refuse_unknown(request, ())
     key: Caller = request.state["key"]

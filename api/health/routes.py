@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Response, Router, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from api import openapi
 from api.auth.keys import sent_key
@@ -44,13 +44,17 @@ Verbose = Annotated[
 def _probe(
     path: str, *other_paths: str, summary: str, answer: Any, operation_id: str = ""
 ) -> HTTPRouteHandler:
-    description = "The check failed; the body has the same form as for 200 and names the problem"
+    failed = "The check failed; the body has the same form as for 200 and names the problem"
     return get(
         [path, *other_paths],
         operation_id=operation_id or openapi.last_part,
         operation_class=openapi.also_as(HEALTH_JSON),
         summary=summary,
-        responses={503: openapi.success(answer | HealthDraft, description), **openapi.refused(400, 404, 500)},
+        responses={
+            200: openapi.success(answer | HealthDraft, "The check passed"),
+            503: openapi.success(answer | HealthDraft, failed),
+            **openapi.refused(400, 404, 500),
+        },
     )
 
 
@@ -59,7 +63,7 @@ def _probe(
     operation_id=openapi.last_part,
     operation_class=openapi.also_as(HEALTH_JSON),
     summary="Liveness: is the process alive?",
-    responses=openapi.refused(500),
+    responses={200: openapi.success(Alive | HealthDraft, "The process is alive"), **openapi.refused(500)},
 )
 async def live(request: AnyRequest, services: Injected) -> Response[Alive | HealthDraft]:
     """Checks only the process: restarting it does not help when the database is down."""
@@ -124,7 +128,9 @@ async def full(
     "/health/full/{name:str}", summary="The state of one check", answer=OneCheck, operation_id="fullCheck"
 )
 async def one_check(
-    request: AnyRequest, services: Injected, name: FromPath[str]
+    request: AnyRequest,
+    services: Injected,
+    name: Annotated[str, PathParameter(description="The check, as /health/full names it")],
 ) -> Response[OneCheck | HealthDraft]:
     """503 when the check has failed, whether or not it is critical."""
     findings = _findings(request, services, _named(services, [name], 404))

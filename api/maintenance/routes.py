@@ -17,12 +17,15 @@ from ops_pipeline.maintenance.kinds import KINDS
 from ops_pipeline.maintenance.plan import Unplanned
 
 
-class MaintenanceRun(msgspec.Struct, frozen=True):
-    """What one policy did in one run. `rows_remaining`: expired or orphaned rows that remain.
+class Throttled(msgspec.Struct, frozen=True):
+    """How often and how long a run was throttled for one reason."""
 
-    While it runs, `seconds_remaining` is the remaining time at its rate so far. `pauses`: seconds by reason.
-    `throttle_reason`, `throttled_since`: of a run that is throttled at this moment.
-    """
+    count: int
+    seconds: float
+
+
+class MaintenanceRun(msgspec.Struct, frozen=True):
+    """What one policy did in one run."""
 
     id: int
     policy: str
@@ -41,7 +44,7 @@ class MaintenanceRun(msgspec.Struct, frozen=True):
     bytes_removed: int
     wal_bytes: int
     working_seconds: float
-    pauses: dict[str, float]
+    throttled: dict[str, Throttled]
     throttle_reason: str | None
     throttled_since: datetime | None
     progress_at: datetime | None
@@ -70,7 +73,10 @@ def _planned_policy() -> type[msgspec.Struct]:
     fields = [
         (name, kind | msgspec.UnsetType, msgspec.UNSET) for name, kind in types.items() if name != "policy"
     ]
-    return msgspec.defstruct("PlannedPolicy", [("policy", str), *fields], frozen=True, kw_only=True)
+    doc = "The plan of one policy, of any kind, or the `problem` of a policy without one."
+    return msgspec.defstruct(
+        "PlannedPolicy", [("policy", str), *fields], namespace={"__doc__": doc}, frozen=True, kw_only=True
+    )
 
 
 class PlanPage(Page, frozen=True, kw_only=True):

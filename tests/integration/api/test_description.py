@@ -27,7 +27,19 @@ databases:
     retention:
       - {table: sessions, column: created_at, keep: 30 days}
       - {table: nowhere, column: created_at, keep: 30 days}
+    orphans:
+      - {table: memories, column: session_id, references: sessions.id, grace_period: 1 hour}
     vacuum: {tables: [sessions]}
+"""
+TABLES = """
+CREATE TABLE sessions (id integer PRIMARY KEY, created_at timestamptz);
+CREATE TABLE memories (id integer PRIMARY KEY, session_id integer);
+CREATE TABLE notes (session_id integer REFERENCES sessions ON DELETE CASCADE);
+CREATE INDEX ON notes (session_id);
+INSERT INTO sessions VALUES (1, now() - interval '40 days'), (2, now());
+INSERT INTO memories VALUES (1, 2), (2, 3);
+INSERT INTO notes VALUES (1);
+ANALYZE sessions, memories, notes;
 """
 RUN = """
 INSERT INTO ops.maintenance_runs (policy, finished_at, cutoff, rows_remaining, outcome, stopped_reason,
@@ -40,8 +52,7 @@ VALUES ('app/retention/sessions', now(), now(), 3, 'stopped', 'window', 'keyset 
 
 @pytest.fixture
 def client(url: str, tmp_path: Path, connection: Connection) -> Iterator[Client]:
-    connection.execute("CREATE TABLE sessions AS SELECT now() - interval '40 days' AS created_at")
-    connection.execute("ANALYZE sessions")
+    connection.execute(TABLES)
     connection.execute(RUN)
     policies = tmp_path / "policies.yaml"
     policies.write_text(POLICIES)
@@ -92,6 +103,32 @@ def test_queries_are_answered_as_described(
     _check("get", path, answer.status_code, answer.headers["content-type"], answer.content)
 
 
+def test_the_plan_has_every_kind_and_the_runs_what_throttled_them(client: Client, admin: Headers) -> None:
+    plans = client.get("/api/admin/maintenance/plan", headers=admin).json()["data"]
+    runs = client.get("/api/admin/maintenance/runs", headers=admin).json()["data"]
+
+    sessions, nowhere, memories, vacuum = plans
+    assert sessions["cascaded"][0]["table"]["name"] == "notes"
+    assert "does not exist" in nowhere["problem"]
+    assert (memories["policy"], memories["grace_period"]) == ("app/orphans/memories.session_id", "PT3600S")
+    assert vacuum["planned_tables"]
+    assert {"replica_lag": {"count": 2, "seconds": 0.5}} in [run["throttled"] for run in runs]
+
+
+def test_a_wrong_address_and_a_wrong_method_say_what_would_be_right(client: Client) -> None:
+    wrong_path = client.get("/api/audit")
+    wrong_method = client.put("/api/audit-logs")
+
+    assert (wrong_path.status_code, wrong_path.json()["title"]) == (404, "Not found")
+    assert (
+        wrong_path.json()["detail"] == "The path /api/audit does not exist; GET /schema lists those that do."
+    )
+    assert (wrong_method.status_code, wrong_method.json()["title"]) == (405, "Method not allowed")
+    allowed = wrong_method.headers["allow"]
+    assert "POST" in allowed
+    assert wrong_method.json()["detail"] == f"/api/audit-logs does not support PUT. Allowed: {allowed}."
+
+
 def test_a_member_that_is_not_described_is_noticed() -> None:
     page: dict[str, Any] = {"success": True, "count": 0, "next": None, "data": []}
     _check("get", AUDIT, 200, "application/json", json.dumps(page).encode())
@@ -108,7 +145,7 @@ def _check(method: str, path: str, status: int, media_type: str, content: bytes)
     described = document["paths"][path][method]["responses"][str(status)]["content"]
     schema = described[media_type.partition(";")[0]]["schema"]
     closed = _closed({**schema, "components": document["components"]})
-    jsonschema_rs.validate(closed, json.loads(content))
+    jsonschema_rs.validator_for(closed, validate_formats=True).validate(json.loads(content))
 
 
 def _closed(schema: Any) -> Any:

@@ -8,7 +8,8 @@ import dagster as dg
 import psycopg
 import pytest
 
-from ops_pipeline.orchestration import resources, retry
+from ops_pipeline.orchestration import retry
+from ops_pipeline.policies.connection import connect_to
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connection_was_lost, scalar
 from ops_pipeline.postgres.ready import StandbyError
@@ -61,16 +62,15 @@ def test_a_database_that_stays_unreachable_fails_the_run_with_its_name(
 def test_a_step_that_begins_during_a_failover_waits_for_the_primary(
     materialize: Materialize, application: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = resources.connect_to
     tries: Counter[str] = Counter()
 
-    def away_at_first(wanted: Database, environment: Mapping[str, str], name: str, **more: str) -> Any:
+    def away_at_first(wanted: Database, environment: Mapping[str, str], name: str, **more: Any) -> Any:
         tries[name] += 1
         if name == "ops app/retention/sessions" and tries[name] < retry.TRIES:
             raise StandbyError("a standby, which accepts no writes")
-        return opened(wanted, environment, name, **more)
+        return connect_to(wanted, environment, name, **more)
 
-    monkeypatch.setattr(resources, "connect_to", away_at_first)
+    monkeypatch.setattr("ops_pipeline.orchestration.resources.connect_to", away_at_first)
 
     result = materialize()
 
