@@ -158,8 +158,8 @@ def test_approving_is_audited_and_only_once(application: Connection, retention: 
     assert first.approved_by == "ann"
     assert approvals.pending(application) == []
     (event,) = application.execute(
-        "SELECT action, created_by, details ->> 'plan', details ->> 'policy', (details -> 'rows')::int"
-        " FROM audit_logs WHERE event_type = 'maintenance'"
+        "SELECT action, created_by, details ->> 'plan', details ->> 'policy',"
+        " (details -> 'rows_eligible')::int FROM audit_logs WHERE event_type = 'maintenance'"
     ).fetchall()
     assert event == ("plan.approved", "ann", plan_id, retention.name, 3000)
 

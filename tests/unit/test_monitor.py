@@ -9,6 +9,7 @@ import pytest
 from api.health.check import OK, Finding, HealthCheck
 from api.health.monitor import Monitor
 from api.process import background
+from ops_pipeline.policies.file import PolicyError
 
 
 class Look:
@@ -60,6 +61,17 @@ def test_an_exception_in_a_check_becomes_a_message_of_one_line() -> None:
             return monitor.result("failing").finding
 
     assert asyncio.run(watch()) == Finding("error", "ConnectionError: db.example refuses")
+
+
+def test_an_error_for_people_is_its_message_alone() -> None:
+    async def invalid() -> Finding:
+        raise PolicyError(["policies.yaml:1: version: write 1", "policies.yaml:2: databases: is required"])
+
+    async def watch() -> Finding:
+        async with Monitor([HealthCheck("failing", invalid, critical=True)]) as monitor:
+            return monitor.result("failing").finding
+
+    assert asyncio.run(watch()) == Finding("error", "policies.yaml:1: version: write 1")
 
 
 def test_a_result_older_than_three_intervals_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

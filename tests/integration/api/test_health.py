@@ -278,7 +278,7 @@ def test_a_pause_is_an_error_and_throttled_runs_are_named(
         "INSERT INTO ops.maintenance_runs (policy, throttle_reason, throttled_since)"
         " VALUES ('app/retention/sessions', 'replica_lag: 43 s', '2026-11-29 02:13:05Z')"
     )
-    throttled = "app/retention/sessions is throttled since 2026-11-29 02:13:05 UTC, replica_lag: 43 s"
+    throttled = "app/retention/sessions has been throttled since 2026-11-29 02:13:05 UTC, replica_lag: 43 s"
     with serving(url, policies=policies) as client:
         assert checked(client, admin, "pause") == ("ok", throttled)
     pauses.pause(connection, reason="replica trouble", by="ada")
