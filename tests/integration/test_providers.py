@@ -34,7 +34,9 @@ GRANT pg_monitor, rds_iam, app_owner TO administrator WITH ADMIN OPTION;
 ALTER DATABASE app OWNER TO administrator;
 GRANT CREATE ON SCHEMA public TO app_owner;
 """
-USERS = "CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid());"
+USERS = (
+    "CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid()); CREATE TABLE conversations (id uuid)"
+)
 POLICIES = """
 version: 1
 databases:
@@ -154,6 +156,9 @@ def _grant(service: Service, user: str, title: str) -> None:
     """Executes the block of the page that begins with that comment, one statement at a time."""
     blocks = re.findall(rf"```sql\n-- {re.escape(title)}\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 1, title
+    warnings: list[str | None] = []
     with psycopg.connect(service.url(user), autocommit=True) as session:
+        session.add_notice_handler(lambda notice: warnings.append(notice.message_primary))
         for statement in filter(None, map(str.strip, blocks[0].split(";"))):
             session.execute(statement)
+    assert warnings == [], "a GRANT without the right to grant only warns"

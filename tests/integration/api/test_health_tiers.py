@@ -266,7 +266,7 @@ LATE = {
     "policies.yaml is broken": broken_policies,
     "a policy missed its scheduled run": missed_run,
 }
-NEIGHBOURS = {"the cache is down": "cache", "the external API is down": "externalApi"}
+NEIGHBORS = {"the cache is down": "cache", "the external API is down": "externalApi"}
 
 
 @pytest.mark.parametrize("situation", FAULTS)
@@ -309,10 +309,10 @@ def test_while_the_event_loop_is_blocked_a_thread_answers_for_it(world: World) -
     world.found("everything works")
 
 
-@pytest.mark.parametrize("situation", NEIGHBOURS)
+@pytest.mark.parametrize("situation", NEIGHBORS)
 def test_without_a_noncritical_dependency_it_is_ready_and_degraded(world: World, situation: str) -> None:
     world.found("everything works")
-    neighbor = NEIGHBOURS[situation]
+    neighbor = NEIGHBORS[situation]
 
     world.neighbors[neighbor].go_down()
 

@@ -240,7 +240,7 @@ def test_waiting_for_a_person_says_what_waits_and_what_to_paste(
     for shown in (check.metadata, observed.metadata):
         assert {name: shown[name].value for name in ("plan", "rows_eligible", "rows_total", "fraction")} == {
             "plan": plan,
-            "rows": 30,
+            "rows_eligible": 30,
             "rows_total": 60,
             "fraction": 0.5,
         }
