@@ -21,7 +21,7 @@ IMPORT_SCOPE = "audit:import"
 """The scope of keys that may store events of any time."""
 AHEAD = timedelta(days=1)
 """How far in the future an event's time may be: clocks and time zones of clients may be wrong. Partitions are
-created 3 days ahead, so no event of a client makes another one."""
+premade for more days than this (`PREMAKE_DAYS`), so no event of a client makes another one."""
 
 MOST_ERRORS = 100
 """How many errors of a batch say what is wrong; the others are only marked as such."""

@@ -116,7 +116,7 @@ class KnownKeys:
             looking_up = asyncio.get_running_loop().create_task(self._query(key_hash))
             self._looking_up[key_hash] = looking_up
             looking_up.add_done_callback(lambda _: self._looking_up.pop(key_hash, None))
-            # Where every request was cancelled, no other code retrieves the error.
+            # Where every request was canceled, no other code retrieves the error.
             looking_up.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(looking_up)
 
