@@ -42,13 +42,15 @@ def diagnose(tmp_path: Path) -> Callable[..., list[Diagnosed]]:
 
 @pytest.fixture
 def opsctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs a command on the database at that URL; the code location, a process of its own, is not loaded."""
+    """Runs a command on the database at that URL; the code location, a process of its own, is not loaded.
+    Dagster has no database yet."""
     monkeypatch.setattr(code_location, "load", lambda _: None)
 
     def run(url: str, *arguments: str, policies: str = POLICIES) -> Result:
         (tmp_path / "policies.yaml").write_text(policies)
         monkeypatch.setenv("OPS_POLICIES", str(tmp_path / "policies.yaml"))
         monkeypatch.setenv("OPS_DATABASE_URL", url)
+        monkeypatch.setenv("OPS_DAGSTER_DATABASE_URL", f"{url}_dagster")
         return CliRunner().invoke(cli.app, list(arguments))
 
     return run
