@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -14,6 +14,7 @@ from ops_pipeline import settings
 from ops_pipeline.diagnosis.loaded_policies import API
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.overdue import LastRuns, last_scheduled, problem
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.pauses.pauses import Pause
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database, Policies
@@ -75,21 +76,23 @@ class MaintenanceChecks:
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12)
         policies = await self.current()
 
-        async def missing(url: str, tables: Sequence[TableName], cure: str) -> list[str]:
+        async def missing(url: str, cures: Mapping[TableName, str]) -> list[str]:
             problems = []
-            for table in tables:
+            for table, cure in sorted(cures.items()):
                 values = {"schema": table.schema, "name": table.name, "moment": tomorrow}
                 if not await ask(url, sql.get("api/health/partition_of"), values):
-                    problems.append(f"{table} has no partition for tomorrow; run {cure}")
+                    problems.append(f"{table} has no partition for tomorrow; run `{cure}`")
             return problems
 
         own_url = self._settings.database_url or ""
 
         async def of_policies(database: Database, url: str) -> list[str]:
-            tables = _by_day(database) - ({audit_logs()} if url == own_url else set())
-            return await missing(url, sorted(tables), "`opsctl run`")
+            cures = _by_day(database)
+            if url == own_url:
+                cures.pop(audit_logs(), None)
+            return await missing(url, cures)
 
-        own = await missing(own_url, [audit_logs()], "`opsctl migrate`")
+        own = await missing(own_url, {audit_logs(): opsctl("migrate")})
         named = [database for database in policies.databases if _by_day(database)] if policies else []
         rest = await self.of_each(named, of_policies)
         problems = [*own, *([rest.message] if rest.status == "error" else [])]
@@ -135,5 +138,10 @@ def _loaded(database: Database) -> dict[str, str]:
     return {"program": API, "host": socket.gethostname(), "fingerprint": database.fingerprint}
 
 
-def _by_day(database: Database) -> set[TableName]:
-    return {table for policy in database.policies if (table := policy.partitioned_by_day()) is not None}
+def _by_day(database: Database) -> dict[TableName, str]:
+    """The tables that are partitioned by day, each with the command that creates its partitions."""
+    return {
+        table: opsctl("run", policies=[policy.name])
+        for policy in database.policies
+        if (table := policy.partitioned_by_day()) is not None
+    }

@@ -21,9 +21,10 @@ from ops_pipeline.archive.triggers import Trigger, insert_triggers, switched_off
 from ops_pipeline.audit import trail
 from ops_pipeline.holds import holds
 from ops_pipeline.nearest import nearest
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.partitions.partition import partition_key
 from ops_pipeline.partitions.premake import premake_days
-from ops_pipeline.postgres.connection import Connection, url_of
+from ops_pipeline.postgres.connection import Connection, database_of, url_of
 from ops_pipeline.postgres.locks import TableLock, with_short_lock
 from ops_pipeline.postgres.relation import PUBLIC, TableName, split_name
 from ops_pipeline.postgres.row_security import hidden
@@ -88,6 +89,8 @@ def restore(  # noqa: PLR0913 - each is one option of the command
     if existing is not None and (problems := hidden(connection, (), [existing.relation])):
         raise RestoreRefusedError(f"{'; '.join(problems)}. Nothing was restored")
     firing = [] if triggers or existing is None else insert_triggers(connection, existing.relation)
+    if not recorded:
+        raise RestoreRefusedError(none_archived(connection, own))
     files = _still_to_restore(recorded, own, str(existing.relation) if existing else str(into))
     targets.check_types(connection, [column for file in files for column in file.columns])
     if into is None and any(file.day_column is None for file in files):
@@ -140,11 +143,13 @@ def archived_table(connection: Connection, text: str) -> TableName:
     )
 
 
+def none_archived(connection: Connection, table: object) -> str:
+    """The sentence that no file has rows of the table and the days."""
+    to_list = opsctl("archive", "list", database=database_of(connection))
+    return f"No rows of {table} were archived for these days. To list the archived days: {to_list}"
+
+
 def _still_to_restore(recorded: Sequence[ArchivedFile], own: str, into: str) -> list[ArchivedFile]:
-    if not recorded:
-        raise RestoreRefusedError(
-            f"No rows of {own} were archived for these days. To list the archived days: opsctl archive list"
-        )
     files = [
         file for file in recorded if file.restored_into != into and not _archived_again(file, recorded, own)
     ]

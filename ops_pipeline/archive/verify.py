@@ -17,7 +17,8 @@ from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.staging import DamagedError, content
 from ops_pipeline.audit import trail
 from ops_pipeline.counted import counted
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.opsctl import opsctl
+from ops_pipeline.postgres.connection import Connection, database_of
 from ops_pipeline.postgres.relation import our_table
 from ops_pipeline.storage.storage import StorageError
 
@@ -105,11 +106,16 @@ def _damages(
             manifest.record_verified(connection, file, ok=False)
             yield (
                 f"{error}. The file contained {counted(file.rows, 'row')} of {file.table}; put it back from "
-                "a copy of the storage, then run `opsctl archive verify`"
+                f"a copy of the storage, then run `{verify_again(connection)}`"
             )
         else:
             manifest.record_verified(connection, file, ok=True)
         report(done, len(files))
+
+
+def verify_again(connection: Connection) -> str:
+    """The command that verifies all files of that database."""
+    return opsctl("archive", "verify", database=database_of(connection))
 
 
 def _unknown(archive: Archive, files: Sequence[ArchivedFile]) -> Iterator[str]:

@@ -1,25 +1,41 @@
 """`opsctl adopt`: turns an ordinary table into a partitioned one, online."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from ops_pipeline import settings
-from ops_pipeline.cli.context import connected_to_own, url_of
+from ops_pipeline.cli.context import chosen_databases, connected_to_own, refuse_several, url_of
 from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.counted import counted
+from ops_pipeline.credentials import without_source
+from ops_pipeline.maintenance import kinds
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.partitions.adopt.adopt import adopt_table
 from ops_pipeline.partitions.adopt.adoption import MIGRATION, Adoption
 from ops_pipeline.partitions.adopt.finish import abort_adoption, finish_adoption
 from ops_pipeline.partitions.adopt.obstacles import table_to_adopt
 from ops_pipeline.pauses.watch import PauseWatch
+from ops_pipeline.policies.connection import connect_to
+from ops_pipeline.policies.model import Database
 from ops_pipeline.policies.values import column_name
 from ops_pipeline.postgres import embedded
-from ops_pipeline.postgres.connection import cancel_on_interrupt
+from ops_pipeline.postgres.connection import Connection, cancel_on_interrupt
 from ops_pipeline.postgres.migrations import check_audit_logs, migrate
 from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.relation import TableName, audit_logs
 from ops_pipeline.postgres.rights import explained
+
+AdoptDatabase = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        help="A database of policies.yaml. Required where OPS_DATABASE_URL is one of several. Unset: the "
+        "database of OPS_DATABASE_URL.",
+    ),
+]
 
 
 def adopt(
@@ -36,6 +52,7 @@ def adopt(
     abort: Annotated[
         bool, typer.Option("--abort", help="Undo an adoption whose tables were not swapped yet.")
     ] = False,
+    chosen: AdoptDatabase = None,
     as_json: Json = False,
 ) -> None:
     """Partition an ordinary table by day while the application continues to write.
@@ -53,13 +70,15 @@ def adopt(
     is_audit_log = wanted == audit_logs()
     zone = time_zone or ("UTC" if is_audit_log else None)
     with embedded.resolved(loaded) as resolved:
+        database = _database(resolved, chosen)
         if is_audit_log and not (finish or abort):
-            with connected_to_own(resolved, "opsctl adopt") as connection:
+            with _connected(resolved, database) as connection:
                 check_audit_logs(connection, adopting=True)
         if is_audit_log:  # it may have to be adopted before the other migrations can be applied
-            migrate(url_of(resolved), only={MIGRATION})
+            url = database.url(settings.environment(resolved)) if database else url_of(resolved)
+            migrate(url, only={MIGRATION})
         with (
-            connected_to_own(resolved, "opsctl adopt") as connection,
+            _connected(resolved, database) as connection,
             cancel_on_interrupt(connection),
             explained(connection),
         ):
@@ -80,12 +99,40 @@ def adopt(
                 report=notes.print,
                 stop=PauseWatch(connection).reason,
             )
+    to_finish = opsctl("adopt", table, "--finish", database=database.name if database else None)
     answer(
         {"table": adopted.table, "state": "swapped", "rows": adopted.rows, "kept": adopted.kept},
         f"{adopted.table} is partitioned by day of {adopted.column}: {counted(adopted.rows, 'row')}. "
-        f"The old table is kept as {adopted.kept}. To drop it: opsctl adopt {table} --finish",
+        f"The old table is kept as {adopted.kept}. To drop it: {to_finish}",
         as_json=as_json,
     )
+
+
+def _database(resolved: settings.Settings, chosen: str | None) -> Database | None:
+    """The database of the policies that is chosen, or whose URL is OPS_DATABASE_URL; None: this one is not
+    among them. Raises PolicyError, also where it would be one of several that is not named."""
+    if chosen is None and not resolved.policies.exists():
+        return None
+    policies = kinds.load(resolved.policies)
+    databases = chosen_databases(resolved, policies, chosen)
+    if chosen is not None:
+        return databases[0]
+    environment = settings.environment(resolved)
+    own_url = without_source(url_of(resolved))
+    own = [database for database in databases if without_source(database.url(environment)) == own_url]
+    if own:
+        refuse_several(policies)
+    return own[0] if own else None
+
+
+@contextmanager
+def _connected(resolved: settings.Settings, database: Database | None) -> Iterator[Connection]:
+    with (
+        connect_to(database, settings.environment(resolved), "opsctl adopt")
+        if database
+        else connected_to_own(resolved, "opsctl adopt")
+    ) as connection:
+        yield connection
 
 
 def _ended(adoption: Adoption, *, dropped: bool) -> str:

@@ -8,17 +8,14 @@ import typer
 
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
-from ops_pipeline.cli.context import connected_to, pasted
-from ops_pipeline.cli.hold import By
-from ops_pipeline.cli.output import Json, answer, complain
+from ops_pipeline.cli.context import connected_to
+from ops_pipeline.cli.options import By, Database
+from ops_pipeline.cli.output import Json, answer, fail_for
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.guard.approvals import ApprovalRefusedError, StoredPlan
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.rights import explained
-
-Database = Annotated[
-    str | None, typer.Option("--database", help="A database of policies.yaml. Unset: all of them.")
-]
 
 
 def approve(
@@ -41,13 +38,10 @@ def approve(
         answer(_as_json(approved), *_sentences([approved]), as_json=as_json)
         return
     if every:
-        _approve_all(pending, person(by), chosen, as_json=as_json)
+        _approve_all(pending, person(by), chosen, away, as_json=as_json)
     else:
-        _list(pending, as_json=as_json)
-    for problem in away:
-        complain(problem)
-    if away:
-        raise typer.Exit(1)
+        _list(pending, away, as_json=as_json)
+    fail_for(away)
 
 
 def _pending(chosen: str | None, away: list[str]) -> list[StoredPlan]:
@@ -59,12 +53,15 @@ def _pending(chosen: str | None, away: list[str]) -> list[StoredPlan]:
     return plans
 
 
-def _list(pending: Sequence[StoredPlan], *, as_json: bool) -> None:
-    if pending:
-        next_step = f"To approve one of them for one run: {pasted('opsctl approve PLAN')}"
-        answer({"plans": pending}, tables.plans_table(pending), "", next_step, as_json=as_json)
-    else:
-        answer({"plans": pending}, "No plan needs approval.", as_json=as_json)
+def _list(pending: Sequence[StoredPlan], away: Sequence[str], *, as_json: bool) -> None:
+    next_step = "To approve one of them for one run: opsctl approve PLAN"
+    lines = [tables.plans_table(pending), "", next_step] if pending else _none(away)
+    answer({"plans": pending, "unavailable": away}, *lines, as_json=as_json)
+
+
+def _none(away: Sequence[str]) -> list[str]:
+    """That there is none: known only when every database has answered."""
+    return [] if away else ["No plan needs approval."]
 
 
 def _whole_id(start: str, pending: Sequence[StoredPlan], away: Sequence[str]) -> str:
@@ -108,10 +105,13 @@ def _approve(plan: str, by: str, chosen: str | None) -> _Approved:
     raise ApprovalRefusedError("\n".join(dict.fromkeys([*missing, *away])))
 
 
-def _approve_all(pending: Sequence[StoredPlan], by: str, chosen: str | None, *, as_json: bool) -> None:
+def _approve_all(
+    pending: Sequence[StoredPlan], by: str, chosen: str | None, away: Sequence[str], *, as_json: bool
+) -> None:
     approved = [_approve(plan.id, by, chosen) for plan in approvals.to_approve(pending)]
-    sentences = _sentences(approved) if approved else ["No plan needs approval."]
-    answer({"approved": list(map(_as_json, approved))}, *sentences, as_json=as_json)
+    sentences = _sentences(approved) if approved else _none(away)
+    content = {"approved": list(map(_as_json, approved)), "unavailable": away}
+    answer(content, *sentences, as_json=as_json)
 
 
 def _as_json(approved: _Approved) -> dict[str, Any]:
@@ -126,10 +126,11 @@ def _sentences(approved: Sequence[_Approved]) -> Iterator[str]:
         yield f"Approved: the next complete run of {each.plan.policy} may delete {_rows(each.plan)}{older}."
         for also in each.following:
             yield f"Approved with it: {also.policy}, {_rows(also)} that this run makes orphans."
-    several = sum(1 + len(each.following) for each in approved) > 1
+    policies = [plan.policy for each in approved for plan in (each.plan, *each.following)]
+    several = len(policies) > 1
     yield (
         f"The approval is for {'these plans' if several else 'this plan'} only, and for one run. "
-        f"To run it now: {pasted('opsctl run')}"
+        f"To run {'them' if several else 'it'} now: {opsctl('run', policies=policies)}"
     )
 
 

@@ -7,22 +7,26 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from rich.console import RenderableType
 
 from ops_pipeline import settings
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.restore import REASON, Restored, restore
-from ops_pipeline.archive.verify import verify
+from ops_pipeline.archive.verify import Verified, verify
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
-from ops_pipeline.cli.context import connected_to_one
-from ops_pipeline.cli.hold import By, Database
-from ops_pipeline.cli.output import Json, answer, complain, notes
+from ops_pipeline.cli.context import connected_to, connected_to_one
+from ops_pipeline.cli.options import By, Database, OneDatabase
+from ops_pipeline.cli.output import Json, answer, fail_for, notes
 from ops_pipeline.counted import counted
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.opsctl import opsctl
+from ops_pipeline.postgres.connection import Connection, database_of
 from ops_pipeline.postgres.relation import TableName
+from ops_pipeline.postgres.rights import explained
 from ops_pipeline.storage import location
+from ops_pipeline.storage.storage import Storage, StorageError
 
 app = typer.Typer(help="List, verify and restore archived rows.", no_args_is_help=True)
 
@@ -40,18 +44,26 @@ def list_archives(
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """List the archived files by table and day. Times and days are in UTC."""
-    with _connected(chosen, writes=False) as (connection, _):
-        files = [
-            file for file in manifest.all_files(connection) if table in {None, file.table_name, file.table}
-        ]
-    rows, size = sum(file.rows for file in files), sum(file.bytes for file in files)
+    """List the archived files of each database by table and day. Times and days are in UTC."""
+    files: list[tuple[str, ArchivedFile]] = []
+    away: list[str] = []
+    with _each(chosen, away, writes=False) as databases:
+        for database, connection, _ in databases:
+            with explained(connection):
+                files += [
+                    (database, file)
+                    for file in manifest.all_files(connection)
+                    if table in {None, file.table_name, file.table}
+                ]
+    rows, size = sum(file.rows for _, file in files), sum(file.bytes for _, file in files)
+    total = f"{counted(rows, 'row')} in {counted(len(files), 'file')}, {counted(size, 'byte')}"
+    lines: list[RenderableType] = [] if away and not files else [tables.archives_table(files), total]
     answer(
-        {"archives": list(map(_as_json, files))},
-        tables.archives_table(files),
-        f"{counted(rows, 'row')} in {counted(len(files), 'file')}, {counted(size, 'byte')}",
+        {"archives": [{"database": name, **_as_json(file)} for name, file in files], "unavailable": away},
+        *lines,
         as_json=as_json,
     )
+    fail_for(away)
 
 
 @app.command("verify")
@@ -64,23 +76,37 @@ def verify_archives(
     chosen: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Read archived files again and compare them with what the database recorded.
+    """Read archived files again and compare them with what each database recorded.
 
     Compares size, SHA-256 and row count. Without --sample, it also reports
     files that are not recorded. Exits with 1 if there is a problem.
     """
-    with _connected(chosen) as (connection, archive), _progress() as report:
-        verified = verify(connection, archive, sample=sample, by=person(by), reason=reason, report=report)
+    verified: dict[str, Verified] = {}
+    away: list[str] = []
+    with _each(chosen, away) as databases, _progress() as report:
+        for database, connection, archive in databases:
+            try:
+                with explained(connection):
+                    verified[database] = verify(
+                        connection, archive, sample=sample, by=person(by), reason=reason, report=report
+                    )
+            except StorageError as error:
+                away.append(f"{database}: {error}")
+    agree = AGREE if sample is None else AGREE_OF_SAMPLE
     answer(
-        verified,
-        f"Read {counted(verified.files, 'file')} again, {counted(verified.bytes, 'byte')}.",
-        *([] if verified.problems else [AGREE if sample is None else AGREE_OF_SAMPLE]),
+        {
+            "databases": [{"database": name, **dataclasses.asdict(of)} for name, of in verified.items()],
+            "unavailable": away,
+        },
+        *(
+            f"{name}: read {counted(of.files, 'file')} again, {counted(of.bytes, 'byte')}."
+            + ("" if of.problems else f" {agree}")
+            for name, of in verified.items()
+        ),
         as_json=as_json,
     )
-    if not as_json:
-        for problem in verified.problems:
-            complain(problem)
-    raise typer.Exit(1 if verified.problems else 0)
+    problems = [f"{name}: {problem}" for name, of in verified.items() for problem in of.problems]
+    fail_for([*problems, *away])
 
 
 @app.command("restore")
@@ -104,7 +130,7 @@ def restore_rows(  # noqa: PLR0913, PLR0917 - each is one option of the command
     ] = False,
     by: By = None,
     reason: Reason = None,
-    chosen: Database = None,
+    chosen: OneDatabase = None,
     as_json: Json = False,
 ) -> None:
     """Restore the archived rows of these days (UTC), exactly as the files have them.
@@ -119,22 +145,33 @@ def restore_rows(  # noqa: PLR0913, PLR0917 - each is one option of the command
     """
     if first is not None and last is not None and first > last:
         raise typer.BadParameter(f"{first:%Y-%m-%d} is after --to {last:%Y-%m-%d}", param_hint="--from")
-    with _connected(chosen) as (connection, archive):
+    storage = _storage()
+    with connected_to_one(chosen, "opsctl archive") as connection:
+        database = database_of(connection)
         restored = restore(
-            connection, archive, table,
+            connection, Archive(storage, connection), table,
             first=first.date() if first else None, last=last.date() if last else None,
             into=into, triggers=triggers, by=person(by), reason=reason or REASON,
         )  # fmt: skip
-    answer(restored, *_sentences(restored), as_json=as_json)
+    answer(restored, *_sentences(restored, database), as_json=as_json)
 
 
 @contextmanager
-def _connected(chosen: str | None, *, writes: bool = True) -> Iterator[tuple[Connection, Archive]]:
+def _each(
+    chosen: str | None, away: list[str], *, writes: bool = True
+) -> Iterator[Iterator[tuple[str, Connection, Archive]]]:
+    """The databases, each with a connection and its archive; see `connected_to`."""
+    storage = _storage()
+    with connected_to(chosen, "opsctl archive", away, writes=writes) as connections:
+        yield (
+            (database.name, connection, Archive(storage, connection)) for database, connection in connections
+        )
+
+
+def _storage() -> Storage:
     loaded = settings.load()
     settings.require_database(loaded)
-    storage = location.storage(loaded.archive_url)
-    with connected_to_one(chosen, "opsctl archive", writes=writes) as connection:
-        yield connection, Archive(storage, connection)
+    return location.storage(loaded.archive_url)
 
 
 @contextmanager
@@ -149,7 +186,7 @@ def _as_json(file: ArchivedFile) -> dict[str, Any]:
     return {"table": str(TableName(file.table_schema, file.table_name)), **shown, "state": file.state}
 
 
-def _sentences(restored: Restored) -> Iterator[str]:
+def _sentences(restored: Restored, database: str | None) -> Iterator[str]:
     days = "" if restored.first is None else f" of {restored.first} to {restored.last}"
     rows = counted(restored.rows, "row")
     yield f"Restored {rows}{days} into {restored.into}, exactly as the files have them."
@@ -168,5 +205,5 @@ def _sentences(restored: Restored) -> Iterator[str]:
     if restored.hold is not None:
         yield (
             f"Hold {restored.hold} keeps policies from deleting them. To release it: "
-            f"opsctl hold release {restored.hold}"
+            f"{opsctl('hold', 'release', restored.hold, database=database)}"
         )

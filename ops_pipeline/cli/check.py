@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import typer
 
 from ops_pipeline import settings
-from ops_pipeline.cli.approve import Database
 from ops_pipeline.cli.context import chosen_databases, connections
+from ops_pipeline.cli.options import Database
 from ops_pipeline.cli.output import Json, answer, complain
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import kinds

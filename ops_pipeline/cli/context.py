@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from ops_pipeline import settings
 from ops_pipeline.maintenance import kinds
@@ -84,12 +83,15 @@ def connected_to_own(resolved: settings.Settings, name: str) -> Iterator[Connect
 
 @contextmanager
 def connected_to_one(wanted: str | None, name: str, *, writes: bool = True) -> Iterator[Connection]:
-    """A connection to the database `wanted` of the policies, or to the first one; see `connected`.
+    """A connection to the database `wanted` of the policies, or to their only one; see `connected`.
 
-    Raises PolicyError when policies.yaml does not name that database, and DatabaseUnavailableError.
+    Raises PolicyError when policies.yaml does not name that database, or has several and none is wanted, and
+    DatabaseUnavailableError.
     """
     away: list[str] = []
-    with connected_to(wanted, name, away, writes=writes, most=1) as databases:
+    if wanted is None:
+        refuse_several(kinds.load(settings.load().policies))
+    with connected_to(wanted, name, away, writes=writes) as databases:
         for _, connection in databases:
             with explained(connection):
                 yield connection
@@ -99,17 +101,27 @@ def connected_to_one(wanted: str | None, name: str, *, writes: bool = True) -> I
 
 @contextmanager
 def connected_to(
-    wanted: str | None, name: str, away: list[str], *, writes: bool = True, most: int | None = None
+    wanted: str | None, name: str, away: list[str], *, writes: bool = True
 ) -> Iterator[Iterator[tuple[Database, Connection]]]:
-    """The databases of the policies, each with a connection; only `wanted`, if given, and at most `most`.
+    """The databases of the policies, each with a connection; only `wanted`, if given.
 
     The problems of databases that do not answer, are not migrated or, if the command `writes`, are standbys
     are appended to `away`. Raises PolicyError when policies.yaml does not name that database.
     """
     loaded = settings.load()
-    chosen = chosen_databases(loaded, kinds.load(loaded.policies), wanted)[:most]
+    chosen = chosen_databases(loaded, kinds.load(loaded.policies), wanted)
     with embedded.resolved(loaded) as resolved:
         yield connections(resolved, chosen, name, away, _required(writes=writes))
+
+
+def refuse_several(policies: Policies) -> None:
+    """Raises PolicyError when there are several databases, for a command that may change only one of them."""
+    names = [database.name for database in policies.databases]
+    if len(names) > 1:
+        raise PolicyError(
+            [f"--database: required, because policies.yaml has {len(names)} databases; write one of "
+             f"{', '.join(names)}. Nothing was changed"]
+        )  # fmt: skip
 
 
 def chosen_databases(loaded: settings.Settings, policies: Policies, wanted: str | None) -> Sequence[Database]:
@@ -149,20 +161,3 @@ def _required(*, writes: bool) -> Callable[[Connection], None]:
 def url_of(resolved: settings.Settings) -> str:
     """The URL of the database that `OPS_DATABASE_URL` names."""
     return str(resolved.database_url)  # `embedded.resolved` has filled it in
-
-
-def opsctl() -> str:
-    """The `opsctl` command line that works on the same database."""
-    program = ".venv/bin/opsctl" if Path(".venv/bin/opsctl").exists() else "opsctl"
-    return f"{program} --embedded" if _on_embedded_server() else program
-
-
-def pasted(command: str) -> str:
-    """The command line as a person can paste it: with `--embedded` where the embedded server is in use."""
-    name, _, arguments = command.partition(" ")
-    return f"{opsctl()} {arguments}" if name == "opsctl" and _on_embedded_server() else command
-
-
-def _on_embedded_server() -> bool:
-    url = settings.load().database_url
-    return url is None or embedded.serves(url)

@@ -12,8 +12,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ops_pipeline import settings
-from ops_pipeline.cli.approve import Database
-from ops_pipeline.cli.context import chosen_databases, pasted
+from ops_pipeline.cli.context import chosen_databases
+from ops_pipeline.cli.options import Database
 from ops_pipeline.cli.output import Json, answer, console, notes, one_line
 from ops_pipeline.counted import counted
 from ops_pipeline.diagnosis.all import DIAGNOSES
@@ -98,7 +98,7 @@ def _lines(answers: Answers, databases: list[str]) -> Iterator[RenderableType]:
         # With a remedy the problem's last sentence introduces it: "To create them:".
         yield _wrapped(one_line(f"  {diagnosed.problem}{':' if diagnosed.remedies else '.'}"), 2)
         for number, remedy in enumerate(diagnosed.remedies):
-            yield one_line(f"  {'' if number == 0 else 'or: '}{pasted(remedy)}")
+            yield one_line(f"  {'' if number == 0 else 'or: '}{remedy}")
         yield ""
     counts = Counter(diagnosed.severity for diagnosed in answers.findings)
     numbers = ", ".join(_counted(counts[severity], severity) for severity in SEVERITIES)

@@ -1,19 +1,18 @@
 """`opsctl history`: the runs that each database has recorded."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from ops_pipeline import settings
 from ops_pipeline.cli import tables
-from ops_pipeline.cli.approve import Database
 from ops_pipeline.cli.context import connected_to
-from ops_pipeline.cli.output import Json, answer, complain
-from ops_pipeline.cli.table import Table
+from ops_pipeline.cli.options import Database
+from ops_pipeline.cli.output import Json, answer, fail_for
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.maintenance.recent import RecordedRun, newest_runs
 from ops_pipeline.nearest import nearest
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.policies.file import PolicyError
 
 
@@ -38,11 +37,10 @@ def history(
     if policy is not None and not (runs or away):
         _refuse_unknown(policy)
     runs = sorted(runs, key=lambda run: run.started_at, reverse=True)[:limit]
-    answer({"runs": runs}, _shown(runs), as_json=as_json)
-    for problem in away:
-        complain(problem)
-    if away:
-        raise typer.Exit(1)
+    none = [] if away else [f"No run is recorded yet. To start one: {_run(policy, chosen)}"]
+    shown = [tables.history_table(runs)] if runs else none
+    answer({"runs": runs, "unavailable": away}, *shown, as_json=as_json)
+    fail_for(away)
 
 
 def _refuse_unknown(policy: str) -> None:
@@ -51,5 +49,5 @@ def _refuse_unknown(policy: str) -> None:
         raise PolicyError([f'--policy: policy "{policy}" does not exist; {nearest(policy, names)}'])
 
 
-def _shown(runs: Sequence[RecordedRun]) -> Table | str:
-    return tables.history_table(runs) if runs else "No run is recorded yet. To start one: opsctl run"
+def _run(policy: str | None, chosen: str | None) -> str:
+    return opsctl("run", policies=[policy]) if policy else opsctl("run", database=chosen)

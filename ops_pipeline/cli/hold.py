@@ -8,26 +8,18 @@ import typer
 from ops_pipeline.audit import times
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
-from ops_pipeline.cli.context import connected_to_one
-from ops_pipeline.cli.output import Json, answer
+from ops_pipeline.cli.context import connected_to, connected_to_one
+from ops_pipeline.cli.options import By, Database, OneDatabase
+from ops_pipeline.cli.output import Json, answer, fail_for
 from ops_pipeline.counted import counted
 from ops_pipeline.holds import holds
+from ops_pipeline.postgres.rights import explained
 
 app = typer.Typer(help="Protect rows from all policies (legal hold).", no_args_is_help=True)
 
 COUNT_SECONDS = 10.0
 
-Database = Annotated[
-    str | None, typer.Option("--database", help="A database of policies.yaml. Unset: the first one.")
-]
 HoldId = Annotated[int, typer.Argument(metavar="ID", help="The hold's id, from `opsctl hold list`.")]
-By = Annotated[
-    str | None,
-    typer.Option(
-        "--by",
-        help="On whose behalf; recorded beside your operating-system user: ann on behalf of bob.",
-    ),
-]
 
 
 @app.command("add")
@@ -45,7 +37,7 @@ def add_hold(
         str | None, typer.Option(help="When the hold ends: 90d, 12h or 2027-01-01. Unset: when released.")
     ] = None,
     by: By = None,
-    chosen: Database = None,
+    chosen: OneDatabase = None,
     as_json: Json = False,
 ) -> None:
     """Protect matching rows, present and future, from all policies.
@@ -65,14 +57,23 @@ def add_hold(
 
 @app.command("list")
 def list_holds(chosen: Database = None, as_json: Json = False) -> None:
-    """List all holds, ended and released ones too, newest first."""
-    with connected_to_one(chosen, "opsctl hold", writes=False) as connection:
-        all_holds = holds.list_holds(connection)
+    """List all holds of each database, ended and released ones too, newest first."""
+    all_holds: list[tuple[str, holds.Hold]] = []
+    away: list[str] = []
+    with connected_to(chosen, "opsctl hold", away, writes=False) as connections:
+        for database, connection in connections:
+            with explained(connection):
+                all_holds += [(database.name, hold) for hold in holds.list_holds(connection)]
     problems = [
-        hold.problem for hold in all_holds if hold.problem and hold.state(datetime.now(UTC)) == "unclear"
+        f"{database}: {hold.problem}"
+        for database, hold in all_holds
+        if hold.problem and hold.state(datetime.now(UTC)) == "unclear"
     ]
-    shown = tables.holds_table(all_holds) if all_holds else "No rows are on hold."
-    answer({"holds": list(map(_as_json, all_holds))}, shown, *problems, as_json=as_json)
+    none = [] if away else ["No rows are on hold."]
+    shown = [tables.holds_table(all_holds), *problems] if all_holds else none
+    content = [{"database": database, **_as_json(hold)} for database, hold in all_holds]
+    answer({"holds": content, "unavailable": away}, *shown, as_json=as_json)
+    fail_for(away)
 
 
 @app.command("confirm")
@@ -85,7 +86,7 @@ def confirm_hold(
         str | None, typer.Option(help="Which rows to protect. Unset: those that `hold list` shows.")
     ] = None,
     by: By = None,
-    chosen: Database = None,
+    chosen: OneDatabase = None,
     as_json: Json = False,
 ) -> None:
     """Confirm which rows a hold covers after its table or column was replaced."""
@@ -99,7 +100,7 @@ def confirm_hold(
 def release_hold(
     hold_id: HoldId,
     by: By = None,
-    chosen: Database = None,
+    chosen: OneDatabase = None,
     as_json: Json = False,
 ) -> None:
     """End a hold: policies may delete its rows again, unless another hold covers them."""

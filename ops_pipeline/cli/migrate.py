@@ -54,13 +54,16 @@ def migrate_all(resolved: settings.Settings, policies: Policies | None) -> list[
     urls = {database.url(environment): (database.name, database.url_origin) for database in databases}
     if resolved.database_url is not None:
         urls.setdefault(resolved.database_url, ("OPS_DATABASE_URL", "OPS_DATABASE_URL"))
-    return [_migrate(name, url, origin) for url, (name, origin) in urls.items()]
+    names = {database.name for database in databases}
+    return [
+        _migrate(name, url, origin, name if name in names else None) for url, (name, origin) in urls.items()
+    ]
 
 
-def _migrate(name: str, url: str, origin: str) -> Migrated:
+def _migrate(name: str, url: str, origin: str, database: str | None) -> Migrated:
     try:
         with connect(url, "opsctl migrate") as connection, explained(connection):
-            applied = migrations.migrate(url)
+            applied = migrations.migrate(url, database=database)
             if not trail.is_there(connection):
                 missing = (
                     f"the audit log {audit_logs().qualified} is missing. To see what to do: opsctl doctor"

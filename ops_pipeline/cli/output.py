@@ -6,7 +6,7 @@ All that `opsctl` prints goes through this file, tracebacks too, and shows contr
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Annotated, Any
 
@@ -15,6 +15,8 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
+
+from ops_pipeline.cli.embedded_option import with_option
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
@@ -34,7 +36,7 @@ surrogates, which cannot be printed."""
 
 
 class _Console(Console):
-    """Shows control characters in names and texts from a database as escapes instead of obeying them."""
+    """Shows every text as `visible` has it, those from a database too."""
 
     def render_str(self, text: str, **style: Any) -> Text:
         # Before it is measured and wrapped.
@@ -48,8 +50,9 @@ class _Console(Console):
 
 
 def visible(text: str) -> str:
-    """The text with each control character except tab and line feed as an escape."""
-    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+    """The text as a terminal shows it: its commands can be pasted, and each control character except tab and
+    line feed is an escape."""
+    return with_option(CONTROL.sub(lambda found: ascii(found[0])[1:-1], text))
 
 
 def one_line(text: str) -> str:
@@ -77,6 +80,14 @@ def answer(content: Any, *lines: RenderableType, as_json: bool) -> None:
     for line in lines:
         # Square brackets in a sentence belong to a name, and a number in it is no more than its other words.
         console.print(line, markup=not isinstance(line, str), emoji=False, highlight=False)
+
+
+def fail_for(problems: Sequence[str]) -> None:
+    """Prints these errors and exits with 1, if there are any."""
+    for problem in problems:
+        complain(problem)
+    if problems:
+        raise typer.Exit(1)
 
 
 def complain(message: object) -> None:

@@ -9,10 +9,10 @@ import typer
 from ops_pipeline import settings
 from ops_pipeline.audit import times
 from ops_pipeline.audit.person import person
-from ops_pipeline.cli.approve import Database
 from ops_pipeline.cli.context import connected_to, connections
-from ops_pipeline.cli.hold import By
-from ops_pipeline.cli.output import Json, answer, complain
+from ops_pipeline.cli.options import By, Database
+from ops_pipeline.cli.output import Json, answer, fail_for
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.pauses import pauses
 from ops_pipeline.pauses.pauses import Pause
 from ops_pipeline.policies import model
@@ -92,10 +92,7 @@ def _in_each(
             done.append({"database": database.name, "pause": result})
             lines.append(in_words(database.name, result))
     answer({"databases": done}, *lines, as_json=as_json)
-    for problem in away:
-        complain(problem)
-    if away:
-        raise typer.Exit(1)
+    fail_for(away)
 
 
 def _resumed(database: str, ended: Pause | None) -> str:
@@ -103,7 +100,7 @@ def _resumed(database: str, ended: Pause | None) -> str:
         return f"{database}: not paused"
     return (
         f"{database}: resumed; it was paused by {ended.paused_by} ({ended.reason}). The next run continues. "
-        "To run now: opsctl run"
+        f"To run now: {opsctl('run', database=database)}"
     )
 
 

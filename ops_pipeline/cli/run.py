@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 
 from ops_pipeline import settings
-from ops_pipeline.cli.approve import Database
 from ops_pipeline.cli.context import check_policies, chosen_databases, connections, opened_policies
+from ops_pipeline.cli.options import Database
 from ops_pipeline.cli.output import Json, complain, console, notes
 from ops_pipeline.cli.progress import watching
 from ops_pipeline.cli.run_report import DryRunReport, RunReport, show

@@ -3,8 +3,8 @@
 import typer
 
 from ops_pipeline import settings
-from ops_pipeline.cli.approve import Database
-from ops_pipeline.cli.context import chosen_databases, pasted
+from ops_pipeline.cli.context import chosen_databases
+from ops_pipeline.cli.options import Database
 from ops_pipeline.cli.output import Json, answer
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.postgres import embedded
@@ -36,6 +36,6 @@ def turn_on(chosen: Database = None, as_json: Json = False) -> None:
     answer(
         {"turned_on": turned_on},
         *lines,
-        f"For the next run, and whether a daemon will start it: {pasted('opsctl status')}",
+        "For the next run, and whether a daemon will start it: opsctl status",
         as_json=as_json,
     )

@@ -13,9 +13,9 @@ from ops_pipeline import settings
 from ops_pipeline.archive import manifest
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.api_health import api_health
-from ops_pipeline.cli.approve import Database
 from ops_pipeline.cli.check import without_policies
-from ops_pipeline.cli.context import chosen_databases, connected_to, pasted
+from ops_pipeline.cli.context import chosen_databases, connected_to
+from ops_pipeline.cli.options import Database
 from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain
 from ops_pipeline.counted import counted
 from ops_pipeline.diagnosis import next_run
@@ -24,6 +24,7 @@ from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import kinds, overdue
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.overdue import LastRuns
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.pauses import pauses
 from ops_pipeline.pauses.pauses import Pause
 from ops_pipeline.policies import model
@@ -129,7 +130,8 @@ def _problem(runs: LastRuns, due: datetime) -> str | None:
         return problem
     if runs.ended_outcome == "needs_approval" and runs.remaining:  # its plan was approved
         remain = counted(runs.remaining, "row remains", "rows remain")
-        return f"{runs.policy}: {remain} until the next run. To run it now: {pasted('opsctl run')}"
+        run = opsctl("run", policies=[runs.policy])
+        return f"{runs.policy}: {remain} until the next run. To run it now: {run}"
     return None
 
 
@@ -145,7 +147,7 @@ def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
     waiting = f"{counted(len(status.approvals), 'plan needs', 'plans need')} approval"
     yield f"{indent}approvals  {waiting if status.approvals else 'none'}"
     for plan in approvals.to_approve(status.approvals):
-        yield f"{indent}           {plan.policy}: {pasted(f'opsctl approve {plan.id}')}"
+        yield f"{indent}           {plan.policy}: opsctl approve {plan.id}"
     states = ", ".join(f"{number} {state}" for state, number in status.holds.items())
     yield f"{indent}holds      {states or 'none'}"
     yield f"{indent}archive    {_archived(status.archive)}"
@@ -171,7 +173,7 @@ def _last_run(status: DatabaseStatus) -> str:
 
 def _next_run(next_run: NextRun, now: datetime) -> str:
     at = f"{next_run.at:%Y-%m-%d %H:%M} UTC, in {_until(next_run.at, now)}" if next_run.at else ""
-    remedy = f": {pasted(next_run.remedy)}" if next_run.remedy else ""
+    remedy = f": {next_run.remedy}" if next_run.remedy else ""
     said = (at, next_run.note, f"{next_run.problem}{remedy}" if next_run.problem else "")
     return "; ".join(part for part in said if part)
 

@@ -161,31 +161,33 @@ def _databases(key: keys.Key) -> str:
     return "all" if {keys.MAINTENANCE, "admin"} & set(key.scopes) else ""
 
 
-def holds_table(all_holds: Sequence[holds.Hold]) -> Table:
-    """All holds, ended and released ones too; times are in UTC."""
-    table = Table("id:>", "table", "state", "until", "where:~", "reason:~", "owner", "added", "by")
+def holds_table(all_holds: Sequence[tuple[str, holds.Hold]]) -> Table:
+    """All holds, ended and released ones too, each with its database; times are in UTC."""
+    table = Table(
+        "database", "id:>", "table", "state", "until", "where:~", "reason:~", "owner", "added", "by"
+    )
     now = datetime.now(UTC)
     colors = {"active": "green", "unclear": "red"}
-    for hold in all_holds:
+    for database, hold in all_holds:
         name = hold.state(now)
         released = f" {minute(hold.released_at)} by {hold.released_by or ''}" if name == "released" else ""
         table.add_row(
-            str(hold.id), hold.table, Text(one_line(name + released), colors.get(name, "")),
+            database, str(hold.id), hold.table, Text(one_line(name + released), colors.get(name, "")),
             minute(hold.ends_at), str(hold.predicate), hold.reason, hold.owner, minute(hold.created_at),
             hold.created_by,
         )  # fmt: skip
     return table
 
 
-def archives_table(files: Sequence[ArchivedFile]) -> Table:
-    """The archived files."""
-    table = Table("table", "day", "rows:>", "bytes:>", "state", "removed at", "file", "sha256")
-    for file in files:
+def archives_table(files: Sequence[tuple[str, ArchivedFile]]) -> Table:
+    """The archived files, each with its database."""
+    table = Table("database", "table", "day", "rows:>", "bytes:>", "state", "removed at", "file", "sha256")
+    for database, file in files:
         state = f"restored {minute(file.restored_at)}" if file.state == "restored" else file.state
         color = {"damaged": "red", "unfinished": "yellow"}.get(file.state, "green")
         table.add_row(
-            file.table, file.day.isoformat() if file.day else "", f"{file.rows:,}", f"{file.bytes:,}",
-            Text(state, color), minute(file.created_at), file.path, file.sha256,
+            database, file.table, file.day.isoformat() if file.day else "", f"{file.rows:,}",
+            f"{file.bytes:,}", Text(state, color), minute(file.created_at), file.path, file.sha256,
         )  # fmt: skip
     return table
 

@@ -8,7 +8,8 @@ import sql
 from ops_pipeline.archive.files import manifest_path
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination, NotAskedError
 from ops_pipeline.finding import Finding
-from ops_pipeline.postgres.connection import scalar
+from ops_pipeline.opsctl import opsctl
+from ops_pipeline.postgres.connection import database_of, scalar
 from ops_pipeline.storage.storage import Storage, StorageError, invalid
 
 
@@ -30,6 +31,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
     # By name: it needs Arrow, which a process that only loads the questions must not load.
     storage: Storage = resolve_name("ops_pipeline.storage.location:storage")(url)
     manifest = manifest_path(path)
+    verify = opsctl("archive", "verify", database=database_of(examined.connection))
     try:
         described = json.loads(storage.read(manifest))
     except FileNotFoundError:
@@ -38,12 +40,12 @@ def _find(examined: Examination) -> Iterator[Finding]:
             f"the newest archived file of this database, {path}, or its manifest is not in {storage.name}. "
             "OPS_ARCHIVE_URL names another place, or a folder is not mounted. Nothing is recorded as "
             "damaged. To list what is missing",
-            ("opsctl archive verify",),
+            (verify,),
         )
     except StorageError as error:
         yield Finding(storage.name, str(error))
     except ValueError:
-        yield Finding(storage.name, f"{manifest} is not a manifest", ("opsctl archive verify",))
+        yield Finding(storage.name, f"{manifest} is not a manifest", (verify,))
     else:
         if described.get("origin") != origin:
             yield Finding(

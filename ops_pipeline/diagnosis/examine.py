@@ -77,7 +77,7 @@ def examine(database: Database, given: settings.Settings) -> Answers:
     url = ""
     try:
         url = database.url(settings.environment(given))
-        connection = connect(url, "opsctl doctor")
+        connection = connect(url, "opsctl doctor", database=database.name)
     except (DatabaseUnavailableError, PolicyError) as error:
         reason = (
             error if isinstance(error, DatabaseUnavailableError) else DatabaseUnavailableError(str(error))

@@ -7,6 +7,7 @@ from ops_pipeline.counted import listed
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance.retention.checks import DAYS_REQUIRED
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.partitions.gaps import days_without_partition
 from ops_pipeline.partitions.partition import partition_key
 from ops_pipeline.postgres.relation import Relation, audit_logs, find_relation
@@ -14,7 +15,7 @@ from ops_pipeline.postgres.relation import Relation, audit_logs, find_relation
 
 def _find(examined: Examination) -> Iterator[Finding]:
     tables = {
-        table.oid: (table, "opsctl run")
+        table.oid: (table, opsctl("run", policies=[policy.name]))
         for policy, table, _ in examined.deleting()
         if policy.partitioned_by_day() is not None and partition_key(examined.connection, table) is not None
     }

@@ -1,6 +1,5 @@
 """Schedules that are off, or whose last tick failed or is missing."""
 
-import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,6 +9,7 @@ from cronsim import CronSim
 import sql
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Installation
 from ops_pipeline.finding import Finding
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.policies.model import Schedule
 
 LATE_AFTER = timedelta(minutes=10)
@@ -33,7 +33,7 @@ def _look(installation: Installation) -> Iterator[Finding]:
 
 def turn_on(database: str) -> str:
     """The command that turns the schedule of that database on."""
-    return f"opsctl schedule on --database {shlex.quote(database)}"
+    return opsctl("schedule", "on", database=database)
 
 
 def state(

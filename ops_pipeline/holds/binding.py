@@ -1,10 +1,10 @@
 """Checks that a hold's table and columns are still those it was made for, after renames and drops."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.condition import Predicate
 
 
@@ -42,12 +42,17 @@ def binding(values: Sequence[Any]) -> Binding:
     return Binding(oid, _by_name(columns), named_oid, _by_name(named_columns), bound_name)
 
 
-def problem(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> str | None:
-    """Why it is unknown which rows the hold covers, and what to do; None when it is known."""
+def problem(
+    hold_id: int, table: str, predicate: Predicate, bound: Binding, database: str | None
+) -> str | None:
+    """Why it is unknown which rows the hold covers, and what to do; None when it is known.
+
+    `database`: its name in policies.yaml, for the commands.
+    """
     reason = _why_unclear(table, predicate, bound)
     if reason is None:
         return None
-    *commands, release = remedies(hold_id, table, predicate, bound)
+    *commands, release = remedies(hold_id, table, predicate, bound, database)
     advice = f" Confirm what it covers: {', or '.join(commands)}." if commands else ""
     return (
         f"Hold {hold_id} ({predicate}) was {reason}, so it is unknown which rows it covers. Nothing was "
@@ -55,11 +60,16 @@ def problem(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> s
     )
 
 
-def remedies(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> list[str]:
-    """The commands of which one resolves an unclear hold; the last one releases it."""
+def remedies(
+    hold_id: int, table: str, predicate: Predicate, bound: Binding, database: str | None
+) -> list[str]:
+    """The commands of which one resolves an unclear hold of that database; the last one releases it."""
     moved = bound.oid is None or bound.oid != bound.named_oid
-    commands = _by_table(hold_id, table, bound) if moved else _by_column(hold_id, predicate, bound)
-    return [*commands, f"opsctl hold release {hold_id}"]
+    options = _by_table(table, bound) if moved else _by_column(predicate, bound)
+    return [
+        *(opsctl("hold", "confirm", hold_id, *option, database=database) for option in options),
+        opsctl("hold", "release", hold_id, database=database),
+    ]
 
 
 def _why_unclear(table: str, predicate: Predicate, bound: Binding) -> str | None:
@@ -77,10 +87,10 @@ def _moved(table: str, bound: Binding) -> str:
     return f"made for {made_for}, and {now}"
 
 
-def _by_table(hold_id: int, table: str, bound: Binding) -> list[str]:
+def _by_table(table: str, bound: Binding) -> list[list[str]]:
     named = [table] if bound.named_oid is not None else []
     names = [*named, bound.bound_name] if bound.bound_name else named
-    return [f"opsctl hold confirm {hold_id} --table {shlex.quote(name)}" for name in names]
+    return [["--table", name] for name in names]
 
 
 def _changed(predicate: Predicate, bound: Binding) -> str | None:
@@ -100,17 +110,16 @@ def _changed(predicate: Predicate, bound: Binding) -> str | None:
     return None
 
 
-def _by_column(hold_id: int, predicate: Predicate, bound: Binding) -> list[str]:
-    command = f"opsctl hold confirm {hold_id}"
+def _by_column(predicate: Predicate, bound: Binding) -> list[list[str]]:
     names = {condition.column for condition in predicate.conditions}
     followed = {name: _called_now(name, bound) for name in names}
-    commands = [command] if names <= bound.named_columns.keys() else []
+    options: list[list[str]] = [[]] if names <= bound.named_columns.keys() else []
     if followed != {name: name for name in names} and None not in followed.values():
         conditions = tuple(
             replace(condition, column=str(followed[condition.column])) for condition in predicate.conditions
         )
-        commands.append(f"{command} --where {shlex.quote(str(Predicate(conditions)))}")
-    return commands or [f"{command} --where '…'"]
+        options.append(["--where", str(Predicate(conditions))])
+    return options or [["--where", "…"]]
 
 
 def _called_now(name: str, bound: Binding) -> str | None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from shlex import quote
 from typing import Any, Literal
 
 import psycopg
@@ -15,9 +14,10 @@ import sql
 from ops_pipeline.audit import trail
 from ops_pipeline.holds.binding import binding, problem, remedies
 from ops_pipeline.holds.fitting import fitting
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.advisory_lock import in_words
 from ops_pipeline.postgres.condition import Predicate, from_json
-from ops_pipeline.postgres.connection import Connection, row, scalar
+from ops_pipeline.postgres.connection import Connection, database_of, row, scalar
 from ops_pipeline.postgres.equality import equalities
 from ops_pipeline.postgres.locks import LockedError
 from ops_pipeline.postgres.relation import Relation, TableName, find_relation
@@ -80,7 +80,7 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
     rows = connection.execute(sql.get("holds/active"), {"oid": relation.oid}).fetchall()
     operators = equalities(connection, relation) if rows else {}
     for *values, columns in rows:
-        hold = _hold(values)
+        hold = _hold(connection, values)
         if hold.problem is not None:
             raise HoldUnclearError(hold.problem)
         lacking = [
@@ -90,7 +90,8 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
             raise HoldUnclearError(
                 f"Hold {hold.id} on {hold.table} ({hold.predicate}) also covers rows of {relation}, which "
                 f'has no column "{lacking[0]}" to identify them. Nothing was deleted. Write a policy for '
-                f"{hold.table} instead of {relation}. If the hold is over: opsctl hold release {hold.id}"
+                f"{hold.table} instead of {relation}. If the hold is over: "
+                + opsctl("hold", "release", hold.id, database=database_of(connection))
             )
         holds.append(replace(hold, predicate=hold.predicate.comparing(operators)))
     return tuple(holds)
@@ -144,11 +145,15 @@ def lost(connection: Connection, table: TableName) -> str:
     """What to do about holds that were made for a table which no longer has that name; empty if none were."""
     if not scalar(connection, sql.get("holds/are_bound")):
         return ""
-    values = {"schema": table.schema, "name": table.name}
+    values, database = {"schema": table.schema, "name": table.name}, database_of(connection)
     return "".join(
         f". Hold {hold_id} was made for it"
-        + (f", now named {now}: opsctl hold confirm {hold_id} --table {quote(now)}, or" if now else ":")
-        + f" opsctl hold release {hold_id}"
+        + (
+            f", now named {now}: {opsctl('hold', 'confirm', hold_id, '--table', now, database=database)}, or "
+            if now
+            else ": "
+        )
+        + opsctl("hold", "release", hold_id, database=database)
         for hold_id, now in connection.execute(sql.get("holds/made_for_missing"), values)
     )
 
@@ -232,7 +237,7 @@ def follow(connection: Connection, holds: Sequence[Hold], relation: Relation) ->
 
 def list_holds(connection: Connection) -> list[Hold]:
     """All holds, also ended and released ones, the newest first."""
-    return [_hold(values) for values in connection.execute(sql.get("holds/list"))]
+    return [_hold(connection, values) for values in connection.execute(sql.get("holds/list"))]
 
 
 @contextmanager
@@ -253,25 +258,26 @@ def _deleting(connection: Connection) -> str:
     return in_words(connection.execute(sql.get("holds/deleting")).fetchone())
 
 
-def _hold(values: Sequence[Any]) -> Hold:
+def _hold(connection: Connection, values: Sequence[Any]) -> Hold:
     hold_id, table, predicate, *others = values[:-5]
     hold = Hold(hold_id, TableName(*table).qualified, from_json(predicate), *others)
     if hold.released_at is not None:
         return hold
-    bound = hold.id, hold.table, hold.predicate, binding(values[-5:])
+    bound = hold.id, hold.table, hold.predicate, binding(values[-5:]), database_of(connection)
     unclear = problem(*bound)
     return hold if unclear is None else replace(hold, problem=unclear, remedies=tuple(remedies(*bound)))
 
 
 def _one(connection: Connection, hold_id: int) -> Hold:
-    return _hold(row(connection, sql.get("holds/one"), {"id": hold_id}))
+    return _hold(connection, row(connection, sql.get("holds/one"), {"id": hold_id}))
 
 
 def _unreleased(connection: Connection, hold_id: int) -> Hold:
     values = connection.execute(sql.get("holds/one"), {"id": hold_id}).fetchone()
     if values is None:
-        raise HoldRefusedError(f"Hold {hold_id} does not exist; to list all holds: opsctl hold list")
-    hold = _hold(values)
+        to_list = opsctl("hold", "list", database=database_of(connection))
+        raise HoldRefusedError(f"Hold {hold_id} does not exist; to list all holds: {to_list}")
+    hold = _hold(connection, values)
     if hold.released_at is not None:
         raise HoldRefusedError(
             f"Hold {hold_id} was already released, on {hold.released_at:%Y-%m-%d %H:%M} UTC by "

@@ -2,7 +2,7 @@
 
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
-from ops_pipeline.archive.verify import verify_files
+from ops_pipeline.archive.verify import verify_again, verify_files
 from ops_pipeline.audit import trail
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.check import CheckResult
@@ -29,7 +29,7 @@ def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
         problems = (
             *problems,
             f"{were} found damaged before, the first is {damaged[0]}. Put each back from a copy of the "
-            "storage, then run `opsctl archive verify`",
+            f"storage, then run `{verify_again(connection)}`",
         )
     return CheckResult(
         not problems,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ops_pipeline.counted import counted
 from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance import references
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres import on_delete, row_security
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
@@ -37,18 +38,19 @@ def raising_triggers(connection: Connection, table: Relation) -> list[Finding]:
     return row_security.raising_triggers(connection, {(table, on_delete.DELETE), *children})
 
 
-def reason(connection: Connection, table: Relation, rows: int, what: str) -> str:
-    """Why a run that reached its end is not done: `rows` rows (`what`: expired or orphaned) remain."""
-    remaining = rows_remain(table, rows, what)
+def reason(connection: Connection, policy: str, table: Relation, rows: int, what: str) -> str:
+    """Why a run of the policy that reached its end is not done: `rows` rows (`what`: expired or orphaned)
+    remain."""
+    remaining, run = rows_remain(table, rows, what), opsctl("run", policies=[policy])
     if fired := on_delete.triggers(connection, table):
         named = ", ".join(map(str, fired))
         return (
             f"{remaining}: the trigger {named} may have kept them or put them back. Batches in which every "
-            "row was kept were rolled back. Change or disable the trigger, then run `opsctl run`"
+            f"row was kept were rolled back. Change or disable the trigger, then run `{run}`"
         )
     return (
         f"{remaining}: other sessions had locked them, or wrote them during the run. The next run deletes "
-        "them. To delete them now: opsctl run"
+        f"them. To delete them now: {run}"
     )
 
 

@@ -12,6 +12,7 @@ from ops_pipeline import settings
 from ops_pipeline.audit import trail
 from ops_pipeline.audit.event import AuditEvent
 from ops_pipeline.maintenance.kinds import kind_of
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.orchestration import failure, remedy, run_outcome, run_ownership
 from ops_pipeline.orchestration.failure import FailedStep
 from ops_pipeline.policies.model import Policies
@@ -26,14 +27,15 @@ SAFE_IN_ARCHIVE = (
     "No archived row is lost: a restore brings back all rows of its days or none, and verifying changes none."
 )
 DO: Mapping[State, str] = {
-    "failed": "Fix the cause above, then run `opsctl run`, or re-execute the run from failure: it continues "
+    "failed": "Fix the cause above, then run `{run}`, or re-execute the run from failure: it continues "
     "where it stopped.",
-    "rows_remain": "Fix what kept the rows, then run `opsctl run`, or re-execute the run from failure.",
+    "rows_remain": "Fix what kept the rows, then run `{run}`, or re-execute the run from failure.",
     "needs_approval": "Review the plans: `opsctl plan`. If the rows may be deleted, run the command of each "
     "policy, or approve the plans and re-execute the run from failure.",
-    "vacuum_incomplete": "End or wait for what the reason names, then run `opsctl run`, or wait for the next "
+    "vacuum_incomplete": "End or wait for what the reason names, then run `{run}`, or wait for the next "
     "nightly run.",
 }
+"""What to do next; `run`: the command."""
 DO_IN_ARCHIVE = "Fix the cause above, then launch the job again with the same configuration."
 WORDS: Mapping[State, str] = {
     "failed": "failed",
@@ -80,8 +82,15 @@ class Alert:
         """What to do next."""
         if self.will_retry:
             return DO_WAIT
-        advice = DO_IN_ARCHIVE if self.works_on_archive else DO[self.state]
+        advice = DO_IN_ARCHIVE if self.works_on_archive else DO[self.state].format(run=self._run)
         return f"{advice} Runbook: {self.runbook}" if self.state == "failed" else advice
+
+    @property
+    def _run(self) -> str:
+        policies = [step.policy for step in self.problems if step.policy is not None]
+        if len(policies) == len(self.problems):
+            return opsctl("run", policies=policies)
+        return opsctl("run", database=self.databases[0] if len(self.databases) == 1 else None)
 
     @property
     def safe(self) -> str:

@@ -11,9 +11,10 @@ from pydantic import Field
 from ops_pipeline import settings
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
-from ops_pipeline.archive.restore import Restored, archived_table, restore
+from ops_pipeline.archive.restore import Restored, archived_table, none_archived, restore
 from ops_pipeline.archive.verify import verify_files
 from ops_pipeline.counted import counted
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.orchestration import cancellation, identity, metadata, remedy, run_ownership
 from ops_pipeline.orchestration.jobs import EXECUTOR
 from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
@@ -71,7 +72,7 @@ def _restore_job(database: Database) -> dg.JobDefinition:
                 connection, archive, config.table,
                 first=first, last=last, into=config.into or None, by=by, reason=config.reason,
             )  # fmt: skip
-        _tell(context, restored)
+        _tell(context, database, restored)
 
     return _job(
         name,
@@ -92,10 +93,7 @@ def _verify_job(database: Database) -> dg.JobDefinition:
             table = archived_table(connection, config.table)
             files = manifest.of_days(connection, table.schema, table.name, first, last)
             if not files:
-                raise _failure(
-                    f"No rows of {table} were archived for these days. To list the archived days: "
-                    "opsctl archive list"
-                )
+                raise _failure(none_archived(connection, table))
             verified = verify_files(connection, archive, files, by=by, reason=config.reason)
         context.add_output_metadata({"files": verified.files, "bytes": verified.bytes})
         if verified.problems:
@@ -170,7 +168,7 @@ def _failure(problem: str) -> dg.Failure:
     return dg.Failure(problem, allow_retries=False)
 
 
-def _tell(context: dg.OpExecutionContext, restored: Restored) -> None:
+def _tell(context: dg.OpExecutionContext, database: Database, restored: Restored) -> None:
     rows = counted(restored.rows, "row")
     told: dict[str, Any] = {
         "rows": restored.rows,
@@ -180,7 +178,8 @@ def _tell(context: dg.OpExecutionContext, restored: Restored) -> None:
     }
     hold = ""
     if restored.hold is not None:
-        told |= {"hold": restored.hold, "release": f"opsctl hold release {restored.hold}"}
+        release = opsctl("hold", "release", restored.hold, database=database.name)
+        told |= {"hold": restored.hold, "release": release}
         hold = f". Hold {restored.hold} keeps policies from deleting them"
     context.add_output_metadata(told)
     context.log.info(f"Restored {rows} of {restored.first} to {restored.last} into {restored.into}{hold}")

@@ -68,8 +68,8 @@ def as_dagster(database: Database, policy: Policy, evaluation: Evaluation) -> dg
 def _remedy(database: Database, policy: Policy, evaluation: Evaluation) -> Mapping[str, dg.MetadataValue]:
     plan = evaluation.result.metadata.get("plan")
     if plan is not None:
-        return remedy.approve(database, str(plan))
+        return remedy.approve(database, policy, str(plan))
     section = evaluation.check.runbook or policy.kind
     if evaluation.result.fails_run:
-        return remedy.evaluate_again(section)
-    return remedy.run_again(database, section)
+        return remedy.evaluate_again(policy, section)
+    return remedy.run_again(database, policy, section)

@@ -10,6 +10,7 @@ from ops_pipeline.maintenance import history, kinds
 from ops_pipeline.maintenance.check import ROWS_REMAIN, PolicyCheck, not_evaluated
 from ops_pipeline.maintenance.kinds import kind_of
 from ops_pipeline.maintenance.result import RefusedError, RunResult
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.orchestration import (
     archive_partitions,
     checks,
@@ -184,7 +185,7 @@ class PolicyStep:
             return run_outcome.FAILED, str(error)
         return run_outcome.FAILED, (
             f"{self.policy.name} failed: {error}. Committed batches are kept. Fix the cause, then run: "
-            "opsctl run"
+            + opsctl("run", policies=[self.policy.name])
         )
 
     def _record_failure(self, reason: str) -> None:
@@ -195,7 +196,7 @@ class PolicyStep:
                 history.fail(connection, name, reason, run_id)
         except (DatabaseUnavailableError, psycopg.Error) as error:
             self.context.log.warning(
-                f"That {name} failed could not be recorded in its database: {error}. The sensor ended_runs "
+                f"Could not record in its database that {name} failed: {error}. The sensor ended_runs "
                 "records it if the database answers then."
             )
 
@@ -221,11 +222,11 @@ class PolicyStep:
         self, outcome: str, failed_checks: Sequence[checks.Evaluation], plan: str | None
     ) -> Mapping[str, dg.MetadataValue]:
         if failed_checks:
-            return remedy.evaluate_again(failed_checks[0].check.runbook or self.policy.kind)
+            return remedy.evaluate_again(self.policy, failed_checks[0].check.runbook or self.policy.kind)
         if plan is not None:
-            return remedy.approve(self.database, plan)
+            return remedy.approve(self.database, self.policy, plan)
         remain = outcome == "stopped" and kind_of(self.policy).deletes
-        return remedy.run_again(self.database, ROWS_REMAIN if remain else self.policy.kind)
+        return remedy.run_again(self.database, self.policy, ROWS_REMAIN if remain else self.policy.kind)
 
     def _observe(self, reason: str, about: Mapping[str, dg.MetadataValue]) -> None:
         key = dg.AssetKey(self.policy.identity.path)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import dagster as dg
 
 from ops_pipeline import settings
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.orchestration.run_ownership import job_of
-from ops_pipeline.policies.model import Database
+from ops_pipeline.policies.model import Database, Policy
 
 FAILED_RUN = "when-a-nightly-run-has-failed"
 """The section for a run without any policy that says more."""
@@ -14,20 +15,20 @@ FAILED_RUN = "when-a-nightly-run-has-failed"
 PLACES = ("terminal", "launchpad", "in_dagster", "runbook")
 
 
-def approve(database: Database, plan: str) -> Mapping[str, dg.MetadataValue]:
-    """How to approve a plan and carry it out."""
+def approve(database: Database, policy: Policy, plan: str) -> Mapping[str, dg.MetadataValue]:
+    """How to approve a plan of the policy and carry it out."""
     return _remedy(
-        terminal=f"opsctl approve {plan} && opsctl run",
+        terminal=f"{opsctl('approve', plan)} && {_run(policy)}",
         launchpad=f"resources: {{databases: {{config: {{approve: [{plan}]}}}}}}",
         how=f"{_launchpad_of(database)}. Or approve in the terminal and re-execute this run from failure.",
         section="needs_approval",
     )
 
 
-def run_again(database: Database, section: str) -> Mapping[str, dg.MetadataValue]:
+def run_again(database: Database, policy: Policy, section: str) -> Mapping[str, dg.MetadataValue]:
     """How to try again after the cause was fixed; in Dagster, first as a dry run."""
     return _remedy(
-        terminal="opsctl run",
+        terminal=_run(policy),
         launchpad="resources: {databases: {config: {dry_run: true}}}",
         how=f"{_launchpad_of(database)}: it shows what a run would do and deletes nothing. Then re-execute "
         "this run from failure.",
@@ -35,10 +36,10 @@ def run_again(database: Database, section: str) -> Mapping[str, dg.MetadataValue
     )
 
 
-def evaluate_again(section: str) -> Mapping[str, dg.MetadataValue]:
+def evaluate_again(policy: Policy, section: str) -> Mapping[str, dg.MetadataValue]:
     """How to try again after what a check found was fixed; a dry run evaluates no check."""
     return _remedy(
-        terminal="opsctl run",
+        terminal=_run(policy),
         how='The asset\'s page, "Checks", "Execute" evaluates the check alone. When it passes, re-execute '
         "this run from failure.",
         section=section,
@@ -53,6 +54,10 @@ def texts(metadata: Mapping[str, dg.MetadataValue]) -> Mapping[str, str]:
 def runbook(section: str) -> dg.MetadataValue:
     """A link to the runbook's section."""
     return dg.MetadataValue.url(f"{settings.load().public_runbook_url}#{section}")
+
+
+def _run(policy: Policy) -> str:
+    return opsctl("run", policies=[policy.name])
 
 
 def _launchpad_of(database: Database) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import sql
 from ops_pipeline.audit import trail
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.connection import Connection, row, scalar
 
 
@@ -25,10 +26,9 @@ class Pause:
     def in_words(self, database: str | None = None) -> str:
         """Since when, by whom, why, and the command that ends it. `database`: its name in policies.yaml."""
         until = f" until {_minute(self.ends_at)}" if self.ends_at else ""
-        chosen = f" --database {database}" if database else ""
         return (
             f"paused by {self.paused_by} since {_minute(self.paused_at)}{until}: {self.reason}. "
-            f"To resume: opsctl resume{chosen}"
+            f"To resume: {opsctl('resume', database=database)}"
         )
 
 

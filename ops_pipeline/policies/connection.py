@@ -14,6 +14,8 @@ def connect_to(
     Raises DatabaseUnavailableError, and PolicyError when a variable of the URL is not set.
     """
     try:
-        return connect(database.url(environment), application_name, lock_timeout=lock_timeout)
+        return connect(
+            database.url(environment), application_name, database=database.name, lock_timeout=lock_timeout
+        )
     except NoConnectionError as error:
         raise NoConnectionError(f"{error}. Check {database.url_origin}") from error

@@ -19,6 +19,12 @@ from ops_pipeline.postgres.session import preparation
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
+class _OurConnection(psycopg.Connection[tuple[Any, ...]]):
+    """`database`: see `database_of`."""
+
+    database: str | None = None
+
+
 Place = tuple[str, int, str, str]
 """A database and login: host, port, database name and user."""
 
@@ -96,6 +102,7 @@ def connect(
     url: str,
     application_name: str,
     *,
+    database: str | None = None,
     lock_timeout: str = "2s",
     statement_timeout: str = "0",
     connect_timeout: int = 5,
@@ -105,10 +112,12 @@ def connect(
     Settings that change how values are read or written are pinned (see `preparation`). Where row security
     would hide rows, PostgreSQL raises InsufficientPrivilege. With `lock_timeout`, our statements fail instead
     of making the application's statements queue behind them; it and `statement_timeout` are PostgreSQL
-    durations ("2s"), "0" for none. `connect_timeout` is in seconds. Raises DatabaseUnavailableError when no
-    connection can be made, and its subclass DatabaseRefusedError.
+    durations ("2s"), "0" for none. `connect_timeout` is in seconds. `database`: its name in policies.yaml,
+    see `database_of`. Raises DatabaseUnavailableError when no connection can be made, and its subclass
+    DatabaseRefusedError.
     """
-    connection = connect_bare(url, connect_timeout=connect_timeout)
+    connection = _connected(url, connect_timeout)
+    connection.database = database
     try:
         refuse_unusable(url, connection.info)
         connection.execute(
@@ -134,8 +143,12 @@ def connect_bare(url: str, *, connect_timeout: int = 5) -> Connection:
     Not even application_name is set: a pooler would leave it in a session that the application gets. Raises
     DatabaseUnavailableError.
     """
+    return _connected(url, connect_timeout)
+
+
+def _connected(url: str, connect_timeout: int) -> _OurConnection:
     try:
-        connection = psycopg.connect(
+        connection = _OurConnection.connect(
             credentials.with_password(url),
             autocommit=True,
             connect_timeout=connect_timeout,
@@ -247,6 +260,12 @@ def url_of(connection: Connection | psycopg.AsyncConnection[Any]) -> str:
         return url
     parameters = connection.info.get_parameters()
     return conninfo.make_conninfo(**parameters | {"password": connection.info.password})
+
+
+def database_of(connection: Connection) -> str | None:
+    """The database's name in policies.yaml, for the commands of messages; None: it was reached by a URL
+    alone, or this is a connection of the application."""
+    return connection.database if isinstance(connection, _OurConnection) else None
 
 
 def describe(url: str) -> str:

@@ -6,8 +6,9 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline.counted import listed
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.advisory_lock import advisory_lock
-from ops_pipeline.postgres.connection import Connection, connect, row, scalar
+from ops_pipeline.postgres.connection import Connection, connect, database_of, row, scalar
 from ops_pipeline.postgres.ready import KNOWN_MIGRATIONS, refuse_standby
 from ops_pipeline.postgres.relation import PUBLIC, audit_logs
 from sql.schema_names import configured, shown
@@ -35,16 +36,17 @@ class SchemaTakenError(TakenError):
     """The application has a schema with the name of our schema."""
 
 
-def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS) -> list[str]:
+def migrate(url: str, *, only: Collection[str] = KNOWN_MIGRATIONS, database: str | None = None) -> list[str]:
     """Applies the migrations that are not applied yet, in the order of their numbers; returns their names.
 
     Each is applied and recorded in one transaction, by one process at a time: a second one waits. `only`:
-    no others than these. Afterwards each database role that was created later than the migrations is granted
-    what they grant. Raises TakenError and StandbyError before anything is created; psycopg.Error from a
-    migration, which is then not applied while the earlier ones are.
+    no others than these. `database`: its name in policies.yaml, for messages. Afterwards each database role
+    that was created later than the migrations is granted what they grant. Raises TakenError and StandbyError
+    before anything is created; psycopg.Error from a migration, which is then not applied while the earlier
+    ones are.
     """
     with (
-        connect(url, "ops migrate", lock_timeout="60s") as connection,
+        connect(url, "ops migrate", database=database, lock_timeout="60s") as connection,
         advisory_lock(connection, "ops: migrate", wait=True),
     ):
         refuse_standby(connection)
@@ -113,7 +115,7 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
             ELSEWHERE["audit_logs"],
         )
     if is_ordinary and not adopting:
-        adopt = f"opsctl adopt {audit_logs()}"
+        adopt = opsctl("adopt", audit_logs(), database=database_of(connection))
         raise AuditLogsTakenError(
             f"{name} belongs to the application: it is an ordinary table with the columns of Ops "
             "Pipeline's audit log. Nothing was created or changed. To partition it by day while it is in "

@@ -13,14 +13,14 @@ import psycopg
 import pytest
 
 from ops_pipeline import settings
-from ops_pipeline.cli import context
+from ops_pipeline.cli import embedded_option
 from ops_pipeline.postgres import embedded
 
 USER = """
 import sys, time
 from pathlib import Path
 from ops_pipeline import settings
-from ops_pipeline.cli import context
+from ops_pipeline.cli import embedded_option
 from ops_pipeline.postgres import embedded
 with embedded.running(Path(sys.argv[1])) as server:
     print(server.url("app"), flush=True)
@@ -161,10 +161,10 @@ def test_a_command_that_reads_does_not_create_the_archive_folder(
         assert started.archive_url == str(archive)
         assert not archive.exists()
         monkeypatch.setenv("OPS_DATABASE_URL", started.database_url or "")
-        assert context.pasted("opsctl approve a1") == "opsctl --embedded approve a1"
-        assert context.pasted("docker ps") == "docker ps"
+        assert embedded_option.with_option("opsctl approve a1") == "opsctl --embedded approve a1"
+        assert embedded_option.with_option("opsctl demo") == "opsctl demo"
         monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://app@db.example/app")
-        assert context.pasted("opsctl approve a1") == "opsctl approve a1"
+        assert embedded_option.with_option("opsctl approve a1") == "opsctl approve a1"
         monkeypatch.delenv("OPS_DATABASE_URL")
         with embedded.resolved(settings.load(), or_embedded=True):
             assert archive.is_dir()

@@ -5,7 +5,8 @@ import secrets
 import typer
 
 from ops_pipeline import settings
-from ops_pipeline.cli.context import check_policies, opened_policies, opsctl
+from ops_pipeline.cli.context import check_policies, opened_policies
+from ops_pipeline.cli.embedded_option import program
 from ops_pipeline.cli.migrate import migrate_all
 from ops_pipeline.cli.output import complain, console
 from ops_pipeline.cli.up import services, workspace
@@ -19,7 +20,7 @@ def up() -> None:
     Dagster UI, once. Without OPS_DATABASE_URL it also runs an embedded
     PostgreSQL in .local/postgres.
     """
-    command = opsctl()
+    command = program()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
         services.require_free_ports(resolved)
         migrate_all(resolved, policies)

@@ -11,7 +11,8 @@ import sql
 from ops_pipeline import settings
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
-from ops_pipeline.cli.context import check_policies, connections, opened_policies, opsctl, url_of
+from ops_pipeline.cli.context import check_policies, connections, opened_policies, url_of
+from ops_pipeline.cli.embedded_option import program
 from ops_pipeline.cli.imports import import_deliveries
 from ops_pipeline.cli.output import Json, answer, console, notes
 from ops_pipeline.cli.run import run_policies
@@ -51,7 +52,7 @@ def demo(
     .local/postgres.
     """
     say = notes if as_json else console
-    command = opsctl()
+    command = program()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
         step = _steps(say)
         step("Filling the sample application")

@@ -13,6 +13,7 @@ from ops_pipeline.maintenance.batches.actions import Action, BatchLimits
 from ops_pipeline.maintenance.batches.scans import Position, Scan, ScanRange
 from ops_pipeline.maintenance.history import Record
 from ops_pipeline.maintenance.result import COMPLETED
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.pauses.watch import PauseWatch
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.storage.storage import StorageTooSlowError
@@ -168,9 +169,10 @@ class Batches:
         try:
             self.removed += self.action.remove(scan_range, limits)
         except BLOCKED:
+            run = opsctl("run", policies=[self.run.record.policy])
             self.run.report(
                 f"{self.run.record.policy}: rows of {scan_range.heap} are still locked by other sessions. "
-                "They were not deleted; the next run deletes them. To delete them now: opsctl run"
+                f"They were not deleted; the next run deletes them. To delete them now: {run}"
             )
 
     def _limits(self, *, skip_locked: bool = False) -> BatchLimits:

@@ -77,7 +77,7 @@ class OrphanRemoval:
         parent was found missing."""
         child = self.reference.child
         if self.remaining:
-            reason = remaining.reason(self._connection, child, self.remaining, "orphaned")
+            reason = remaining.reason(self._connection, self.policy.name, child, self.remaining, "orphaned")
             return Work(reason, self.remaining, approval=self.approval)
         if self._waiting:
             reason = f"{remaining.rows_remain(child, self._waiting, 'orphaned')}: {self._waits_for}"

@@ -14,6 +14,7 @@ from ops_pipeline.maintenance.check import (
 )
 from ops_pipeline.maintenance.retention import expired
 from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.partitions.detach import interrupted_detaches
 from ops_pipeline.partitions.gaps import days_without_partition
 from ops_pipeline.postgres.connection import Connection
@@ -85,4 +86,4 @@ def _to(policy: Retention, do: str) -> str:
     """The sentence that says how a person makes a run do it."""
     if policy.observe:
         return f"The policy is observed only, so no run will {do}; set mode: enforce, or do it yourself"
-    return f"To {do}: opsctl run"
+    return f"To {do}: {opsctl('run', policies=[policy.name])}"

@@ -57,7 +57,7 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
         )  # fmt: skip
     after = count_expired(replace(planning, after_deletes=True), policy, plan.cutoff)
     if stopped_reason == COMPLETED and after.exact and after.eligible:
-        stopped_reason = remaining.reason(connection, table, after.eligible, "expired")
+        stopped_reason = remaining.reason(connection, policy.name, table, after.eligible, "expired")
     details: dict[str, Any] = {
         "on_hold": after.on_hold,
         "referenced": after.referenced,

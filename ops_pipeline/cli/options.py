@@ -1,0 +1,21 @@
+"""Options that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+Database = Annotated[
+    str | None, typer.Option("--database", help="A database of policies.yaml. Unset: all of them.")
+]
+OneDatabase = Annotated[
+    str | None,
+    typer.Option("--database", help="A database of policies.yaml. Required where it has several."),
+]
+"""Of commands that change one database: in the wrong one, the same id or table is another."""
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        help="On whose behalf; recorded beside your operating-system user: ann on behalf of bob.",
+    ),
+]
