@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -27,8 +28,8 @@ AT_ONCE = 4
 class MaintenanceChecks:
     """Compares the current `policies.yaml` with the runs recorded in the databases.
 
-    Raises PolicyError when the file is invalid at the start; when it becomes invalid later, that is a
-    finding."""
+    Raises PolicyError when the file is invalid at the start. When it becomes invalid later, that is the
+    finding of `done`; the others continue with the last valid file."""
 
     def __init__(self, resolved: settings.Settings) -> None:
         self._settings = resolved
@@ -56,7 +57,7 @@ class MaintenanceChecks:
     async def paused(self) -> Finding:
         """Whether maintenance of a database is paused. Runs that are throttled now are named as well; that
         they wait is as it should be."""
-        if (policies := await self.current()) is None:
+        if (policies := await self._last_valid()) is None:
             return Finding("not_configured", "the policies file does not exist")
         throttled: list[str] = []
 
@@ -74,7 +75,7 @@ class MaintenanceChecks:
         """Whether a partition exists for tomorrow's rows, of the audit log and of tables partitioned by
         day."""
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12)
-        policies = await self.current()
+        policies = await self._last_valid()
 
         async def missing(url: str, cures: Mapping[TableName, str]) -> list[str]:
             problems = []
@@ -122,6 +123,12 @@ class MaintenanceChecks:
         """The policies of the file as it is now; None: the file does not exist. Raises PolicyError."""
         # In a thread: parsing a long file would block the event loop.
         return await asyncio.to_thread(self._load)
+
+    async def _last_valid(self) -> Policies | None:
+        """The policies of the last file that could be read; None: there was none."""
+        with suppress(PolicyError):
+            return await self.current()
+        return self._policies
 
     def _load(self) -> Policies | None:
         path = self._settings.policies

@@ -127,10 +127,10 @@ def refuse_several(policies: Policies) -> None:
 def chosen_databases(loaded: settings.Settings, policies: Policies, wanted: str | None) -> Sequence[Database]:
     """The databases of the policies; only `wanted`, if given. Raises PolicyError when it does not exist."""
     names = [database.name for database in policies.databases]
-    if wanted is not None and wanted not in names:
-        raise PolicyError([f'--database: database "{wanted}" does not exist; {nearest(wanted, names)}'])
     if not names:
         raise PolicyError([f"{loaded.policies}: databases: at least one database is required"])
+    if wanted is not None and wanted not in names:
+        raise PolicyError([f'--database: database "{wanted}" does not exist; {nearest(wanted, names)}'])
     return [database for database in policies.databases if wanted in (None, database.name)]
 
 

@@ -95,10 +95,14 @@ def _lines(answers: Answers, databases: list[str]) -> Iterator[RenderableType]:
     for diagnosed in answers.findings:
         where = f"{diagnosed.database}  " if diagnosed.database else ""
         yield one_line(f"{diagnosed.severity}  {where}{diagnosed.id}  {diagnosed.subject}")
-        # With a remedy the problem's last sentence introduces it: "To create them:".
-        yield _wrapped(one_line(f"  {diagnosed.problem}{':' if diagnosed.remedies else '.'}"), 2)
-        for number, remedy in enumerate(diagnosed.remedies):
-            yield one_line(f"  {'' if number == 0 else 'or: '}{remedy}")
+        # With a remedy the problem's last sentence introduces it: "To create them:". An error's own text has
+        # its remedies within the sentence.
+        if diagnosed.remedies and all(remedy in diagnosed.problem for remedy in diagnosed.remedies):
+            yield one_line(f"  {diagnosed.problem.removesuffix('.')}.")
+        else:
+            yield _wrapped(one_line(f"  {diagnosed.problem}{':' if diagnosed.remedies else '.'}"), 2)
+            for number, remedy in enumerate(diagnosed.remedies):
+                yield one_line(f"  {'' if number == 0 else 'or: '}{remedy}")
         yield ""
     counts = Counter(diagnosed.severity for diagnosed in answers.findings)
     numbers = ", ".join(_counted(counts[severity], severity) for severity in SEVERITIES)

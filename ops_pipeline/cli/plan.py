@@ -17,6 +17,7 @@ from ops_pipeline.maintenance import kinds, pending_plans
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.guard.approvals import StoredPlan
 from ops_pipeline.maintenance.plan import Plan, Unplanned
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.ready import refuse_unready
 from ops_pipeline.postgres.rights import MissingRightError, explained
@@ -78,7 +79,8 @@ class _Stored:
     def next_steps(self) -> Iterator[str]:
         """What to do about the plans, ready to paste."""
         for plan in self.approved:
-            yield f"{plan.policy} is approved for one run. To run it now: opsctl run"
+            run = opsctl("run", policies=[plan.policy])
+            yield f"{plan.policy} is approved for one run. To run it now: {run}"
         for plan in approvals.to_approve(self.pending):
             following = [other.policy for other in self.pending if other.follows == plan.id]
             also = f", and {', '.join(following)} with it" if following else ""
@@ -114,5 +116,5 @@ def _store(resolved: settings.Settings, policies: Policies, plans: Sequence[Plan
             pending=(*stored.pending, *made.pending),
             approved=(*stored.approved, *made.approved),
         )
-    unstored = (f"{problem}. Plans were not stored, so they have no id to approve" for problem in away)
+    unstored = (f"Plans were not stored, so they have no id to approve: {problem}" for problem in away)
     return replace(stored, unstored=(*stored.unstored, *unstored))

@@ -19,7 +19,7 @@ def group() -> None:
 
 @app.command("on")
 def turn_on(chosen: Database = None, as_json: Json = False) -> None:
-    """Turn the nightly schedule on that was turned off in the Dagster UI.
+    """Turn on a nightly schedule that was turned off in the Dagster UI.
 
     The next run starts at its time; those that were missed are not started.
     To stop maintenance for a while: opsctl pause.
@@ -32,7 +32,7 @@ def turn_on(chosen: Database = None, as_json: Json = False) -> None:
 
         turned_on = schedules.turn_on(resolved, databases)
     names = [database.job_name for database in databases]
-    lines = [f"{name}: {'on' if name in turned_on else 'it was not off'}" for name in names]
+    lines = [f"{name}: {'on' if name in turned_on else 'it is already on'}" for name in names]
     answer(
         {"turned_on": turned_on},
         *lines,

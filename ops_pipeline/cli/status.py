@@ -38,10 +38,11 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
 
     Counts no rows: the backlog is the rows remaining after the last run.
     Exits with 1 if a policy is late, failed, was interrupted, or stopped early
-    or with rows remaining; if nothing starts the next run, unless `opsctl run` starts all
-    of them; if maintenance is paused, a database does not answer, or a check
-    of the API other than `maintenance` fails; with 3 if only approvals are
-    pending. That no API runs on this machine does not count.
+    or with rows remaining; if nothing starts the next run, unless `opsctl run`
+    starts all of them; if maintenance is paused, the file OPS_PAUSE_FILE
+    exists, a database does not answer, or a check of the API other than
+    `maintenance` fails; with 3 if only approvals are pending. That no API runs
+    on this machine does not count.
     """
     away: list[str] = []
     now = datetime.now(UTC)
@@ -165,9 +166,9 @@ def _last_run(status: DatabaseStatus) -> str:
     in_it = [runs for runs in status.policies if runs.started_at and runs.dagster_run_id == started[newest]]
     outcomes = Counter(str(runs.outcome) for runs in in_it)
     said = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in outcomes.items())
-    others = counted(len(status.policies) - len(in_it), "policy", "policies")
+    others = counted(len(status.policies) - len(in_it), "policy was", "policies were")
     return f"{newest:%Y-%m-%d %H:%M} UTC: {said}" + (
-        f" (not in it: {others})" if len(in_it) < len(status.policies) else ""
+        f"; {others} not part of this run" if len(in_it) < len(status.policies) else ""
     )
 
 

@@ -19,6 +19,7 @@ from ops_pipeline.maintenance.orphans import triggers
 from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError, Trigger
 from ops_pipeline.nearest import nearest
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.policies.connection import connect_to
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.ready import refuse_unready
@@ -62,7 +63,7 @@ def list_tracks(as_json: Json = False) -> None:
                     record.tables_without_triggers(connection, policy) if policy.track else ()
                 )
     sentences = [
-        f"{name}: missing or disabled on {', '.join(names)}. To fix it: opsctl track install {name}"
+        f"{name}: missing or disabled on {', '.join(names)}. To fix it: {opsctl('track', 'install', name)}"
         for name, names in missing.items()
         if names
     ]
@@ -75,6 +76,8 @@ def list_tracks(as_json: Json = False) -> None:
 def _opened_policy(name: str) -> Iterator[tuple[Connection, Orphans]]:
     with opened_policies() as (resolved, policies):
         by_name = {policy.name: (database, policy) for database, policy in policies.of_type(Orphans)}
+        if not by_name:
+            raise TrackRefusedError("policies.yaml has no orphans policy. Nothing was changed")
         if name not in by_name:
             raise TrackRefusedError(
                 f'orphans policy "{name}" does not exist; {nearest(name, list(by_name))}. Nothing was changed'

@@ -15,7 +15,11 @@ def _find(examined: Examination) -> Iterator[Finding]:
         return
     for hold in list_holds(examined.connection):
         if hold.state(datetime.now(UTC)) == "unclear":
-            yield Finding(f"hold {hold.id} on {hold.table}", str(hold.problem), hold.remedies)
+            yield Finding(
+                f"hold {hold.id} on {hold.table}",
+                f"{hold.unclear} To confirm what it covers, or to end it with the last command",
+                hold.remedies,
+            )
 
 
 HOLDS = Diagnosis(

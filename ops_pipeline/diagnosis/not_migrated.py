@@ -4,14 +4,19 @@ from collections.abc import Iterator
 
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
-from ops_pipeline.postgres.ready import NotMigratedError, refuse_unmigrated
+from ops_pipeline.opsctl import opsctl
+from ops_pipeline.postgres.ready import NotMigratedError, lacking
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
+    name = examined.connection.info.dbname
     try:
-        refuse_unmigrated(examined.connection)
+        said = lacking(examined.connection)
     except NotMigratedError as error:
-        yield Finding(examined.connection.info.dbname, str(error), ("opsctl migrate",))
+        yield Finding(name, str(error))
+        return
+    if said is not None:
+        yield Finding(name, f"{said}. To create or update them", (opsctl("migrate"),))
 
 
 NOT_MIGRATED = Diagnosis(

@@ -14,12 +14,10 @@ def _find(examined: Examination) -> Iterator[Finding]:
         return
     for plan in approvals.pending(examined.connection):
         if plan.follows is None:  # approved with the plan that it follows
-            about = "" if plan.exact else "about "
             yield Finding(
                 plan.policy,
-                f"since {plan.created_at:%Y-%m-%d %H:%M} UTC plan {plan.id} needs approval: it would delete "
-                f"{about}{plan.eligible:,} of {plan.total:,} rows ({'; '.join(plan.reasons)}). Nothing was "
-                "deleted. To allow it once, for the next run",
+                f"since {plan.created_at:%Y-%m-%d %H:%M} UTC plan {plan.id} needs approval: "
+                f"{'; '.join(plan.reasons)}. Nothing was deleted. To allow it once, for the next run",
                 (f"opsctl approve {plan.id}",),
             )
 

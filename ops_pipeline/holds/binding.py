@@ -42,28 +42,22 @@ def binding(values: Sequence[Any]) -> Binding:
     return Binding(oid, _by_name(columns), named_oid, _by_name(named_columns), bound_name)
 
 
-def problem(
-    hold_id: int, table: str, predicate: Predicate, bound: Binding, database: str | None
-) -> str | None:
-    """Why it is unknown which rows the hold covers, and what to do; None when it is known.
-
-    `database`: its name in policies.yaml, for the commands.
-    """
+def unclear(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> str | None:
+    """Why it is unknown which rows the hold covers; None when it is known."""
     reason = _why_unclear(table, predicate, bound)
     if reason is None:
         return None
-    *commands, release = remedies(hold_id, table, predicate, bound, database)
-    advice = f" Confirm what it covers: {', or '.join(commands)}." if commands else ""
     return (
         f"Hold {hold_id} ({predicate}) was {reason}, so it is unknown which rows it covers. Nothing was "
-        f"deleted.{advice} If the hold is over: {release}"
+        "deleted."
     )
 
 
 def remedies(
     hold_id: int, table: str, predicate: Predicate, bound: Binding, database: str | None
 ) -> list[str]:
-    """The commands of which one resolves an unclear hold of that database; the last one releases it."""
+    """The commands of which one resolves an unclear hold; the last one releases it. `database`: its name in
+    policies.yaml."""
     moved = bound.oid is None or bound.oid != bound.named_oid
     options = _by_table(table, bound) if moved else _by_column(predicate, bound)
     return [

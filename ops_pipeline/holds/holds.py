@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 import sql
 from ops_pipeline.audit import trail
-from ops_pipeline.holds.binding import binding, problem, remedies
+from ops_pipeline.holds.binding import binding, remedies, unclear
 from ops_pipeline.holds.fitting import fitting
 from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.advisory_lock import in_words
@@ -41,8 +41,8 @@ class HoldUnclearError(Exception):
 class Hold:
     """Rows of `table` (`schema.name`) that meet `predicate` are kept, for `reason`; ask `owner`.
 
-    `problem`: why it is unknown which rows those are, and what to do; `remedies`: the commands, one of which
-    resolves it.
+    `unclear`: why it is unknown which rows those are; `remedies`: the commands, one of which resolves it; the
+    last one releases it.
     """
 
     id: int
@@ -55,8 +55,17 @@ class Hold:
     ends_at: datetime | None = None
     released_at: datetime | None = None
     released_by: str | None = None
-    problem: str | None = None
+    unclear: str | None = None
     remedies: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is unknown which rows those are, and what to do."""
+        if self.unclear is None:
+            return None
+        *commands, release = self.remedies
+        advice = f" Confirm what it covers: {', or '.join(commands)}." if commands else ""
+        return f"{self.unclear}{advice} If the hold is over: {release}"
 
     def state(self, now: datetime) -> Literal["active", "unclear", "ended", "released"]:
         """The hold's state. While it is unclear, policies of its tables are refused."""
@@ -263,9 +272,10 @@ def _hold(connection: Connection, values: Sequence[Any]) -> Hold:
     hold = Hold(hold_id, TableName(*table).qualified, from_json(predicate), *others)
     if hold.released_at is not None:
         return hold
-    bound = hold.id, hold.table, hold.predicate, binding(values[-5:]), database_of(connection)
-    unclear = problem(*bound)
-    return hold if unclear is None else replace(hold, problem=unclear, remedies=tuple(remedies(*bound)))
+    bound = hold.id, hold.table, hold.predicate, binding(values[-5:])
+    if (reason := unclear(*bound)) is None:
+        return hold
+    return replace(hold, unclear=reason, remedies=tuple(remedies(*bound, database_of(connection))))
 
 
 def _one(connection: Connection, hold_id: int) -> Hold:

@@ -110,7 +110,7 @@ def report(configured: Settings, error: PolicyError) -> None:
             if posted:
                 trail.store(connection, message.audit_event())
     except (DatabaseUnavailableError, psycopg.Error) as unavailable:
-        log.warning("It cannot be recorded in the audit log that policies are unreadable: %s", unavailable)
+        log.warning("Could not record in the audit log that policies are unreadable: %s", unavailable)
         if not posted:  # perhaps it was before: twice is better than never
             _post(configured, message)
 
@@ -125,8 +125,8 @@ def _post(configured: Settings, message: UnreadablePolicies) -> bool:
     try:
         webhook.post(configured, message)
     except delivery.UndeliveredError as error:
-        log.error("It could not be posted that policies are unreadable: %s", error)  # noqa: TRY400 - no traceback
+        log.error("Could not post that policies are unreadable: %s", error)  # noqa: TRY400 - no traceback
         return False
     except delivery.RefusedError as error:
-        log.error("It could not be posted that policies are unreadable: %s", error)  # noqa: TRY400 - no traceback
+        log.error("Could not post that policies are unreadable: %s", error)  # noqa: TRY400 - no traceback
     return True

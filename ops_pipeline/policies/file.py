@@ -7,14 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
 
 from ops_pipeline.nearest import nearest
-from ops_pipeline.policies.values import Cron, Duration, Fraction, Label, Owner, PolicyName, TimeZone
+from ops_pipeline.policies.values import Cron, Duration, Fraction, Label, Owner, PolicyName, Size, TimeZone
 
 Keys = tuple[str | int, ...]
 Form = TypeVar("Form", bound="FileSection")
@@ -142,7 +142,7 @@ class ThrottleSection(Section):
     replica_lag: Duration | None = timedelta(seconds=60)
     lock_queue: Annotated[int, Field(ge=0)] | None = 8
     active_sessions: Annotated[int, Field(ge=1)] | None = None
-    wal_rate: ByteSize | None = None
+    wal_rate: Size | None = None
 
 
 class DatabaseSection(Section):

@@ -13,6 +13,7 @@ from ops_pipeline.counted import counted
 from ops_pipeline.postgres.relation import AmbiguousTableError, TableName, split_name
 
 UNITS = {"second": "seconds", "minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}
+SIZES = {"kB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
 
 
 def duration(value: object) -> timedelta:
@@ -71,6 +72,16 @@ def _fraction(value: object) -> float:
     )
 
 
+def size(value: object) -> int:
+    """`100 MB`: bytes, from a number and a decimal unit. Raises PydanticCustomError."""
+    match = re.fullmatch(r"(\d{1,6}) ?(kB|MB|GB|TB)", value) if isinstance(value, str) else None
+    if match is None:
+        raise PydanticCustomError(
+            "size", "write a number and a unit, for example 100 MB (units: kB, MB, GB, TB)"
+        )
+    return int(match.group(1)) * SIZES[match.group(2)]
+
+
 def _table(value: object) -> TableName:
     try:
         return TableName.parse(str(value))
@@ -123,6 +134,8 @@ Table = Annotated[TableName, BeforeValidator(_table)]
 Column = Annotated[str, BeforeValidator(_column)]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+Size = Annotated[int, BeforeValidator(size)]
+"""Bytes."""
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Cron = Annotated[str, BeforeValidator(_cron)]
 TimeZone = Annotated[str, BeforeValidator(_timezone)]

@@ -44,15 +44,22 @@ def refuse_standby(connection: Connection) -> None:
 
 def refuse_unmigrated(connection: Connection) -> None:
     """Raises NotMigratedError when a migration of this version is not applied. Reads only."""
+    if (said := lacking(connection)) is not None:
+        raise NotMigratedError(f"{said}. Nothing was changed. Run: opsctl migrate")
+
+
+def lacking(connection: Connection) -> str | None:
+    """What the database lacks of this version's migrations; None: nothing. Raises NotMigratedError when that
+    cannot be read. Reads only."""
     lacking = sorted(KNOWN_MIGRATIONS - _applied(connection))
     if not lacking:
-        return
+        return None
     database = f"Database {connection.info.dbname!r}"
     others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
     said = f"{database} lacks Ops Pipeline's migration {lacking[0]}{others}"
     if len(lacking) == len(KNOWN_MIGRATIONS):
         said = f"{database} has no tables of Ops Pipeline yet"
-    raise NotMigratedError(f"{said}. Nothing was changed. Run: opsctl migrate")
+    return said
 
 
 def _applied(connection: Connection) -> set[str]:

@@ -8,7 +8,14 @@ from typing import Any, Generic, TypeVar
 import sql
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.guard import approvals
-from ops_pipeline.maintenance.plan import CascadedRows, DeletePlan, RowCount, deleted_along, fraction
+from ops_pipeline.maintenance.plan import (
+    CascadedRows,
+    DeletePlan,
+    RowCount,
+    deleted_along,
+    fraction,
+    is_migrated,
+)
 from ops_pipeline.policies.model import DeletingPolicy
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import TableName
@@ -119,7 +126,7 @@ def reasons(
     now: datetime,
 ) -> tuple[str, ...]:
     """Why deleting these rows and those they cascade to needs approval, whether or not one was given. Reads
-    only."""
+    only; without our tables there was no earlier run to compare with."""
     last_run = _last_run(connection, policy)
     return (
         *_too_many(policy, rows),
@@ -166,6 +173,8 @@ class _LastRun:
 
 
 def _last_run(connection: Connection, policy: DeletingPolicy) -> _LastRun | None:
+    if not is_migrated(connection):
+        return None
     statement = sql.get("maintenance/guard/last_planned_run")
     last_run = connection.execute(statement, {"policy": policy.name}).fetchone()
     return None if last_run is None else _LastRun(*last_run)

@@ -88,9 +88,7 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
             ),
             needs_approval=guard.reasons(
                 connection, policy, rows, None, cascaded=along.rows, now=planning.clock()
-            )
-            if migrated
-            else (),
+            ),
             advice=(
                 *map(str, missing_indexes(connection, reference)),
                 *track.advice(connection, policy),

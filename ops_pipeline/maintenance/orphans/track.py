@@ -13,6 +13,7 @@ from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.orphans.reference import Reference
 from ops_pipeline.maintenance.orphans.triggers import triggers
 from ops_pipeline.maintenance.plan import is_migrated
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.connection import Connection, row, scalar
 from ops_pipeline.postgres.relation import Relation, find_relation
 
@@ -49,9 +50,7 @@ def _tracked_source(connection: Connection, policy: Orphans, reference: Referenc
     now, missing = _fingerprint(connection, policy, reference.parent)
     if tracking is None or missing:
         where = ", ".join(missing) or str(reference.parent)
-        return MissingParentSource(
-            "sweep", f"triggers are missing or disabled on {where}: opsctl track install {policy.name}"
-        )
+        return MissingParentSource("sweep", f"triggers are missing or disabled on {where}: {install(policy)}")
     fingerprint, _, swept_at, overdue = tracking
     if swept_at is None:
         return MissingParentSource("sweep", "no sweep has ended since tracking began")
@@ -127,16 +126,21 @@ def advice(connection: Connection, policy: Orphans) -> Iterator[str]:
             recording = counted(len(installed), "trigger still records", "triggers still record")
             yield (
                 f"{recording} deleted keys for this policy, which no longer has `track: true`. To stop this: "
-                f"opsctl track remove {policy.name}"
+                f"{opsctl('track', 'remove', policy.name)}"
             )
         return
     if tables := tables_without_triggers(connection, policy):
         yield (
             f"the deleted keys of {', '.join(tables)} are not recorded, so the whole table is swept. To "
-            f"record them: opsctl track install {policy.name}"
+            f"record them: {install(policy)}"
         )
     else:
         yield f"triggers record the deleted keys of {policy.parent} (opsctl track list)"
+
+
+def install(policy: Orphans) -> str:
+    """The command that creates or repairs the policy's triggers."""
+    return opsctl("track", "install", policy.name)
 
 
 def tables_without_triggers(connection: Connection, policy: Orphans) -> tuple[str, ...]:

@@ -42,7 +42,6 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
         rows = _count(planning, policy, counter, cutoff)
         now = count_expired(planning, policy, cutoff) if after else rows
         along = cascades.count_along(planning, policy, counter, rows.eligible)
-        migrated = is_migrated(connection)
         return RetentionPlan(
             policy=policy.name,
             observe=policy.observe,
@@ -51,14 +50,14 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
             to_come=rows.eligible - now.eligible if rows.exact and now.exact else 0,
             after=after,
             cutoff=cutoff,
-            seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
+            seconds=history.seconds_for(connection, policy.name, rows.eligible)
+            if is_migrated(connection)
+            else None,
             cascaded=along.rows,
             refusals=(*refusals.table_refusals(planning, policy, table), *along.refusals),
             needs_approval=guard.reasons(
                 connection, policy, rows, cutoff, cascaded=along.rows, now=planning.clock()
-            )
-            if migrated
-            else (),
+            ),
             advice=(*map(str, foreign_partitions(connection, table)), *remaining.advice(connection, table)),
             dead_tuples=catalog.dead_tuples(connection, table),
         )

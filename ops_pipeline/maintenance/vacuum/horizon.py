@@ -42,16 +42,18 @@ class Holder:
 
     @property
     def remedy(self) -> str:
-        """How to end it, after the operator has made sure that it may be ended."""
+        """The statement that ends it, after the operator has made sure that it may be ended; for a consumer
+        that is connected, a sentence."""
+        name = _literal(self.name)
         match self.kind:
             case "prepared transaction":
-                return f"ROLLBACK PREPARED {_literal(self.name)} (or COMMIT PREPARED)"
+                return f"ROLLBACK PREPARED {name}; -- or COMMIT PREPARED {name};"
             case "replication slot" if self.pid is None:
-                return f"SELECT pg_drop_replication_slot({_literal(self.name)}), if its consumer is gone"
+                return f"SELECT pg_drop_replication_slot({name}); -- if its consumer is gone"
             case "replication slot" | "standby":
                 return "end the long query on the standby, or wait until the consumer has caught up"
             case _:
-                return f"SELECT pg_terminate_backend({self.pid})"
+                return f"SELECT pg_terminate_backend({self.pid});"
 
     def __str__(self) -> str:
         known = [

@@ -1,7 +1,7 @@
 """Plans a vacuum policy: what VACUUM would do now, table by table. Reads only."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,6 +55,12 @@ class VacuumPlan(Plan):
     planned_tables: tuple[PlannedTable, ...]
     indexes: tuple[PlannedIndex, ...]
 
+    def would(self) -> str:
+        counts = _counts(table.action for table in self.planned_tables)
+        return (
+            f"would {' and '.join(counts) or 'VACUUM none'} of {counted(len(self.planned_tables), 'table')}"
+        )
+
     def explanations(self) -> Iterator[str]:
         for table in self.planned_tables:
             if table.action != "skip":
@@ -68,7 +74,7 @@ class VacuumPlan(Plan):
                 system = table.table.startswith(("pg_catalog.", "information_schema."))
                 reason = "system catalog that does not need it" if system else table.reason
                 skipped.setdefault(reason, []).append(f"{table.table}{_noteworthy_bloat(table)}")
-        yield from (f"skip {', '.join(tables)}: {reason}" for reason, tables in skipped.items())
+        yield from (f"skip ({reason}): {', '.join(tables)}" for reason, tables in skipped.items())
 
     def tables(self) -> Mapping[str, Sequence[Cells]]:
         tables: Sequence[Cells] = [
@@ -118,7 +124,8 @@ def _planned(choice: priorities.Choice, bloated: BloatReport) -> PlannedTable:
 
 def _noteworthy_bloat(table: PlannedTable) -> str:
     named = {"": table.bloat, "of its B-trees ": table.index_bloat}
-    return "".join(f"; {which}{bloat}" for which, bloat in named.items() if bloat and bloat.share >= BLOATED)
+    said = [f"{which}{bloat}" for which, bloat in named.items() if bloat and bloat.share >= BLOATED]
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def _leftovers(connection: Connection, tables: Sequence[Table], policy: Vacuum) -> Iterator[PlannedIndex]:
@@ -150,11 +157,16 @@ USUAL = Reindex(min_bloat=0.5, min_size=100_000_000)
 
 
 def _method(chosen: Sequence[priorities.Choice]) -> str:
-    counts = Counter(choice.action for choice in chosen)
+    counts = _counts(choice.action for choice in chosen)
+    return f"{', '.join(counts) or 'nothing'}; {counted(len(chosen), 'table')}"
+
+
+def _counts(actions: Iterable[priorities.VacuumAction]) -> list[str]:
+    """`VACUUM 3`, `ANALYZE 1`: how many tables, by what is done."""
+    counts = Counter(actions)
     names: dict[priorities.VacuumAction, str] = {
         "freeze": "VACUUM (FREEZE)",
         "vacuum": "VACUUM",
         "analyze": "ANALYZE",
     }
-    parts = [f"{name} {counts[action]}" for action, name in names.items() if counts[action]]
-    return f"{', '.join(parts) or 'nothing'}; {counted(len(chosen), 'table')}"
+    return [f"{name} {counts[action]}" for action, name in names.items() if counts[action]]

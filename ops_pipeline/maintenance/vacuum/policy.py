@@ -11,7 +11,7 @@ from ops_pipeline.policies.file import OwnedSection, Section
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import Policy
-from ops_pipeline.policies.values import Table
+from ops_pipeline.policies.values import Size, Table
 from ops_pipeline.postgres.relation import TableName
 
 KIND = "vacuum"
@@ -79,23 +79,11 @@ def _bloat(value: object) -> float:
     )
 
 
-def _index_size(value: object) -> int:
-    units = {"kB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
-    match = re.fullmatch(r"(\d{1,6}) ?(kB|MB|GB|TB)", value) if isinstance(value, str) else None
-    if match is None:
-        raise PydanticCustomError(
-            "index_size", "write a number and a unit, for example 100 MB (units: kB, MB, GB, TB)"
-        )
-    return int(match.group(1)) * units[match.group(2)]
-
-
 class ReindexSection(Section):
     """Which indexes are rebuilt."""
 
     min_bloat: Annotated[float, BeforeValidator(_bloat)] = 0.5
-    min_size: Annotated[int, BeforeValidator(_index_size), Field(validate_default=True)] = cast(
-        "int", "100 MB"
-    )
+    min_size: Annotated[Size, Field(validate_default=True)] = cast("int", "100 MB")
 
 
 class VacuumSection(OwnedSection):
