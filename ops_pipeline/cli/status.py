@@ -39,7 +39,7 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
     Counts no rows: the backlog is the rows remaining after the last run.
     Exits with 1 if a policy is late, failed, was interrupted, or stopped early
     or with rows remaining; if nothing starts the next run, unless `opsctl run`
-    starts all of them; if maintenance is paused, the file OPS_PAUSE_FILE
+    starts all of them; if maintenance is paused, the file OPS_THROTTLE_FILE
     exists, a database does not answer, or a check of the API other than
     `maintenance` fails; with 3 if only approvals are pending. That no API runs
     on this machine does not count.

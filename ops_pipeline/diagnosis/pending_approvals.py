@@ -6,6 +6,7 @@ import sql
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance.guard import approvals
+from ops_pipeline.maintenance.guard.approvals import StoredPlan
 from ops_pipeline.postgres.connection import scalar
 
 
@@ -17,9 +18,18 @@ def _find(examined: Examination) -> Iterator[Finding]:
             yield Finding(
                 plan.policy,
                 f"since {plan.created_at:%Y-%m-%d %H:%M} UTC plan {plan.id} needs approval: "
-                f"{'; '.join(plan.reasons)}. Nothing was deleted. To allow it once, for the next run",
+                f"{'; '.join([*_rows(plan), *plan.reasons])}. Nothing was deleted. "
+                "To allow it once, for the next run",
                 (f"opsctl approve {plan.id}",),
             )
+
+
+def _rows(plan: StoredPlan) -> list[str]:
+    """What it would delete, unless the reasons say so."""
+    if any(f"{plan.eligible:,}" in reason for reason in plan.reasons):
+        return []
+    about = "" if plan.exact else "about "
+    return [f"it would delete {about}{plan.eligible:,} of {about}{plan.total:,} rows"]
 
 
 PENDING_APPROVALS = Diagnosis(

@@ -107,6 +107,24 @@ def test_a_plan_works_without_our_tables(unmigrated: Connection, opsctl: Callabl
     assert unmigrated.execute(SHAPE).fetchall() == before
 
 
+def test_a_plan_says_that_approval_is_needed_before_and_after_migrate(
+    unmigrated: Connection, opsctl: Callable[..., Done]
+) -> None:
+    unmigrated.execute("INSERT INTO sessions (created_at) SELECT now() - interval '40 days'")
+
+    before = opsctl("plan")
+    assert opsctl("migrate").code == 0
+    after = opsctl("plan")
+
+    needs = "app/retention/sessions: needs approval: this run would delete 3,001 of 6,001 rows"
+    for planned in (before, after):
+        assert planned.code == 3, planned
+        assert needs in planned.out
+    assert "Plans were not stored, so they have no id to approve: app: Database" in before.out
+    assert "opsctl approve" not in before.out
+    assert "opsctl approve" in after.out
+
+
 def test_a_policy_that_an_older_schema_cannot_plan_names_migrate(
     application: Connection, read: Callable[..., Database]
 ) -> None:

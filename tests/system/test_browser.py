@@ -135,7 +135,8 @@ def test_what_the_guard_blocks_is_approved_in_the_launchpad_and_continued_from_f
         to_do = ada.read_failure()
         plans = {plan.policy: plan.id for plan in approvals.pending(shop)}
         assert to_do["outcome"] == "needs_approval"
-        assert to_do["terminal"] == f"opsctl approve {plans['shop/retention/carts']} && opsctl run"
+        run = "opsctl run --policy shop/retention/carts"
+        assert to_do["terminal"] == f"opsctl approve {plans['shop/retention/carts']} && {run}"
         assert 'Job nightly_shop, the arrow beside "Materialize all", "Open launchpad"' in to_do["in_dagster"]
         assert "opsctl approve" in ada.read_runbook("needs_approval")
 

@@ -64,7 +64,10 @@ def test_a_run_that_is_not_in_the_audit_log_says_so() -> None:
     assert said == ["app/retention/sessions: this run is not recorded in an audit log"]
 
 
-def test_a_pause_is_told_once_for_all_policies_and_an_observed_policy_says_what_it_would_do() -> None:
+def test_a_pause_is_told_once_for_all_policies_and_an_observed_policy_says_what_it_would_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://app@db.example/app")  # not the embedded server
     paused = "paused by ada since 2026-11-29 23:00 UTC: trouble. To resume: opsctl resume --database app"
     would = "observed only, nothing was changed: it would delete 3,000 of 6,000 rows (50.0%)"
     report = _report(

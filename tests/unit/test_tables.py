@@ -123,11 +123,15 @@ TABLES: dict[Callable[..., Table], tuple[object, object, list[str]]] = {
         [str(KEY), "the-nightly-export-of-the-data-warehouse-team", "audit:export", "maintenance:read"],
     ),
     tables.holds_table: (
-        _hold("public.sessions"), _hold(TABLE),
-        ["1234567", TABLE, "7123456789", "another@example.com", "first.last@example.com"],
+        ("app", _hold("public.sessions")), ("warehouse_eu_central", _hold(TABLE)),
+        [
+            "warehouse_eu_central", "1234567", TABLE, "7123456789", "another@example.com",
+            "first.last@example.com",
+        ],
     ),
     tables.archives_table: (
-        _archived("public.sessions"), _archived(TABLE), [TABLE, "2026-08-03", "12,345,678", FILE, SHA256],
+        ("app", _archived("public.sessions")), ("warehouse_eu_central", _archived(TABLE)),
+        ["warehouse_eu_central", TABLE, "2026-08-03", "12,345,678", FILE, SHA256],
     ),
     tables.triggers_table: (
         _trigger(SHORT), _trigger(LONG), [LONG, TABLE, "ops_track_0123456789abcdef_delete"],

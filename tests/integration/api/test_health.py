@@ -339,7 +339,7 @@ def test_missing_partitions_for_tomorrow_are_reported_where_they_are_needed(
         assert checked(client, admin, "partitions") == (
             "error",
             "audit_logs has no partition for tomorrow; run `opsctl migrate`; "
-            "visits has no partition for tomorrow; run `opsctl run`",
+            "visits has no partition for tomorrow; run `opsctl run --policy app/retention/visits`",
         )
     premake(connection, named(connection, "public.audit_logs"))
     connection.execute(

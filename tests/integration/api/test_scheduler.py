@@ -16,9 +16,12 @@ from api.health.maintenance import MaintenanceChecks
 from api.health.scheduler import SchedulerCheck
 from ops_pipeline.diagnosis.loaded_policies import CODE_LOCATION
 from ops_pipeline.maintenance import kinds
+from ops_pipeline.partitions.premake import premake
+from ops_pipeline.pauses import pauses
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.postgres.relation import audit_logs, find_relation
 from ops_pipeline.settings import Settings
 from tests.eventually import eventually
 from tests.integration.api.test_health import serving
@@ -135,6 +138,21 @@ def test_an_invalid_file_and_one_that_is_gone_are_errors(ask: Ask, file: Path) -
         ask()
     file.write_text(POLICIES)
     assert ask() == OK
+
+
+def test_pause_and_partitions_ask_the_databases_of_the_last_valid_file(
+    url: str, connection: Connection, file: Path
+) -> None:
+    premake(connection, find_relation(connection, audit_logs()))
+    policies = MaintenanceChecks(Settings(database_url=url, policies=file))
+    file.write_text(POLICIES.replace("keep", "keeep"))
+
+    with pytest.raises(PolicyError, match="keeep"):
+        asyncio.run(policies.done())
+    assert asyncio.run(policies.paused()) == OK
+    assert asyncio.run(policies.partitions()) == OK
+    pauses.pause(connection, reason="work", by="ann")
+    assert asyncio.run(policies.paused()).message.endswith("To resume: opsctl resume --database app")
 
 
 def test_dagster_without_tables_or_without_a_server_is_an_error(

@@ -34,14 +34,15 @@ def test_from_the_list_to_the_rows(opsctl: Opsctl, events: Connection, folder: P
     assert all((folder / file["path"]).stat().st_size == file["bytes"] for file in listed)
 
     code, out, _ = opsctl("verify", "--json", "--reason", "Ticket 4711")
-    assert (code, json.loads(out)["problems"]) == (0, [])
+    (verified,) = json.loads(out)["databases"]
+    assert (code, verified["database"], verified["problems"]) == (0, "app", [])
     assert "All files match what the database recorded: size, SHA-256 and row count." in opsctl("verify")[1]
 
     days = ("--from", "2026-03-02", "--to", "2026-03-03")
     code, out, err = opsctl("restore", "--table", "events", *days, "--by", "ada", "--reason", "Ticket 4712")
     assert code == 0, err
     assert "Restored 480 rows of 2026-03-02 to 2026-03-03 into public.events" in out
-    assert "opsctl hold release" in out
+    assert "opsctl hold release 1 --database app" in out
     assert scalar(events, "SELECT count(*) FROM events") == 480
     assert "restored" in opsctl("list")[1]
     assert events.execute(REASONS).fetchall() == [

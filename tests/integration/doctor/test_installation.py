@@ -186,7 +186,7 @@ def test_status_names_what_keeps_the_next_run_from_starting_and_its_remedy_works
     (remedy,) = re.findall(r"opsctl (schedule on --database app)\n", off.stdout)
     assert opsctl(*remedy.split()).exit_code == 0
     assert ask().state("schedules") == "ok"
-    assert "nightly_app: it was not off\n" in opsctl(*remedy.split()).stdout
+    assert "nightly_app: it is already on\n" in opsctl(*remedy.split()).stdout
 
     beat(healthy, "a", seconds_ago=1000)
     silent = opsctl("status").stdout

@@ -131,13 +131,13 @@ def test_a_plan_that_waits_is_a_warning_until_it_is_approved(
     clean.execute(
         "INSERT INTO ops.plans (id, policy, definition, cutoff, worker_clock, eligible, total, fraction, "
         "exact, reasons) VALUES ('abc12345', 'app/retention/sessions', '{}', now(), now(), 10, 12, 0.8, true,"
-        " ARRAY['it would delete 80 %'])"
+        " ARRAY['keep was shortened'])"
     )
 
     (found,) = (each for each in diagnose(url) if each.id == "pending_approvals")
 
     assert (found.severity, found.subject) == ("warning", "app/retention/sessions")
-    assert "would delete 10 of 12 rows (it would delete 80 %)" in found.problem
+    assert "needs approval: it would delete 10 of 12 rows; keep was shortened. Nothing" in found.problem
     assert found.remedies == ("opsctl approve abc12345",)
     opsctl(url, *found.remedies[0].split()[1:])
     assert diagnose(url) == []

@@ -248,7 +248,8 @@ def test_waiting_for_a_person_says_what_waits_and_what_to_paste(
     assert failed.step_failure_data.user_failure_data is not None
     failure = failed.step_failure_data.user_failure_data.metadata
     for shown in (backlog.metadata, check.metadata, observed.metadata, failure):
-        assert shown["terminal"].value == f"opsctl approve {plan} && opsctl run"
+        run = "opsctl run --policy app/retention/sessions"
+        assert shown["terminal"].value == f"opsctl approve {plan} && {run}"
         assert shown["runbook"] == dg.MetadataValue.url("https://docs.example.org/runbook#needs_approval")
     assert {tag: _tags(instance, result)[tag] for tag in ("ops/outcome", "ops/policy", "ops/trigger")} == {
         "ops/outcome": "needs_approval",

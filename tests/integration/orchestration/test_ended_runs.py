@@ -132,7 +132,7 @@ def test_a_run_that_needs_approval_has_its_own_event_and_the_commands(
     plan = scalar(application, "SELECT id FROM ops.plans WHERE policy = 'app/retention/sessions'")
     (problem,) = message["problems"]
     assert problem["state"] == "needs_approval"
-    assert problem["terminal"] == f"opsctl approve {plan} && opsctl run"
+    assert problem["terminal"] == f"opsctl approve {plan} && opsctl run --policy app/retention/sessions"
     assert message["run_url"].startswith("https://ops.example.com/runs/")
     actions = application.execute("SELECT action FROM audit_logs WHERE created_by = 'system'").fetchall()
     assert ("run.needs_approval",) in actions

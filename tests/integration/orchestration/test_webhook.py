@@ -60,7 +60,7 @@ def test_a_receiver_that_fails_twice_gets_it_once(
     assert (failed["policy"], failed["state"]) == ("app/retention/sessions", "failed")
     assert "refers to public.sessions" in failed["reason"]
     assert "Every committed batch is kept" in message["safe"]
-    assert "opsctl run" in message["do"]
+    assert "`opsctl run --policy app/retention/sessions`" in message["do"]
 
 
 def test_a_message_that_the_receiver_refuses_is_not_retried(
