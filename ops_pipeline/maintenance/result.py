@@ -65,10 +65,9 @@ class RunResult:
     remaining that the policy would remove, None where they were not counted. `planned`: rows to be removed
     when the run began. `oldest`: the time of the oldest row that is still in the table. `working` and
     `seconds_throttled` are parts of `seconds`; `throttled` has the latter by reason. `wal_bytes`: the WAL
-    that the server wrote meanwhile. VACUUM removes no rows: `scanned` counts tables, `remaining` those it
-    could not vacuum, and its effect is in the dead tuples and `details`. `throttle_reason`: why it is
-    throttled at this moment, since `throttled_for`. `cascaded`: rows of other tables that were also deleted
-    or changed.
+    that the server wrote meanwhile. VACUUM removes no rows: `scanned` counts tables, `remaining` is None, and
+    its effect is in the dead tuples and `details`. `throttle_reason`: why it is throttled at this moment,
+    since `throttled_for`. `cascaded`: rows of other tables that were also deleted or changed.
     """
 
     policy: str

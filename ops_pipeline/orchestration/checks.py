@@ -72,4 +72,6 @@ def _remedy(database: Database, policy: Policy, evaluation: Evaluation) -> Mappi
     section = evaluation.check.runbook or policy.kind
     if evaluation.result.fails_run:
         return remedy.evaluate_again(policy, section)
+    if not kind_of(policy).deletes:
+        return remedy.materialize_again(policy, section)
     return remedy.run_again(database, policy, section)

@@ -29,7 +29,7 @@ def metadata(kind: Kind[Any], result: RunResult) -> Metadata:
     return {
         **values(
             rows_removed=result.removed,
-            rows_scanned=result.scanned,
+            rows_scanned=result.scanned if kind.deletes else None,
             seconds=round(result.seconds, 3),
             dead_tuples_before=result.dead_tuples_before,
             dead_tuples_after=result.dead_tuples_after,

@@ -146,7 +146,7 @@ class PolicyStep:
             return
         outcome = run_outcome.FAILED if failed_checks else result.outcome
         plan = result.details.get("plan")
-        failure = self._failure(outcome, "; ".join(reasons), failed_checks, plan)
+        failure = self._failure(outcome, "; ".join(reasons), failed_checks, plan, result)
         # What to do is shown first.
         about = {} if result.outcome in AS_TOLD else dict(failure.metadata)
         for evaluation in evaluations:
@@ -206,6 +206,7 @@ class PolicyStep:
         reason: str,
         failed_checks: Sequence[checks.Evaluation] = (),
         plan: str | None = None,
+        result: RunResult | None = None,
     ) -> dg.Failure:
         named = ", ".join(failed.check.name for failed in failed_checks)
         return dg.Failure(
@@ -213,18 +214,26 @@ class PolicyStep:
             metadata={
                 "outcome": dg.MetadataValue.text(outcome),
                 **({"checks": dg.MetadataValue.text(named)} if named else {}),
-                **self._remedy(outcome, failed_checks, plan),
+                **self._remedy(outcome, failed_checks, plan, result),
             },
             allow_retries=False,
         )
 
     def _remedy(
-        self, outcome: str, failed_checks: Sequence[checks.Evaluation], plan: str | None
+        self,
+        outcome: str,
+        failed_checks: Sequence[checks.Evaluation],
+        plan: str | None,
+        result: RunResult | None,
     ) -> Mapping[str, dg.MetadataValue]:
         if failed_checks:
             return remedy.evaluate_again(self.policy, failed_checks[0].check.runbook or self.policy.kind)
         if plan is not None:
             return remedy.approve(self.database, self.policy, plan)
+        if result is not None and not self._requires_a_person(result):
+            blockers = result.details.get("blockers", ())
+            statements = [str(blocker["remedy"]) for blocker in blockers]
+            return remedy.materialize_again(self.policy, self.policy.kind, statements)
         remain = outcome == "stopped" and kind_of(self.policy).deletes
         return remedy.run_again(self.database, self.policy, ROWS_REMAIN if remain else self.policy.kind)
 

@@ -1,6 +1,6 @@
 """What to do about a policy that is not done, ready to paste: in a terminal, in Dagster, and the runbook."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -12,7 +12,7 @@ from ops_pipeline.policies.model import Database, Policy
 FAILED_RUN = "when-a-nightly-run-has-failed"
 """The section for a run without any policy that says more."""
 
-PLACES = ("terminal", "launchpad", "in_dagster", "runbook")
+PLACES = ("sql", "terminal", "launchpad", "in_dagster", "runbook")
 
 
 def approve(database: Database, policy: Policy, plan: str) -> Mapping[str, dg.MetadataValue]:
@@ -34,6 +34,21 @@ def run_again(database: Database, policy: Policy, section: str) -> Mapping[str, 
         "this run from failure.",
         section=section,
     )
+
+
+def materialize_again(
+    policy: Policy, section: str, statements: Sequence[str] = ()
+) -> Mapping[str, dg.MetadataValue]:
+    """How to try again where the run did not fail, so that Dagster has no failure to re-execute from.
+
+    `statements`: SQL that ends what was in the way.
+    """
+    press = 'press "Materialize" on the asset\'s page.'
+    how = f"First run the statements in sql, then {press}" if statements else press[0].upper() + press[1:]
+    return {
+        **({"sql": dg.MetadataValue.text("\n".join(statements))} if statements else {}),
+        **_remedy(terminal=_run(policy), how=how, section=section),
+    }
 
 
 def evaluate_again(policy: Policy, section: str) -> Mapping[str, dg.MetadataValue]:

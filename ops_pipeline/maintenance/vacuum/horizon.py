@@ -43,7 +43,7 @@ class Holder:
     @property
     def remedy(self) -> str:
         """The statement that ends it, after the operator has made sure that it may be ended; for a consumer
-        that is connected, a sentence."""
+        that is connected, a comment."""
         name = _literal(self.name)
         match self.kind:
             case "prepared transaction":
@@ -51,7 +51,7 @@ class Holder:
             case "replication slot" if self.pid is None:
                 return f"SELECT pg_drop_replication_slot({name}); -- if its consumer is gone"
             case "replication slot" | "standby":
-                return "end the long query on the standby, or wait until the consumer has caught up"
+                return "-- end the long query on the standby, or wait until the consumer has caught up"
             case _:
                 return f"SELECT pg_terminate_backend({self.pid});"
 

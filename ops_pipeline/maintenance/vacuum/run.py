@@ -126,8 +126,9 @@ class _TableRun:
         if indexes:
             left += indexes.remaining + len(indexes.undone)
             problems += [f"{gain.index}: {gain.problem}" for gain in indexes.undone]
-        reason = stopped or "; ".join(filter(None, problems)) or COMPLETED
-        return Work(reason, left, None, dead, max(0, dead - removed), details=details)
+        not_reached = f"{counted(left, 'table or index', 'tables or indexes')} not worked on" if left else ""
+        reason = stopped or "; ".join(filter(None, problems)) or not_reached or COMPLETED
+        return Work(reason, None, None, dead, max(0, dead - removed), details=details)
 
     @property
     def _connection(self) -> Connection:

@@ -39,7 +39,7 @@ def test_a_run_leaves_no_backlog_and_reports_what_it_did(materialize: Materializ
     assert metadata["app/orphans/memories.session_id"]["rows_removed"] == 30
     assert metadata["app/vacuum"]["dead_tuples_before"] == 60
     assert metadata["app/vacuum"]["dead_tuples_after"] == 0
-    always = {"rows_removed", "rows_remaining", "seconds", "dead_tuples_before", "dead_tuples_after"}
+    always = {"rows_removed", "seconds", "dead_tuples_before", "dead_tuples_after"}
     assert all(always <= set(values) for name, values in metadata.items() if name.startswith("app/"))
     assert "oldest_row_remaining" in metadata["app/retention/sessions"]
     assert all(check.passed for check in result.get_asset_check_evaluations())
@@ -291,9 +291,22 @@ def test_vacuum_that_a_session_blocks_is_red_and_fails_no_run(
     with connect(url, "the other session") as other, other.transaction():
         other.execute("SELECT pg_current_xact_id()")
 
+        pid = other.info.backend_pid
         result = materialize(without_orphans)
 
     assert result.success
+    (observed,) = (
+        observation
+        for observation in result.get_asset_observation_events()
+        if observation.asset_key == dg.AssetKey(["app", "vacuum"])
+    )
+    shown = observed.asset_observation_data.asset_observation.metadata
+    assert f"SELECT pg_terminate_backend({pid});" in str(shown["sql"].value).splitlines()
+    assert list(shown)[:2] == ["outcome", "sql"], "what helps comes first"
+    assert shown["in_dagster"].value == (
+        'First run the statements in sql, then press "Materialize" on the asset\'s page.'
+    )
+    assert "rows_remaining" not in shown, "tables are no rows"
     (check,) = (check for check in result.get_asset_check_evaluations() if not check.passed)
     assert (check.check_name, check.severity) == ("dead_rows_removed", dg.AssetCheckSeverity.ERROR)
     assert {tag: _tags(instance, result)[tag] for tag in ("ops/outcome", "ops/policy")} == {

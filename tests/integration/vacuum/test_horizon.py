@@ -40,14 +40,14 @@ def test_a_transaction_held_open_is_named(application: Connection, vacuum: Vacuu
 
         blocked = carry_out(application, vacuum)
 
-    assert (blocked.outcome, blocked.remaining, blocked.dead_tuples_after) == ("stopped", 1, 3000)
+    assert (blocked.outcome, blocked.remaining, blocked.dead_tuples_after) == ("stopped", None, 3000)
     assert f"blocked by idle in transaction pid {pid} (user postgres, a report, " in blocked.stopped_reason
     assert "/* the books */" in blocked.stopped_reason
     assert "public.sessions (3,000 dead rows)" in blocked.stopped_reason
     (holder,) = blocked.details["blockers"]
     assert (holder["pid"], holder["user"], holder["kind"]) == (pid, "postgres", "idle in transaction")
     assert holder["age"] >= 1
-    assert holder["remedy"] == f"SELECT pg_terminate_backend({pid})"
+    assert holder["remedy"] == f"SELECT pg_terminate_backend({pid});"
     (table,) = [each for each in blocked.details["tables"] if each["table"] == "public.sessions"]
     assert table["outcome"] == "blocked"
     done = carry_out(application, vacuum)
@@ -121,7 +121,7 @@ def test_a_long_query_on_a_standby_is_named(on_primary: Connection, items: Vacuu
     (holder,) = blocked.details["blockers"]
     assert (holder["kind"], holder["name"]) == ("standby", "walreceiver")
     assert f"blocked by standby pid {holder['pid']} (user postgres" in blocked.stopped_reason
-    assert holder["remedy"].startswith("end the long query on the standby")
+    assert holder["remedy"].startswith("-- end the long query on the standby")
     assert carry_out(on_primary, items).outcome == "done"
 
 
@@ -145,7 +145,7 @@ def test_a_standbys_slot_is_named_with_and_without_the_standby(
     assert (first["kind"], first["name"], second["kind"], second["name"]) == (
         "replication slot", "standby_1", "replication slot", "standby_1",
     )  # fmt: skip
-    assert first["remedy"].startswith("end the long query on the standby")
+    assert first["remedy"].startswith("-- end the long query on the standby")
     assert second["remedy"].startswith("SELECT pg_drop_replication_slot('standby_1')")
     assert (followed.dead_tuples_after, left_behind.dead_tuples_after) == (1000, 1000)
     assert carry_out(on_primary, items).outcome == "done"

@@ -19,7 +19,7 @@ def test_dead_rows_are_removed_and_statistics_updated(application: Connection, v
     result = carry_out(application, vacuum)
 
     assert (result.outcome, result.dead_tuples_before, result.dead_tuples_after) == ("done", 3000, 0)
-    assert (result.scanned, result.removed, result.remaining) == (2, 0, 0)
+    assert (result.scanned, result.removed, result.remaining) == (2, 0, None)
     analyzed = "SELECT last_analyze, last_vacuum FROM pg_stat_user_tables WHERE relname = 'sessions'"
     assert None not in application.execute(analyzed).fetchone()  # type: ignore[operator]  # one row, always
 
@@ -34,7 +34,7 @@ def test_a_locked_table_is_skipped_and_named(application: Connection, vacuum: Va
     assert result.outcome == "stopped"
     assert "public.sessions: locked" in result.stopped_reason
     assert "memories" not in result.stopped_reason
-    assert (result.scanned, result.remaining) == (2, 1)
+    assert (result.scanned, result.remaining) == (2, None)
 
 
 def test_a_locked_table_does_not_stop_the_others(
@@ -47,7 +47,7 @@ def test_a_locked_table_does_not_stop_the_others(
 
     assert result.outcome == "stopped"
     assert "public.sessions: locked by pid" in result.stopped_reason
-    assert (result.scanned, result.remaining) == (2, 1)
+    assert (result.scanned, result.remaining) == (2, None)
 
 
 def test_a_table_we_may_not_vacuum_is_named(application: Connection, vacuum: Vacuum, url: str) -> None:
