@@ -53,7 +53,7 @@ def verify(
     """
     everything = manifest.all_files(connection)
     records = our_table("archives")
-    _require_any(archive, everything, f"that {records} records ({len(everything):,})")
+    require_any(archive, everything, f"that {records} records ({len(everything):,})")
     archive.publish_committed(connection, [file for file in everything if file.stored_at is None])
     chosen = everything
     if sample is not None and sample < len(everything):
@@ -75,13 +75,13 @@ def verify_files(
     """Reads these files again, as `verify` does, and raises the same errors. The audit event has the
     reason."""
     of_those = f"of those that {our_table('archives')} records"
-    _require_any(archive, files, f"that were looked for ({len(files):,} {of_those})")
+    require_any(archive, files, f"that were looked for ({len(files):,} {of_those})")
     archive.publish_committed(connection, [file for file in files if file.stored_at is None])
     problems = list(_damages(connection, archive, files, lambda _done, _all: None))
     return _recorded(connection, files, problems, by, reason)
 
 
-def _require_any(archive: Archive, files: Sequence[ArchivedFile], which: str) -> None:
+def require_any(archive: Archive, files: Sequence[ArchivedFile], which: str) -> None:
     """Raises StorageError where the storage has none of the files: then it is probably the wrong storage."""
     if files and not any(
         archive.storage.size(path) is not None for file in files for path in (file.path, file.temporary_path)

@@ -15,6 +15,7 @@ from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.restore import REASON, Restored, restore
 from ops_pipeline.archive.verify import Verified, verify
+from ops_pipeline.archive.write_off import write_off
 from ops_pipeline.audit.person import person
 from ops_pipeline.cli import tables
 from ops_pipeline.cli.context import connected_to, connected_to_one
@@ -154,6 +155,31 @@ def restore_rows(  # noqa: PLR0913, PLR0917 - each is one option of the command
             into=into, triggers=triggers, by=person(by), reason=reason or REASON,
         )  # fmt: skip
     answer(restored, *_sentences(restored, database), as_json=as_json)
+
+
+@app.command("write-off")
+def write_off_files(
+    paths: Annotated[list[str], typer.Argument(help="The paths of the files, as `archive list` shows them.")],
+    reason: Annotated[str, typer.Option(help="Why they cannot be put back, for the audit log.")],
+    by: By = None,
+    chosen: OneDatabase = None,
+    as_json: Json = False,
+) -> None:
+    """Write off files that are lost and of which no copy exists.
+
+    Their rows can no longer be restored. The audit log keeps what was
+    recorded of each file; runs no longer fail because of them. A file that
+    is intact is refused. Requires the owner of our tables.
+    """
+    storage = _storage()
+    with connected_to_one(chosen, "opsctl archive") as connection:
+        files = write_off(connection, Archive(storage, connection), paths, by=person(by), reason=reason)
+    rows = counted(sum(file.rows for file in files), "row")
+    answer(
+        {"written_off": list(map(_as_json, files))},
+        f"Wrote off {counted(len(files), 'file')}; {rows} can no longer be restored.",
+        as_json=as_json,
+    )
 
 
 @contextmanager

@@ -42,8 +42,8 @@ def run(
 
     Ctrl-C cancels the run; what was committed is kept. Exits with 3 if
     nothing failed but a policy needs approval; with 1 if a policy failed,
-    was refused, has rows remaining, or is paused; with 130 if the run was
-    canceled.
+    was refused, stopped early (rows remain, VACUUM was blocked), or is
+    paused; with 130 if the run was canceled.
     """
     say = notes if as_json else console
     with opened_policies(check=False) as (resolved, every):

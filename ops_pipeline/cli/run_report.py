@@ -40,11 +40,11 @@ class RunReport:
     def exit_code(self) -> int:
         """0: done. NEEDS_APPROVAL: nothing failed, but plans need approval. INTERRUPTED: it was canceled.
 
-        Else 1, also while maintenance is paused: the Dagster run has not failed, but a policy was not carried
-        out.
+        Else 1, also while maintenance is paused, or where VACUUM could not do all of its work: the Dagster
+        run has not failed, but cron has no other way to tell.
         """
         if self.succeeded:
-            return 1 if self.paused else 0
+            return 1 if self.paused or self.stopped else 0
         if self.status == "CANCELED":
             return INTERRUPTED
         waiting = all(failure.outcome == "needs_approval" for failure in self.failures)
@@ -54,6 +54,11 @@ class RunReport:
     def paused(self) -> tuple[RunResult, ...]:
         """The policies that were not carried out, or not to the end, because maintenance is paused."""
         return tuple(result for result in self.policies if result.outcome == "paused")
+
+    @property
+    def stopped(self) -> tuple[RunResult, ...]:
+        """The policies that ended before all of their work was done, such as a VACUUM that was blocked."""
+        return tuple(result for result in self.policies if result.outcome == "stopped")
 
     @property
     def needs_approval(self) -> tuple[RunResult, ...]:
@@ -66,7 +71,8 @@ class RunReport:
         if self.exit_code == NEEDS_APPROVAL:
             return "[yellow]needs approval[/]"
         if self.succeeded:
-            return f"[green]{self.status}[/]{', but maintenance is paused' if self.paused else ''}"
+            paused = ", but maintenance is paused" if self.paused else ""
+            return f"[green]{self.status}[/]{paused or (', but incomplete' if self.stopped else '')}"
         return f"[{'yellow' if self.exit_code == INTERRUPTED else 'red'}]{self.status}[/]"
 
 

@@ -35,6 +35,7 @@ def _report(*results: RunResult, failures: tuple[FailedStep, ...] = ()) -> RunRe
         ("stopped", (FailedStep("s", "rows remain", "app/retention/sessions", "stopped"),), 1),
         ("failed", (REFUSED,), 1),
         ("paused", (), 1),
+        ("stopped", (), 1),
         ("observed", (), 0),
     ],
 )

@@ -1,0 +1,1 @@
+DELETE FROM ops.archives WHERE id = %(id)s
