@@ -5,12 +5,14 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from api import described, openapi, problems
-from api.audit import export, ingest, summary, tail
+from api import described, openapi, parameters, problems
+from api.audit import export, ingest, summary, tail, tail_token
 from api.audit import routes as audit
 from api.audit.body import MOST_BYTES
 from api.audit.fast_path import FastPath
 from api.audit.query import read_query
+from api.exact_path import ExactPath
+from api.head import HeadAsGet
 from api.health import routes as health
 from api.limits.released import Released
 from api.maintenance import routes as maintenance
@@ -21,7 +23,14 @@ from ops_pipeline.settings import Settings
 
 AUDIT_READS = Router(
     "/api/admin/audit-logs",
-    route_handlers=[audit.find_events, audit.get_event, export.export, tail.tail, summary.summarize],
+    route_handlers=[
+        audit.find_events,
+        audit.get_event,
+        export.export,
+        tail.tail,
+        tail_token.create_token,
+        summary.summarize,
+    ],
     dependencies={"audit_query": Provide(read_query)},
     tags=["audit"],
     security=openapi.KEY,
@@ -44,7 +53,7 @@ def create_app(settings: Settings) -> Litestar:
         ],
         exception_handlers=problems.HANDLERS,
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
-        guards=[services.known_keys.require_scope],
+        guards=[services.known_keys.require_scope, parameters.refuse_unknown],
         lifespan=[lambda _: services.running()],
         state=State({"services": services}),
         request_max_body_size=MOST_BYTES,
@@ -57,4 +66,5 @@ def create_app(settings: Settings) -> Litestar:
 def observed(app: Litestar) -> ASGIApp:
     """The application as the server runs it: every request is measured and logged."""
     services = services_of(app)
-    return Middleware(Released(FastPath(app, services)), services.metrics, services.lifecycle)
+    handled = Released(ExactPath(FastPath(HeadAsGet(app), services)))
+    return Middleware(handled, services.metrics, services.lifecycle)

@@ -26,6 +26,9 @@ from ops_pipeline.audit.event import AuditEvent
 KEY = [{"key": list[str]()}]
 """For `security=` of a route that needs a key."""
 
+TOKEN = [{"token": list[str]()}]
+"""For `security=` of a route that also takes a token of the key."""
+
 EVENT_ID = "0191f6b2-4c1e-7c3a-9a57-2f6d1c0e5a11"
 SENT_EVENT = {
     "id": EVENT_ID, "createdAt": "2026-03-01T12:00:00Z", "eventType": "file.opened", "action": "open",
@@ -63,12 +66,18 @@ DESCRIPTIONS = {
 def config() -> OpenAPIConfig:
     """The configuration of the OpenAPI description."""
     bearer = SecurityScheme(type="http", scheme="bearer", description="A key from `opsctl keys create`")
+    token = SecurityScheme(
+        type="apiKey",
+        security_scheme_in="query",
+        name="token",
+        description="A token of a key, from `createTailToken`",
+    )
     return OpenAPIConfig(
         title="Ops Pipeline",
         version=__version__,
         description="The audit log of a PostgreSQL application, and the runs of its nightly maintenance. "
         "Every error is an RFC 9457 problem (application/problem+json).",
-        components=Components(security_schemes={"key": bearer}),
+        components=Components(security_schemes={"key": bearer, "token": token}),
         tags=[
             Tag("audit", "Store and query audit events; every read is itself recorded in the audit log"),
             Tag("maintenance", "Runs of the nightly maintenance, and what the next one would delete"),

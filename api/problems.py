@@ -14,6 +14,8 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ASGIApp, ExceptionHandlersMap
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
+from api.db.outage import reason
+
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"
 LONGEST_PATH = 200
@@ -159,22 +161,25 @@ def _of_anything_else(_: AnyRequest, error: Exception) -> Response[ProblemDetail
     return _answer(500, "Internal error; search the log for the X-Request-ID of this response.", [])
 
 
+def _away(request: AnyRequest, error: Exception) -> Response[ProblemDetails]:
+    log.warning("database unavailable", error=f"{type(error).__name__}: {error}".splitlines()[0])
+    return _of_problem(request, unavailable(f"{reason(error)} {_stored(request)}"))
+
+
+def _stored(request: AnyRequest) -> str:
+    return "Nothing was stored; try again." if request.method == "POST" else "Try again."
+
+
 def _unavailable(
     level: int, event: str, detail: str
 ) -> Callable[[AnyRequest, Exception], Response[ProblemDetails]]:
     def answer(request: AnyRequest, error: Exception) -> Response[ProblemDetails]:
         log.log(level, event, error=f"{type(error).__name__}: {error}".splitlines()[0])
-        stored = "Nothing was stored; try again." if request.method == "POST" else "Try again."
-        return _of_problem(request, unavailable(detail.format(stored=stored)))
+        return _of_problem(request, unavailable(detail.format(stored=_stored(request))))
 
     return answer
 
 
-_away = _unavailable(
-    logging.WARNING,
-    "database unavailable",
-    "The database did not answer in time. {stored}",
-)
 _without_schema = _unavailable(
     logging.ERROR,
     "schema missing",

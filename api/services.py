@@ -14,6 +14,7 @@ from api.audit.read_trail import ReadTrail
 from api.auth.keys import KnownKeys
 from api.auth.last_use import LastUse
 from api.auth.refusals import Refusals
+from api.auth.tail_tokens import TailTokens
 from api.db.pool import Pool, Role
 from api.health.registry import Watched
 from api.limits.limits import Limits
@@ -45,6 +46,7 @@ class Services:
     limits: Limits
     refusals: Refusals
     known_keys: KnownKeys
+    tail_tokens: TailTokens
     audit_queue: AuditQueue
     read_trail: ReadTrail
     plans: Plans
@@ -61,16 +63,18 @@ class Services:
         url = settings.database_url or ""
         pools = {
             # Whatever the others wait for, keys can be checked.
-            "keys": Pool(url, metrics.record_query, Role.READER, max_size=2),
-            "reads": Pool(url, metrics.record_query, Role.READER),
-            "pages": Pool(url, metrics.record_query, Role.READER, keep_plans=True),
-            "writes": Pool(url, metrics.record_query, Role.WRITER),
+            "keys": Pool(url, metrics.record_query, Role.READER, max_size=2, purpose="checks of keys"),
+            "reads": Pool(url, metrics.record_query, Role.READER, purpose="reads"),
+            "pages": Pool(url, metrics.record_query, Role.READER, keep_plans=True, purpose="pages"),
+            "writes": Pool(url, metrics.record_query, Role.WRITER, purpose="writes"),
             # An export keeps its connection while the client reads.
-            "exports": Pool(url, metrics.record_query, Role.READER, max_size=4),
+            "exports": Pool(url, metrics.record_query, Role.READER, max_size=4, purpose="exports"),
             # The application's tables may be newer than the migration that granted privileges to the
             # reader role.
-            "metrics": Pool(url, metrics.record_query, max_size=2),
+            "metrics": Pool(url, metrics.record_query, max_size=2, purpose="metrics"),
         }
+        cursors = SharedCursors(pools["reads"])
+        tail_tokens = TailTokens(cursors.get)
         last_use = LastUse(pools["writes"])
         limits = Limits(settings)
         audit_queue = AuditQueue(pools["writes"], metrics.record_query, metrics.record_llm_request)
@@ -85,11 +89,12 @@ class Services:
             writer_pool=pools["writes"],
             login_pool=pools["metrics"],
             export_pool=pools["exports"],
-            cursors=SharedCursors(pools["reads"]),
+            cursors=cursors,
             last_use=last_use,
             limits=limits,
             refusals=refusals,
-            known_keys=KnownKeys(pools["keys"], last_use, limits, refusals),
+            known_keys=KnownKeys(pools["keys"], last_use, limits, refusals, tail_tokens),
+            tail_tokens=tail_tokens,
             audit_queue=audit_queue,
             read_trail=ReadTrail(audit_queue, settings.trusted_proxies or ()),
             plans=Plans(settings),

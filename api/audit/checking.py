@@ -12,9 +12,9 @@ from ops_pipeline.audit.event import (
     EventError,
     check_sent,
     decode,
-    in_json_spelling,
     is_reserved,
 )
+from ops_pipeline.audit.spelling import in_json_spelling
 from ops_pipeline.settings import Settings
 
 IMPORT_SCOPE = "audit:import"

@@ -32,7 +32,8 @@ LIMITS = {"statement_timeout": "300s", "idle_timeout": "60s"}
 an export that the client does not read would keep VACUUM from removing rows deleted since it began."""
 
 Format = Literal["ndjson", "csv"]
-MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
+# The framework adds the charset of a text.
+MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; header=present"}
 HEADER = ",".join(AuditLog.__struct_fields__)
 
 
@@ -43,7 +44,7 @@ HEADER = ",".join(AuditLog.__struct_fields__)
     description="Streamed, newest first, from one snapshot. An export that fails closes the connection "
     "before the end of its chunked body. To be able to resume, export with `cursors=true` and pass the "
     "last line's `_cursor` as `after`.",
-    opt={"scope": "audit:export", "parameters": ("format", "after", "cursors")},
+    opt={"scope": "audit:export"},
     operation_class=openapi.also_as("text/csv"),
     responses={
         200: openapi.success(str, "One line per event", media_type="application/x-ndjson"),

@@ -40,6 +40,7 @@ class FastPath:
         if (
             scope["type"] == ScopeType.HTTP
             and scope["path"] == PATH
+            and not scope["query_string"]
             and (caller := self._plain_caller(scope)) is not None
         ):
             try:

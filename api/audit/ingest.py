@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -46,6 +47,8 @@ UNAVAILABLE = (
     "The database did not answer in time, or a limit of the server is reached; `detail` says what was "
     "stored. Try again after `Retry-After` seconds"
 )
+REFUSED = (400, 409)
+"""Statuses of a request of which no event will ever be stored."""
 
 
 class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -151,17 +154,17 @@ async def store_one(queue: AuditQueue, sent_by: Sender, item: Json, event: Audit
 
 async def _store_found(sent: Sent) -> StoredOne | StoredBatch:
     sent.services.limits.count_events(sent.caller.id, len(sent.found.valid))
-    if sent.found.is_batch:
-        return await _store_batch(sent)
-    ((_, item, event),) = sent.found.valid
-    claim = await _claim(sent)
-    if claim is not None:
-        event, item = claim.marked(event, item, 0)
-    return await store_one(sent.services.audit_queue, sent.sender, item, event)
+    async with _claiming(sent) as claim:
+        if sent.found.is_batch:
+            return await _store_batch(sent, claim)
+        ((_, item, event),) = sent.found.valid
+        if claim is not None:
+            event, item = claim.marked(event, item, 0)
+        return await store_one(sent.services.audit_queue, sent.sender, item, event)
 
 
-async def _store_batch(sent: Sent) -> StoredBatch:
-    outcomes = await _outcomes(sent) if sent.found.valid else []
+async def _store_batch(sent: Sent, claim: "Claim | None") -> StoredBatch:
+    outcomes = await _outcomes(sent, claim) if sent.found.valid else []
     results = {index: EventResult(index, error=error) for index, error in sent.found.errors.items()}
     for (index, _, _), outcome in zip(sent.found.valid, outcomes, strict=True):
         results[index] = _result(index, outcome)
@@ -173,8 +176,7 @@ async def _store_batch(sent: Sent) -> StoredBatch:
     return StoredBatch(not errors, answers)
 
 
-async def _outcomes(sent: Sent) -> list[Outcome]:
-    claim = await _claim(sent)
+async def _outcomes(sent: Sent, claim: "Claim | None") -> list[Outcome]:
     if claim is None:
         array = as_one_array(sent.found)
         events = [_validated(item, event) for _, item, event in sent.found.valid]
@@ -199,7 +201,9 @@ async def _committed(
     except UnavailableError as error:
         raise unavailable(str(error)) from error
     if any(isinstance(outcome, Refusal) and outcome.for_now for outcome in outcomes):
-        raise unavailable("No partition accepts an event of this date at present; the others were stored.")
+        stored = not all(isinstance(outcome, Refusal) for outcome in outcomes)
+        rest = "The others were stored." if stored else "Nothing was stored; try again."
+        raise unavailable(f"No partition accepts an event of this date at present. {rest}")
     return outcomes
 
 
@@ -220,6 +224,7 @@ class Claim:
     """An Idempotency-Key that a caller has claimed for one body, with the time of the claim."""
 
     id: UUID
+    body_sha256: bytes
     time: datetime
 
     def marked(self, event: AuditEvent, item: Json, index: int) -> tuple[AuditEvent, Json]:
@@ -232,6 +237,19 @@ class Claim:
         return event, msgspec.json.encode(event)
 
 
+@asynccontextmanager
+async def _claiming(sent: Sent) -> AsyncIterator[Claim | None]:
+    """Claims the request's Idempotency-Key for the block; a request whose events were all refused gives it
+    back. After a 503 the claim stays: another try of the same request may just have stored its events."""
+    claim = await _claim(sent) if sent.found.valid else None
+    try:
+        yield claim
+    except Problem as problem:
+        if claim is not None and problem.status in REFUSED:
+            await sent.services.writer_pool.rows("delete", sql.get("api/audit/release_key"), asdict(claim))
+        raise
+
+
 async def _claim(sent: Sent) -> Claim | None:
     """Claims the request's Idempotency-Key, committed before its events: a retry after a failure finds it."""
     key = sent.request.headers.get(IDEMPOTENCY_KEY)
@@ -240,11 +258,12 @@ async def _claim(sent: Sent) -> Claim | None:
     if not re.fullmatch(r"[\x20-\x7e]{1,255}", key):
         raise invalid(IDEMPOTENCY_KEY, "must be 1 to 255 printable ASCII characters")
     claim_id = uuid5(sent.caller.id, key)
-    values = {"id": claim_id, "body_sha256": hashlib.sha256(sent.found.body).digest()}
+    body_sha256 = hashlib.sha256(sent.found.body).digest()
+    values = {"id": claim_id, "body_sha256": body_sha256}
     ((same_body, time),) = await sent.services.writer_pool.rows(
         "insert", sql.get("api/audit/claim_key"), values
     )
     if not same_body:
         reason = "was used before with another body; a new request requires a new key"
         raise invalid(IDEMPOTENCY_KEY, reason, 422)
-    return Claim(claim_id, time)
+    return Claim(claim_id, body_sha256, time)

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import psycopg
 
-from api.audit.store import BEFORE_IT_BEGAN, NOT_BEGUN, UNKNOWN, Group, Outcome, UnavailableError
+from api.audit.store import BEFORE_IT_BEGAN, NOT_BEGUN, NOTHING, UNKNOWN, Group, Outcome, UnavailableError
+from api.db.outage import reason
 
 Key = UUID | None
 
@@ -36,10 +37,10 @@ class Part:
         if self.done.done():
             return
         if isinstance(error, BEFORE_IT_BEGAN):
-            error = UnavailableError("The database does not answer. Nothing was stored; try again.")
+            error = UnavailableError(f"{reason(error)} {NOTHING}")
         elif isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
             # With a SQLSTATE the server has refused the statement; without one the outcome is unknown.
-            error = UnavailableError(NOT_BEGUN if error.sqlstate else UNKNOWN)
+            error = UnavailableError(f"{reason(error)} {NOTHING}" if error.sqlstate else UNKNOWN)
         self.done.set_exception(error)
         self.done.exception()  # marks it as retrieved: the client may have disconnected
 

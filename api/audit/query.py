@@ -12,7 +12,7 @@ from litestar.params import QueryParameter, SkipValidation
 
 import sql
 from api.db.pool import Pool
-from api.problems import AnyRequest, FieldProblem, Problem, invalid
+from api.problems import AnyRequest, invalid
 from ops_pipeline.audit import search, times
 from ops_pipeline.audit.cursor import CursorError, Cursors, Position
 from ops_pipeline.audit.filters import Filters
@@ -101,12 +101,7 @@ async def read_query(  # noqa: PLR0913, PLR0917 - one for each filter
         str | None, QueryParameter(name="endDate", description=f"The latest time, {TIME}")
     ] = None,
 ) -> AuditQuery:
-    """The filters of a request, a dependency of every route that has filters.
-
-    A parameter that the route does not know (its own are in `opt["parameters"]`) or that is repeated is
-    refused: ignoring it would silently change what the response means.
-    """
-    refuse_unknown(request, (*FILTERS, *request.route_handler.opt.get("parameters", ())))
+    """The filters of a request, a dependency of every route that has filters."""
     now = datetime.now(UTC)
     filters = Filters(
         event_type=event_type,
@@ -131,20 +126,6 @@ async def read_query(  # noqa: PLR0913, PLR0917 - one for each filter
     return AuditQuery(
         filters, given, start_is_relative=start_date is not None and times.is_relative(start_date)
     )
-
-
-def refuse_unknown(request: AnyRequest, known: tuple[str, ...]) -> None:
-    """Raises Problem 400 naming each query parameter that is unknown or repeated."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    reason = f"does not exist; the parameters are: {', '.join(known)}"
-    errors = [FieldProblem(name, reason) for name in sorted(set(names) - set(known))]
-    errors += [
-        FieldProblem(name, "is specified more than once; specify it once")
-        for name in sorted(set(names) & set(known))
-        if names.count(name) > 1
-    ]
-    if errors:
-        raise Problem(400, "; ".join(map(str, errors)), errors)
 
 
 class SharedCursors:

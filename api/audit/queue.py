@@ -11,6 +11,7 @@ import structlog
 from api.audit.lanes import Lanes, Part
 from api.audit.purge import ReceiptPurge
 from api.audit.store import (
+    NOTHING,
     PARTLY,
     EventStore,
     Group,
@@ -116,11 +117,10 @@ class AuditQueue:
 
     def _refuse_too_many(self, key: UUID | None, events: int, size: int) -> None:
         waiting = self._waiting
-        if self._closing or waiting.events + events > MOST_EVENTS or waiting.size + size > MOST_BYTES:
-            raise UnavailableError(
-                "Too many events are waiting for the database, or the server is shutting down. "
-                "Nothing was stored; try again."
-            )
+        if self._closing:
+            raise UnavailableError(f"The server is shutting down. {NOTHING}")
+        if waiting.events + events > MOST_EVENTS or waiting.size + size > MOST_BYTES:
+            raise UnavailableError(f"Too many events are waiting for the database. {NOTHING}")
         of_key, size_of_key = waiting.of(key)
         if of_key + events > MOST_EVENTS // 2 or size_of_key + size > MOST_BYTES // 2:
             raise TooManyOfKeyError(

@@ -11,6 +11,7 @@ from api.audit.queue import AuditQueue
 from api.audit.store import Refusal, UnavailableError, ValidatedEvent, sender
 from api.auth.caller import Caller
 from api.auth.peer import client_address
+from api.db import outage
 from api.problems import AnyRequest, Problem, unavailable
 from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent
 from ops_pipeline.settings import Networks
@@ -41,15 +42,17 @@ class ReadTrail:
                 in_ascii = ValidatedEvent(msgspec.json.encode(_in_ascii(event)))
                 (outcome,) = await self._queue.store(sent_by, [in_ascii])
         except (UnavailableError, psycopg.Error) as error:
-            raise _unrecorded(str(error)) from error
+            why = str(error) if isinstance(error, UnavailableError) else outage.reason(error)
+            raise _unrecorded(why, logged=str(error)) from error
         if isinstance(outcome, Refusal):
-            raise _unrecorded(outcome.reason)
+            raise _unrecorded(outcome.reason, logged=outcome.reason)
 
 
-def _unrecorded(reason: str) -> Problem:
-    log.error("read refused because it could not be recorded", reason=reason)
-    detail = "This read cannot be recorded in the audit log now, so no events are returned; try again."
-    return unavailable(detail)
+def _unrecorded(reason: str, *, logged: str) -> Problem:
+    log.error("read refused because it could not be recorded", reason=logged)
+    return unavailable(
+        f"This read cannot be recorded in the audit log now, so no events are returned. {reason}"
+    )
 
 
 def _event(key: Caller, action: str, filters: dict[str, Any], rows: int, address: str | None) -> AuditEvent:

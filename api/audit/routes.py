@@ -17,8 +17,9 @@ from psycopg import sql as compose
 import sql
 from api import openapi
 from api.audit.page import Page, from_database, page
-from api.audit.query import FILTERS, MOST_ROWS, AuditQuery, InjectedQuery, refuse_unknown
+from api.audit.query import FILTERS, MOST_ROWS, AuditQuery, InjectedQuery
 from api.auth.caller import Caller
+from api.auth.peer import forwarded_prefix
 from api.db.pool import STATEMENT_SECONDS, Row
 from api.limits.limits import MANY_DAYS
 from api.problems import AnyRequest, Problem, invalid, unavailable
@@ -51,7 +52,7 @@ class EventsOfId(Page, frozen=True, kw_only=True, rename="camel"):
     summary="Find events, newest first",
     description="Follow `next` (or the header `Link`) from page to page: no event that was stored before "
     "the first page is skipped or repeated, even while others are stored.",
-    opt={"scope": "audit:read", "parameters": ("limit", "offset", "cursor", "count")},
+    opt={"scope": "audit:read"},
     responses={
         200: openapi.success(
             EventPage,
@@ -88,7 +89,8 @@ async def find_events(
         cursors = await services.cursors.get()
         place = cursors.write(going_on.position(found.next.created_at, found.next.id), audit_query.question)
         query = {name: text for name, text in request.query_params.items() if name in FILTERS}
-        following = f"{request.url.path}?{urlencode({**query, 'limit': limit, 'cursor': place})}"
+        prefix = forwarded_prefix(request, services.settings.trusted_proxies or ())
+        following = f"{prefix}{request.url.path}?{urlencode({**query, 'limit': limit, 'cursor': place})}"
     more = await _total(services, key, audit_query) if count else {}
     await services.read_trail.record(request, "audit.read", {**audit_query.given}, found.count)
     return page(EventPage, from_database(found.data), found.count, following, **more)
@@ -136,7 +138,6 @@ async def get_event(
     event_id: Annotated[UUID, PathParameter(description="The event's id")],
 ) -> Response[bytes]:
     """The events with that id, newest first."""
-    refuse_unknown(request, ())
     key: Caller = request.state["key"]
     # An id says nothing of its event's day.
     async with services.limits.reading(key.id, wide=True):

@@ -44,7 +44,8 @@ OF_ITS_TIME = (
 BEFORE_IT_BEGAN = (PoolTimeout, PoolClosed, TooManyRequests)
 DOWN = (psycopg.Error, *BEFORE_IT_BEGAN)
 
-NOT_BEGUN = "The database is too slow to accept more events. Nothing was stored; try again."
+NOTHING = "Nothing was stored; try again."
+NOT_BEGUN = f"The database is too slow to accept more events. {NOTHING}"
 UNKNOWN = (
     "The database did not answer in time. The events may have been stored, or may still be. Send them again "
     "with the same ids or Idempotency-Key: they are stored once."

@@ -31,6 +31,7 @@ WIDTHS = {
 }
 MOST_BUCKETS = 1_000
 USUAL_BUCKETS = 100
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class ValueCount(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class Summary(Page, frozen=True, kw_only=True):
     summary="Count events per time bucket, by type, status or action",
     description="`bucket` is the start of the bucket in UTC; empty buckets are left out. Without "
     "`startDate` the last 100 buckets are counted.",
-    opt={"scope": "audit:read", "parameters": ("by", "bucket")},
+    opt={"scope": "audit:read"},
     responses={
         200: openapi.success(Summary, "The buckets, earliest first"),
         **openapi.behind_key(),
@@ -78,7 +79,7 @@ async def summarize(
     """`data` is `[{bucket, total, counts: [{value, count}]}]`, with the 20 most frequent values."""
     width = WIDTHS[bucket]
     end = audit_query.filters.end_date or datetime.now(UTC)
-    start = audit_query.filters.start_date or max(EPOCH, end - USUAL_BUCKETS * width)
+    start = audit_query.filters.start_date or end - min(USUAL_BUCKETS * width, end - EARLIEST)
     _check(start, end, width)
     # A summary covers a closed period: without an end it ends now.
     within = replace(audit_query.filters, start_date=start, end_date=end)

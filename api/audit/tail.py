@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 import structlog
 from litestar import get
-from litestar.params import HeaderParameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 from psycopg_pool import PoolTimeout
 
@@ -43,9 +43,10 @@ log = structlog.get_logger()
     operation_id="tailAuditEvents",
     summary="Stream new events (server-sent events)",
     description="Begins with events stored from now on. To resume within 23 hours, send the `id` of the last "
-    "event as `Last-Event-ID`: no event is missed or repeated. A comment every 15 seconds keeps the "
-    "connection alive. On shutdown the stream ends with an `end` event.",
-    opt={"scope": "audit:read"},
+    "event as `Last-Event-ID` or `lastEventId`: no event is missed or repeated. A comment every 15 seconds "
+    "keeps the connection alive. On shutdown the stream ends with an `end` event.",
+    opt={"scope": "audit:read", "token": True},
+    security=openapi.TOKEN,
     responses={
         200: openapi.success(str, "An endless stream of events", media_type="text/event-stream"),
         **openapi.behind_key(),
@@ -58,6 +59,13 @@ async def tail(
     last_event_id: Annotated[
         str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event received")
     ] = None,
+    last_seen: Annotated[
+        str | None,
+        QueryParameter(name="lastEventId", description="The same, where no header can be sent"),
+    ] = None,
+    token: Annotated[
+        str | None, QueryParameter(description="In place of a key: a token of `createTailToken`")
+    ] = None,
 ) -> Stream:
     """The matching events, in the order in which they became visible."""
     if services.lifecycle.draining:
@@ -67,12 +75,17 @@ async def tail(
     _check_room(services)
     cursors = await services.cursors.get()
     rows = partial(_rows, services, key)
-    place = _read(cursors, last_event_id) if last_event_id else _behind(await _visible(rows))
+    # A browser that connects again sends the header, and the parameter that it began with.
+    if last_event_id:
+        place = _read(cursors, "Last-Event-ID", last_event_id)
+    elif last_seen:
+        place = _read(cursors, "lastEventId", last_seen)
+    else:
+        place = _behind(await _visible(rows))
     follower = Follower(rows, audit_query.filters, place)
     parts = _parts(services, key, follower, cursors)
-    body = await recorded_stream(
-        services.read_trail, request, "audit.tail", {**audit_query.given}, parts, follower
-    )
+    given = {**audit_query.given, "with_token": True if token is not None else None}
+    body = await recorded_stream(services.read_trail, request, "audit.tail", given, parts, follower)
     return Stream(
         body,
         media_type="text/event-stream",
@@ -215,12 +228,12 @@ def _written(cursors: Cursors, place: TailPosition) -> str:
     return cursors.seal(msgspec.json.encode(place))
 
 
-def _read(cursors: Cursors, text: str) -> TailPosition:
+def _read(cursors: Cursors, field: str, text: str) -> TailPosition:
     try:
         place = msgspec.json.decode(cursors.unseal(text), type=TailPosition)
     except (CursorError, msgspec.MsgspecError) as error:
-        raise invalid("Last-Event-ID", "is not an id of this stream; send it unchanged") from error
+        raise invalid(field, "is not an id of this stream; send it unchanged") from error
     if time.time() - place.at > KEPT_SECONDS:
         reason = "is older than 23 hours; omit it, and get the events since from /api/admin/audit-logs"
-        raise invalid("Last-Event-ID", reason)
+        raise invalid(field, reason)
     return place

@@ -14,6 +14,7 @@ import sql
 from api.auth.caller import Caller
 from api.auth.last_use import LastUse
 from api.auth.refusals import Refusals
+from api.auth.tail_tokens import PARAMETER, TailTokens
 from api.db.pool import Pool
 from api.limits.limits import Limits
 from api.limits.released import USAGE
@@ -50,18 +51,22 @@ class KnownKeys:
     question of a client delays the check of a key. Every refusal is given to `refusals`.
     """
 
-    def __init__(self, pool: Pool, last_use: LastUse, limits: Limits, refusals: Refusals) -> None:
+    def __init__(
+        self, pool: Pool, last_use: LastUse, limits: Limits, refusals: Refusals, tail_tokens: TailTokens
+    ) -> None:
         self._pool = pool
         self._last_use = last_use
         self._limits = limits
         self._refusals = refusals
+        self._tail_tokens = tail_tokens
         self._known: dict[bytes, tuple[Caller, float]] = {}
         self._looking_up: dict[bytes, asyncio.Task[Found]] = {}
 
     async def require_scope(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:
-        """The guard of every route: if its `opt` names a scope, the request's key must have it.
+        """The guard of every route: if its `opt` names a scope, the request's key must have it. Where `opt`
+        has `token`, a token of the key will do.
 
         Raises Problem 401 without a valid key, 403 when the key lacks the scope; each says in
         `WWW-Authenticate` what is missing (RFC 6750). Raises Problem 429 for a wrong key of an address that
@@ -70,10 +75,16 @@ class KnownKeys:
         """
         if (scope := handler.opt.get("scope")) is None:
             return
-        if (key := sent_key(connection.headers)) is None:
+        token = connection.query_params.get(PARAMETER) if handler.opt.get("token") else None
+        if (key := sent_key(connection.headers)) is not None:
+            if token is not None:
+                raise invalid(PARAMETER, "is sent together with the header Authorization; send one of them")
+            caller = self.remembered(key) or await self._valid(keys.hashed(key), connection)
+        elif token is not None:
+            caller = await self._of_token(token, connection)
+        else:
             self._refusals.without_key(connection)
             raise _refused(401, "A key is required, as the header Authorization: Bearer <key>", "Bearer")
-        caller = self.remembered(key) or await self._valid(keys.hashed(key), connection)
         if USAGE not in connection.scope["state"]:  # the fast path has counted its requests already
             connection.scope["state"][USAGE] = self._limits.begin_request(caller.id)
         if not caller.may(scope):
@@ -105,6 +116,19 @@ class KnownKeys:
             self._refusals.wrong_key(connection, refused_id)
             detail = "The key is invalid; it may have expired or been revoked"
             raise _refused(401, detail, 'Bearer error="invalid_token"')
+        self._last_use.record(caller.id)
+        return caller
+
+    async def _of_token(self, token: str, connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+        key_id = await self._tail_tokens.key_of(token)
+        find = sql.get("api/auth/find_by_id")
+        rows = await self._pool.rows("authenticate", find, {"id": key_id}) if key_id is not None else []
+        if not rows:
+            self._refusals.wrong_key(connection, key_id)
+            detail = "The token is invalid: it has expired, or its key has or was revoked; create another one"
+            raise _refused(401, detail, 'Bearer error="invalid_token"')
+        ((_, name, scopes),) = rows
+        caller = Caller(rows[0][0], name, frozenset(scopes))
         self._last_use.record(caller.id)
         return caller
 

@@ -1,6 +1,7 @@
-"""The address of the client of a request, which may be behind proxies."""
+"""What proxies in front of the API say of a request: the address of its client, the prefix of its path."""
 
 import ipaddress
+import re
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -23,6 +24,18 @@ def client_address(request: ASGIConnection[Any, Any, Any, Any], trusted: Network
             break
         address = before
     return str(address) if address is not None else None
+
+
+def forwarded_prefix(request: ASGIConnection[Any, Any, Any, Any], trusted: Networks) -> str:
+    """What a trusted proxy has removed from the beginning of the path (`X-Forwarded-Prefix`), such as `/ops`;
+    empty without one."""
+    peer = _address(request.client.host) if request.client else None
+    prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
+    believed = peer is not None and _is_trusted(peer, trusted) and PREFIX.fullmatch(prefix)
+    return prefix if believed else ""
+
+
+PREFIX = re.compile(r"(?:/[A-Za-z0-9_.~-]+)+")
 
 
 def counted_as(address: str | None) -> str | None:

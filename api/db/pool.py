@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 import sql
+from api.db.outage import AllInUseError
 from api.process.deadline import deadline
 from ops_pipeline.credentials import with_password
 from ops_pipeline.postgres.connection import Statement, refuse_unusable
@@ -63,12 +64,16 @@ class Pool:
         *,
         max_size: int = 10,
         keep_plans: bool = False,
+        purpose: str = "requests of this kind",
     ) -> None:
         self._url = url
         self._observe = observe
         self._role = role
         self._keep_plans = keep_plans
         self._role_reported = False
+        self._purpose = purpose
+        self._max_size = max_size
+        self._in_use = 0
         self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             self._with_password,
             min_size=1,
@@ -96,8 +101,12 @@ class Pool:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
         """A connection for the block. Raises PoolTimeout when none is free within 5 seconds."""
-        async with self._pool.connection() as connection:
-            yield connection
+        connection = await self._taken()
+        try:
+            async with connection:
+                yield connection
+        finally:
+            await self._given_back(connection)
 
     @property
     def waiting(self) -> int:
@@ -107,7 +116,7 @@ class Pool:
     async def rows(self, query_type: str, statement: Statement, values: Any = None) -> list[Row]:
         """The statement's rows. Raises psycopg.Error, or PoolTimeout when no connection is free."""
         # Without the pool's context manager, which would send a needless COMMIT.
-        connection = await self._pool.getconn()
+        connection = await self._taken()
         began = time.perf_counter()
         try:
             with deadline(connection, ANSWER_SECONDS):
@@ -116,7 +125,23 @@ class Pool:
         finally:
             connection.used = time.monotonic()
             self._observe(query_type, time.perf_counter() - began)
-            await self._pool.putconn(connection)
+            await self._given_back(connection)
+
+    async def _taken(self) -> "_Connection":
+        try:
+            connection = await self._pool.getconn()
+        except PoolTimeout as error:
+            if self._in_use < self._max_size:
+                raise  # the pool could not connect
+            raise AllInUseError(
+                f"All {self._max_size} of the API's database connections for {self._purpose} are in use."
+            ) from error
+        self._in_use += 1
+        return connection
+
+    async def _given_back(self, connection: "_Connection") -> None:
+        self._in_use -= 1
+        await self._pool.putconn(connection)
 
     async def _with_password(self) -> str:
         return await asyncio.to_thread(with_password, self._url)

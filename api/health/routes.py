@@ -63,7 +63,10 @@ def _probe(
     operation_id=openapi.last_part,
     operation_class=openapi.also_as(HEALTH_JSON),
     summary="Liveness: is the process alive?",
-    responses={200: openapi.success(Alive | HealthDraft, "The process is alive"), **openapi.refused(500)},
+    responses={
+        200: openapi.success(Alive | HealthDraft, "The process is alive"),
+        **openapi.refused(400, 500),
+    },
 )
 async def live(request: AnyRequest, services: Injected) -> Response[Alive | HealthDraft]:
     """Checks only the process: restarting it does not help when the database is down."""

@@ -14,7 +14,10 @@ from api.services import Injected
     summary="Metrics in Prometheus text format or OpenMetrics",
     tags=["metrics"],
     operation_class=openapi.also_as("application/openmetrics-text"),
-    responses={200: openapi.success(str, "Every metric", media_type="text/plain"), **openapi.refused(500)},
+    responses={
+        200: openapi.success(str, "Every metric", media_type="text/plain"),
+        **openapi.refused(400, 500),
+    },
 )
 async def metrics(request: AnyRequest, services: Injected) -> Response[bytes]:
     """All metrics, in the format that the client accepts."""

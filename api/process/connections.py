@@ -83,6 +83,10 @@ class Connections(ServerState):
             self._cut_off.clear()
             self._cut_off_peers.clear()
 
+    def has_new(self, now: float) -> bool:
+        """Whether there is a connection whose first request may still be on its way."""
+        return any(connection.is_new(now) for connection in self.connections)  # type: ignore[union-attr]
+
     def count_cut_off(self, why: str, connection: "BoundedProtocol") -> None:
         """A client was cut off; the log says why, and how many there were of each address."""
         self._cut_off[why] += 1

@@ -11,7 +11,9 @@ from typing import Any
 import structlog
 import uvicorn
 
+from api.process.connections import Connections
 from api.process.lifecycle import Lifecycle
+from api.process.listen_queue import emptied
 
 BRIEFLY = 1.0
 """Seconds for canceled tasks to clean up."""
@@ -59,12 +61,14 @@ class Drain:
         threading.excepthook = in_thread
 
     async def carry_out(self, sockets: list[socket.socket]) -> None:
-        """The phases after the last new request. Called once, by the server."""
+        """The phases from the last new connection on. Called once, by the server."""
+        await emptied(sockets)
         for server in self.server.servers:
             server.close()
         for listening in sockets:
             listening.close()
         self._log("stopped listening", in_flight=len(self.lifecycle.in_flight))
+        await self._new_ones_heard()
         for connection in list(self.server.server_state.connections):
             connection.shutdown()  # an idle one is closed; one with a request is closed after its response
         if await self._answered():
@@ -73,6 +77,13 @@ class Drain:
             await self._cancel_rest()
         await self._close_everything()
         self._log("stopped", succeeded=self.succeeded)
+
+    async def _new_ones_heard(self) -> None:
+        """Waits for the first request of connections that were accepted last, for at most a second."""
+        state = self.server.server_state
+        loop = asyncio.get_running_loop()
+        while isinstance(state, Connections) and state.has_new(loop.time()) and self._left() > 0:
+            await asyncio.sleep(0.02)
 
     async def _answered(self) -> bool:
         state = self.server.server_state

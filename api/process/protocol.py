@@ -30,6 +30,11 @@ UNREAD_SECONDS = 60.0
 """How long a client may read nothing of its response; as long as an export's transaction may be idle."""
 CLOSING_SECONDS = 10.0
 """The same for the last bytes before the connection is closed."""
+NEW_SECONDS = 1.0
+"""How long a new connection may take to send its first request while the server shuts down."""
+REST_SECONDS = 5.0
+MOST_REST = 64 * 1024 * 1024
+"""For how long, and how many bytes of it, the rest of a body is read that was answered before its end."""
 REFUSED = "refused"
 """The key in a request's `state` of the Problem to respond with."""
 ALIVE = ("/health/live", "/livez")
@@ -52,6 +57,17 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _UntilBodyEnds:
+    """The transport as a request's cycle uses it: closing it lets the client send the rest of its body."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, connection: "BoundedProtocol") -> None:
+        self.close = connection.close
+        self.is_closing = connection.transport.is_closing
+        self.write = connection.transport.write
+
+
 Phase = Literal["nothing", "head", "body"]
 """The part of a request that is being read."""
 
@@ -63,6 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
     flow: _Flow
     # uvicorn's class has 27 attributes; CPython is slower for objects with more than 30.
     __slots__ = (
+        "_lingers",
         "_phase",
         "_read_last",
         "_received",
@@ -88,6 +105,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase: Phase = "head"
         self._since = self.loop.time()
         self._silent = True
+        self._lingers = False
         self._refused = False
         self._rest = b""
         self._unparsed = 0
@@ -110,6 +128,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingers:
+            self._received += len(data)
+            if self._received > MOST_REST:
+                self.transport.close()
+            return
         self._unset_keepalive_if_required()
         self._silent = False
         self._rest = self._rest + data if self._rest else data
@@ -127,9 +150,32 @@ class BoundedProtocol(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self._check_request(now)
 
+    def is_new(self, now: float) -> bool:
+        """Whether its first request may still be on its way."""
+        return self.cycle is None and now - self._since < NEW_SECONDS
+
+    def close(self) -> None:
+        """Closes this connection after a response. If the client still sends the request's body, the end of
+        the response is sent, and some more of the body read: closing would reset the connection, and a client
+        that has not read the response yet would lose it."""
+        if self._phase != "body" or self._running is not self.cycle or self._lingers:
+            self.transport.close()
+            return
+        self._lingers = True
+        self._since, self._received = self.loop.time(), 0
+        self.transport.write_eof()
+        self.flow.resume_reading()
+
+    def shutdown(self) -> None:
+        if self._phase == "body" and self.cycle.response_complete:
+            if not self._lingers:
+                self.close()
+        else:
+            super().shutdown()
+
     def give_way(self) -> None:
         """Closes this connection, which has no request being handled, to make room for another one."""
-        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+        if self._lingers or self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.server_state.count_cut_off("gave_way", self)
             self.transport.abort()
         else:
@@ -142,6 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        self.cycle.transport = cast("Any", _UntilBodyEnds(self))
         self._phase = "body"
         self._since, self._received, self._unparsed = self.loop.time(), 0, 0
         if len(self.headers) > MOST_HEADERS:
@@ -155,6 +202,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
         self._received += len(body)
+        if self.cycle.response_complete and self._received > MOST_REST:
+            self.transport.close()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -221,6 +270,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
 
     def _check_request(self, now: float) -> None:
+        if self._lingers:
+            if now - self._since >= REST_SECONDS:
+                self.transport.close()
+            return
         waiting_for_us = self.flow.read_paused or (self.cycle and self.cycle.waiting_for_100_continue)
         if self._refused or self._phase == "nothing":
             return

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 HIDDEN = "[hidden]"
-KEY = re.compile(r"\bops_[A-Za-z0-9_-]{43}\b")
-"""An API key, as `ops_pipeline.access.keys` creates them."""
+KEY = re.compile(r"\bops_(?:tail_[A-Za-z0-9_-]{75}|[A-Za-z0-9_-]{43})\b")
+"""An API key, as `ops_pipeline.access.keys` creates them, and a token of `api.auth.tail_tokens`."""
 CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"]*:[^\s/'\"]*(?=@)")
 """User and password in a URL."""
 NAMED = re.compile(

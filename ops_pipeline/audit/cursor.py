@@ -79,11 +79,15 @@ class Cursors:
             raise CursorError(STRANGE)
         return content
 
+    def sign(self, purpose: bytes, content: bytes) -> bytes:
+        """The signature of the content, which is valid for that purpose only."""
+        return hmac.digest(self._secret, purpose + b"\0" + content, "sha256")
+
     def _signature(self, content: bytes) -> bytes:
-        return hmac.digest(self._secret, b"cursor\0" + content, "sha256")[:SIGNATURE_BYTES]
+        return self.sign(b"cursor", content)[:SIGNATURE_BYTES]
 
     def _mark(self, question: str) -> bytes:
-        return hmac.digest(self._secret, b"question\0" + question.encode(), "sha256")[:8]
+        return self.sign(b"question", question.encode())[:8]
 
 
 def _microseconds(moment: datetime) -> int:

@@ -95,29 +95,6 @@ def decode(data: bytes | msgspec.Raw, details_max_bytes: int | None = None) -> A
     return event
 
 
-def in_json_spelling(data: bytes | msgspec.Raw) -> bytes | None:
-    """An event with the names of the table's columns (`event_type`), such as a page returns, with the names
-    of `AuditEvent` in JSON (`eventType`); None when it has no such name.
-
-    Columns that only the server sets are left out. Raises EventError for a field that has both names.
-    """
-    try:
-        fields = _FIELDS_DECODER.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    if not any(name in _COLUMNS or name in SERVER_COLUMNS for name in fields):
-        return None
-    renamed: dict[str, msgspec.Raw] = {}
-    for name, value in fields.items():
-        if name in SERVER_COLUMNS:
-            continue
-        own = _COLUMNS.get(name, name)
-        if own in renamed:
-            raise EventError(own, "is specified twice, in both spellings; specify it once")
-        renamed[own] = value
-    return msgspec.json.encode(renamed)
-
-
 @lru_cache(maxsize=1024)
 def is_reserved(event_type: str) -> bool:
     """Whether only this service writes events of that type, or the type looks like one of those."""
@@ -138,7 +115,6 @@ SERVER_COLUMNS = ("received_at", "key_id", "peer_address", "subject_id", "origin
 _WIRE = {
     field_of_event.name: field_of_event.encode_name for field_of_event in msgspec.structs.fields(AuditEvent)
 }
-_COLUMNS = {name: own for name, own in _WIRE.items() if name != own}
 _DECODER = msgspec.json.Decoder(AuditEvent)
 TOO_DEEP = f"is nested too deeply; at most {DEEPEST} levels are allowed"
 NO_SURROGATE = "contains half of a surrogate pair (\\ud800 to \\udfff), which is not a character"

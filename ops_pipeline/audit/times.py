@@ -21,12 +21,26 @@ def read(text: str, now: datetime) -> datetime:
         if relative := re.fullmatch(r"-([0-9]{1,9})([smhdw])", text):
             return now - timedelta(**{UNITS[relative[2]]: int(relative[1])})
         # A plus sign that was not escaped in a URL arrives as a space.
-        moment = datetime.fromisoformat(
-            re.sub(r"(?<=[0-9]) (?=[0-9:]+$)", "+", text) if "T" in text else text
-        )
+        zoned = re.sub(r"(?<=[0-9]) (?=[0-9:]+$)", "+", text) if "T" in text else text
+        moment = datetime.fromisoformat(without_leap_second(zoned))
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"{text[:50]!r} is not a valid time; {FORMS}") from None
+
+
+def without_leap_second(text: str) -> str:
+    """A leap second, 23:59:60 in UTC, as the second after it, which is how PostgreSQL and Unix count it; any
+    other text unchanged."""
+    leap = re.fullmatch(r"(.+[T ][0-9]{2}:[0-9]{2}:)60(.*)", text)
+    if leap is None:
+        return text
+    try:
+        before = datetime.fromisoformat(f"{leap[1]}59{leap[2]}")
+        in_utc = before.astimezone(UTC) if before.tzinfo else before
+        after = before + timedelta(seconds=1)
+    except (ValueError, OverflowError):
+        return text
+    return after.isoformat() if (in_utc.hour, in_utc.minute) == (23, 59) else text
 
 
 def ahead(text: str, now: datetime) -> datetime:

@@ -92,6 +92,7 @@ CALLS = {
     "SELECT ops.lock_holds()": {"ops_maintenance"},
     "SELECT ops.claim_receipts('{}')": {"ops_maintenance", "ops_writer"},
     "SELECT ops.purge_receipts(1)": {"ops_writer"},
+    "SELECT ops.release_claim(gen_random_uuid(), '', now())": {"ops_writer"},
 }
 # The owner's function would unknowingly call a function of the login, the cast of a type of its own.
 ESCALATION = """

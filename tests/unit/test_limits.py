@@ -12,6 +12,7 @@ from api.auth import wrong_keys
 from api.auth.keys import KnownKeys
 from api.auth.last_use import LastUse
 from api.auth.refusals import Refusals
+from api.auth.tail_tokens import TailTokens
 from api.auth.wrong_keys import WrongKeys
 from api.db.pool import Pool
 from api.limits import limits
@@ -203,7 +204,13 @@ def test_requests_with_the_same_key_share_one_look_up(made: Limits) -> None:
             return []
 
     async def run() -> None:
-        known = KnownKeys(cast("Pool", SlowPool()), cast("LastUse", None), made, cast("Refusals", None))
+        known = KnownKeys(
+            cast("Pool", SlowPool()),
+            cast("LastUse", None),
+            made,
+            cast("Refusals", None),
+            cast("TailTokens", None),
+        )
         first = [asyncio.create_task(known.look_up(b"one")) for _ in range(20)]
         await asyncio.sleep(0)
         first[0].cancel()  # its client has left; the others still get the answer

@@ -37,7 +37,7 @@ BEGIN
     GRANT EXECUTE ON FUNCTION
       ops.known_users(uuid[]), ops.claim_receipts(uuid[], bytea), ops.purge_receipts(integer),
       ops.record_loaded_policies(text, text, text), ops.claim_ids(uuid[], timestamptz[]),
-      ops.compare_events(jsonb, timestamptz[])
+      ops.compare_events(jsonb, timestamptz[]), ops.release_claim(uuid, bytea, timestamptz)
     TO ops_writer;
   END IF;
 
