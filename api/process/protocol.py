@@ -6,11 +6,12 @@ from typing import Any, Literal, cast
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.problems import RETRY_AFTER_SECONDS, Problem
+from api.problems import Problem
 from api.process.connections import Connections
+from api.process.transport import Flow, OwnClose
+from api.process.violations import half_a_request, too_large, too_many, too_slow
 
 MOST_UNPARSED = 64 * 1024
 """Bytes the parser may buffer before it delivers anything: a head, a chunk's extensions, the trailers. It
@@ -40,34 +41,6 @@ REFUSED = "refused"
 ALIVE = ("/health/live", "/livez")
 
 
-class _Flow(FlowControl):
-    """Reads nothing from a connection while bytes of it are not parsed yet."""
-
-    unparsed = False
-
-    def hold(self, unparsed: bool) -> None:
-        before, self.unparsed = self.unparsed, unparsed
-        if unparsed:
-            self.pause_reading()
-        elif before:
-            self.resume_reading()
-
-    def resume_reading(self) -> None:
-        if not self.unparsed:
-            super().resume_reading()
-
-
-class _UntilBodyEnds:
-    """The transport as a request's cycle uses it: closing it lets the client send the rest of its body."""
-
-    __slots__ = ("close", "is_closing", "write")
-
-    def __init__(self, connection: "BoundedProtocol") -> None:
-        self.close = connection.close
-        self.is_closing = connection.transport.is_closing
-        self.write = connection.transport.write
-
-
 Phase = Literal["nothing", "head", "body"]
 """The part of a request that is being read."""
 
@@ -76,7 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. A violated limit is answered with its Problem, through the application."""
 
     server_state: Connections
-    flow: _Flow
+    flow: Flow
     # uvicorn's class has 27 attributes; CPython is slower for objects with more than 30.
     __slots__ = (
         "_lingers",
@@ -116,7 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self.flow = _Flow(transport)
+        self.flow = Flow(transport)
         self.server_state.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -179,7 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.server_state.count_cut_off("gave_way", self)
             self.transport.abort()
         else:
-            self._refuse("gave_way", _too_many(self.server_state.most))
+            self._refuse("gave_way", too_many(self.server_state.most))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -188,15 +161,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        self.cycle.transport = cast("Any", _UntilBodyEnds(self))
+        self.cycle.transport = cast("Any", OwnClose(self.transport, self.close))
         self._phase = "body"
         self._since, self._received, self._unparsed = self.loop.time(), 0, 0
         if len(self.headers) > MOST_HEADERS:
-            self._refuse("head_too_large", _too_large(f"{MOST_HEADERS} headers"))
+            self._refuse("head_too_large", too_large(f"{MOST_HEADERS} headers"))
         elif self.for_probes:
             self.cycle.keep_alive = False
             if self.scope["path"] not in ALIVE:
-                self._refuse("too_many_connections", _too_many(self.server_state.most))
+                self._refuse("too_many_connections", too_many(self.server_state.most))
         self.headers = []  # for trailers: the request keeps its own headers
 
     def on_body(self, body: bytes) -> None:
@@ -261,7 +234,7 @@ class BoundedProtocol(HttpToolsProtocol):
                     "not_http", Problem(400, "The request is not valid HTTP/1.1. Nothing was stored.")
                 )
             if self._unparsed >= MOST_UNPARSED:
-                self._refuse("head_too_large", _too_large(f"{MOST_UNPARSED} bytes"))
+                self._refuse("head_too_large", too_large(f"{MOST_UNPARSED} bytes"))
         self._rest = b"" if self._refused else data[position:]
         self.flow.hold(bool(self._rest))
 
@@ -281,11 +254,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._since, self._received = now, 0
         elif self._phase == "head":
             if now - self._since >= HEAD_SECONDS:
-                self._refuse("head_too_slow", _too_slow("head", f"was not complete after {HEAD_SECONDS:g} s"))
+                self._refuse("head_too_slow", too_slow("head", f"was not complete after {HEAD_SECONDS:g} s"))
         elif now - self._since >= BODY_SECONDS:
             if self._received < LEAST_BODY or self.cycle.response_complete:
                 few = f"had {self._received} bytes in {BODY_SECONDS:g} s, at least {LEAST_BODY} are required"
-                self._refuse("body_too_slow", _too_slow("body", few))
+                self._refuse("body_too_slow", too_slow("body", few))
             self._since, self._received = now, 0
 
     def _refuse(self, why: str, problem: Problem) -> None:
@@ -303,24 +276,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.shutdown()  # at once, or after the response in progress
 
     def _answer_half_a_request(self, problem: Problem) -> None:
-        scope = cast(
-            "Any",
-            {
-                "type": "http",
-                "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-                "http_version": "1.1",
-                "method": "UNKNOWN",
-                "scheme": self.scheme,
-                "path": "",
-                "raw_path": b"",
-                "query_string": b"",
-                "root_path": "",
-                "headers": [],
-                "server": self.server,
-                "client": self.client,
-                "state": {REFUSED: problem},
-            },
-        )
+        asked = half_a_request(self.asgi_version, self.scheme, self.server, self.client)
+        asked["state"] = {REFUSED: problem}
+        scope = cast("Any", asked)
         before = self.cycle
         self.cycle = RequestResponseCycle(
             scope=scope,
@@ -339,17 +297,3 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_asgi_task(self.cycle, self.app)
         else:
             self.pipeline.appendleft((self.cycle, self.app))
-
-
-def _too_large(limit: str) -> Problem:
-    detail = f"The request line and headers exceed {limit}. Nothing was stored; send less."
-    return Problem(431, detail)
-
-
-def _too_slow(part: str, how: str) -> Problem:
-    return Problem(408, f"The request's {part} {how}. Nothing was stored; send the request again.")
-
-
-def _too_many(most: int) -> Problem:
-    detail = f"{most} connections are open, which is the limit. Nothing was stored; try again."
-    return Problem(503, detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
