@@ -53,6 +53,11 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "subject_id": "The `userId` as it was given, kept when the user is deleted",
         "origin": "How it was stored: api, import, maintenance or sql",
     },
+    "TailToken": {
+        "success": "Always true",
+        "token": "The token, for the parameter `token` of the live tail",
+        "expiresAt": "Until when it opens tails",
+    },
     "StoredOne": {"success": "Always true", "id": "The event's id"},
     "StoredBatch": {
         "success": "Whether every item was stored",

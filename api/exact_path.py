@@ -3,7 +3,7 @@
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from api.problems import Problem
+from api.problems import LONGEST_PATH, Problem
 
 
 class ExactPath:
@@ -17,7 +17,9 @@ class ExactPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and _is_another_spelling(scope["path"], scope["raw_path"]):
-            raise Problem(404, "Not Found")
+            shown = scope["path"][:LONGEST_PATH]
+            reason = "write a path without //, %2F and a slash at its end"
+            raise Problem(404, f"The path {shown} does not exist; {reason}.")
         await self._app(scope, receive, send)
 
 
