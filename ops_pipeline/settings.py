@@ -27,14 +27,13 @@ def _postgresql(url: str) -> str:
     plain = f"postgresql://{rest}"  # only SQLAlchemy accepts a driver name
     try:
         _ = urlsplit(plain).port
-    except ValueError as error:
-        raise ValueError(f"the port in the URL is invalid: {error}") from None
-    try:
         conninfo.conninfo_to_dict(without_source(plain))
-    except psycopg.ProgrammingError:
-        # libpq's message would show the part that it cannot parse, which is often the password.
-        reason = "the URL is invalid; in a password, write % as %25, @ as %40, / as %2F"
-        raise ValueError(reason) from None
+    except (ValueError, psycopg.ProgrammingError):
+        # Both messages would show the part that cannot be parsed, which is often the password.
+        raise ValueError(
+            "the URL is invalid; its port must be a number, and in a password write % as %25, @ as %40, "
+            "/ as %2F, # as %23, ? as %3F, : as %3A"
+        ) from None
     return plain
 
 
@@ -44,8 +43,8 @@ def _web_address(url: str) -> str:
         raise ValueError("must be the address of a website: https://ops.example.com")
     try:
         standard = parts.port in {None, 443 if parts.scheme == "https" else 80}
-    except ValueError as error:
-        raise ValueError(f"the port in the URL is invalid: {error}") from None
+    except ValueError:
+        raise ValueError("the port in the URL must be a number from 0 to 65535") from None
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError("must end after the host and port; the Dagster UI is served at the root of a host")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -132,7 +132,7 @@ def _refuse_scopes(scopes: Sequence[str]) -> None:
 
 def _refuse_name(name: str) -> None:
     if not name:
-        raise KeyRefusedError("name: is required; write who uses the key")
+        raise KeyRefusedError("name: required; write who uses the key")
     if len(name) > MOST_NAME:
         raise KeyRefusedError(f"name: has {len(name)} characters; at most {MOST_NAME} are allowed")
     # It is shown in terminals, logs and the Dagster UI, as the person who approved.
@@ -145,10 +145,10 @@ def _refuse_name(name: str) -> None:
 
 def _refuse_databases(scopes: Sequence[str], databases: Sequence[str]) -> None:
     if databases and ("admin" in scopes or MAINTENANCE not in scopes):
-        what = "the scope admin has no limits" if "admin" in scopes else f"this key lacks {MAINTENANCE}"
+        what = "the scope admin has no limits" if "admin" in scopes else "this key does not have it"
         raise KeyRefusedError(
-            f"database: limits the scope {MAINTENANCE}, and {what}; write --scope {MAINTENANCE}, or leave "
-            "--database out"
+            f"database: limits the scope {MAINTENANCE}, and {what}; write --scope {MAINTENANCE}, or omit "
+            "--database"
         )
 
 
@@ -175,13 +175,13 @@ def list_keys(connection: Connection) -> list[Key]:
 
 
 def revoke(connection: Connection, key: str) -> int:
-    """Revokes the keys with that id or name; returns how many. The audit log records who revoked them.
+    """Revokes the key with that id or name; returns how many. The audit log records who revoked it.
 
     The first characters of an id are enough. Raises KeyRefusedError when no valid key matches, or when
-    several ids begin so.
+    several do: after a rotation the old and the new key share a name.
     """
-    found, named = matching(connection, key)
-    if len(found) > 1 and not named:
+    found, _ = matching(connection, key)
+    if len(found) > 1:
         raise KeyRefusedError(f"{ambiguous(key, found)}. Nothing was revoked; write more")
     with connection.transaction():
         ids = [known.id for known in found]

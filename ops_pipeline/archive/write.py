@@ -86,7 +86,7 @@ def _schema(reader: pa.RecordBatchReader, source: ArchivedTable) -> pa.Schema:
             raise ArchiveError(
                 f"{about['ops.table']}: the rows have {given.name} {given.type} where "
                 f"{wanted.name} {wanted.type} was expected; the table was probably altered meanwhile. "
-                "Nothing was deleted. Run the policy again"
+                "No row of this batch was deleted. Run the policy again"
             )
     return expected
 
@@ -231,8 +231,8 @@ class _Writing:
             raise self._too_slow() from error
         except (StorageError, FileNotFoundError, parquet.NotTheSameError) as error:
             raise ArchiveError(
-                f"{self._source.policy}: {error}. Nothing was deleted; when the storage works again, the "
-                "next run continues from here"
+                f"{self._source.policy}: {error}. No row of this batch was deleted; when the storage works "
+                "again, the next run continues from here"
             ) from error
 
     def _store(self, file: _Open, content: "Future[pa.Buffer]", path: str, temporary: str) -> WrittenFile:

@@ -33,7 +33,7 @@ app = typer.Typer(help="List, verify and restore archived rows.", no_args_is_hel
 
 DAY = ["%Y-%m-%d"]
 Reason = Annotated[
-    str | None, typer.Option(help="Why, such as a ticket, for the audit log and the hold of restored rows.")
+    str | None, typer.Option(help="Why, such as a ticket; for the audit log, and the hold of a restore.")
 ]
 AGREE = "All files match what the database recorded: size, SHA-256 and row count."
 AGREE_OF_SAMPLE = "These files match what the database recorded. Without --sample all files are read."

@@ -63,8 +63,8 @@ def rotate_key(
 ) -> None:
     """Replace a key by a new one and show it once.
 
-    The new key has the name, scopes and databases of the old one. Both work for
-    the overlap; the old one never longer than it would have.
+    The new key has the name, scopes and databases of the old one. The old one
+    expires after the overlap, or at its own expiry if that is earlier.
     """
     expires_at, both = keys.expiry(expires, datetime.now(UTC)), rotation.overlap_of(overlap)
     with connected("opsctl keys") as connection:
@@ -82,7 +82,7 @@ def revoke_key(
     key: Annotated[str, typer.Argument(help="The key's id, or its first characters, or its name.")],
     as_json: Json = False,
 ) -> None:
-    """Revoke a key.
+    """Revoke a key. Where several share a name, write the id.
 
     It stops working within 2 seconds in the API, and within 30 seconds in the
     Dagster UI.

@@ -9,7 +9,7 @@ Database = Annotated[
 ]
 OneDatabase = Annotated[
     str | None,
-    typer.Option("--database", help="A database of policies.yaml. Required where it has several."),
+    typer.Option("--database", help="A database of policies.yaml. Required if policies.yaml has several."),
 ]
 """Of commands that change one database: in the wrong one, the same id or table is another."""
 By = Annotated[

@@ -27,9 +27,10 @@ def _look(installation: Installation) -> Iterator[Finding]:
 KEYS_EXPIRING = Diagnosis(
     id="keys_expiring",
     severity="warning",
-    question=f"Is every API key valid for another {expiring.NOTICE.days} days, or replaced?",
-    remedy="`opsctl keys rotate ID`, then give the new key to its client ([keys](access.md#keys)). A key "
-    "that is made for less than 90 days is reported in the last third of its life. One that has expired is "
-    f"reported for {expiring.NOTICE.days} days, if it was used in its last {expiring.LATELY.days} days.",
+    question="Is no API key in use about to expire?",
+    remedy="`opsctl keys rotate ID`, or for one that has expired the `opsctl keys create …` of the finding; "
+    "then give the new key to its client ([keys](access.md#keys)). A key that is made for less than 90 days "
+    "is reported in the last third of its life. One that has expired is reported for "
+    f"{expiring.NOTICE.days} days, if it was used in its last {expiring.LATELY.days} days.",
     look=_look,
 )

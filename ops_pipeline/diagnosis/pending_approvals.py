@@ -18,7 +18,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
             yield Finding(
                 plan.policy,
                 f"since {plan.created_at:%Y-%m-%d %H:%M} UTC plan {plan.id} needs approval: "
-                f"{'; '.join([*_rows(plan), *plan.reasons])}. Nothing was deleted. "
+                f"{'; '.join([*_rows(plan), *plan.reasons])}. "
                 "To allow it once, for the next run",
                 (f"opsctl approve {plan.id}",),
             )

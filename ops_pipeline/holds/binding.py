@@ -48,8 +48,8 @@ def unclear(hold_id: int, table: str, predicate: Predicate, bound: Binding) -> s
     if reason is None:
         return None
     return (
-        f"Hold {hold_id} ({predicate}) was {reason}, so it is unknown which rows it covers. Nothing was "
-        "deleted."
+        f"Hold {hold_id} ({predicate}) was {reason}, so it is unknown which rows it covers. Until "
+        "that is known, no policy deletes from its table."
     )
 
 

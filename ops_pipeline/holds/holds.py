@@ -98,8 +98,8 @@ def active(connection: Connection, relation: Relation) -> tuple[Hold, ...]:
         if lacking:
             raise HoldUnclearError(
                 f"Hold {hold.id} on {hold.table} ({hold.predicate}) also covers rows of {relation}, which "
-                f'has no column "{lacking[0]}" to identify them. Nothing was deleted. Write a policy for '
-                f"{hold.table} instead of {relation}. If the hold is over: "
+                f'has no column "{lacking[0]}" to identify them, so no policy deletes from it. Write a '
+                f"policy for {hold.table} instead of {relation}. If the hold is over: "
                 + opsctl("hold", "release", hold.id, database=database_of(connection))
             )
         holds.append(replace(hold, predicate=hold.predicate.comparing(operators)))

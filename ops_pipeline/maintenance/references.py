@@ -9,7 +9,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.finding import Finding
 from ops_pipeline.holds import holds
-from ops_pipeline.maintenance.plan import PlannedDeletion
+from ops_pipeline.maintenance.plan import PlannedDeletion, is_migrated
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.postgres.equality import Equality
@@ -148,7 +148,8 @@ def _keeps(
     if key.on_delete in "ar":
         left = [deletion.leaves(child) for deletion in before if deletion.table == key.child]
         return compose.SQL(" AND ").join(left) if left else EVERYTHING
-    free = [holds.exclusion(held, child)] if (held := holds.active(connection, key.child)) else []
+    held = holds.active(connection, key.child) if is_migrated(connection) else ()
+    free = [holds.exclusion(held, child)] if held else []
     if key.on_delete == "c" and key.child.oid not in path:
         below = _unreferenced(connection, key.child, child, (*path, key.child.oid), before)
         free += [below] if below is not EVERYTHING else []

@@ -36,11 +36,12 @@ def refuse_other_databases(run: dg.DagsterRun, person: Person | None, consequenc
         run_ownership.job_of(database) for database in policies.databases if database.name in person.databases
     ]
     launch = f"Launch {' or '.join(jobs)}. " if jobs else ""
-    another = f" --database {others[0]}" if others else ""
+    # A key for only the others would be refused as well.
+    every = "".join(f" --database {database.name}" for database in known) if others else ""
     raise DatabaseLimitError(
         f"The key {person.name} is for runs of {own}, and this run (job {run.job_name}) {what}. "
         f"{consequence} {launch}For a key that may: "
-        f"opsctl keys create --name NAME --scope {MAINTENANCE}{another}"
+        f"opsctl keys create --name NAME --scope {MAINTENANCE}{every}"
     )
 
 

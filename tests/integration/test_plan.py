@@ -241,9 +241,11 @@ def test_a_database_that_was_never_migrated_can_be_planned(
     new_database: Callable[..., str], read: Callable[..., Database]
 ) -> None:
     with connect(new_database(), "test") as connection:
-        connection.execute("CREATE TABLE sessions (id uuid, created_at timestamptz)")
+        connection.execute("CREATE TABLE sessions (id uuid PRIMARY KEY, created_at timestamptz)")
         connection.execute("CREATE TABLE memories (id uuid PRIMARY KEY, session_id uuid)")
-        connection.execute("INSERT INTO sessions (created_at) VALUES ('2020-01-01')")
+        # Rows on hold in it would keep their sessions; without our tables there are none.
+        connection.execute("CREATE TABLE visits (session_id uuid REFERENCES sessions ON DELETE CASCADE)")
+        connection.execute("INSERT INTO sessions VALUES (gen_random_uuid(), '2020-01-01')")
 
         first, *_ = plan(connection, read().policies)
 

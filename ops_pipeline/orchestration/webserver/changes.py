@@ -82,8 +82,9 @@ def _refusal(person: Person, what: str) -> Refusal:
     own = ", ".join(person.databases or ())
     return Refusal(
         403,
-        f"The key {person.name} is for runs of {own}: it may launch, re-execute and terminate them, and not "
-        f"use {what}. Nothing was done. Use a key that is not limited to databases",
+        f"The key {person.name} is for runs of {own}: it may launch, re-execute and terminate them, but "
+        f"{what} is refused. Nothing was done. Instead of a backfill, launch the policy; for anything else "
+        "use a key without --database",
     )
 
 
