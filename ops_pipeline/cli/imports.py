@@ -24,7 +24,10 @@ def import_cloudtrail(
     paths: Annotated[list[Path], typer.Argument(help="CloudTrail files (.json, .json.gz) or folders.")],
     as_json: Json = False,
 ) -> None:
-    """Store CloudTrail events in the audit log. Importing a file twice changes nothing."""
+    """Store CloudTrail events in the audit log of OPS_DATABASE_URL.
+
+    Importing a file twice changes nothing.
+    """
     with embedded.resolved(settings.load()) as resolved:
         with connected_to_own(resolved, "opsctl import") as connection, explained(connection):
             refuse_unready(connection)

@@ -144,6 +144,10 @@ def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
     indent = " " * (len(status.database) + 2)
     if status.pause is not None:
         yield f"{indent}PAUSED     {status.pause.in_words(status.database)}"
+    for runs in status.policies:
+        if runs.outcome == "running" and runs.throttled_since is not None:
+            since = f"{runs.throttled_since.astimezone(UTC):%H:%M:%S} UTC"
+            yield f"{indent}throttled  {runs.policy}: since {since}, {runs.throttle_reason}"
     yield f"{indent}next run   {_next_run(status.next_run, now)}"
     waiting = f"{counted(len(status.approvals), 'plan needs', 'plans need')} approval"
     yield f"{indent}approvals  {waiting if status.approvals else 'none'}"

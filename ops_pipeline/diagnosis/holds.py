@@ -26,7 +26,7 @@ HOLDS = Diagnosis(
     id="holds",
     severity="error",
     question="Are the tables and columns of all holds the ones they were created for?",
-    remedy="`opsctl hold confirm ID` sets what the hold covers now, `opsctl hold release ID` ends it "
-    "([holds](../holds.md)).",
+    remedy="`opsctl hold confirm ID` sets what the hold covers now, `opsctl hold release ID` ends it; "
+    "both with `--database NAME` where policies.yaml has several ([holds](../holds.md)).",
     find=_find,
 )

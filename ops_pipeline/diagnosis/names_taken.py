@@ -28,6 +28,7 @@ NAMES_TAKEN = Diagnosis(
     question="Are the names of Ops Pipeline's schema and of its table `audit_logs` free?",
     remedy="Rename the application's schema or table, or set `OPS_SCHEMA` and "
     "`OPS_AUDIT_LOG_SCHEMA` to other schemas ([settings](settings.md#where-our-tables-live)). An "
-    "`audit_logs` that has the audit log's columns can be adopted: `opsctl adopt audit_logs`.",
+    "`audit_logs` that has the audit log's columns can be adopted: `opsctl adopt audit_logs "
+    "--database NAME`.",
     find=_find,
 )

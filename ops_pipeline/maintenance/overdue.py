@@ -25,6 +25,7 @@ class LastRuns:
     """A policy's last complete run, and its newest one, which may be running; None without one.
 
     `remaining`: the rows that its last ended run left. `dagster_run_id`: of the newest run.
+    `throttle_reason`, `throttled_since`: why the newest run is throttled now; None when it is not.
     """
 
     policy: str
@@ -38,6 +39,8 @@ class LastRuns:
     removed: int | None
     remaining: int | None
     dagster_run_id: str | None = None
+    throttle_reason: str | None = None
+    throttled_since: datetime | None = None
 
 
 def last_runs(connection: Connection, policies: Sequence[str]) -> list[LastRuns]:

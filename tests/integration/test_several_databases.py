@@ -184,6 +184,14 @@ def test_resumed_maintenance_is_started_in_its_database(urls: dict[str, str], op
     ]  # fmt: skip
 
 
+def test_a_file_without_orphans_policies_has_no_triggers_to_install(
+    urls: dict[str, str], opsctl: Opsctl
+) -> None:
+    done = opsctl("track", "install", "b/orphans/memories.session_id")
+
+    assert (done.code, done.err) == (2, "policies.yaml has no orphans policy. Nothing was changed\n")
+
+
 def test_an_approved_plan_is_run_alone(urls: dict[str, str], opsctl: Opsctl) -> None:
     for url in urls.values():
         with connect(url, "test") as connection:

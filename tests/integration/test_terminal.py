@@ -282,6 +282,24 @@ def test_a_login_that_may_not_store_plans_is_told_the_grant(
     assert approvals.pending(application) == []
 
 
+def test_status_says_why_a_run_is_throttled_and_fails_while_the_throttle_file_exists(
+    application: Connection, opsctl: OPSCTL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application.execute(
+        "INSERT INTO ops.maintenance_runs (policy, throttle_reason, throttled_since) "
+        "VALUES ('app/retention/sessions', 'replica_lag: 43 s behind', '2026-03-01 02:10:07+00')"
+    )
+    monkeypatch.setenv("OPS_THROTTLE_FILE", str(tmp_path / "throttle"))
+    throttled = "throttled  app/retention/sessions: since 02:10:07 UTC, replica_lag: 43 s behind\n"
+
+    assert throttled in opsctl("status").out
+    application.execute("UPDATE ops.maintenance_runs SET throttled_since = NULL, throttle_reason = NULL")
+    assert "throttled" not in opsctl("status").out
+    (tmp_path / "throttle").touch()
+    shown = opsctl("status")
+    assert (shown.code, "Throttled: the file" in shown.out) == (1, True)
+
+
 def test_plan_lists_skipped_tables_only_when_asked(application: Connection, opsctl: OPSCTL) -> None:
     application.execute("ANALYZE")
 

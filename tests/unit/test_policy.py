@@ -132,6 +132,8 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
             "between 0.1 and 0.95",
         ),
         (HEAD + "    vacuum: {reindex: {min_size: 100}}\n", 5, "vacuum.reindex.min_size", "100 MB"),
+        (HEAD + "    throttle: {wal_rate: 20}\n", 5, "throttle.wal_rate", "100 MB"),
+        (HEAD + "    throttle: {wal_rate: '20'}\n", 5, "throttle.wal_rate", "units: kB, MB, GB, TB"),
         (HEAD + "    vacuum: {reindex: {min_size: -1 GB}}\n", 5, "vacuum.reindex.min_size", "100 MB"),
         (HEAD + "    vacuum: {tables: [a.b.c]}\n", 5, "vacuum.tables[0]", "schema.table"),
         (HEAD + "    gaurd: {}\n", 5, "app.gaurd", "Available: url"),

@@ -3,7 +3,8 @@
 SELECT wanted.policy, done.finished_at AS done_at, done.rows_remaining AS done_remaining,
        ended.outcome AS ended_outcome, ended.stopped_reason AS ended_reason,
        newest.outcome, newest.started_at, newest.finished_at, newest.rows_removed AS removed,
-       ended.rows_remaining AS remaining, newest.dagster_run_id
+       ended.rows_remaining AS remaining, newest.dagster_run_id,
+       newest.throttle_reason, newest.throttled_since
 FROM unnest(%(policies)s::text[]) WITH ORDINALITY AS wanted (policy, nth)
 LEFT JOIN LATERAL (
   SELECT finished_at, CASE outcome WHEN 'done' THEN rows_remaining END AS rows_remaining
@@ -20,7 +21,7 @@ LEFT JOIN LATERAL (
   LIMIT 1
 ) AS ended ON true
 LEFT JOIN LATERAL (
-  SELECT outcome, started_at, finished_at, rows_removed, dagster_run_id
+  SELECT outcome, started_at, finished_at, rows_removed, dagster_run_id, throttle_reason, throttled_since
   FROM ops.maintenance_runs
   WHERE policy = wanted.policy
   ORDER BY started_at DESC, id DESC
