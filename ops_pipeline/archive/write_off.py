@@ -12,7 +12,8 @@ from ops_pipeline.archive.verify import require_any
 from ops_pipeline.archive.write import ArchiveError
 from ops_pipeline.audit import trail
 from ops_pipeline.counted import counted
-from ops_pipeline.postgres.connection import Connection
+from ops_pipeline.opsctl import opsctl
+from ops_pipeline.postgres.connection import Connection, database_of
 from ops_pipeline.postgres.relation import our_table
 
 
@@ -30,9 +31,9 @@ def write_off(
     files = manifest.by_path(connection, list(dict.fromkeys(paths)))
     unknown = sorted(set(paths) - {file.path for file in files})
     if unknown:
+        to_list = opsctl("archive", "list", "--json", database=database_of(connection))
         raise ArchiveError(
-            f"{unknown[0]} is not recorded; `opsctl archive list --json` shows the path of each file. "
-            "Nothing was written off"
+            f"{unknown[0]} is not recorded; `{to_list}` shows the path of each file. Nothing was written off"
         )
     others = [file for file in manifest.all_files(connection) if file not in files]
     require_any(archive, others, f"that {our_table('archives')} records besides these ({len(others):,})")

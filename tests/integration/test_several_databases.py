@@ -30,6 +30,7 @@ CHANGES = {
     "hold confirm": "hold confirm 1",
     "hold release": "hold release 1",
     "archive restore": "archive restore --table sessions",
+    "archive write-off": "archive write-off sessions/day=2026-03-01/part.parquet --reason lost",
     "adopt": "adopt sessions",
 }
 
