@@ -66,7 +66,7 @@ def opsctl(
 
 
 def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
-    said = ("--reason", "case 12", "--owner", "legal", "--until", "90d")
+    said = ("--reason", "case 12", "--owner", "legal", "--until", "90d", "--database", "app")
     wrong = opsctl("hold", "add", "--table", "sessions", "--where", "idd = 4", *said)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert 'where: character 1: public.sessions has no column "idd"; did you mean "id"?' in wrong.stderr
@@ -92,7 +92,7 @@ def test_a_hold_is_added_listed_and_released(opsctl: Run) -> None:
     assert "other/retention/things cannot be planned: " in planned.stderr
 
     assert "case 12" in opsctl("hold", "list").stdout
-    released = opsctl("hold", "release", str(hold["id"]), "--by", "ann", "--json")
+    released = opsctl("hold", "release", str(hold["id"]), "--by", "ann", "--database", "app", "--json")
     assert json.loads(released.stdout)["released_by"] == f"{person()} on behalf of ann"
     again = opsctl("hold", "release", str(hold["id"]), "--database", "app")
     assert again.returncode == 2
@@ -103,13 +103,14 @@ def test_a_hold_whose_table_was_replaced_is_listed_as_such_and_confirmed(
     opsctl: Run, connection: Connection
 ) -> None:
     added = opsctl(
-        "hold", "add", "--table", "sessions", "--where", "id = 4", "--reason", "x", "--owner", "y", "--json"
-    )
+        "hold", "add", "--table", "sessions", "--where", "id = 4", "--reason", "x", "--owner", "y",
+        "--database", "app", "--json",
+    )  # fmt: skip
     hold_id = str(json.loads(added.stdout)["id"])
     connection.execute("ALTER TABLE sessions RENAME TO old; CREATE TABLE sessions AS SELECT * FROM old")
 
     planned = opsctl("plan", "--json")
-    command = f"opsctl hold confirm {hold_id} --table public.old"
+    command = f"opsctl hold confirm {hold_id} --table public.old --database app"
     assert command in json.loads(planned.stdout)["policies"][0]["problem"]
     assert command in opsctl("hold", "list").stdout
     (listed,) = json.loads(opsctl("hold", "list", "--json").stdout)["holds"]
@@ -118,7 +119,7 @@ def test_a_hold_whose_table_was_replaced_is_listed_as_such_and_confirmed(
     confirmed = opsctl(*command.split()[1:], "--by", "ann", "--json")
     assert confirmed.returncode == 0, confirmed.stderr
     assert json.loads(confirmed.stdout)["table"] == "public.old"
-    shown = opsctl("hold", "confirm", hold_id, "--table", "sessions")
+    shown = opsctl("hold", "confirm", hold_id, "--table", "sessions", "--database", "app")
     assert "on public.sessions where id = 4" in shown.stdout
     assert "covers 1 row now" in shown.stdout
 
@@ -139,7 +140,9 @@ def test_a_plan_is_shown_and_approved(opsctl: Run, connection: Connection) -> No
     assert approved.returncode == 0, approved.stderr
     assert json.loads(approved.stdout)["approved_by"] == f"{person()} on behalf of ann"
     assert scalar(connection, "SELECT approved_by FROM ops.plans") == f"{person()} on behalf of ann"
-    assert json.loads(opsctl("approve", "--database", "app", "--json").stdout) == {"plans": []}
+    assert json.loads(opsctl("approve", "--database", "app", "--json").stdout) == {
+        "plans": [], "unavailable": [],
+    }  # fmt: skip
     unknown = opsctl("approve", "00000000", "--database", "app")
     assert unknown.returncode == 2
     assert 'Plan "00000000" does not exist' in unknown.stderr
