@@ -53,10 +53,11 @@ class DatabaseChecks:
         """Whether an old transaction keeps VACUUM from removing rows, or transaction ids are running out."""
         ((age,),) = await ask(self._url, sql.get("api/health/xid_age"))
         if age > OLD_TRANSACTION_IDS:
-            return Finding("error", f"the database's oldest transaction ID is {age:,} transactions old")
+            advice = "VACUUM (FREEZE) its oldest tables: opsctl run, whose check xid_age names them"
+            return Finding("error", f"the database's oldest row is {age:,} transactions old; {advice}")
         for statement in (sql.get("diagnosis/old_sessions"), sql.get("diagnosis/old_prepared_transactions")):
             for found in findings(await ask(self._url, statement, {"seconds": OLD_SECONDS})):
-                return Finding("error", f"{found.problem}: {found.remedies[0]}")
+                return Finding("error", f"{found.problem}: {' or '.join(found.remedies)}")
         return OK
 
     async def replicas(self) -> Finding:

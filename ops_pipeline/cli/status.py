@@ -36,7 +36,9 @@ from ops_pipeline.postgres.rights import explained
 def status(chosen: Database = None, as_json: Json = False) -> None:
     """Show the last and next run, pauses, what needs approval, holds and the archive. Changes nothing.
 
-    Counts no rows: the backlog is the rows remaining after the last run.
+    Counts no rows: those remaining are from the last run. What has expired
+    since: opsctl plan.
+
     Exits with 1 if a policy is late, failed, was interrupted, or stopped early
     or with rows remaining; if nothing starts the next run, unless `opsctl run`
     starts all of them; if maintenance is paused, the file OPS_THROTTLE_FILE

@@ -109,8 +109,8 @@ def outcome(name: str) -> Text:
 
 
 def status_table(policies: Sequence[LastRuns]) -> Table:
-    """The newest run of each policy; times are in UTC. The backlog is what the last ended run left."""
-    table = Table("policy", "outcome", "removed:>", "backlog:>", "started", "last done")
+    """The newest run of each policy; times are in UTC."""
+    table = Table("policy", "outcome", "removed:>", "remaining:>", "started", "last done")
     for runs in policies:
         table.add_row(
             runs.policy,

@@ -22,7 +22,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
         yield Finding(
             examined.connection.info.dbname,
             f"the server's clock is {seconds} {'ahead of' if ahead > timedelta() else 'behind'} this host's. "
-            "Cutoffs follow the server's clock, schedules and the guard's check of the clock this host's. "
+            "Cutoffs use the server's clock; schedules and the guard's clock check use this host's. "
             "Synchronize both, on each host",
             ("timedatectl set-ntp true",),
         )

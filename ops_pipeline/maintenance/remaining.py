@@ -48,10 +48,10 @@ def reason(connection: Connection, policy: str, table: Relation, rows: int, what
             f"{remaining}: the trigger {named} may have kept them or put them back. Batches in which every "
             f"row was kept were rolled back. Change or disable the trigger, then run `{run}`"
         )
-    return (
-        f"{remaining}: other sessions had locked them, or wrote them during the run. The next run deletes "
-        f"them. To delete them now: {run}"
-    )
+    locked = f"{remaining}: other sessions had locked them, or wrote them during the run"
+    if what == "orphaned":
+        return f"{locked}. The first run after another grace period deletes them"
+    return f"{locked}. The next run deletes them. To delete them now: {run}"
 
 
 def rows_remain(table: Relation, rows: int, what: str) -> str:

@@ -9,10 +9,10 @@ Outcome = Literal[
     "running", "done", "stopped", "needs_approval", "paused", "observed", "interrupted", "failed", "skipped"
 ]
 """done: everything that the policy deletes was deleted. stopped: ended early on purpose, or rows remain; the
-next run continues. needs_approval: nothing was deleted, a person must approve the plan first. paused: it did
-not begin, or ended early, because maintenance is paused; neither done nor failed. observed: the policy is
-observed only, and what it would do was recorded. skipped: another run of the policy is running. interrupted
-and failed are recorded in the history and raised."""
+next run continues. needs_approval: nothing was deleted, or no more than the guard allows, and a person must
+approve the plan first. paused: it did not begin, or ended early, because maintenance is paused; neither done
+nor failed. observed: the policy is observed only, and what it would do was recorded. skipped: another run of
+the policy is running. interrupted and failed are recorded in the history and raised."""
 
 COMPLETED = "completed"
 

@@ -21,7 +21,7 @@ FAILED = "failed"
 CANCELED = "canceled"
 """Of a run that was terminated; its policies are interrupted, or did not begin."""
 
-REFUSED = "refused"
+REFUSED = "launch_refused"
 """Of a run whose launch was refused, in the UI or by a client; nothing was begun."""
 
 WHOLE_RUN = "the run"

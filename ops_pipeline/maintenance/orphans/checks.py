@@ -22,8 +22,8 @@ def checks(policy: Orphans) -> Iterator[PolicyCheck]:
     """The checks of that policy."""
     yield PolicyCheck(
         "no_orphaned_rows",
-        f"Every row of {policy.table} has its parent in {policy.parent} ({policy.reference}), or is within "
-        "the grace period.",
+        f"Every row of {policy.table} without its parent in {policy.parent} ({policy.reference}) is listed "
+        "to be deleted after the grace period. Whether listed rows remain is in the run's outcome.",
         partial(_no_orphaned_rows, policy),
         runbook=ROWS_REMAIN,
     )

@@ -100,7 +100,7 @@ def test_a_refused_launch_is_in_no_history_and_no_message_tells_of_it(
         served.instance, MaintenanceResource(), kinds.load(policies), ended_runs.Progress(0)
     )
 
-    assert run.tags["ops/outcome"] == "refused"
+    assert run.tags["ops/outcome"] == "launch_refused"
     assert run.run_id not in told
     assert scalar(app, "SELECT count(*) FROM ops.maintenance_runs") == 0
 
