@@ -2,5 +2,5 @@
 ALTER TABLE ops.maintenance_runs RENAME COLUMN pauses TO throttled;
 
 COMMENT ON COLUMN ops.maintenance_runs.throttled IS
-  'How often and how long the run was throttled: {"replica_lag": {"count": 3, "seconds": 1.2}, …}';
+  'How often and how long the run was throttled: {"replica_lag": {"count": 3, "seconds": 1.2}, ...}';
 COMMENT ON COLUMN ops.maintenance_runs.working_seconds IS 'Seconds in batches, without the time the run was throttled';

@@ -150,7 +150,7 @@ WRONG = {
     "tenant_id = x": (13, "invalid input syntax for type integer"),
     "tenant_id = 99999999999": (13, "out of range"),
     "owner = 7": (9, "invalid input syntax for type uuid"),
-    "color = blue": (10, "invalid input value for enum"),
+    "color = blue": (9, "invalid input value for enum"),
     "data = '{}'": (1, "data is json, which has no = operator"),
     "id = 1 AND tenant_id >= 7": (22, ">= requires a timestamp or date column"),
     "at >= yesterday": (7, "write ISO 8601"),

@@ -10,3 +10,9 @@ def test_no_two_migrations_share_a_number() -> None:
 
     assert [number for number, count in numbers.items() if count > 1] == []
     assert sorted(map(int, numbers)) == list(range(1, len(numbers) + 1))
+
+
+def test_a_database_of_any_encoding_can_be_migrated() -> None:
+    assert [
+        path.name for path in MIGRATIONS.glob("*.sql") if not path.read_text(encoding="utf-8").isascii()
+    ] == []
