@@ -105,8 +105,14 @@ async def ready(
 
 
 @_probe("/health/startup", summary="Startup: was the schema found?", answer=Readiness)
-async def startup(request: AnyRequest, services: Injected) -> Response[Readiness | HealthDraft]:
-    """200 once all critical checks were ok. Settings are checked before the process listens."""
+async def startup(
+    request: AnyRequest,
+    services: Injected,
+    exclude: Exclude = None,  # noqa: ARG001 - as `live`
+    verbose: Verbose = None,  # noqa: ARG001
+) -> Response[Readiness | HealthDraft]:
+    """200 once all critical checks were ok. Settings are checked before the process listens. `exclude` and
+    `verbose` change nothing."""
     started = services.health.monitor.started
     answer = Readiness(
         status="started" if started else "not_started",
@@ -140,8 +146,9 @@ async def one_check(
     request: AnyRequest,
     services: Injected,
     name: Annotated[str, PathParameter(description="The check, as /health/full names it")],
+    verbose: Verbose = None,  # noqa: ARG001 - a single check is always shown in full
 ) -> Response[OneCheck | HealthDraft]:
-    """503 when the check has failed, whether or not it is critical."""
+    """503 when the check has failed, whether or not it is critical. `verbose` changes nothing."""
     findings = _findings(request, services, _named(services, [name], 404))
     state = msgspec.structs.asdict(findings.states(verbose=True)[name])
     failed = bool(findings.failed)

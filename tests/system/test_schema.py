@@ -94,7 +94,9 @@ def test_every_operation_has_an_id_a_summary_and_its_errors() -> None:
             content = answer["content"]["application/problem+json"]
             assert content["schema"]["$ref"].endswith("ProblemDetails")
         if each["tags"][0] in {"audit", "maintenance"}:
-            by_token = [{"token": []}] if each["operationId"] == "tailAuditEvents" else []
+            by_token: list[dict[str, list[str]]] = (
+                [{"token": []}] if each["operationId"] == "tailAuditEvents" else []
+            )
             assert each["security"] == [{"key": []}, *by_token]
             assert {"400", "401", "403", "503"} <= errors.keys()
 

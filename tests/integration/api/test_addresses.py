@@ -94,3 +94,11 @@ def test_only_a_list_may_be_repeated(client: Client, admin: Headers) -> None:
     assert answer.json()["errors"] == [
         {"field": "limit", "reason": "is specified more than once; specify it once"}
     ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/health/live", "/livez", "/health/ready", "/health/startup", "/health/full", "/health/full/database"],
+)
+def test_a_probe_may_ask_every_tier_for_details(client: Client, path: str) -> None:
+    assert client.get(f"{path}?verbose").status_code == client.get(path).status_code

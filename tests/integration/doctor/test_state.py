@@ -137,7 +137,7 @@ def test_a_plan_that_waits_is_a_warning_until_it_is_approved(
     (found,) = (each for each in diagnose(url) if each.id == "pending_approvals")
 
     assert (found.severity, found.subject) == ("warning", "app/retention/sessions")
-    assert "needs approval: it would delete 10 of 12 rows; keep was shortened. Nothing" in found.problem
+    assert "needs approval: it would delete 10 of 12 rows; keep was shortened. To allow" in found.problem
     assert found.remedies == ("opsctl approve abc12345",)
     opsctl(url, *found.remedies[0].split()[1:])
     assert diagnose(url) == []

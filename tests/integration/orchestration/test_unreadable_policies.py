@@ -106,7 +106,7 @@ def test_what_could_not_be_posted_is_posted_by_the_next_load(
         _load()
 
     assert len(receiver.got) == 1
-    assert "could not be posted that policies are unreadable: 127.0.0.1, the host of" in caplog.text
+    assert "Could not post that policies are unreadable: 127.0.0.1, the host of" in caplog.text
     assert SECRET not in caplog.text
 
 
