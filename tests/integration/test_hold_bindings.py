@@ -79,7 +79,8 @@ def test_a_hold_whose_table_was_replaced_stops_the_policies_of_both_tables(
         assert message == (
             f"Hold {held.id} (tenant = 7) was made for the table that is now former.old_sessions, and "
             "public.sessions is another table now, so it is unknown which rows it covers. Until that is "
-            f"known, no policy deletes from its table. Confirm what it covers: opsctl hold confirm {held.id} --table public.sessions, or "
+            "known, no policy deletes from its table. Confirm what it covers: opsctl hold confirm "
+            f"{held.id} --table public.sessions, or "
             f"opsctl hold confirm {held.id} --table former.old_sessions. If the hold is over: "
             f"opsctl hold release {held.id}"
         )
