@@ -1,9 +1,13 @@
 """Databases for doctor to examine, and ways to run it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import dagster as dg
+import psycopg
 import pytest
+from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from typer.testing import CliRunner, Result
 
 from ops_pipeline import cli
@@ -11,10 +15,12 @@ from ops_pipeline.diagnosis import code_location
 from ops_pipeline.diagnosis.examine import Diagnosed, examine
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.partitions.premake import premake
+from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import audit_logs, find_relation
 from ops_pipeline.settings import Settings
 from tests.integration.conftest import APPLICATION, POLICIES
+from tests.integration.doctor.installation import Ask, beat, dagster_instance, switch, tick
 
 
 @pytest.fixture
@@ -54,3 +60,40 @@ def opsctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
         return CliRunner().invoke(cli.app, list(arguments))
 
     return run
+
+
+@pytest.fixture(scope="module")
+def dagster_url(server: embedded.Server) -> str:
+    """A database for Dagster's tables."""
+    name = f"dagster_{uuid4().hex[:8]}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as session:
+        session.execute(f"CREATE DATABASE {name}")
+    return server.url(name)
+
+
+@pytest.fixture(scope="module")
+def instance(dagster_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    with dagster_instance(tmp_path_factory.mktemp("home"), dagster_url) as made:
+        yield made
+
+
+@pytest.fixture
+def ask(
+    url: str, dagster_url: str, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Ask:
+    """An installation without a finding: a daemon has just reported, the schedule is on."""
+    del instance
+    file = tmp_path / "policies.yaml"
+    file.write_text(POLICIES)
+    monkeypatch.setenv("OPS_DATABASE_URL", url)
+    given = Settings(database_url=url, dagster_database_url=dagster_url, policies=file)
+    monkeypatch.setattr(code_location, "load", lambda _: None)
+    return Ask(given, kinds.load(file))
+
+
+@pytest.fixture
+def healthy(instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    beat(instance, "a")
+    switch(instance, InstigatorStatus.DECLARED_IN_CODE)
+    tick(instance, TickStatus.SUCCESS)
+    return instance

@@ -1,8 +1,9 @@
 """An installation to ask questions about, with Dagster's real tables."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,13 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._daemon.types import DaemonHeartbeat
 
-from ops_pipeline.orchestration import instance
+from ops_pipeline.diagnosis.examine import Answers, Diagnosed, examine_installation
+from ops_pipeline.orchestration import instance, webhook
+from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.policies.model import Policies
+from ops_pipeline.settings import Settings
 
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 SCHEDULE = RemoteInstigatorOrigin(
     RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("ops_pipeline"), "__repository__"), "nightly_app"
 )
@@ -69,3 +75,24 @@ def tick(instance: dg.DagsterInstance, status: TickStatus, error: Any = None) ->
             selector_id=SCHEDULE.get_selector().get_id(),
         )
     )
+
+
+@dataclass
+class Ask:
+    """Asks the questions about the installation; what is not given is as it should be."""
+
+    settings: Settings
+    policies: Policies
+    location: str | None = None
+    pause: Callable[[float], None] = lambda _: None
+    changes: dict[str, object] = field(default_factory=dict)
+
+    def __call__(self, *, policies: Policies | PolicyError | None = None, test: bool = False) -> Answers:
+        given = self.settings.model_copy(update=self.changes)
+        send = (lambda: webhook.post_test(given)) if test else None
+        return examine_installation(given, policies or self.policies, send, pause=self.pause)
+
+    def one(self, id_: str, *, test: bool = False) -> Diagnosed:
+        """The only finding of that diagnosis."""
+        (found,) = (each for each in self(test=test).findings if each.id == id_)
+        return found
