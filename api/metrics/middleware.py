@@ -1,25 +1,23 @@
 """ASGI middleware that gives every request an id, measures it and logs it."""
 
+import os
 import re
 import time
-from collections.abc import Callable, Iterable
-from uuid import uuid4
+from collections.abc import Iterable
 
-import structlog
 from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 
 from api.metrics.registry import Metrics
 from api.problems import Problem, answer_to, slug
+from api.process import logs
 from api.process.lifecycle import Lifecycle
 from api.process.protocol import REFUSED
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 QUIET = ("/health", "/metrics")
 SANE = re.compile(r"[\w.-]{1,64}", re.ASCII)
-
-log = structlog.get_logger()
 
 
 class Middleware:
@@ -65,7 +63,7 @@ class Middleware:
         unique = f"{request_id} {id(scope)}"
         self._lifecycle.in_flight[unique] = (f"{scope['method']} {scope['path']}", time.monotonic())
         began = time.perf_counter()
-        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        named = logs.request_id.set(request_id)
         try:
             if REFUSED in scope["state"]:
                 raise scope["state"][REFUSED]
@@ -74,23 +72,28 @@ class Middleware:
             await answer_to(problem, Request(scope))(scope, receive, send_recording)
         finally:
             del self._lifecycle.in_flight[unique]
-            self._record(scope, status, time.perf_counter() - began)
-            structlog.contextvars.reset_contextvars(**bound)
+            self._record(scope, request_id, status, time.perf_counter() - began)
+            logs.request_id.reset(named)
 
-    def _record(self, scope: HTTPScope, status: int, seconds: float) -> None:
+    def _record(self, scope: HTTPScope, request_id: str, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = scope.get("path_template") or "unmatched"
         self._metrics.record_request(method, route, status, seconds, slug(status) if status >= 400 else None)
         # Requests refused while being read are logged together, in one line (connections.py).
-        quiet = REFUSED in scope["state"] or (route.startswith(QUIET) and status < 400)
-        write: Callable[..., object] = log.debug if quiet else log.info
+        if REFUSED in scope["state"] or (status < 400 and route.startswith(QUIET)):
+            return
         peer = scope["client"][0] if scope["client"] else None
-        write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3), peer=peer)
+        logs.log_request(logs.RequestLine(request_id, method, route, status, round(seconds * 1000, 3), peer))
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     for name, given in headers:
         if name == b"x-request-id":
             text = given.decode("latin-1")
-            return text if SANE.fullmatch(text) else uuid4().hex
-    return uuid4().hex
+            return text if SANE.fullmatch(text) else _new_id()
+    return _new_id()
+
+
+def _new_id() -> str:
+    # As unlikely to repeat as a UUID, in a third of the time.
+    return os.urandom(16).hex()

@@ -113,13 +113,26 @@ def _job(name: str, step: dg.OpDefinition, config: type[DaysToVerify], descripti
     """A job of that one step, whose configuration is the whole configuration of the job."""
     return dg.GraphDefinition(name=name, node_defs=[step]).to_job(
         config=dg.ConfigMapping(
-            config_schema=config.to_fields_dict(),
+            config_schema=_schema(config),
             config_fn=lambda value: {"ops": {step.name: {"config": value}}},
         ),
         executor_def=EXECUTOR,
         metadata={"runbook": remedy.runbook("archive")},
         description=description,
     )
+
+
+def _schema(config: type[DaysToVerify]) -> dict[str, dg.Field]:
+    """The fields as plain strings: Dagster's own schema also takes the value of an environment variable."""
+    return {
+        field.alias or name: dg.Field(
+            str,
+            description=field.description,
+            is_required=field.is_required(),
+            **({} if field.is_required() else {"default_value": field.default}),
+        )
+        for name, field in config.model_fields.items()
+    }
 
 
 @contextmanager

@@ -27,7 +27,9 @@ def refuse_other_databases(run: dg.DagsterRun, person: Person | None, consequenc
     own = ", ".join(person.databases)
     configured = settings.load()
     policies = kinds.load(configured.policies)
-    known = run_ownership.databases_of(policies, run) if _is_ours(run, configured) else []
+    known = (
+        run_ownership.databases_of(policies, run) if run_ownership.is_of_our_location(run, configured) else []
+    )
     others = [database.name for database in known if database.name not in person.databases]
     if known and not others:
         return
@@ -42,13 +44,4 @@ def refuse_other_databases(run: dg.DagsterRun, person: Person | None, consequenc
         f"The key {person.name} is for runs of {own}, and this run (job {run.job_name}) {what}. "
         f"{consequence} {launch}For a key that may: "
         f"opsctl keys create --name NAME --scope {MAINTENANCE}{every}"
-    )
-
-
-def _is_ours(run: dg.DagsterRun, configured: settings.Settings) -> bool:
-    """Whether the run is of our code location: others may have jobs and assets with the same names."""
-    origin = run.remote_job_origin
-    return (
-        origin is not None
-        and origin.repository_origin.code_location_origin.location_name == configured.dagster_location
     )

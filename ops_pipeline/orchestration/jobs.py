@@ -3,6 +3,7 @@
 import functools
 import operator
 import os
+from typing import Any
 
 import dagster as dg
 
@@ -11,13 +12,17 @@ from ops_pipeline.orchestration.run_ownership import EVERY_DATABASE, TRIGGER, jo
 from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres import embedded
 
-# Each step is a process of its own, so that it can be ended by itself; forked from a process that has
-# imported everything, it starts in a tenth of a second. The in-process executor would retry a step that
-# is terminated.
-PRELOADED = {"preload_modules": ["ops_pipeline.orchestration.definitions"]}
-EXECUTOR = dg.multiprocess_executor.configured(
-    {"max_concurrent": 2, "start_method": {"forkserver": PRELOADED}}
-)
+
+def _two_steps(_: object) -> dict[str, Any]:
+    # Each step is a process of its own, so that it can be ended by itself; forked from a process that has
+    # imported everything, it starts in a tenth of a second. The in-process executor would retry a step that
+    # is terminated.
+    preloaded = {"preload_modules": ["ops_pipeline.orchestration.definitions"]}
+    return {"max_concurrent": 2, "start_method": {"forkserver": preloaded}}
+
+
+EXECUTOR = dg.configured(dg.multiprocess_executor, name="two_steps", config_schema={})(_two_steps)
+"""The executor of every job. A run's configuration can change nothing of it."""
 
 
 def definitions(policies: Policies) -> dg.Definitions:

@@ -1,4 +1,7 @@
-"""Checks the approvals in a run's configuration before the run is queued."""
+"""Checks a run's configuration before the run is queued: its approvals, and that it reads no environment."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -13,6 +16,36 @@ from ops_pipeline.orchestration.identity import Person
 from ops_pipeline.orchestration.resources import UNIDENTIFIED, MaintenanceResource, configuration
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
+
+
+class ConfigurationRefusedError(Exception):
+    """A run's configuration has what no run of ours may have; the message names the field."""
+
+
+def refuse_environment(run: dg.DagsterRun) -> None:
+    """Raises ConfigurationRefusedError where the configuration takes a value from an environment variable.
+
+    Dagster accepts `{env: NAME}` for most values, and the step would quote the variable in its messages: the
+    login of another database, or a secret. A run of another code location is left to that location.
+    """
+    if not run_ownership.is_of_our_location(run, settings.load()):
+        return
+    for field in _read_from_environment(run.run_config, ""):
+        raise ConfigurationRefusedError(
+            f"{field}: an environment variable is not accepted here; write the value. {NOTHING}"
+        )
+
+
+def _read_from_environment(value: Any, field: str) -> Iterator[str]:
+    """The fields that are `{env: NAME}`."""
+    if isinstance(value, dict):
+        if value.keys() == {"env"}:
+            yield field
+        for name, inner in value.items():
+            yield from _read_from_environment(inner, f"{field}.{name}" if field else str(name))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _read_from_environment(inner, f"{field}[{number}]")
 
 
 def refuse_unfit_approvals(run: dg.DagsterRun, person: Person | None) -> None:

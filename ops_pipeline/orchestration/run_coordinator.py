@@ -5,30 +5,31 @@ from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.storage.tags import BACKFILL_ID_TAG, MAX_RETRIES_TAG
 from starlette.requests import HTTPConnection
 
-from ops_pipeline.orchestration import identity, run_outcome
+from ops_pipeline.orchestration import identity, run_outcome, run_ownership
 
 
 class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
     """Dagster's queue, for runs whose starter is known; `dagster.yaml` names it."""
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
-        """Queues the run, with its starter in the tag `identity.STARTED_BY` over what a client wrote there.
+        """Queues the run, with our tags over what a client wrote there: its starter, what started it, and no
+        outcome yet.
 
-        Raises DatabaseLimitError when the starter's key is not for every database of the run, and
-        ApprovalRefusedError when its configuration approves plans that it must not; Dagster then fails the
-        run with that reason, and the launchpad shows it.
+        Raises DatabaseLimitError when the starter's key is not for every database of the run,
+        ConfigurationRefusedError when its configuration reads the environment, and ApprovalRefusedError when
+        it approves plans that it must not; Dagster then fails the run with that reason, and the launchpad
+        shows it.
         """
         run = context.dagster_run
         if run.status is dg.DagsterRunStatus.NOT_STARTED and _from_a_client(context):
             person = _person(context)
-            if person is not None or identity.STARTED_BY in run.tags:
-                tag = {identity.STARTED_BY: person.name if person else identity.UNKNOWN}
-                self._instance.add_run_tags(run.run_id, tag)
+            self._instance.add_run_tags(run.run_id, _own_tags(run, person))
             # The daemon and every step load this class, and need no policies for it.
             from ops_pipeline.orchestration import database_limit, launch_check  # noqa: PLC0415
 
             try:
                 database_limit.refuse_other_databases(run, person)
+                launch_check.refuse_environment(run)
                 launch_check.refuse_unfit_approvals(run, person)
             except Exception:
                 # Dagster starts failed runs again; the person who sees the reason decides about this one.
@@ -36,6 +37,15 @@ class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
                 self._instance.add_run_tags(run.run_id, refused)
                 raise
         return super().submit_run(context)
+
+
+def _own_tags(run: dg.DagsterRun, person: identity.Person | None) -> dict[str, str]:
+    tags = {run_ownership.TRIGGER: "ui"}
+    if person is not None or identity.STARTED_BY in run.tags:
+        tags[identity.STARTED_BY] = person.name if person else identity.UNKNOWN
+    if run_outcome.OUTCOME in run.tags:
+        tags[run_outcome.OUTCOME] = run_outcome.NOT_ENDED
+    return tags
 
 
 def _from_a_client(context: SubmitRunContext) -> bool:

@@ -21,6 +21,9 @@ FAILED = "failed"
 CANCELED = "canceled"
 """Of a run that was terminated; its policies are interrupted, or did not begin."""
 
+NOT_ENDED = "not_ended"
+"""Of a run that repeats another one, until its first policy has ended: it has the tags of that other one."""
+
 REFUSED = "launch_refused"
 """Of a run whose launch was refused, in the UI or by a client; nothing was begun."""
 
@@ -84,7 +87,6 @@ def _missing(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
     outcomes = {"/".join(key): last.outcome for key, last in reported(instance, run_id).items()}
     names = [name for name, outcome in outcomes.items() if outcome != DONE] or list(outcomes)
     tags = {OUTCOME: worst(outcomes), POLICY: _named(names), TRIGGER: trigger_of(run)}
-    # A re-execution has the tags of the run that it continues until they are written here.
     return {tag: value for tag, value in tags.items() if run.tags.get(tag) != value}
 
 

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from ops_pipeline.policies.model import Database, Policies, Policy
+from ops_pipeline.settings import Settings
 
 EVERY_DATABASE = "nightly_maintenance"
 """The job for all databases, which `opsctl run` starts; it exists only where there are several databases."""
@@ -28,6 +29,15 @@ def restore_job_of(database: Database) -> str:
 def verify_job_of(database: Database) -> str:
     """The job that verifies archived days of the database."""
     return f"verify_archived_days_{database.name}"
+
+
+def is_of_our_location(run: dg.DagsterRun, configured: Settings) -> bool:
+    """Whether the run is of our code location: others may have jobs and assets with the same names."""
+    origin = run.remote_job_origin
+    return (
+        origin is not None
+        and origin.repository_origin.code_location_origin.location_name == configured.dagster_location
+    )
 
 
 def works_on_archive(database: Database, run: dg.DagsterRun) -> bool:

@@ -1,6 +1,7 @@
 """The checks of a retention policy: what must be true after its run."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 
 from ops_pipeline.counted import counted
@@ -12,7 +13,8 @@ from ops_pipeline.maintenance.check import (
     observed_only,
     rows_remain,
 )
-from ops_pipeline.maintenance.retention import expired
+from ops_pipeline.maintenance.retention.expired import last_cutoff
+from ops_pipeline.maintenance.retention.plan import backlog
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.opsctl import opsctl
 from ops_pipeline.partitions.detach import interrupted_detaches
@@ -49,12 +51,20 @@ def checks(policy: Retention) -> Iterator[PolicyCheck]:
 
 
 def _no_expired_rows(policy: Retention, connection: Connection) -> CheckResult:
-    cutoff = expired.last_cutoff(connection, policy)
-    rows = expired.backlog(connection, policy, cutoff)
-    are = "is" if rows == 1 else "are"
-    older = f"{counted(rows, 'row')} of {policy.table} {are} older than {cutoff:%Y-%m-%d %H:%M} UTC"
-    found = rows_remain(connection, policy, rows, older)
+    cutoff = last_cutoff(connection, policy)
+    rows = backlog(connection, policy, cutoff)
+    found = rows_remain(connection, policy, rows, _older(policy, rows, cutoff))
     return observed_only(found) if policy.observe else found
+
+
+def _older(policy: Retention, rows: int, cutoff: datetime) -> str:
+    when = f"{cutoff:%Y-%m-%d %H:%M} UTC"
+    if not rows:
+        return (
+            f"No row of {policy.table} is older than {when}, except rows on hold or referred to by kept rows"
+        )
+    are = "is" if rows == 1 else "are"
+    return f"{counted(rows, 'row')} of {policy.table} {are} older than {when} and kept by nothing"
 
 
 def _partitions_premade(policy: Retention, connection: Connection) -> CheckResult:
@@ -74,7 +84,7 @@ def _no_detach_pending(policy: Retention, connection: Connection) -> CheckResult
     names = interrupted_detaches(connection, find_relation(connection, policy.table))
     return CheckResult(
         not names,
-        f"Detach pending: {', '.join(names)}. Rows of these days cannot be inserted. "
+        f"Detach pending: {', '.join(names)}. Rows within their bounds cannot be inserted. "
         f"{_to(policy, 'complete the detach')}"
         if names
         else "No detach is pending",

@@ -1,4 +1,4 @@
-"""Which rows are expired: the cutoff, the condition, and the backlog."""
+"""Which rows are expired: the cutoff and the condition."""
 
 from datetime import datetime
 
@@ -7,9 +7,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.maintenance.batches.scans import target
 from ops_pipeline.maintenance.retention.policy import Retention
-from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
-from ops_pipeline.postgres.relation import find_relation
 
 
 def cutoff_now(connection: Connection, policy: Retention) -> datetime:
@@ -37,12 +35,3 @@ def last_cutoff(connection: Connection, policy: Retention) -> datetime:
     values = {"policy": policy.name}
     cutoff = connection.execute(sql.get("maintenance/retention/last_cutoff"), values).fetchone()
     return cutoff_now(connection, policy) if cutoff is None else cutoff[0]
-
-
-def backlog(connection: Connection, policy: Retention, cutoff: datetime) -> int:
-    """How many rows are older than the cutoff."""
-    table = find_relation(connection, policy.table)
-    statement = compose.SQL(sql.get("maintenance/retention/backlog")).format(
-        rows=catalog.local_rows(connection, table), expired=expired(policy, cutoff)
-    )
-    return int(scalar(connection, statement))

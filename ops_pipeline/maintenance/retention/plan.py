@@ -82,6 +82,12 @@ def count_expired(planning: Planning, policy: Retention, cutoff: datetime) -> Ro
         return _count(planning, policy, counter, cutoff)
 
 
+def backlog(connection: Connection, policy: Retention, cutoff: datetime) -> int:
+    """How many rows a run with that cutoff should have deleted: neither rows on hold nor rows that kept rows
+    refer to. Raises HoldUnclearError and psycopg.Error."""
+    return _counter(connection, policy, find_relation(connection, policy.table), cutoff).eligible()
+
+
 def _counter(
     connection: Connection,
     policy: Retention,

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     structlog.configure(cache_logger_on_first_use=False)
     yield output
     structlog.configure(**before)
+    logs._request_log.stream = None  # noqa: SLF001 - as before
     logging.root.handlers[:] = handlers
     logging.captureWarnings(capture=False)
     sys.excepthook = hook
@@ -45,8 +47,9 @@ def lines(text: str) -> list[dict[str, Any]]:
 def test_warnings_of_libraries_are_structured_lines(written: io.StringIO) -> None:
     logging.getLogger("psycopg.pool").warning("error connecting in %r: %s", "api", "refused")
     logging.getLogger("httpx").info("HTTP Request: GET http://them/?token=x")
-    with structlog.contextvars.bound_contextvars(request_id="mine"):
-        logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=ValueError("odd"))
+    mine = logs.request_id.set("mine")
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=ValueError("odd"))
+    logs.request_id.reset(mine)
     warnings.warn("soon gone", DeprecationWarning, stacklevel=1)
 
     pool, failed, *rest = lines(written.getvalue())
@@ -56,6 +59,17 @@ def test_warnings_of_libraries_are_structured_lines(written: io.StringIO) -> Non
     assert failed["request_id"] == "mine"
     assert failed["exception"][0]["exc_value"] == "odd"
     assert all(each["logger"] == "py.warnings" for each in rest)
+
+
+def test_the_line_of_a_request_has_the_form_of_the_others_and_no_secret(written: io.StringIO) -> None:
+    structlog.get_logger().info("ready")
+    logs.log_request(logs.RequestLine(KEY, "GET", "/health/full", 503, 1.25, None))
+
+    other, line = lines(written.getvalue())
+    assert line.keys() == {*other, "request_id", "method", "route", "status", "ms", "peer"}
+    assert (line["event"], line["level"], line["ms"], line["peer"]) == ("request", "info", 1.25, None)
+    assert line["request_id"] == "[hidden]"
+    assert re.sub(r"\d", "0", line["timestamp"]) == re.sub(r"\d", "0", other["timestamp"])
 
 
 def test_an_uncaught_exception_is_a_structured_line(written: io.StringIO) -> None:

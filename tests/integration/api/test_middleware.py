@@ -152,6 +152,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     structlog.configure(cache_logger_on_first_use=False)
     yield written
     structlog.configure(**before)
+    logs._request_log.stream = None  # noqa: SLF001 - as before
 
 
 def test_a_failure_is_logged_with_its_request_and_without_the_key(

@@ -24,7 +24,7 @@ from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import audit_logs, find_relation
 from ops_pipeline.settings import Settings
 from tests.eventually import eventually
-from tests.integration.api.test_health import serving
+from tests.integration.api.health import serving
 from tests.integration.doctor.installation import beat, dagster_instance, switch, tick
 
 POLICIES = """

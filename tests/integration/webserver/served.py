@@ -37,6 +37,8 @@ from ops_pipeline.orchestration.definitions import build_definitions
 
 defs = build_definitions(kinds.load(Path({policies!r})))
 """
+FORGED = {"ops/started_by": "forged", "ops/trigger": "schedule", "ops/outcome": "done"}
+"""The tags of every launch, as a client may write them."""
 LAUNCH = """mutation ($parameters: ExecutionParams!) {launchRun(executionParams: $parameters) {
   __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
   ... on RunConfigValidationInvalid {errors {message}}}}"""
@@ -54,17 +56,24 @@ class Served:
     keys: KnownKeys
 
     def launch(
-        self, config: Any, *, job: str = "nightly_app", address: str | None = None, **request: Any
+        self,
+        config: Any,
+        *,
+        job: str = "nightly_app",
+        whole: Any = None,
+        address: str | None = None,
+        **request: Any,
     ) -> dict[str, Any]:
-        """Launches the job as the launchpad does, and returns `launchRun`."""
-        tags = [{"key": "ops/started_by", "value": "forged"}]
+        """Launches the job as the launchpad does, and returns `launchRun`. `config` is the resource's part of
+        the configuration, `whole` all of it."""
+        tags = [{"key": name, "value": value} for name, value in FORGED.items()]
         parameters = {
             "selector": {
                 "repositoryLocationName": LOCATION_NAME,
                 "repositoryName": "__repository__",
                 "pipelineName": job,
             },
-            "runConfigData": {"resources": {"databases": {"config": config}}} if config else {},
+            "runConfigData": {"resources": {"databases": {"config": config}}} if config else whole or {},
             "mode": "default",
             "executionMetadata": {"tags": tags},
         }

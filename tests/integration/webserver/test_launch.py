@@ -16,7 +16,7 @@ from ops_pipeline.orchestration.identity import STARTED_BY
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.postgres.connection import Connection, scalar
 from tests.integration.webserver.conftest import store_plan
-from tests.integration.webserver.served import Served
+from tests.integration.webserver.served import FORGED, Served
 
 Headers = dict[str, str]
 
@@ -42,7 +42,7 @@ def _refused(served: Served, launched: dict[str, Any]) -> str:
     return str(launched["message"])
 
 
-def test_the_person_of_the_key_is_in_the_tag_whatever_the_client_wrote(
+def test_our_tags_are_ours_whatever_the_client_wrote(
     served: Served, launch: Callable[..., dict[str, Any]]
 ) -> None:
     launched = launch(None)
@@ -50,7 +50,8 @@ def test_the_person_of_the_key_is_in_the_tag_whatever_the_client_wrote(
     run = served.instance.get_run_by_id(launched["run"]["runId"])
     assert run is not None
     assert run.status is dg.DagsterRunStatus.QUEUED
-    assert run.tags[STARTED_BY] == "ada"
+    ours = {name: run.tags[name] for name in FORGED}
+    assert ours == {STARTED_BY: "ada", "ops/trigger": "ui", "ops/outcome": "not_ended"}
 
 
 def test_a_bare_webserver_knows_no_one_and_approves_nothing(served: Served, app: Connection) -> None:

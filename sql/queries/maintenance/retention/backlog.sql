@@ -1,2 +1,0 @@
--- How many expired rows remain.
-SELECT count(*) FROM {rows} WHERE {expired}
