@@ -11,10 +11,11 @@ from rich.console import RenderableType
 
 from ops_pipeline import settings
 from ops_pipeline.archive import manifest
-from ops_pipeline.cli import tables
+from ops_pipeline.cli import newest_run, tables
 from ops_pipeline.cli.api_health import api_health
 from ops_pipeline.cli.check import without_policies
 from ops_pipeline.cli.context import chosen_databases, connected_to
+from ops_pipeline.cli.newest_run import NewestRun
 from ops_pipeline.cli.options import Database
 from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain
 from ops_pipeline.counted import counted
@@ -56,10 +57,11 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
         embedded.resolved(loaded) as resolved,
         connected_to(chosen, "opsctl status", away, writes=False) as connections,
     ):
-        next_runs = next_run.next_runs(resolved.dagster_database_url or "", databases, now)
+        dagster_url = resolved.dagster_database_url or ""
+        next_runs = next_run.next_runs(dagster_url, databases, now)
         for database, connection in connections:
             with explained(connection):
-                statuses.append(_status(database, connection, now, next_runs[database.name]))
+                statuses.append(_status(database, connection, now, dagster_url, next_runs[database.name]))
             empty += [] if database.policies else [database]
     api = api_health(loaded)
     throttle_file = f"{loaded.throttle_file} exists" if loaded.throttle_file.exists() else None
@@ -87,11 +89,12 @@ JUDGED_HERE = "maintenance"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """How the maintenance of a database stands. `problems`: policies that are late, that failed or
-    ended early in their newest run, or that have rows remaining, except those that wait for approval.
-    `holds`: how many, by state."""
+    """How the maintenance of a database stands. `problems`: a newest run that did not reach its end, and
+    policies that are late, that failed or ended early in their newest run, or that have rows remaining,
+    except those that wait for approval. `holds`: how many, by state."""
 
     database: str
+    newest_run: NewestRun | None
     policies: Sequence[LastRuns]
     problems: Sequence[str]
     approvals: Sequence[approvals.StoredPlan]
@@ -107,17 +110,22 @@ class DatabaseStatus:
 
 
 def _status(
-    database: model.Database, connection: Connection, now: datetime, next_run_: NextRun
+    database: model.Database, connection: Connection, now: datetime, dagster_url: str, next_run_: NextRun
 ) -> DatabaseStatus:
     pending = approvals.pending(connection)
     waiting = {plan.policy for plan in pending}
     due = overdue.last_scheduled(database.schedule, now)
     runs = overdue.last_runs(connection, [policy.name for policy in database.policies])
-    problems = (_problem(of_policy, due) for of_policy in runs if of_policy.policy not in waiting)
+    newest = newest_run.find(dagster_url, connection, runs)
+    problems = [
+        newest.problem if newest is not None else None,
+        *(_problem(of_policy, due) for of_policy in runs if of_policy.policy not in waiting),
+    ]
     has_run = any(of_policy.started_at for of_policy in runs)
     states = Counter(hold.state(now) for hold in holds.list_holds(connection))
     return DatabaseStatus(
         database.name,
+        newest,
         runs,
         [problem for problem in problems if problem],
         pending,
@@ -142,7 +150,7 @@ def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
     if status.policies:
         yield tables.status_table(status.policies)
         yield ""
-    yield f"{status.database}: last run   {_last_run(status)}"
+    yield f"{status.database}: last run   {newest_run.in_words(status.newest_run)}"
     indent = " " * (len(status.database) + 2)
     if status.pause is not None:
         yield f"{indent}PAUSED     {status.pause.in_words(status.database)}"
@@ -158,24 +166,11 @@ def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
     states = ", ".join(f"{number} {state}" for state, number in status.holds.items())
     yield f"{indent}holds      {states or 'none'}"
     yield f"{indent}archive    {_archived(status.archive)}"
-    yield f"{indent}policies   {'a problem:' if status.problems else 'no problem'}"
+    no_problem = "no problem besides the approvals" if status.approvals else "no problem"
+    yield f"{indent}policies   {'a problem:' if status.problems else no_problem}"
     for problem in status.problems:
         yield f"{indent}           {problem}"
     yield ""
-
-
-def _last_run(status: DatabaseStatus) -> str:
-    started = {runs.started_at: runs.dagster_run_id for runs in status.policies if runs.started_at}
-    if not started:
-        return "none yet"
-    newest = max(started)
-    in_it = [runs for runs in status.policies if runs.started_at and runs.dagster_run_id == started[newest]]
-    outcomes = Counter(str(runs.outcome) for runs in in_it)
-    said = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in outcomes.items())
-    others = counted(len(status.policies) - len(in_it), "policy was", "policies were")
-    return f"{newest:%Y-%m-%d %H:%M} UTC: {said}" + (
-        f"; {others} not part of this run" if len(in_it) < len(status.policies) else ""
-    )
 
 
 def _next_run(next_run: NextRun, now: datetime) -> str:

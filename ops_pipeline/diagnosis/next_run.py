@@ -94,4 +94,10 @@ def _of_schedule(
             schedules.turn_on(database.name),
         )
     at = overdue.next_scheduled(database.schedule, now).astimezone(UTC)
+    if age > daemon.LATE_SECONDS:
+        late = (
+            f"in doubt: the Dagster daemon reported {age:.0f} s ago, and does so every "
+            f"{daemon.INTERVAL_SECONDS} s. If it has ended, start it"
+        )
+        return NextRun(at, f"{problem}; {late}" if problem else late, daemon.START)
     return NextRun(at, problem, note=f"the daemon reported {age:.0f} s ago")

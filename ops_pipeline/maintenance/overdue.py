@@ -57,7 +57,7 @@ def problem(runs: LastRuns, due: datetime) -> str | None:
     this version does not know.
     """
     newest = (
-        f"; its newest run is {runs.ended_outcome} ({runs.ended_reason})"
+        f"; its newest run ended as {runs.ended_outcome} ({runs.ended_reason})"
         if runs.ended_outcome not in {None, "done", "observed"}
         else ""
     )
@@ -70,7 +70,7 @@ def problem(runs: LastRuns, due: datetime) -> str | None:
         )
     if runs.ended_outcome in UNFINISHED:
         rows = f"; {_remain(runs.remaining)}" if runs.remaining else ""
-        return f"{runs.policy}: its newest run is {runs.ended_outcome} ({runs.ended_reason}){rows}"
+        return f"{runs.policy}: its newest run ended as {runs.ended_outcome} ({runs.ended_reason}){rows}"
     remaining = runs.done_remaining
     return f"{runs.policy}: {_remain(remaining)}" if remaining else None
 

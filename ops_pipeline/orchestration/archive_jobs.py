@@ -17,9 +17,9 @@ from ops_pipeline.counted import counted
 from ops_pipeline.opsctl import opsctl
 from ops_pipeline.orchestration import cancellation, identity, metadata, remedy, run_ownership
 from ops_pipeline.orchestration.jobs import EXECUTOR
-from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
+from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Database, DeletingPolicy, Policies
-from ops_pipeline.postgres.advisory_lock import share_lock
+from ops_pipeline.postgres.advisory_lock import run_lock, share_lock
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.storage import location
 

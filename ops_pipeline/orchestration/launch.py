@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ops_pipeline import INSTALLATION, settings
 from ops_pipeline.audit.person import person
+from ops_pipeline.diagnosis.daemon import LATE_SECONDS
 from ops_pipeline.orchestration import identity, run_end, run_ownership
 from ops_pipeline.orchestration import instance as dagster_instance
 from ops_pipeline.orchestration.dry_run import PlannedPolicy, planned_policies
@@ -35,8 +36,6 @@ REPOSITORY = "__repository__"
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 DAEMON = "QUEUED_RUN_COORDINATOR"
 """The daemon that starts queued runs."""
-DAEMON_SILENT_AFTER = timedelta(seconds=75)
-"""It reports every half minute; without a report for so long it is not running."""
 LOOK_EVERY_SECONDS = 0.5
 LOST = (
     "Nothing is lost: what run {run} has committed is kept, and Dagster's daemon or the next run continues "
@@ -163,7 +162,8 @@ def _daemon_is_alive(instance: dg.DagsterInstance) -> bool:
     heartbeat = instance.get_daemon_heartbeats().get(DAEMON)
     if heartbeat is None:
         return False
-    return datetime.now(UTC) - datetime.fromtimestamp(heartbeat.timestamp, UTC) < DAEMON_SILENT_AFTER
+    silent_for = datetime.now(UTC) - datetime.fromtimestamp(heartbeat.timestamp, UTC)
+    return silent_for < timedelta(seconds=LATE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import dagster as dg
 
 from ops_pipeline.maintenance import history
 from ops_pipeline.orchestration import run_ownership
-from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
+from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Policies
-from ops_pipeline.postgres.advisory_lock import lock_is_held
+from ops_pipeline.postgres.advisory_lock import lock_is_held, run_lock
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
 SILENT_FOR = timedelta(minutes=2)

@@ -8,6 +8,7 @@ from ops_pipeline import settings
 from ops_pipeline.opsctl import opsctl
 from ops_pipeline.orchestration.run_ownership import job_of
 from ops_pipeline.policies.model import Database, Policy
+from ops_pipeline.postgres import embedded
 
 FAILED_RUN = "when-a-nightly-run-has-failed"
 """The section for a run without any policy that says more."""
@@ -55,8 +56,8 @@ def evaluate_again(policy: Policy, section: str) -> Mapping[str, dg.MetadataValu
     """How to try again after what a check found was fixed; a dry run evaluates no check."""
     return _remedy(
         terminal=_run(policy),
-        how='The asset\'s page, "Checks", "Execute" evaluates the check alone. When it passes, re-execute '
-        "this run from failure.",
+        how='To evaluate the check alone, open "Checks" on the asset\'s page and click "Execute". When it '
+        "passes, re-execute this run from failure.",
         section=section,
     )
 
@@ -71,6 +72,12 @@ def runbook(section: str) -> dg.MetadataValue:
     return dg.MetadataValue.url(f"{settings.load().public_runbook_url}#{section}")
 
 
+def _here(command: str) -> str:
+    """The command as a terminal beside this installation takes it: no variable names the embedded server."""
+    url = settings.load().database_url
+    return command.replace("opsctl ", "opsctl --embedded ") if url and embedded.serves(url) else command
+
+
 def _run(policy: Policy) -> str:
     return opsctl("run", policies=[policy.name])
 
@@ -78,8 +85,8 @@ def _run(policy: Policy) -> str:
 def _launchpad_of(database: Database) -> str:
     """Where Dagster hides the launchpad of a job of assets; it is full of defaults when it opens."""
     return (
-        f'Job {job_of(database)}, the arrow beside "Materialize all", "Open launchpad": replace the '
-        "configuration there by this one"
+        f'Open the job {job_of(database)}, click the arrow beside "Materialize all", choose "Open '
+        'launchpad", and replace the configuration there with the text of launchpad'
     )
 
 
@@ -87,7 +94,7 @@ def _remedy(
     *, terminal: str, how: str, section: str, launchpad: str | None = None
 ) -> Mapping[str, dg.MetadataValue]:
     return {
-        "terminal": dg.MetadataValue.text(terminal),
+        "terminal": dg.MetadataValue.text(_here(terminal)),
         **({} if launchpad is None else {"launchpad": dg.MetadataValue.text(launchpad)}),
         "in_dagster": dg.MetadataValue.text(how),
         "runbook": runbook(section),

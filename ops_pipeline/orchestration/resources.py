@@ -17,7 +17,7 @@ from ops_pipeline.orchestration.run_coordinator import IdentifyingRunCoordinator
 from ops_pipeline.policies.connection import connect_to
 from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres import embedded
-from ops_pipeline.postgres.advisory_lock import share_lock
+from ops_pipeline.postgres.advisory_lock import run_lock, share_lock
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError
 from ops_pipeline.postgres.ready import refuse_unready
 
@@ -130,8 +130,3 @@ def configuration(run_config: Mapping[str, Any]) -> Mapping[str, Any]:
     resource = (run_config.get("resources") or {}).get("databases") or {}
     configured: Mapping[str, Any] = resource.get("config") or {}
     return configured
-
-
-def run_lock(run_id: str) -> str:
-    """The advisory lock that every step of that Dagster run holds, shared, in its database."""
-    return f"ops: dagster run {run_id}"

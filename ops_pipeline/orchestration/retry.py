@@ -31,15 +31,17 @@ def carry_out(
     """Approves what the run's configuration lists, and runs the policy.
 
     Where the database cannot be reached or is a standby, or the connection is lost, it connects again with
-    growing pauses and continues.
+    exponential backoff and continues.
 
     Raises ApprovalRefusedError, and the last try's DatabaseUnavailableError or psycopg.Error.
     """
-    tries = 0
+    tries, reason = 0, ""
     again = context.retry_number > 0 or context.run.parent_run_id is not None
     cancellation.stop_with_parent()
 
     def passes_by_itself(error: Exception) -> bool:
+        nonlocal reason
+        reason = str(error).strip().rstrip(".")
         return isinstance(error, _StillHeldError) or connection_was_lost(error)
 
     for attempt in stamina.retry_context(
@@ -53,9 +55,8 @@ def carry_out(
             tries = attempt.num
             if tries > 1:
                 context.log.warning(
-                    f"{maintained.name} does not answer or is a standby, the connection was lost, or the "
-                    "lost session still holds the policy's lock. What was committed is kept; reconnecting to "
-                    f"continue from there (try {tries} of {TRIES})."
+                    f"{reason}. What was committed is kept; reconnecting to {maintained.name} to continue "
+                    f"from there (try {tries} of {TRIES})."
                 )
             databases.approve_for(maintained, policy)
             with (

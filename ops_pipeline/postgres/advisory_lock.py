@@ -26,6 +26,11 @@ def advisory_lock(connection: Connection, name: str, *, wait: bool = False) -> I
             connection.execute(sql.get("postgres/unlock"), {"name": name})
 
 
+def run_lock(run_id: str) -> str:
+    """The name of the lock that every step of that Dagster run holds, shared, in its database."""
+    return f"ops: dagster run {run_id}"
+
+
 def share_lock(connection: Connection, name: str) -> None:
     """Holds the lock of that name, shared, until the session ends; `lock_is_held` sees it."""
     connection.execute(sql.get("postgres/share_lock"), {"name": name})

@@ -42,14 +42,14 @@ class Holder:
 
     @property
     def remedy(self) -> str:
-        """The statement that ends it, after the operator has made sure that it may be ended; for a consumer
-        that is connected, a comment."""
+        """The statement that ends it, or a comment where another person has to decide first: what a prepared
+        transaction has changed, and the position of a slot, cannot be brought back."""
         name = _literal(self.name)
         match self.kind:
             case "prepared transaction":
-                return f"ROLLBACK PREPARED {name}; -- or COMMIT PREPARED {name};"
+                return f"-- as its owner decides: COMMIT PREPARED {name}; or ROLLBACK PREPARED {name};"
             case "replication slot" if self.pid is None:
-                return f"SELECT pg_drop_replication_slot({name}); -- if its consumer is gone"
+                return f"-- if its consumer no longer exists: SELECT pg_drop_replication_slot({name});"
             case "replication slot" | "standby":
                 return "-- end the long query on the standby, or wait until the consumer has caught up"
             case _:

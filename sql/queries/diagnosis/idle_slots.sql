@@ -5,7 +5,7 @@ SELECT s.slot_name,
          CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn))),
          'none'),
        coalesce(s.xmin, s.catalog_xmin) IS NOT NULL,
-       format('SELECT pg_drop_replication_slot(%L);', s.slot_name)
+       format('-- if its consumer no longer exists: SELECT pg_drop_replication_slot(%L);', s.slot_name)
 FROM pg_replication_slots s
 WHERE NOT s.active AND (s.database IS NULL OR s.database = current_database())
 ORDER BY s.slot_name

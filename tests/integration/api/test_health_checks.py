@@ -93,7 +93,7 @@ def test_each_policy_is_checked_in_its_own_database_against_its_own_schedule(
         with serving(url, policies=policies) as client:
             status, told = checked(client, admin, "maintenance")
             assert status == "error"
-            first, *rest = told.split("; its newest run is ")
+            first, *rest = told.split("; its newest run ended as ")
             assert first.startswith("app/retention/sessions had its last complete run at ")
             assert rest[0].startswith("failed (too much)")
         for session, database in zip((ours, theirs), kinds.load(policies).databases, strict=True):

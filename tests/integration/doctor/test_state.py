@@ -247,7 +247,7 @@ def test_an_idle_replication_slot_is_a_warning_and_its_remedy_drops_it(
 
         assert (found.id, found.severity) == ("replication_slots", "warning")
         assert found.subject == "replication slot gone"
-        clean.execute(found.remedies[0].encode())
+        clean.execute(found.remedies[0].partition(": ")[2].encode())
         assert diagnose(url) == []
     finally:
         clean.execute(

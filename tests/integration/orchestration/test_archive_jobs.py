@@ -11,9 +11,9 @@ import pytest
 
 from ops_pipeline.orchestration import alert, ended_runs, failure, identity, lost_runs
 from ops_pipeline.orchestration.definitions import build_definitions
-from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
+from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Policies
-from ops_pipeline.postgres.advisory_lock import share_lock
+from ops_pipeline.postgres.advisory_lock import run_lock, share_lock
 from ops_pipeline.postgres.connection import Connection, connect, scalar
 from tests.integration.orchestration.conftest import Materialize, expired
 

@@ -17,6 +17,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from psycopg import sql as compose
 
 from ops_pipeline.audit.person import person
+from ops_pipeline.diagnosis.daemon import LATE_SECONDS
 from ops_pipeline.orchestration import instance as dagster_instance
 from ops_pipeline.orchestration import launch
 from ops_pipeline.postgres.connection import Connection, connect, scalar
@@ -64,7 +65,7 @@ def test_a_run_waits_in_the_queue_while_a_daemon_is_alive_and_is_executed_here_w
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    almost_gone = time.time() - launch.DAEMON_SILENT_AFTER.total_seconds() + 8
+    almost_gone = time.time() - LATE_SECONDS + 8
     instance.add_daemon_heartbeat(DaemonHeartbeat(almost_gone, launch.DAEMON, None, []))
 
     ended = opsctl("run", "--policy", "app/retention/sessions", "--dry-run", "--json")

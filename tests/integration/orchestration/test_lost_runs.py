@@ -8,9 +8,9 @@ import pytest
 from ops_pipeline.maintenance import history
 from ops_pipeline.orchestration import lost_runs
 from ops_pipeline.orchestration.definitions import build_definitions
-from ops_pipeline.orchestration.resources import MaintenanceResource, run_lock
+from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Policies
-from ops_pipeline.postgres.advisory_lock import advisory_lock, share_lock
+from ops_pipeline.postgres.advisory_lock import advisory_lock, run_lock, share_lock
 from ops_pipeline.postgres.connection import Connection, connect
 
 

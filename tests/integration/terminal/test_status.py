@@ -63,9 +63,9 @@ def test_status_of_a_database_whose_policies_are_done(
 @pytest.mark.parametrize(
     ("ended", "said"),
     [
-        (("failed", "lock timeout", None), "its newest run is failed (lock timeout)"),
-        (("interrupted", "lost", None), "its newest run is interrupted (lost)"),
-        (("stopped", "budget", 7), "its newest run is stopped (budget); 7 rows remain"),
+        (("failed", "lock timeout", None), "its newest run ended as failed (lock timeout)"),
+        (("interrupted", "lost", None), "its newest run ended as interrupted (lost)"),
+        (("stopped", "budget", 7), "its newest run ended as stopped (budget); 7 rows remain"),
         (("needs_approval", "75 %", 7), "7 rows remain until the next run"),
     ],
     ids=["failed", "interrupted", "stopped", "approved"],
