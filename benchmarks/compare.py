@@ -61,6 +61,11 @@ class Api:
         """Its URL."""
         return f"http://127.0.0.1:{self.port}"
 
+    def processor_seconds(self) -> float:
+        """The processor time that it has used, user and system (Linux)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def peak_megabytes(self) -> float:
         """Its peak memory (Linux)."""
         status = Path(f"/proc/{self.pid}/status").read_text()
@@ -69,18 +74,33 @@ class Api:
 
 @contextmanager
 def serving(folder: Path, url: str) -> Iterator[Api]:
-    """Runs the API for that database in a process of its own; its log goes to a file in the folder.
-
-    It has a session of its own, as PostgreSQL's processes and services have: Linux divides CPU time between
-    sessions first, and this one may have many processes.
-    """
+    """Runs the API for that database in a process of its own; its log goes to a file in the folder."""
     port = embedded.free_port()
-    environment = {**os.environ, "OPS_DATABASE_URL": url, "OPS_API_PORT": str(port)}
+    environment = {"OPS_DATABASE_URL": url, "OPS_API_PORT": str(port)}
+    with _running(folder, port, ["-m", "api"], environment) as api:
+        yield api
+
+
+@contextmanager
+def serving_bare(folder: Path) -> Iterator[Api]:
+    """Runs `benchmarks.bare` in the same way."""
+    port = embedded.free_port()
+    with _running(
+        folder, port, ["-m", "benchmarks.bare", str(port)], {"PYTHONPATH": str(HERE.parent)}
+    ) as api:
+        yield api
+
+
+@contextmanager
+def _running(folder: Path, port: int, module: list[str], environment: dict[str, str]) -> Iterator[Api]:
+    # It has a session of its own, as PostgreSQL's processes and services have: Linux divides CPU time between
+    # sessions first, and this one may have many processes.
     log = folder / f"api-{port}.log"
     with log.open("w") as written:
         process = subprocess.Popen(
-            [sys.executable, "-m", "api"],
-            cwd=folder, env=environment, stdout=written, stderr=written, start_new_session=True,
+            [sys.executable, *module],
+            cwd=folder, env={**os.environ, **environment},
+            stdout=written, stderr=written, start_new_session=True,
         )  # fmt: skip
     try:
         while not _listens(port):

@@ -22,6 +22,7 @@ Batch = TypeVar("Batch")
 HERE = Path(__file__).parent
 BATCH = 5_000
 CLIENTS = 32
+PATH = "/api/audit-logs"
 COLUMNS = (
     "id, event_type, resource_type, action, details, ip_address, status, duration_ms, created_at, created_by"
 )
@@ -36,6 +37,7 @@ def measure(folder: Path, url: str, rows: int, *, seconds: int, rounds: int) -> 
             return [
                 *_bulk(connection, url, api, key, rows, rounds),
                 _singles(folder, connection, url, api, key, seconds, rounds),
+                _cost(folder, connection, api, key, seconds, rounds),
             ]
 
 
@@ -82,9 +84,27 @@ def _singles(
         load = compare.pgbench(folder, url, HERE / "insert_event.sql", CLIENTS, seconds)
         rates[inserts].append(load.rate)
         _empty(connection)
-        load = compare.wrk("post_event.lua", f"{api.address}/api/audit-logs", key, CLIENTS, seconds)
+        load = compare.wrk("post_event.lua", f"{api.address}{PATH}", key, CLIENTS, seconds)
         rates[posts].append(load.rate)
     return compare.line(posts, inserts, rates, "events/s", f"{seconds} s", "0.5")
+
+
+def _cost(folder: Path, connection: Connection, api: Api, key: str, seconds: int, rounds: int) -> Line:
+    """Compares the API's processor time a post with that of the least that could answer it."""
+    post, bare = (
+        "processor time of a single POST",
+        "a bare uvicorn application that decodes it and answers 201",
+    )
+    costs: dict[str, list[float]] = {post: [], bare: []}
+    with compare.serving_bare(folder) as least:
+        for _ in range(rounds):
+            for name, server in ((bare, least), (post, api)):
+                _empty(connection)
+                before = server.processor_seconds()
+                load = compare.wrk("post_event.lua", f"{server.address}{PATH}", key, CLIENTS, seconds)
+                used = server.processor_seconds() - before
+                costs[name].append(used / (load.rate * seconds) * 1_000_000)
+    return compare.line(post, bare, costs, "µs", f"{CLIENTS} clients, {seconds} s", "at most 2")
 
 
 def _event(number: int) -> dict[str, object]:

@@ -10,7 +10,7 @@ from psycopg import sql as compose
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.maintenance.result import RefusedError
-from ops_pipeline.maintenance.retention import expired
+from ops_pipeline.maintenance.retention.plan import backlog
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.partitions import drop
 from ops_pipeline.partitions.partition import existing
@@ -155,7 +155,7 @@ def test_a_foreign_partition_is_left_alone_and_named(
     assert scalar(foreign, "SELECT to_regclass('events_2018') IS NOT NULL")
     policy = database.policies[0]
     assert isinstance(policy, Retention)
-    assert expired.backlog(foreign, policy, datetime.now(UTC) - timedelta(days=1)) == 0
+    assert backlog(foreign, policy, datetime.now(UTC) - timedelta(days=1)) == 0
 
 
 def test_orphans_in_a_table_with_a_foreign_partition_are_refused(foreign: Connection, read: Read) -> None:
