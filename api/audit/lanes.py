@@ -95,7 +95,7 @@ class Lanes:
         any case.
 
         A lane whose next part did not fit comes first the next time. Parts that are done already, because
-        they waited too long, are left out.
+        no request waits for them, are left out.
         """
         group: list[Part] = []
         events, fitting = 0, True
@@ -111,6 +111,14 @@ class Lanes:
                     events += part.events
                     group.append(part)
         return group
+
+    def take_late(self, begun_before: float) -> list[Part]:
+        """Takes out the parts that have waited since then or longer."""
+        late: list[Part] = []
+        for key, lane in list(self._lanes.items()):
+            while lane.parts and lane.parts[0].since <= begun_before:
+                late.append(self._take_first(key, lane))
+        return late
 
     def _take_first(self, key: Key, lane: Lane) -> Part:
         part = lane.parts.popleft()

@@ -14,9 +14,10 @@ import pytest
 from tests.integration.api.process import Api
 
 
-@pytest.fixture
-def api(url: str, tmp_path: Path) -> Iterator[Api]:
-    running = Api.start(tmp_path, url, faults=True, OPS_SHUTDOWN_TIMEOUT_SECONDS="2")
+@pytest.fixture(params=["2"])
+def api(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Api]:
+    """An API that may take so many seconds to shut down: too few for what hangs."""
+    running = Api.start(tmp_path, url, faults=True, OPS_SHUTDOWN_TIMEOUT_SECONDS=request.param)
     yield running
     if running.popen.poll() is None:
         running.popen.kill()
@@ -38,6 +39,7 @@ def _in_background(api: Api, path: str) -> tuple[threading.Thread, list[httpx.Re
     return thread, answers
 
 
+@pytest.mark.parametrize("api", ["20"], indirect=True)  # enough on a busy machine as well
 def test_requests_in_flight_are_answered_and_each_phase_is_logged(api: Api) -> None:
     asking, answers = _in_background(api, "/fault/sleep?seconds=1.5")
 
