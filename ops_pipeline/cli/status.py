@@ -66,6 +66,12 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
     api = api_health(loaded)
     throttle_file = f"{loaded.throttle_file} exists" if loaded.throttle_file.exists() else None
     lines = [line for each in statuses for line in _lines(each, now)]
+    reached = {each.database for each in statuses}
+    lines += [
+        f"{name}: unknown, because it does not answer; next run   {_next_run(of_database, now)}"
+        for name, of_database in next_runs.items()
+        if name not in reached
+    ]
     answer(
         {"databases": statuses, "throttle_file": throttle_file, "api": api, "unavailable": away},
         *lines,

@@ -111,7 +111,8 @@ def run(
                 if process is not None and process.poll() is not None:
                     report(
                         f"{service.name} exited with code {process.returncode}, so everything is stopped. "
-                        f"Its log: {log_folder / service.log}"
+                        "What a run in progress has committed is kept; the next run continues from there. "
+                        f"Its log: {log_folder / service.log}. To start again: opsctl up"
                     )
                     return False
             stopped.wait(0.2)

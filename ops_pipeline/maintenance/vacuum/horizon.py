@@ -20,6 +20,8 @@ HolderKind = Literal[
 NAMED = 3
 """How many of them a message names."""
 QUERY_CHARACTERS = 200
+HIDDEN = "<insufficient privilege>"
+"""PostgreSQL's query of a session that the login may not see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,10 @@ class Holder:
             f"snapshot {self.age:,} transactions old",
         ]
         who = f'"{self.name}"' if self.pid is None or self.kind == "replication slot" else f"pid {self.pid}"
-        query = f": {' '.join(self.query.split())[:QUERY_CHARACTERS]}" if self.query else ""
+        if self.query == HIDDEN:
+            query = ", of which this login may not see more: that takes membership in pg_read_all_stats"
+        else:
+            query = f": {' '.join(self.query.split())[:QUERY_CHARACTERS]}" if self.query else ""
         return f"{self.kind} {who} ({', '.join(filter(None, known))}){query}"
 
 

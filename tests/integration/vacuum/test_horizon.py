@@ -72,6 +72,7 @@ def test_a_role_without_rights_still_learns_which_session_it_is(application: Con
             application.execute("SET ROLE stranger")
             (holder,) = horizon.find_holders(application)
             assert holder.pid == other.info.backend_pid
+            assert "may not see more: that takes membership in pg_read_all_stats" in str(holder)
     finally:
         application.execute("RESET ROLE; DROP ROLE stranger")
 
