@@ -102,7 +102,7 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
     table = connection.execute(sql.get("postgres/audit_logs")).fetchone()
     if table is None:
         return
-    kind, is_ordinary, columns, differences = table
+    kind, is_ordinary, columns, differences, set_defaults = table
     if differences:
         rename = f"ALTER TABLE {name} RENAME TO application_audit_logs;"
         raise AuditLogsTakenError(
@@ -113,6 +113,12 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
             "run opsctl migrate",
             rename,
             ELSEWHERE["audit_logs"],
+        )
+    if set_defaults is not None:
+        raise AuditLogsTakenError(
+            f"{name} lacks defaults that events of Ops Pipeline need. Nothing was created or changed. To set "
+            f"them: {set_defaults}",
+            set_defaults,
         )
     if is_ordinary and not adopting:
         adopt = opsctl("adopt", audit_logs(), database=database_of(connection))

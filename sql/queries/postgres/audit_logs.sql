@@ -1,12 +1,13 @@
 -- An existing public.audit_logs before our migrations: its kind, its columns, and its differences from ours (or from
--- an ordinary table that can be adopted). No row when there is no such table, or when it is ours already.
+-- an ordinary table that can be adopted), and the statement that gives it the defaults that it lacks, NULL if none. No
+-- row when there is no such table, or when it is ours already.
 WITH theirs AS (
   SELECT c.oid, c.relkind, c.relispartition
   FROM pg_class c
   WHERE c.oid = to_regclass('public.audit_logs') AND to_regclass('ops.maintenance_runs') IS NULL
 ), columns AS (
   SELECT a.attname::text AS name, format_type(a.atttypid, NULL) AS type, a.attnum,
-         a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS is_required
+         NOT a.atthasdef AND a.attidentity = '' AS has_no_default, a.attnotnull AS not_null
   FROM theirs JOIN pg_attribute a ON a.attrelid = theirs.oid AND a.attnum > 0 AND NOT a.attisdropped
 ), ours (place, name, type) AS (
   VALUES
@@ -35,7 +36,7 @@ WITH theirs AS (
   WHERE columns.type <> own.type
   UNION ALL
   SELECT 100, format('%s is NOT NULL without a default, so that Ops Pipeline''s events cannot be stored', name)
-  FROM columns WHERE is_required AND name NOT IN ('id', 'event_type', 'created_at')
+  FROM columns WHERE not_null AND has_no_default AND name NOT IN ('id', 'event_type', 'created_at')
   UNION ALL
   SELECT 200, format('it is partitioned by %s and not by RANGE (created_at)', pg_get_partkeydef(oid))
   FROM theirs WHERE relkind = 'p' AND pg_get_partkeydef(oid) <> 'RANGE (created_at)'
@@ -50,5 +51,10 @@ SELECT CASE relkind WHEN 'r' THEN 'an ordinary table' WHEN 'p' THEN 'a partition
                     WHEN 'm' THEN 'a materialized view' WHEN 'f' THEN 'a foreign table' ELSE 'not a table' END,
        relkind = 'r',
        coalesce((SELECT string_agg(name || ' ' || type, ', ' ORDER BY attnum) FROM columns), ''),
-       ARRAY(SELECT words FROM differences ORDER BY place, words)
+       ARRAY(SELECT words FROM differences ORDER BY place, words),
+       (SELECT 'ALTER TABLE public.audit_logs '
+               || string_agg(format('ALTER %s SET DEFAULT %s', name, value), ', ' ORDER BY name DESC) || ';'
+        FROM (VALUES ('id', 'gen_random_uuid()'), ('created_at', 'CURRENT_TIMESTAMP')) AS defaults (name, value)
+        JOIN columns USING (name)
+        WHERE has_no_default)
 FROM theirs

@@ -153,6 +153,24 @@ def test_an_audit_logs_table_of_the_application_is_left_unchanged(
         assert application.execute(EVERYTHING).fetchall() == before
 
 
+def test_an_audit_log_without_defaults_is_refused_with_the_statement_that_sets_them(
+    mission: Connection, opsctl: Callable[..., Done]
+) -> None:
+    mission.execute("ALTER TABLE audit_logs ALTER id DROP DEFAULT, ALTER created_at DROP DEFAULT")
+
+    for command in (["adopt", "audit_logs"], ["migrate"]):
+        refused = opsctl(*command)
+        assert refused.returncode == 1
+        statement = (
+            "ALTER TABLE public.audit_logs ALTER id SET DEFAULT gen_random_uuid(), "
+            "ALTER created_at SET DEFAULT CURRENT_TIMESTAMP;"
+        )
+        assert f"Nothing was created or changed. To set them: {statement}" in " ".join(refused.stderr.split())
+        assert scalar(mission, "SELECT to_regclass('ops.adoptions')") is None
+    mission.execute(statement.encode())
+    assert opsctl("adopt", "audit_logs").returncode == 0
+
+
 def test_an_adoption_writes_no_event_into_an_applications_own_audit_logs(plain: Connection) -> None:
     plain.execute(
         "CREATE TABLE audit_logs (event_type text, action text, details jsonb, status text, created_by text);"
