@@ -27,7 +27,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "resourceType": "The type of what it was done to",
         "resourceId": "The id of what it was done to",
         "action": "What was done",
-        "details": "Anything else, as JSON",
+        "details": "Anything else, as JSON; secrets in it are replaced by `[redacted]`",
         "ipAddress": "The address from which it was done, or a network in CIDR notation",
         "status": "How it ended",
         "durationMs": "How long it took, in milliseconds",

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -79,6 +80,23 @@ def _networks(text: object) -> object:
     except ValueError as error:
         raise ValueError(f"{error}; write addresses or networks: 10.0.0.7, 10.1.0.0/16") from None
 
+
+def _field_names(given: object) -> object:
+    names = [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+    if names == ["none"]:
+        return ()
+    if isinstance(given, str) and not names:
+        raise ValueError(f"has no name; {FIELD_NAMES}")
+    for name in names if isinstance(names, list | tuple) else ():
+        if "*" in name[1:] or not re.search("[A-Za-z0-9]", name) or name == "none":
+            raise ValueError(f"{name[:50]!r} is not a name of a list; {FIELD_NAMES}")
+    return names
+
+
+FIELD_NAMES = (
+    "write names, separated by commas: default,iban,*PhoneNumber, where `default` stands for the built-in "
+    "list and * for any beginning; or `none`"
+)
 
 Secret = Field(repr=False)
 """The value may contain a password and is left out of every `repr`."""
@@ -168,6 +186,11 @@ class Settings(SchemaNames):
     audit_max_age_days: Annotated[int, Field(ge=1, le=36500)] = 30
     """How many days ago an event sent to the API may have happened, so how long a client may keep events that
     it cannot send. Keys with the scope `audit:import` may send older ones."""
+
+    audit_redacted_fields: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_field_names)] = None
+    """The names, separated by commas, whose values are replaced by `[redacted]` in events that are posted or
+    imported, without regard to case and separators. `*name` is also the end of a longer name, `default`
+    stands for the built-in list, and `none` turns redaction off. Unset: the built-in list."""
 
     api_exports_per_key: Annotated[int, Field(ge=1, le=4)] = 2
     """How many exports a key may have open at a time, of 4 in all."""

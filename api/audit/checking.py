@@ -1,10 +1,12 @@
 """Checks the events of a request. It may take a second for a large body, so it runs in a thread then."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from api.audit.body import Json, events_of, inflated
+from api.audit.redaction import without_secrets
 from api.auth.caller import Caller
 from api.problems import FieldProblem
 from ops_pipeline.audit.event import (
@@ -13,7 +15,9 @@ from ops_pipeline.audit.event import (
     check_sent,
     decode,
     is_reserved,
+    is_too_large,
 )
+from ops_pipeline.audit.redact import redactor
 from ops_pipeline.audit.spelling import in_json_spelling
 from ops_pipeline.settings import Settings
 
@@ -40,14 +44,22 @@ Valid = tuple[int, Json, AuditEvent]
 class CheckedBody:
     """The decompressed body, and its events. `is_batch`: False for a single event, which is valid.
 
-    `errors`: of each invalid item by its index, what is wrong.
+    `items`: the JSON of each event as it was sent. `redacted`: the same without secrets, None where it is no
+    event. `errors`: of each invalid item by its index, what is wrong.
     """
 
     body: bytes = field(repr=False)
     is_batch: bool
     items: Sequence[Json]
+    redacted: Sequence[Json | None]
     valid: list[Valid]
     errors: dict[int, FieldProblem]
+
+    def sha256(self) -> bytes:
+        """A digest that is the same for the same events, and from which no secret can be guessed."""
+        if all(own is item for item, own in zip(self.items, self.redacted, strict=True)):
+            return hashlib.sha256(self.body).digest()
+        return hashlib.sha256(b"\n".join(own or b"" for own in self.redacted)).digest()
 
 
 def is_small(body: bytes, encoding: str) -> bool:
@@ -65,21 +77,40 @@ def checked_body(
     body = inflated(sent, encoding).strip()
     items = events_of(body, content_type)
     if items is None:
-        return CheckedBody(body, False, [body], [(0, *checked(body, caller, settings))], {})
+        own = _redacted(body, settings)
+        return CheckedBody(body, False, [body], [own], [(0, *_checked(body, own, caller, settings))], {})
     valid: list[Valid] = []
     errors: dict[int, FieldProblem] = {}
-    for index, item in enumerate(items):
+    redacted = [_redacted(item, settings) for item in items]
+    for index, (item, own) in enumerate(zip(items, redacted, strict=True)):
         try:
-            valid.append((index, *checked(item, caller, settings)))
+            valid.append((index, *_checked(item, own, caller, settings)))
         except EventError as error:
             explained = len(errors) < MOST_ERRORS
             errors[index] = FieldProblem(error.field or "body", error.reason) if explained else NOT_EXPLAINED
-    return CheckedBody(body, True, items, valid, errors)
+    return CheckedBody(body, True, items, redacted, valid, errors)
 
 
 def checked(item: Json, caller: Caller, settings: Settings) -> tuple[Json, AuditEvent]:
-    """The event sent by a client, as JSON with the names of `AuditEvent`, and decoded. Raises EventError."""
-    check_sent(item, settings.audit_details_max_bytes)
+    """The event sent by a client without its secrets, as JSON with the names of `AuditEvent`, and decoded.
+
+    Raises EventError.
+    """
+    return _checked(item, _redacted(item, settings), caller, settings)
+
+
+def _redacted(item: Json, settings: Settings) -> Json | None:
+    """None where `_checked` refuses the item, whatever it contains."""
+    if is_too_large(item, settings.audit_details_max_bytes):
+        return None
+    return without_secrets(item, redactor(settings.audit_redacted_fields))
+
+
+def _checked(
+    sent: Json, redacted: Json | None, caller: Caller, settings: Settings
+) -> tuple[Json, AuditEvent]:
+    check_sent(sent, settings.audit_details_max_bytes)
+    item = sent if redacted is None else redacted
     try:
         event = decode(item, settings.audit_details_max_bytes)
     except EventError:

@@ -8,7 +8,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, ReceiveMessage, Scope, Send
 
 from api.audit.body import MOST_BYTES, Json
-from api.audit.checking import checked
+from api.audit.checking import checked, is_small
 from api.audit.ingest import IDEMPOTENCY_KEY, PATH, SCOPE, store_one
 from api.audit.store import sender
 from api.auth.caller import Caller
@@ -24,8 +24,8 @@ PARTICULAR = (b"content-encoding", IDEMPOTENCY_KEY.lower().encode())
 class FastPath:
     """An ASGI application that stores plain POSTs of one event itself and passes all else to the framework.
 
-    Plain means: a valid event, as JSON on one line in one message, with a key looked up in the last 2
-    seconds. Nothing is refused here: a request that may be invalid is passed on unchanged, and the
+    Plain means: a valid and small event, as JSON on one line in one message, with a key looked up in the last
+    2 seconds. Nothing is refused here: a request that may be invalid is passed on unchanged, and the
     framework's route refuses it with the reason. Both use the same code to check keys and events and to
     store them."""
 
@@ -65,7 +65,7 @@ class FastPath:
         if message["type"] != "http.request" or message["more_body"] or len(message["body"]) > MOST_BYTES:
             return None
         body = message["body"].strip()
-        if not body.startswith(b"{") or b"\n" in body:
+        if not body.startswith(b"{") or b"\n" in body or not is_small(body, ""):
             return None
         try:
             return checked(body, caller, self._settings)

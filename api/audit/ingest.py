@@ -1,7 +1,6 @@
 """POST /api/audit-logs: stores one event, a batch, or a retry of either."""
 
 import asyncio
-import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -79,8 +78,9 @@ class StoredBatch(msgspec.Struct, frozen=True):
     summary="Store one event, an array of events, or NDJSON",
     description="The response is sent after the commit. An event with an id, or a request with an "
     "Idempotency-Key, is stored once even if it is sent several times. An id that belongs to another event "
-    "is answered 409. In a batch, an invalid item does not affect the others. The names of the table's "
-    "columns (`event_type`) are accepted as well, so that what was read can be posted.",
+    "is answered 409. In a batch, an invalid item does not affect the others. Secrets, by the names of "
+    "`OPS_AUDIT_REDACTED_FIELDS`, are replaced by `[redacted]` before anything is stored or compared. The "
+    "names of the table's columns (`event_type`) are accepted as well, so that what was read can be posted.",
     opt={"scope": SCOPE},
     status_code=201,
     tags=["audit"],
@@ -221,7 +221,7 @@ def _nothing_stored(errors: dict[int, FieldProblem], status: int) -> Problem:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An Idempotency-Key that a caller has claimed for one body, with the time of the claim."""
+    """An Idempotency-Key that a caller has claimed for the events of a body, with the time of the claim."""
 
     id: UUID
     body_sha256: bytes
@@ -258,7 +258,7 @@ async def _claim(sent: Sent) -> Claim | None:
     if not re.fullmatch(r"[\x20-\x7e]{1,255}", key):
         raise invalid(IDEMPOTENCY_KEY, "must be 1 to 255 printable ASCII characters")
     claim_id = uuid5(sent.caller.id, key)
-    body_sha256 = hashlib.sha256(sent.found.body).digest()
+    body_sha256 = sent.found.sha256()
     values = {"id": claim_id, "body_sha256": body_sha256}
     ((same_body, time),) = await sent.services.writer_pool.rows(
         "insert", sql.get("api/audit/claim_key"), values

@@ -1,6 +1,8 @@
 """Sends an application's audit events to the API: does not wait for it, and loses none."""
 
+import logging
 import os
+import random
 import threading
 import time
 from datetime import UTC, datetime
@@ -9,23 +11,22 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-import httpx
 import msgspec
-import stamina
-import structlog
 
-from ops_pipeline.audit.event import AuditEvent, decode
-from ops_pipeline.audit.spool import Spool
+# Relative, because the distribution of applications (`client/`) contains these files under its own name.
+from .api_connection import Answer, ApiConnection, UnreachableError
+from .event import AuditEvent, decode
+from .spool import Spool
 
-PATH = "/api/audit-logs"
-TIMEOUT_SECONDS = 15.0
-LONGEST_PAUSE_SECONDS = 5.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+WARNING_SECONDS = 60.0
+"""How often it is logged that the API does not take events."""
 GATHER_SECONDS = 0.05
 """How long the first event of a batch waits for others."""
 REFUSED = {400, 409, 413, 422}
 """Statuses that refuse the content, so that a retry is useless. All other errors are retried."""
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 class AuditClient:
@@ -37,15 +38,13 @@ class AuditClient:
     folder, with the reason; `log` refuses invalid events itself, except for limits set on the API's side.
 
     `key` requires the scope audit:write. Only one process at a time can use `spool` (SpoolInUseError). It
-    holds at most `spool_bytes`, not counting `rejected.ndjson`.
+    holds at most `spool_bytes`, not counting `rejected.ndjson`. An invalid `url` or `key` raises ValueError.
     """
 
     def __init__(self, url: str, key: str, spool: Path, *, spool_bytes: int = 64 * 1024 * 1024) -> None:
+        self._api = ApiConnection(url, key)
         self._spool = Spool(spool, spool_bytes)
         self._rejected = spool / "rejected.ndjson"
-        self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=TIMEOUT_SECONDS
-        )
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._send, name="audit client", daemon=True)
@@ -95,14 +94,16 @@ class AuditClient:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or not self._spool.empty())
-                if self._closing:
-                    return
+            if self._closing:
+                self._api.close()
+                return
             time.sleep(GATHER_SECONDS)
             try:
                 self._send_oldest()
             except OSError:  # a disk error; it is retried
-                log.exception("audit spool not usable")
-                time.sleep(LONGEST_PAUSE_SECONDS)
+                if not self._closing:  # then `close` has closed the spool meanwhile
+                    log.exception("The audit spool cannot be used")
+                    self._pause(LONGEST_PAUSE_SECONDS)
 
     def _send_oldest(self) -> None:
         batch = self._spool.oldest()
@@ -116,7 +117,7 @@ class AuditClient:
         answer = self._post(lines)
         if answer is None:
             return False
-        if answer.status_code not in REFUSED:
+        if answer.status not in REFUSED:
             for result in _results(answer):
                 if result.error is not None:
                     self._reject(lines[result.index], result.error)
@@ -127,23 +128,30 @@ class AuditClient:
         half = len(lines) // 2
         return self._deliver(lines[:half]) and self._deliver(lines[half:])
 
-    def _post(self, lines: list[bytes]) -> httpx.Response | None:
+    def _post(self, lines: list[bytes]) -> Answer | None:
         body = b"[%b]" % b",".join(lines)
-        headers = {"Content-Type": "application/json"}
-        for attempt in stamina.retry_context(
-            on=_pause, attempts=None, timeout=None, wait_max=LONGEST_PAUSE_SECONDS
-        ):
-            with attempt:
-                if self._closing:
-                    return None
-                answer = self._http.post(PATH, content=body, headers=headers)
-                if answer.status_code not in REFUSED and len(_results(answer)) != len(lines):
-                    raise _NotTakenError(answer)
-                return answer
+        tries, warned = 0, -WARNING_SECONDS
+        while not self._closing:
+            try:
+                answer = self._api.post(body)
+                if answer.status in REFUSED or len(_results(answer)) == len(lines):
+                    return answer
+                problem, pause = f"{answer.status} {answer.text[:200]!r}", answer.retry_after
+            except UnreachableError as error:
+                problem, pause = str(error), ""
+            if time.monotonic() - warned >= WARNING_SECONDS:
+                warned = time.monotonic()
+                log.warning("The API has not stored audit events, which are kept and sent again: %s", problem)
+            self._pause(float(pause) if pause.isdecimal() else _growing(tries))
+            tries += 1
         return None
 
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, min(seconds, LONGEST_PAUSE_SECONDS))
+
     def _reject(self, line: bytes, reason: Any) -> None:
-        log.error("audit event rejected", reason=reason, kept_in=str(self._rejected))
+        log.error("The API has rejected an audit event, which is kept in %s: %s", self._rejected, reason)
         with self._rejected.open("ab") as file:
             file.write(msgspec.json.encode({"event": msgspec.Raw(line), "reason": reason}) + b"\n")
             file.flush()
@@ -159,23 +167,14 @@ class _Stored(msgspec.Struct):
     results: list[_Result]
 
 
-class _NotTakenError(Exception):
-    """The response does not confirm that the events were stored."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        super().__init__(f"{answer.status_code}: {answer.text[:200]}")
-        self.retry_after = answer.headers.get("Retry-After", "")
-
-
-def _results(answer: httpx.Response) -> list[_Result]:
+def _results(answer: Answer) -> list[_Result]:
     # Only this form confirms that the events are stored: a proxy may respond with anything.
     try:
-        return msgspec.json.decode(answer.content, type=_Stored).results if answer.status_code == 201 else []
+        return msgspec.json.decode(answer.body, type=_Stored).results if answer.status == 201 else []
     except msgspec.DecodeError:
         return []
 
 
-def _pause(error: Exception) -> bool | float:
-    if isinstance(error, _NotTakenError) and error.retry_after.isdecimal():
-        return min(float(error.retry_after), LONGEST_PAUSE_SECONDS)
-    return isinstance(error, _NotTakenError | httpx.TransportError)
+def _growing(tries: int) -> float:
+    # Spread at random, so that not all clients of an API that restarts come back at the same moment.
+    return FIRST_PAUSE_SECONDS * (1 << min(tries, 6)) * random.uniform(0.5, 1.0)  # noqa: S311

@@ -220,10 +220,19 @@ def check_sent(data: bytes | msgspec.Raw, details_max_bytes: int) -> None:
 
     Eight times the limit of `details`, and 64 KiB, leave room for spaces and escapes.
     """
-    size, most = len(memoryview(data)), 8 * details_max_bytes + 65536
-    if size > most:
+    if is_too_large(data, details_max_bytes):
+        size, most = len(memoryview(data)), _most_sent(details_max_bytes)
         reason = f"the event has {size} bytes as it was sent; at most {most} are allowed"
         raise EventError("details", reason)
+
+
+def is_too_large(data: bytes | msgspec.Raw, details_max_bytes: int) -> bool:
+    """Whether `check_sent` refuses the event."""
+    return len(memoryview(data)) > _most_sent(details_max_bytes)
+
+
+def _most_sent(details_max_bytes: int) -> int:
+    return 8 * details_max_bytes + 65536
 
 
 def _check_written(data: bytes | msgspec.Raw, most: int | None) -> None:

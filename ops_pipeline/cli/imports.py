@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ops_pipeline import settings
 from ops_pipeline.audit.importers import cloudtrail
+from ops_pipeline.audit.redact import redactor
 from ops_pipeline.cli.context import connected_to_own
 from ops_pipeline.cli.output import Json, answer, notes
 from ops_pipeline.postgres import embedded
@@ -43,7 +44,12 @@ def import_deliveries(resolved: settings.Settings, paths: list[Path]) -> cloudtr
         explained(connection),
         _progress() as progress,
     ):
-        return cloudtrail.import_files(connection, paths, report_progress=progress)
+        return cloudtrail.import_files(
+            connection,
+            paths,
+            report_progress=progress,
+            secrets=redactor(resolved.audit_redacted_fields),
+        )
 
 
 def _sentences(report: cloudtrail.ImportReport) -> Iterator[str]:

@@ -20,7 +20,9 @@ from ops_pipeline.audit.importers.cloudtrail import (
     event,
     import_files,
 )
+from ops_pipeline.cli.imports import import_deliveries
 from ops_pipeline.postgres.connection import Connection, row
+from ops_pipeline.settings import Settings
 from tests.integration.cloudtrail_records import count, record, run
 
 Write = Callable[..., Path]
@@ -44,6 +46,18 @@ def test_an_event_in_two_files_is_stored_once(connection: Connection, write: Wri
 
     assert report == ImportReport(4, 3, 1, 0, ())
     assert run(connection, write(record(5), record(5))) == ImportReport(2, 1, 1, 0, ())
+
+
+def test_an_import_redacts_by_the_list_of_the_settings(
+    url: str, connection: Connection, write: Write
+) -> None:
+    file = write(record(1, requestParameters={"my-IBANs": "DE02", "password": "x"}))
+
+    import_deliveries(Settings(database_url=url, audit_redacted_fields=("*iban",)), [file])
+
+    assert row(connection, "SELECT details->'requestParameters' FROM audit_logs WHERE origin = 'import'") == (
+        {"my-IBANs": "[redacted]", "password": "x"},
+    )
 
 
 def test_folders_are_read_in_depth_and_other_files_are_left_alone(

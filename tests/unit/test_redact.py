@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops_pipeline.audit.redact import DEEPEST, REDACTED, redact
+from ops_pipeline.audit.redact import DEEPEST, REDACTED, redactor
 
 SECRET_NAMES = (
     "sessionToken", "SessionToken", "session_token", "session-token", "secretAccessKey", "SECRET_ACCESS_KEY",
@@ -22,6 +22,7 @@ PLAIN_NAMES = (
     "principalId", "credentials", "iAMDatabaseAuthenticationEnabled", "", "é\0",
 )  # fmt: skip
 SECRET = "hunter2-hunter2"
+redact = redactor(None).redact
 
 plain_texts = st.text(alphabet='abcäß .:/{}[\\"0', max_size=20).map(lambda text: f"- {text}")
 plain = plain_texts | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)

@@ -53,6 +53,10 @@ def test_the_page_has_the_real_defaults() -> None:
         ("OPS_SCHEMA", 'a"b', "write ASCII letters, digits and underscores"),
         ("OPS_SCHEMA", "public", "the application's schema"),
         ("OPS_AUDIT_LOG_SCHEMA", "pg_catalog", "one of PostgreSQL's own schemas"),
+        ("OPS_AUDIT_REDACTED_FIELDS", " , ", "write names, separated by commas"),
+        ("OPS_AUDIT_REDACTED_FIELDS", "iban,none", "'none' is not a name"),
+        ("OPS_AUDIT_REDACTED_FIELDS", "iban, *", "'*' is not a name"),
+        ("OPS_AUDIT_REDACTED_FIELDS", "pass*word", "* for any beginning"),
     ],
 )
 def test_an_invalid_value_is_named_by_its_variable(
@@ -72,6 +76,23 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OPS_DATABASE_URL", "")
 
     assert settings.load().database_url is None
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("iban, *PhoneNumber ,", ("iban", "*PhoneNumber")),
+        ("default,iban", ("default", "iban")),
+        ("none", ()),
+        ("", None),
+    ],
+)
+def test_the_redacted_fields_are_a_list_of_names(
+    monkeypatch: pytest.MonkeyPatch, text: str, names: tuple[str, ...] | None
+) -> None:
+    monkeypatch.setenv("OPS_AUDIT_REDACTED_FIELDS", text)
+
+    assert settings.load().audit_redacted_fields == names
 
 
 def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

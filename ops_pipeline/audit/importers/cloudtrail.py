@@ -15,7 +15,7 @@ import psycopg
 
 from ops_pipeline.audit import delivery
 from ops_pipeline.audit.event import AuditEvent, EventError, convert
-from ops_pipeline.audit.redact import redact
+from ops_pipeline.audit.redact import Redactor, redactor
 from ops_pipeline.audit.store import TAKEN, AuditStore
 from ops_pipeline.postgres.connection import Connection
 
@@ -23,6 +23,7 @@ NAMESPACE = UUID("6b3c2f1e-9a57-4d0b-8f6e-2d5a7c41e890")
 """The namespace of the ids of imported events: an event that a client posts with a CloudTrail event's id is
 another one."""
 
+BUILT_IN = redactor(None)
 BATCH = 1_000
 FIELDS = {
     "createdAt": "eventTime",
@@ -71,20 +72,24 @@ class ImportProgress:
 
 
 def import_files(
-    connection: Connection, paths: Iterable[Path], *, report_progress: Callable[[ImportProgress], None]
+    connection: Connection,
+    paths: Iterable[Path],
+    *,
+    report_progress: Callable[[ImportProgress], None],
+    secrets: Redactor = BUILT_IN,
 ) -> ImportReport:
     """Stores the events of these CloudTrail files (.json, .json.gz), and of all such files in these folders.
 
     Importing twice stores nothing twice. What cannot be stored, such as a path that does not exist, is a
     rejection in the report and does not stop the rest. Events are stored in batches of up to 1,000: after an
-    interruption, start the import again. Secrets are redacted (see `redact`); memory does not grow with the
-    number of files.
+    interruption, start the import again. `secrets` replaces secrets; memory does not grow with the number of
+    files.
     """
     repository = AuditStore(connection, "import")
     tally = _Tally()
     files = [file for path in paths for file in _files(path)]
     for done, file in enumerate(files, 1):
-        events = _events(file, tally)
+        events = _events(file, tally, secrets)
         while batch := list(islice(events, BATCH)):
             _store(repository, file, batch, tally)
         report_progress(
@@ -97,7 +102,7 @@ def import_files(
     )
 
 
-def event(record: Any) -> AuditEvent:
+def event(record: Any, secrets: Redactor = BUILT_IN) -> AuditEvent:
     """The audit event of a CloudTrail record.
 
     * `id` is a UUID derived from the eventID, in the importer's own namespace; the eventID is in `details`.
@@ -115,7 +120,7 @@ def event(record: Any) -> AuditEvent:
     """
     if not isinstance(record, dict):
         raise EventError("", "is not a JSON object")
-    details = _storable(redact(record))
+    details = _storable(secrets.redact(record))
     identity = _part(details, "userIdentity")
     return convert(
         {
@@ -177,12 +182,12 @@ def _files(path: Path) -> Sequence[Path]:
     return [file for file in inside if file.is_file()] or [path]
 
 
-def _events(file: Path, tally: _Tally) -> Iterator[tuple[int, AuditEvent]]:
+def _events(file: Path, tally: _Tally, secrets: Redactor) -> Iterator[tuple[int, AuditEvent]]:
     try:
         for number, record in enumerate(delivery.records(file), 1):
             tally.read += 1
             try:
-                yield number, event(record)
+                yield number, event(record, secrets)
             except EventError as error:
                 tally.reject(file, number, _reason(error))
     except delivery.DeliveryError as error:
