@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
 
 from ops_pipeline.credentials import without_source
+from ops_pipeline.expected import expected
 from sql.schema_names import SchemaNames
 
 LOCAL = Path(".local")
@@ -212,7 +213,8 @@ class Settings(SchemaNames):
     VACUUM, and a policies file that cannot be used. Unset: they are only recorded in the audit log."""
 
     webhook_format: Literal["json", "slack"] | None = None
-    """The format of the message. Unset: Slack's for hooks.slack.com, JSON for any other host."""
+    """The format of the message. Unset: Slack's for hooks.slack.com and hooks.slack-gov.com, JSON for any
+    other host."""
 
     heartbeat_url: Annotated[str | None, AfterValidator(_secret_address), Secret] = None
     """The URL that is requested (GET) after each good nightly run, such as a check of healthchecks.io.
@@ -286,7 +288,7 @@ def require_database(settings: Settings) -> None:
 def _problem(details: ErrorDetails) -> str:
     name = "_".join(map(str, details["loc"])).upper()
     variable = f"OPS_{name.removeprefix('OPS_')}"
-    return f"{variable}: {details['msg'].removeprefix('Value error, ')}"
+    return f"{variable}: {expected(details)}"
 
 
 def environment(settings: Settings) -> Mapping[str, str]:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date
 from typing import Annotated, Any
 
 import typer
@@ -31,10 +31,18 @@ from ops_pipeline.storage.storage import Storage, StorageError
 
 app = typer.Typer(help="List, verify and restore archived rows.", no_args_is_help=True)
 
-DAY = ["%Y-%m-%d"]
 Reason = Annotated[
     str | None, typer.Option(help="Why, such as a ticket; for the audit log, and the hold of a restore.")
 ]
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f'"{text}" is not a day; write it as YYYY-MM-DD') from None
+
+
 AGREE = "All files match what the database recorded: size, SHA-256 and row count."
 AGREE_OF_SAMPLE = "These files match what the database recorded. Without --sample all files are read."
 
@@ -114,13 +122,13 @@ def verify_archives(
 def restore_rows(  # noqa: PLR0913, PLR0917 - each is one option of the command
     table: Annotated[str, typer.Option(help="The table the rows were deleted from, or schema.table.")],
     first: Annotated[
-        datetime | None,
-        typer.Option("--from", formats=DAY, metavar="YYYY-MM-DD", help="The first day. Unset: the oldest."),
+        date | None,
+        typer.Option("--from", parser=_day, metavar="YYYY-MM-DD", help="The first day. Unset: the oldest."),
     ] = None,
     last: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
-            "--to", formats=DAY, metavar="YYYY-MM-DD", help="The last day, inclusive. Unset: the newest."
+            "--to", parser=_day, metavar="YYYY-MM-DD", help="The last day, inclusive. Unset: the newest."
         ),
     ] = None,
     into: Annotated[
@@ -151,8 +159,7 @@ def restore_rows(  # noqa: PLR0913, PLR0917 - each is one option of the command
         database = database_of(connection)
         restored = restore(
             connection, Archive(storage, connection), table,
-            first=first.date() if first else None, last=last.date() if last else None,
-            into=into, triggers=triggers, by=person(by), reason=reason or REASON,
+            first=first, last=last, into=into, triggers=triggers, by=person(by), reason=reason or REASON,
         )  # fmt: skip
     answer(restored, *_sentences(restored, database), as_json=as_json)
 

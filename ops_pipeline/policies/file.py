@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
 
+from ops_pipeline.expected import expected
 from ops_pipeline.nearest import nearest
 from ops_pipeline.policies.values import Cron, Duration, Fraction, Label, Owner, PolicyName, Size, TimeZone
 
@@ -218,9 +219,7 @@ def _message(details: Any) -> str:
                 f"{details['input']!r} is not a valid name; write at most 31 lower-case letters, digits and "
                 "underscores, a letter first"
             )
-        case "literal_error":
-            return f"write {details['ctx']['expected']}, not {details['input']!r}"
         case "tuple_type":
             return "write a list, with an entry for each, such as `- {…}`"
         case _:
-            return str(details["msg"])
+            return expected(details)

@@ -33,7 +33,7 @@ def _orphans(table: str = "memories", column: str = "session_id", references: st
         (_orphans(table="memory"), 6, "orphans[0].table", 'table "memory"'),
         (_orphans(column="session"), 6, "orphans[0].column", 'did you mean "session_id"?'),
         (_orphans(references="sesions.id"), 6, "orphans[0].references", 'did you mean "sessions"?'),
-        (_orphans(references="sessions.key"), 6, "orphans[0].references", "Available: id"),
+        (_orphans(references="sessions.key"), 6, "orphans[0].references", "available: id"),
         (
             _orphans(references="sessions.note"),
             6,

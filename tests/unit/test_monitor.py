@@ -65,13 +65,13 @@ def test_an_exception_in_a_check_becomes_a_message_of_one_line() -> None:
 
 def test_an_error_for_people_is_its_message_alone() -> None:
     async def invalid() -> Finding:
-        raise PolicyError(["policies.yaml:1: version: write 1", "policies.yaml:2: databases: is required"])
+        raise PolicyError(["policies.yaml:1: version: must be 1, not 2", "policies.yaml:2: databases: is required"])
 
     async def watch() -> Finding:
         async with Monitor([HealthCheck("failing", invalid, critical=True)]) as monitor:
             return monitor.result("failing").finding
 
-    assert asyncio.run(watch()) == Finding("error", "policies.yaml:1: version: write 1")
+    assert asyncio.run(watch()) == Finding("error", "policies.yaml:1: version: must be 1, not 2")
 
 
 def test_a_result_older_than_three_intervals_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

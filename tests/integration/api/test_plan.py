@@ -80,4 +80,4 @@ def test_an_invalid_policies_file_is_reported(client: Client, admin: Headers, tm
     answer = client.get(PATH, headers=admin)
 
     assert answer.status_code == 503
-    assert "policies.yaml:1: version: write 1" in answer.json()["detail"]
+    assert "policies.yaml:1: version: must be 1" in answer.json()["detail"]

@@ -83,7 +83,8 @@ def test_ctrl_c_ends_a_restore_on_the_server_as_well(
 
 
 def test_wrong_usage_is_reported_with_exit_code_2(opsctl: Opsctl, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert opsctl("restore", "--table", "events", "--from", "yesterday")[0] == 2
+    code, _, said = opsctl("restore", "--table", "events", "--from", "yesterday")
+    assert (code, '"yesterday" is not a day; write it as YYYY-MM-DD' in said) == (2, True)
     assert opsctl("list", "--database", "none")[0] == 2
     monkeypatch.setenv("OPS_ARCHIVE_URL", "ftp://x/y")
     code, _, said = opsctl("list")
