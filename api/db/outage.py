@@ -30,7 +30,7 @@ BY_SQLSTATE = {
     "53100": "The database has no disk space left.",
     "53200": "The database has no memory left, or no room in its table of locks.",
     "53300": "The database accepts no more connections.",
-    "57014": "The statement took too long and was cancelled.",
+    "57014": "The statement took too long and was canceled.",
 }
 BY_CLASS = {
     "08": NO_ANSWER,

@@ -20,6 +20,11 @@ ANSWER_SECONDS = 2.5
 LEAST_SECONDS = 0.5
 
 
+class InvalidUrlError(psycopg.OperationalError):
+    """The URL cannot be parsed. The settings' URLs were checked at the start, so it is one of
+    policies.yaml."""
+
+
 class HealthConnection:
     """One connection that is kept, and runs one statement at a time."""
 
@@ -95,7 +100,7 @@ async def _connect(url: str) -> AsyncConnection:
         raise psycopg.OperationalError(str(error)) from None
     except psycopg.ProgrammingError:
         # libpq's message contains the part that it cannot parse, which is often the password.
-        raise psycopg.OperationalError("the database's URL is invalid") from None
+        raise InvalidUrlError("its URL is invalid") from None
     except asyncio.CancelledError as canceled:
         # Otherwise the half-open connection would stay until garbage collection, and the database could not
         # be dropped until the server's authentication timeout of a minute.

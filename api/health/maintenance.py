@@ -10,7 +10,7 @@ import psycopg
 
 import sql
 from api.health.check import OK, Finding
-from api.health.connection import ask
+from api.health.connection import InvalidUrlError, ask
 from ops_pipeline import settings
 from ops_pipeline.diagnosis.loaded_policies import API
 from ops_pipeline.maintenance import kinds
@@ -43,7 +43,7 @@ class MaintenanceChecks:
         Also records in each database which policies this process has loaded.
         """
         if (policies := await self.current()) is None:
-            return Finding("not_configured", "the policies file does not exist")
+            return self._no_file()
 
         async def late(database: Database, url: str) -> list[str]:
             due = last_scheduled(database.schedule, datetime.now(UTC))
@@ -58,7 +58,7 @@ class MaintenanceChecks:
         """Whether maintenance of a database is paused. Runs that are throttled now are named as well; that
         they wait is as it should be."""
         if (policies := await self._last_valid()) is None:
-            return Finding("not_configured", "the policies file does not exist")
+            return self._no_file()
         throttled: list[str] = []
 
         async def paused(database: Database, url: str) -> list[str]:
@@ -99,6 +99,14 @@ class MaintenanceChecks:
         problems = [*own, *([rest.message] if rest.status == "error" else [])]
         return Finding("error", "; ".join(problems)) if problems else OK
 
+    def _no_file(self) -> Finding:
+        path = self._settings.policies
+        return Finding(
+            "not_configured",
+            f"{path} does not exist. Put the policies file there, or set OPS_POLICIES to it and restart the "
+            "API",
+        )
+
     async def of_each(
         self,
         databases: Sequence[Database],
@@ -113,6 +121,8 @@ class MaintenanceChecks:
             try:
                 async with some:
                     return await look(database, database.url(environment))
+            except InvalidUrlError as error:
+                return [f"{database.name}: {error}; correct {database.url_origin}"]
             except (psycopg.Error, PolicyError) as error:
                 return [f"{database.name}: {str(error).strip().splitlines()[0]}"]
 
@@ -134,7 +144,7 @@ class MaintenanceChecks:
         path = self._settings.policies
         modified = path.stat().st_mtime if path.exists() else None
         if modified is None and self._modified is not None:
-            raise PolicyError([f"{path}: does not exist any more; no nightly run starts without it"])
+            raise PolicyError([f"{path}: no longer exists, so no nightly run starts. Put the file back"])
         if modified != self._modified:
             self._policies = None if modified is None else kinds.load(path)
             self._modified = modified

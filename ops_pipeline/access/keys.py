@@ -96,14 +96,14 @@ def create(
     replace, for the audit log.
 
     Raises KeyRefusedError when a scope does not exist or cannot be limited, the name is empty, too long or
-    has invisible characters, or `expires_at` has passed.
+    has invisible characters, or `expires_at` is in the past.
     """
     name, granted = name.strip(), sorted(set(scopes))
     _refuse_scopes(granted)
     _refuse_name(name)
     _refuse_databases(granted, databases)
     if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise KeyRefusedError(f"expires: {expires_at:%Y-%m-%d %H:%M} UTC is in the past")
+        raise KeyRefusedError(f"expires: {expires_at:%Y-%m-%d %H:%M} UTC is in the past; write a future time")
     limit = tuple(sorted(set(databases))) or None
     key = PREFIX + secrets.token_urlsafe(32)
     values = {

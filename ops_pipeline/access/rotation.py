@@ -1,4 +1,4 @@
-"""Replaces a key by a new one; for a while both work, so that its client can change over."""
+"""Replaces a key with a new one; for a while both work, so that its client can change over."""
 
 from datetime import UTC, datetime, timedelta
 

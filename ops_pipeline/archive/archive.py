@@ -27,8 +27,8 @@ from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.workers import Workers
 from ops_pipeline.archive.write import ArchiveError, write_files
 from ops_pipeline.counted import counted
-from ops_pipeline.postgres.connection import Connection, scalar
-from ops_pipeline.postgres.relation import our_table
+from ops_pipeline.opsctl import opsctl
+from ops_pipeline.postgres.connection import Connection, database_of, scalar
 from ops_pipeline.storage.storage import Storage, StorageError
 
 PUBLISHING_THREADS = 4
@@ -153,5 +153,13 @@ class Archive:
             f"{file.policy}: {self.storage.name}/{file.path} is missing, and so is its temporary file "
             f"{file.temporary_path}. No other file has its {counted(file.rows, 'row')} of "
             f"{file.table}, deleted at {file.created_at:%Y-%m-%d %H:%M:%S} UTC. Put the file back from "
-            f"a copy of the storage; to continue without it, delete row {file.id} of {our_table('archives')}"
+            f"a copy of the storage. {without_a_copy(self._connection, file.path)}"
         )
+
+
+def without_a_copy(connection: Connection, path: str) -> str:
+    """What to do about a lost file of which no copy exists; ends with a command."""
+    write_off = opsctl(
+        "archive", "write-off", path, "--reason", "file lost", database=database_of(connection)
+    )
+    return f"If no copy exists, write it off as the user that runs `opsctl migrate`: {write_off}"

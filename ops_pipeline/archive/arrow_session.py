@@ -17,6 +17,7 @@ from psycopg import sql as compose
 
 import sql
 from ops_pipeline.credentials import PasswordError, with_password
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.connection import Connection, NoConnectionError, no_connection, scalar
 from ops_pipeline.postgres.session import preparation
 
@@ -63,11 +64,13 @@ class ArrowSession:
         lock_timeout: str = "2s",
         statement_timeout: str = "0",
         options: str = "",
+        again: str = "",
     ) -> None:
-        """Connects. `options`: the `startup_options`, added to the URL's own. Raises
-        NoConnectionError, or ArrowSessionBusyError when an earlier session of the policy does not end
-        within 15 seconds."""
+        """Connects. `options`: the `startup_options`, added to the URL's own. `again`: what to do once an
+        earlier session has ended; empty: run the policy. Raises NoConnectionError, or ArrowSessionBusyError
+        when an earlier session of the policy does not end within 15 seconds."""
         self._lock = f"ops: worker of {policy}"
+        self._again = again or opsctl("run", policies=[policy])
         self._statement: adbc.AdbcStatement | None = None
         try:
             given = with_password(url)
@@ -183,8 +186,8 @@ class ArrowSession:
         except psycopg.errors.LockNotAvailable as error:
             raise ArrowSessionBusyError(
                 "an earlier session is still working for this policy (it holds the advisory lock "
-                f"{self._lock!r}). Nothing was done. That session ends once the server notices that its "
-                "client is gone; then run again"
+                f"{self._lock!r}). Nothing was done. The server ends that session once it notices that its "
+                f"client has disconnected. Then: {self._again}"
             ) from error
         self.execute(compose.SQL("SET lock_timeout = {}").format(compose.Literal(lock_timeout)))
 

@@ -100,7 +100,11 @@ def restore(  # noqa: PLR0913 - each is one option of the command
         )
     with (
         ArrowSession(
-            url_of(connection), WORKER, "ops restore", options=startup_options(connection)
+            url_of(connection),
+            WORKER,
+            "ops restore",
+            options=startup_options(connection),
+            again=_command(connection, table, first, last, into, triggers=triggers),
         ) as worker,
         staging.staged(connection, worker, archive.storage, files) as staged,
     ):
@@ -118,6 +122,22 @@ def restore(  # noqa: PLR0913 - each is one option of the command
                 return put_back()
         except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.UndefinedObject) as error:
             raise RestoreRefusedError(_not_taken(connection, into or own, error)) from error
+
+
+def _command(
+    connection: Connection,
+    table: str,
+    first: date | None,
+    last: date | None,
+    into: str | None,
+    *,
+    triggers: bool,
+) -> str:
+    given = {"--table": table, "--from": first, "--to": last, "--into": into}
+    options = [word for name, value in given.items() if value is not None for word in (name, value)]
+    if triggers:
+        options.append("--triggers")
+    return opsctl("archive", "restore", *options, database=database_of(connection))
 
 
 def archived_table(connection: Connection, text: str) -> TableName:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ops_pipeline.archive import manifest
-from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.archive import Archive, without_a_copy
 from ops_pipeline.archive.columns import DAY
 from ops_pipeline.archive.files import manifest_path
 from ops_pipeline.archive.manifest import ArchivedFile
@@ -53,7 +53,8 @@ def verify(
     """
     everything = manifest.all_files(connection)
     records = our_table("archives")
-    require_any(archive, everything, f"that {records} records ({len(everything):,})")
+    which = f"that {records} records ({len(everything):,})"
+    require_any(archive, everything, which, verify_again(connection))
     archive.publish_committed(connection, [file for file in everything if file.stored_at is None])
     chosen = everything
     if sample is not None and sample < len(everything):
@@ -75,21 +76,23 @@ def verify_files(
     """Reads these files again, as `verify` does, and raises the same errors. The audit event has the
     reason."""
     of_those = f"of those that {our_table('archives')} records"
-    require_any(archive, files, f"that were looked for ({len(files):,} {of_those})")
+    which = f"that were looked for ({len(files):,} {of_those})"
+    require_any(archive, files, which, verify_again(connection))
     archive.publish_committed(connection, [file for file in files if file.stored_at is None])
     problems = list(_damages(connection, archive, files, lambda _done, _all: None))
     return _recorded(connection, files, problems, by, reason)
 
 
-def require_any(archive: Archive, files: Sequence[ArchivedFile], which: str) -> None:
-    """Raises StorageError where the storage has none of the files: then it is probably the wrong storage."""
+def require_any(archive: Archive, files: Sequence[ArchivedFile], which: str, again: str) -> None:
+    """Raises StorageError where the storage has none of the files: then it is probably the wrong storage.
+    `again`: the command to run once that is corrected."""
     if files and not any(
         archive.storage.size(path) is not None for file in files for path in (file.path, file.temporary_path)
     ):
         raise StorageError(
             f"{archive.storage.name} has none of the files {which}, so it is probably not the storage "
             "they were written to. Nothing was recorded as damaged. Check OPS_ARCHIVE_URL and that the "
-            "storage is mounted, then run this again"
+            f"storage is mounted, then: {again}"
         )
 
 
@@ -105,8 +108,9 @@ def _damages(
         except DamagedError as error:
             manifest.record_verified(connection, file, ok=False)
             yield (
-                f"{error}. The file contained {counted(file.rows, 'row')} of {file.table}; put it back from "
-                f"a copy of the storage, then run `{verify_again(connection)}`"
+                f"{error}. The file contained {counted(file.rows, 'row')} of {file.table}. Put it back from "
+                f"a copy of the storage, then run `{verify_again(connection)}`. "
+                f"{without_a_copy(connection, file.path)}"
             )
         else:
             manifest.record_verified(connection, file, ok=True)
@@ -119,7 +123,7 @@ def verify_again(connection: Connection) -> str:
 
 
 def _unknown(archive: Archive, files: Sequence[ArchivedFile]) -> Iterator[str]:
-    """Files in the archive's folders that are not recorded, and manifest files that are missing."""
+    """Files in the archive's folders that are not recorded, and manifests that are missing."""
     missing = {manifest_path(file.path) for file in files}
     known = {file.path for file in files} | missing
     present = set()
@@ -133,7 +137,10 @@ def _unknown(archive: Archive, files: Sequence[ArchivedFile]) -> Iterator[str]:
                 "readers of the folder treat it as archived rows. Find out where it comes from and move it"
             )
     for path in sorted(missing - present):
-        yield f"the manifest file {path} is missing from {archive.storage.name}"
+        yield (
+            f"{path}, the manifest beside an archived file, is missing from {archive.storage.name}. The "
+            "archived rows are safe. Put it back from a copy of the storage"
+        )
 
 
 def _of_another(archive: Archive, path: str) -> bool:

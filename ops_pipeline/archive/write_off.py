@@ -22,7 +22,7 @@ def write_off(
 ) -> list[ArchivedFile]:
     """Deletes the records of these files, whose rows are then in no list any more; returns them.
 
-    The audit log keeps what is known of each, with the reason. The description of a missing file is deleted
+    The audit log keeps what is known of each, with the reason. The manifest of a missing file is deleted
     from the storage, a damaged file is not. Raises ArchiveError, and writes off nothing,
     where a path is not recorded or its file can still be read; StorageError when the storage does not answer
     or has none of the other files either, so that it is probably the wrong one; and psycopg.Error: only the
@@ -36,7 +36,10 @@ def write_off(
             f"{unknown[0]} is not recorded; `{to_list}` shows the path of each file. Nothing was written off"
         )
     others = [file for file in manifest.all_files(connection) if file not in files]
-    require_any(archive, others, f"that {our_table('archives')} records besides these ({len(others):,})")
+    which = f"that {our_table('archives')} records besides these ({len(others):,})"
+    database = database_of(connection)
+    again = opsctl("archive", "write-off", *paths, "--reason", reason, database=database)
+    require_any(archive, others, which, again)
     for file in files:
         if _can_be_read(archive, file):
             raise ArchiveError(f"{file.path} is intact, so nothing was written off")

@@ -18,7 +18,9 @@ app = typer.Typer(help="Create, list, rotate and revoke keys for API and Dagster
 
 Expires = Annotated[
     str,
-    typer.Option(help=f"When the key expires: 90d, 12h, 2027-01-01, or {keys.NEVER}: when it is revoked."),
+    typer.Option(
+        help=f"When the key expires: 90d, 12h, 2027-01-01, or `{keys.NEVER}` (valid until it is revoked)."
+    ),
 ]
 
 
@@ -56,12 +58,12 @@ def list_keys(as_json: Json = False) -> None:
 def rotate_key(
     key: Annotated[str, typer.Argument(help="The key's id, or its first characters, or its name.")],
     overlap: Annotated[
-        str, typer.Option(help="How long the old key still works: 7d, 12h, or 0d: not at all.")
+        str, typer.Option(help="How long the old key still works: 7d, 12h, or `0d` (stops at once).")
     ] = rotation.OVERLAP,
     expires: Expires = keys.LASTS,
     as_json: Json = False,
 ) -> None:
-    """Replace a key by a new one and show it once.
+    """Replace a key with a new one and show it once.
 
     The new key has the name, scopes and databases of the old one. The old one
     expires after the overlap, or at its own expiry if that is earlier.

@@ -36,7 +36,7 @@ def pause(
 ) -> None:
     """Stop maintenance now, and keep it stopped until `opsctl resume`.
 
-    Runs at work stop after their current batch, VACUUM after its current
+    Runs in progress stop after their current batch, VACUUM after its current
     table; what was committed is kept. Runs that start meanwhile do nothing
     and end as paused. A second pause replaces the first.
     """

@@ -1,7 +1,7 @@
 """The check that a policy's newest archived files can still be read. Loads Arrow."""
 
 from ops_pipeline.archive import manifest
-from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.archive import Archive, without_a_copy
 from ops_pipeline.archive.verify import verify_again, verify_files
 from ops_pipeline.audit import trail
 from ops_pipeline.counted import counted
@@ -20,16 +20,18 @@ def newest_files(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     """Reads the newest files of the policy's table again; fails for any file that was ever found damaged."""
     table = find_relation(connection, policy.table)
     files = manifest.of_days(connection, table.schema, table.name, None, None)
+    if not files:
+        return CheckResult(True, f"No file of {table} has been archived yet", {"files": 0, "damaged": 0})
     newest = sorted(files, key=lambda file: file.id)[-READ_AGAIN:]
     archive = Archive(location.storage(load().archive_url), connection)
-    problems = verify_files(connection, archive, newest, by=trail.SYSTEM).problems if newest else ()
+    problems = verify_files(connection, archive, newest, by=trail.SYSTEM).problems
     damaged = [file.path for file in files if file.verified_ok is False and file not in newest]
     if damaged:
         were = counted(len(damaged), "older file was", "older files were")
         problems = (
             *problems,
             f"{were} found damaged before, the first is {damaged[0]}. Put each back from a copy of the "
-            f"storage, then run `{verify_again(connection)}`",
+            f"storage, then run `{verify_again(connection)}`. {without_a_copy(connection, damaged[0])}",
         )
     return CheckResult(
         not problems,

@@ -82,7 +82,7 @@ class PolicyStep:
         if result.outcome == "skipped":
             raise _SkippedError(
                 f"{self.policy.name} did not run: {result.stopped_reason}. Nothing was changed. "
-                "Wait for that run to end, then run this again."
+                f"Wait for that run to end, then: {opsctl('run', policies=[self.policy.name])}"
             )
         return result
 

@@ -43,13 +43,13 @@ def active(connection: Connection) -> Pause | None:
 def pause(connection: Connection, *, reason: str, by: str, ends_at: datetime | None = None) -> Pause:
     """Pauses maintenance of the database; the audit log records by whom and why.
 
-    Runs at work stop after their current batch, VACUUM after its current table. An active pause is replaced.
-    Raises PauseRefusedError when the reason is empty or the end has passed.
+    Runs in progress stop after their current batch, VACUUM after its current table. An active pause is
+    replaced. Raises PauseRefusedError when the reason is empty or the end is in the past.
     """
     if not reason.strip():
         raise PauseRefusedError("reason: must not be empty; say why maintenance is paused")
     if ends_at is not None and ends_at <= datetime.now(UTC):
-        raise PauseRefusedError(f"until: {_minute(ends_at)} has passed; give a time in the future")
+        raise PauseRefusedError(f"until: {_minute(ends_at)} is in the past; write a future time")
     with connection.transaction():
         before = active(connection)
         values = {"reason": reason.strip(), "by": by, "ends_at": ends_at}

@@ -194,7 +194,7 @@ def refuse_unusable(url: str, info: psycopg.ConnectionInfo) -> None:
         raise EncodingRefusedError(
             f"{describe(url)} is refused: its encoding is {encoding}, in which the meaning of bytes is "
             "unknown, so events and archived rows could not be read again. Nothing was changed. Copy it to "
-            f"a database in UTF8; replace LATIN1 by the encoding of its text: {copy_to_utf8(info.dbname)}"
+            f"a database in UTF8; replace LATIN1 with the encoding of its text: {copy_to_utf8(info.dbname)}"
         )
     place = _place(info)
     with _checking:

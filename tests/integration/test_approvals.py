@@ -31,6 +31,8 @@ def test_an_approved_plan_runs_once(application: Connection, retention: Retentio
     run_id = ran(application, policy, through)
     with pytest.raises(approvals.ApprovalRefusedError, match=f"approved by ann and used by run {run_id} on"):
         approvals.approve(application, stopped.plan, "ann")
+    with pytest.raises(approvals.ApprovalRefusedError, match=r"good for one run\. .* run `opsctl plan`"):
+        approvals.approve(application, stopped.plan, "ann")
     with pytest.raises(approvals.ApprovalRefusedError, match="used by another run"):
         approvals.use_up(application, stopped.plan, run_id + 1)
     again = judged(application, policy)
@@ -170,7 +172,7 @@ def test_an_unknown_plan_is_refused_with_the_pending_ones(
     with pytest.raises(approvals.ApprovalRefusedError, match='Plan "00000000" does not exist; no plan'):
         approvals.approve(application, "00000000", "ann")
     plan_id = str(judged(application, limited(retention, max_rows=100)).plan)
-    with pytest.raises(approvals.ApprovalRefusedError, match=f"Available: {plan_id}"):
+    with pytest.raises(approvals.ApprovalRefusedError, match=f"available: {plan_id}"):
         approvals.approve(application, "00000000", "ann")
 
 
@@ -181,7 +183,7 @@ def test_a_complete_run_closes_earlier_plans(
     policy = limited(retention, max_rows=100)
     first, second = judged(application, policy), judged(application, policy)
     assert [each.id for each in approvals.pending(application)] == [second.plan], "the newest of each policy"
-    with pytest.raises(approvals.ApprovalRefusedError, match=f'plan "{second.plan}" has replaced it'):
+    with pytest.raises(approvals.ApprovalRefusedError, match=f"run `opsctl approve {second.plan}`"):
         approvals.approve(application, str(first.plan), "ann")
     approvals.approve(application, str(second.plan), "ann")
     run_id = ran(application, policy, judged(application, retention))

@@ -11,7 +11,10 @@ from psycopg.types.json import Jsonb
 import sql
 from ops_pipeline.audit import trail
 from ops_pipeline.nearest import nearest
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.connection import Connection, row
+
+PLAN_AGAIN = f"To see what would be deleted now, run `{opsctl('plan')}`"
 
 
 class ApprovalRefusedError(Exception):
@@ -100,7 +103,7 @@ def used(plan: StoredPlan) -> str:
     """The sentence that an approval which a run has used cannot be used again."""
     return (
         f"Plan {plan.id} was approved by {plan.approved_by} and used by run {plan.used_by_run} on "
-        f"{plan.used_at:%Y-%m-%d %H:%M} UTC; an approval is good for one run"
+        f"{plan.used_at:%Y-%m-%d %H:%M} UTC; an approval is good for one run. {PLAN_AGAIN}"
     )
 
 
@@ -110,9 +113,9 @@ def refuse_outdated(plan: StoredPlan, waiting: Sequence[StoredPlan]) -> None:
         return
     newer = next((each.id for each in waiting if each.policy == plan.policy), None)
     instead = (
-        f'plan "{newer}" has replaced it'
+        f'plan "{newer}" has replaced it. To approve that one, run `{opsctl("approve", newer)}`'
         if newer
-        else "a newer plan was approved, or a complete run came after it"
+        else f"a newer plan was approved, or a complete run came after it. {PLAN_AGAIN}"
     )
     raise ApprovalRefusedError(f'Plan "{plan.id}" is no longer pending: {instead}')
 
@@ -129,7 +132,9 @@ def use_up(connection: Connection, plan_id: str, run_id: int) -> None:
     """
     values = {"id": plan_id, "run_id": run_id}
     if connection.execute(sql.get("maintenance/guard/use_up"), values).fetchone() is None:
-        raise ApprovalRefusedError(f"Plan {plan_id} is not approved, or was used by another run")
+        raise ApprovalRefusedError(
+            f"Plan {plan_id} is not approved, or was used by another run. {PLAN_AGAIN}"
+        )
 
 
 def approved_plan(connection: Connection, policy: str) -> StoredPlan | None:

@@ -45,7 +45,9 @@ def _no_orphaned_rows(policy: Orphans, connection: Connection) -> CheckResult:
         policy,
         rows,
         f"{counted(rows, 'row')} of {policy.table} {has} no parent in {policy.parent} ({policy.reference}), "
-        f"and {its} grace period has not begun",
+        f"and {its} grace period has not begun"
+        if rows
+        else f"Every orphan of {policy.table} is listed to be deleted after its grace period",
     )
     return observed_only(found) if policy.observe else found
 
@@ -54,6 +56,8 @@ def _record_is_complete(policy: Orphans, connection: Connection) -> CheckResult:
     unrecorded, some = track.last_audit(connection, policy)
     return CheckResult(
         unrecorded == 0,
-        f"The triggers did not record {counted(unrecorded, 'missing parent')} in {policy.parent}",
+        f"The triggers did not record {counted(unrecorded, 'missing parent')} in {policy.parent}"
+        if unrecorded
+        else f"The triggers on {policy.parent} recorded every missing parent that the last sweep found",
         {"unrecorded": unrecorded, "some_of_them": str(some)},
     )

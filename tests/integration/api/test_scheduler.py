@@ -134,7 +134,7 @@ def test_an_invalid_file_and_one_that_is_gone_are_errors(ask: Ask, file: Path) -
     with pytest.raises(PolicyError, match="keeep"):
         ask()
     file.unlink()
-    with pytest.raises(PolicyError, match="does not exist any more"):
+    with pytest.raises(PolicyError, match="no longer exists"):
         ask()
     file.write_text(POLICIES)
     assert ask() == OK

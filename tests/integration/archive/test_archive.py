@@ -282,7 +282,8 @@ def test_a_second_worker_of_a_policy_is_refused_while_the_first_works(
 ) -> None:
     monkeypatch.setattr(arrow_session, "WAIT_FOR_PREDECESSOR", "100ms")
 
-    with ArrowSession(url, POLICY, "first"), pytest.raises(ArrowSessionBusyError, match="earlier session"):
+    again = f"earlier session.*Then: opsctl run --policy {POLICY}$"
+    with ArrowSession(url, POLICY, "first"), pytest.raises(ArrowSessionBusyError, match=again):
         ArrowSession(url, POLICY, "second")
     with ArrowSession(url, POLICY, "third"), ArrowSession(url, "app/retention/other", "fourth"):
         pass

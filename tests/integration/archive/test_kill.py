@@ -135,7 +135,11 @@ def test_a_committed_file_that_is_missing_is_an_error(url: str, events: Connecti
     (lost,) = folder.rglob("*.parquet")
     lost.unlink()
 
-    with pytest.raises(ArchiveError, match=r"is missing.*240 rows of public.events.*Put the file back"):
+    path = lost.relative_to(folder).as_posix()
+    said = (
+        rf"is missing.*240 rows of public.events.*Put the file back.*opsctl archive write-off {path} --reason"
+    )
+    with pytest.raises(ArchiveError, match=said):
         remove(url, events, folder)
 
     assert scalar(events, "SELECT count(*) FROM events") == 760
