@@ -1,1 +1,1 @@
-"""The checks of `opsctl doctor`: what keeps policies from running or endangers rows. One file each."""
+"""The questions of `opsctl doctor`: what keeps policies from running or endangers rows. One file each."""

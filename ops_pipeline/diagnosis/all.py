@@ -7,7 +7,7 @@ from ops_pipeline.diagnosis.archive_origin import ARCHIVE_ORIGIN
 from ops_pipeline.diagnosis.archive_place import ARCHIVE_PLACE
 from ops_pipeline.diagnosis.archive_writable import ARCHIVE_WRITABLE
 from ops_pipeline.diagnosis.audit_log_missing import AUDIT_LOG_MISSING
-from ops_pipeline.diagnosis.cascades import CASCADES, DELETED_ALONG
+from ops_pipeline.diagnosis.cascades import CASCADES, DELETED_BY_CASCADE
 from ops_pipeline.diagnosis.clock_skew import CLOCK_SKEW
 from ops_pipeline.diagnosis.code_location import CODE_LOCATION
 from ops_pipeline.diagnosis.daemon import DAEMON, DAEMON_STARTED, ONE_DAEMON
@@ -100,7 +100,7 @@ DIAGNOSES: Sequence[Diagnosis] = (
     PREPARED_TRANSACTIONS,
     REPLICATION_SLOTS,
     LOCK_TABLE,
-    DELETED_ALONG,
+    DELETED_BY_CASCADE,
     DELETE_TRIGGERS,
     WHOLE_PARTITIONS,
     ENDLESS_ROWS,

@@ -1,4 +1,4 @@
-"""Foreign keys with ON DELETE CASCADE that delete rows of other tables along with a policy's rows."""
+"""Foreign keys with ON DELETE CASCADE that also delete rows of other tables."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +21,7 @@ def _find_refused(examined: Examination) -> Iterator[Finding]:
         yield from _circles(examined.connection, policy, reached)
 
 
-def _find_deleted_along(examined: Examination) -> Iterator[Finding]:
+def _find_unset(examined: Examination) -> Iterator[Finding]:
     for policy, table, _ in examined.deleting():
         if policy.cascade is not None:
             continue
@@ -31,7 +31,7 @@ def _find_deleted_along(examined: Examination) -> Iterator[Finding]:
             if root(examined.connection, child) not in reasons:
                 yield Finding(
                     str(child),
-                    f"{_along(policy, table, child, steps)}, regardless of their age. `opsctl plan` counts "
+                    f"{_cascade(policy, table, child, steps)}, regardless of their age. `opsctl plan` counts "
                     "them. Allow it in the policy, or change the foreign key to keep rows that are "
                     "referred to",
                     ("cascade: delete", uncascade(steps)),
@@ -44,8 +44,8 @@ def _refused(
     allowed = (*(("cascade: archive",) if policy.archive else ()), "cascade: delete")
     return Finding(
         str(child),
-        f"{_along(policy, table, child, steps)}, and {reason}: the policy is refused once such a row exists. "
-        "Set `cascade` in the policy, or change the foreign key to keep rows that are referred to",
+        f"{_cascade(policy, table, child, steps)}, and {reason}: the policy is refused once such a row "
+        "exists. Set `cascade` in the policy, or change the foreign key to keep rows that are referred to",
         (*allowed, uncascade(steps)),
     )
 
@@ -66,15 +66,18 @@ def _circles(connection: Connection, policy: DeletingPolicy, reached: Reach) -> 
             reason = "the foreign keys form a cycle, which may delete further rows"
         yield Finding(
             str(child),
-            f"{_along(policy, reached.table, child, [step])}, and {reason}: the policy is refused once such "
-            "a row exists. Change the foreign key to keep rows that are referred to",
+            f"{_cascade(policy, reached.table, child, [step])}, and {reason}: the policy is refused once "
+            "such a row exists. Change the foreign key to keep rows that are referred to",
             (uncascade([step]),),
         )
 
 
-def _along(policy: DeletingPolicy, table: Relation, child: Relation, steps: Sequence[Step]) -> str:
+def _cascade(policy: DeletingPolicy, table: Relation, child: Relation, steps: Sequence[Step]) -> str:
     keys = ", ".join(dict.fromkeys(step.key.name for step in steps))
-    return f"ON DELETE CASCADE ({keys}) deletes rows of {child} along with those of {table} ({policy.name})"
+    return (
+        f"ON DELETE CASCADE ({keys}) also deletes rows of {child} when rows of {table} are deleted "
+        f"({policy.name})"
+    )
 
 
 CASCADES = Diagnosis(
@@ -86,11 +89,11 @@ CASCADES = Diagnosis(
     "the foreign key ([cascades](policies.md#cascades)).",
     find=_find_refused,
 )
-DELETED_ALONG = Diagnosis(
-    id="deleted_along",
+DELETED_BY_CASCADE = Diagnosis(
+    id="deleted_by_cascade",
     severity="info",
     question="Is `cascade` set where `ON DELETE CASCADE` deletes rows of other tables?",
     remedy="Set `cascade: delete` in the policy if this is intended. The plan counts such rows, and the "
     "guard limits them.",
-    find=_find_deleted_along,
+    find=_find_unset,
 )

@@ -27,7 +27,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 DETACH_PENDING = Diagnosis(
     id="detach_pending",
     severity="warning",
-    question="Is no partition of the policies' tables half detached?",
+    question="Is every detach on the policies' tables complete?",
     remedy="`ALTER TABLE … DETACH PARTITION … FINALIZE`; the next run does it as well.",
     find=_find,
 )

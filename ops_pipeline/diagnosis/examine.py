@@ -104,7 +104,7 @@ def examine_installation(
     policies: Policies | PolicyError,
     send_test: Callable[[], None] | None = None,
     *,
-    pause: Callable[[float], None] = sleep,
+    wait: Callable[[float], None] = sleep,
 ) -> Answers:
     """Asks the questions that concern no single database; see Installation.
 
@@ -115,7 +115,7 @@ def examine_installation(
         dagster = connect_bare(given.dagster_database_url or "")
     except DatabaseUnavailableError as error:
         dagster = error
-    installation = Installation(given, policies, dagster, code_location.load, send_test, pause)
+    installation = Installation(given, policies, dagster, code_location.load, send_test, wait)
 
     def look(diagnosis: Diagnosis) -> Iterable[Finding]:
         return list(diagnosis.look(installation))

@@ -27,7 +27,7 @@ def _look(installation: Installation) -> Iterator[Finding]:
 KEYS_EXPIRING = Diagnosis(
     id="keys_expiring",
     severity="warning",
-    question="Is no API key in use about to expire?",
+    question="Are all API keys in use valid for another month?",
     remedy="`opsctl keys rotate ID`, or for one that has expired the `opsctl keys create …` of the finding; "
     "then give the new key to its client ([keys](access.md#keys)). A key that is made for less than 90 days "
     "is reported in the last third of its life. One that has expired is reported for "

@@ -41,7 +41,7 @@ def findings(rows: Iterable[tuple[str, float, list[str]]]) -> Iterator[Finding]:
 OLD_TRANSACTIONS = Diagnosis(
     id="old_transactions",
     severity="warning",
-    question="Has no session had a transaction open for over an hour?",
+    question="Are all open transactions younger than an hour?",
     remedy="`SELECT pg_terminate_backend(PID)`, which rolls it back; set "
     "`idle_in_transaction_session_timeout` for the application's role.",
     find=_find_sessions,
@@ -49,7 +49,7 @@ OLD_TRANSACTIONS = Diagnosis(
 PREPARED_TRANSACTIONS = Diagnosis(
     id="prepared_transactions",
     severity="warning",
-    question="Is no prepared transaction older than an hour?",
+    question="Are all prepared transactions younger than an hour?",
     remedy="`COMMIT PREPARED` or `ROLLBACK PREPARED`, as its transaction manager says.",
     find=_find_prepared,
 )

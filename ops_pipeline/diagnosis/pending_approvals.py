@@ -35,7 +35,7 @@ def _rows(plan: StoredPlan) -> list[str]:
 PENDING_APPROVALS = Diagnosis(
     id="pending_approvals",
     severity="warning",
-    question="Is no plan pending approval?",
+    question="Have all plans that need approval been approved?",
     remedy="Review the plan (`opsctl plan`), then `opsctl approve ID`, or correct the policy "
     "([guard](policies.md#guard)).",
     find=_find,

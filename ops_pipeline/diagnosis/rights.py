@@ -1,4 +1,4 @@
-"""Privileges that the maintaining role lacks, with the GRANT for each."""
+"""Privileges that the maintenance role lacks, with the GRANT for each."""
 
 from collections.abc import Iterator
 
@@ -71,14 +71,14 @@ def _not_allowed(connection: Connection, policy: Vacuum) -> list[Table]:
 RIGHTS = Diagnosis(
     id="rights",
     severity="error",
-    question="Does the maintaining role have the privileges that the policies need on their tables?",
+    question="Does the maintenance role have the privileges that the policies need on their tables?",
     remedy="Execute the finding's `GRANT` ([rights](rights.md)).",
     find=_find,
 )
 VACUUM_RIGHTS = Diagnosis(
     id="vacuum_rights",
     severity="warning",
-    question="Is the maintaining role permitted to VACUUM the tables of the vacuum policy?",
+    question="Is the maintenance role permitted to VACUUM the tables of the vacuum policy?",
     remedy="`GRANT pg_maintain TO …` from PostgreSQL 17; in earlier versions, membership in the tables' "
     "owners.",
     find=_find_vacuum,

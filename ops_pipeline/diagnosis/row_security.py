@@ -31,7 +31,7 @@ ROW_SECURITY = Diagnosis(
 RAISING_TRIGGERS = Diagnosis(
     id="raising_triggers",
     severity="warning",
-    question="Can the triggers on DELETE read every row of the tables that they read?",
+    question="Do triggers on DELETE see every row of the tables that they query?",
     remedy="`ALTER ROLE … BYPASSRLS` for the role that the trigger function runs as, or "
     "`ALTER FUNCTION … SET row_security = on`. The tables that a function reads are taken from its source "
     "text.",

@@ -16,6 +16,7 @@ RULES = Diagnosis(
     id="rules",
     severity="error",
     question="Are the policies' tables without rules ON DELETE?",
-    remedy="`DROP RULE`; a trigger can do the same, and a run notices what it keeps.",
+    remedy="Drop the rule: `DROP RULE name ON table`. If you need its effect, use a trigger: a run reports "
+    "the rows that a trigger keeps.",
     find=_find,
 )

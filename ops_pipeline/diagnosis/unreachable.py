@@ -14,7 +14,7 @@ from ops_pipeline.postgres.connection import (
 
 def _explain(url: str, error: DatabaseUnavailableError) -> Iterator[Finding]:
     if not isinstance(error, EncodingRefusedError | PoolerRefusedError):
-        yield Finding(describe(url), f"{error}. The other checks could not be run")
+        yield Finding(describe(url), f"{error}. The other questions about this database were not asked")
 
 
 UNREACHABLE = Diagnosis(

@@ -119,7 +119,7 @@ FINDINGS = {
     ("orphan_indexes", "public.readings"),
     ("open_schemas", "schema public"),
     ("track_counts", "NAME"),
-    ("deleted_along", "public.stays"),
+    ("deleted_by_cascade", "public.stays"),
     ("delete_triggers", "public.carts"),
     ("delete_triggers", "public.visits"),
     ("delete_triggers", "public.tickets"),

@@ -90,7 +90,7 @@ class Ask:
     def __call__(self, *, policies: Policies | PolicyError | None = None, test: bool = False) -> Answers:
         given = self.settings.model_copy(update=self.changes)
         send = (lambda: webhook.post_test(given)) if test else None
-        return examine_installation(given, policies or self.policies, send, pause=self.pause)
+        return examine_installation(given, policies or self.policies, send, wait=self.pause)
 
     def one(self, id_: str, *, test: bool = False) -> Diagnosed:
         """The only finding of that diagnosis."""

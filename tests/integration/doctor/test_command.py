@@ -44,7 +44,7 @@ def test_a_finding_is_shown_with_a_remedy_to_paste_and_as_json(
     assert shown.exit_code == as_json.exit_code == 1
     assert "error  app  rules  public.sessions\n" in shown.stdout
     assert "\n  DROP RULE keep ON public.sessions;\n" in shown.stdout
-    assert "info  app  deleted_along  public.stays\n" in shown.stdout
+    assert "info  app  deleted_by_cascade  public.stays\n" in shown.stdout
     assert "\n  cascade: delete\n  or: ALTER TABLE public.stays DROP CONSTRAINT" in shown.stdout
     assert "1 error, 0 warnings, 1 info" in shown.stdout
     first, _ = json.loads(as_json.stdout)["findings"]
