@@ -53,7 +53,7 @@ class Attempts:
         return self.without_key + self.wrong_key + self.not_looked_up
 
     def add(self, other: "Attempts") -> None:
-        """Counts those of another address along."""
+        """Adds those of another address."""
         self.since = min(self.since, other.since)
         self.until = max(self.until, other.until)
         self.without_key += other.without_key

@@ -89,7 +89,7 @@ def show_results(to: Console, report: RunReport) -> None:
     to.print()
     to.print(tables.results_table(report.policies))
     for result in report.policies:
-        if waiting := result.details.get("in_grace"):
+        if waiting := result.details.get("within_grace_period"):
             why = result.details.get("waits_for", "a later run deletes them")
             remain = f"{counted(waiting, 'orphan')} {'remains' if waiting == 1 else 'remain'}"
             to.print(f"{result.policy}: {remain} for a later run: {why}", markup=False)

@@ -30,7 +30,7 @@ class Cascades:
     refusals: tuple[str, ...] = ()
 
 
-def count_along(planning: Planning, policy: DeletingPolicy, counter: RowCounter, rows: int) -> Cascades:
+def count_cascaded(planning: Planning, policy: DeletingPolicy, counter: RowCounter, rows: int) -> Cascades:
     """Counts what deleting those rows reaches through foreign keys, at every level. `rows`: their number.
 
     Unless the policy sets `cascade`, it is refused where a cascade would delete a row that another policy

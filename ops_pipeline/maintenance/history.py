@@ -216,7 +216,7 @@ def account_for(connection: Connection, run_id: int) -> RunResult:
         "outcome": result.outcome,
         "rows_removed": result.removed,
         "rows_archived": result.archived,
-        **({"rows_along": list(result.cascaded)} if result.cascaded else {}),
+        **({"rows_cascaded": list(result.cascaded)} if result.cascaded else {}),
         "method": result.method,
         **{key: result.details[key] for key in ("cutoff", "approved_plan") if key in result.details},
     }

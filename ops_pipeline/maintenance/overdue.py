@@ -17,7 +17,8 @@ LATE_AFTER = timedelta(hours=2)
 """How long after its scheduled time a nightly run may still be running before it counts as missed."""
 
 UNFINISHED = frozenset({"failed", "interrupted", "stopped"})
-"""Outcomes after which a person has to look, even if an earlier run of the same night was complete."""
+"""Outcomes after which a person has to look, even if an earlier run since the same scheduled time was
+complete."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class CascadedRows:
         )
 
 
-def deleted_along(cascaded: Iterable[CascadedRows]) -> int:
+def deleted_by_cascade(cascaded: Iterable[CascadedRows]) -> int:
     """How many rows of other tables are deleted, at most."""
     return sum(rows.most for rows in cascaded if rows.action == "deleted")
 
@@ -181,19 +181,20 @@ class DeletePlan(Plan):
     """What a policy that deletes rows would do.
 
     `cutoff`: rows before that time are expired; None where time does not decide. `cascaded`: the rows of
-    other tables that foreign keys also delete or change. `to_come`: how many of its rows can only be deleted
-    once the policies `after` have run, which delete the rows that refer to them, or their parents.
+    other tables that foreign keys also delete or change. `rows_deletable_later`: how many of its rows can
+    only be deleted once the policies `after` have run, which delete the rows that refer to them, or their
+    parents.
     """
 
     rows: RowCount
     cutoff: datetime | None = None
     cascaded: tuple[CascadedRows, ...] = ()
-    to_come: int = 0
+    rows_deletable_later: int = 0
     after: tuple[str, ...] = ()
 
     def explanations(self) -> Iterator[str]:
         rows = self.rows
-        if self.to_come:
+        if self.rows_deletable_later:
             yield self.waiting()
         if not rows.exact:
             yield "counting took too long; numbers marked with ~ are estimated from a sample of the rows"
@@ -209,8 +210,8 @@ class DeletePlan(Plan):
             yield f"{counted(len(rows.partitions), 'partition')} would lose rows"
 
     def waiting(self) -> str:
-        """What it says about the rows `to_come`."""
-        return f"{self.to_come:,} of the rows can only be deleted once {self.once_run()}"
+        """What it says about the rows `rows_deletable_later`."""
+        return f"{self.rows_deletable_later:,} of the rows can only be deleted once {self.once_run()}"
 
     def once_run(self) -> str:
         """That the policies `after` have run."""

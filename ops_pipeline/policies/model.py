@@ -75,7 +75,7 @@ class Policy:
 class DeletingPolicy(Policy):
     """A policy that deletes rows of one table; with `archive` they are archived first.
 
-    `cascade`: what happens to rows that ON DELETE CASCADE deletes along; None: the policy is refused when
+    `cascade`: what happens to rows that ON DELETE CASCADE also deletes; None: the policy is refused when
     another policy keeps or archives them, or they would be missing from its own archive. `deleting`: all
     policies of the database that delete rows, including this one.
     `selects`: the fields that decide which rows are deleted. When one of them changes, the guard treats the

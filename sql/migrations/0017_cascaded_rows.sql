@@ -1,4 +1,4 @@
--- Plans, approves and records the rows that foreign keys delete or change along with a policy's rows.
+-- Plans, approves and records the rows that foreign keys also delete or change.
 
 ALTER TABLE ops.plans
   ADD COLUMN cascaded bigint NOT NULL DEFAULT 0,

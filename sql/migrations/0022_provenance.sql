@@ -32,7 +32,7 @@ ALTER TABLE public.audit_logs
   ALTER COLUMN received_at SET DEFAULT clock_timestamp(),
   ALTER COLUMN origin SET DEFAULT 'sql';
 
-COMMENT ON COLUMN public.audit_logs.received_at IS 'When the server stored the event; NULL: before this was recorded';
+COMMENT ON COLUMN public.audit_logs.received_at IS 'When the server stored the event; NULL: stored by a version that did not record it';
 COMMENT ON COLUMN public.audit_logs.key_id IS 'The API key that stored the event';
 COMMENT ON COLUMN public.audit_logs.peer_address IS 'The address that the connection of that request came from';
 COMMENT ON COLUMN public.audit_logs.subject_id IS 'The user_id as given, kept when the user is deleted';

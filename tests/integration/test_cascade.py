@@ -1,4 +1,4 @@
-"""`cascade:` in a policy: rows that foreign keys delete along are archived first, or deleted knowingly."""
+"""`cascade:` in a policy: rows that foreign keys also delete are archived first, or deleted knowingly."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from ops_pipeline.archive.restore import restore
 from ops_pipeline.archive.verify import verify
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import history
-from ops_pipeline.maintenance.batches.actions.deleted_along import UnplannedDeletionError
+from ops_pipeline.maintenance.batches.actions.deleted_by_cascade import UnplannedDeletionError
 from ops_pipeline.maintenance.guard import approvals, guard
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.plan import DeletePlan
@@ -98,7 +98,7 @@ def rows(connection: Connection, table: str, where: str = "true") -> list[str]:
     return [text for (text,) in connection.execute(statement)]
 
 
-def along(result: RunResult) -> dict[str, tuple[int, int]]:
+def cascaded(result: RunResult) -> dict[str, tuple[int, int]]:
     return {row["table"]: (row["deleted"], row["changed"]) for row in result.cascaded}
 
 
@@ -124,7 +124,7 @@ def test_children_of_every_level_are_archived_exactly_and_come_back(
         ("public.carts", "set to default", 100, False),
     }
     assert (result.outcome, result.removed, result.archived) == ("done", 100, 3100)
-    assert along(result) == {
+    assert cascaded(result) == {
         "public.invoices": (1000, 0), "public.lines": (2000, 0), "public.visits": (0, 10),
         "public.carts": (0, 100),
     }  # fmt: skip
@@ -155,8 +155,8 @@ def test_without_a_cascade_key_the_policy_is_refused_and_the_key_it_names_makes_
     result = carry_out(shop, knowingly.policies[0], settings=settings(folder))
 
     assert (result.outcome, result.removed, result.archived) == ("done", 100, 0)
-    assert along(result)["public.invoices"] == (1000, 0)
-    assert along(result)["public.lines"] == (2000, 0)
+    assert cascaded(result)["public.invoices"] == (1000, 0)
+    assert cascaded(result)["public.lines"] == (2000, 0)
     assert history.results(shop, run_id=result.run_id)[0].cascaded == result.cascaded
 
 
@@ -209,7 +209,7 @@ def test_a_trigger_that_deletes_elsewhere_is_recorded_and_may_not_touch_what_oth
 
     result = carry_out(shop, database.policies[0], settings=settings(folder))
 
-    assert along(result)["public.logins"] == (100, 0)
+    assert cascaded(result)["public.logins"] == (100, 0)
     assert len(rows(shop, "logins")) == 200
     shop.execute("DELETE FROM invoices; UPDATE accounts SET created_at = now() - interval '50 days'")
     kept = read(

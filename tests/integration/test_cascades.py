@@ -92,7 +92,7 @@ def count(connection: Connection, table: str) -> int:
     return int(scalar(connection, compose.SQL("SELECT count(*) FROM {}").format(compose.Identifier(table))))
 
 
-def test_rows_of_a_table_with_a_policy_of_its_own_are_not_deleted_along(
+def test_rows_of_a_table_with_a_policy_of_its_own_are_not_deleted_by_cascade(
     connection: Connection, read: Read
 ) -> None:
     given(connection, ACCOUNTS, INVOICES)
@@ -214,7 +214,7 @@ def test_an_orphans_policy_whose_deletes_cascade_is_refused_too(connection: Conn
         ("max_fraction: 0.34", None),
     ],
 )
-def test_the_guard_counts_what_is_deleted_along(
+def test_the_guard_counts_what_is_deleted_by_cascade(
     connection: Connection, read: Read, limits: str, said: str | None
 ) -> None:
     given(connection, ACCOUNTS, INVOICES)
@@ -292,7 +292,7 @@ def test_a_cycle_of_cascades_that_reaches_further_rows_is_refused(connection: Co
     assert count(connection, "comments") == 153
 
 
-def test_an_archiving_policy_that_would_delete_rows_along_unarchived_is_refused(
+def test_an_archiving_policy_that_would_delete_rows_cascaded_unarchived_is_refused(
     connection: Connection, read: Read
 ) -> None:
     given(connection, ACCOUNTS, INVOICES)

@@ -48,8 +48,8 @@ def test_the_plan_counts_what_the_same_run_will_orphan(chain: Connection, read: 
 
     assert isinstance(memories, OrphansPlan)
     assert isinstance(traces, OrphansPlan)
-    assert (memories.rows.eligible, memories.to_come) == (800, 600)
-    assert (traces.rows.eligible, traces.to_come) == (900, 800)
+    assert (memories.rows.eligible, memories.rows_deletable_later) == (800, 600)
+    assert (traces.rows.eligible, traces.rows_deletable_later) == (900, 800)
     assert "200 orphans now, 600 more once app/retention/sessions has run" in list(memories.notes())
     assert [bool(each.needs_approval) for each in (memories, traces)] == [True, True]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import kinds
-from ops_pipeline.maintenance.plan import DeletePlan, deleted_along
+from ops_pipeline.maintenance.plan import DeletePlan, deleted_by_cascade
 from ops_pipeline.maintenance.result import RefusedError
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.policies.model import Database
@@ -156,18 +156,18 @@ def carry_out_and_compare(
     after = all_rows(connection, schema)
     deleted = {table: set(before[table]) - set(after[table]) for table in before}
     assert deleted[own] <= expired - {held}
-    along = {row["table"].removeprefix("public."): row["deleted"] for row in result.cascaded}
+    cascaded = {row["table"].removeprefix("public."): row["deleted"] for row in result.cascaded}
     of_others = {table: len(ids) for table, ids in deleted.items() if ids and table != own}
-    assert {table: number for table, number in along.items() if number} == of_others, "recorded as it was"
+    assert {table: number for table, number in cascaded.items() if number} == of_others, "recorded as it was"
     assert result.removed == len(deleted[own])
     for name in of_others:
         for row_id in deleted[name]:
             assert has_lost_a_parent(schema, name, before[name][row_id], deleted), (name, row_id)
     assert result.removed <= plan.rows.eligible
-    assert sum(of_others.values()) <= deleted_along(plan.cascaded)
+    assert sum(of_others.values()) <= deleted_by_cascade(plan.cascaded)
     if result.outcome == "done":
         assert result.removed == plan.rows.eligible
-        assert sum(of_others.values()) == deleted_along(plan.cascaded)
+        assert sum(of_others.values()) == deleted_by_cascade(plan.cascaded)
     for number, table in enumerate(schema.tables):
         if table.held is not None and table.held in before[f"t{number}"]:
             assert after[f"t{number}"].get(table.held) == before[f"t{number}"][table.held], (

@@ -46,12 +46,12 @@ def test_rows_that_only_expired_rows_refer_to_are_deleted_in_the_same_run(
     assert isinstance(requests, RetentionPlan)
     assert isinstance(tokens, RetentionPlan)
     assert (requests.policy, requests.rows.eligible) == ("app/retention/requests", 600)
-    assert (tokens.rows.eligible, tokens.rows.referenced, tokens.to_come) == (800, 100, 600)
+    assert (tokens.rows.eligible, tokens.rows.referenced, tokens.rows_deletable_later) == (800, 100, 600)
     assert "600 of the rows can only be deleted once app/retention/requests has run" in list(tokens.notes())
     assert tokens.needs_approval, "the guard is asked about all of them"
     (alone,) = plan(connection, [policy for policy in policies if policy.name == "app/retention/tokens"])
     assert isinstance(alone, RetentionPlan)
-    assert (alone.rows.eligible, alone.to_come, alone.needs_approval) == (200, 0, ())
+    assert (alone.rows.eligible, alone.rows_deletable_later, alone.needs_approval) == (200, 0, ())
     unguarded = read(f"{HEAD}    retention: [{', '.join(entries)}]\n".replace(", guard: {max_rows: 700}", ""))
     runs = [carry_out(connection, policy) for policy in children_first(connection, unguarded.policies)]
     assert [(run.outcome, run.removed) for run in runs] == [("done", 600), ("done", 800)]
@@ -69,7 +69,7 @@ def test_orphans_that_only_expired_rows_refer_to_are_deleted_in_the_same_run(
     _, tokens = plan(connection, database.policies)
 
     assert isinstance(tokens, OrphansPlan)
-    assert (tokens.rows.eligible, tokens.to_come) == (900, 600)
+    assert (tokens.rows.eligible, tokens.rows_deletable_later) == (900, 600)
     assert "300 orphans now, 600 more once app/retention/requests has run" in list(tokens.notes())
     assert [carry_out(connection, policy).removed for policy in database.policies] == [600, 900]
 
@@ -97,7 +97,7 @@ def test_rows_kept_by_a_refused_policys_rows_are_not_planned(connection: Connect
     assert isinstance(requests, RetentionPlan)
     assert isinstance(tokens, RetentionPlan)
     assert requests.refusals
-    assert (tokens.rows.eligible, tokens.to_come) == (200, 0)
+    assert (tokens.rows.eligible, tokens.rows_deletable_later) == (200, 0)
 
 
 def test_many_tables_that_refer_to_each_other_are_put_in_order_at_once(

@@ -1,4 +1,4 @@
-"""A constraint that is not enforced keeps no row, deletes none along and blocks nothing."""
+"""A constraint that is not enforced keeps no row, also deletes none and blocks nothing."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -147,7 +147,7 @@ def test_an_enforced_policy_does_not_count_on_an_observed_one(
     sessions, memories, _ = plan(chain, database.policies)
     assert isinstance(sessions, DeletePlan)
     assert isinstance(memories, DeletePlan)
-    assert (sessions.rows.eligible, memories.rows.eligible, memories.to_come) == (3000, 7, 0)
+    assert (sessions.rows.eligible, memories.rows.eligible, memories.rows_deletable_later) == (3000, 7, 0)
 
     first, second, third = _run(chain, database, settings)
 

@@ -1,4 +1,4 @@
-"""Foreign keys keep rows, or delete them along, or need an index; no row on hold is deleted."""
+"""Foreign keys keep rows, or also delete them, or need an index; no row on hold is deleted."""
 
 from collections.abc import Callable
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline.maintenance.batches.actions.deleted_along import UnplannedDeletionError
+from ops_pipeline.maintenance.batches.actions.deleted_by_cascade import UnplannedDeletionError
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.settings import Settings
 from tests.integration.visits import ARCHIVED, POLICIES, TABLES, Read, plan, run

@@ -12,7 +12,7 @@ from ops_pipeline.maintenance.plan import (
     CascadedRows,
     DeletePlan,
     RowCount,
-    deleted_along,
+    deleted_by_cascade,
     fraction,
     is_migrated,
 )
@@ -52,9 +52,11 @@ class GuardResult(Generic[P]):
     @property
     def message(self) -> str:
         """Why nothing was deleted, or nothing more, and the command that allows it."""
-        kept = f"Only {self.deleted:,} of them were deleted" if self.deleted else "Nothing was deleted"
+        were = counted(self.deleted, "row was", "rows were")
+        before = f"{were} deleted before" if self.deleted else "Nothing was deleted"
         return (
-            f"Needs approval: {'; '.join(self.reasons)}. {kept}. To allow it once: opsctl approve {self.plan}"
+            f"Needs approval: {'; '.join(self.reasons)}. {before}. "
+            f"To allow it once: opsctl approve {self.plan}"
         )
 
 
@@ -130,7 +132,7 @@ def reasons(
     last_run = _last_run(connection, policy)
     return (
         *_too_many(policy, rows),
-        *_too_many_along(policy, rows, cascaded),
+        *_too_many_cascaded(policy, rows, cascaded),
         *_jumped(policy, cutoff, now, last_run),
         *_changed(policy, rows, last_run),
     )
@@ -196,16 +198,16 @@ def _too_many(policy: DeletingPolicy, rows: RowCount) -> Iterator[str]:
         )
 
 
-def _too_many_along(
+def _too_many_cascaded(
     policy: DeletingPolicy, rows: RowCount, cascaded: Sequence[CascadedRows]
 ) -> Iterator[str]:
     limits = policy.guard
-    for along in cascaded:
-        share = fraction(along.most, along.total)
-        if along.action == "deleted" and share > limits.max_fraction:
+    for others in cascaded:
+        share = fraction(others.most, others.total)
+        if others.action == "deleted" and share > limits.max_fraction:
             most = _percent(limits.max_fraction)
-            yield f"{along}: {_percent(share)} of that table (guard.max_fraction is {most})"
-    together = rows.eligible + deleted_along(cascaded)
+            yield f"{others}: {_percent(share)} of that table (guard.max_fraction is {most})"
+    together = rows.eligible + deleted_by_cascade(cascaded)
     if limits.max_rows is not None and rows.eligible <= limits.max_rows < together:
         yield (
             f"this run would delete {counted(rows.eligible, 'row')} of {policy.table} and "
@@ -255,17 +257,17 @@ def _outgrown(policy: DeletingPolicy, plan: DeletePlan, approved: approvals.Stor
     if definition(policy) != approved.definition:
         yield f"plan {approved.id} was approved before the policy was changed"
         return
-    rows, along = plan.rows, deleted_along(plan.cascaded)
+    rows, of_others = plan.rows, deleted_by_cascade(plan.cascaded)
     exact = rows.exact and approved.exact
     if rows.eligible > approved.eligible * (1 if exact else ESTIMATE):
         yield (
             f"plan {approved.id} was approved for {counted(approved.eligible, 'row')}, but would now delete "
             f"{rows.eligible:,} with the same cutoff"
         )
-    if along > approved.cascaded:
+    if of_others > approved.cascaded:
         yield (
             f"plan {approved.id} was approved for {counted(approved.cascaded, 'row')} of other tables, but "
-            f"would now delete {along:,}"
+            f"would now delete {of_others:,}"
         )
 
 
@@ -288,7 +290,7 @@ def _stored(
         "cutoff": plan.cutoff,
         "worker_clock": now,
         "eligible": plan.rows.eligible,
-        "cascaded": deleted_along(plan.cascaded),
+        "cascaded": deleted_by_cascade(plan.cascaded),
         "total": plan.rows.total,
         "fraction": plan.rows.fraction,
         "exact": plan.rows.exact,

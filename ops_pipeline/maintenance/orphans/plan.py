@@ -27,22 +27,22 @@ from ops_pipeline.postgres.connection import Connection
 class OrphansPlan(DeletePlan):
     """What an orphans policy would do.
 
-    `in_grace`: how many are orphans whose `grace_period` is not known to be over; only a later run deletes
-    them.
+    `within_grace_period`: how many are orphans whose `grace_period` is not known to be over; only a later
+    run deletes them.
     """
 
-    in_grace: int = 0
+    within_grace_period: int = 0
     grace_period: timedelta
 
     def waiting(self) -> str:
-        now = counted(self.rows.eligible - self.to_come, "orphan")
-        return f"{now} now, {self.to_come:,} more once {self.once_run()}"
+        now = counted(self.rows.eligible - self.rows_deletable_later, "orphan")
+        return f"{now} now, {self.rows_deletable_later:,} more once {self.once_run()}"
 
     def explanations(self) -> Iterator[str]:
-        if self.in_grace:
-            them = "it" if self.in_grace == 1 else "them"
+        if self.within_grace_period:
+            them = "it" if self.within_grace_period == 1 else "them"
             yield (
-                f"{counted(self.in_grace, 'orphan is', 'orphans are')} within the grace period of "
+                f"{counted(self.within_grace_period, 'orphan is', 'orphans are')} within the grace period of "
                 f"{written(self.grace_period)}: the next run marks {them}, and the first run after the "
                 f"grace period deletes {them}"
             )
@@ -68,26 +68,26 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
         counter = orphan_counter(connection, reference, orphaned, before=tuple(planning.before))
         rows = counter.count("maintenance/orphans/count", planning.limit_seconds) or counter.estimate()
         now = _orphans_now(planning, reference) if losing or freed_by else rows
-        to_come = rows.eligible - now.eligible if rows.exact and now.exact else 0
-        along = cascades.count_along(planning, policy, counter, rows.eligible)
+        rows_deletable_later = rows.eligible - now.eligible if rows.exact and now.exact else 0
+        cascade = cascades.count_cascaded(planning, policy, counter, rows.eligible)
         search = choose_search(connection, reference)
         return OrphansPlan(
             policy=policy.name,
             observe=policy.observe,
-            to_come=to_come,
+            rows_deletable_later=rows_deletable_later,
             after=tuple(dict.fromkeys([*(each.policy for each in before), *freed_by])),
-            in_grace=_in_grace(connection, policy, reference, now) if migrated else 0,
+            within_grace_period=_in_grace(connection, policy, reference, now) if migrated else 0,
             grace_period=policy.grace_period,
             method=Method(search.children.name, search.why),
             rows=rows,
             seconds=history.seconds_for(connection, policy.name, rows.eligible) if migrated else None,
-            cascaded=along.rows,
+            cascaded=cascade.rows,
             refusals=(
                 *refusals.table_refusals(planning, policy, reference.child, reference.parent),
-                *along.refusals,
+                *cascade.refusals,
             ),
             needs_approval=guard.reasons(
-                connection, policy, rows, None, cascaded=along.rows, now=planning.clock()
+                connection, policy, rows, None, cascaded=cascade.rows, now=planning.clock()
             ),
             advice=(
                 *map(str, missing_indexes(connection, reference)),
@@ -110,15 +110,15 @@ def plan_removal(
         total=rows.total + deleted,
         bytes=round(rows.row_bytes * (due + deleted)),
     )
-    along = cascades.count_along(planning, policy, counter, due)
+    cascade = cascades.count_cascaded(planning, policy, counter, due)
     return DeletePlan(
         policy=policy.name,
         method=Method("missing parents"),
         rows=rows,
-        cascaded=along.rows,
-        refusals=along.refusals,
+        cascaded=cascade.rows,
+        refusals=cascade.refusals,
         needs_approval=guard.reasons(
-            planning.connection, policy, rows, None, cascaded=along.rows, now=planning.clock()
+            planning.connection, policy, rows, None, cascaded=cascade.rows, now=planning.clock()
         ),
     )
 

@@ -84,7 +84,7 @@ class OrphanRemoval:
             return Work(reason, self._waiting, approval=self.approval)
         return Work(COMPLETED, 0, approval=self.approval)
 
-    def in_grace(self) -> int:
+    def within_grace_period(self) -> int:
         """How many listed orphans are within the grace period."""
         grace = grace_status(self._connection, self.policy)
         if grace.newest_within is None:

@@ -46,7 +46,10 @@ def run_orphans(run: PolicyRun, policy: Orphans, settings: Settings) -> Work:
         dead_tuples_before=dead_before,
         dead_tuples_after=catalog.dead_tuples(run.connection, reference.child),
         # Counting reads the tables, which a pause is meant to spare.
-        details={**cleanup.details, **({} if run.pause.seen else {"in_grace": removal.in_grace()})},
+        details={
+            **cleanup.details,
+            **({} if run.pause.seen else {"within_grace_period": removal.within_grace_period()}),
+        },
     )
 
 

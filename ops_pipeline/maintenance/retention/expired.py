@@ -29,8 +29,8 @@ def expired(policy: Retention, cutoff: datetime) -> compose.Composed:
 def last_cutoff(connection: Connection, policy: Retention) -> datetime:
     """The time before which no row should remain now.
 
-    Rows expire all day and are deleted once a night, so this is the cutoff of the last complete run. Without
-    a complete run in 25 hours it is the cutoff now, so that the backlog shows.
+    Rows expire all day and are deleted once per nightly run, so this is the cutoff of the last complete run.
+    Without a complete run in 25 hours it is the cutoff now, so that the backlog shows.
     """
     values = {"policy": policy.name}
     cutoff = connection.execute(sql.get("maintenance/retention/last_cutoff"), values).fetchone()

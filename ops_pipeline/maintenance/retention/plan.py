@@ -41,22 +41,22 @@ def plan_retention(planning: Planning, policy: Retention, cutoff: datetime | Non
         counter = _counter(connection, policy, table, cutoff, tuple(planning.before) if after else ())
         rows = _count(planning, policy, counter, cutoff)
         now = count_expired(planning, policy, cutoff) if after else rows
-        along = cascades.count_along(planning, policy, counter, rows.eligible)
+        cascade = cascades.count_cascaded(planning, policy, counter, rows.eligible)
         return RetentionPlan(
             policy=policy.name,
             observe=policy.observe,
             method=choose_method(connection, policy, table, rows.fraction),
             rows=rows,
-            to_come=rows.eligible - now.eligible if rows.exact and now.exact else 0,
+            rows_deletable_later=rows.eligible - now.eligible if rows.exact and now.exact else 0,
             after=after,
             cutoff=cutoff,
             seconds=history.seconds_for(connection, policy.name, rows.eligible)
             if is_migrated(connection)
             else None,
-            cascaded=along.rows,
-            refusals=(*refusals.table_refusals(planning, policy, table), *along.refusals),
+            cascaded=cascade.rows,
+            refusals=(*refusals.table_refusals(planning, policy, table), *cascade.refusals),
             needs_approval=guard.reasons(
-                connection, policy, rows, cutoff, cascaded=along.rows, now=planning.clock()
+                connection, policy, rows, cutoff, cascaded=cascade.rows, now=planning.clock()
             ),
             advice=(*map(str, foreign_partitions(connection, table)), *remaining.advice(connection, table)),
             dead_tuples=catalog.dead_tuples(connection, table),

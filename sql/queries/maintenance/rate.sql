@@ -1,5 +1,5 @@
--- How many rows a second the policy's last run that removed enough has removed, without the time it was throttled. Enough: 10,000
--- rows, or a tenth of the given number.
+-- The rate, in rows per second, of the policy's last run that removed enough rows, not counting throttled time. Enough:
+-- 10,000 rows, or a tenth of the given number.
 SELECT rows_removed / working_seconds
 FROM ops.maintenance_runs
 WHERE policy = %(policy)s AND working_seconds > 0

@@ -42,19 +42,24 @@ def test_an_orphan_is_deleted_only_after_the_grace_period(memories: Connection, 
     first = carry_out(memories, patient)
     planned = plan_orphans(Planning(memories, 60), patient)
     again = carry_out(memories, patient)
-    assert (planned.rows.eligible, planned.in_grace) == (1, 1)
+    assert (planned.rows.eligible, planned.within_grace_period) == (1, 1)
     assert "1 orphan is within the grace period of 1 hour" in "; ".join(planned.notes())
-    assert (first.outcome, first.removed, first.remaining, first.details["in_grace"]) == ("done", 0, 0, 1)
+    assert (first.outcome, first.removed, first.remaining, first.details["within_grace_period"]) == (
+        "done",
+        0,
+        0,
+        1,
+    )
     assert "grace period of 1 hour ends at" in first.details["waits_for"]
-    assert (again.removed, again.details["in_grace"]) == (0, 1), (
+    assert (again.removed, again.details["within_grace_period"]) == (0, 1), (
         "what was seen an hour ago counts, and nothing else"
     )
     an_hour_later(memories)
-    assert plan_orphans(Planning(memories, 60), patient).in_grace == 0
+    assert plan_orphans(Planning(memories, 60), patient).within_grace_period == 0
 
     result = carry_out(memories, patient)
 
-    assert (result.removed, result.remaining, result.details["in_grace"]) == (1, 0, 0)
+    assert (result.removed, result.remaining, result.details["within_grace_period"]) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("indexed", [True, False])
@@ -113,7 +118,7 @@ def test_a_row_that_reuses_the_ctid_of_an_orphan_has_its_own_grace_period(
 
     result = carry_out(memories, patient)
 
-    assert (result.removed, result.details["in_grace"]) == (0, 1), (
+    assert (result.removed, result.details["within_grace_period"]) == (0, 1), (
         "the new row has only just been found without its parent"
     )
     assert scalar(memories, where, [another]) == place

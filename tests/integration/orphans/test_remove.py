@@ -118,7 +118,7 @@ def test_the_guard_limits_what_a_run_deletes_in_all(
     some = "INSERT INTO memories (session_id) SELECT gen_random_uuid() FROM generate_series(1, 40)"
     application.execute("INSERT INTO memories (session_id) SELECT id FROM sessions LIMIT 20")
     application.execute(some)
-    assert carry_out(application, patient).details["in_grace"] == 40
+    assert carry_out(application, patient).details["within_grace_period"] == 40
     application.execute(some)
     an_hour_later(application)
 
@@ -127,5 +127,5 @@ def test_the_guard_limits_what_a_run_deletes_in_all(
     assert (result.outcome, result.removed, result.remaining) == ("needs_approval", 40, 40)
     assert (
         "would delete 80 of 100 rows of memories (80%, guard.max_fraction is 50%). "
-        "Only 40 of them were deleted. To allow it once" in result.stopped_reason
+        "40 rows were deleted before. To allow it once" in result.stopped_reason
     )

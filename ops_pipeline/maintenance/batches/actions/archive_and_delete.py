@@ -18,11 +18,11 @@ from ops_pipeline.counted import counted
 from ops_pipeline.maintenance.batches import actions
 from ops_pipeline.maintenance.batches.actions import BatchLimits, children
 from ops_pipeline.maintenance.batches.actions.children import Child
-from ops_pipeline.maintenance.batches.actions.deleted_along import (
-    Along,
-    DeletedAlong,
+from ops_pipeline.maintenance.batches.actions.deleted_by_cascade import (
+    CascadeCounter,
+    OtherTableRows,
     UnplannedDeletionError,
-    deleted_along,
+    cascade_counter,
 )
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.batches.scans import ScanRange
@@ -53,7 +53,7 @@ class ArchiveAndDelete:
     record: Record
     table: Relation
     source: ArchivedTable
-    along: DeletedAlong
+    counter: CascadeCounter
     row_bytes: float = 0.0
     children: Sequence[Child] = ()
 
@@ -69,7 +69,7 @@ class ArchiveAndDelete:
         deadline = Deadline.after(limits.statement_timeout)
         with self._files() as files, self.worker.transaction():
             wal = self._limit(limits)
-            before, inserted = self.along.counts(self._ask), self._inserted()
+            before, inserted = self.counter.counts(self._ask), self._inserted()
             # A trigger that keeps every row may have changed it instead; without this, in every run.
             self.worker.execute("SAVEPOINT deletion")
             condition = actions.deletable(self.connection, self.table, scan_range)
@@ -96,10 +96,10 @@ class ArchiveAndDelete:
                 self.worker.execute("ROLLBACK TO SAVEPOINT deletion")
                 self.archive.discard(files)
                 files.clear()
-            along = self.along.since(before, self._ask, removed, archived) if removed else []
+            others = self.counter.since(before, self._ask, removed, archived) if removed else []
             self._record(scan_range, limits, files, Batch(
                 scan_range.scanned, removed, total_rows(files), round(removed * self.row_bytes), wal
-            ), along)  # fmt: skip
+            ), others)  # fmt: skip
         return removed
 
     def _inserted(self) -> int:
@@ -162,14 +162,14 @@ class ArchiveAndDelete:
         limits: BatchLimits,
         files: Sequence[WrittenFile],
         batch: Batch,
-        along: Sequence[Along],
+        others: Sequence[OtherTableRows],
     ) -> None:
         """Records, in the batch's transaction, what it does."""
         if files:
             self.worker.execute(self.archive.insert_statement(files))
         for statement in (
             *actions.progress_statements(self.record, batch, scan_range, limits),
-            *(rows.statement(self.record) for rows in along),
+            *(rows.statement(self.record) for rows in others),
         ):
             self.worker.execute(self._bound(statement))
 
@@ -245,12 +245,12 @@ def archiving(
         options=startup_options(run.connection),
     ) as worker:
         archive = Archive(storage, run.connection)
-        along = (
+        child_tables = (
             children.children(run.connection, policy, table, run.record.id)
             if policy.cascade == "archive"
             else ()
         )
-        for each in (table, *(child.table for child in along)):
+        for each in (table, *(child.table for child in child_tables)):
             _reconcile(run, archive, policy, each)
         source = ArchivedTable(
             policy.name, run.record.id, table.schema, table.name,
@@ -258,9 +258,17 @@ def archiving(
             day_column=policy.time_column(), cutoff=plan.cutoff,
             keys=(*columns.keys(run.connection, table.oid), *policy.reference_columns()),
         )  # fmt: skip
-        watch = deleted_along(run.connection, policy, table)
+        watch = cascade_counter(run.connection, policy, table)
         yield ArchiveAndDelete(
-            run.connection, worker, archive, run.record, table, source, watch, plan.rows.row_bytes, along
+            run.connection,
+            worker,
+            archive,
+            run.record,
+            table,
+            source,
+            watch,
+            plan.rows.row_bytes,
+            child_tables,
         )
 
 
@@ -269,6 +277,8 @@ def _reconcile(run: PolicyRun, archive: Archive, policy: DeletingPolicy, table: 
     if reconciled.published or reconciled.deleted:
         run.report(
             f"{policy.name}: cleaned up after an interrupted run: "
-            f"{counted(reconciled.published, 'archived file')} published, {reconciled.deleted:,} deleted "
-            "because the rows were never deleted from the table"
+            f"{counted(reconciled.published, 'archived file')} renamed to "
+            f"{'its final name' if reconciled.published == 1 else 'their final names'}, "
+            f"{counted(reconciled.deleted, 'unfinished file')} deleted "
+            f"({'its' if reconciled.deleted == 1 else 'their'} rows are still in the table)"
         )

@@ -9,7 +9,7 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.maintenance.batches import actions
 from ops_pipeline.maintenance.batches.actions import BatchLimits
-from ops_pipeline.maintenance.batches.actions.deleted_along import DeletedAlong
+from ops_pipeline.maintenance.batches.actions.deleted_by_cascade import CascadeCounter
 from ops_pipeline.maintenance.batches.scans import ScanRange
 from ops_pipeline.maintenance.history import Batch, Record, Statement
 from ops_pipeline.postgres.connection import Connection, row
@@ -27,7 +27,7 @@ class Delete:
     connection: Connection
     record: Record
     table: Relation
-    along: DeletedAlong
+    counter: CascadeCounter
     row_bytes: float = 0.0
 
     def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
@@ -42,7 +42,7 @@ class Delete:
                 heap=scan_range.heap.identifier,
                 condition=actions.deletable(self.connection, self.table, scan_range),
             )
-            before = self.along.counts(self._ask)
+            before = self.counter.counts(self._ask)
             # A trigger that keeps every row may have changed it instead; without this, in every run.
             with self.connection.transaction() as deletion:
                 removed = self.connection.execute(statement).rowcount
@@ -50,11 +50,11 @@ class Delete:
                 self.connection.execute(sql.get("postgres/check_now"))
                 if removed == 0:
                     raise psycopg.Rollback(deletion)
-            along = self.along.since(before, self._ask, removed) if removed else []
+            others = self.counter.since(before, self._ask, removed) if removed else []
             batch = Batch(scan_range.scanned, removed, bytes=round(removed * self.row_bytes), wal=wal)
             for statement_and_values in (
                 *actions.progress_statements(self.record, batch, scan_range, limits),
-                *(rows.statement(self.record) for rows in along),
+                *(rows.statement(self.record) for rows in others),
             ):
                 self.connection.execute(*statement_and_values)
         return removed

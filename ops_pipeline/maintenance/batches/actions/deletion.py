@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ops_pipeline.maintenance.batches.actions import Action
 from ops_pipeline.maintenance.batches.actions.delete import Delete
-from ops_pipeline.maintenance.batches.actions.deleted_along import deleted_along
+from ops_pipeline.maintenance.batches.actions.deleted_by_cascade import cascade_counter
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.policies.model import DeletingPolicy, ThrottleLimits
@@ -48,7 +48,7 @@ def deleting(
 ) -> Iterator[Deletion]:
     """Yields what deletes the policy's rows; raises what `archiving` raises where they are archived."""
     if not policy.archive:
-        watch = deleted_along(run.connection, policy, table)
+        watch = cascade_counter(run.connection, policy, table)
         delete = Delete(run.connection, run.record, table, watch, plan.rows.row_bytes)
         yield Deletion(delete, settings.batch_target_seconds, policy.throttle)
         return

@@ -22,7 +22,7 @@ class UnplannedDeletionError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Along:
+class OtherTableRows:
     """How many rows of one other table a batch has deleted and changed."""
 
     table: Relation
@@ -35,11 +35,11 @@ class Along:
             "run": record.id, "table": self.table.oid, "schema": self.table.schema, "name": self.table.name,
             "deleted": self.deleted, "changed": self.changed,
         }  # fmt: skip
-        return sql.get("maintenance/batches/actions/record_along"), values
+        return sql.get("maintenance/batches/actions/record_cascaded"), values
 
 
 @dataclass(frozen=True, slots=True)
-class DeletedAlong:
+class CascadeCounter:
     """Counts what deletes from a policy's table do to other tables, by foreign keys and by triggers.
 
     `own`: the oid of that table's root. `heaps`: the oids of the heaps to watch; None: all, because a
@@ -55,7 +55,7 @@ class DeletedAlong:
         if self.heaps == ():
             return {}
         heaps = None if self.heaps is None else list(self.heaps)
-        rows = ask((sql.get("maintenance/batches/actions/deleted_along"), {"tables": heaps}))
+        rows = ask((sql.get("maintenance/batches/actions/deleted_by_cascade"), {"tables": heaps}))
         return {Relation(*table): (deleted, changed) for *table, deleted, changed in rows}
 
     def since(
@@ -64,22 +64,22 @@ class DeletedAlong:
         ask: Ask,
         removed: int,
         archived: Mapping[int, int] | None = None,
-    ) -> list[Along]:
+    ) -> list[OtherTableRows]:
         """What the batch did besides the rows of its own table that it has `removed`.
 
         `archived`: how many child rows of each root were archived first; None where children are not
         archived. Raises UnplannedDeletionError where a protected row was deleted, or one that was not
         archived.
         """
-        along = []
+        others = []
         for table, (deleted, changed) in self.counts(ask).items():
             deleted_before, changed_before = before.get(table, (0, 0))
             of_own = removed if table.oid == self.own else 0
             deleted -= deleted_before + of_own  # noqa: PLW2901 - what remains was deleted by cascade
             self._check(table, deleted, archived)
             if deleted or changed > changed_before:
-                along.append(Along(table, deleted, changed - changed_before))
-        return along
+                others.append(OtherTableRows(table, deleted, changed - changed_before))
+        return others
 
     def _check(self, table: Relation, deleted: int, archived: Mapping[int, int] | None) -> None:
         if deleted > 0 and table.oid in self.protected:
@@ -98,14 +98,14 @@ class DeletedAlong:
             )
 
 
-def deleted_along(connection: Connection, policy: DeletingPolicy, table: Relation) -> DeletedAlong:
+def cascade_counter(connection: Connection, policy: DeletingPolicy, table: Relation) -> CascadeCounter:
     """What to watch while rows of the table are deleted. Raises psycopg.Error."""
     reached = reach(connection, table)
     tables = {*reached.cascaded, *reached.cleared}
     by_triggers = any(on_delete.triggers(connection, each) for each in (table, *tables))
     own = root(connection, table)
     reasons = protected(connection, policy, reached)
-    return DeletedAlong(
+    return CascadeCounter(
         own,
         None if by_triggers else _heaps(connection, [*tables, table] if tables else []),
         {of: reason for of, reason in reasons.items() if of != own},
