@@ -18,7 +18,7 @@ from ops_pipeline.policies.file import (
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "policies.md"
 SECTIONS: dict[str, type[Section]] = {
-    "the file": FileSection,
+    "The file": FileSection,
     "schedule": ScheduleSection,
     "database": DatabaseSection,
     **{kind.name: kind.section for kind in kinds.KINDS},
