@@ -26,7 +26,8 @@ output is one JSON object, or `{"error": …}` if there is no result. Times are 
 |---|---|
 | 0 | done |
 | 1 | failed: a policy or a database failed, was refused, is late, is paused, or stopped with rows\
- remaining; nothing starts the next run (`status`); `doctor` or `archive verify` found a problem |
+ remaining; no daemon will start the next run, unless this installation is run by `opsctl run` alone\
+ (`status`); `doctor` or `archive verify` found a problem |
 | 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid, or names what does\
  not exist or cannot be used, such as a released hold; nothing was changed |
 | 3 | nothing failed, but a plan needs approval (`plan`, `run`, `status`) |

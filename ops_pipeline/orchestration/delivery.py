@@ -11,7 +11,7 @@ import httpx
 import stamina
 
 TRIES = 4
-FIRST_PAUSE_SECONDS = 0.5
+FIRST_WAIT_SECONDS = 0.5
 TIMEOUT_SECONDS = 5.0
 TRY_AGAIN = {408, 425, 429}
 """The responses besides 5xx after which a later try may succeed."""
@@ -34,13 +34,13 @@ class RefusedError(Exception):
 
 
 def send(variable: str, url: str, body: Mapping[str, Any] | None = None, *, attempts: int = TRIES) -> None:
-    """Posts the body as JSON, without one gets the address, and retries with growing pauses.
+    """Posts the body as JSON, without one gets the address, and retries with exponential backoff.
 
     `variable`: the setting that has the address, for messages. Raises UndeliveredError when all tries fail,
     and RefusedError when no later try would help, also for a redirect, which is never followed.
     """
     for attempt in stamina.retry_context(
-        on=UndeliveredError, attempts=attempts, timeout=20.0, wait_initial=FIRST_PAUSE_SECONDS, wait_max=4.0
+        on=UndeliveredError, attempts=attempts, timeout=20.0, wait_initial=FIRST_WAIT_SECONDS, wait_max=4.0
     ):
         with attempt:
             _try(variable, url, body)

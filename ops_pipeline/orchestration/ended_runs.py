@@ -67,8 +67,8 @@ def definitions(policies: Policies) -> dg.Definitions:
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Records and reports ended runs. Those that failed, need approval, have rows remaining "
-        "or an incomplete VACUUM: an audit event and a message to OPS_WEBHOOK_URL. Good ones: "
-        "OPS_HEARTBEAT_URL.",
+        "or an incomplete VACUUM: an audit event and a message to OPS_WEBHOOK_URL. Calls OPS_HEARTBEAT_URL "
+        "after good nightly runs.",
     )
     def ended_runs(context: dg.SensorEvaluationContext, databases: MaintenanceResource) -> dg.SkipReason:
         if context.cursor is None:

@@ -12,8 +12,8 @@ from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres.connection import connection_was_lost
 
 TRIES = 8
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 20.0
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 20.0
 """About a minute in all: longer than a restart of the server and most failovers take. Also for the first
 connection: a step may begin during a failover."""
 
@@ -48,8 +48,8 @@ def carry_out(
         on=passes_by_itself,
         attempts=TRIES,
         timeout=None,
-        wait_initial=FIRST_PAUSE_SECONDS,
-        wait_max=LONGEST_PAUSE_SECONDS,
+        wait_initial=FIRST_WAIT_SECONDS,
+        wait_max=LONGEST_WAIT_SECONDS,
     ):
         with attempt:
             tries = attempt.num

@@ -36,7 +36,7 @@ class Message(Protocol):
 
 
 def post(settings: Settings, message: Message) -> None:
-    """Posts the message, where OPS_WEBHOOK_URL is set, and retries with growing pauses.
+    """Posts the message, where OPS_WEBHOOK_URL is set, and retries with exponential backoff.
 
     Raises delivery.UndeliveredError when all tries fail, and delivery.RefusedError when no later try would
     help.

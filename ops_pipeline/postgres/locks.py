@@ -18,7 +18,7 @@ LOCK_TIMEOUT = "200ms"
 LONG_SECONDS = 1.0
 """A transaction this old is unlikely to end within LOCK_TIMEOUT: a try would only make other sessions
 wait."""
-FIRST_PAUSE_SECONDS = 0.1
+FIRST_WAIT_SECONDS = 0.1
 
 Mode = Literal["AccessExclusiveLock", "ShareRowExclusiveLock", "ShareUpdateExclusiveLock", "AccessShareLock"]
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def blockers(connection: Connection, needed: TableLock) -> list[Blocker]:
 def with_short_lock(connection: Connection, needed: TableLock, work: Callable[[], T], *, purpose: str) -> T:
     """Runs `work` in a transaction that waits for each lock at most LOCK_TIMEOUT; returns its result.
 
-    While a transaction older than LONG_SECONDS holds a conflicting lock, it does not queue at all. It pauses
+    While a transaction older than LONG_SECONDS holds a conflicting lock, it does not queue at all. It waits
     between tries, each time about twice as long. Raises LockedError when TRIES tries have failed.
     """
 
@@ -103,8 +103,8 @@ def between_blockers(
     in_the_way: Sequence[Blocker] = ()
     for number in range(TRIES):
         if number:
-            # Random, because two sessions with equal pauses would collide again.
-            time.sleep(FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            # Random, because two sessions with equal waits would collide again.
+            time.sleep(FIRST_WAIT_SECONDS * 2**number * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         in_the_way = blockers(connection, needed)
         if any(blocker.seconds is None or blocker.seconds > longest for blocker in in_the_way):
             continue

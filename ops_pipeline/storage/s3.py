@@ -20,7 +20,7 @@ REQUEST_SECONDS = 10.0
 PATIENCE_SECONDS = 6.0
 """How long failed requests are retried. It is shorter than rows may be locked (`throttle.batch_size`), so
 that a run ends with the storage's own error."""
-LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_WAIT_SECONDS = 2.0
 
 PASSING = re.compile(
     r"HTTP status (5\d\d|429)|AWS Error "
@@ -121,7 +121,7 @@ class S3Bucket:
         """The result of the call, which is retried on temporary errors. Every call is idempotent."""
         try:
             for attempt in stamina.retry_context(
-                on=_may_pass, attempts=None, timeout=PATIENCE_SECONDS, wait_max=LONGEST_PAUSE_SECONDS
+                on=_may_pass, attempts=None, timeout=PATIENCE_SECONDS, wait_max=LONGEST_WAIT_SECONDS
             ):
                 with attempt:
                     return call()

@@ -53,7 +53,7 @@ def urls(
 ) -> dict[str, str]:  # fmt: skip
     """The databases a and b of policies.yaml, each with the small application and an equal hold 1."""
     monkeypatch.setattr(code_location, "load", lambda _: None)  # a process of its own
-    monkeypatch.setattr(locks, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(locks, "FIRST_WAIT_SECONDS", 0.01)
     made = {name: new_database(template) for name in "ab"}
     for name, url in made.items():
         with connect(url, "test") as connection:

@@ -101,7 +101,7 @@ def test_the_api_answers_that_it_is_a_standby(standby: str, key: str) -> None:
 def test_a_step_waits_until_the_standby_is_the_primary(
     standby: str, tmp_path: Path, opsctl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.5)
     job = build_definitions(kinds.load(tmp_path / "policies.yaml")).resolve_job_def("nightly_app")
     failover = Timer(2.0, _promote, [standby])
     failover.start()

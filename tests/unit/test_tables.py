@@ -33,9 +33,7 @@ SHA256 = "ffe47167dea380963dc52d8514fcca2a9541860454cbf079833f8fcd9ee91813"
 FILE = f"{TABLE}/day=2026-08-03/part-2-1-1073df5b.parquet"
 KEY = UUID("0b6f1a52-7c1e-4a8e-9a51-2f2e3a1d9c11")
 PREDICATE: Predicate = parse("tenant_id = 7123456789 AND created_at >= '2026-01-01'")
-REASON = (
-    f"this run would delete 12,345,678 of 98,765,432 rows of {TABLE} (75.84 %, guard.max_fraction is 50 %)"
-)
+REASON = f"this run would delete 12,345,678 of 98,765,432 rows of {TABLE} (75.84%, guard.max_fraction is 50%)"
 
 
 def _plan(policy: str) -> Plan:

@@ -114,7 +114,7 @@ def event(record: Any, secrets: Redactor = BUILT_IN) -> AuditEvent:
     * `resource_type` is that of the first resource, such as AWS::IAM::Role; its ARN is in `details`.
     * `ip_address` is the sourceIPAddress if it is an address and not a service's name.
     * `details` is the whole record without its secrets, so values truncated in columns are complete there.
-      Characters that PostgreSQL cannot store (NUL, halves of a surrogate pair) are replaced by U+FFFD.
+      Characters that PostgreSQL cannot store (NUL, halves of a surrogate pair) are replaced with U+FFFD.
 
     Raises EventError when the record has no valid eventTime or is not a JSON object.
     """

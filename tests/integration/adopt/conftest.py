@@ -42,7 +42,7 @@ FROM generate_series(1, 3000) n
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(locks, "FIRST_WAIT_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="session")

@@ -163,7 +163,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     """The webhook's receiver."""
     with receiving() as made:
         monkeypatch.setenv("OPS_WEBHOOK_URL", made.url)
-        monkeypatch.setattr(delivery, "FIRST_PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr(delivery, "FIRST_WAIT_SECONDS", 0.01)
         yield made
 
 

@@ -134,8 +134,8 @@ def test_after_many_runs_each_day_is_archived_once_and_no_expired_row_remains(
     monkeypatch.setenv("OPS_DATABASE_URL", url)
     monkeypatch.setenv("OPS_ARCHIVE_URL", str(tmp_path / "archive"))
     monkeypatch.setattr(run, "datetime", datetime)  # given back at the end
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "LONGEST_WAIT_SECONDS", 0.02)
     (tmp_path / "archive").mkdir()
     file = tmp_path / "policies.yaml"
     file.write_text(POLICIES)

@@ -30,8 +30,8 @@ HISTORY = "SELECT outcome, rows_removed FROM ops.maintenance_runs WHERE policy =
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "LONGEST_WAIT_SECONDS", 0.05)
 
 
 def test_a_lost_connection_is_replaced_and_the_run_continues(

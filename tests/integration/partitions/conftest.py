@@ -25,7 +25,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(locks, "FIRST_WAIT_SECONDS", 0.001)
     monkeypatch.setattr(locks, "TRIES", 3)
 
 

@@ -66,7 +66,7 @@ def test_status_of_a_database_whose_policies_are_done(
         (("failed", "lock timeout", None), "its newest run ended as failed (lock timeout)"),
         (("interrupted", "lost", None), "its newest run ended as interrupted (lost)"),
         (("stopped", "budget", 7), "its newest run ended as stopped (budget); 7 rows remain"),
-        (("needs_approval", "75 %", 7), "7 rows remain until the next run"),
+        (("needs_approval", "75%", 7), "7 rows remain until the next run"),
     ],
     ids=["failed", "interrupted", "stopped", "approved"],
 )
