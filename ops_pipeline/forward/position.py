@@ -6,13 +6,17 @@ from typing import Self
 from uuid import UUID
 
 import sql
+from ops_pipeline.counted import counted, duration
 from ops_pipeline.forward.target import ForwardRefusedError, Target
+from ops_pipeline.postgres.advisory_lock import lock_is_held
 from ops_pipeline.postgres.connection import Connection, row, scalar
 
 KEPT = timedelta(days=7) - timedelta(hours=1)
 """How old a position may be: a little less than migration 0026 keeps arrivals for a target."""
 MARGIN = timedelta(days=1)
 """An event of a transaction that was open at a position's time may have arrived that long before it."""
+LATE = timedelta(hours=1)
+"""A target that is behind for longer is reported."""
 
 
 class ForwardError(Exception):
@@ -66,6 +70,7 @@ class TargetState:
     """How a target stands. `behind_seconds`: for how long events may wait to be delivered.
 
     `since`: while events of the log are delivered first, from when. `events`: acknowledged so far.
+    `is_running`: whether a process forwards to it now.
     """
 
     name: str
@@ -75,6 +80,20 @@ class TargetState:
     since: datetime | None
     events: int
     delivered_at: datetime | None
+    is_running: bool
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a person has to look at it."""
+        return self.behind_seconds > LATE.total_seconds()
+
+    @property
+    def in_words(self) -> str:
+        """How far it has come, on one line."""
+        began = f", events of the log since {_second(self.since)} first" if self.since is not None else ""
+        behind = f"{duration(self.behind_seconds)} behind" if self.behind_seconds >= 60 else "up to date"
+        running = "" if self.is_running else "; no process forwards to it now"
+        return f"{self.name} to {self.host}: {behind}{began}, {counted(self.events, 'event')} so far{running}"
 
 
 def now(connection: Connection) -> tuple[str, datetime]:
@@ -137,7 +156,8 @@ def targets(connection: Connection) -> list[TargetState]:
     """All targets of the database. Reads only, before the migration too."""
     if not scalar(connection, sql.get("forward/exist")):
         return []
-    return [TargetState(*found) for found in connection.execute(sql.get("forward/targets"))]
+    rows = connection.execute(sql.get("forward/targets")).fetchall()
+    return [TargetState(*found, lock_is_held(connection, lock_of(found[0]))) for found in rows]
 
 
 def lock_of(name: str) -> str:

@@ -55,7 +55,8 @@ def target_of(url: str, name: str | None) -> Target:
             f"to: {host} would get the events unencrypted; write https://. Only this machine itself may be "
             "reached by http://, such as a collector at http://127.0.0.1:8080"
         )
-    return Target(named(name if name is not None else host.replace(":", ".")), host, url, name is not None)
+    own_name = host.replace(":", "-").strip("-")  # an IPv6 address has colons
+    return Target(named(own_name if name is None else name), host, url, name is not None)
 
 
 def named(name: str) -> str:

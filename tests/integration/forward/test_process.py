@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from ops_pipeline.forward.position import targets
@@ -195,7 +194,7 @@ def test_a_login_with_ops_forwarder_is_enough_and_others_learn_which_grant_is_mi
     name = f"forwarder_{id(siem)}"
     connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE ops_reader")  # type: ignore[arg-type]
     try:
-        monkeypatch.setenv("OPS_DATABASE_URL", psycopg.conninfo.make_conninfo(url) and _as(url, name))
+        monkeypatch.setenv("OPS_DATABASE_URL", _as(url, name))
         refused = once()
         connection.execute(f"REVOKE ops_reader FROM {name}; GRANT ops_forwarder TO {name}")  # type: ignore[arg-type]
         allowed = once()
