@@ -23,7 +23,7 @@ FORWARD_BEHIND = Diagnosis(
     id="forward_behind",
     severity="warning",
     question="Does every target of `opsctl forward` have the events of the last hour?",
-    remedy="Start its process, or see in its log what the receiver answers ([forward](forward.md)); "
+    remedy="Start its process, or see in its log what the receiver answers ([forwarding](../forward.md)); "
     "`opsctl forward --forget NAME` if the target is not needed any more. After 7 days arrivals are not kept "
     "for it any more, and the gap has to be sent from the log with `--since`.",
     find=_find,

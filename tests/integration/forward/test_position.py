@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from ops_pipeline.forward.position import targets
@@ -136,6 +137,24 @@ def test_a_forgotten_target_begins_anew_and_that_is_recorded(
     )
     once()
     assert siem.events() == []
+
+
+def test_status_shows_each_target_and_fails_when_one_is_behind(
+    once: Once, opsctl: Callable[..., Done], make: Make, connection: Connection
+) -> None:
+    once()
+    make(1, 1)
+    once()
+    shown = opsctl("status").out
+    _age(connection, "3 hours")
+    late = opsctl("status", "--json")
+
+    assert "forward    siem to 127.0.0.1: up to date, " in shown
+    assert "no process forwards to it now" in shown
+    assert late.code == 1
+    (target,) = msgspec.json.decode(late.out)["databases"][0]["forward"]
+    assert (target["name"], target["host"]) == ("siem", "127.0.0.1")
+    assert target["behind_seconds"] > 10_000
 
 
 @pytest.mark.parametrize(
