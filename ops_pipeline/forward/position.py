@@ -67,12 +67,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """How a target stands. `behind_seconds`: for how long events may wait to be delivered.
+    """How a target stands. `is_running`: whether a process forwards to it now.
 
-    `since`: while events of the log are delivered first, from when. `events`: acknowledged so far.
-    `is_running`: whether a process forwards to it now.
+    `behind_seconds`: for how long events may wait to be delivered. `since`: while events of the log are
+    delivered first, from when. `events`: acknowledged so far.
     """
 
+    is_running: bool
     name: str
     host: str
     seen_at: datetime
@@ -80,7 +81,6 @@ class TargetState:
     since: datetime | None
     events: int
     delivered_at: datetime | None
-    is_running: bool
 
     @property
     def is_late(self) -> bool:
@@ -106,7 +106,7 @@ def begin(connection: Connection, target: Target, since: datetime | None) -> Pos
     """The target's position. A new target begins now, or with the events of the log that arrived `since`.
 
     `since` counts only where there is no position that can be used. Raises ForwardRefusedError when the
-    position is another address's, and ForwardError when it cannot be used and no `since` is given.
+    position is another address's, and ForwardError when it cannot be used and `since` would leave a gap.
     """
     snapshot, time, server = row(connection, sql.get("forward/now"))
     found = connection.execute(sql.get("forward/position"), {"name": target.name}).fetchone()
@@ -115,7 +115,7 @@ def begin(connection: Connection, target: Target, since: datetime | None) -> Pos
         _refuse_other_address(connection, target, address)
         if (reason := unusable(position, time, of_server == server)) is None:
             return position
-        if since is None:
+        if since is None or since > _closing(position):
             raise ForwardError(f"{target.name}: {reason}")
     position = Position.at(snapshot, time, since)
     _add(connection, target, server, position)
@@ -131,11 +131,10 @@ def unusable(position: Position, time: datetime, same_server: bool = True) -> st
         if same_server
         else "its position is of another PostgreSQL server (this one is a restored copy, or was upgraded)"
     )
-    again = min(position.since or position.seen_at, position.seen_at - MARGIN)
     return (
         f"{why}, so events may have been missed. Nothing was skipped or sent. The audit log still has them: "
-        f"run the same command with --since {_second(again)}; events that the target has already may be sent "
-        "again, with the same id"
+        f"run the same command with --since {_second(_closing(position))}; events that the target has "
+        "already may be sent again, with the same id"
     )
 
 
@@ -157,12 +156,17 @@ def targets(connection: Connection) -> list[TargetState]:
     if not scalar(connection, sql.get("forward/exist")):
         return []
     rows = connection.execute(sql.get("forward/targets")).fetchall()
-    return [TargetState(*found, lock_is_held(connection, lock_of(found[0]))) for found in rows]
+    return [TargetState(lock_is_held(connection, lock_of(found[0])), *found) for found in rows]
 
 
 def lock_of(name: str) -> str:
     """The name of the advisory lock that the target's process holds."""
     return f"ops: forward {name}"
+
+
+def _closing(position: Position) -> datetime:
+    """The time since which every event that the target may lack has arrived, to the second."""
+    return min(position.since or position.seen_at, position.seen_at - MARGIN).replace(microsecond=0)
 
 
 def _position(*columns: object) -> Position:

@@ -42,7 +42,7 @@ def test_arrivals_are_kept_until_a_target_has_them(
     make(21, 40)
     once()
     make(41, 60)
-    assert scalar(connection, f"{ARRIVALS} WHERE arrived_at < now() - interval '1 day'") == 0  # type: ignore[arg-type]
+    assert scalar(connection, f"{ARRIVALS} WHERE arrived_at < now() - interval '1 day'") == 0
 
 
 def test_the_arrival_of_a_transaction_that_was_open_for_days_is_kept_for_a_target(
@@ -85,6 +85,8 @@ def test_a_position_older_than_the_arrivals_is_refused_and_since_closes_the_gap(
     assert "arrivals are kept for 7 days, so events may have been missed" in refused.err
     assert siem.events() == []
     since = refused.err.partition("--since ")[2].partition(";")[0]
+    assert once("--since", "-7d").code == 1, "a time after the position would leave a gap"
+    assert siem.events() == []
     assert once("--since", since).code == 0
     assert sorted(siem.actions(), key=int) == [str(number) for number in range(1, 9)]
     make(9, 9)

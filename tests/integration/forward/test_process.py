@@ -115,6 +115,23 @@ def test_it_goes_on_over_a_new_connection_when_its_session_was_ended(
     assert "waiting for the database" in (tmp_path / "forward.log").read_text()
 
 
+def test_the_process_of_an_idle_target_keeps_it_up_to_date(
+    started: Started, once: Callable[..., Done], connection: Connection
+) -> None:
+    once()
+    connection.execute(
+        "UPDATE ops.forward_targets SET seen_at = now() - interval '2 hours',"
+        " visible_at = now() - interval '2 hours'"
+    )
+    assert targets(connection)[0].is_late
+    process = started()
+    eventually(lambda: targets(connection)[0].is_running)
+    process.terminate()
+
+    assert process.wait(timeout=60) == 0
+    assert not targets(connection)[0].is_late
+
+
 def test_killed_again_and_again_beside_writers_it_misses_no_event(
     started: Started, siem: Siem, connection: Connection, url: str, tmp_path: Path
 ) -> None:
@@ -192,16 +209,16 @@ def test_a_login_with_ops_forwarder_is_enough_and_others_learn_which_grant_is_mi
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name = f"forwarder_{id(siem)}"
-    connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE ops_reader")  # type: ignore[arg-type]
+    connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE ops_reader")
     try:
         monkeypatch.setenv("OPS_DATABASE_URL", _as(url, name))
         refused = once()
-        connection.execute(f"REVOKE ops_reader FROM {name}; GRANT ops_forwarder TO {name}")  # type: ignore[arg-type]
+        connection.execute(f"REVOKE ops_reader FROM {name}; GRANT ops_forwarder TO {name}")
         allowed = once()
         connection.execute(MAKE, [1, 1])
         sent = once()
     finally:
-        connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")  # type: ignore[arg-type]
+        connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
     assert refused.code == 1
     assert f"To allow it: GRANT ops_forwarder TO {name}" in refused.err
