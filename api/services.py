@@ -98,7 +98,7 @@ class Services:
             audit_queue=audit_queue,
             read_trail=ReadTrail(audit_queue, settings.trusted_proxies or ()),
             plans=Plans(settings),
-            health=Watched(settings, pools, metrics.record_keys),
+            health=Watched(settings, pools, metrics.record_keys, metrics.record_targets),
         )
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 """Reads the `OPS_…` environment variables into frozen settings."""
 
+import base64
 import ipaddress
 import os
 import re
@@ -71,6 +72,34 @@ def _secret_address(url: str | None) -> str | None:
     if not valid:
         raise ValueError("must be a web address: https://host/path")
     return url
+
+
+def _signing_secret(secret: str | None) -> str | None:
+    if secret is None:
+        return None
+    try:
+        size = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        size = 0
+    if not secret.startswith("whsec_") or not 24 <= size <= 64:
+        raise ValueError(
+            "must be whsec_ and 24 to 64 random bytes in base64, as the receiver shows it; to make one: "
+            "echo whsec_$(openssl rand -base64 32)"
+        )
+    return secret
+
+
+def _header(text: str | None) -> str | None:
+    if text is None:
+        return None
+    name, _, value = text.partition(":")
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(
+        r"[!-~][ -~]*", value.strip()
+    ):
+        raise ValueError("must be the name and value of one header: Authorization: Bearer …")
+    if name.lower().startswith("webhook-") or name.lower() in {"content-type", "content-length", "host"}:
+        raise ValueError(f"{name} is set by opsctl forward itself; write the header that has the token")
+    return text
 
 
 def _networks(text: object) -> object:
@@ -220,6 +249,16 @@ class Settings(SchemaNames):
     """The URL that is requested (GET) after each good nightly run, such as a check of healthchecks.io.
     `{database}` in it stands for the database's name."""
 
+    forward_url: Annotated[str | None, Secret] = None
+    """The address that `opsctl forward` posts audit events to, where it has a token that no other user of the
+    machine may see; otherwise `--to`."""
+
+    forward_header: Annotated[str | None, AfterValidator(_header), Secret] = None
+    """One header of these requests, such as `Authorization: Bearer …`."""
+
+    forward_secret: Annotated[str | None, AfterValidator(_signing_secret), Secret] = None
+    """The secret that signs these requests (Standard Webhooks), `whsec_…`. Unset: they are not signed."""
+
     runbook_url: Annotated[str | None, AfterValidator(_http)] = None
     """The address of your own runbook, with the sections of ours. Failures, red checks and policies in
     Dagster link to them. Unset: the runbook that the Dagster UI serves."""
@@ -260,7 +299,7 @@ class Settings(SchemaNames):
 
     def secret_addresses(self) -> list[str | None]:
         """The URLs that are secrets as a whole: who knows one can post to it."""
-        return [self.webhook_url, self.heartbeat_url]
+        return [self.webhook_url, self.heartbeat_url, self.forward_url]
 
 
 def load() -> Settings:

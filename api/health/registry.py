@@ -11,6 +11,7 @@ from api.health.check import HealthCheck
 from api.health.connection import HealthConnection
 from api.health.database import DatabaseChecks
 from api.health.dependencies import Cache, ExternalApi
+from api.health.forward import ForwardCheck, RecordTargets
 from api.health.keys import KeyCheck, RecordKeys
 from api.health.maintenance import MaintenanceChecks
 from api.health.monitor import Monitor
@@ -28,7 +29,13 @@ SLOWLY = 15.0
 class Watched:
     """The monitor of all checks, the keys that may read its messages, and the checks' connections."""
 
-    def __init__(self, settings: Settings, pools: Mapping[str, Pool], record_keys: RecordKeys) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pools: Mapping[str, Pool],
+        record_keys: RecordKeys,
+        record_targets: RecordTargets,
+    ) -> None:
         url = settings.database_url or ""
         # The first one only for the ping: its latency must be what a request would see.
         self._connections = [HealthConnection(url), HealthConnection(url)]
@@ -54,6 +61,7 @@ class Watched:
                 HealthCheck("archive", archive.writable, interval=SLOWLY),
                 HealthCheck("archiveDisk", archive.disk, interval=SLOWLY),
                 HealthCheck("keys", KeyCheck(shared, record_keys), interval=4 * SLOWLY),
+                HealthCheck("forward", ForwardCheck(shared, record_targets), interval=2 * SLOWLY),
                 HealthCheck("transactions", slow.transactions, interval=SLOWLY),
                 HealthCheck("replicas", slow.replicas, interval=SLOWLY),
             ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from datetime import datetime
 
 import psycopg
@@ -99,6 +100,12 @@ class Metrics:
             "When the next API key expires, as Unix time, NaN without one",
             registry=self.registry,
         )
+        self._targets_behind = Gauge(
+            "ops_forward_behind_seconds",
+            "For how long events may wait to be forwarded to a target",
+            ["target"],
+            registry=self.registry,
+        )
         self.record_keys(float("nan"), None)
         self._models: set[str] = set()
         self._refreshed = float("-inf")
@@ -118,6 +125,12 @@ class Metrics:
         """Records how many keys expire soon, and when the next one does."""
         self._keys_expiring.set(expiring)
         self._next_expiry.set(float("nan") if next_expiry is None else next_expiry.timestamp())
+
+    def record_targets(self, behind: Mapping[str, float]) -> None:
+        """Records for how many seconds each target of `opsctl forward` is behind; others are forgotten."""
+        self._targets_behind.clear()
+        for target, seconds in behind.items():
+            self._targets_behind.labels(target).set(seconds)
 
     def record_llm_request(self, event: AuditEvent) -> None:
         """Records an LLM call, which applications report as an audit event of type `llm_request` with

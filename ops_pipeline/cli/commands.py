@@ -56,6 +56,10 @@ COMMANDS = {
     "archive": ("ops_pipeline.cli.archive:app", "List, verify and restore archived rows."),
     "hold": ("ops_pipeline.cli.hold:app", "Protect rows from all policies (legal hold)."),
     "import": ("ops_pipeline.cli.imports:app", "Import audit events from other systems."),
+    "forward": (
+        "ops_pipeline.cli.forward:forward",
+        "Forward audit events to another system, such as a SIEM, until it is stopped.",
+    ),
     "keys": (
         "ops_pipeline.cli.keys:app",
         "Create, list, rotate and revoke keys for API and Dagster UI.",

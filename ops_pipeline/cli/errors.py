@@ -9,6 +9,8 @@ from ops_pipeline.archive.staging import DamagedError
 from ops_pipeline.archive.target import RestoreRefusedError
 from ops_pipeline.archive.write import ArchiveError
 from ops_pipeline.cli.up.sample_application import DemoRefusedError
+from ops_pipeline.forward.position import ForwardError
+from ops_pipeline.forward.target import ForwardRefusedError
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.orphans.triggers import TrackRefusedError
@@ -36,6 +38,7 @@ WRONG_INPUT = (
     approvals.ApprovalRefusedError,
     TrackRefusedError,
     PauseRefusedError,
+    ForwardRefusedError,
 )
 FAILED = (
     embedded.EmbeddedServerError,
@@ -51,6 +54,7 @@ FAILED = (
     StorageError,
     ArrowSessionBusyError,
     DefaultRowsRemainError,
+    ForwardError,
     psycopg.Error,
 )
 

@@ -21,6 +21,8 @@ from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain
 from ops_pipeline.counted import counted
 from ops_pipeline.diagnosis import next_run
 from ops_pipeline.diagnosis.next_run import NextRun
+from ops_pipeline.forward import position
+from ops_pipeline.forward.position import TargetState
 from ops_pipeline.holds import holds
 from ops_pipeline.maintenance import kinds, overdue
 from ops_pipeline.maintenance.guard import approvals
@@ -43,9 +45,10 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
     Exits with 1 if a policy is late, failed, was interrupted, or stopped early
     or with rows remaining; if nothing starts the next run, unless `opsctl run`
     starts all of them; if maintenance is paused, the file OPS_THROTTLE_FILE
-    exists, a database does not answer, or a check of the API other than
-    `maintenance` fails; with 3 if only approvals are pending. That no API runs
-    on this machine does not count.
+    exists, a database does not answer, a target of `opsctl forward` is behind
+    for over an hour, or a check of the API other than `maintenance` fails; with
+    3 if only approvals are pending. That no API runs on this machine does not
+    count.
     """
     away: list[str] = []
     now = datetime.now(UTC)
@@ -108,11 +111,13 @@ class DatabaseStatus:
     archive: manifest.ArchiveTotals
     pause: Pause | None
     next_run: NextRun
+    forward: Sequence[TargetState]
 
     @property
     def has_problem(self) -> bool:
         """Whether a person has to do something besides approving a plan."""
-        return bool(self.problems or self.pause or (self.policies and self.next_run.problem))
+        late = any(target.is_late for target in self.forward)
+        return bool(self.problems or self.pause or late or (self.policies and self.next_run.problem))
 
 
 def _status(
@@ -139,6 +144,7 @@ def _status(
         manifest.totals(connection),
         pauses.active(connection),
         next_run.BY_COMMAND if next_run_ == next_run.NEVER and has_run else next_run_,
+        position.targets(connection),
     )
 
 
@@ -172,6 +178,8 @@ def _lines(status: DatabaseStatus, now: datetime) -> Iterator[RenderableType]:
     states = ", ".join(f"{number} {state}" for state, number in status.holds.items())
     yield f"{indent}holds      {states or 'none'}"
     yield f"{indent}archive    {_archived(status.archive)}"
+    for target in status.forward:
+        yield f"{indent}forward    {target.in_words}"
     no_problem = "no problem besides the approvals" if status.approvals else "no problem"
     yield f"{indent}policies   {'a problem:' if status.problems else no_problem}"
     for problem in status.problems:

@@ -17,6 +17,7 @@ from ops_pipeline.diagnosis.diagnosis import Diagnosis
 from ops_pipeline.diagnosis.encoding import ENCODING, NARROW_ENCODING
 from ops_pipeline.diagnosis.foreign_key_indexes import FOREIGN_KEY_INDEXES
 from ops_pipeline.diagnosis.foreign_partitions import FOREIGN_PARTITIONS, FOREIGN_PARTITIONS_LEFT
+from ops_pipeline.diagnosis.forward_behind import FORWARD_BEHIND
 from ops_pipeline.diagnosis.holds import HOLDS
 from ops_pipeline.diagnosis.inheritance import INHERITANCE
 from ops_pipeline.diagnosis.invalid_indexes import INVALID_INDEXES
@@ -93,6 +94,7 @@ DIAGNOSES: Sequence[Diagnosis] = (
     TRACK_COUNTS,
     CLOCK_SKEW,
     PENDING_APPROVALS,
+    FORWARD_BEHIND,
     PARTITIONS_PREMADE,
     DETACH_PENDING,
     INVALID_INDEXES,

@@ -1,24 +1,20 @@
 """Sends HTTP requests to addresses that are secrets: no error and no log contains them."""
 
-import html
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import stamina
+
+from ops_pipeline.receiver_answer import quoted
 
 TRIES = 4
 FIRST_WAIT_SECONDS = 0.5
 TIMEOUT_SECONDS = 5.0
 TRY_AGAIN = {408, 425, 429}
 """The responses besides 5xx after which a later try may succeed."""
-LONGEST_ANSWER = 200
-SHORTEST_SECRET = 4
-LONG_PART = 8
-"""A receiver may shorten what it quotes; so many characters in a row are a part of the secret."""
 
 # They log the whole address of each request, and of a redirect.
 for _library in ("httpx", "httpcore"):
@@ -66,25 +62,6 @@ def _try(variable: str, url: str, body: Mapping[str, Any] | None) -> None:
             "receiver shows; redirects are not followed"
         )
     if 400 <= status < 500 and status not in TRY_AGAIN:
-        raise RefusedError(f"{host} refused what was sent to {variable} ({status}{_said(url, answer.text)})")
+        raise RefusedError(f"{host} refused what was sent to {variable} ({status}{quoted(answer.text, url)})")
     if status >= 400:
         raise UndeliveredError(f"{host}, the host of {variable}, answered {status}")
-
-
-def _said(url: str, text: str) -> str:
-    """The receiver's message, unless it contains a part of the address, in whatever encoding or case."""
-    decoded = html.unescape(unquote(text)).casefold()
-    if not text.strip() or any(part in decoded for part in _parts(unquote(url).casefold())):
-        return ""
-    return f": {text.strip()[:LONGEST_ANSWER]}"
-
-
-def _parts(url: str) -> set[str]:
-    """What must not be shown: each piece of what follows the host, and of a long one each part of it."""
-    after_host = url.partition("://")[2].partition("/")[2]
-    pieces = [piece for piece in re.split(r"[/?&=#]", after_host) if len(piece) >= SHORTEST_SECRET]
-    return {
-        piece[start : start + LONG_PART]
-        for piece in pieces
-        for start in range(max(1, len(piece) - LONG_PART + 1))
-    }

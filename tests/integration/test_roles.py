@@ -22,7 +22,7 @@ from ops_pipeline.postgres.migrations import migrate
 from ops_pipeline.settings import Settings
 from tests.named import named
 
-ROLES = ("ops_reader", "ops_writer", "ops_maintenance")
+ROLES = ("ops_reader", "ops_writer", "ops_maintenance", "ops_forwarder")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 CHANGES = {
@@ -60,6 +60,7 @@ ALLOWED = {
     "ops_reader": set[str](),
     "ops_writer": {"INSERT"},
     "ops_maintenance": {"INSERT", "DELETE", "MERGE", "LOCK"},
+    "ops_forwarder": {"INSERT"},
 }
 
 

@@ -18,7 +18,7 @@ def test_every_check_links_to_a_heading_that_exists() -> None:
     headings = re.findall(r"^## (.+)$", (REPOSITORY / RUNBOOK).read_text(), re.MULTILINE)
     anchors = {heading.lower() for heading in headings}
 
-    for check in Watched(Settings(), {}, lambda *_: None).monitor.checks.values():
+    for check in Watched(Settings(), {}, lambda *_: None, lambda *_: None).monitor.checks.values():
         page, _, anchor = check.runbook.partition("#")
         assert page == RUNBOOK
         assert anchor in anchors

@@ -52,6 +52,11 @@ def test_the_page_has_the_real_defaults() -> None:
         ("OPS_DATABASE_URL", "postgresql://me:s3cret/pw@host/db", "/ as %2F"),
         ("OPS_DAGSTER_DATABASE_URL", "postgresql://me:s3cret?pw@host/db", "? as %3F"),
         ("OPS_DAGSTER_URL", "https://me:s3cret/pw@host", "the port in the URL must be a number"),
+        ("OPS_FORWARD_HEADER", "s3cret", "the name and value of one header"),
+        ("OPS_FORWARD_HEADER", "Authorization: a\nb: s3cret", "the name and value of one header"),
+        ("OPS_FORWARD_HEADER", "Content-Type: s3cret", "is set by opsctl forward itself"),
+        ("OPS_FORWARD_SECRET", "s3cret", "must be whsec_ and 24 to 64 random bytes"),
+        ("OPS_FORWARD_SECRET", "whsec_s3cret==", "must be whsec_ and 24 to 64 random bytes"),
         ("OPS_SCHEMA", 'a"b', "write ASCII letters, digits and underscores"),
         ("OPS_SCHEMA", "public", "the application's schema"),
         ("OPS_AUDIT_LOG_SCHEMA", "pg_catalog", "one of PostgreSQL's own schemas"),
@@ -101,6 +106,9 @@ def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://me:s3cret@db/app")
     monkeypatch.setenv("OPS_WEBHOOK_URL", "https://hooks.example.com/s3cret")
     monkeypatch.setenv("OPS_HEARTBEAT_URL", "https://hc.example.com/s3cret")
+    monkeypatch.setenv("OPS_FORWARD_URL", "https://siem.example.com/s3cret")
+    monkeypatch.setenv("OPS_FORWARD_HEADER", "Authorization: Bearer s3cret")
+    monkeypatch.setenv("OPS_FORWARD_SECRET", "whsec_" + 8 * "s3cret+/")
 
     assert "s3cret" not in repr(settings.load())
 

@@ -8,7 +8,7 @@ DECLARE
     FROM pg_roles r, pg_namespace n
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'migrations'
     WHERE n.nspname = 'ops' AND pg_has_role(c.relowner, 'USAGE') AND to_regclass('public.audit_logs') IS NOT NULL
-      AND r.rolname IN ('ops_reader', 'ops_writer', 'ops_maintenance')
+      AND r.rolname IN ('ops_reader', 'ops_writer', 'ops_maintenance', 'ops_forwarder')
       AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) AS acl WHERE acl.grantee = r.oid)
   );
 BEGIN
@@ -18,7 +18,7 @@ BEGIN
       ON public.audit_logs, ops.maintenance_runs, ops.api_keys, ops.secrets, ops.audit_arrivals, ops.migrations,
          ops.archives, ops.legal_holds, ops.holds_now, ops.plans, ops.detached_partitions, ops.adoptions,
          ops.missing_parents, ops.orphan_clock, ops.orphan_tracks, ops.cascaded_rows, ops.maintenance_pauses,
-         ops.loaded_policies
+         ops.loaded_policies, ops.forward_targets
       TO ops_reader;
     GRANT EXECUTE ON FUNCTION ops.record_loaded_policies(text, text, text) TO ops_reader;
     -- The application's tables: only if we may grant access to them.
@@ -51,7 +51,7 @@ BEGIN
     GRANT SELECT, DELETE ON ops.detached_partitions TO ops_maintenance;
     GRANT SELECT
       ON ops.archives, ops.archive_origin, ops.legal_holds, ops.holds_now, ops.plans, ops.migrations, ops.adoptions,
-         ops.maintenance_pauses, ops.loaded_policies
+         ops.maintenance_pauses, ops.loaded_policies, ops.forward_targets
       TO ops_maintenance;
     GRANT INSERT (id, policy, definition, cutoff, worker_clock, eligible, total, fraction, exact, reasons, cascaded,
                   follows) ON ops.plans TO ops_maintenance;
@@ -67,6 +67,16 @@ BEGIN
       ops.record_loaded_policies(text, text, text), ops.claim_ids(uuid[], timestamptz[]),
       ops.compare_events(jsonb, timestamptz[])
     TO ops_maintenance;
+  END IF;
+
+  IF 'ops_forwarder' = ANY (new_roles) THEN
+    GRANT USAGE ON SCHEMA public, ops TO ops_forwarder;
+    GRANT SELECT, INSERT ON public.audit_logs TO ops_forwarder;
+    GRANT SELECT ON ops.audit_arrivals, ops.migrations TO ops_forwarder;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ops.forward_targets TO ops_forwarder;
+    GRANT EXECUTE ON FUNCTION
+      ops.known_users(uuid[]), ops.claim_ids(uuid[], timestamptz[]), ops.compare_events(jsonb, timestamptz[])
+    TO ops_forwarder;
   END IF;
 END
 $$

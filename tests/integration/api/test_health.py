@@ -15,7 +15,7 @@ TIERS = ["/health/live", "/health/ready", "/health/startup", "/health/full", "/h
 ALIASES = {"/livez": "/health/live", "/readyz": "/health/ready", "/healthz": "/health/full"}
 CHECKS = {
     "database", "schema", "pool", "cache", "externalApi", "scheduler", "maintenance", "pause", "partitions",
-    "archive", "archiveDisk", "keys", "transactions", "replicas",
+    "archive", "archiveDisk", "keys", "forward", "transactions", "replicas",
 }  # fmt: skip
 
 

@@ -13,6 +13,8 @@ import pytest
 from api.health.archive import PatientDisk
 from api.health.check import Finding
 from ops_pipeline.access import keys
+from ops_pipeline.forward.position import begin
+from ops_pipeline.forward.target import target_of
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.pauses import pauses
@@ -63,9 +65,27 @@ def test_a_key_that_expires_within_a_month_degrades_and_is_in_the_metrics(
         assert metric(client, "ops_keys_next_expiry_timestamp_seconds") == in_a_week.timestamp()
 
 
+def test_a_target_that_is_behind_degrades_and_is_in_the_metrics(connection: Connection, url: str) -> None:
+    admin = {"Authorization": f"Bearer {keys.create(connection, 'admin', ['admin']).key}"}
+    with serving(url) as client:
+        assert checked(client, admin, "forward") == ("not_configured", "no events are forwarded")
+
+    begin(connection, target_of("https://siem.example.com/in", "siem"), None)
+    with serving(url) as client:
+        assert checked(client, admin, "forward") == ("ok", "")
+        assert metric(client, 'ops_forward_behind_seconds{target="siem"}') < 3600
+
+    connection.execute("UPDATE ops.forward_targets SET seen_at = now() - interval '2 hours'")
+    with serving(url) as client:
+        status, said = checked(client, admin, "forward")
+        assert status == "error"
+        assert said.startswith("behind: siem (2 h 0 min)")
+        assert metric(client, 'ops_forward_behind_seconds{target="siem"}') >= 7200
+
+
 def metric(client: Client, name: str) -> float:
-    """The value of a metric without labels."""
-    found = re.search(rf"^{name} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    """The value of a metric, with its labels."""
+    found = re.search(rf"^{re.escape(name)} (\S+)$", client.get("/metrics").text, re.MULTILINE)
     assert found is not None
     return float(found[1])
 

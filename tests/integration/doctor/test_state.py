@@ -11,6 +11,8 @@ import pytest
 from ops_pipeline.diagnosis import clock_skew, old_transactions
 from ops_pipeline.diagnosis.daemon import Heartbeat, Senders
 from ops_pipeline.diagnosis.examine import Diagnosed, examine
+from ops_pipeline.forward.position import begin
+from ops_pipeline.forward.target import target_of
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.orchestration import loaded_policies
 from ops_pipeline.orchestration.resources import MaintenanceResource
@@ -50,6 +52,19 @@ def test_a_process_with_another_policies_file_is_a_warning_while_it_runs(
 
     clean.execute("UPDATE ops.loaded_policies SET seen_at = now() - interval '6 minutes'")
     assert diagnose(url) == [], "it has ended"
+
+
+def test_a_target_that_is_behind_is_a_warning(clean: Connection, url: str, diagnose: Diagnose) -> None:
+    begin(clean, target_of("https://siem.example.com/in", None), None)
+    assert diagnose(url) == []
+
+    clean.execute("UPDATE ops.forward_targets SET seen_at = now() - interval '61 minutes'")
+    (found,) = diagnose(url)
+    assert (found.id, found.severity, found.subject) == (
+        "forward_behind", "warning", "target siem.example.com",
+    )  # fmt: skip
+    assert "no process forwards to it now" in found.problem
+    assert found.remedies == ("opsctl forward --forget siem.example.com",)
 
 
 def test_what_is_loaded_is_known_for_each_database_and_one_that_is_away_is_named(
