@@ -65,7 +65,9 @@ def test_an_exception_in_a_check_becomes_a_message_of_one_line() -> None:
 
 def test_an_error_for_people_is_its_message_alone() -> None:
     async def invalid() -> Finding:
-        raise PolicyError(["policies.yaml:1: version: must be 1, not 2", "policies.yaml:2: databases: is required"])
+        raise PolicyError(
+            ["policies.yaml:1: version: must be 1, not 2", "policies.yaml:2: databases: is required"]
+        )
 
     async def watch() -> Finding:
         async with Monitor([HealthCheck("failing", invalid, critical=True)]) as monitor:
