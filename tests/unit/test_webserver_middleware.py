@@ -1,7 +1,10 @@
 """What a page of another origin can send gets no further than the sign-in middleware of the Dagster UI."""
 
 import asyncio
+import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +17,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ops_pipeline.orchestration import identity
-from ops_pipeline.orchestration.webserver import middleware
+from ops_pipeline.orchestration.webserver import document, middleware
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
@@ -134,6 +137,34 @@ def test_only_json_is_posted(client: TestClient, content_type: str) -> None:
     for path in ("/graphql", "/report_asset_materialization/app/retention/sessions"):
         answer = client.post(path, content=b'{"query": "{version}"}', headers={"Content-Type": content_type})
         assert answer.status_code == 415
+
+
+def test_a_body_that_is_too_large_is_refused(client: TestClient) -> None:
+    fields = json.dumps({"query": f"mutation {{{'a ' * 2_000_000}}}"})
+    asset = json.dumps({"metadata": {"a": "b" * 1_100_000}})
+    for path, body in (("/graphql", fields), ("/report_asset_materialization/a", asset)):
+        answer = client.post(path, content=body, headers=JSON)
+        assert answer.status_code == 413
+        assert "The body has more than 1048576 bytes. Nothing was done" in answer.text
+
+
+def test_while_a_document_is_read_others_are_served(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, enough = threading.Event(), threading.Event()
+
+    def read(_: str, __: object) -> document.Document:
+        reading.set()
+        assert enough.wait(30)
+        return document.Document((), only_subscribes=False)
+
+    monkeypatch.setattr(document, "read", read)
+    with ThreadPoolExecutor() as other:
+        posted = other.submit(client.post, "/graphql", json=QUERY)
+        assert reading.wait(30)
+        assert client.get("/runs").json() == {"person": "ada"}
+        enough.set()
+        assert posted.result().json() == {"person": "ada"}
 
 
 def test_the_playground_is_a_page_and_executes_nothing(client: TestClient) -> None:

@@ -11,14 +11,17 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ops_pipeline.orchestration import identity
-from ops_pipeline.orchestration.webserver import documentation
+from ops_pipeline.orchestration.identity import Person
+from ops_pipeline.orchestration.webserver import documentation, posted
 from ops_pipeline.orchestration.webserver.addresses import Addresses
-from ops_pipeline.orchestration.webserver.changes import GRAPHQL, Changes
+from ops_pipeline.orchestration.webserver.changes import Changes
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.people import People
+from ops_pipeline.orchestration.webserver.posted import GRAPHQL
 from ops_pipeline.orchestration.webserver.refusal import Refusal
 from ops_pipeline.orchestration.webserver.sessions import Sessions
 from ops_pipeline.orchestration.webserver.sign_in import PATHS, SignIn, cookie_of
+from ops_pipeline.orchestration.webserver.subscriptions import Subscriptions
 
 OPEN = {"/server_info"}
 """Answered without a sign-in: the versions, for health checks."""
@@ -78,7 +81,7 @@ class SignInMiddleware:
             if person is None:
                 await self._ask_to_sign_in(request, receive, send)
                 return
-            receive = await self._changes.refuse(request, receive, person)
+            scope, receive = await self._judged(scope, receive, person)
         except Refusal as refusal:
             await refusal.answer(request, receive, send)
             return
@@ -87,6 +90,19 @@ class SignInMiddleware:
             await self._while_signed_in(request, known, receive, send)
         else:
             await self._app(known, receive, send)
+
+    async def _judged(self, scope: Scope, receive: Receive, person: Person) -> tuple[Scope, Receive]:
+        """The request as Dagster is to read it. Raises Refusal when the person may not send it."""
+        if scope["type"] == "websocket":
+            return scope, Subscriptions(receive).next
+        if scope["method"] == "POST":
+            read = await posted.read(scope, receive)
+            await self._changes.refuse(scope["path"], read.document, person)
+            return read.scope, read.receive
+        if scope["path"] == GRAPHQL:
+            # Of a GET Dagster would execute the address.
+            return {**scope, "query_string": b""}, receive
+        return scope, receive
 
     async def _ask_to_sign_in(self, request: HTTPConnection, receive: Receive, send: Send) -> None:
         if request.scope["type"] == "http" and _is_page(request):
@@ -116,6 +132,8 @@ class SignInMiddleware:
                     await send({"type": "websocket.close", "code": 1008, "reason": "The session has ended"})
                     return
             served.result()
+        except Refusal as refusal:
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal.short})
         finally:
             served.cancel()
 
@@ -124,6 +142,9 @@ def _require_plain(request: HTTPConnection) -> None:
     """Refuses what a page of another origin could send without asking: GraphQL in the address, and bodies of
     a form. Raises Refusal."""
     method, path = request.scope["method"], request.scope["path"]
+    if any(character < " " for character in path):
+        # The routes of Dagster also match with a line end behind them.
+        raise Refusal(400, "The path has a control character. Nothing was done")
     if method not in METHODS:
         allowed = ", ".join(sorted(METHODS))
         raise Refusal(405, f"Method not allowed: {method}. Allowed: {allowed}", {"Allow": allowed})

@@ -16,12 +16,17 @@ class Refusal(Exception):  # noqa: N818 - not a fault of ours
         self.reason = reason
         self.headers = {"Cache-Control": "no-store", **(headers or {})}
 
+    @property
+    def short(self) -> str:
+        """The reason, cut off where that of a websocket's close must end: at 123 bytes."""
+        return self.reason.encode()[:123].decode(errors="ignore")
+
     async def answer(self, request: HTTPConnection, receive: Receive, send: Send) -> None:
         """Sends the response: as GraphQL's errors where GraphQL was asked, otherwise as text. A websocket is
         refused before it is accepted, which its client sees as a 403."""
         if request.scope["type"] == "websocket":
             await receive()  # websocket.connect
-            await send({"type": "websocket.close", "code": 1008, "reason": self.reason[:120]})
+            await send({"type": "websocket.close", "code": 1008, "reason": self.short})
             return
         response: Response
         if request.url.path == "/graphql":

@@ -16,6 +16,7 @@ from ops_pipeline.orchestration.identity import Person
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.known_keys import SCOPE
 from ops_pipeline.orchestration.webserver.people import People
+from ops_pipeline.orchestration.webserver.posted import read_body
 from ops_pipeline.orchestration.webserver.refusal import Refusal
 from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS
 
@@ -144,15 +145,7 @@ async def _form(request: HTTPConnection, receive: Receive) -> dict[str, str]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Refusal(415, "A form is required: Content-Type: application/x-www-form-urlencoded")
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Refusal(400, "The request ended before its body")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > MOST_BYTES:
-            raise Refusal(413, f"The form has more than {MOST_BYTES} bytes")
+    body = await read_body(receive, MOST_BYTES)
     try:
         fields = parse_qs(body.decode(), strict_parsing=bool(body), max_num_fields=10)
     except ValueError:
