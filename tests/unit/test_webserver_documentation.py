@@ -58,8 +58,10 @@ def test_pictures_are_served_and_the_short_address_leads_to_the_index(client: Te
 
 
 @pytest.mark.parametrize(
-    "path", ["/docs/absent.md", "/docs/images", "/docs/%2e%2e/pyproject.toml", "/docs//etc/passwd"]
-)
+    "path",
+    ["/docs/absent.md", "/docs/images", "/docs/%2e%2e/pyproject.toml", "/docs//etc/passwd", "/docs/%00",
+     f"/docs/{'a' * 300}", f"/docs/{'a/' * 3000}", "/docs/%ff", "/docs/index.md/x"],
+)  # fmt: skip
 def test_what_is_no_page_is_not_found(client: TestClient, path: str) -> None:
     answer = client.get(path)
 
