@@ -37,15 +37,16 @@ class KnownKeys:
         self._known: dict[bytes, _Known] = {}
         self._asked: dict[bytes, asyncio.Task[keys.KeyGrant | None]] = {}
 
-    async def grant(self, key_hash: bytes) -> keys.KeyGrant | None:
-        """The valid key with that hash; None when there is none, or it was revoked or has expired.
+    async def grant(self, key_hash: bytes, *, now: bool = False) -> keys.KeyGrant | None:
+        """The valid key with that hash; None when there is none, or it was revoked or has expired. `now`: not
+        as it was up to half a minute ago.
 
         A key that was valid stays so while the database does not answer: nor can it be revoked meanwhile.
         Raises Refusal when the key is unknown and the database does not answer (503), and when the key lacks
         the scope (403).
         """
         known = self._known.get(key_hash)
-        if known is not None and self._clock() < known.until:
+        if not now and known is not None and self._clock() < known.until:
             grant: keys.KeyGrant | None = known.grant
         else:
             # One question for all requests of a page that ask at the same time.

@@ -125,7 +125,7 @@ class SignInMiddleware:
         try:
             while not (await asyncio.wait({served}, timeout=CHECK_SECONDS))[0]:
                 try:
-                    person = await self._people.who(request)
+                    person = await self._people.who(request, now=True)
                 except Refusal:
                     person = None
                 if person is None:

@@ -22,8 +22,9 @@ class People:
     user_header: str | None
     cookie: str
 
-    async def who(self, request: HTTPConnection) -> Person | None:
-        """The person; None when the request says nothing about it, or its session has ended.
+    async def who(self, request: HTTPConnection, *, now: bool = False) -> Person | None:
+        """The person; None when the request says nothing about it, or its session has ended. `now`: by the
+        key as it is now, not as it was up to half a minute ago.
 
         The databases are those of the key as it is now; without a key there is no limit. Raises Refusal when
         what the request says is invalid.
@@ -31,13 +32,13 @@ class People:
         if (named := self._named_by_proxy(request)) is not None:
             return Person(named)
         if (key := _one(request, "authorization")) is not None and key.lower().startswith("bearer "):
-            grant = await self.grant(key[len("bearer ") :].strip())
+            grant = await self.grant(key[len("bearer ") :].strip(), now=now)
             return Person(grant.name, grant.databases)
-        return await self._of_session(request)
+        return await self._of_session(request, now)
 
-    async def grant(self, key: str) -> KeyGrant:
+    async def grant(self, key: str, *, now: bool = False) -> KeyGrant:
         """The key's grant. Raises Refusal: 401 for an invalid key, 403 for one without our scope, 503."""
-        grant = await self.keys.grant(hashed(key)) if key.startswith(PREFIX) else None
+        grant = await self.keys.grant(hashed(key), now=now) if key.startswith(PREFIX) else None
         if grant is None:
             raise Refusal(
                 401,
@@ -52,14 +53,14 @@ class People:
         # Headers arrive as Latin-1; proxies send names in UTF-8.
         return value.encode("latin-1").decode("utf-8", "replace").strip()[:MOST_NAME] or None
 
-    async def _of_session(self, request: HTTPConnection) -> Person | None:
+    async def _of_session(self, request: HTTPConnection, now: bool) -> Person | None:
         token = request.cookies.get(self.cookie)
         session = None if token is None else self.sessions.find(token)
         if token is None or session is None:
             return None
         if session.key_hash is None:
             return Person(session.person)
-        if (grant := await self.keys.grant(session.key_hash)) is None:
+        if (grant := await self.keys.grant(session.key_hash, now=now)) is None:
             self.sessions.close(token)
             return None
         return Person(session.person, grant.databases)
