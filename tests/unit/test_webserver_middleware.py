@@ -21,7 +21,7 @@ from ops_pipeline.orchestration.webserver import document, middleware
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
-from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS, MOST, Sessions
+from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS, MOST, MOST_OF_KEY, Sessions
 from ops_pipeline.settings import Settings
 
 OURS = "http://127.0.0.1:3000"
@@ -95,7 +95,12 @@ def test_a_request_of_another_origin_is_refused(client: TestClient, origin: str)
     assert "nothing was done" in answer.json()["errors"][0]["message"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:3000", "127.0.0.1.evil.example:3000", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:3000", "127.0.0.1.evil.example:3000", "", "evil.example@localhost",
+     "localhost#evil.example", "localhost:3000/x", "localhost?x", "localhost:3000:3000", "localhost:x",
+     "[::1", "[::1]x", "localhost:"],
+)  # fmt: skip
 def test_a_request_to_another_host_is_refused(client: TestClient, host: str) -> None:
     for path in ("/", "/server_info", "/sign-in"):
         answer = client.get(path, headers={"Host": host})
@@ -236,9 +241,20 @@ def test_a_session_lasts_for_a_shift_and_the_oldest_makes_room() -> None:
     now = LASTS_SECONDS
     assert sessions.find(token) is None
 
-    tokens = [sessions.open("ada", None) for _ in range(MOST + 1)]
+    tokens = [sessions.open(f"person {number // MOST_OF_KEY}", None) for number in range(MOST + 1)]
     assert sessions.find(tokens[0]) is None
     assert sessions.find(tokens[1]) is not None
+
+
+def test_a_key_ends_its_own_sessions_and_no_one_elses() -> None:
+    sessions = Sessions()
+    ada = sessions.open("ada", b"the hash of her key")
+
+    eves = [sessions.open("eve", b"another") for _ in range(MOST + 1)]
+
+    assert sessions.find(ada) is not None
+    assert [sessions.find(token) is not None for token in eves].count(True) == MOST_OF_KEY
+    assert sessions.find(eves[-1]) is not None
 
 
 def test_behind_a_proxy_the_public_address_is_ours_and_its_cookie_is_secure() -> None:
