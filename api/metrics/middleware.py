@@ -13,7 +13,8 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage,
 from api.metrics.registry import Metrics
 from api.problems import Problem, answer_to, slug
 from api.process.lifecycle import Lifecycle
-from api.process.protocol import REFUSED
+from ops_pipeline.serving.protocol import REFUSED
+from ops_pipeline.serving.violations import Violation
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 QUIET = ("/health", "/metrics")
@@ -54,7 +55,7 @@ class Middleware:
             if started:
                 return {"type": "http.disconnect"} if REFUSED in scope["state"] else message
             if REFUSED in scope["state"]:
-                raise scope["state"][REFUSED]
+                raise _problem(scope["state"][REFUSED])
             if message["type"] == "http.disconnect":
                 raise Problem(
                     499, "The client disconnected before its request was complete. Nothing was stored."
@@ -68,7 +69,7 @@ class Middleware:
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             if REFUSED in scope["state"]:
-                raise scope["state"][REFUSED]
+                raise _problem(scope["state"][REFUSED])
             await self._app(scope, receive_unless_refused, send_recording)
         except Problem as problem:
             await answer_to(problem, Request(scope))(scope, receive, send_recording)
@@ -86,6 +87,10 @@ class Middleware:
         write: Callable[..., object] = log.debug if quiet else log.info
         peer = scope["client"][0] if scope["client"] else None
         write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3), peer=peer)
+
+
+def _problem(violation: Violation) -> Problem:
+    return Problem(violation.status, violation.detail, headers=violation.headers)
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -16,9 +16,9 @@ from api.auth.tail_tokens import TailTokens
 from api.auth.wrong_keys import WrongKeys
 from api.db.pool import Pool
 from api.limits import limits
-from api.limits.gate import Gate, GateFullError
 from api.limits.limits import Limits
 from api.problems import Problem
+from ops_pipeline.serving.gate import Gate, GateFullError
 from ops_pipeline.settings import Settings
 
 ONE, OTHER = uuid4(), uuid4()

@@ -18,7 +18,7 @@ from ops_pipeline.orchestration.webserver.changes import Changes
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.people import People
 from ops_pipeline.orchestration.webserver.posted import GRAPHQL
-from ops_pipeline.orchestration.webserver.refusal import Refusal
+from ops_pipeline.orchestration.webserver.refusal import Refusal, refuse_cut_off
 from ops_pipeline.orchestration.webserver.sessions import Sessions
 from ops_pipeline.orchestration.webserver.sign_in import PATHS, SignIn, cookie_of
 from ops_pipeline.orchestration.webserver.subscriptions import Subscriptions
@@ -64,6 +64,7 @@ class SignInMiddleware:
         request = HTTPConnection(scope, receive)
         send = _with_headers(send)
         try:
+            refuse_cut_off(scope)
             self._addresses.require_ours(request)
             if scope["type"] == "http" and scope["path"] in PATHS:
                 await (await self._sign_in.answer(request, receive))(scope, receive, send)

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope
 
 from ops_pipeline.orchestration.webserver import document
 from ops_pipeline.orchestration.webserver.document import Document
-from ops_pipeline.orchestration.webserver.refusal import Refusal
+from ops_pipeline.orchestration.webserver.refusal import Refusal, refuse_cut_off
 
 GRAPHQL = "/graphql"
 MOST_BYTES = 1024 * 1024
@@ -34,7 +34,7 @@ class Posted:
 
 async def read(scope: Scope, receive: Receive) -> Posted:
     """Reads a request that posts JSON. Raises Refusal: 413 when it is too large, 400 when it is invalid."""
-    body = await read_body(receive, MOST_BYTES)
+    body = await read_body(scope, receive, MOST_BYTES)
     # In a thread: it may take a second, and everyone else would wait.
     if scope["path"] == GRAPHQL:
         content, asked = await asyncio.to_thread(_graphql, body)
@@ -43,11 +43,13 @@ async def read(scope: Scope, receive: Receive) -> Posted:
     return Posted(_with_body(scope, content), _again(content, receive), None)
 
 
-async def read_body(receive: Receive, most: int) -> bytes:
-    """The whole body. Raises Refusal: 413 beyond so many bytes, 400 when the request ends before its body."""
+async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
+    """The whole body. Raises Refusal: 413 beyond so many bytes, 408 when they take too long, 400 when the
+    request ends before its body."""
     pieces, size, more = list[bytes](), 0, True
     while more:
         message = await receive()
+        refuse_cut_off(scope)
         if message["type"] != "http.request":
             raise Refusal(400, "The request ended before its body")
         pieces.append(message.get("body", b""))

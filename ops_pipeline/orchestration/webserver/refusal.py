@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
+
+from ops_pipeline.serving.protocol import REFUSED
+from ops_pipeline.serving.violations import Violation
 
 
 class Refusal(Exception):  # noqa: N818 - not a fault of ours
@@ -35,3 +38,10 @@ class Refusal(Exception):  # noqa: N818 - not a fault of ours
         else:
             response = PlainTextResponse(f"{self.reason}\n", self.status, self.headers)
         await response(request.scope, receive, send)
+
+
+def refuse_cut_off(scope: Scope) -> None:
+    """Raises Refusal where the client has exceeded a limit of its connection with this request."""
+    violation: Violation | None = scope.get("state", {}).get(REFUSED)
+    if violation is not None:
+        raise Refusal(violation.status, violation.detail, violation.headers)

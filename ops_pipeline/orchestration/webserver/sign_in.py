@@ -145,7 +145,7 @@ async def _form(request: HTTPConnection, receive: Receive) -> dict[str, str]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Refusal(415, "A form is required: Content-Type: application/x-www-form-urlencoded")
-    body = await read_body(receive, MOST_BYTES)
+    body = await read_body(request.scope, receive, MOST_BYTES)
     try:
         fields = parse_qs(body.decode(), strict_parsing=bool(body), max_num_fields=10)
     except ValueError:

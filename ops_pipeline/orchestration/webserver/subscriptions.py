@@ -10,8 +10,6 @@ from starlette.types import Message, Receive
 from ops_pipeline.orchestration.webserver import posted
 from ops_pipeline.orchestration.webserver.refusal import Refusal
 
-MOST_BYTES = 64 * 1024
-"""Of a message; the largest one of Dagster's pages has 8 KiB."""
 MOST_STARTED = 500
 """Subscriptions of a websocket that were not stopped."""
 LONGEST_ID = 100
@@ -28,15 +26,13 @@ class Subscriptions:
     _started: set[str] = field(default_factory=set)
 
     async def next(self) -> Message:
-        """The next message, encoded again. Raises Refusal for one that is too large, invalid, or starts
-        something other than a subscription."""
+        """The next message, encoded again. Raises Refusal for one that is invalid, or starts something
+        other than a subscription."""
         message = await self.receive()
         if message["type"] != "websocket.receive":
             return message
-        text = message.get("text") or ""
-        if len(text) > MOST_BYTES:
-            raise Refusal(413, f"The message has more than {MOST_BYTES} bytes")
-        return {"type": "websocket.receive", "text": json.dumps(await asyncio.to_thread(self._read, text))}
+        read = await asyncio.to_thread(self._read, message.get("text") or "")
+        return {"type": "websocket.receive", "text": json.dumps(read)}
 
     def _read(self, text: str) -> dict[str, Any]:
         content = posted.loaded(text)

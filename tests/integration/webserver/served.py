@@ -21,7 +21,9 @@ from ops_pipeline import settings
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
+from ops_pipeline.orchestration.webserver.server import ALIVE, configured
 from ops_pipeline.orchestration.webserver.sessions import Sessions
+from ops_pipeline.serving.connections import Connections
 from tests.eventually import eventually
 
 COORDINATOR = {
@@ -114,10 +116,10 @@ def _listening() -> socket.socket:
 
 @contextmanager
 def _running(app: Any, listening: socket.socket) -> Iterator[str]:
-    config = uvicorn.Config(
-        app, lifespan="off", log_level="warning", log_config=None, timeout_graceful_shutdown=1
-    )
+    config = configured(app)
+    config.lifespan, config.timeout_graceful_shutdown = "off", 1
     server = uvicorn.Server(config)
+    server.server_state = Connections(100, ALIVE)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
