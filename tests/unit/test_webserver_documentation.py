@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.documentation import Documentation
+from ops_pipeline.orchestration.webserver.evidence import Evidence
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
 from ops_pipeline.orchestration.webserver.refusal import Refusal
@@ -27,6 +28,7 @@ def client() -> TestClient:
         BEHIND,
         addresses=Addresses.of(Settings()),
         keys=KnownKeys(NO_DATABASE),
+        evidence=Evidence(NO_DATABASE),
         sessions=Sessions(),
         find_run=lambda _: None,
     )

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ops_pipeline.orchestration import identity
 from ops_pipeline.orchestration.webserver import document, middleware
 from ops_pipeline.orchestration.webserver.addresses import Addresses
+from ops_pipeline.orchestration.webserver.evidence import Evidence
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
 from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS, MOST, MOST_OF_KEY, Sessions
@@ -60,6 +61,7 @@ def _behind_sign_in(sessions: Sessions, **settings: Any) -> SignInMiddleware:
         BEHIND,
         addresses=Addresses.of(configured),
         keys=KnownKeys(NO_DATABASE),
+        evidence=Evidence(NO_DATABASE),
         sessions=sessions,
         find_run=lambda _: None,
         user_header=configured.dagster_user_header,

@@ -16,6 +16,7 @@ from ops_pipeline import settings
 from ops_pipeline.audit.person import person
 from ops_pipeline.orchestration.webserver import server
 from ops_pipeline.orchestration.webserver.addresses import Addresses
+from ops_pipeline.orchestration.webserver.evidence import Evidence
 from ops_pipeline.orchestration.webserver.first_token import FIRST_TOKEN
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
@@ -57,15 +58,17 @@ def _serve(resolved: settings.Settings, workspace: str) -> None:
         with WorkspaceProcessContext(
             instance, version=__version__, workspace_load_target=WorkspaceFileTarget(paths=[workspace])
         ) as context:
+            evidence = Evidence(str(resolved.database_url), resolved.trusted_proxies or ())
             app = SignInMiddleware(
                 create_app_from_workspace_process_context(context, live_data_poll_rate=2000),
                 addresses=Addresses.of(resolved),
                 keys=KnownKeys(str(resolved.database_url)),
+                evidence=evidence,
                 find_run=instance.get_run_by_id,
                 sessions=Sessions(first_token=token, first_person=person()),
                 user_header=resolved.dagster_user_header,
             )
-            server.run(app, resolved.dagster_host, resolved.dagster_port)
+            server.run(app, resolved.dagster_host, resolved.dagster_port, during=evidence)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -7,14 +7,16 @@ from urllib.parse import quote
 import dagster as dg
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ops_pipeline.orchestration import identity
 from ops_pipeline.orchestration.identity import Person
 from ops_pipeline.orchestration.webserver import documentation, posted
 from ops_pipeline.orchestration.webserver.addresses import Addresses
-from ops_pipeline.orchestration.webserver.changes import Changes
+from ops_pipeline.orchestration.webserver.changes import HARMLESS, Changes
+from ops_pipeline.orchestration.webserver.document import Document, Mutation
+from ops_pipeline.orchestration.webserver.evidence import Evidence, described
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.people import People
 from ops_pipeline.orchestration.webserver.posted import GRAPHQL
@@ -46,13 +48,15 @@ class SignInMiddleware:
         *,
         addresses: Addresses,
         keys: KnownKeys,
+        evidence: Evidence,
         sessions: Sessions,
         find_run: Callable[[str], dg.DagsterRun | None],
         user_header: str | None = None,
     ) -> None:
         self._app = app
         self._addresses = addresses
-        self._people = People(keys, sessions, user_header, cookie_of(addresses))
+        self._evidence = evidence
+        self._people = People(keys, evidence, sessions, user_header, cookie_of(addresses))
         self._changes = Changes(find_run)
         self._sign_in = SignIn(self._people, addresses)
         self._documentation = documentation.find()
@@ -66,12 +70,8 @@ class SignInMiddleware:
         try:
             refuse_cut_off(scope)
             self._addresses.require_ours(request)
-            if scope["type"] == "http" and scope["path"] in PATHS:
-                await (await self._sign_in.answer(request, receive))(scope, receive, send)
-                return
-            if scope["type"] == "http" and documentation.is_documentation(scope["path"]):
-                # A link in a message leads here; the pages are no secret.
-                await self._documentation.answer(request)(scope, receive, send)
+            if (own := await self._own_page(request, receive)) is not None:
+                await own(scope, receive, send)
                 return
             if scope["type"] == "http":
                 _require_plain(request)
@@ -86,11 +86,26 @@ class SignInMiddleware:
         except Refusal as refusal:
             await refusal.answer(request, receive, send)
             return
-        known = {**scope, identity.IN_SCOPE: person}
+        refused: list[str] = []
+        known = {**scope, identity.IN_SCOPE: person, identity.REFUSED_IN_SCOPE: refused}
         if scope["type"] == "websocket":
             await self._while_signed_in(request, known, receive, send)
-        else:
-            await self._app(known, receive, send)
+            return
+
+        async def send_recorded(message: Message) -> None:
+            if message["type"] == "http.response.start" and refused:
+                await self._evidence.outside_of_limit(request, person, {"jobs": refused})
+            await send(message)
+
+        await self._app(known, receive, send_recorded)
+
+    async def _own_page(self, request: HTTPConnection, receive: Receive) -> Response | None:
+        if request.scope["type"] == "http" and request.scope["path"] in PATHS:
+            return await self._sign_in.answer(request, receive)
+        if request.scope["type"] == "http" and documentation.is_documentation(request.scope["path"]):
+            # A link in a message leads here; the pages are no secret.
+            return self._documentation.answer(request)
+        return None
 
     async def _judged(self, scope: Scope, receive: Receive, person: Person) -> tuple[Scope, Receive]:
         """The request as Dagster is to read it. Raises Refusal when the person may not send it."""
@@ -98,12 +113,25 @@ class SignInMiddleware:
             return scope, Subscriptions(receive).next
         if scope["method"] == "POST":
             read = await posted.read(scope, receive)
-            await self._changes.refuse(scope["path"], read.document, person)
+            await self._permit(HTTPConnection(scope), read.document, person)
             return read.scope, read.receive
         if scope["path"] == GRAPHQL:
             # Of a GET Dagster would execute the address.
             return {**scope, "query_string": b""}, receive
         return scope, receive
+
+    async def _permit(self, request: HTTPConnection, document: Document | None, person: Person) -> None:
+        """Records the changes that were posted. Raises Refusal when they are not the person's to make."""
+        path = request.scope["path"]
+        mutations = (Mutation(path, {}),) if document is None else document.mutations
+        changes = [mutation for mutation in mutations if mutation.name not in HARMLESS]
+        try:
+            await self._changes.refuse(path, document, person)
+        except Refusal:
+            await self._evidence.outside_of_limit(request, person, {"changes": described(changes)})
+            raise
+        if changes:
+            await self._evidence.changing(request, person, changes)
 
     async def _ask_to_sign_in(self, request: HTTPConnection, receive: Receive, send: Send) -> None:
         if request.scope["type"] == "http" and _is_page(request):
@@ -111,6 +139,7 @@ class SignInMiddleware:
             away = RedirectResponse(f"/sign-in?next={back}", 303, {"Cache-Control": "no-store"})
             await away(request.scope, receive, send)
             return
+        self._evidence.without_key(request)
         raise Refusal(
             401,
             f"Not signed in, or the session has ended. Open {self._addresses.public}/sign-in, or send a key "

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,11 +22,14 @@ MOST_MESSAGE = 64 * 1024
 DRAIN_SECONDS = 5
 
 
-def run(app: ASGIApp, host: str, port: int) -> None:
-    """Returns after SIGTERM or SIGINT. Raises FileLimitError; exits with 1 where it cannot listen."""
+def run(app: ASGIApp, host: str, port: int, *, during: AbstractAsyncContextManager[object]) -> None:
+    """Returns after SIGTERM or SIGINT; `during` is entered before and left after.
+
+    Raises FileLimitError; exits with 1 where it cannot listen.
+    """
     most = most_connections(OWN_FILES, FILES_OF_CLIENT)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner, suppress(KeyboardInterrupt):
-        if not runner.run(_serve(configured(app, host=host, port=port), most)):
+        if not runner.run(_serve(configured(app, host=host, port=port), most, during)):
             sys.exit(1)
 
 
@@ -48,9 +51,10 @@ def configured(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.
     )
 
 
-async def _serve(config: uvicorn.Config, most: int) -> bool:
+async def _serve(config: uvicorn.Config, most: int, during: AbstractAsyncContextManager[object]) -> bool:
     server = uvicorn.Server(config)
     server.server_state = connections = Connections(most, ALIVE)
     connections.watch()
-    await server.serve()
+    async with during:
+        await server.serve()
     return server.started

@@ -19,6 +19,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 
 from ops_pipeline import settings
 from ops_pipeline.orchestration.webserver.addresses import Addresses
+from ops_pipeline.orchestration.webserver.evidence import Evidence
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
 from ops_pipeline.orchestration.webserver.server import ALIVE, configured
@@ -54,6 +55,7 @@ class Served:
     context: WorkspaceProcessContext
     sessions: Sessions
     keys: KnownKeys
+    evidence: Evidence
 
     def launch(
         self, config: Any, *, job: str = "nightly_app", address: str | None = None, **request: Any
@@ -91,7 +93,7 @@ def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
     behind, bare = _listening(), _listening()
     port = behind.getsockname()[1]
     configured = settings.Settings(database_url=url, dagster_port=port)
-    sessions, keys = Sessions(), KnownKeys(url)
+    sessions, keys, evidence = Sessions(), KnownKeys(url), Evidence(url)
     with (
         dg.DagsterInstance.local_temp(str(folder), overrides={"run_coordinator": COORDINATOR}) as instance,
         WorkspaceProcessContext(
@@ -103,11 +105,12 @@ def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
             app,
             addresses=Addresses.of(configured),
             keys=keys,
+            evidence=evidence,
             sessions=sessions,
             find_run=instance.get_run_by_id,
         )
         with _running(middleware, behind) as address, _running(app, bare) as without_sign_in:
-            yield Served(address, without_sign_in, instance, context, sessions, keys)
+            yield Served(address, without_sign_in, instance, context, sessions, keys, evidence)
 
 
 def _listening() -> socket.socket:
