@@ -12,9 +12,8 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from api.app import create_app, observed
 from api.process import logs
-from api.process.connections import Connections, most_connections
 from api.process.drain import Drain
-from api.process.protocol import KEEP_ALIVE_SECONDS, BoundedProtocol
+from api.process.open_files import most_clients
 from api.process.watchdog import Watchdog
 from api.services import services_of
 from ops_pipeline import settings
@@ -27,10 +26,13 @@ from ops_pipeline.postgres.connection import (
     refuse_unusable,
 )
 from ops_pipeline.postgres.ready import refuse_unready
+from ops_pipeline.serving.connections import Connections
+from ops_pipeline.serving.protocol import KEEP_ALIVE_SECONDS, BoundedProtocol
 
 log = structlog.get_logger()
 
 
+ALIVE = ("/health/live", "/livez")
 CONNECT_SECONDS = 2
 """How long a database that does not answer may delay the start. The API starts without it."""
 
@@ -44,7 +46,7 @@ def main() -> None:
     """
     logs.configure()
     try:
-        most = most_connections()
+        most = most_clients()
         with embedded.resolved(settings.load()) as resolved:
             logs.hide(resolved.secret_urls(), resolved.secret_addresses())
             _refuse_unusable(str(resolved.database_url))
@@ -75,7 +77,7 @@ async def _serve(resolved: settings.Settings, most: int) -> bool:
         proxy_headers=False,
     )
     server = _Server(config)
-    server.server_state = connections = Connections(most)
+    server.server_state = connections = Connections(most, ALIVE)
     connections.watch()
     drain = Drain(
         server=server,

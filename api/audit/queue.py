@@ -23,8 +23,8 @@ from api.audit.store import (
 )
 from api.db.pinned_connection import PinnedConnection
 from api.db.pool import Pool
-from api.process import background
 from ops_pipeline.audit.event import AuditEvent
+from ops_pipeline.serving import background
 
 GROUP_EVENTS = 1000
 """How many events share a commit, unless a single request has more."""

@@ -10,7 +10,7 @@ import structlog
 from api.audit.queue import AuditQueue
 from api.audit.store import Refusal, UnavailableError, ValidatedEvent, sender
 from api.auth.caller import Caller
-from api.auth.peer import client_address
+from api.auth.peer import client_of
 from api.db import outage
 from api.problems import AnyRequest, Problem, unavailable
 from ops_pipeline.audit.event import OWN_EVENT_TYPE, AuditEvent
@@ -34,7 +34,7 @@ class ReadTrail:
         audit log says, and a client that can block writes must not be able to read unrecorded.
         """
         key: Caller = request.state["key"]
-        event = _event(key, action, filters, rows, client_address(request, self._trusted_proxies))
+        event = _event(key, action, filters, rows, client_of(request, self._trusted_proxies).address)
         sent_by = sender(key.id, request.client.host if request.client else None)
         try:
             (outcome,) = await self._queue.store(sent_by, [ValidatedEvent(msgspec.json.encode(event))])

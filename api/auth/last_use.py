@@ -12,7 +12,7 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 import sql
 from api.db.pool import Pool
-from api.process import background
+from ops_pipeline.serving import background
 
 EVERY_SECONDS = 60.0
 LOOK_SECONDS = 1.0

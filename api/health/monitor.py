@@ -9,8 +9,8 @@ import psycopg
 import structlog
 
 from api.health.check import Finding, HealthCheck, HealthResult
-from api.process import background
 from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.serving import background
 
 log = structlog.get_logger()
 

@@ -17,7 +17,7 @@ from api.health.maintenance import MaintenanceChecks
 from api.health.monitor import Monitor
 from api.health.readers import Readers
 from api.health.scheduler import SchedulerCheck
-from api.process import background
+from ops_pipeline.serving import background
 from ops_pipeline.settings import Settings
 
 SCHEMA = "Schema missing or not migrated to this version: run `opsctl migrate`"

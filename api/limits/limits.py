@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from api.limits.gate import Gate, GateFullError
 from api.limits.usage import MOST_WAITING, WAIT_SECONDS, Usage
 from api.problems import too_many, unavailable
-from api.process.connections import most_connections
+from api.process.open_files import most_clients
+from ops_pipeline.serving.gate import Gate, GateFullError
 from ops_pipeline.settings import Settings
 
 MOST_WIDE_READS = 4
@@ -29,7 +29,7 @@ class Limits:
 
     def __init__(self, settings: Settings) -> None:
         # The other half of the connections is left to other keys.
-        self.most_requests = most_connections() // 2
+        self.most_requests = most_clients() // 2
         self._most_streams: dict[Streams, int] = {
             "exports": settings.api_exports_per_key,
             "tails": settings.api_tails_per_key,

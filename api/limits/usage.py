@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-from api.limits.gate import Gate
+from ops_pipeline.serving.gate import Gate
 
 MOST_READS = 5
 """Statements at a time, of 10 connections for short reads and 10 for pages."""

@@ -13,7 +13,8 @@ from api.metrics.registry import Metrics
 from api.problems import Problem, answer_to, slug
 from api.process import logs
 from api.process.lifecycle import Lifecycle
-from api.process.protocol import REFUSED
+from ops_pipeline.serving.protocol import REFUSED
+from ops_pipeline.serving.violations import Violation
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 QUIET = ("/health", "/metrics")
@@ -52,7 +53,7 @@ class Middleware:
             if started:
                 return {"type": "http.disconnect"} if REFUSED in scope["state"] else message
             if REFUSED in scope["state"]:
-                raise scope["state"][REFUSED]
+                raise _problem(scope["state"][REFUSED])
             if message["type"] == "http.disconnect":
                 raise Problem(
                     499, "The client disconnected before its request was complete. Nothing was stored."
@@ -66,7 +67,7 @@ class Middleware:
         named = logs.request_id.set(request_id)
         try:
             if REFUSED in scope["state"]:
-                raise scope["state"][REFUSED]
+                raise _problem(scope["state"][REFUSED])
             await self._app(scope, receive_unless_refused, send_recording)
         except Problem as problem:
             await answer_to(problem, Request(scope))(scope, receive, send_recording)
@@ -84,6 +85,10 @@ class Middleware:
             return
         peer = scope["client"][0] if scope["client"] else None
         logs.log_request(logs.RequestLine(request_id, method, route, status, round(seconds * 1000, 3), peer))
+
+
+def _problem(violation: Violation) -> Problem:
+    return Problem(violation.status, violation.detail, headers=violation.headers)
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:

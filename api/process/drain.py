@@ -11,9 +11,9 @@ from typing import Any
 import structlog
 import uvicorn
 
-from api.process.connections import Connections
 from api.process.lifecycle import Lifecycle
 from api.process.listen_queue import emptied
+from ops_pipeline.serving.connections import Connections
 
 BRIEFLY = 1.0
 """Seconds for canceled tasks to clean up."""

@@ -224,6 +224,13 @@ def find(connection: Connection, key_hash: bytes) -> KeyGrant | None:
     return KeyGrant(key_id, name, tuple(scopes), expires_at, _limit(databases))
 
 
+def find_refused(connection: Connection, key_hash: bytes) -> UUID | None:
+    """The id of the key with that hash, of which `find` has found that it is not valid; None when there is
+    none."""
+    found = connection.execute(sql.get("access/refused"), {"key_hash": key_hash}).fetchone()
+    return None if found is None else found[0]
+
+
 def record_sign_in(connection: Connection, grant: KeyGrant) -> None:
     """Records in the audit log that a person signed in to the Dagster UI with that key."""
     record(connection, "key.sign_in", grant.id, by=grant.name, name=grant.name)

@@ -1,6 +1,7 @@
 """Who started a Dagster run: kept in the run's tag, which only our own processes set."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import dagster as dg
 
@@ -11,13 +12,19 @@ UNKNOWN = "unknown"
 IN_SCOPE = "ops_pipeline.person"
 """Where the sign-in middleware puts the Person in a request's ASGI scope, which no client can set."""
 
+REFUSED_IN_SCOPE = "ops_pipeline.refused"
+"""Where it puts a list, to which the run coordinator appends the job of each run that the person's key is not
+for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who sends a request. `databases`: those of policies.yaml whose runs they may start; None: all."""
+    """Who sends a request. `databases`: those of policies.yaml whose runs they may start; None: all.
+    `key_id`: of the key that says so."""
 
     name: str
     databases: tuple[str, ...] | None = None
+    key_id: UUID | None = None
 
 
 def started_by(run: dg.DagsterRun) -> str | None:

@@ -31,7 +31,9 @@ class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
                 database_limit.refuse_other_databases(run, person)
                 launch_check.refuse_environment(run)
                 launch_check.refuse_unfit_approvals(run, person)
-            except Exception:
+            except Exception as error:
+                if isinstance(error, database_limit.DatabaseLimitError):
+                    _leave_trace(context)
                 # Dagster starts failed runs again; the person who sees the reason decides about this one.
                 refused = {MAX_RETRIES_TAG: "0", run_outcome.OUTCOME: run_outcome.REFUSED}
                 self._instance.add_run_tags(run.run_id, refused)
@@ -63,6 +65,11 @@ def _person(context: SubmitRunContext) -> identity.Person | None:
     request = _request(context)
     person: identity.Person | None = None if request is None else request.scope.get(identity.IN_SCOPE)
     return person
+
+
+def _leave_trace(context: SubmitRunContext) -> None:
+    if (request := _request(context)) is not None:
+        request.scope.get(identity.REFUSED_IN_SCOPE, []).append(context.dagster_run.job_name)
 
 
 def _request(context: SubmitRunContext) -> HTTPConnection | None:

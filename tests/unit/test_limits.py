@@ -8,17 +8,17 @@ import pytest
 
 from api.audit.lanes import Lanes, Part
 from api.audit.store import Group, ValidatedEvent, sender
-from api.auth import wrong_keys
 from api.auth.keys import KnownKeys
 from api.auth.last_use import LastUse
 from api.auth.refusals import Refusals
 from api.auth.tail_tokens import TailTokens
-from api.auth.wrong_keys import WrongKeys
 from api.db.pool import Pool
 from api.limits import limits
-from api.limits.gate import Gate, GateFullError
 from api.limits.limits import Limits
 from api.problems import Problem
+from ops_pipeline.access import wrong_keys
+from ops_pipeline.access.wrong_keys import WrongKeys
+from ops_pipeline.serving.gate import Gate, GateFullError
 from ops_pipeline.settings import Settings
 
 ONE, OTHER = uuid4(), uuid4()

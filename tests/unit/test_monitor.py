@@ -8,8 +8,8 @@ import pytest
 
 from api.health.check import OK, Finding, HealthCheck
 from api.health.monitor import Monitor
-from api.process import background
 from ops_pipeline.policies.file import PolicyError
+from ops_pipeline.serving import background
 
 
 class Look:

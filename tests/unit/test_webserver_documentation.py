@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.documentation import Documentation
+from ops_pipeline.orchestration.webserver.evidence import Evidence
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
 from ops_pipeline.orchestration.webserver.refusal import Refusal
@@ -27,6 +28,7 @@ def client() -> TestClient:
         BEHIND,
         addresses=Addresses.of(Settings()),
         keys=KnownKeys(NO_DATABASE),
+        evidence=Evidence(NO_DATABASE),
         sessions=Sessions(),
         find_run=lambda _: None,
     )
@@ -58,8 +60,10 @@ def test_pictures_are_served_and_the_short_address_leads_to_the_index(client: Te
 
 
 @pytest.mark.parametrize(
-    "path", ["/docs/absent.md", "/docs/images", "/docs/%2e%2e/pyproject.toml", "/docs//etc/passwd"]
-)
+    "path",
+    ["/docs/absent.md", "/docs/images", "/docs/%2e%2e/pyproject.toml", "/docs//etc/passwd", "/docs/%00",
+     f"/docs/{'a' * 300}", f"/docs/{'a/' * 3000}", "/docs/%ff", "/docs/index.md/x"],
+)  # fmt: skip
 def test_what_is_no_page_is_not_found(client: TestClient, path: str) -> None:
     answer = client.get(path)
 

@@ -1,7 +1,10 @@
 """What a page of another origin can send gets no further than the sign-in middleware of the Dagster UI."""
 
 import asyncio
+import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -14,11 +17,12 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ops_pipeline.orchestration import identity
-from ops_pipeline.orchestration.webserver import middleware
+from ops_pipeline.orchestration.webserver import document, middleware
 from ops_pipeline.orchestration.webserver.addresses import Addresses
+from ops_pipeline.orchestration.webserver.evidence import Evidence
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
-from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS, MOST, Sessions
+from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS, MOST, MOST_OF_KEY, Sessions
 from ops_pipeline.settings import Settings
 
 OURS = "http://127.0.0.1:3000"
@@ -57,6 +61,7 @@ def _behind_sign_in(sessions: Sessions, **settings: Any) -> SignInMiddleware:
         BEHIND,
         addresses=Addresses.of(configured),
         keys=KnownKeys(NO_DATABASE),
+        evidence=Evidence(NO_DATABASE),
         sessions=sessions,
         find_run=lambda _: None,
         user_header=configured.dagster_user_header,
@@ -92,7 +97,12 @@ def test_a_request_of_another_origin_is_refused(client: TestClient, origin: str)
     assert "nothing was done" in answer.json()["errors"][0]["message"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:3000", "127.0.0.1.evil.example:3000", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:3000", "127.0.0.1.evil.example:3000", "", "evil.example@localhost",
+     "localhost#evil.example", "localhost:3000/x", "localhost?x", "localhost:3000:3000", "localhost:x",
+     "[::1", "[::1]x", "localhost:"],
+)  # fmt: skip
 def test_a_request_to_another_host_is_refused(client: TestClient, host: str) -> None:
     for path in ("/", "/server_info", "/sign-in"):
         answer = client.get(path, headers={"Host": host})
@@ -134,6 +144,34 @@ def test_only_json_is_posted(client: TestClient, content_type: str) -> None:
     for path in ("/graphql", "/report_asset_materialization/app/retention/sessions"):
         answer = client.post(path, content=b'{"query": "{version}"}', headers={"Content-Type": content_type})
         assert answer.status_code == 415
+
+
+def test_a_body_that_is_too_large_is_refused(client: TestClient) -> None:
+    fields = json.dumps({"query": f"mutation {{{'a ' * 2_000_000}}}"})
+    asset = json.dumps({"metadata": {"a": "b" * 1_100_000}})
+    for path, body in (("/graphql", fields), ("/report_asset_materialization/a", asset)):
+        answer = client.post(path, content=body, headers=JSON)
+        assert answer.status_code == 413
+        assert "The body has more than 1048576 bytes. Nothing was done" in answer.text
+
+
+def test_while_a_document_is_read_others_are_served(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, enough = threading.Event(), threading.Event()
+
+    def read(_: str, __: object) -> document.Document:
+        reading.set()
+        assert enough.wait(30)
+        return document.Document((), only_subscribes=False)
+
+    monkeypatch.setattr(document, "read", read)
+    with ThreadPoolExecutor() as other:
+        posted = other.submit(client.post, "/graphql", json=QUERY)
+        assert reading.wait(30)
+        assert client.get("/runs").json() == {"person": "ada"}
+        enough.set()
+        assert posted.result().json() == {"person": "ada"}
 
 
 def test_the_playground_is_a_page_and_executes_nothing(client: TestClient) -> None:
@@ -205,9 +243,20 @@ def test_a_session_lasts_for_a_shift_and_the_oldest_makes_room() -> None:
     now = LASTS_SECONDS
     assert sessions.find(token) is None
 
-    tokens = [sessions.open("ada", None) for _ in range(MOST + 1)]
+    tokens = [sessions.open(f"person {number // MOST_OF_KEY}", None) for number in range(MOST + 1)]
     assert sessions.find(tokens[0]) is None
     assert sessions.find(tokens[1]) is not None
+
+
+def test_a_key_ends_its_own_sessions_and_no_one_elses() -> None:
+    sessions = Sessions()
+    ada = sessions.open("ada", b"the hash of her key")
+
+    eves = [sessions.open("eve", b"another") for _ in range(MOST + 1)]
+
+    assert sessions.find(ada) is not None
+    assert [sessions.find(token) is not None for token in eves].count(True) == MOST_OF_KEY
+    assert sessions.find(eves[-1]) is not None
 
 
 def test_behind_a_proxy_the_public_address_is_ours_and_its_cookie_is_secure() -> None:

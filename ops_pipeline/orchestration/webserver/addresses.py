@@ -1,6 +1,7 @@
 """Tells our own addresses from those of other pages: the headers Host, Origin and Sec-Fetch-Site."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from ops_pipeline.settings import Settings
 
 SAME = {"same-origin", "none"}
 """Sec-Fetch-Site of a request from our own page, or from the address bar."""
+HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
+"""The header Host in lower case: a name or address, and a port. Parsers of URLs take `evil@localhost` too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,11 @@ class Addresses:
 
 def _is_this_machine(host: str) -> bool:
     """Whether it is `localhost` or a loopback address, at any port: an SSH tunnel may begin at another."""
+    written = HOST.fullmatch(host)
+    if written is None:
+        return False
+    name = written["name"].strip("[]")
     try:
-        name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

@@ -21,6 +21,7 @@ FIRST_PAGE = f"{PREFIX}/index.md"
 _PACKAGE = Path(ops_pipeline.__file__).parent
 FOLDERS = (_PACKAGE / "docs", _PACKAGE.parent / "docs")
 """Where the pages are: in the package that is installed, or beside it in a checkout."""
+LONGEST_SHOWN = 200
 PAGE = Template(Path(__file__).with_name("documentation.html").read_text(encoding="utf-8"))
 
 
@@ -37,10 +38,18 @@ class Documentation:
             raise Refusal(405, f"Method not allowed: {method}. Allowed: GET, HEAD", {"Allow": "GET, HEAD"})
         if path in {PREFIX, f"{PREFIX}/"}:
             return RedirectResponse(FIRST_PAGE, 307)
-        file = (self.folder / path.removeprefix(f"{PREFIX}/")).resolve()
-        if not file.is_relative_to(self.folder.resolve()) or not file.is_file():
-            raise Refusal(404, f"{path} is not a page of the documentation; it begins at {FIRST_PAGE}")
+        if (file := self._find(path.removeprefix(f"{PREFIX}/"))) is None:
+            shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}…"
+            raise Refusal(404, f"{shown} is not a page of the documentation; it begins at {FIRST_PAGE}")
         return _page(file) if file.suffix == ".md" else FileResponse(file)
+
+    def _find(self, name: str) -> Path | None:
+        try:
+            file = (self.folder / name).resolve()
+            found = file.is_relative_to(self.folder.resolve()) and file.is_file()
+        except (OSError, ValueError):  # what no file can be called: too long, or with a NUL
+            return None
+        return file if found else None
 
 
 def find() -> Documentation:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 import psycopg
 
@@ -14,12 +15,18 @@ from ops_pipeline.orchestration.webserver.refusal import Refusal
 from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableError, connect
 from ops_pipeline.postgres.rights import MissingRightError, explained
 
-SCOPE = keys.MAINTENANCE
-"""What a key needs to use the Dagster UI."""
 REMEMBERED_SECONDS = 30.0
 """How long a key is not asked about again, and so how long a revoked one may still work."""
 MOST_REMEMBERED = 1000
 FAILURES = (DatabaseUnavailableError, MissingRightError, psycopg.Error)
+Found = tuple[keys.KeyGrant | None, UUID | None]
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """A connection to the database with the keys and the audit log. Raises one of FAILURES."""
+    with connect(url, "ops dagster keys", statement_timeout="5s") as connection, explained(connection):
+        yield connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +42,58 @@ class KnownKeys:
         self._url = url
         self._clock = clock
         self._known: dict[bytes, _Known] = {}
-        self._asked: dict[bytes, asyncio.Task[keys.KeyGrant | None]] = {}
+        self._asked: dict[bytes, asyncio.Task[Found]] = {}
 
-    async def grant(self, key_hash: bytes) -> keys.KeyGrant | None:
-        """The valid key with that hash; None when there is none, or it was revoked or has expired.
+    def has_known(self, key_hash: bytes) -> bool:
+        """Whether the key was valid when it was last looked up."""
+        return key_hash in self._known
+
+    async def grant(self, key_hash: bytes, *, now: bool = False) -> keys.KeyGrant | None:
+        """The valid key with that hash, as `find`."""
+        return (await self.find(key_hash, now=now))[0]
+
+    async def find(self, key_hash: bytes, *, now: bool = False) -> Found:
+        """The valid key with that hash, or the id of the revoked or expired one; neither when there is none.
+        `now`: not as it was up to half a minute ago.
 
         A key that was valid stays so while the database does not answer: nor can it be revoked meanwhile.
-        Raises Refusal when the key is unknown and the database does not answer (503), and when the key lacks
-        the scope (403).
+        Raises Refusal 503 when the key is unknown and the database does not answer.
         """
         known = self._known.get(key_hash)
-        if known is not None and self._clock() < known.until:
-            grant: keys.KeyGrant | None = known.grant
+        if not now and known is not None and self._clock() < known.until:
+            found: Found = known.grant, None
         else:
             # One question for all requests of a page that ask at the same time.
             asking = self._asked.get(key_hash)
             if asking is None:
                 asking = self._asked[key_hash] = asyncio.create_task(self._ask(key_hash, known))
                 asking.add_done_callback(lambda _: self._asked.pop(key_hash))
-            grant = await asyncio.shield(asking)
-        if grant is None or (grant.expires_at is not None and grant.expires_at <= datetime.now(UTC)):
-            return None
-        if SCOPE not in grant.scopes and "admin" not in grant.scopes:
-            raise Refusal(
-                403,
-                f"The key {grant.name} lacks the scope {SCOPE}, which the Dagster UI requires. Create one "
-                f"that has it: opsctl keys create --name NAME --scope {SCOPE}",
-            )
-        return grant
+            found = await asyncio.shield(asking)
+        grant, _ = found
+        if grant is not None and grant.expires_at is not None and grant.expires_at <= datetime.now(UTC):
+            return None, grant.id
+        return found
 
-    async def _ask(self, key_hash: bytes, known: _Known | None) -> keys.KeyGrant | None:
+    async def _ask(self, key_hash: bytes, known: _Known | None) -> Found:
         asked_at = self._clock()  # before the question: a key revoked during it is not remembered longer
         try:
-            grant = await asyncio.to_thread(self._find, key_hash)
+            grant, refused_id = await asyncio.to_thread(self._find, key_hash)
         except FAILURES as error:
             if known is None:
                 raise Refusal(503, f"The key cannot be checked: {error}", {"Retry-After": "5"}) from error
-            grant = known.grant
+            grant, refused_id = known.grant, None
         if grant is None:
             self._known.pop(key_hash, None)
-            return None
+            return None, refused_id
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         self._known[key_hash] = _Known(grant, asked_at + REMEMBERED_SECONDS)
-        return grant
+        return grant, None
 
-    def _find(self, key_hash: bytes) -> keys.KeyGrant | None:
-        with self._connected() as connection:
-            return keys.find(connection, key_hash)
+    def _find(self, key_hash: bytes) -> Found:
+        with connected(self._url) as connection:
+            grant = keys.find(connection, key_hash)
+            return grant, None if grant is not None else keys.find_refused(connection, key_hash)
 
     async def record_sign_in(self, grant: keys.KeyGrant) -> None:
         """Records the sign-in in the audit log. Raises Refusal 503 when the database does not answer."""
@@ -92,13 +103,5 @@ class KnownKeys:
             raise Refusal(503, f"The sign-in cannot be recorded: {error}", {"Retry-After": "5"}) from error
 
     def _record(self, grant: keys.KeyGrant) -> None:
-        with self._connected() as connection:
+        with connected(self._url) as connection:
             keys.record_sign_in(connection, grant)
-
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        with (
-            connect(self._url, "ops dagster keys", statement_timeout="5s") as connection,
-            explained(connection),
-        ):
-            yield connection

@@ -7,18 +7,23 @@ from urllib.parse import quote
 import dagster as dg
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ops_pipeline.orchestration import identity
-from ops_pipeline.orchestration.webserver import documentation
+from ops_pipeline.orchestration.identity import Person
+from ops_pipeline.orchestration.webserver import documentation, posted
 from ops_pipeline.orchestration.webserver.addresses import Addresses
-from ops_pipeline.orchestration.webserver.changes import GRAPHQL, Changes
+from ops_pipeline.orchestration.webserver.changes import HARMLESS, Changes
+from ops_pipeline.orchestration.webserver.document import Document, Mutation
+from ops_pipeline.orchestration.webserver.evidence import Evidence, described
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.people import People
-from ops_pipeline.orchestration.webserver.refusal import Refusal
+from ops_pipeline.orchestration.webserver.posted import GRAPHQL
+from ops_pipeline.orchestration.webserver.refusal import Refusal, refuse_cut_off
 from ops_pipeline.orchestration.webserver.sessions import Sessions
 from ops_pipeline.orchestration.webserver.sign_in import PATHS, SignIn, cookie_of
+from ops_pipeline.orchestration.webserver.subscriptions import Subscriptions
 
 OPEN = {"/server_info"}
 """Answered without a sign-in: the versions, for health checks."""
@@ -43,13 +48,15 @@ class SignInMiddleware:
         *,
         addresses: Addresses,
         keys: KnownKeys,
+        evidence: Evidence,
         sessions: Sessions,
         find_run: Callable[[str], dg.DagsterRun | None],
         user_header: str | None = None,
     ) -> None:
         self._app = app
         self._addresses = addresses
-        self._people = People(keys, sessions, user_header, cookie_of(addresses))
+        self._evidence = evidence
+        self._people = People(keys, evidence, sessions, user_header, cookie_of(addresses))
         self._changes = Changes(find_run)
         self._sign_in = SignIn(self._people, addresses)
         self._documentation = documentation.find()
@@ -61,13 +68,10 @@ class SignInMiddleware:
         request = HTTPConnection(scope, receive)
         send = _with_headers(send)
         try:
+            refuse_cut_off(scope)
             self._addresses.require_ours(request)
-            if scope["type"] == "http" and scope["path"] in PATHS:
-                await (await self._sign_in.answer(request, receive))(scope, receive, send)
-                return
-            if scope["type"] == "http" and documentation.is_documentation(scope["path"]):
-                # A link in a message leads here; the pages are no secret.
-                await self._documentation.answer(request)(scope, receive, send)
+            if (own := await self._own_page(request, receive)) is not None:
+                await own(scope, receive, send)
                 return
             if scope["type"] == "http":
                 _require_plain(request)
@@ -78,15 +82,56 @@ class SignInMiddleware:
             if person is None:
                 await self._ask_to_sign_in(request, receive, send)
                 return
-            receive = await self._changes.refuse(request, receive, person)
+            scope, receive = await self._judged(scope, receive, person)
         except Refusal as refusal:
             await refusal.answer(request, receive, send)
             return
-        known = {**scope, identity.IN_SCOPE: person}
+        refused: list[str] = []
+        known = {**scope, identity.IN_SCOPE: person, identity.REFUSED_IN_SCOPE: refused}
         if scope["type"] == "websocket":
             await self._while_signed_in(request, known, receive, send)
-        else:
-            await self._app(known, receive, send)
+            return
+
+        async def send_recorded(message: Message) -> None:
+            if message["type"] == "http.response.start" and refused:
+                await self._evidence.outside_of_limit(request, person, {"jobs": refused})
+            await send(message)
+
+        await self._app(known, receive, send_recorded)
+
+    async def _own_page(self, request: HTTPConnection, receive: Receive) -> Response | None:
+        if request.scope["type"] == "http" and request.scope["path"] in PATHS:
+            return await self._sign_in.answer(request, receive)
+        if request.scope["type"] == "http" and documentation.is_documentation(request.scope["path"]):
+            # A link in a message leads here; the pages are no secret.
+            return self._documentation.answer(request)
+        return None
+
+    async def _judged(self, scope: Scope, receive: Receive, person: Person) -> tuple[Scope, Receive]:
+        """The request as Dagster is to read it. Raises Refusal when the person may not send it."""
+        if scope["type"] == "websocket":
+            return scope, Subscriptions(receive).next
+        if scope["method"] == "POST":
+            read = await posted.read(scope, receive)
+            await self._permit(HTTPConnection(scope), read.document, person)
+            return read.scope, read.receive
+        if scope["path"] == GRAPHQL:
+            # Of a GET Dagster would execute the address.
+            return {**scope, "query_string": b""}, receive
+        return scope, receive
+
+    async def _permit(self, request: HTTPConnection, document: Document | None, person: Person) -> None:
+        """Records the changes that were posted. Raises Refusal when they are not the person's to make."""
+        path = request.scope["path"]
+        mutations = (Mutation(path, {}),) if document is None else document.mutations
+        changes = [mutation for mutation in mutations if mutation.name not in HARMLESS]
+        try:
+            await self._changes.refuse(path, document, person)
+        except Refusal:
+            await self._evidence.outside_of_limit(request, person, {"changes": described(changes)})
+            raise
+        if changes:
+            await self._evidence.changing(request, person, changes)
 
     async def _ask_to_sign_in(self, request: HTTPConnection, receive: Receive, send: Send) -> None:
         if request.scope["type"] == "http" and _is_page(request):
@@ -94,6 +139,7 @@ class SignInMiddleware:
             away = RedirectResponse(f"/sign-in?next={back}", 303, {"Cache-Control": "no-store"})
             await away(request.scope, receive, send)
             return
+        self._evidence.without_key(request)
         raise Refusal(
             401,
             f"Not signed in, or the session has ended. Open {self._addresses.public}/sign-in, or send a key "
@@ -109,13 +155,15 @@ class SignInMiddleware:
         try:
             while not (await asyncio.wait({served}, timeout=CHECK_SECONDS))[0]:
                 try:
-                    person = await self._people.who(request)
+                    person = await self._people.who(request, now=True)
                 except Refusal:
                     person = None
                 if person is None:
                     await send({"type": "websocket.close", "code": 1008, "reason": "The session has ended"})
                     return
             served.result()
+        except Refusal as refusal:
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal.short})
         finally:
             served.cancel()
 
@@ -124,6 +172,9 @@ def _require_plain(request: HTTPConnection) -> None:
     """Refuses what a page of another origin could send without asking: GraphQL in the address, and bodies of
     a form. Raises Refusal."""
     method, path = request.scope["method"], request.scope["path"]
+    if any(character < " " for character in path):
+        # The routes of Dagster also match with a line end behind them.
+        raise Refusal(400, "The path has a control character. Nothing was done")
     if method not in METHODS:
         allowed = ", ".join(sorted(METHODS))
         raise Refusal(405, f"Method not allowed: {method}. Allowed: {allowed}", {"Allow": allowed})

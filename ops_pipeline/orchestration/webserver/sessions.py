@@ -10,8 +10,10 @@ from ops_pipeline.access.keys import hashed
 
 LASTS_SECONDS = 12 * 3600.0
 """A shift. A session also ends when its key does, and when the webserver stops."""
+MOST_OF_KEY = 10
+"""Sessions of a key, or of a person without one; beyond it their oldest ends."""
 MOST = 1000
-"""Beyond it the oldest session ends."""
+"""Sessions in all; beyond it the oldest ends. A hundred keys are required for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Session:
     person: str
     key_hash: bytes | None
     until: float
+
+    @property
+    def owner(self) -> bytes | str:
+        """The key, or the person without one."""
+        return self.key_hash or self.person
 
 
 class Sessions:
@@ -40,9 +47,13 @@ class Sessions:
     def open(self, person: str, key_hash: bytes | None) -> str:
         """Begins a session, and returns its token for the cookie."""
         token = secrets.token_urlsafe(32)
-        while len(self._sessions) >= MOST:
+        session = Session(person, key_hash, self._clock() + LASTS_SECONDS)
+        own = [known for known, other in self._sessions.items() if other.owner == session.owner]
+        if len(own) >= MOST_OF_KEY:
+            del self._sessions[own[0]]
+        elif len(self._sessions) >= MOST:
             del self._sessions[next(iter(self._sessions))]
-        self._sessions[hashed(token)] = Session(person, key_hash, self._clock() + LASTS_SECONDS)
+        self._sessions[hashed(token)] = session
         return token
 
     def open_first(self, token: str) -> str | None:

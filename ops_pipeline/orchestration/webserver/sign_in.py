@@ -14,8 +14,8 @@ from starlette.types import Receive
 from ops_pipeline.access.keys import hashed
 from ops_pipeline.orchestration.identity import Person
 from ops_pipeline.orchestration.webserver.addresses import Addresses
-from ops_pipeline.orchestration.webserver.known_keys import SCOPE
-from ops_pipeline.orchestration.webserver.people import People
+from ops_pipeline.orchestration.webserver.people import SCOPE, People
+from ops_pipeline.orchestration.webserver.posted import read_body
 from ops_pipeline.orchestration.webserver.refusal import Refusal
 from ops_pipeline.orchestration.webserver.sessions import LASTS_SECONDS
 
@@ -59,20 +59,20 @@ class SignIn:
         try:
             person = await self.people.who(request)
         except Refusal as refusal:
-            return self._page(request, refusal.reason, status=refusal.status)
+            return self._page(request, refusal=refusal)
         if token is not None and person is not None:
             return _redirect("/")
         if token is not None:
-            return self._page(request, USED, status=401)
+            return self._page(request, refusal=Refusal(401, USED))
         return self._page(request, person=person)
 
     async def _sign_in(self, request: HTTPConnection, form: dict[str, str]) -> Response:
         back, key = _path(form.get("next", "/")), form.get("key", "").strip()
         try:
-            grant = await self.people.grant(key)
+            grant = await self.people.grant(request, key)
             await self.people.keys.record_sign_in(grant)
         except Refusal as refusal:
-            return self._page(request, refusal.reason, back=back, status=refusal.status)
+            return self._page(request, back=back, refusal=refusal)
         return self._with_session(self.people.sessions.open(grant.name, hashed(key)), back)
 
     def _sign_out(self, request: HTTPConnection) -> Response:
@@ -98,12 +98,12 @@ class SignIn:
     def _page(
         self,
         request: HTTPConnection,
-        problem: str = "",
         *,
         person: Person | None = None,
         back: str | None = None,
-        status: int = 200,
+        refusal: Refusal | None = None,
     ) -> Response:
+        problem = refusal.reason if refusal else ""
         nonce = secrets.token_urlsafe(16)
         shown = PAGE.substitute(
             nonce=nonce,
@@ -121,7 +121,9 @@ class SignIn:
             "Cache-Control": "no-store",
             "Referrer-Policy": "same-origin",
         }
-        return HTMLResponse(shown, status, headers)
+        return HTMLResponse(
+            shown, refusal.status if refusal else 200, (refusal.headers if refusal else {}) | headers
+        )
 
 
 def _limit(person: Person | None) -> str:
@@ -144,15 +146,7 @@ async def _form(request: HTTPConnection, receive: Receive) -> dict[str, str]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Refusal(415, "A form is required: Content-Type: application/x-www-form-urlencoded")
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Refusal(400, "The request ended before its body")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > MOST_BYTES:
-            raise Refusal(413, f"The form has more than {MOST_BYTES} bytes")
+    body = await read_body(request.scope, receive, MOST_BYTES)
     try:
         fields = parse_qs(body.decode(), strict_parsing=bool(body), max_num_fields=10)
     except ValueError:

@@ -10,7 +10,7 @@ from litestar import Litestar, get
 from api import app, server
 from api.audit import tail
 from api.health import registry
-from api.process import background, protocol
+from ops_pipeline.serving import background, protocol
 from ops_pipeline.settings import Settings
 
 

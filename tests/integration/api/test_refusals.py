@@ -10,8 +10,7 @@ from litestar.testing import TestClient
 from api.app import create_app, observed
 from api.audit.store import UnavailableError
 from api.auth import keys as known_keys
-from api.auth import refusals, wrong_keys
-from ops_pipeline.access import keys
+from ops_pipeline.access import keys, refused_requests, wrong_keys
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.settings import Settings
 from tests.integration.api.conftest import Client, Headers
@@ -84,8 +83,8 @@ def test_every_request_that_lacks_a_scope_becomes_an_event(url: str, connection:
 def test_attempts_from_many_addresses_become_few_events_and_none_is_lost_from_the_count(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "MOST_ADDRESSES", 6)
-    monkeypatch.setattr(refusals, "MOST_RECORDED", 2)
+    monkeypatch.setattr(refused_requests, "MOST_ADDRESSES", 6)
+    monkeypatch.setattr(refused_requests, "MOST_RECORDED", 2)
     with serving(url) as client:
         for host in range(12):
             for _ in range(2 if host in {1, 2} else 1):

@@ -9,7 +9,7 @@ import pytest
 from ops_pipeline.access import keys
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.guard.approvals import StoredPlan
-from ops_pipeline.orchestration.webserver.known_keys import SCOPE
+from ops_pipeline.orchestration.webserver.people import SCOPE
 from ops_pipeline.postgres.connection import Connection, connect
 from ops_pipeline.postgres.embedded import Server
 from tests.integration.webserver.served import LOCATION_NAME, Served, serving

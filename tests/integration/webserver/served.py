@@ -19,9 +19,12 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 
 from ops_pipeline import settings
 from ops_pipeline.orchestration.webserver.addresses import Addresses
+from ops_pipeline.orchestration.webserver.evidence import Evidence
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.middleware import SignInMiddleware
+from ops_pipeline.orchestration.webserver.server import ALIVE, configured
 from ops_pipeline.orchestration.webserver.sessions import Sessions
+from ops_pipeline.serving.connections import Connections
 from tests.eventually import eventually
 
 COORDINATOR = {
@@ -54,6 +57,7 @@ class Served:
     context: WorkspaceProcessContext
     sessions: Sessions
     keys: KnownKeys
+    evidence: Evidence
 
     def launch(
         self,
@@ -98,7 +102,7 @@ def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
     behind, bare = _listening(), _listening()
     port = behind.getsockname()[1]
     configured = settings.Settings(database_url=url, dagster_port=port)
-    sessions, keys = Sessions(), KnownKeys(url)
+    sessions, keys, evidence = Sessions(), KnownKeys(url), Evidence(url)
     with (
         dg.DagsterInstance.local_temp(str(folder), overrides={"run_coordinator": COORDINATOR}) as instance,
         WorkspaceProcessContext(
@@ -110,11 +114,12 @@ def serving(url: str, policies: Path, folder: Path) -> Iterator[Served]:
             app,
             addresses=Addresses.of(configured),
             keys=keys,
+            evidence=evidence,
             sessions=sessions,
             find_run=instance.get_run_by_id,
         )
         with _running(middleware, behind) as address, _running(app, bare) as without_sign_in:
-            yield Served(address, without_sign_in, instance, context, sessions, keys)
+            yield Served(address, without_sign_in, instance, context, sessions, keys, evidence)
 
 
 def _listening() -> socket.socket:
@@ -123,10 +128,10 @@ def _listening() -> socket.socket:
 
 @contextmanager
 def _running(app: Any, listening: socket.socket) -> Iterator[str]:
-    config = uvicorn.Config(
-        app, lifespan="off", log_level="warning", log_config=None, timeout_graceful_shutdown=1
-    )
+    config = configured(app)
+    config.lifespan, config.timeout_graceful_shutdown = "off", 1
     server = uvicorn.Server(config)
+    server.server_state = Connections(100, ALIVE)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from ops_pipeline.access import keys
-from ops_pipeline.orchestration.webserver import known_keys
+from ops_pipeline.orchestration.webserver import known_keys, middleware
 from ops_pipeline.postgres.connection import Connection, scalar
 from tests.eventually import eventually
 from tests.integration.webserver.served import Served
@@ -140,3 +143,19 @@ def test_while_the_database_does_not_answer_known_people_stay_and_no_one_new_sig
     refused = _sign_in(httpx.Client(base_url=served.address), late)
     assert refused.status_code == 503
     assert "The key cannot be checked" in refused.text
+
+
+def test_a_websocket_ends_with_its_key_although_the_key_is_remembered(
+    served: Served, key: Key, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "CHECK_SECONDS", 0.2)
+    headers = {"Authorization": f"Bearer {key('listens')}"}
+    address = served.address.replace("http", "ws") + "/graphql"
+    with connect(address, additional_headers=headers, subprotocols=[Subprotocol("graphql-ws")]) as opened:
+        keys.revoke(app, "listens")
+
+        with pytest.raises(ConnectionClosed) as closed:
+            opened.recv(20)
+
+    assert "The session has ended" in str(closed.value)
+    assert httpx.post(f"{served.address}/graphql", json=VERSION, headers=headers).status_code == 401

@@ -8,10 +8,9 @@ from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.problems import Problem
-from api.process.connections import Connections
-from api.process.transport import Flow, OwnClose
-from api.process.violations import half_a_request, too_large, too_many, too_slow
+from ops_pipeline.serving.connections import Connections
+from ops_pipeline.serving.transport import Flow, OwnClose
+from ops_pipeline.serving.violations import Violation, half_a_request, not_http, too_large, too_many, too_slow
 
 MOST_UNPARSED = 64 * 1024
 """Bytes the parser may buffer before it delivers anything: a head, a chunk's extensions, the trailers. It
@@ -37,8 +36,7 @@ REST_SECONDS = 5.0
 MOST_REST = 64 * 1024 * 1024
 """For how long, and how many bytes of it, the rest of a body is read that was answered before its end."""
 REFUSED = "refused"
-"""The key in a request's `state` of the Problem to respond with."""
-ALIVE = ("/health/live", "/livez")
+"""The key in a request's `state` of the Violation to respond with."""
 
 
 Phase = Literal["nothing", "head", "body"]
@@ -46,7 +44,10 @@ Phase = Literal["nothing", "head", "body"]
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. A violated limit is answered with its Problem, through the application."""
+    """One connection. A violated limit is answered with its reason, through the application.
+
+    Of a websocket it reads the head; what follows is uvicorn's.
+    """
 
     server_state: Connections
     flow: Flow
@@ -161,6 +162,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            if len(self.headers) > MOST_HEADERS:
+                self._refuse("head_too_large", too_large(f"{MOST_HEADERS} headers"))
+            return
         self.cycle.transport = cast("Any", OwnClose(self.transport, self.close))
         self._phase = "body"
         self._since, self._received, self._unparsed = self.loop.time(), 0, 0
@@ -168,7 +173,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse("head_too_large", too_large(f"{MOST_HEADERS} headers"))
         elif self.for_probes:
             self.cycle.keep_alive = False
-            if self.scope["path"] not in ALIVE:
+            if self.scope["path"] not in self.server_state.alive:
                 self._refuse("too_many_connections", too_many(self.server_state.most))
         self.headers = []  # for trailers: the request keeps its own headers
 
@@ -200,6 +205,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self.server_state.waiting.pop(self, None)
 
+    def handle_websocket_upgrade(self) -> None:
+        self.server_state.waiting.pop(self, None)
+        super().handle_websocket_upgrade()
+
     def timeout_keep_alive_handler(self) -> None:
         if self._phase == "nothing":
             super().timeout_keep_alive_handler()
@@ -208,6 +217,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running = cycle
         self.server_state.waiting.pop(self, None)
         super()._start_asgi_task(cycle, app)
+
+    def _should_upgrade(self) -> bool:
+        return not self.for_probes and super()._should_upgrade()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Logs nothing: a client could cause a line with every request."""
@@ -227,12 +239,13 @@ class BoundedProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as upgrade:
-                # Upgrades are not supported, so the following data is the next request.
+                if not self._refused and self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
+                # No other upgrade is supported, so the following data is the next request.
                 position = begin + upgrade.args[0]
             except httptools.HttpParserError:
-                self._refuse(
-                    "not_http", Problem(400, "The request is not valid HTTP/1.1. Nothing was stored.")
-                )
+                self._refuse("not_http", not_http())
             if self._unparsed >= MOST_UNPARSED:
                 self._refuse("head_too_large", too_large(f"{MOST_UNPARSED} bytes"))
         self._rest = b"" if self._refused else data[position:]
@@ -261,23 +274,23 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse("body_too_slow", too_slow("body", few))
             self._since, self._received = now, 0
 
-    def _refuse(self, why: str, problem: Problem) -> None:
+    def _refuse(self, why: str, violation: Violation) -> None:
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
         self.server_state.count_cut_off(why, self)
         if self._phase == "head" and not self._silent:
-            self._answer_half_a_request(problem)
+            self._answer_half_a_request(violation)
         elif self._phase == "body" and not self.cycle.response_complete:
-            self.cycle.scope["state"][REFUSED] = problem
+            self.cycle.scope["state"][REFUSED] = violation
             self.cycle.keep_alive = False
             self.cycle.message_event.set()
         else:
             self.shutdown()  # at once, or after the response in progress
 
-    def _answer_half_a_request(self, problem: Problem) -> None:
+    def _answer_half_a_request(self, violation: Violation) -> None:
         asked = half_a_request(self.asgi_version, self.scheme, self.server, self.client)
-        asked["state"] = {REFUSED: problem}
+        asked["state"] = {REFUSED: violation}
         scope = cast("Any", asked)
         before = self.cycle
         self.cycle = RequestResponseCycle(

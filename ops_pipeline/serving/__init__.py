@@ -1,0 +1,1 @@
+"""What each web server of ours needs: limits on what a client may send, for how long, and how often."""
