@@ -1,7 +1,7 @@
 """Forwards to a target until it is stopped, over new connections when the database was away."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import psycopg
 import structlog
@@ -52,12 +52,15 @@ def only_process(connection: Connection, name: str) -> Iterator[None]:
     """Holds the lock of the target of that name. Raises BusyError when another process holds it, and
     MissingRightError for what the login lacks."""
     lock = lock_of(name)
-    with _rights(connection), advisory_lock(connection, lock) as taken:
-        if not taken:
+    with _rights(connection), ExitStack() as held:
+        try:
+            # The session of a process that was killed may take a moment to end.
+            held.enter_context(advisory_lock(connection, lock, wait=True))
+        except psycopg.errors.LockNotAvailable:
             raise BusyError(
                 f"{name}: another process forwards to it: {lock_holder(connection, lock)}. Nothing was done. "
                 "For a second target, write --name"
-            )
+            ) from None
         yield
 
 

@@ -142,7 +142,7 @@ def test_killed_again_and_again_beside_writers_it_misses_no_event(
 def test_killed_many_times_beside_many_writers_it_misses_no_event(
     started: Started, siem: Siem, connection: Connection, url: str
 ) -> None:
-    _kill_beside_writers(started, siem, connection, url, kills=40, writers=8)
+    _kill_beside_writers(started, siem, connection, url, kills=20, writers=4)
 
 
 def _kill_beside_writers(
@@ -173,6 +173,7 @@ def _kill_beside_writers(
             eventually(lambda seen=seen: len(siem.accepted()) >= seen + 2)  # type: ignore[misc]
             process.kill()
             process.wait(timeout=30)
+            eventually(lambda: not targets(connection)[0].is_running)
             process = started()
     for thread in threads:
         thread.join(timeout=60)
