@@ -159,7 +159,7 @@ class Forwarder:
     def _post(self, body: bytes) -> Outcome | None:
         """What became of it, once that is known; None when a stop was requested before.
 
-        Tries again with growing pauses, without end unless `once`. Raises ForwardError.
+        Tries again with exponential backoff, without end unless `once`. Raises ForwardError.
         """
         began = said = None
         pause = FIRST_PAUSE_SECONDS
