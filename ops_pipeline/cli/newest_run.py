@@ -9,6 +9,7 @@ from ops_pipeline.counted import counted
 from ops_pipeline.diagnosis import dagster_run
 from ops_pipeline.maintenance.overdue import LastRuns
 from ops_pipeline.opsctl import opsctl
+from ops_pipeline.policies.model import Policy
 from ops_pipeline.postgres.advisory_lock import lock_is_held, run_lock
 from ops_pipeline.postgres.connection import Connection
 
@@ -36,8 +37,10 @@ class NewestRun:
         return f"the last run {what} {', '.join(self.not_begun)}. To continue: {command}"
 
 
-def find(dagster_url: str, connection: Connection, runs: Sequence[LastRuns]) -> NewestRun | None:
-    """The newest run, by the last runs of all policies of a database; None before the first one. Raises
+def find(
+    dagster_url: str, connection: Connection, policies: Sequence[Policy], runs: Sequence[LastRuns]
+) -> NewestRun | None:
+    """The newest run, by the last runs of the policies of a database; None before the first one. Raises
     psycopg.Error."""
     begun = [(of_policy.started_at, of_policy.dagster_run_id) for of_policy in runs if of_policy.started_at]
     if not begun:
@@ -46,7 +49,8 @@ def find(dagster_url: str, connection: Connection, runs: Sequence[LastRuns]) -> 
     in_it = [of_policy for of_policy in runs if of_policy.started_at and of_policy.dagster_run_id == run_id]
     others = [of_policy.policy for of_policy in runs if of_policy not in in_it]
     run = dagster_run.find(dagster_url, run_id) if others and run_id else None
-    not_begun = [policy for policy in others if run is not None and run.includes(policy)]
+    included = {policy.name for policy in policies if run is not None and run.includes(policy.identity)}
+    not_begun = [policy for policy in others if policy in included]
     return NewestRun(
         started_at,
         Counter(str(of_policy.outcome) for of_policy in in_it),

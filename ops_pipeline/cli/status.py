@@ -127,7 +127,7 @@ def _status(
     waiting = {plan.policy for plan in pending}
     due = overdue.last_scheduled(database.schedule, now)
     runs = overdue.last_runs(connection, [policy.name for policy in database.policies])
-    newest = newest_run.find(dagster_url, connection, runs)
+    newest = newest_run.find(dagster_url, connection, database.policies, runs)
     problems = [
         newest.problem if newest is not None else None,
         *(_problem(of_policy, due) for of_policy in runs if of_policy.policy not in waiting),

@@ -55,8 +55,6 @@ def _circles(connection: Connection, policy: DeletingPolicy, reached: Reach) -> 
     for step in reached.circles:
         child = step.key.child
         if root(connection, child) == root(connection, reached.table):
-            if not policy.archive and policy.cascade is not None:
-                continue
             reason = (
                 "some would be deleted before they are archived"
                 if policy.archive

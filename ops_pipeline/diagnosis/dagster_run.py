@@ -5,19 +5,23 @@ from dataclasses import dataclass
 import psycopg
 
 import sql
+from ops_pipeline.policies.identity import Identity
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect_bare
 
 
 @dataclass(frozen=True, slots=True)
 class DagsterRun:
-    """A run. `selected`: the policies that it was launched for, by name; None: all of its job."""
+    """A run. `steps`, `assets`: the keys of those that it was launched for; None: all of its job."""
 
     ended: bool
-    selected: frozenset[str] | None
+    steps: frozenset[str] | None
+    assets: frozenset[str] | None
 
-    def includes(self, policy: str) -> bool:
+    def includes(self, policy: Identity) -> bool:
         """Whether the run was to carry out the policy."""
-        return self.selected is None or policy in self.selected
+        if self.steps is not None:  # Dagster writes them for every run that it has planned
+            return policy.op_name in self.steps
+        return self.assets is None or "/".join(policy.path) in self.assets
 
 
 def find(dagster_url: str, run_id: str) -> DagsterRun | None:
@@ -29,5 +33,6 @@ def find(dagster_url: str, run_id: str) -> DagsterRun | None:
         return None  # `next_run` reports it
     if found is None:
         return None
-    ended, selected = found
-    return DagsterRun(ended, None if selected is None else frozenset(selected))
+    ended, *launched_for = found
+    steps, assets = (None if keys is None else frozenset(keys) for keys in launched_for)
+    return DagsterRun(ended, steps, assets)

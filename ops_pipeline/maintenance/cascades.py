@@ -34,9 +34,10 @@ def count_cascaded(planning: Planning, policy: DeletingPolicy, counter: RowCount
     """Counts what deleting those rows reaches through foreign keys, at every level. `rows`: their number.
 
     Unless the policy sets `cascade`, it is refused where a cascade would delete a row that another policy
-    archives or keeps longer, that would be missing from the policy's own archive, or that the policy itself
-    keeps. Rows that the policies before it delete first do not count there. The deletion is added to
-    `planning.before`. Reads only. Raises psycopg.Error.
+    archives or keeps longer, or that would be missing from the policy's own archive. It is refused in any
+    case where a cascade would delete a row of its own table that it keeps. Rows that the policies before it
+    delete first do not count there. The deletion is added to `planning.before`. Reads only. Raises
+    psycopg.Error.
     """
     connection = planning.connection
     deletion = PlannedDeletion(policy.name, counter.table, counter.deleted, rows)
@@ -117,7 +118,7 @@ class _Counting:
     def _count_own(self, table: Relation, steps: Sequence[Step], reached: compose.Composable) -> None:
         """Rows of the policy's own table; those that it deletes anyway are already counted."""
         kept = compose.SQL("{} AND {}").format(reached, self.deletion.leaves(REACHED))
-        counted = self._add(table, steps, kept, name=" that this policy keeps")
+        counted = self._counted(table, steps, kept)
         if self.policy.archive:
             # A row that a cascade deletes in another batch than its own would not be archived.
             in_another_batch = self._counted(table, steps, reached)
@@ -126,9 +127,10 @@ class _Counting:
                     f"rows of {table} refer to each other with ON DELETE CASCADE ({self._named(steps)}), so "
                     f"some would be deleted before they are archived. {_way_out(steps)}"
                 )
-        elif self.policy.cascade is None and counted.rows is None:
+        # Whatever `cascade` says: only one level is counted here, and each row may have rows below it.
+        elif counted.rows is None:
             self.refusals.append(self._uncounted(table, steps, "they may be rows that this policy keeps"))
-        elif self.policy.cascade is None and counted.rows:
+        elif counted.rows:
             would = self._would(counted.rows, table, steps, " that this policy keeps")
             self.refusals.append(f"{would}. {_way_out(steps)}")
 
@@ -150,11 +152,9 @@ class _Counting:
     def _count_cleared(self, table: Relation, steps: Sequence[Step]) -> None:
         self._add(table, steps, self.reach.referring(steps, self.target))
 
-    def _add(
-        self, table: Relation, steps: Sequence[Step], condition: compose.Composable, name: str = ""
-    ) -> CascadedRows:
+    def _add(self, table: Relation, steps: Sequence[Step], condition: compose.Composable) -> CascadedRows:
         counted = self._counted(table, steps, condition)
-        if (counted.rows != 0 and not name) or (counted.rows != 0 and self.policy.cascade == "delete"):
+        if counted.rows != 0:
             self.rows.append(counted)
         return counted
 

@@ -1,14 +1,12 @@
--- A run of Dagster: whether it has ended, and the keys of the assets that it was launched for, NULL for all of its job.
--- A run of some steps, which repeats another one from its failure, is taken as one for no assets. Runs on Dagster's
--- database.
+-- A run of Dagster: whether it has ended, and what it was launched for: the keys of its steps, and those of its assets,
+-- their parts joined by a slash; NULL: all of its job. Runs on Dagster's database.
 SELECT status IN ('SUCCESS', 'FAILURE', 'CANCELED'),
-       CASE WHEN run_body::jsonb -> 'step_keys_to_execute' <> 'null' THEN '{}'
-       ELSE (
-         SELECT array_agg((
-           SELECT string_agg(part, '/' ORDER BY nth)
-           FROM jsonb_array_elements_text(key -> 'path') WITH ORDINALITY AS parts (part, nth)
-         ))
-         FROM jsonb_array_elements(run_body::jsonb #> '{asset_selection,__frozenset__}') AS keys (key)
-       ) END
+       CASE WHEN jsonb_typeof(run_body::jsonb -> 'step_keys_to_execute') = 'array'
+            THEN ARRAY(SELECT jsonb_array_elements_text(run_body::jsonb -> 'step_keys_to_execute')) END,
+       (SELECT array_agg((
+          SELECT string_agg(part, '/' ORDER BY nth)
+          FROM jsonb_array_elements_text(key -> 'path') WITH ORDINALITY AS parts (part, nth)
+        ))
+        FROM jsonb_array_elements(run_body::jsonb #> '{asset_selection,__frozenset__}') AS keys (key))
 FROM runs
 WHERE run_id = %(run_id)s

@@ -34,7 +34,7 @@ def newest(
         instance.add_run(run)
         carry_out(application, database.policies[0], dagster_run_id=run.run_id)
         runs = last_runs(application, [policy.name for policy in database.policies])
-        found = newest_run.find(dagster_url, application, runs)
+        found = newest_run.find(dagster_url, application, database.policies, runs)
         assert found is not None
         return found
 
@@ -70,7 +70,8 @@ def test_a_run_in_progress_is_no_problem_while_it_has_a_worker(
 
 
 @pytest.mark.parametrize(
-    "properties", [{"asset_selection": frozenset({SESSIONS})}, {"step_keys_to_execute": ["sessions"]}]
+    "properties",
+    [{"asset_selection": frozenset({SESSIONS})}, {"step_keys_to_execute": ["app__retention__sessions"]}],
 )
 def test_policies_that_were_not_selected_are_no_problem(
     newest: Callable[..., newest_run.NewestRun], properties: dict[str, Any]
@@ -91,7 +92,7 @@ def test_a_run_that_dagster_has_deleted_says_nothing_of_the_others(
     carry_out(application, database.policies[0], dagster_run_id=str(uuid4()))
     runs = last_runs(application, [policy.name for policy in database.policies])
 
-    found = newest_run.find(dagster_url, application, runs)
+    found = newest_run.find(dagster_url, application, database.policies, runs)
 
     assert found is not None
     assert (found.not_begun, found.excluded) == ([], 2)

@@ -107,7 +107,7 @@ def test_what_is_named_and_does_not_exist_is_refused_with_the_nearest(
 
 
 def test_sigterm_cancels_the_run_keeps_committed_batches_and_leaves_no_process(
-    application: Connection, instance: dg.DagsterInstance, tmp_path: Path
+    application: Connection, instance: dg.DagsterInstance, opsctl: Callable[..., Done], tmp_path: Path
 ) -> None:
     application.execute(SLOW)
     (tmp_path / "policies.yaml").write_text(
@@ -115,7 +115,7 @@ def test_sigterm_cancels_the_run_keeps_committed_batches_and_leaves_no_process(
     )
     before = scalar(application, SESSIONS)
     process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "opsctl"), "run", "--policy", "app/retention/sessions"],
+        [str(Path(sys.executable).parent / "opsctl"), "run"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     with connect(os.environ["OPS_DATABASE_URL"], "watch") as watch:
@@ -131,9 +131,13 @@ def test_sigterm_cancels_the_run_keeps_committed_batches_and_leaves_no_process(
     assert run.status is dg.DagsterRunStatus.CANCELED
     kept = scalar(application, SESSIONS)
     assert 100 <= kept < before
-    recorded = application.execute("SELECT outcome, rows_removed FROM ops.maintenance_runs").fetchall()
+    recorded = application.execute(
+        "SELECT outcome, rows_removed FROM ops.maintenance_runs WHERE policy = 'app/retention/sessions'"
+    ).fetchall()
     assert recorded == [("interrupted", before - kept)]
     eventually(lambda: _living(process.pid) == [])
+    assert "the last run ended before it began" in opsctl("status").out
+    assert "opsctl run --policy app/vacuum" in opsctl("status").out
 
 
 def test_while_it_waits_an_outage_ends_it_with_a_sentence(
