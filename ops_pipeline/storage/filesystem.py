@@ -1,5 +1,6 @@
 """Stores archived files in a local or mounted folder."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,7 +98,9 @@ def _storage_errors(what: str, path: Path, *, missing: bool = True) -> Iterator[
     except OSError as error:
         if missing and isinstance(error, FileNotFoundError):
             raise
-        raise StorageError(
-            f"cannot {what} {path}: {error.strerror or error}; OPS_ARCHIVE_URL must name a folder that "
-            "this process may read and write"
-        ) from error
+        advice = (
+            "free space there, or move the folder and set OPS_ARCHIVE_URL"
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}
+            else "OPS_ARCHIVE_URL must name a folder that this process may read and write"
+        )
+        raise StorageError(f"cannot {what} {path}: {error.strerror or error}; {advice}") from error

@@ -110,7 +110,7 @@ def run(
                 process = running.get(service.name)
                 if process is not None and process.poll() is not None:
                     report(
-                        f"{service.name} exited with code {process.returncode}, so everything is stopped. "
+                        f"{service.name} {_ended(process.returncode)}, so everything is stopped. "
                         "What a run in progress has committed is kept; the next run continues from there. "
                         f"Its log: {log_folder / service.log}. To start again: opsctl up"
                     )
@@ -121,6 +121,14 @@ def run(
         _stop(running, stop_within)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _ended(code: int) -> str:
+    if code >= 0:
+        return f"exited with code {code}"
+    # Nothing is in its log then.
+    killed = ", for example because memory was short" if code == -signal.SIGKILL else ""
+    return f"was ended by {signal.Signals(-code).name}{killed}"
 
 
 def _answers(address: Path) -> bool:
