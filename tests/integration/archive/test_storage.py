@@ -1,5 +1,7 @@
 """Folders and buckets store what they are given, or report what is wrong."""
 
+import errno
+import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -161,3 +163,16 @@ def test_the_error_of_a_full_disk_is_reported(tmp_path: Path) -> None:
     storage = location.storage("/dev")
     with pytest.raises(StorageError, match="cannot write"):
         storage.write("full", memoryview(b"x"))
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "free space there"), (errno.EACCES, "may read")])
+def test_a_full_disk_is_told_from_a_folder_that_may_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "write", fail)
+
+    with pytest.raises(StorageError, match=f"cannot write .*: {os.strerror(number)}; .*{said}"):
+        location.storage(str(tmp_path)).write("file", memoryview(b"content"))
