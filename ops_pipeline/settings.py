@@ -234,8 +234,8 @@ class Settings(SchemaNames):
 
     trusted_proxies: Annotated[Networks | None, NoDecode, BeforeValidator(_networks)] = None
     """The addresses or networks of proxies, separated by commas, whose `X-Forwarded-For` is believed for the
-    `ip_address` of recorded reads and refused requests. Unset: no proxy is believed, not even one on the same
-    machine."""
+    `ip_address` of recorded reads, refused requests and changes in the Dagster UI. Unset: no proxy is
+    believed, not even one on the same machine."""
 
     webhook_url: Annotated[str | None, AfterValidator(_secret_address), Secret] = None
     """The URL to which runs are posted that failed, need approval, have rows remaining or an incomplete

@@ -1,6 +1,6 @@
 """Who started a Dagster run: kept in the run's tag, which only our own processes set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import dagster as dg
@@ -13,8 +13,7 @@ IN_SCOPE = "ops_pipeline.person"
 """Where the sign-in middleware puts the Person in a request's ASGI scope, which no client can set."""
 
 REFUSED_IN_SCOPE = "ops_pipeline.refused"
-"""Where it puts a list, to which the run coordinator appends the job of each run that the person's key is not
-for."""
+"""Where it puts Refused, in which the run coordinator leaves the launches that it has refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,15 @@ class Person:
     name: str
     databases: tuple[str, ...] | None = None
     key_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class Refused:
+    """The jobs of a request's refused launches: those that the person's key is not for, and those whose
+    approvals cannot be given."""
+
+    outside_of_limit: list[str] = field(default_factory=list)
+    unfit: list[str] = field(default_factory=list)
 
 
 def started_by(run: dg.DagsterRun) -> str | None:

@@ -32,8 +32,7 @@ class IdentifyingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
                 launch_check.refuse_environment(run)
                 launch_check.refuse_unfit_approvals(run, person)
             except Exception as error:
-                if isinstance(error, database_limit.DatabaseLimitError):
-                    _leave_trace(context)
+                _leave_trace(context, error)
                 # Dagster starts failed runs again; the person who sees the reason decides about this one.
                 refused = {MAX_RETRIES_TAG: "0", run_outcome.OUTCOME: run_outcome.REFUSED}
                 self._instance.add_run_tags(run.run_id, refused)
@@ -67,9 +66,16 @@ def _person(context: SubmitRunContext) -> identity.Person | None:
     return person
 
 
-def _leave_trace(context: SubmitRunContext) -> None:
-    if (request := _request(context)) is not None:
-        request.scope.get(identity.REFUSED_IN_SCOPE, []).append(context.dagster_run.job_name)
+def _leave_trace(context: SubmitRunContext, error: Exception) -> None:
+    from ops_pipeline.maintenance.guard.approvals import ApprovalRefusedError  # noqa: PLC0415
+    from ops_pipeline.orchestration.database_limit import DatabaseLimitError  # noqa: PLC0415
+
+    request = _request(context)
+    refused: identity.Refused | None = request.scope.get(identity.REFUSED_IN_SCOPE) if request else None
+    if refused is not None and isinstance(error, DatabaseLimitError):
+        refused.outside_of_limit.append(context.dagster_run.job_name)
+    elif refused is not None and isinstance(error, ApprovalRefusedError):
+        refused.unfit.append(context.dagster_run.job_name)
 
 
 def _request(context: SubmitRunContext) -> HTTPConnection | None:

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ops_pipeline.orchestration import identity
-from ops_pipeline.orchestration.webserver import document, middleware
+from ops_pipeline.orchestration.webserver import document, middleware, usage
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.evidence import Evidence
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
@@ -172,6 +172,42 @@ def test_while_a_document_is_read_others_are_served(
         assert client.get("/runs").json() == {"person": "ada"}
         enough.set()
         assert posted.result().json() == {"person": "ada"}
+
+
+def test_a_person_with_many_requests_leaves_others_theirs(
+    client: TestClient, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "MOST_POSTS", 1)
+    monkeypatch.setattr(usage, "MOST_WAITING", 0)
+    monkeypatch.setattr(usage, "MOST_WEBSOCKETS", 1)
+    reading, enough = threading.Event(), threading.Event()
+
+    def read(text: str, __: object) -> document.Document:
+        if text == "{slow}":
+            reading.set()
+            assert enough.wait(30)
+        return document.Document((), only_subscribes=False)
+
+    monkeypatch.setattr(document, "read", read)
+    grace = {"Cookie": f"ops_session_3000={sessions.open('grace', None)}"}
+    with ThreadPoolExecutor() as other:
+        posted = other.submit(client.post, "/graphql", json={"query": "{slow}"})
+        assert reading.wait(30)
+        try:
+            refused = client.post("/graphql", json=QUERY)
+            assert refused.status_code == 429
+            assert "ada has 1 requests in progress" in refused.json()["errors"][0]["message"]
+            assert client.get("/runs").is_success
+            client.cookies.clear()
+            assert client.post("/graphql", json=QUERY, headers=grace).json() == {"person": "grace"}
+        finally:
+            enough.set()
+        assert posted.result().is_success
+    headers = grace | {"Origin": OURS}
+    with client.websocket_connect(f"{WS}/graphql", headers=headers) as opened:
+        opened.receive_json()
+        with pytest.raises(WebSocketDisconnect):
+            client.websocket_connect(f"{WS}/graphql", headers=headers).__enter__()
 
 
 def test_the_playground_is_a_page_and_executes_nothing(client: TestClient) -> None:

@@ -51,7 +51,7 @@ class Document:
 def read(text: str, variables: Mapping[str, Any]) -> Document:
     """Reads the document with these variables; takes up to a second of CPU time.
 
-    Raises Refusal: 413 for a document that is too large, 400 for one that is no GraphQL.
+    Raises Refusal: 413 for a document that is too large, 400 for one that is invalid.
     """
     if len(text) > MOST_CHARACTERS:
         raise too_large(f"{MOST_CHARACTERS} characters")

@@ -24,6 +24,7 @@ from ops_pipeline.orchestration.webserver.refusal import Refusal, refuse_cut_off
 from ops_pipeline.orchestration.webserver.sessions import Sessions
 from ops_pipeline.orchestration.webserver.sign_in import PATHS, SignIn, cookie_of
 from ops_pipeline.orchestration.webserver.subscriptions import Subscriptions
+from ops_pipeline.orchestration.webserver.usage import Usage
 
 OPEN = {"/server_info"}
 """Answered without a sign-in: the versions, for health checks."""
@@ -60,6 +61,7 @@ class SignInMiddleware:
         self._changes = Changes(find_run)
         self._sign_in = SignIn(self._people, addresses)
         self._documentation = documentation.find()
+        self._usage = Usage()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -82,22 +84,29 @@ class SignInMiddleware:
             if person is None:
                 await self._ask_to_sign_in(request, receive, send)
                 return
-            scope, receive = await self._judged(scope, receive, person)
+            async with self._usage.counted(scope, person):
+                await self._pass_on(request, person, receive, send)
         except Refusal as refusal:
             await refusal.answer(request, receive, send)
-            return
-        refused: list[str] = []
+
+    async def _pass_on(self, request: HTTPConnection, person: Person, receive: Receive, send: Send) -> None:
+        scope, receive = await self._judged(request.scope, receive, person)
+        refused = identity.Refused()
         known = {**scope, identity.IN_SCOPE: person, identity.REFUSED_IN_SCOPE: refused}
         if scope["type"] == "websocket":
             await self._while_signed_in(request, known, receive, send)
             return
 
-        async def send_recorded(message: Message) -> None:
-            if message["type"] == "http.response.start" and refused:
-                await self._evidence.outside_of_limit(request, person, {"jobs": refused})
+        async def send_refused(message: Message) -> None:
+            if message["type"] == "http.response.start" and refused.outside_of_limit:
+                jobs = {"jobs": refused.outside_of_limit}
+                await self._evidence.outside_of_limit(request, person, jobs)
+            if message["type"] == "http.response.start" and (refused.outside_of_limit or refused.unfit):
+                # Dagster answers 500 where a resolver raised, as if the fault were ours.
+                message = {**message, "status": 403}
             await send(message)
 
-        await self._app(known, receive, send_recorded)
+        await self._app(known, receive, send_refused)
 
     async def _own_page(self, request: HTTPConnection, receive: Receive) -> Response | None:
         if request.scope["type"] == "http" and request.scope["path"] in PATHS:

@@ -86,8 +86,10 @@ class Served:
     def ask_launch(self, parameters: Any, *, address: str | None = None, **request: Any) -> dict[str, Any]:
         """`launchRun` with these execution parameters."""
         body = {"query": LAUNCH, "variables": {"parameters": parameters}}
-        answer = httpx.post(f"{address or self.address}/graphql", json=body, timeout=30, **request).json()
-        launched: dict[str, Any] = answer["data"]["launchRun"]
+        answer = httpx.post(f"{address or self.address}/graphql", json=body, timeout=30, **request)
+        launched: dict[str, Any] = answer.json()["data"]["launchRun"]
+        if address is None:
+            assert answer.status_code == (403 if launched["__typename"] == "PythonError" else 200)
         return launched
 
 

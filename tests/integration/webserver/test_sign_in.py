@@ -97,6 +97,7 @@ def test_the_roles_for_reading_and_storing_are_enough_and_a_missing_one_is_named
 
         app.execute("GRANT ops_writer TO ui")
         assert _sign_in(browser, key("roles")).status_code == 303
+        assert _sign_in(browser, f"{keys.PREFIX}unknown").status_code == 401
     finally:
         app.execute("DROP ROLE ui")
 
