@@ -137,7 +137,7 @@ def test_sigterm_cancels_the_run_keeps_committed_batches_and_leaves_no_process(
     assert recorded == [("interrupted", before - kept)]
     eventually(lambda: _living(process.pid) == [])
     assert "the last run ended before it began" in opsctl("status").out
-    assert "opsctl run --policy app/vacuum" in opsctl("status").out
+    assert "--policy app/vacuum" in opsctl("status").out
 
 
 def test_while_it_waits_an_outage_ends_it_with_a_sentence(
