@@ -29,7 +29,7 @@ class Person:
 @dataclass(slots=True)
 class Refused:
     """The jobs of a request's refused launches: those that the person's key is not for, and those whose
-    approvals cannot be given."""
+    approvals cannot be given or whose configuration is not accepted."""
 
     outside_of_limit: list[str] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)

@@ -69,12 +69,13 @@ def _person(context: SubmitRunContext) -> identity.Person | None:
 def _leave_trace(context: SubmitRunContext, error: Exception) -> None:
     from ops_pipeline.maintenance.guard.approvals import ApprovalRefusedError  # noqa: PLC0415
     from ops_pipeline.orchestration.database_limit import DatabaseLimitError  # noqa: PLC0415
+    from ops_pipeline.orchestration.launch_check import ConfigurationRefusedError  # noqa: PLC0415
 
     request = _request(context)
     refused: identity.Refused | None = request.scope.get(identity.REFUSED_IN_SCOPE) if request else None
     if refused is not None and isinstance(error, DatabaseLimitError):
         refused.outside_of_limit.append(context.dagster_run.job_name)
-    elif refused is not None and isinstance(error, ApprovalRefusedError):
+    elif refused is not None and isinstance(error, ApprovalRefusedError | ConfigurationRefusedError):
         refused.unfit.append(context.dagster_run.job_name)
 
 
