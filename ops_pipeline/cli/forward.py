@@ -123,6 +123,7 @@ def _forget(name: str, *, as_json: bool) -> None:
         trail.record(connection, "forward.forgotten", {"target": name, "host": host}, by=person())
     answer(
         {"forgotten": name, "host": host},
-        f"{name}: forgotten. Arrivals are not kept for it any more; a later start begins anew, see --since",
+        f"{name}: forgotten. Arrivals are not kept for it any more; a later start begins with the newest "
+        "events, or at --since",
         as_json=as_json,
     )
