@@ -137,7 +137,7 @@ def test_what_the_guard_blocks_is_approved_in_the_launchpad_and_continued_from_f
         assert to_do["outcome"] == "needs_approval"
         run = "opsctl run --policy shop/retention/carts"
         assert to_do["terminal"] == f"opsctl approve {plans['shop/retention/carts']} && {run}"
-        assert 'Job nightly_shop, the arrow beside "Materialize all", "Open launchpad"' in to_do["in_dagster"]
+        assert 'Open the job nightly_shop, click the arrow beside "Materialize all"' in to_do["in_dagster"]
         assert "opsctl approve" in ada.read_runbook("needs_approval")
 
         ada.open_launchpad("nightly_shop")
