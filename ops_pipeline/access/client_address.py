@@ -45,7 +45,7 @@ def counted_as(address: str | None) -> str | None:
 
 
 def parsed(text: str) -> Address | None:
-    """The address; None for a text that is none."""
+    """The address; None where the text is not an address."""
     try:
         # The type inet has no zone ("fe80::1%eth0").
         address = ipaddress.ip_address(text.partition("%")[0])

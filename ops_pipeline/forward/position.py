@@ -171,7 +171,7 @@ def _closing(position: Position) -> datetime:
 
 def _position(*columns: object) -> Position:
     names = Position.__dataclass_fields__
-    return Position(**dict(zip(names, columns, strict=True)))  # type: ignore[arg-type]
+    return Position(**dict(zip(names, columns, strict=True)))  # type: ignore[arg-type]  # the columns of one row
 
 
 def _refuse_other_address(connection: Connection, target: Target, address: bytes) -> None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlsplit
 
-import httpx
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -36,6 +34,8 @@ class Target:
 
 def target_of(url: str, name: str | None) -> Target:
     """The target at that address, by default named after its host. Raises ForwardRefusedError."""
+    import httpx  # noqa: PLC0415 - `opsctl status` reads positions and must start at once
+
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -142,7 +142,7 @@ class PolicyStep:
                 raise self._failure(run_outcome.FAILED, "; ".join(reasons), failed_checks)
             return
         if result.outcome == run_outcome.DONE and not reasons:
-            run_outcome.record(self.context)
+            run_outcome.record(self.context.instance, self.context.run.run_id)
             return
         outcome = run_outcome.FAILED if failed_checks else result.outcome
         plan = result.details.get("plan")
@@ -240,7 +240,7 @@ class PolicyStep:
     def _observe(self, reason: str, about: Mapping[str, dg.MetadataValue]) -> None:
         key = dg.AssetKey(self.policy.identity.path)
         self.context.log_event(dg.AssetObservation(key, description=reason, metadata=about))
-        run_outcome.record(self.context)
+        run_outcome.record(self.context.instance, self.context.run.run_id)
 
     def _plan(self) -> None:
         step, run_id = f"plan {self.policy.name}", self.context.run.run_id

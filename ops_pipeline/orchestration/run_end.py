@@ -27,7 +27,11 @@ def record(
     if run.tags.get(run_outcome.OUTCOME) == run_outcome.REFUSED:
         return []
     concerned = run_ownership.databases_of(policies, run)
-    names = [policy.name for database in concerned for policy in run_ownership.policies_of(database, run)]
+    names = [
+        "/".join(policy.identity.path)
+        for database in concerned
+        for policy in run_ownership.policies_of(database, run)
+    ]
     if names:
         run_outcome.record_end(instance, run, names)
     failed = run.status == dg.DagsterRunStatus.FAILURE and not configuration(run.run_config).get("dry_run")

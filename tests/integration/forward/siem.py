@@ -73,7 +73,12 @@ def serving(folder: Path) -> Iterator[Siem]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            size = int(self.headers["Content-Length"])
+            body = self.rfile.read(size)
+            if len(body) < size:
+                # The sender ended in the middle of its request: nothing was received.
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, answered = siem.answer(headers, body)
             siem.requests.append(Request(self.path, headers, body, status))

@@ -170,7 +170,7 @@ def _kill_beside_writers(
             thread.start()
         for _ in range(kills):
             seen = len(siem.accepted())
-            eventually(lambda seen=seen: len(siem.accepted()) >= seen + 2)  # type: ignore[misc]
+            eventually(lambda seen=seen: len(siem.accepted()) >= seen + 2)  # type: ignore[misc]  # a default argument of a lambda
             process.kill()
             process.wait(timeout=30)
             eventually(lambda: not targets(connection)[0].is_running)

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.events import EngineEventData
+import pytest
+from dagster._core.events import AssetObservationData, EngineEventData
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from ops_pipeline.maintenance import history, kinds
@@ -71,6 +72,61 @@ def test_a_run_that_cannot_start_is_recorded_and_reported_with_its_cause(
     newest = history.last(application, "app/retention/sessions")
     assert newest is not None
     assert newest.outcome == "done", f"that of {later}"
+
+
+def _report(instance: dg.DagsterInstance, run: dg.DagsterRun, policy: str, outcome: str) -> None:
+    """As the step of a policy does at its end."""
+    about = {"outcome": dg.MetadataValue.text(outcome)}
+    observed = AssetObservationData(dg.AssetObservation(dg.AssetKey(policy.split("/")), metadata=about))
+    event = dg.DagsterEvent("ASSET_OBSERVATION", run.job_name, event_specific_data=observed)
+    instance.report_dagster_event(event, run.run_id)
+    run_outcome.record(instance, run.run_id)
+
+
+def test_a_run_is_not_done_before_each_policy_has_ended(
+    instance: dg.DagsterInstance, policies: Policies
+) -> None:
+    run = _created(instance, policies)
+    first, second, third = (policy.name for _, policy in policies)
+
+    seen = []
+    for policy, outcome in ((second, "observed"), (first, "done"), (third, "done")):
+        _report(instance, run, policy, outcome)
+        seen.append(_tags(instance, run.run_id))
+
+    assert seen == [
+        {"ops/outcome": "not_ended", "ops/policy": f"{second}, {first}, {third}"},
+        {"ops/outcome": "not_ended", "ops/policy": f"{second}, {third}"},
+        {"ops/outcome": "observed", "ops/policy": second},
+    ]
+
+
+def test_a_run_that_needs_approval_says_so_before_its_other_policies_have_ended(
+    instance: dg.DagsterInstance, policies: Policies
+) -> None:
+    run = _created(instance, policies)
+    first, second, third = (policy.name for _, policy in policies)
+
+    _report(instance, run, first, "needs_approval")
+
+    assert _tags(instance, run.run_id) == {
+        "ops/outcome": "needs_approval",
+        "ops/policy": f"{first}, {second}, {third}",
+    }
+
+
+@pytest.mark.usefixtures("materialize")
+def test_the_tags_of_a_terminated_run_name_the_policies_that_are_not_done(
+    instance: dg.DagsterInstance, policies: Policies
+) -> None:
+    run = _created(instance, policies)
+    first, second, third = (policy.name for _, policy in policies)
+    _report(instance, run, first, "done")
+    instance.report_run_canceled(run)
+
+    report(instance, policies)
+
+    assert _tags(instance, run.run_id) == {"ops/outcome": "canceled", "ops/policy": f"{second}, {third}"}
 
 
 def test_a_terminated_run_is_canceled_and_nobody_is_told(
