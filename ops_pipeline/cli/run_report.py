@@ -147,4 +147,5 @@ class DryRunReport:
             as_json=as_json,
         )
         for failure in self.failures:
-            complain(f"{failure.step}: {failure.reason}")
+            if failure.policy not in self.policies:  # else its line has the reason
+                complain(f"{failure.step}: {failure.reason}")

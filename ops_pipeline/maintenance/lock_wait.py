@@ -24,7 +24,8 @@ class TableLockedError(Exception):
 def work_between_locks(run: PolicyRun, work: Callable[[], Work]) -> Work:
     """Does the work, again after each pause while a session has a lock that prevents reading a table.
 
-    Between two tries the run can be stopped. Raises TableLockedError when the last try failed as well.
+    Between two tries the run counts as throttled, and can be stopped. Raises TableLockedError when the last
+    try failed as well.
     """
     for seconds in PAUSES_SECONDS:
         try:
@@ -32,7 +33,10 @@ def work_between_locks(run: PolicyRun, work: Callable[[], Work]) -> Work:
                 return work()
         except TableLockedError as error:
             run.report(f"{run.record.policy}: {error}; it tries again in {seconds:.0f} s")
-            if (reason := _stopped_within(seconds, run)) is not None:
+            run.record.save_throttled(run.connection, str(error), seconds=0)
+            reason = _stopped_within(seconds, run)
+            run.record.save_throttle_ended(run.connection, run.throttle.as_json())
+            if reason is not None:
                 return Work(reason, None)
     with locks_named(run.connection):
         return work()

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from ops_pipeline.orchestration import run_outcome
-
 
 @dataclass(frozen=True, slots=True)
 class PlannedPolicy:
@@ -27,7 +25,7 @@ def planned_policies(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, 
         if observation is None:
             continue
         said = {name: str(value.value) for name, value in observation.metadata.items()}
-        if said.get("outcome") == run_outcome.DRY_RUN:
+        if "in_words" in said:
             planned["/".join(observation.asset_key.path)] = PlannedPolicy(
                 said["in_words"],
                 said.get("needs_approval", ""),

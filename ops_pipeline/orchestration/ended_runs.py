@@ -20,7 +20,7 @@ from ops_pipeline.orchestration import (
     run_ownership,
     webhook,
 )
-from ops_pipeline.orchestration.resources import MaintenanceResource
+from ops_pipeline.orchestration.resources import MaintenanceResource, is_dry
 from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect
@@ -103,8 +103,8 @@ def _report_runs(
         if time.monotonic() > deadline:
             break
         record = instance.get_run_record_by_id(event.event_log_entry.run_id)
-        refused = record is not None and _was_refused(record.dagster_run)
-        told = alert.alert_of(instance, policies, record) if record and not refused else None
+        seen = record is not None and _was_seen(record.dagster_run)
+        told = alert.alert_of(instance, policies, record) if record and not seen else None
         unrecorded = run_end.record(instance, databases, policies, record) if record else []
         if told is not None:
             problems = _report_one(told, progress)
@@ -118,9 +118,9 @@ def _report_runs(
     return f"Reported: {', '.join(done)}" if done else "No run to report"
 
 
-def _was_refused(run: dg.DagsterRun) -> bool:
-    """Whether its launch was refused: the person who launched it has read why."""
-    return run.tags.get(run_outcome.OUTCOME) == run_outcome.REFUSED
+def _was_seen(run: dg.DagsterRun) -> bool:
+    """Whether the person who launched it knows how it ended: its launch was refused, or it was a dry run."""
+    return run.tags.get(run_outcome.OUTCOME) == run_outcome.REFUSED or is_dry(run)
 
 
 def good_databases(policies: Policies, run: dg.DagsterRun) -> list[str]:

@@ -62,10 +62,17 @@ def plan(planned: Plan | Unplanned) -> Metadata:
         **_tables(planned.tables()),
         **values(
             advice="\n".join(planned.advice) or None,
-            refused="; ".join(planned.refusals) or None,
+            refused=not_possible(planned),
             needs_approval="; ".join(planned.needs_approval) or None,
         ),
     }
+
+
+def not_possible(planned: Plan | Unplanned) -> str | None:
+    """Why a run would refuse the policy; None where it would not."""
+    if isinstance(planned, Unplanned):
+        return planned.problem
+    return "; ".join(planned.refusals) or None
 
 
 def _rows(rows: RowCount) -> Metadata:

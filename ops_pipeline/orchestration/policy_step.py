@@ -45,10 +45,11 @@ class PolicyStep:
         """Runs the policy if it is selected, then yields the results of the selected checks.
 
         A policy that is done is materialized; any other outcome is an observation, so that the asset becomes
-        late. A dry run only observes. Raises dg.Failure after everything else when the policy needs approval,
-        failed, was refused or has rows remaining, or when a check fails the run: "re-execute from failure"
-        then runs the policy again. The history then has the failure too: a policy has one outcome in a run.
-        No other policy's step depends on this one, so the others go on.
+        late. A dry run only observes; it fails where the policy would be refused. Raises dg.Failure after
+        everything else when the policy needs approval, failed, was refused or has rows remaining, or when a
+        check fails the run: "re-execute from failure" then runs the policy again. The history then has the
+        failure too: a policy has one outcome in a run. No other policy's step depends on this one, so the
+        others go on.
         """
         selected = self.context.selected_asset_keys
         if self.databases.dry_run:
@@ -255,12 +256,13 @@ class PolicyStep:
             raise failure from error
         in_words = metadata.in_words(planned)
         self.context.log.info(in_words)
-        about = {
-            **metadata.values(outcome=run_outcome.DRY_RUN, in_words=in_words),
-            **metadata.plan(planned),
-        }
+        why = metadata.not_possible(planned)
+        outcome = run_outcome.FAILED if why else run_outcome.DRY_RUN
+        about = {**metadata.values(outcome=outcome, in_words=in_words), **metadata.plan(planned)}
         now = f". Maintenance is {paused.in_words(self.database.name)}" if paused else ""
         self._observe(f"Dry run: nothing was deleted{now}", about)
+        if why:
+            raise self._failure(outcome, f"{self.policy.name} would not run: {why}")
 
 
 def _reasons(result: RunResult | None, failed_checks: Sequence[checks.Evaluation]) -> list[str]:

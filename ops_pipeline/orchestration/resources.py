@@ -130,3 +130,8 @@ def configuration(run_config: Mapping[str, Any]) -> Mapping[str, Any]:
     resource = (run_config.get("resources") or {}).get("databases") or {}
     configured: Mapping[str, Any] = resource.get("config") or {}
     return configured
+
+
+def is_dry(run: dg.DagsterRun) -> bool:
+    """Whether the run is a dry run."""
+    return bool(configuration(run.run_config).get("dry_run"))

@@ -8,7 +8,7 @@ import psycopg
 from ops_pipeline.maintenance import history
 from ops_pipeline.orchestration import run_outcome, run_ownership
 from ops_pipeline.orchestration.failure import FailedStep, failed_steps
-from ops_pipeline.orchestration.resources import MaintenanceResource, configuration
+from ops_pipeline.orchestration.resources import MaintenanceResource, is_dry
 from ops_pipeline.policies.model import Database, Policies
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
 
@@ -34,7 +34,7 @@ def record(
     ]
     if names:
         run_outcome.record_end(instance, run, names)
-    failed = run.status == dg.DagsterRunStatus.FAILURE and not configuration(run.run_config).get("dry_run")
+    failed = run.status == dg.DagsterRunStatus.FAILURE and not is_dry(run)
     steps = failed_steps(instance, policies, run.run_id) if failed else []
     problems: list[str] = []
     for database in concerned:

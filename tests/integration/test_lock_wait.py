@@ -76,6 +76,24 @@ def test_a_run_that_waits_for_a_lock_can_be_stopped(
     assert (result.outcome, result.stopped_reason, result.removed) == ("stopped", "told to", 0)
 
 
+def test_what_a_run_waits_for_is_recorded_while_it_waits(
+    migration: Connection, application: Connection, retention: Retention
+) -> None:
+    migration.execute("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
+    seen = []
+
+    def look() -> None:
+        seen.append(application.execute("SELECT throttle_reason FROM ops.maintenance_runs").fetchall())
+        migration.execute("ROLLBACK; BEGIN")
+
+    result = carry_out(application, retention, stop=look)
+
+    assert result.outcome == "done"
+    (reason,) = seen[0][0]
+    assert reason.startswith("waited for a lock: pid ")
+    assert seen[-1] == [(None,)]
+
+
 def test_a_plan_names_the_session_as_well(
     migration: Connection, application: Connection, retention: Retention
 ) -> None:

@@ -10,11 +10,12 @@ from ruamel.yaml import YAML
 from ops_pipeline.maintenance.result import RunResult
 from ops_pipeline.maintenance.vacuum.kind import VACUUM
 from ops_pipeline.orchestration import assets, metadata
+from ops_pipeline.orchestration.dry_run import planned_policies
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.pauses import pauses
 from ops_pipeline.policies.model import Policies, Schedule
 from ops_pipeline.postgres.connection import Connection, connect, scalar
-from tests.integration.orchestration.conftest import POLICIES, Materialize
+from tests.integration.orchestration.conftest import CHILD, POLICIES, Materialize
 
 
 def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]:
@@ -258,6 +259,26 @@ def test_waiting_for_a_person_says_what_waits_and_what_to_paste(
     }
     pasted = YAML().load(str(check.metadata["launchpad"].value))
     assert pasted == {"resources": {"databases": {"config": {"approve": [plan]}}}}
+
+
+def test_a_dry_run_fails_where_a_policy_would_be_refused(
+    materialize: Materialize, connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    connection.execute(CHILD)
+
+    result = materialize(run_config=DRY, raise_on_error=False)
+
+    (failed,) = result.get_step_failure_events()
+    assert failed.step_failure_data.error is not None
+    assert "app/retention/sessions would not run: " in failed.step_failure_data.error.message
+    assert "child.session_id" in failed.step_failure_data.error.message
+    assert {tag: _tags(instance, result)[tag] for tag in ("ops/outcome", "ops/policy")} == {
+        "ops/outcome": "failed",
+        "ops/policy": "app/retention/sessions, app/orphans/memories.session_id, app/vacuum",
+    }
+    planned = planned_policies(instance, result.run_id)
+    assert [name for name, policy in planned.items() if policy.refused] == ["app/retention/sessions"]
+    assert scalar(connection, "SELECT count(*) FROM ops.maintenance_runs") == 0
 
 
 KEEPS = """

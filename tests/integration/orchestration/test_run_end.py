@@ -146,15 +146,20 @@ def test_a_terminated_run_is_canceled_and_nobody_is_told(
     assert scalar(application, "SELECT count(*) FROM ops.maintenance_runs") == 0
 
 
-def test_a_dry_run_that_fails_is_not_in_the_history(
-    materialize: Materialize, instance: dg.DagsterInstance, tmp_path: Path, application: Connection
+def test_a_dry_run_that_fails_is_not_in_the_history_and_nobody_is_told(
+    materialize: Materialize,
+    instance: dg.DagsterInstance,
+    receiver: Receiver,
+    tmp_path: Path,
+    application: Connection,
 ) -> None:
     config = {"resources": {"databases": {"config": {"dry_run": True}}}}
     absent = POLICIES.replace("{table: memories,", "{table: absent,")
     assert not materialize(absent, raise_on_error=False, run_config=config).success
 
-    report(instance, kinds.load(tmp_path / "policies.yaml"))
+    told = report(instance, kinds.load(tmp_path / "policies.yaml"))
 
+    assert (told, receiver.asked) == ("No run to report", 0)
     assert scalar(application, "SELECT count(*) FROM ops.maintenance_runs") == 0
 
 
