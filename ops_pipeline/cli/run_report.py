@@ -109,7 +109,7 @@ def _complain(report: RunReport) -> None:
         complain(f"{names}: {reason}")
     for result in report.policies:
         if result.policy in steps:
-            complain(steps[result.policy])  # it begins with the policy's name
+            complain(f"{result.policy}: {steps[result.policy]}")
         elif result.outcome not in {"done", "observed", "paused"}:
             complain(f"{result.policy} {result.outcome}: {result.stopped_reason}")
     for failure in report.failures:

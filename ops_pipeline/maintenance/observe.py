@@ -26,7 +26,7 @@ def observe(
     """
     planning = Planning(run.connection, RUN_LIMIT_SECONDS, settings.archive_url, before=list(before))
     plan = kind.plan(planning, policy)
-    refuse(policy.name, plan.refusals)
+    refuse(plan.refusals)
     rows = plan.rows
     run.record.save_plan(
         run.connection,

@@ -53,8 +53,8 @@ def refuse_hidden_rows(
     off; this error says what to do.
     """
     seen = [*references.referring(connection, table), *others]
-    refuse(policy.name, tuple(_rights(connection, policy, table, seen)))
-    refuse(policy.name, hidden(connection, [table], seen))
+    refuse(tuple(_rights(connection, policy, table, seen)))
+    refuse(hidden(connection, [table], seen))
 
 
 def _rights(

@@ -21,10 +21,10 @@ class RefusedError(Exception):
     """The policy cannot run as it is written. Nothing was deleted; the message says what to fix."""
 
 
-def refuse(policy: str, problems: Sequence[str]) -> None:
-    """Raises RefusedError if there are problems. Call it before anything is deleted."""
+def refuse(problems: Sequence[str]) -> None:
+    """Raises RefusedError if the policy has problems. Call it before anything is deleted."""
     if problems:
-        raise RefusedError(f"{policy}: refused. Nothing was deleted: {'; '.join(problems)}")
+        raise RefusedError(f"refused. Nothing was deleted: {'; '.join(problems)}")
 
 
 @dataclass(frozen=True, slots=True)

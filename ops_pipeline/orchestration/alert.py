@@ -206,8 +206,8 @@ def state_of(step: FailedStep) -> State:
 
 def _in_words(step: FailedStep) -> str:
     command = step.remedy.get("terminal") if step.outcome == run_outcome.NEEDS_APPROVAL else None
-    said = step.reason if step.reason.startswith(step.step) else f"{step.step}: {step.reason}"
-    return f"• {said}" + (f"\n   `{command}`" if command else "")
+    # The reason names the checks.
+    return f"• {step.policy or step.key}: {step.reason}" + (f"\n   `{command}`" if command else "")
 
 
 def _uuid(run_id: str) -> UUID | None:

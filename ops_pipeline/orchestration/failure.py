@@ -42,11 +42,12 @@ def failed_step(policies: Policies, event: dg.DagsterEvent) -> FailedStep:
     said = reason(data.error)
     for _, policy in policies:
         if key == order.step(policy):
+            own = said.removeprefix(f"{policy.name}: ")
             given = data.user_failure_data.metadata if data.user_failure_data else {}
             texts = {name: str(value.value) for name, value in given.items()}
             outcome, checks = texts.pop("outcome", run_outcome.FAILED), texts.pop("checks", "")
             return FailedStep(
-                key, said, policy.name, outcome, tuple(checks.split(", ") if checks else ()), texts
+                key, own, policy.name, outcome, tuple(checks.split(", ") if checks else ()), texts
             )
     return FailedStep(key, said)
 

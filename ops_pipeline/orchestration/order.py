@@ -72,7 +72,7 @@ def wait(
     ]
     if failed:
         raise RefusedError(
-            f"{policy.name} did not run: the check {', '.join(failed)} failed or could not be evaluated. "
+            f"did not run: the check {', '.join(failed)} failed or could not be evaluated. "
             "Nothing was changed; until VACUUM has run, the rows archived last can still be read from the "
             "table's pages. Fix what the check names (put damaged files back from a copy of the storage), "
             "then re-execute this run from failure"

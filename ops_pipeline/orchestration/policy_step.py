@@ -82,7 +82,7 @@ class PolicyStep:
         result = retry.carry_out(self.databases, self.database, self.policy, self.context)
         if result.outcome == "skipped":
             raise _SkippedError(
-                f"{self.policy.name} did not run: {result.stopped_reason}. Nothing was changed. "
+                f"did not run: {result.stopped_reason}. Nothing was changed. "
                 f"Wait for that run to end, then: {opsctl('run', policies=[self.policy.name])}"
             )
         return result
@@ -185,7 +185,7 @@ class PolicyStep:
         if isinstance(error, RefusedError):
             return run_outcome.FAILED, str(error)
         return run_outcome.FAILED, (
-            f"{self.policy.name} failed: {error}. Committed batches are kept. Fix the cause, then run: "
+            f"failed: {error}. Committed batches are kept. Fix the cause, then run: "
             + opsctl("run", policies=[self.policy.name])
         )
 
@@ -211,7 +211,7 @@ class PolicyStep:
     ) -> dg.Failure:
         named = ", ".join(failed.check.name for failed in failed_checks)
         return dg.Failure(
-            reason if reason.startswith(self.policy.name) else f"{self.policy.name}: {reason}",
+            f"{self.policy.name}: {reason}",
             metadata={
                 "outcome": dg.MetadataValue.text(outcome),
                 **({"checks": dg.MetadataValue.text(named)} if named else {}),
@@ -250,7 +250,7 @@ class PolicyStep:
                 planned = self.databases.plan(connection, self.policy)
                 paused = pauses.active(connection)
         except Exception as error:
-            reason = f"{self.policy.name} cannot be planned: {error}"
+            reason = f"cannot be planned: {error}"
             failure = self._failure(run_outcome.FAILED, reason)
             self._observe(reason, failure.metadata)
             raise failure from error
@@ -262,7 +262,7 @@ class PolicyStep:
         now = f". Maintenance is {paused.in_words(self.database.name)}" if paused else ""
         self._observe(f"Dry run: nothing was deleted{now}", about)
         if why:
-            raise self._failure(outcome, f"{self.policy.name} would not run: {why}")
+            raise self._failure(outcome, f"would not run: {why}")
 
 
 def _reasons(result: RunResult | None, failed_checks: Sequence[checks.Evaluation]) -> list[str]:

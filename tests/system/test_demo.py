@@ -106,7 +106,7 @@ def test_a_run_that_fails_exits_1_and_says_why(
 
     assert failed.returncode == 1
     assert "FAILURE" in failed.stdout
-    assert "audit_logs did not run: another run of this policy is running: the other" in failed.stderr
+    assert "audit_logs: did not run: another run of this policy is running: the other" in failed.stderr
     assert "Nothing was changed. Wait for that run to end, then: " in failed.stderr
 
 

@@ -99,7 +99,7 @@ class OrphanRemoval:
     def _remove(self, grace: GraceStatus, older: compose.Composed, due: int, nulls: int) -> Work | None:
         counter = orphan_counter(self._connection, self.reference, self.reference.orphaned)
         planned = plan_removal(self.planning, self.policy, counter, due, self._removed_before)
-        refuse(self.policy.name, planned.refusals)
+        refuse(planned.refusals)
         verdict = guard.judge(
             self._connection, self.policy, planned, now=datetime.now(UTC), deleted=self._removed_before
         )

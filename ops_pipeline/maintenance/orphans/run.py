@@ -35,7 +35,7 @@ def run_orphans(run: PolicyRun, policy: Orphans, settings: Settings) -> Work:
     reference = find_reference(run.connection, policy)
     refusals.refuse_hidden_rows(run.connection, policy, reference.child, reference.parent)
     planning = Planning(run.connection, RUN_LIMIT_SECONDS, settings.archive_url)
-    refuse(policy.name, _refusals(planning, policy, reference))
+    refuse(_refusals(planning, policy, reference))
     check_holds(run.connection, reference)
     dead_before = catalog.dead_tuples(run.connection, reference.child)
     removal = OrphanRemoval(run, policy, reference, settings, planning)

@@ -36,7 +36,7 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
         return Work(paused, None, details=_undone(undone))
     planning = Planning(connection, RUN_LIMIT_SECONDS, settings.archive_url)
     plan = plan_retention(planning, policy)
-    refuse(policy.name, plan.refusals)
+    refuse(plan.refusals)
     verdict = guard.judge(
         connection,
         policy,

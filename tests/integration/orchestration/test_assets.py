@@ -270,7 +270,7 @@ def test_a_dry_run_fails_where_a_policy_would_be_refused(
 
     (failed,) = result.get_step_failure_events()
     assert failed.step_failure_data.error is not None
-    assert "app/retention/sessions would not run: " in failed.step_failure_data.error.message
+    assert "app/retention/sessions: would not run: " in failed.step_failure_data.error.message
     assert "child.session_id" in failed.step_failure_data.error.message
     assert {tag: _tags(instance, result)[tag] for tag in ("ops/outcome", "ops/policy")} == {
         "ops/outcome": "failed",
