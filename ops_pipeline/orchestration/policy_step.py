@@ -211,7 +211,7 @@ class PolicyStep:
     ) -> dg.Failure:
         named = ", ".join(failed.check.name for failed in failed_checks)
         return dg.Failure(
-            f"{self.policy.name}: {reason}",
+            remedy.as_pasted(f"{self.policy.name}: {reason}"),
             metadata={
                 "outcome": dg.MetadataValue.text(outcome),
                 **({"checks": dg.MetadataValue.text(named)} if named else {}),

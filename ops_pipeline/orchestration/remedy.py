@@ -1,5 +1,6 @@
 """What to do about a policy that is not done, ready to paste: in a terminal, in Dagster, and the runbook."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
@@ -13,6 +14,7 @@ from ops_pipeline.postgres import embedded
 FAILED_RUN = "when-a-nightly-run-has-failed"
 """The section for a run without any policy that says more."""
 
+COMMAND = re.compile(r"\bopsctl (?=[a-z])")
 PLACES = ("sql", "terminal", "launchpad", "in_dagster", "runbook")
 
 
@@ -72,10 +74,11 @@ def runbook(section: str) -> dg.MetadataValue:
     return dg.MetadataValue.url(f"{settings.load().public_runbook_url}#{section}")
 
 
-def _here(command: str) -> str:
-    """The command as a terminal beside this installation takes it: no variable names the embedded server."""
+def as_pasted(text: str) -> str:
+    """The text with its commands as a terminal beside this installation takes them: no variable names the
+    embedded server."""
     url = settings.load().database_url
-    return command.replace("opsctl ", "opsctl --embedded ") if url and embedded.serves(url) else command
+    return COMMAND.sub("opsctl --embedded ", text) if url and embedded.serves(url) else text
 
 
 def _run(policy: Policy) -> str:
@@ -94,7 +97,7 @@ def _remedy(
     *, terminal: str, how: str, section: str, launchpad: str | None = None
 ) -> Mapping[str, dg.MetadataValue]:
     return {
-        "terminal": dg.MetadataValue.text(_here(terminal)),
+        "terminal": dg.MetadataValue.text(as_pasted(terminal)),
         **({} if launchpad is None else {"launchpad": dg.MetadataValue.text(launchpad)}),
         "in_dagster": dg.MetadataValue.text(how),
         "runbook": runbook(section),
