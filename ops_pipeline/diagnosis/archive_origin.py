@@ -6,17 +6,15 @@ from pkgutil import resolve_name
 
 import sql
 from ops_pipeline.archive.files import manifest_path
-from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination, NotAskedError
+from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
 from ops_pipeline.opsctl import opsctl
-from ops_pipeline.postgres.connection import database_of, scalar
+from ops_pipeline.postgres.connection import database_of
 from ops_pipeline.storage.storage import Storage, StorageError, invalid
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
-    if not scalar(examined.connection, sql.get("postgres/migrated")):
-        raise NotAskedError("the database is not migrated")
-    newest = examined.connection.execute(sql.get("diagnosis/newest_archive")).fetchone()
+    newest = examined.migrated_connection().execute(sql.get("diagnosis/newest_archive")).fetchone()
     if newest is None:
         return
     path, origin = newest

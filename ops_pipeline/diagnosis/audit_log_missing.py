@@ -6,14 +6,13 @@ import sql
 from ops_pipeline.audit import trail
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
-from ops_pipeline.postgres.connection import scalar
 from ops_pipeline.postgres.relation import AUDIT_LOGS, audit_logs
 from sql.schema_names import shown
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
-    connection = examined.connection
-    if not scalar(connection, sql.get("postgres/migrated")) or trail.is_there(connection):
+    connection = examined.migrated_connection()
+    if trail.is_there(connection):
         return
     name = f"{shown(audit_logs().schema)}.{AUDIT_LOGS}"
     problem = (

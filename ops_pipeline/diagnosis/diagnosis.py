@@ -40,6 +40,12 @@ class Examination:
             if table is not None and (parent is not None or not isinstance(policy, Orphans)):
                 yield policy, table, parent
 
+    def migrated_connection(self) -> Connection:
+        """The connection, to a database that has our tables. Raises NotAskedError."""
+        if not scalar(self.connection, sql.get("postgres/migrated")):
+            raise NotAskedError("the database is not migrated")
+        return self.connection
+
     def _existing(self, table: TableName) -> Relation | None:
         try:
             return find_relation(self.connection, table)

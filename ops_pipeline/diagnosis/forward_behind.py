@@ -9,7 +9,7 @@ from ops_pipeline.opsctl import opsctl
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
-    for target in position.targets(examined.connection):
+    for target in position.targets(examined.migrated_connection()):
         if target.is_late:
             yield Finding(
                 f"target {target.name}",

@@ -11,9 +11,10 @@ from ops_pipeline.postgres.connection import scalar
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
-    if not scalar(examined.connection, sql.get("holds/are_bound")):
+    connection = examined.migrated_connection()
+    if not scalar(connection, sql.get("holds/are_bound")):
         return
-    for hold in list_holds(examined.connection):
+    for hold in list_holds(connection):
         if hold.state(datetime.now(UTC)) == "unclear":
             yield Finding(
                 f"hold {hold.id} on {hold.table}",

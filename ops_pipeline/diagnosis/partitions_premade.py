@@ -19,6 +19,8 @@ def _find(examined: Examination) -> Iterator[Finding]:
         for policy, table, _ in examined.deleting()
         if policy.partitioned_by_day() is not None and partition_key(examined.connection, table) is not None
     }
+    if not tables:
+        examined.migrated_connection()  # else there is no table to ask about
     if trail.is_there(examined.connection):
         own = find_relation(examined.connection, audit_logs())
         tables[own.oid] = (own, "opsctl migrate")  # a run, which deletes, is not required

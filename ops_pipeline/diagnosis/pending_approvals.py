@@ -2,18 +2,14 @@
 
 from collections.abc import Iterator
 
-import sql
 from ops_pipeline.diagnosis.diagnosis import Diagnosis, Examination
 from ops_pipeline.finding import Finding
 from ops_pipeline.maintenance.guard import approvals
 from ops_pipeline.maintenance.guard.approvals import StoredPlan
-from ops_pipeline.postgres.connection import scalar
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
-    if not scalar(examined.connection, sql.get("postgres/migrated")):
-        return
-    for plan in approvals.pending(examined.connection):
+    for plan in approvals.pending(examined.migrated_connection()):
         if plan.follows is None:  # approved with the plan that it follows
             yield Finding(
                 plan.policy,

@@ -7,8 +7,10 @@ import psycopg
 import pytest
 from psycopg import sql as compose
 
-from ops_pipeline.diagnosis.examine import Diagnosed
+from ops_pipeline.diagnosis.examine import Diagnosed, examine
+from ops_pipeline.maintenance import kinds
 from ops_pipeline.postgres import embedded
+from ops_pipeline.settings import Settings
 from tests.integration.conftest import POLICIES
 
 Diagnose = Callable[..., list[Diagnosed]]
@@ -95,3 +97,24 @@ def test_a_name_that_the_application_already_uses_is_a_finding(
         session.execute(rename.encode())
 
     assert "names_taken" not in {each.id for each in diagnose(url)}
+
+
+def test_before_the_migration_what_our_tables_would_say_is_not_asked(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text("version: 1\ndatabases: {app: {url: '${OPS_DATABASE_URL}'}}\n")
+    (database,) = kinds.load(file).databases
+
+    answers = examine(database, Settings(database_url=new_database(), policies=file))
+
+    assert {found.id for found in answers.findings} == {"not_migrated"}
+    not_migrated = {name for name, why in answers.unasked.items() if why == "the database is not migrated"}
+    assert not_migrated == {
+        "archive_origin",
+        "audit_log_missing",
+        "forward_behind",
+        "holds",
+        "partitions_premade",
+        "pending_approvals",
+    }
