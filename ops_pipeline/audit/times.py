@@ -44,7 +44,7 @@ def without_leap_second(text: str) -> str:
 
 
 def ahead(text: str, now: datetime) -> datetime:
-    """The future time that `text` means: `90d`, `12h` or `30m` from `now`, or ISO 8601 as for `read`.
+    """The future time that `text` means, in UTC: `90d`, `12h` or `30m` from `now`, or ISO 8601 as for `read`.
 
     Raises ValueError, saying what would be right.
     """
@@ -52,10 +52,10 @@ def ahead(text: str, now: datetime) -> datetime:
         if (given := _duration(text)) is not None:
             return now + given
         time = datetime.fromisoformat(text.strip())
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         reason = f"{text!r} is not a valid time; write 90d, 12h, 30m, 2027-01-01 or 2027-01-01T12:00:00Z"
         raise ValueError(reason) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def duration(text: str) -> timedelta:

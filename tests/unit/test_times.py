@@ -61,3 +61,15 @@ def test_a_time_is_the_same_instant_in_any_zone(moment: datetime, minutes: int) 
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     with suppress(ValueError):
         assert times.read(text, NOW).tzinfo is UTC
+
+
+@pytest.mark.parametrize("text", ["2027-01-01T14:00:00+02:00", "2027-01-01T12:00:00Z", "2027-01-01T12:00:00"])
+def test_a_future_time_in_any_zone_is_in_utc(text: str) -> None:
+    time = times.ahead(text, datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert f"{time:%Y-%m-%d %H:%M} {time.tzname()}" == "2027-01-01 12:00 UTC"
+
+
+def test_a_future_time_that_utc_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not a valid time"):
+        times.ahead("9999-12-31T23:59:59-14:00", datetime(2026, 1, 1, tzinfo=UTC))
