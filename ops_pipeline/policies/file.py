@@ -15,7 +15,18 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from ops_pipeline.expected import expected
 from ops_pipeline.nearest import nearest
-from ops_pipeline.policies.values import Cron, Duration, Fraction, Label, Owner, PolicyName, Size, TimeZone
+from ops_pipeline.policies.values import (
+    Count,
+    Cron,
+    Duration,
+    Flag,
+    Fraction,
+    Label,
+    Owner,
+    PolicyName,
+    Size,
+    TimeZone,
+)
 
 Keys = tuple[str | int, ...]
 Form = TypeVar("Form", bound="FileSection")
@@ -107,7 +118,7 @@ class GuardSection(Section):
     """What a run may delete without approval."""
 
     max_fraction: Fraction = 0.5
-    max_rows: Annotated[int, Field(ge=0)] | None = None
+    max_rows: Count | None = None
 
 
 class OwnedSection(Section):
@@ -122,7 +133,7 @@ class DeletingSection(OwnedSection):
 
     name: PolicyName | None = None
     mode: Mode | None = None
-    archive: bool = False
+    archive: Flag = False
     cascade: Literal["archive", "delete"] | None = None
     guard: GuardSection = GuardSection()
 
@@ -141,8 +152,8 @@ class ThrottleSection(Section):
     """Limits above which a run is throttled."""
 
     replica_lag: Duration | None = timedelta(seconds=60)
-    lock_queue: Annotated[int, Field(ge=0)] | None = 8
-    active_sessions: Annotated[int, Field(ge=1)] | None = None
+    lock_queue: Count | None = 8
+    active_sessions: Annotated[Count, Field(ge=1)] | None = None
     wal_rate: Size | None = None
 
 

@@ -6,14 +6,21 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
-from pydantic import BeforeValidator, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ops_pipeline.counted import counted
 from ops_pipeline.postgres.relation import AmbiguousTableError, TableName, split_name
 
 UNITS = {"second": "seconds", "minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}
 SIZES = {"kB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
+
+
+def text(value: object) -> str:
+    """The text. YAML reads `2024`, `null` and `[a, b]` as something else. Raises PydanticKnownError."""
+    if isinstance(value, str):
+        return value
+    raise PydanticKnownError("string_type")
 
 
 def duration(value: object) -> timedelta:
@@ -42,20 +49,22 @@ def written(duration: timedelta) -> str:
 
 
 def _cron(value: object) -> str:
+    cron = text(value)
     try:
-        CronSim(str(value), datetime.now(UTC))
+        CronSim(cron, datetime.now(UTC))
     except CronSimError as error:
         raise PydanticCustomError(
             "cron",
             'must be five cron fields, for example "0 2 * * *" for every night at 02:00 ({problem})',
             {"problem": str(error)},
         ) from None
-    return str(value)
+    return cron
 
 
 def _timezone(value: object) -> str:
+    name = text(value)
     try:
-        return ZoneInfo(str(value)).key
+        return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise PydanticCustomError(
             "timezone",
@@ -83,8 +92,9 @@ def size(value: object) -> int:
 
 
 def _table(value: object) -> TableName:
+    name = text(value)
     try:
-        return TableName.parse(str(value))
+        return TableName.parse(name)
     except AmbiguousTableError as error:
         raise PydanticCustomError("table", "{problem}", {"problem": str(error)}) from None
     except ValueError:
@@ -100,8 +110,9 @@ def column_name(text: str) -> str:
 
 
 def _column(value: object) -> str:
+    name = text(value)
     try:
-        return column_name(str(value))
+        return column_name(name)
     except ValueError:
         raise PydanticCustomError(
             "column",
@@ -130,6 +141,8 @@ def _label(value: object) -> str:
     )
 
 
+Flag = Annotated[bool, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=0)]
 Table = Annotated[TableName, BeforeValidator(_table)]
 Column = Annotated[str, BeforeValidator(_column)]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]

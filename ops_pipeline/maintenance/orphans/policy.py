@@ -13,7 +13,7 @@ from ops_pipeline.policies.file import DeletingSection
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import DeletingPolicy, Policy
-from ops_pipeline.policies.values import UNITS, Column, Table, column_name, duration
+from ops_pipeline.policies.values import UNITS, Column, Flag, Table, column_name, duration, text
 from ops_pipeline.postgres.relation import AmbiguousTableError, TableName, split_name
 
 KIND = "orphans"
@@ -69,8 +69,9 @@ def _grace_period(value: object) -> timedelta:
 
 
 def _reference(value: object) -> tuple[TableName, tuple[str, ...]]:
+    reference = text(value)
     try:
-        return _referenced(str(value))
+        return _referenced(reference)
     except AmbiguousTableError as error:
         raise PydanticCustomError("references", "{problem}", {"problem": str(error)}) from None
     except ValueError:
@@ -103,15 +104,17 @@ class OrphansSection(DeletingSection):
     columns: Annotated[tuple[Column, ...], Field(min_length=1)] | None = None
     references: Annotated[tuple[TableName, tuple[str, ...]], BeforeValidator(_reference)]
     grace_period: Annotated[timedelta, BeforeValidator(_grace_period)] = timedelta(hours=1)
-    null_is_orphan: bool = False
-    track: bool = False
+    null_is_orphan: Flag = False
+    track: Flag = False
 
     @field_validator("references", mode="after")
     @classmethod
     def _name_as_many_columns(
         cls, references: tuple[TableName, tuple[str, ...]], info: ValidationInfo
     ) -> tuple[TableName, tuple[str, ...]]:
-        column, columns = info.data.get("column"), info.data.get("columns")
+        if not {"column", "columns"} <= info.data.keys():
+            return references  # one of them is invalid, which is an error of its own
+        column, columns = info.data["column"], info.data["columns"]
         if column is not None and columns is not None:
             raise PydanticCustomError("columns", "write column, or columns for a composite key, not both")
         if column is None and columns is None:

@@ -11,7 +11,7 @@ from ops_pipeline.policies.file import OwnedSection, Section
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.policies.load import PolicyEntry
 from ops_pipeline.policies.model import Policy
-from ops_pipeline.policies.values import Size, Table
+from ops_pipeline.policies.values import Count, Flag, Size, Table
 from ops_pipeline.postgres.relation import TableName
 
 KIND = "vacuum"
@@ -49,7 +49,7 @@ class Vacuum(Policy):
 
 
 def _tables(value: object) -> object:
-    if value == "all" or isinstance(value, list):
+    if value == "all" or (isinstance(value, list) and value):
         return value
     raise PydanticCustomError("tables", "write all, or a list of tables: [sessions, memories]")
 
@@ -91,10 +91,10 @@ class VacuumSection(OwnedSection):
 
     tables: Annotated[Literal["all"] | tuple[Table, ...], BeforeValidator(_tables)] = "all"
     mode: Literal["auto", "always", "observe"] = "auto"
-    analyze: bool = True
-    truncate: bool = False
+    analyze: Flag = True
+    truncate: Flag = False
     index_cleanup: Literal["auto", "on", "off"] = "auto"
-    parallel: Annotated[int, Field(ge=0, le=1024)] | None = None
+    parallel: Annotated[Count, Field(le=1024)] | None = None
     buffer_usage_limit: Annotated[str, BeforeValidator(_buffer_size)] | None = None
     cost_delay: Annotated[float, BeforeValidator(_cost_delay)] | None = None
     reindex: ReindexSection | None = None
