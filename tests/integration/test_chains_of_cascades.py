@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from ops_pipeline.holds import holds
+from ops_pipeline.maintenance.circled_holds import HoldAddedError
 from ops_pipeline.maintenance.kinds import carry_out, plan
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.maintenance.result import RefusedError
 from ops_pipeline.policies.model import Database
-from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.connection import Connection, connect, scalar
 
 Read = Callable[..., Database]
 RULE = """
@@ -87,3 +88,37 @@ def test_a_hold_at_the_end_of_an_expired_chain_keeps_all_of_it(
         carry_out(connection, policy)
 
     assert scalar(connection, ROWS) == 200
+
+
+@pytest.mark.parametrize("schema", [CHAIN.format(expired=200), CYCLE.replace("n = 1 ", "n > 0 ")])
+@pytest.mark.parametrize("held", ["chain", "note"])
+def test_a_hold_that_is_added_during_the_run_keeps_the_end_of_a_chain(
+    connection: Connection, read: Read, url: str, schema: str, held: str
+) -> None:
+    connection.execute(schema)
+    connection.execute("CREATE TABLE note (id int PRIMARY KEY REFERENCES chain ON DELETE CASCADE)")
+    connection.execute("INSERT INTO note VALUES (200)")
+    (policy,) = read(RULE.format(cascade=", cascade: delete")).policies
+
+    def add_hold() -> None:
+        with connect(url, "lawyer") as lawyer:
+            holds.add(lawyer, held, "id = 200", reason="case", owner="legal", by="me")
+
+    with pytest.raises(HoldAddedError, match=f"hold 1 on public.{held} was added or confirmed"):
+        carry_out(connection, policy, stop=add_hold)
+    with pytest.raises(RefusedError):
+        carry_out(connection, policy)
+
+    assert scalar(connection, "SELECT count(*) FROM note") == 1
+    assert scalar(connection, ROWS) == 200
+
+
+def test_a_hold_that_the_plan_knew_stops_no_run(connection: Connection, read: Read) -> None:
+    connection.execute(CHAIN.format(expired=200))
+    connection.execute("INSERT INTO chain VALUES (1000, NULL, now() - interval '60 days')")
+    holds.add(connection, "chain", "id = 1000", reason="case", owner="legal", by="me")
+    (policy,) = read(RULE.format(cascade="")).policies
+
+    result = carry_out(connection, policy)
+
+    assert (result.outcome, scalar(connection, ROWS)) == ("done", 1)

@@ -8,7 +8,7 @@ from psycopg import sql as compose
 from psycopg.types.json import Jsonb
 
 import sql
-from ops_pipeline.maintenance import references, remaining
+from ops_pipeline.maintenance import circled_holds, references, remaining
 from ops_pipeline.maintenance.batches.actions.deletion import deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
 from ops_pipeline.maintenance.batches.scans import Scan, and_, listed
@@ -97,6 +97,7 @@ class OrphanRemoval:
         return self.run.connection
 
     def _remove(self, grace: GraceStatus, older: compose.Composed, due: int, nulls: int) -> Work | None:
+        known = circled_holds.known(self._connection, self.reference.child)
         counter = orphan_counter(self._connection, self.reference, self.reference.orphaned)
         planned = plan_removal(self.planning, self.policy, counter, due, self._removed_before)
         refuse(planned.refusals)
@@ -109,7 +110,7 @@ class OrphanRemoval:
         self.approval = verdict.approval or self.approval
         self._removed = 0
         child = self.reference.child
-        with deleting(self.run, self.policy, child, verdict.planned, self.settings) as deletion:
+        with deleting(self.run, self.policy, child, verdict.planned, known, self.settings) as deletion:
             due_now = self._over(grace, older)
             if self.policy.null_is_orphan:
                 due_now = compose.SQL("({}) OR ({})").format(due_now, self._null(older))

@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ops_pipeline.maintenance import refusals, remaining
+from ops_pipeline.maintenance import circled_holds, refusals, remaining
 from ops_pipeline.maintenance.batches.actions.deletion import deleting
 from ops_pipeline.maintenance.batches.batch import Batches, PolicyRun
+from ops_pipeline.maintenance.circled_holds import KnownHolds
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.guard.guard import GuardResult
 from ops_pipeline.maintenance.plan import RUN_LIMIT_SECONDS, Planning
@@ -34,6 +35,7 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
     undone = whole_partitions.prepare(run, policy, table, cutoff_now(connection, policy))
     if (paused := run.pause.reason()) is not None:
         return Work(paused, None, details=_undone(undone))
+    known = circled_holds.known(connection, table)
     planning = Planning(connection, RUN_LIMIT_SECONDS, settings.archive_url)
     plan = plan_retention(planning, policy)
     refuse(plan.refusals)
@@ -49,7 +51,7 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
         return Work(verdict.message, plan.rows.eligible, plan.rows.oldest_row, plan=verdict.plan)
     plan = verdict.planned
     dead_before = catalog.dead_tuples(connection, table)
-    stopped_reason = _delete(replace(run, planned=plan.rows.eligible), policy, table, plan, settings)
+    stopped_reason = _delete(replace(run, planned=plan.rows.eligible), policy, table, plan, known, settings)
     if run.pause.seen is not None:  # counting would read the table for up to a minute
         return Work(
             stopped_reason, None, dead_tuples_before=dead_before, approval=verdict.approval,
@@ -90,10 +92,15 @@ def _save_plan(run: PolicyRun, verdict: GuardResult[RetentionPlan]) -> None:
 
 
 def _delete(
-    run: PolicyRun, policy: Retention, table: Relation, plan: RetentionPlan, settings: Settings
+    run: PolicyRun,
+    policy: Retention,
+    table: Relation,
+    plan: RetentionPlan,
+    known: KnownHolds,
+    settings: Settings,
 ) -> str:
     """Whole partitions first, then rows; returns why it ended."""
-    with deleting(run, policy, table, plan, settings) as deletion:
+    with deleting(run, policy, table, plan, known, settings) as deletion:
         archiving = deletion.archiving
         if (reason := whole_partitions.remove(run, table, policy.column, plan, archiving)) is not None:
             return reason

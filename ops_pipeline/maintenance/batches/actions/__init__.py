@@ -8,8 +8,9 @@ from psycopg.types.json import Jsonb
 
 import sql
 from ops_pipeline.holds import holds
-from ops_pipeline.maintenance import references
+from ops_pipeline.maintenance import circled_holds, references
 from ops_pipeline.maintenance.batches.scans import ScanRange, and_
+from ops_pipeline.maintenance.circled_holds import KnownHolds
 from ops_pipeline.maintenance.history import Batch, Record, Statement
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
@@ -46,13 +47,16 @@ def limit_statement(limits: BatchLimits, *, synchronous_commit: bool) -> Stateme
     return sql.get("maintenance/batches/actions/limit"), values
 
 
-def deletable(connection: Connection, table: Relation, scan_range: ScanRange) -> compose.Composable:
+def deletable(
+    connection: Connection, table: Relation, scan_range: ScanRange, planned: KnownHolds
+) -> compose.Composable:
     """The range's condition, without rows that are on hold now or that other rows refer to.
 
     `table` is the one the policy names; the range's heap may be one of its partitions. Call it in the
-    deleting transaction, after `limit_statement`: no hold can be added until that transaction ends. Raises
-    HoldUnclearError.
+    deleting transaction, after `limit_statement`: no hold can be added until that transaction ends.
+    `planned`: the holds that the plan knew. Raises HoldUnclearError and HoldAddedError.
     """
+    circled_holds.refuse_new(connection, table, planned)
     return and_(
         scan_range.condition,
         holds.exclusion(holds.active(connection, table)),

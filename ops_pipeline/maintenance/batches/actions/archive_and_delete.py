@@ -26,6 +26,7 @@ from ops_pipeline.maintenance.batches.actions.deleted_by_cascade import (
 )
 from ops_pipeline.maintenance.batches.batch import PolicyRun
 from ops_pipeline.maintenance.batches.scans import ScanRange
+from ops_pipeline.maintenance.circled_holds import KnownHolds
 from ops_pipeline.maintenance.history import Batch, Record, Statement
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.maintenance.reach import Target
@@ -43,8 +44,8 @@ class ArchiveAndDelete:
 
     What is deleted is what is archived: the rows that DELETE returns are written, synced, read back
     and compared before the transaction that deletes them is committed, and its commit waits for the disk.
-    `connection` has the policy's lock and reads the holds. `children`: the tables whose rows are
-    archived and deleted before the rows they refer to, in the same transaction.
+    `connection` has the policy's lock and reads the holds; `planned`: those that the plan knew. `children`:
+    the tables whose rows are archived and deleted before the rows they refer to, in the same transaction.
     """
 
     connection: Connection
@@ -54,6 +55,7 @@ class ArchiveAndDelete:
     table: Relation
     source: ArchivedTable
     counter: CascadeCounter
+    planned: KnownHolds
     row_bytes: float = 0.0
     children: Sequence[Child] = ()
 
@@ -72,7 +74,7 @@ class ArchiveAndDelete:
             before, inserted = self.counter.counts(self._ask), self._inserted()
             # A trigger that keeps every row may have changed it instead; without this, in every run.
             self.worker.execute("SAVEPOINT deletion")
-            condition = actions.deletable(self.connection, self.table, scan_range)
+            condition = actions.deletable(self.connection, self.table, scan_range, self.planned)
             archived = None
             locked = 0
             if self.children:
@@ -229,6 +231,7 @@ def archiving(
     policy: DeletingPolicy,
     table: Relation,
     plan: DeletePlan,
+    planned: KnownHolds,
     settings: Settings,
 ) -> Iterator[ArchiveAndDelete]:
     """Yields the action that archives and deletes the rows, after finishing what an earlier run left there.
@@ -267,6 +270,7 @@ def archiving(
             table,
             source,
             watch,
+            planned,
             plan.rows.row_bytes,
             child_tables,
         )

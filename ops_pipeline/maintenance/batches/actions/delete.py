@@ -11,6 +11,7 @@ from ops_pipeline.maintenance.batches import actions
 from ops_pipeline.maintenance.batches.actions import BatchLimits
 from ops_pipeline.maintenance.batches.actions.deleted_by_cascade import CascadeCounter
 from ops_pipeline.maintenance.batches.scans import ScanRange
+from ops_pipeline.maintenance.circled_holds import KnownHolds
 from ops_pipeline.maintenance.history import Batch, Record, Statement
 from ops_pipeline.postgres.connection import Connection, row
 from ops_pipeline.postgres.relation import Relation
@@ -18,7 +19,7 @@ from ops_pipeline.postgres.relation import Relation
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Deletes rows of `table`; a row takes about `row_bytes`.
+    """Deletes rows of `table`; a row takes about `row_bytes`. `planned`: the holds that the plan knew.
 
     Its commits do not wait for the disk (synchronous_commit = off): if the server crashes then, the
     rows exist again, and so does the position that was reached before them.
@@ -28,6 +29,7 @@ class Delete:
     record: Record
     table: Relation
     counter: CascadeCounter
+    planned: KnownHolds
     row_bytes: float = 0.0
 
     def remove(self, scan_range: ScanRange, limits: BatchLimits) -> int:
@@ -40,7 +42,7 @@ class Delete:
             *_, wal = row(self.connection, *actions.limit_statement(limits, synchronous_commit=False))
             statement = compose.SQL(sql.get(f"maintenance/batches/actions/{name}")).format(
                 heap=scan_range.heap.identifier,
-                condition=actions.deletable(self.connection, self.table, scan_range),
+                condition=actions.deletable(self.connection, self.table, scan_range, self.planned),
             )
             before = self.counter.counts(self._ask)
             # A trigger that keeps every row may have changed it instead; without this, in every run.

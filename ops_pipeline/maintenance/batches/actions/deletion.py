@@ -9,6 +9,7 @@ from ops_pipeline.maintenance.batches.actions import Action
 from ops_pipeline.maintenance.batches.actions.delete import Delete
 from ops_pipeline.maintenance.batches.actions.deleted_by_cascade import cascade_counter
 from ops_pipeline.maintenance.batches.batch import PolicyRun
+from ops_pipeline.maintenance.circled_holds import KnownHolds
 from ops_pipeline.maintenance.plan import DeletePlan
 from ops_pipeline.policies.model import DeletingPolicy, ThrottleLimits
 from ops_pipeline.postgres.relation import Relation
@@ -44,17 +45,25 @@ class Deletion:
 
 @contextmanager
 def deleting(
-    run: PolicyRun, policy: DeletingPolicy, table: Relation, plan: DeletePlan, settings: Settings
+    run: PolicyRun,
+    policy: DeletingPolicy,
+    table: Relation,
+    plan: DeletePlan,
+    planned: KnownHolds,
+    settings: Settings,
 ) -> Iterator[Deletion]:
-    """Yields what deletes the policy's rows; raises what `archiving` raises where they are archived."""
+    """Yields what deletes the policy's rows; raises what `archiving` raises where they are archived.
+
+    `planned`: the holds that the plan knew.
+    """
     if not policy.archive:
         watch = cascade_counter(run.connection, policy, table)
-        delete = Delete(run.connection, run.record, table, watch, plan.rows.row_bytes)
+        delete = Delete(run.connection, run.record, table, watch, planned, plan.rows.row_bytes)
         yield Deletion(delete, settings.batch_target_seconds, policy.throttle)
         return
     from ops_pipeline.maintenance.batches.actions.archive_and_delete import (  # noqa: PLC0415 - loads Arrow
         archiving,
     )
 
-    with archiving(run, policy, table, plan, settings) as action:
+    with archiving(run, policy, table, plan, planned, settings) as action:
         yield Deletion(action, settings.archive_batch_target_seconds, policy.throttle, action)
