@@ -2,7 +2,7 @@
 -- session leaves its memories behind, which orphan cleanup deletes. The comment on each table marks it as
 -- ours; the demo fills only tables that have it.
 
-CREATE TABLE public.users (
+CREATE TABLE IF NOT EXISTS public.users (
   id         uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
   email      text        NOT NULL UNIQUE,
   name       text        NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE public.users (
 );
 COMMENT ON TABLE public.users IS 'Sample application of Ops Pipeline';
 
-CREATE TABLE public.sessions (
+CREATE TABLE IF NOT EXISTS public.sessions (
   id           uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
   user_id      uuid        NOT NULL REFERENCES public.users (id) ON DELETE CASCADE,
   token_hash   bytea       NOT NULL,
@@ -23,10 +23,10 @@ CREATE TABLE public.sessions (
   expires_at   timestamptz NOT NULL DEFAULT now() + interval '30 days'
 );
 COMMENT ON TABLE public.sessions IS 'Sample application of Ops Pipeline';
-CREATE INDEX sessions_created_at ON public.sessions (created_at);
-CREATE INDEX sessions_user_id ON public.sessions (user_id);
+CREATE INDEX IF NOT EXISTS sessions_created_at ON public.sessions (created_at);
+CREATE INDEX IF NOT EXISTS sessions_user_id ON public.sessions (user_id);
 
-CREATE TABLE public.conversations (
+CREATE TABLE IF NOT EXISTS public.conversations (
   id            uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
   user_id       uuid        NOT NULL REFERENCES public.users (id) ON DELETE CASCADE,
   session_id    uuid,
@@ -37,9 +37,9 @@ CREATE TABLE public.conversations (
   updated_at    timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE public.conversations IS 'Sample application of Ops Pipeline';
-CREATE INDEX conversations_user_id ON public.conversations (user_id, updated_at DESC);
+CREATE INDEX IF NOT EXISTS conversations_user_id ON public.conversations (user_id, updated_at DESC);
 
-CREATE TABLE public.memories (
+CREATE TABLE IF NOT EXISTS public.memories (
   id         uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
   user_id    uuid        NOT NULL REFERENCES public.users (id) ON DELETE CASCADE,
   session_id uuid,
@@ -49,5 +49,5 @@ CREATE TABLE public.memories (
   created_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE public.memories IS 'Sample application of Ops Pipeline';
-CREATE INDEX memories_session_id ON public.memories (session_id);
-CREATE INDEX memories_user_id ON public.memories (user_id);
+CREATE INDEX IF NOT EXISTS memories_session_id ON public.memories (session_id);
+CREATE INDEX IF NOT EXISTS memories_user_id ON public.memories (user_id);

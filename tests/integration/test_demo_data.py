@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 import pytest
 from psycopg import sql as compose
+from typer.testing import CliRunner
 
+from ops_pipeline import cli
 from ops_pipeline.cli.up import sample_application
 from ops_pipeline.partitions.partition import existing
 from ops_pipeline.postgres import embedded
@@ -220,7 +223,7 @@ def test_a_killed_fill_is_started_over(new_database: Callable[[], str], first: d
     assert content(killed) == first
 
 
-@pytest.mark.parametrize("table", ["users", "sessions", "conversations", "memories"])
+@pytest.mark.parametrize("table", ["users", "sessions", "precious"])
 def test_a_table_of_another_application_is_refused_and_unchanged(
     new_database: Callable[[], str], table: str
 ) -> None:
@@ -230,7 +233,9 @@ def test_a_table_of_another_application_is_refused_and_unchanged(
         session.execute(compose.SQL("CREATE TABLE {} (precious text)").format(name))
         session.execute(compose.SQL("INSERT INTO {} VALUES ('ours')").format(name))
 
-        with pytest.raises(sample_application.DemoRefusedError, match=rf"{table}.*empty database"):
+        with pytest.raises(
+            sample_application.DemoRefusedError, match=rf"has the table public\.{table}.*empty database"
+        ):
             fill(url)
 
         tables = session.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
@@ -248,3 +253,39 @@ def test_an_invalid_size_or_time_is_named(new_database: Callable[[], str]) -> No
 def count(session: Connection, table: str, condition: LiteralString = "true", *values: object) -> int:
     statement = compose.SQL("SELECT count(*) FROM {} WHERE ").format(compose.Identifier(table))
     return int(scalar(session, statement + compose.SQL(condition), values or None))
+
+
+OTHERS = """
+version: 1
+databases:
+  app: {url: '${OPS_DATABASE_URL}', retention: [{table: job_log, column: at, keep: 30 days}]}
+"""
+ANOTHER = """
+version: 1
+databases:
+  app: {url: '${OPS_DATABASE_URL}', vacuum: {}}
+  shop: {url: 'postgresql://127.0.0.1:1/shop', vacuum: {}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("policies", "why"),
+    [(OTHERS, "has the table public.job_log"), (ANOTHER, "has the database shop, which is not the demo's")],
+)
+def test_the_demo_deletes_nothing_that_it_did_not_create(
+    new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policies: str, why: str
+) -> None:
+    url = new_database()
+    (tmp_path / "policies.yaml").write_text(policies)
+    monkeypatch.setenv("OPS_POLICIES", str(tmp_path / "policies.yaml"))
+    monkeypatch.setenv("OPS_DATABASE_URL", url)
+    with connect(url, "test") as session:
+        session.execute("CREATE TABLE job_log (at) AS SELECT now() - interval '90 days'")
+
+        done = CliRunner().invoke(cli.app, ["demo", "--scale", "0.001"])
+
+        assert done.exit_code == 1
+        assert why in " ".join(done.output.split())
+        assert scalar(session, "SELECT count(*) FROM job_log") == 1
+        tables = session.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+        assert tables.fetchall() == [("job_log",)]

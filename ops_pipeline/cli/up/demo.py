@@ -45,8 +45,9 @@ def demo(
 ) -> None:
     """Fill an empty database with 120 days of a sample application's data, then run the policies.
 
-    Plans, approves what needs approval, and runs. Then loads old rows, which
-    the guard keeps from being deleted until a person approves. Exits with 0
+    Refuses a database that has other tables. Plans, approves what needs
+    approval, and runs. Then loads old rows, which the guard keeps from being
+    deleted until a person approves. Exits with 0
     if the run succeeded with no rows remaining, and the guard stopped the
     second one. Without OPS_DATABASE_URL it uses an embedded PostgreSQL in
     .local/postgres.
@@ -54,6 +55,7 @@ def demo(
     say = notes if as_json else console
     command = program()
     with opened_policies(check=False, or_embedded=True) as (resolved, policies):
+        _refuse_other_databases(resolved, policies)
         step = _steps(say)
         step("Filling the sample application")
         _fill(resolved, seed, scale, say)
@@ -71,6 +73,17 @@ def demo(
     elif blocked is not None and blocked.needs_approval:
         _what_next(blocked, command)
     raise typer.Exit(0 if report.succeeded and as_promised else 1)
+
+
+def _refuse_other_databases(resolved: settings.Settings, policies: Policies) -> None:
+    """Raises DemoRefusedError where a policy is on another database than the demo's: all will be approved."""
+    for database in policies.databases:
+        if database.url(settings.environment(resolved)) != url_of(resolved):
+            raise sample_application.DemoRefusedError(
+                f"{resolved.policies} has the database {database.name}, which is not the demo's; nothing was "
+                "changed. The demo approves and runs every policy, so it only takes a file with one database "
+                "whose url is ${OPS_DATABASE_URL}: set OPS_POLICIES to such a file"
+            )
 
 
 def _steps(say: Console) -> Callable[[str], None]:

@@ -20,7 +20,7 @@ Report = Callable[[str], None]
 
 
 class DemoRefusedError(Exception):
-    """The database has a table of that name that the demo did not create; it was not changed."""
+    """The database or the policies are not the demo's own; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def fill(
     one transaction: if it is killed, the tables stay empty and the next call starts again. Once the tables
     are filled, further calls change nothing, even with other arguments.
 
-    Raises DemoRefusedError when one of the tables exists and was not created by the demo, and ValueError
-    when `scale` is not positive or `as_of` has no time zone.
+    Raises DemoRefusedError when the database has a table that the demo did not create, and ValueError when
+    `scale` is not positive or `as_of` has no time zone.
     """
     if not scale > 0:
         raise ValueError(f"scale: {scale} is invalid; it must be a positive number such as 0.1 or 1.0")
@@ -89,15 +89,14 @@ EVENTS_A_BURST = 6
 
 def _create_tables(connection: Connection) -> None:
     with connection.transaction():
-        marks: dict[str, bool] = dict(connection.execute(sql.demo("table_marks")).fetchall())
-        for table, ours in marks.items():
-            if not ours:
-                raise DemoRefusedError(
-                    f"table {table} already exists and was not created by the demo; nothing was changed. "
-                    "The demo only fills an empty database: create one and set OPS_DATABASE_URL to it."
-                )
-        if not marks:
-            connection.execute(sql.demo("tables"))
+        other = connection.execute(sql.demo("other_tables"), {}).fetchone()
+        if other is not None:
+            raise DemoRefusedError(
+                f"database {connection.info.dbname} has the table {other[0]}, which the demo did not create; "
+                "nothing was changed. The demo deletes rows without asking, so it only uses a database of its own: "
+                "unset OPS_DATABASE_URL for an embedded PostgreSQL, or set it to an empty database"
+            )
+        connection.execute(sql.demo("tables"))
 
 
 def _earlier(connection: Connection, report: Report) -> Filled | None:
