@@ -14,8 +14,10 @@ from ops_pipeline.maintenance.retention.plan import backlog
 from ops_pipeline.maintenance.retention.policy import Retention
 from ops_pipeline.partitions import drop
 from ops_pipeline.partitions.partition import existing
+from ops_pipeline.partitions.premake import premake_days
 from ops_pipeline.policies.model import Database
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import audit_logs, find_relation
 from ops_pipeline.settings import Settings
 from tests.named import named
 
@@ -173,3 +175,23 @@ def test_orphans_in_a_table_with_a_foreign_partition_are_refused(foreign: Connec
     assert "public.events_2018 is a foreign table" in of_events.refusals[0]
     with pytest.raises(RefusedError, match=r"public\.events_2018 is a foreign table"):
         carry_out(foreign, database.policies[1])
+
+
+def test_expired_days_of_the_audit_log_are_dropped_whole(
+    connection: Connection, read: Read, tmp_path: Path
+) -> None:
+    today = datetime.now(UTC).date()
+    premake_days(connection, find_relation(connection, audit_logs()), today - timedelta(days=40), today)
+    connection.execute(
+        "INSERT INTO audit_logs (event_type, action, created_at)"
+        " SELECT 'made', 'x', now() - make_interval(days => n) FROM generate_series(0, 40) AS n"
+    )
+    database = read(
+        "version: 1\ndatabases: {app: {url: x, retention: [{table: audit_logs, column: created_at, "
+        "keep: 30 days, partition: day, guard: {max_fraction: 1}}]}}"
+    )
+
+    run(connection, database, tmp_path)
+
+    left = existing(connection, find_relation(connection, audit_logs()))
+    assert min(each.lower for each in left if each.lower) > datetime.now(UTC) - timedelta(days=32)

@@ -93,8 +93,8 @@ def _create_tables(connection: Connection) -> None:
         if other is not None:
             raise DemoRefusedError(
                 f"database {connection.info.dbname} has the table {other[0]}, which the demo did not create; "
-                "nothing was changed. The demo deletes rows without asking, so it only uses a database of its own: "
-                "unset OPS_DATABASE_URL for an embedded PostgreSQL, or set it to an empty database"
+                "nothing was changed. The demo deletes rows without asking, so it only uses a database of "
+                "its own: unset OPS_DATABASE_URL for an embedded PostgreSQL, or set it to an empty database"
             )
         connection.execute(sql.demo("tables"))
 

@@ -166,6 +166,25 @@ def test_a_partition_that_other_objects_depend_on_is_kept(connection: Connection
     assert state(connection, partition) == "attached"
 
 
+OWN_OBJECTS = """
+CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER of_column AFTER UPDATE OF id ON {table} FOR EACH ROW EXECUTE FUNCTION touched();
+CREATE TRIGGER when_column AFTER UPDATE ON {table} FOR EACH ROW WHEN (NEW.id > 5) EXECUTE FUNCTION touched();
+CREATE TRIGGER own AFTER UPDATE OF id ON {partition} FOR EACH ROW EXECUTE FUNCTION touched();
+CREATE POLICY visible ON {partition} USING (id > 0);
+CREATE RULE counted AS ON UPDATE TO {partition} WHERE OLD.id < 0 DO ALSO SELECT 1;
+CREATE STATISTICS of_two ON id, created_at FROM {partition};
+"""
+
+
+def test_a_partition_goes_with_the_objects_of_its_own(connection: Connection, days: Days) -> None:
+    relation = days()
+    partition = first_day(connection, relation)
+    connection.execute(OWN_OBJECTS.format(table=NAME, partition=quoted_name(partition)))
+
+    assert isinstance(drop.remove(connection, relation, partition), drop.DroppedPartition)
+
+
 @pytest.mark.parametrize(
     "swap",
     [
