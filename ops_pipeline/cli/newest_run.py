@@ -18,19 +18,19 @@ from ops_pipeline.postgres.connection import Connection
 class NewestRun:
     """The newest run. `outcomes`: how many of its policies that have begun have each; `not_begun`: its other
     policies; `excluded`: how many policies of the database it does not include. `has_ended`: as Dagster has
-    it; `has_worker`: a step of it is connected to the database."""
+    it; `is_alive`: a step of it is connected to the database, or was until a moment ago."""
 
     started_at: datetime
     outcomes: dict[str, int]
     not_begun: Sequence[str]
     excluded: int
     has_ended: bool
-    has_worker: bool
+    is_alive: bool
 
     @property
     def problem(self) -> str | None:
         """What is wrong where policies have not begun, and what to do."""
-        if not self.not_begun or (self.has_worker and not self.has_ended):
+        if not self.not_begun or (self.is_alive and not self.has_ended):
             return None
         what = "ended before it began" if self.has_ended else "has no worker at present, and has not begun"
         command = opsctl("run", policies=self.not_begun)
@@ -57,7 +57,7 @@ def find(
         not_begun,
         len(others) - len(not_begun),
         has_ended=run is None or run.ended,
-        has_worker=bool(not_begun) and lock_is_held(connection, run_lock(run_id or "")),
+        is_alive=run is not None and (not run.is_silent or lock_is_held(connection, run_lock(run_id or ""))),
     )
 
 

@@ -1,6 +1,7 @@
 """One run as Dagster's database has it: whether it has ended, and which policies it includes."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import psycopg
 
@@ -8,12 +9,17 @@ import sql
 from ops_pipeline.policies.identity import Identity
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect_bare
 
+SILENT_FOR = timedelta(minutes=2)
+"""A run whose last event is older is lost where no step of it is connected. Between two steps none is."""
+
 
 @dataclass(frozen=True, slots=True)
 class DagsterRun:
-    """A run. `steps`, `assets`: the keys of those that it was launched for; None: all of its job."""
+    """A run. `is_silent`: it has written no event for SILENT_FOR. `steps`, `assets`: the keys of those that it
+    was launched for; None: all of its job."""
 
     ended: bool
+    is_silent: bool
     steps: frozenset[str] | None
     assets: frozenset[str] | None
 
@@ -33,6 +39,7 @@ def find(dagster_url: str, run_id: str) -> DagsterRun | None:
         return None  # `next_run` reports it
     if found is None:
         return None
-    ended, *launched_for = found
+    ended, silent_seconds, *launched_for = found
+    is_silent = silent_seconds is None or silent_seconds > SILENT_FOR.total_seconds()
     steps, assets = (None if keys is None else frozenset(keys) for keys in launched_for)
-    return DagsterRun(ended, steps, assets)
+    return DagsterRun(ended, is_silent, steps, assets)

@@ -1,18 +1,16 @@
 """Fails runs whose worker is gone, which Dagster would show as started forever."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
+from ops_pipeline.diagnosis.dagster_run import SILENT_FOR
 from ops_pipeline.maintenance import history
 from ops_pipeline.orchestration import run_ownership
 from ops_pipeline.orchestration.resources import MaintenanceResource
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres.advisory_lock import lock_is_held, run_lock
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
-
-SILENT_FOR = timedelta(minutes=2)
-"""Between two steps a live run holds no lock for a moment, but its last event is recent."""
 
 
 def definitions(policies: Policies) -> dg.Definitions:

@@ -29,9 +29,11 @@ def newest(
     """The newest run, in which only the first policy has begun, as Dagster has it with these properties."""
     database = read()
 
-    def of(status: dg.DagsterRunStatus, **properties: Any) -> newest_run.NewestRun:
+    def of(status: dg.DagsterRunStatus, *, events: bool = False, **properties: Any) -> newest_run.NewestRun:
         run = dg.DagsterRun("nightly_app", **{"run_id": str(uuid4()), "status": status, **properties})
         instance.add_run(run)
+        if events:
+            instance.report_engine_event("a step has ended", run)
         carry_out(application, database.policies[0], dagster_run_id=run.run_id)
         runs = last_runs(application, [policy.name for policy in database.policies])
         found = newest_run.find(dagster_url, application, database.policies, runs)
@@ -61,9 +63,11 @@ def test_a_run_in_progress_is_no_problem_while_it_has_a_worker(
         share_lock(step, run_lock(run_id))
         alive = newest(STARTED, run_id=run_id)
     lost = newest(STARTED)
+    between_steps = newest(STARTED, events=True)
 
-    assert alive.not_begun == OTHERS
+    assert alive.not_begun == between_steps.not_begun == OTHERS
     assert alive.problem is None
+    assert between_steps.problem is None
     assert str(lost.problem).startswith(
         "the last run has no worker at present, and has not begun app/orphans"
     )
