@@ -15,8 +15,8 @@ SILENT_FOR = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class DagsterRun:
-    """A run. `is_silent`: it has written no event for SILENT_FOR. `steps`, `assets`: the keys of those that it
-    was launched for; None: all of its job."""
+    """A run. `is_silent`: it has written no event for SILENT_FOR. `steps`, `assets`: the keys of those that
+    it was launched for; None: all of its job."""
 
     ended: bool
     is_silent: bool
