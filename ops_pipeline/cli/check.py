@@ -10,15 +10,20 @@ from ops_pipeline.cli.options import Database
 from ops_pipeline.cli.output import Json, answer, complain
 from ops_pipeline.counted import counted
 from ops_pipeline.maintenance import kinds
+from ops_pipeline.maintenance.plan import Planning
+from ops_pipeline.policies import model
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Policies
 from ops_pipeline.postgres import embedded
+from ops_pipeline.postgres.rights import explained
 
 
 def check(chosen: Database = None, as_json: Json = False) -> None:
     """Check policies.yaml against the databases. Changes nothing.
 
-    Each problem is reported with file and line. Exits with 2 if there is
+    Each problem, and each reason for which a run would refuse a policy, is
+    reported with file and line. Rows are not counted: `opsctl plan` does
+    that, and refuses more. Exits with 2 if there is
     one, and with 1 if a database does not answer.
     """
     loaded = settings.load()
@@ -50,8 +55,17 @@ def _problems(resolved: settings.Settings, policies: Policies, away: list[str]) 
         try:
             for _, connection in connections(resolved, [database], "opsctl check", away):
                 kinds.check(connection, database.policies)
+                with explained(connection):
+                    yield from _refusals(Planning(connection, archive_url=resolved.archive_url), database)
         except PolicyError as error:
             yield from error.problems
+
+
+def _refusals(planning: Planning, database: model.Database) -> Iterator[str]:
+    for policy in database.policies:
+        if isinstance(policy, model.DeletingPolicy):
+            for refusal in kinds.refusals_of(planning, policy):
+                yield policy.place.problem("table", refusal)
 
 
 def without_policies(policies: Policies) -> Iterator[str]:

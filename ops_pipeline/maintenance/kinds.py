@@ -8,11 +8,12 @@ from typing import Any
 import psycopg
 
 from ops_pipeline.holds.holds import HoldUnclearError
-from ops_pipeline.maintenance import references, run
+from ops_pipeline.maintenance import references, refusals, run
 from ops_pipeline.maintenance.guard import guard
 from ops_pipeline.maintenance.kind import Kind
 from ops_pipeline.maintenance.lock_wait import TableLockedError, locks_named
 from ops_pipeline.maintenance.orphans.kind import ORPHANS
+from ops_pipeline.maintenance.orphans.policy import Orphans
 from ops_pipeline.maintenance.plan import (
     LIMIT_SECONDS,
     RUN_LIMIT_SECONDS,
@@ -59,6 +60,19 @@ def check(connection: Connection, policies: Sequence[Policy]) -> None:
     problems = [problem for policy in policies for problem in kind_of(policy).problems(connection, policy)]
     if problems:
         raise PolicyError(problems)
+
+
+def refusals_of(planning: Planning, policy: DeletingPolicy) -> list[str]:
+    """Why a run would refuse the policy, as far as settings and catalogs tell, without counting rows. Raises
+    LookupError where a table does not exist, and psycopg.Error."""
+    connection = planning.connection
+    table = find_relation(connection, policy.table)
+    parent = find_relation(connection, policy.parent) if isinstance(policy, Orphans) else None
+    try:
+        refusals.refuse_hidden_rows(connection, policy, table, *([parent] if parent else []))
+    except RefusedError as error:
+        return [str(error)]
+    return list(refusals.table_refusals(planning, policy, table, parent))
 
 
 def plan(

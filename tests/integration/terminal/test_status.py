@@ -154,6 +154,20 @@ def test_check_names_the_line_of_each_problem(
     assert len(json.loads(opsctl("check", "--json").out)["problems"]) == 2
 
 
+def test_check_names_what_a_run_would_refuse(application: Connection, opsctl: OPSCTL) -> None:
+    application.execute("CREATE TABLE child (session_id uuid REFERENCES sessions)")
+    application.execute("INSERT INTO child SELECT id FROM sessions, generate_series(1, 50)")
+
+    refused = opsctl("check")
+
+    assert refused.code == 2
+    (problem,) = refused.err.splitlines()
+    assert problem.startswith(
+        "policies.yaml:6: databases.app.retention[0].table: public.child.session_id refers"
+    )
+    assert problem.endswith("Create the index first: CREATE INDEX CONCURRENTLY ON public.child (session_id)")
+
+
 def test_check_reports_a_file_that_cannot_be_parsed(
     application: Connection, opsctl: OPSCTL, tmp_path: Path
 ) -> None:
