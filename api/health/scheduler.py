@@ -8,7 +8,7 @@ import sql
 from api.health.check import OK, Finding
 from api.health.connection import ask
 from api.health.maintenance import MaintenanceChecks
-from ops_pipeline.diagnosis import schedules
+from ops_pipeline.diagnosis import schedules, sensors
 from ops_pipeline.diagnosis.daemon import Heartbeat, Senders, silent
 from ops_pipeline.diagnosis.loaded_policies import CODE_LOCATION
 from ops_pipeline.policies.model import Database
@@ -24,11 +24,12 @@ class SchedulerCheck:
 
     async def starts(self) -> Finding:
         """Whether the daemons of one process report, the schedule of each database is on, its last tick
-        succeeded, and the code location has loaded the same policies as this process."""
+        succeeded, all sensors are on, and the code location has loaded the same policies as this process."""
         if self._dagster_url is None:
             return Finding("not_configured", "OPS_DAGSTER_DATABASE_URL is not set")
         try:
-            problem = await self._daemon(self._dagster_url) or await self._schedules(self._dagster_url)
+            url = self._dagster_url
+            problem = await self._daemon(url) or await self._schedules(url) or await self._sensors(url)
         except psycopg.errors.UndefinedTable:
             return Finding("error", "Dagster has never run: its database is empty")
         except psycopg.OperationalError as error:
@@ -54,6 +55,10 @@ class SchedulerCheck:
                 remedy = "" if on else f". To turn it on: {schedules.turn_on(planned[name].name)}"
                 problems.append(f"{name}: {problem}{remedy}")
         return "; ".join(problems) or None
+
+    async def _sensors(self, url: str) -> str | None:
+        stopped = await ask(url, sql.get("diagnosis/stopped_sensors"), sensors.VALUES, ours=False)
+        return "; ".join(sensors.in_words(str(name) for (name,) in stopped)) or None
 
     async def _same_policies(self) -> Finding:
         policies = await self._policies.current()

@@ -1,4 +1,4 @@
-"""`opsctl schedule on`: turns schedules on that were turned off."""
+"""`opsctl schedule on`: turns schedules and sensors on that were turned off."""
 
 import typer
 
@@ -9,17 +9,17 @@ from ops_pipeline.cli.output import Json, answer
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.postgres import embedded
 
-app = typer.Typer(help="Turn the schedules of nightly runs on.", no_args_is_help=True)
+app = typer.Typer(help="Turn the schedules of nightly runs and the sensors on.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Turn the schedules of nightly runs on."""
+    """Turn the schedules of nightly runs and the sensors on."""
 
 
 @app.command("on")
 def turn_on(chosen: Database = None, as_json: Json = False) -> None:
-    """Turn on a nightly schedule that was turned off in the Dagster UI.
+    """Turn on what was turned off in the Dagster UI: nightly schedules, and the sensors that watch runs.
 
     The next run starts at its time; those that were missed are not started.
     To stop maintenance for a while: opsctl pause.
@@ -31,7 +31,7 @@ def turn_on(chosen: Database = None, as_json: Json = False) -> None:
         from ops_pipeline.orchestration import schedules  # noqa: PLC0415
 
         turned_on = schedules.turn_on(resolved, databases)
-    names = [database.job_name for database in databases]
+    names = dict.fromkeys([*(database.job_name for database in databases), *turned_on])
     lines = [f"{name}: {'on' if name in turned_on else 'it is already on'}" for name in names]
     answer(
         {"turned_on": turned_on},

@@ -19,7 +19,7 @@ from ops_pipeline.cli.newest_run import NewestRun
 from ops_pipeline.cli.options import Database
 from ops_pipeline.cli.output import NEEDS_APPROVAL, Json, answer, complain
 from ops_pipeline.counted import counted
-from ops_pipeline.diagnosis import next_run
+from ops_pipeline.diagnosis import next_run, sensors
 from ops_pipeline.diagnosis.next_run import NextRun
 from ops_pipeline.forward import position
 from ops_pipeline.forward.position import TargetState
@@ -62,6 +62,7 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
     ):
         dagster_url = resolved.dagster_database_url or ""
         next_runs = next_run.next_runs(dagster_url, databases, now)
+        sensors_off = sensors.off(dagster_url)
         for database, connection in connections:
             with explained(connection):
                 statuses.append(_status(database, connection, now, dagster_url, next_runs[database.name]))
@@ -76,9 +77,16 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
         if name not in reached
     ]
     answer(
-        {"databases": statuses, "throttle_file": throttle_file, "api": api, "unavailable": away},
+        {
+            "databases": statuses,
+            "sensors_off": sensors_off,
+            "throttle_file": throttle_file,
+            "api": api,
+            "unavailable": away,
+        },
         *lines,
         *without_policies(model.Policies(tuple(empty))),
+        *(f"Dagster: {sentence}" for sentence in sensors_off),
         *([f"Throttled: the file {throttle_file}. To continue: delete it"] if throttle_file else []),
         f"API at {api.url}: {api.status}" + (f" ({', '.join(api.failed)})" if api.failed else ""),
         as_json=as_json,
@@ -86,7 +94,7 @@ def status(chosen: Database = None, as_json: Json = False) -> None:
     for problem in away:
         complain(problem)
     of_api = set(api.failed) - {JUDGED_HERE}
-    if away or throttle_file or of_api or any(each.has_problem for each in statuses):
+    if away or sensors_off or throttle_file or of_api or any(each.has_problem for each in statuses):
         raise typer.Exit(1)
     if any(each.approvals for each in statuses):
         raise typer.Exit(NEEDS_APPROVAL)

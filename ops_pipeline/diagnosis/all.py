@@ -42,6 +42,7 @@ from ops_pipeline.diagnosis.rights import RIGHTS, VACUUM_RIGHTS
 from ops_pipeline.diagnosis.row_security import RAISING_TRIGGERS, ROW_SECURITY
 from ops_pipeline.diagnosis.rules import RULES
 from ops_pipeline.diagnosis.schedules import SCHEDULES
+from ops_pipeline.diagnosis.sensors import SENSORS
 from ops_pipeline.diagnosis.session_settings import SESSION_SETTINGS
 from ops_pipeline.diagnosis.standby import STANDBY
 from ops_pipeline.diagnosis.track_counts import TRACK_COUNTS
@@ -60,6 +61,7 @@ DIAGNOSES: Sequence[Diagnosis] = (
     DAEMON,
     ONE_DAEMON,
     SCHEDULES,
+    SENSORS,
     ARCHIVE_WRITABLE,
     ARCHIVE_MOUNT,
     WEBHOOK,

@@ -25,7 +25,7 @@ from ops_pipeline.postgres.relation import audit_logs, find_relation
 from ops_pipeline.settings import Settings
 from tests.eventually import eventually
 from tests.integration.api.health import serving
-from tests.integration.doctor.installation import beat, dagster_instance, switch, tick
+from tests.integration.doctor.installation import beat, dagster_instance, switch, switch_sensor, tick
 
 POLICIES = """
 version: 1
@@ -100,6 +100,17 @@ def test_a_schedule_that_is_off_is_an_error(ask: Ask, healthy: dg.DagsterInstanc
         "nightly_app: the schedule is off: no nightly run starts by itself. "
         "To turn it on: opsctl schedule on --database app"
     )
+
+
+def test_a_sensor_that_is_off_is_an_error(ask: Ask, healthy: dg.DagsterInstance) -> None:
+    switch_sensor(healthy, "ended_runs", InstigatorStatus.STOPPED)
+    found = ask()
+    switch_sensor(healthy, "ended_runs", InstigatorStatus.RUNNING)
+
+    assert found.status == "error"
+    assert found.message.startswith("the sensor ended_runs is off: no failed run ")
+    assert found.message.endswith("To turn it on: opsctl schedule on")
+    assert ask() == OK
 
 
 def test_a_failed_tick_is_an_error_until_a_later_one_succeeds(ask: Ask, healthy: dg.DagsterInstance) -> None:

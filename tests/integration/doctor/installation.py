@@ -18,6 +18,7 @@ from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
     ScheduleInstigatorData,
+    SensorInstigatorData,
     TickData,
     TickStatus,
 )
@@ -58,6 +59,14 @@ def switch(instance: dg.DagsterInstance, status: InstigatorStatus) -> None:
     data = ScheduleInstigatorData("0 2 * * *", time.time())
     state = InstigatorState(SCHEDULE, InstigatorType.SCHEDULE, status, data)
     known = instance.get_instigator_state(SCHEDULE.get_id(), SCHEDULE.get_selector().get_id())
+    (instance.update_instigator_state if known else instance.add_instigator_state)(state)
+
+
+def switch_sensor(instance: dg.DagsterInstance, name: str, status: InstigatorStatus) -> None:
+    """Turns the sensor of that name on or off."""
+    origin = RemoteInstigatorOrigin(SCHEDULE.repository_origin, name)
+    state = InstigatorState(origin, InstigatorType.SENSOR, status, SensorInstigatorData(cursor="how far"))
+    known = instance.get_instigator_state(origin.get_id(), origin.get_selector().get_id())
     (instance.update_instigator_state if known else instance.add_instigator_state)(state)
 
 

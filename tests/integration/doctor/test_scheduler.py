@@ -21,7 +21,7 @@ from ops_pipeline.postgres import embedded
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.settings import Settings
 from tests.integration.conftest import POLICIES
-from tests.integration.doctor.installation import NOWHERE, Ask, beat, switch, tick
+from tests.integration.doctor.installation import NOWHERE, Ask, beat, switch, switch_sensor, tick
 
 
 def test_a_daemon_that_is_silent_is_an_error(ask: Ask, healthy: dg.DagsterInstance) -> None:
@@ -105,6 +105,32 @@ def test_status_names_what_keeps_the_next_run_from_starting_and_its_remedy_works
     assert re.search(
         r"next run   none: no Dagster daemon has reported since .* UTC. To start it: opsctl up\n", silent
     ), silent
+
+
+def test_a_sensor_that_is_off_is_an_error_and_the_remedy_turns_it_on(
+    ask: Ask, application: Connection, healthy: dg.DagsterInstance, opsctl: Callable[..., Result]
+) -> None:
+    for _, policy in ask.policies:
+        carry_out(application, policy)
+    for name in ("ended_runs", "lost_runs", "of_someone_else"):
+        switch_sensor(healthy, name, InstigatorStatus.STOPPED)
+
+    off = opsctl("status")
+    first, second = (each for each in ask().findings if each.id == "sensors")
+
+    assert off.exit_code == 1
+    assert "Dagster: the sensor ended_runs is off: " in off.stdout
+    assert "of_someone_else" not in off.stdout
+    assert (first.subject, second.subject) == ("ended_runs", "lost_runs")
+    assert first.severity == "error"
+    assert first.remedies == ("opsctl schedule on",)
+    assert opsctl("schedule", "on").stdout.splitlines()[:3] == [
+        "nightly_app: it is already on",
+        "ended_runs: on",
+        "lost_runs: on",
+    ]
+    assert opsctl("status").exit_code == 0
+    assert ask().state("sensors") == "ok"
 
 
 def test_status_exits_with_1_for_what_keeps_the_next_run_from_starting(
