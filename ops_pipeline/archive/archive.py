@@ -21,11 +21,12 @@ import pyarrow as pa
 
 import sql
 from ops_pipeline.archive import manifest
+from ops_pipeline.archive.archive_error import ArchiveError
 from ops_pipeline.archive.deadline import Deadline
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, folder, manifest_path, temporary_prefix
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.workers import Workers
-from ops_pipeline.archive.write import ArchiveError, write_files
+from ops_pipeline.archive.write import write_files
 from ops_pipeline.counted import counted
 from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.connection import Connection, database_of, scalar
@@ -119,7 +120,7 @@ class Archive:
                 self.storage.delete(path)
         except StorageError as error:
             raise ArchiveError(
-                f"{policy}: {error}. Nothing was deleted from the table; the next run tries again"
+                f"{error}. Nothing was deleted from the table; the next run tries again"
             ) from error
         return Reconciled(len(published), len(left))
 
@@ -128,12 +129,12 @@ class Archive:
         if not files:
             return
         with Workers(PUBLISHING_THREADS, "archive-publish") as workers:
-            for file, done in [(file, workers.submit(partial(self._name, file))) for file in files]:
+            for done in [workers.submit(partial(self._name, file)) for file in files]:
                 try:
                     done.result()
                 except StorageError as error:
                     raise ArchiveError(
-                        f"{file.policy}: {error}. The deleted rows are safe in the archive, one of their "
+                        f"{error}. The deleted rows are safe in the archive, one of their "
                         "files under its temporary name; the next run continues from here"
                     ) from error
         manifest.record_stored(connection, files)
@@ -150,7 +151,7 @@ class Archive:
 
     def _lost(self, file: ArchivedFile) -> ArchiveError:
         return ArchiveError(
-            f"{file.policy}: {self.storage.name}/{file.path} is missing, and so is its temporary file "
+            f"{self.storage.name}/{file.path} is missing, and so is its temporary file "
             f"{file.temporary_path}. No other file has its {counted(file.rows, 'row')} of "
             f"{file.table}, deleted at {file.created_at:%Y-%m-%d %H:%M:%S} UTC. Put the file back from "
             f"a copy of the storage. {without_a_copy(self._connection, file.path)}"

@@ -22,6 +22,7 @@ from threading import Thread
 import pyarrow as pa
 
 from ops_pipeline.archive import arrow, parquet, split_by_day
+from ops_pipeline.archive.archive_error import ArchiveError
 from ops_pipeline.archive.deadline import Deadline
 from ops_pipeline.archive.files import ArchivedTable, WrittenFile, place
 from ops_pipeline.archive.workers import Workers
@@ -42,11 +43,6 @@ IDLE_BYTES = 8 * 1024 * 1024
 STORING_THREADS = 4
 INTERRUPTED_SECONDS = 1.0
 """How long an interrupt waits for unfinished files to be deleted."""
-
-
-class ArchiveError(Exception):
-    """The rows could not be archived. The message says why, and that nothing was deleted: the files must be
-    complete before the delete is committed, and the caller rolls it back now."""
 
 
 def write_files(
@@ -231,7 +227,7 @@ class _Writing:
             raise self._too_slow() from error
         except (StorageError, FileNotFoundError, parquet.NotTheSameError) as error:
             raise ArchiveError(
-                f"{self._source.policy}: {error}. No row of this batch was deleted; when the storage works "
+                f"{error}. No row of this batch was deleted; when the storage works "
                 "again, the next run continues from here"
             ) from error
 
@@ -263,7 +259,7 @@ class _Writing:
     def _too_slow(self) -> StorageTooSlowError:
         seconds = 0.0 if self._deadline is None else self._deadline.seconds
         return StorageTooSlowError(
-            f"{self._source.policy}: {self._storage.name} did not store the rows of a batch within "
+            f"{self._storage.name} did not store the rows of a batch within "
             f"{seconds:,.3g} s. None of its rows was deleted, and they are no longer locked; when the "
             "storage works again, the next run continues from here"
         )

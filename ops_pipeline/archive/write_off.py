@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import sql
 from ops_pipeline.archive import manifest
 from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.archive_error import ArchiveError
 from ops_pipeline.archive.files import manifest_path
 from ops_pipeline.archive.manifest import ArchivedFile
 from ops_pipeline.archive.staging import DamagedError, content
 from ops_pipeline.archive.verify import require_any
-from ops_pipeline.archive.write import ArchiveError
 from ops_pipeline.audit import trail
 from ops_pipeline.counted import counted
 from ops_pipeline.opsctl import opsctl

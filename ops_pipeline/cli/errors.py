@@ -4,10 +4,10 @@ import psycopg
 
 from ops_pipeline import settings
 from ops_pipeline.access.keys import KeyRefusedError
+from ops_pipeline.archive.archive_error import ArchiveError
 from ops_pipeline.archive.arrow_session import ArrowSessionBusyError
 from ops_pipeline.archive.staging import DamagedError
 from ops_pipeline.archive.target import RestoreRefusedError
-from ops_pipeline.archive.write import ArchiveError
 from ops_pipeline.cli.up.sample_application import DemoRefusedError
 from ops_pipeline.forward.position import ForwardError
 from ops_pipeline.forward.target import ForwardRefusedError

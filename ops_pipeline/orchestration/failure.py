@@ -10,6 +10,7 @@ from ops_pipeline.orchestration import order, run_outcome
 from ops_pipeline.policies.model import Policies
 
 LONGEST_REASON = 500
+MORE = ". … (all of it: opsctl status)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def failed_steps(instance: dg.DagsterInstance, policies: Policies, run_id: str) 
     if cause:
         # Of a run that could not start, the event of its failure only says that something else has ended it.
         run_reason = f"{run_reason} {cause}" if started else cause
-    return steps or [FailedStep(run_outcome.WHOLE_RUN, run_reason[:LONGEST_REASON])]
+    return steps or [FailedStep(run_outcome.WHOLE_RUN, shortened(run_reason))]
 
 
 def reason(error: Any) -> str:
@@ -89,4 +90,13 @@ def reason(error: Any) -> str:
     while error.cause is not None and error.cls_name != "Failure":
         error = error.cause
     message = str(error.message).strip()
-    return message.partition(": ")[2][:LONGEST_REASON] or message[:LONGEST_REASON]
+    return shortened(message.partition(": ")[2] or message)
+
+
+def shortened(text: str) -> str:
+    """The text, or as many of its sentences as fit: a command that is cut is worse than none."""
+    if len(text) <= LONGEST_REASON:
+        return text
+    whole = text[: LONGEST_REASON - len(MORE)]
+    end = max(whole.rfind(". "), whole.rfind("; "))
+    return f"{whole[:end] if end > 0 else whole.rpartition(' ')[0]}{MORE}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import dagster as dg
 import psycopg
 
+from ops_pipeline.archive.archive_error import ArchiveError
 from ops_pipeline.maintenance import history, kinds
 from ops_pipeline.maintenance.check import ROWS_REMAIN, PolicyCheck, not_evaluated
 from ops_pipeline.maintenance.kinds import kind_of
@@ -26,6 +27,7 @@ from ops_pipeline.pauses import pauses
 from ops_pipeline.policies.file import PolicyError
 from ops_pipeline.policies.model import Database, Policy
 from ops_pipeline.postgres.connection import DatabaseUnavailableError
+from ops_pipeline.storage.storage import StorageError
 
 AS_TOLD = {"paused", "observed"}
 """Outcomes that a person has asked for."""
@@ -174,7 +176,8 @@ class PolicyStep:
         reason = "; ".join([reason, *_reasons(None, failed_checks)])
         if outcome == run_outcome.FAILED:
             self._record_failure(reason)
-        failure = self._failure(outcome, reason, failed_checks)
+        section = "archive" if isinstance(error, ArchiveError | StorageError) else None
+        failure = self._failure(outcome, reason, failed_checks, section=section)
         self._observe(reason, failure.metadata)
         return failure
 
@@ -208,6 +211,7 @@ class PolicyStep:
         failed_checks: Sequence[checks.Evaluation] = (),
         plan: str | None = None,
         result: RunResult | None = None,
+        section: str | None = None,
     ) -> dg.Failure:
         named = ", ".join(failed.check.name for failed in failed_checks)
         return dg.Failure(
@@ -215,7 +219,7 @@ class PolicyStep:
             metadata={
                 "outcome": dg.MetadataValue.text(outcome),
                 **({"checks": dg.MetadataValue.text(named)} if named else {}),
-                **self._remedy(outcome, failed_checks, plan, result),
+                **self._remedy(outcome, failed_checks, plan, result, section),
             },
             allow_retries=False,
         )
@@ -226,6 +230,7 @@ class PolicyStep:
         failed_checks: Sequence[checks.Evaluation],
         plan: str | None,
         result: RunResult | None,
+        section: str | None,
     ) -> Mapping[str, dg.MetadataValue]:
         if failed_checks:
             return remedy.evaluate_again(self.policy, failed_checks[0].check.runbook or self.policy.kind)
@@ -236,7 +241,8 @@ class PolicyStep:
             statements = [str(blocker["remedy"]) for blocker in blockers]
             return remedy.materialize_again(self.policy, self.policy.kind, statements)
         remain = outcome == "stopped" and kind_of(self.policy).deletes
-        return remedy.run_again(self.database, self.policy, ROWS_REMAIN if remain else self.policy.kind)
+        section = section or (ROWS_REMAIN if remain else self.policy.kind)
+        return remedy.run_again(self.database, self.policy, section)
 
     def _observe(self, reason: str, about: Mapping[str, dg.MetadataValue]) -> None:
         key = dg.AssetKey(self.policy.identity.path)

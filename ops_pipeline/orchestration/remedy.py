@@ -47,7 +47,8 @@ def materialize_again(
     `statements`: SQL that ends what was in the way.
     """
     press = 'press "Materialize" on the asset\'s page.'
-    how = f"First run the statements in sql, then {press}" if statements else press[0].upper() + press[1:]
+    first = "sql says what is in the way and how to end it. Find out whose it is, end it, then "
+    how = f"{first}{press}" if statements else press[0].upper() + press[1:]
     return {
         **({"sql": dg.MetadataValue.text("\n".join(statements))} if statements else {}),
         **_remedy(terminal=_run(policy), how=how, section=section),

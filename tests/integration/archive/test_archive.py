@@ -14,10 +14,10 @@ import pytest
 
 from ops_pipeline.archive import arrow_session, write
 from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.archive_error import ArchiveError
 from ops_pipeline.archive.arrow_session import ArrowSession, ArrowSessionBusyError
 from ops_pipeline.archive.files import folder as folder_of
 from ops_pipeline.archive.parquet import Encoder
-from ops_pipeline.archive.write import ArchiveError
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.storage.filesystem import Folder
 from ops_pipeline.storage.storage import StorageError

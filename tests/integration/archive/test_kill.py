@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ops_pipeline.archive.archive import Archive
+from ops_pipeline.archive.archive_error import ArchiveError
 from ops_pipeline.archive.arrow_session import ArrowSession, CommitUnknownError
 from ops_pipeline.archive.files import temporary_prefix
-from ops_pipeline.archive.write import ArchiveError
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.storage import location
 from tests.integration.archive.removal import POLICY, deletion, remove, source

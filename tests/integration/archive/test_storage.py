@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline.archive.write import ArchiveError
+from ops_pipeline.archive.archive_error import ArchiveError
 from ops_pipeline.postgres.connection import Connection, scalar
 from ops_pipeline.storage import location
 from ops_pipeline.storage import s3 as s3_storage

@@ -325,7 +325,8 @@ def test_vacuum_that_a_session_blocks_is_red_and_fails_no_run(
     assert f"SELECT pg_terminate_backend({pid});" in str(shown["sql"].value).splitlines()
     assert list(shown)[:2] == ["outcome", "sql"], "what helps comes first"
     assert shown["in_dagster"].value == (
-        'First run the statements in sql, then press "Materialize" on the asset\'s page.'
+        "sql says what is in the way and how to end it. Find out whose it is, end it, then press "
+        '"Materialize" on the asset\'s page.'
     )
     assert "rows_remaining" not in shown, "tables are no rows"
     (check,) = (check for check in result.get_asset_check_evaluations() if not check.passed)
