@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import psycopg
 import typer
 
+import sql
 from ops_pipeline import settings
 from ops_pipeline.audit import trail
 from ops_pipeline.cli.output import Json, answer, complain
+from ops_pipeline.counted import listed
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.partitions.premake import premake
 from ops_pipeline.policies.model import Policies
@@ -36,11 +38,15 @@ def migrate(as_json: Json = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What was done in a database: the migrations applied and the day partitions created in advance."""
+    """What was done in a database: the migrations applied and the day partitions created in advance.
+
+    `missing_roles`: those of our roles that do not exist, because the user may not create roles.
+    """
 
     database: str
     applied: tuple[str, ...] = ()
     partitions_created: int = 0
+    missing_roles: tuple[str, ...] = ()
     failed: str | None = None
 
 
@@ -71,11 +77,12 @@ def _migrate(name: str, url: str, origin: str, database: str | None) -> Migrated
                 complain(f"{name}: {missing}")
                 return Migrated(name, tuple(applied), failed=missing)
             created = premake(connection, find_relation(connection, audit_logs()))
+            missing_roles = tuple(name for (name,) in connection.execute(sql.get("postgres/missing_roles")))
     except (DatabaseUnavailableError, migrations.TakenError, MissingRightError, psycopg.Error) as error:
         advice = f". Check {origin}" if isinstance(error, NoConnectionError) else ""
         complain(f"{name} was not migrated: {error}{advice}")
         return Migrated(name, failed=f"{error}{advice}")
-    return Migrated(name, tuple(applied), created)
+    return Migrated(name, tuple(applied), created, missing_roles)
 
 
 def _lines(migrated: Migrated) -> list[str]:
@@ -83,4 +90,14 @@ def _lines(migrated: Migrated) -> list[str]:
     return [
         f"{migrated.database}: migrations applied: {applied}",
         f"{migrated.database}: day partitions of audit_logs created: {migrated.partitions_created}",
+        *([_roles(migrated)] if migrated.missing_roles else []),
     ]
+
+
+def _roles(migrated: Migrated) -> str:
+    create = " ".join(f"CREATE ROLE {name} NOLOGIN;" for name in migrated.missing_roles)
+    return (
+        f"{migrated.database}: its user may not create roles, so {listed(migrated.missing_roles)} do not "
+        "exist and the API works with all rights of its login. To change that, run as an administrator: "
+        f"{create} Then again: opsctl migrate"
+    )

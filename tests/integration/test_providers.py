@@ -9,8 +9,10 @@ import psycopg
 import pytest
 from litestar.testing import TestClient
 from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
 from api.app import create_app, observed
+from ops_pipeline import cli
 from ops_pipeline.access import keys
 from ops_pipeline.archive.archive import Archive
 from ops_pipeline.archive.verify import verify
@@ -162,3 +164,20 @@ def _grant(service: Service, user: str, title: str) -> None:
         for statement in filter(None, map(str.strip, blocks[0].split(";"))):
             session.execute(statement)
     assert warnings == [], "a GRANT without the right to grant only warns"
+
+
+def test_migrate_says_which_roles_its_user_could_not_create(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPS_DATABASE_URL", service.url("app_owner"))
+    with psycopg.connect(service.url("administrator"), autocommit=True) as administrator:
+        administrator.execute("GRANT CREATE ON DATABASE app TO app_owner")
+
+        first = CliRunner().invoke(cli.app, ["migrate"])
+        (create,) = re.findall(r"run as an administrator: (.*;) Then again: opsctl migrate", first.stdout)
+        administrator.execute(create)
+        second = CliRunner().invoke(cli.app, ["migrate"])
+
+    assert "so ops_reader, ops_writer, ops_maintenance, ops_forwarder do not exist" in first.stdout
+    assert "administrator" not in second.stdout
