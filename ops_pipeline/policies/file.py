@@ -203,6 +203,8 @@ def read(path: Path, form: type[Form]) -> tuple[Form, PolicyFile]:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "is not YAML").strip().splitlines()[0]
+        if "'\\t'" in problem:
+            problem = "a tab; indent with spaces"
         raise PolicyError([f"{path}:{line}: {problem}"]) from error
     source = PolicyFile(path, root)
     try:

@@ -168,7 +168,7 @@ def _refuse_repeats(policies: Sequence[Policy]) -> None:
                 policy.place.problem(
                     "table",
                     f"{policy.name} is defined twice, first in line {first.place.line}; remove one of them, "
-                    "or give each a name:",
+                    "or give each a name, for example `name: old_rows`",
                 )
             )
     if problems:

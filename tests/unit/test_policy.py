@@ -99,7 +99,7 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
             "retention[0].premake",
             "whole days",
         ),
-        (HEAD + RETENTION + RETENTION.splitlines()[1] + "\n", 7, "retention[1].table", "twice"),
+        (HEAD + RETENTION + RETENTION.splitlines()[1] + "\n", 7, "retention[1].table", "`name: old_rows`"),
         (
             HEAD + "    orphans: [{table: a, column: b, references: c}]\n",
             5,
@@ -169,6 +169,7 @@ RETENTION = "    retention:\n      - {table: sessions, column: created_at, keep:
         (HEAD + "schedule: {timezone: Mars}\n", 5, "schedule.timezone", "Europe/Berlin"),
         (HEAD + "    url: twice\n", 5, "", "duplicate key"),
         (HEAD + "    [", 5, "", "expected"),
+        (HEAD + "\tvacuum: {}\n", 5, "", "a tab; indent with spaces"),
         ("", 1, "the file", "version"),
     ],
 )

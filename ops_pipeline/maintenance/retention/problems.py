@@ -2,6 +2,7 @@
 
 from ops_pipeline.maintenance.file_check import FileCheck
 from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.opsctl import opsctl
 from ops_pipeline.partitions.partition import partition_key
 from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection
@@ -17,5 +18,10 @@ def problems(connection: Connection, policy: Retention) -> list[str]:
     if column_type is not None and policy.column not in catalog.times(connection, table):
         check.problem("column", f"{policy.column} is {column_type}; it must be a timestamp or date column")
     if policy.partition is not None and partition_key(connection, table) != policy.column:
-        check.problem("partition", f"{table} is not partitioned by range of {policy.column}; remove this key")
+        adopt = opsctl("adopt", policy.table.qualified, "--column", policy.column, database=policy.database)
+        check.problem(
+            "partition",
+            f"{table} is not partitioned by range of {policy.column}; remove this key, or partition the table "
+            f"by day: {adopt}",
+        )
     return check.problems

@@ -213,7 +213,8 @@ class _TableRun:
         if locker is None:
             return "another session"
         pid, *names = locker
-        return f"pid {pid} ({', '.join(filter(None, names))})"
+        named = ", ".join(filter(None, names))
+        return f"pid {pid} ({named})" if named else f"pid {pid}"
 
 
 def _is_still_due(choice: Choice, after: TableState) -> bool:
