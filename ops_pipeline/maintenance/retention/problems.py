@@ -21,7 +21,7 @@ def problems(connection: Connection, policy: Retention) -> list[str]:
         adopt = opsctl("adopt", policy.table.qualified, "--column", policy.column, database=policy.database)
         check.problem(
             "partition",
-            f"{table} is not partitioned by range of {policy.column}; remove this key, or partition the table "
-            f"by day: {adopt}",
+            f"{table} is not partitioned by range of {policy.column}; remove this key, or partition the "
+            f"table by day: {adopt}",
         )
     return check.problems
