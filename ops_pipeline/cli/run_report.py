@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ops_pipeline.orchestration.failure import FailedStep
 
 
+MOST_UNDONE = 3
+"""How many of the partitions that could not be dropped whole are named."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """The result of a run. `status`: Dagster's. `deleting`: the names of the policies that delete rows."""
@@ -93,6 +97,11 @@ def show_results(to: Console, report: RunReport) -> None:
             why = result.details.get("waits_for", "a later run deletes them")
             remain = f"{counted(waiting, 'orphan')} {'remains' if waiting == 1 else 'remain'}"
             to.print(f"{result.policy}: {remain} for a later run: {why}", markup=False)
+        undone = result.details.get("undone", ())
+        for why in undone[:MOST_UNDONE]:
+            to.print(f"{result.policy}: {why}", markup=False)
+        if len(undone) > MOST_UNDONE:
+            to.print(f"{result.policy}: and {len(undone) - MOST_UNDONE} more like that", markup=False)
         if result.removed and (unrecorded := result.details.get(history.UNRECORDED)):
             to.print(f"{result.policy}: {unrecorded}", markup=False)
         if result.outcome == "observed":

@@ -177,6 +177,19 @@ def test_orphans_in_a_table_with_a_foreign_partition_are_refused(foreign: Connec
         carry_out(foreign, database.policies[1])
 
 
+def test_a_partition_that_a_view_keeps_is_named_in_the_result(connection: Connection, read: Read) -> None:
+    events(connection, "'2019-01-01'")
+    connection.execute("CREATE VIEW of_2019 AS SELECT * FROM events_first")
+
+    result = carry_out(connection, of_policies(read).policies[0])
+
+    assert (result.outcome, result.removed) == ("done", 50)
+    (why,) = result.details["undone"]
+    assert why.startswith("public.events_first was not dropped: ")
+    assert "view of_2019" in why
+    assert why.endswith("its expired rows are deleted row by row instead")
+
+
 def test_expired_days_of_the_audit_log_are_dropped_whole(
     connection: Connection, read: Read, tmp_path: Path
 ) -> None:

@@ -51,7 +51,9 @@ def run_retention(run: PolicyRun, policy: Retention, settings: Settings) -> Work
         return Work(verdict.message, plan.rows.eligible, plan.rows.oldest_row, plan=verdict.plan)
     plan = verdict.planned
     dead_before = catalog.dead_tuples(connection, table)
-    stopped_reason = _delete(replace(run, planned=plan.rows.eligible), policy, table, plan, known, settings)
+    stopped_reason = _delete(
+        replace(run, planned=plan.rows.eligible), policy, table, plan, known, settings, undone
+    )
     if run.pause.seen is not None:  # counting would read the table for up to a minute
         return Work(
             stopped_reason, None, dead_tuples_before=dead_before, approval=verdict.approval,
@@ -98,11 +100,13 @@ def _delete(
     plan: RetentionPlan,
     known: KnownHolds,
     settings: Settings,
+    undone: list[str],
 ) -> str:
-    """Whole partitions first, then rows; returns why it ended."""
+    """Whole partitions first, then rows; returns why it ended. `undone` gets what could not be dropped."""
     with deleting(run, policy, table, plan, known, settings) as deletion:
         archiving = deletion.archiving
-        if (reason := whole_partitions.remove(run, table, policy.column, plan, archiving)) is not None:
+        reason = whole_partitions.remove(run, table, policy.column, plan, archiving, undone)
+        if reason is not None:
             return reason
         scan = scan_by(plan.method, run.connection, policy, table, plan.cutoff, plan.rows.total)
         return Batches(run, scan, deletion.action, deletion.batch_size(scan.sizes)).work_through()

@@ -56,12 +56,17 @@ def prepare(run: PolicyRun, policy: Retention, table: Relation, cutoff: datetime
 
 
 def remove(
-    run: PolicyRun, table: Relation, column: str, plan: RetentionPlan, archiving: "ArchiveAndDelete | None"
+    run: PolicyRun,
+    table: Relation,
+    column: str,
+    plan: RetentionPlan,
+    archiving: "ArchiveAndDelete | None",
+    undone: list[str],
 ) -> str | None:
     """Drops the partitions that contain only expired rows. Returns why it stopped early, if it did.
 
-    A partition that cannot be dropped whole, because a row is on hold or never expires, or because a session
-    has locked it, is left to be deleted row by row.
+    A partition that cannot be dropped whole, because a row is on hold or never expires, because a session
+    has locked it or another object depends on it, is left to be deleted row by row; `undone` then gets why.
     """
     partitions = [
         *drop.leftovers(run.connection, table, plan.cutoff),
@@ -71,7 +76,10 @@ def remove(
         if (reason := run.asked_to_stop()) is not None:
             return reason
         removal = _PartitionRemoval(run, table, column, partition, _rows(plan.rows, partition), archiving)
-        run.report(f"{run.record.policy}: {removal.remove()}")
+        outcome = removal.remove()
+        run.report(f"{run.record.policy}: {outcome}")
+        if removal.is_kept:
+            undone.append(outcome)
     return None
 
 
@@ -93,6 +101,7 @@ class _PartitionRemoval:
     partition: Partition
     rows: int | None
     archiving: "ArchiveAndDelete | None"
+    is_kept: bool = False
     _files: list[WrittenFile] = field(default_factory=list)
 
     def remove(self) -> str:
@@ -115,6 +124,7 @@ class _PartitionRemoval:
         except BaseException:
             self._discard()
             raise
+        self.is_kept = isinstance(dropped, drop.KeptPartition)
         if isinstance(dropped, drop.KeptPartition):
             self._discard()
             return (
