@@ -43,6 +43,12 @@ def times(connection: Connection, table: Relation) -> set[str]:
     return {column for column, of_type in types if of_type in TIME_TYPES}
 
 
+def dates(connection: Connection, table: Relation) -> set[str]:
+    """The table's columns of the type date, or of a domain over it."""
+    types = connection.execute(sql.get("postgres/base_types"), {"oid": table.oid})
+    return {column for column, of_type in types if of_type == "date"}
+
+
 def required_columns(connection: Connection, table: Relation, columns: Sequence[str]) -> list[str]:
     """Those of the columns that are NOT NULL."""
     values = {"oid": table.oid, "columns": list(columns)}

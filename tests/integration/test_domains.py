@@ -40,7 +40,8 @@ def test_a_column_of_time_may_be_of_a_domain(
     monkeypatch.setattr(method, "judge", lambda *_: Method(scan, "the test says so"))
     holds.add(connection, "events", "at < 2001-01-01", reason="x", owner="y", by="z")
     (policy,) = read(RETENTION % ", archive: true").policies
-    expired = scalar(connection, "SELECT count(*) FROM events WHERE at < now() - interval '30 days'")
+    cutoff = f"(now() - interval '30 days')::{of}"  # of a date, the start of the day
+    expired = scalar(connection, f"SELECT count(*) FROM events WHERE at < {cutoff}")  # noqa: S608 - a parameter
     settings = Settings(archive_url=str(tmp_path))
     (planned,) = plan(connection, [policy], archive_url=str(tmp_path))
     assert isinstance(planned, DeletePlan), planned

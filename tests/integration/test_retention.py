@@ -318,3 +318,21 @@ def test_rows_inserted_during_a_run_are_kept(application: Connection, retention:
         writing.join()
 
     assert scalar(application, "SELECT count(*) FROM sessions") == 3000 + added
+
+
+@pytest.mark.parametrize("column_type", ["date", "day_of_ours"])
+def test_a_date_expires_when_its_whole_day_has(
+    connection: Connection, read: Callable[..., Database], column_type: str
+) -> None:
+    connection.execute("CREATE DOMAIN day_of_ours AS date")
+    connection.execute(f"CREATE TABLE visits (day {column_type})".encode())
+    connection.execute("INSERT INTO visits SELECT current_date - n FROM generate_series(0, 60) AS n")
+    (policy,) = read(
+        "version: 1\ndatabases: {app: {url: x, guard: {max_fraction: 1}, "
+        "retention: [{table: visits, column: day, keep: 30 days}]}}"
+    ).policies
+
+    result = carry_out(connection, policy)
+
+    assert result.removed == 30, "of the day 30 days ago, a row may be younger than 30 days"
+    assert scalar(connection, "SELECT min(day) = current_date - 30 FROM visits")

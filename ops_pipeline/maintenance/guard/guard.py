@@ -23,7 +23,8 @@ from ops_pipeline.postgres.relation import TableName
 P = TypeVar("P", bound=DeletePlan)
 
 JUMP = timedelta(days=1)
-"""How much further the server's clock may have advanced since the last run than this machine's."""
+"""How much further the server's clock may have advanced since the last run than this machine's. Not less: the
+cutoff of dates is the start of a day."""
 ESTIMATE = 1.1
 """An estimate may be off: up to this many times the approved rows, it is still the same plan."""
 

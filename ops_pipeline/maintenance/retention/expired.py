@@ -7,12 +7,17 @@ from psycopg import sql as compose
 import sql
 from ops_pipeline.maintenance.batches.scans import target
 from ops_pipeline.maintenance.retention.policy import Retention
+from ops_pipeline.postgres import catalog
 from ops_pipeline.postgres.connection import Connection, scalar
+from ops_pipeline.postgres.relation import find_relation
 
 
 def cutoff_now(connection: Connection, policy: Retention) -> datetime:
-    """The time before which the policy's rows are expired, by the server's clock."""
-    cutoff: datetime = scalar(connection, sql.get("maintenance/retention/cutoff"), {"keep": policy.keep})
+    """The time before which the policy's rows are expired, by the server's clock. Where the column is a date,
+    the start of a day in UTC: a row may have been written at the end of its day."""
+    table = find_relation(connection, policy.table)
+    values = {"keep": policy.keep, "is_date": policy.column in catalog.dates(connection, table)}
+    cutoff: datetime = scalar(connection, sql.get("maintenance/retention/cutoff"), values)
     return cutoff
 
 
