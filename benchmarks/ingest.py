@@ -84,7 +84,7 @@ def _singles(
         load = compare.pgbench(folder, url, HERE / "insert_event.sql", CLIENTS, seconds)
         rates[inserts].append(load.rate)
         _empty(connection)
-        load = compare.wrk("post_event.lua", f"{api.address}{PATH}", key, CLIENTS, seconds)
+        load = compare.wrk("post_event.lua", api, PATH, key, CLIENTS, seconds)
         rates[posts].append(load.rate)
     return compare.line(posts, inserts, rates, "events/s", f"{seconds} s", "0.5")
 
@@ -100,10 +100,8 @@ def _cost(folder: Path, connection: Connection, api: Api, key: str, seconds: int
         for _ in range(rounds):
             for name, server in ((bare, least), (post, api)):
                 _empty(connection)
-                before = server.processor_seconds()
-                load = compare.wrk("post_event.lua", f"{server.address}{PATH}", key, CLIENTS, seconds)
-                used = server.processor_seconds() - before
-                costs[name].append(used / (load.rate * seconds) * 1_000_000)
+                load = compare.wrk("post_event.lua", server, PATH, key, CLIENTS, seconds)
+                costs[name].append(load.processor)
     return compare.line(post, bare, costs, "µs", f"{CLIENTS} clients, {seconds} s", "at most 2")
 
 

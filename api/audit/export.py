@@ -14,7 +14,7 @@ import sql
 from api import openapi
 from api.audit.query import AuditQuery, InjectedQuery
 from api.audit.streaming import recorded_stream
-from api.auth.caller import Caller
+from api.auth.caller import Caller, caller_of
 from api.db.pool import Row
 from api.problems import AnyRequest
 from api.services import Injected, Services
@@ -64,7 +64,7 @@ async def export(
     ] = False,
 ) -> Stream:
     """The events as a file. It begins once the first rows were read, so earlier failures are problems."""
-    key: Caller = request.state["key"]
+    key = caller_of(request.scope)
     services.limits.check_stream(key.id, "exports")
     going_on = await services.cursors.going_on(audit_query, "after", after)
     columns = PLACED if cursors else PLACED[:1]

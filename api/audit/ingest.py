@@ -32,7 +32,7 @@ from api.audit.store import (
     ValidatedEvent,
     sender,
 )
-from api.auth.caller import Caller
+from api.auth.caller import Caller, caller_of
 from api.limits.limits import BodyBytes
 from api.problems import AnyRequest, FieldProblem, Problem, invalid, too_many, unavailable
 from api.services import Injected, Services
@@ -94,7 +94,7 @@ class StoredBatch(msgspec.Struct, frozen=True):
 )
 async def store(request: AnyRequest, services: Injected) -> Response[bytes]:
     """Stores events and returns their ids."""
-    key: Caller = request.state["key"]
+    key = caller_of(request.scope)
     with services.limits.body(key.id) as counted:
         found = await _found(request, services, key, counted)
         answer = await _store_found(Sent(request, services, key, found))

@@ -16,17 +16,14 @@ Key = UUID | None
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """The events of a request, or some of them; `size` in bytes."""
+    """The events of a request, or some of them: their number, and their `size` in bytes."""
 
     group: Group
+    events: int
     size: int
     done: asyncio.Future[list[Outcome]]
     since: float
     begun: bool = False
-
-    @property
-    def events(self) -> int:
-        return len(self.group.events)
 
     def give_up(self) -> None:
         """The request has waited long enough."""

@@ -1,9 +1,10 @@
 """Reads the filters of an audit query from the URL, and refuses invalid ones with their name."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -29,9 +30,10 @@ TIME = "inclusive: ISO 8601 (UTC without a zone), such as 2026-01-31T12:00:00Z, 
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """The filters of a request, and `given`, their texts in a normalized spelling."""
+    """The filters of a request: `sent`, their texts, and `given`, the same in a normalized spelling."""
 
     filters: Filters
+    sent: dict[str, str]
     given: dict[str, str]
     start_is_relative: bool
 
@@ -102,30 +104,52 @@ async def read_query(  # noqa: PLR0913, PLR0917 - one for each filter
     ] = None,
 ) -> AuditQuery:
     """The filters of a request, a dependency of every route that has filters."""
-    now = datetime.now(UTC)
-    filters = Filters(
+    return audit_query(
+        dict(request.query_params.items()),
         event_type=event_type,
         user_id=user_id,
         resource_type=resource_type,
         resource_id=resource_id,
         action=action,
         status=status,
-        ip=_network(ip),
+        ip=ip,
         actor=actor,
+        q=q,
+        start_date=start_date,
+        end_date=end_date,
+    )
+
+
+def audit_query(
+    parameters: Mapping[str, str],
+    *,
+    ip: str | None,
+    q: str | None,
+    start_date: str | None,
+    end_date: str | None,
+    **equal: Any,
+) -> AuditQuery:
+    """The query with these filters, the arguments of `read_query`, of a request with these query parameters.
+
+    Raises Problem 400."""
+    now = datetime.now(UTC)
+    filters = Filters(
+        ip=_network(ip),
         q=_search(q),
         start_date=_time("startDate", start_date, now),
         end_date=_time("endDate", end_date, now),
+        **equal,
     )
-    given = {name: text for name, text in request.query_params.items() if name in FILTERS}
+    sent = {name: text for name, text in parameters.items() if name in FILTERS}
+    given = {**sent}
     for name, value in (
         ("startDate", filters.start_date), ("endDate", filters.end_date), ("ip", filters.ip),
-        ("userId", user_id), ("resourceId", resource_id),
+        ("userId", filters.user_id), ("resourceId", filters.resource_id),
     ):  # fmt: skip
         if name in given and not times.is_relative(given[name]):
             given[name] = value.isoformat() if isinstance(value, datetime) else str(value)
-    return AuditQuery(
-        filters, given, start_is_relative=start_date is not None and times.is_relative(start_date)
-    )
+    is_relative = start_date is not None and times.is_relative(start_date)
+    return AuditQuery(filters, sent, given, start_is_relative=is_relative)
 
 
 class SharedCursors:

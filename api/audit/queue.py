@@ -107,7 +107,7 @@ class AuditQueue:
         size = sum(len(memoryview(event.json)) for event in events)
         self._refuse_too_many(sender.key_id, len(events), size)
         loop = asyncio.get_running_loop()
-        part = Part(Group(sender, events, array), size, loop.create_future(), loop.time())
+        part = Part(Group(sender, events, array), len(events), size, loop.create_future(), loop.time())
         self._waiting.add(part)
         self._ready.set()
         if self._waiting.events >= MANY_EVENTS:

@@ -9,7 +9,7 @@ import structlog
 
 from api.audit.queue import AuditQueue
 from api.audit.store import Refusal, UnavailableError, ValidatedEvent, sender
-from api.auth.caller import Caller
+from api.auth.caller import Caller, caller_of
 from api.auth.peer import client_of
 from api.db import outage
 from api.problems import AnyRequest, Problem, unavailable
@@ -33,9 +33,10 @@ class ReadTrail:
         each other and with stored events. It fails closed, with Problem 503: no key may read more than the
         audit log says, and a client that can block writes must not be able to read unrecorded.
         """
-        key: Caller = request.state["key"]
-        event = _event(key, action, filters, rows, client_of(request, self._trusted_proxies).address)
-        sent_by = sender(key.id, request.client.host if request.client else None)
+        key = caller_of(request.scope)
+        client = client_of(request, self._trusted_proxies)
+        event = _event(key, action, filters, rows, client.address)
+        sent_by = sender(key.id, client.peer)
         try:
             (outcome,) = await self._queue.store(sent_by, [ValidatedEvent(msgspec.json.encode(event))])
             if isinstance(outcome, Refusal):  # a character outside the database's encoding

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Literal, LiteralString
 from urllib.parse import urlencode
 from uuid import UUID
@@ -17,8 +17,8 @@ from psycopg import sql as compose
 import sql
 from api import openapi
 from api.audit.page import Page, from_database, page
-from api.audit.query import FILTERS, MOST_ROWS, AuditQuery, InjectedQuery
-from api.auth.caller import Caller
+from api.audit.query import MOST_ROWS, AuditQuery, InjectedQuery
+from api.auth.caller import Caller, caller_of
 from api.auth.peer import forwarded_prefix
 from api.db.pool import STATEMENT_SECONDS, Row
 from api.limits.limits import MANY_DAYS
@@ -28,6 +28,8 @@ from ops_pipeline.audit import filters
 from ops_pipeline.audit.pages import FoundPage, page_steps, read_async
 from ops_pipeline.audit.store import AuditLog
 
+PATH = "/api/admin/audit-logs"
+SCOPE = "audit:read"
 MOST_OFFSET = 10_000
 COUNT_SECONDS = 2
 
@@ -52,7 +54,7 @@ class EventsOfId(Page, frozen=True, kw_only=True, rename="camel"):
     summary="Find events, newest first",
     description="Follow `next` (or the header `Link`) from page to page: no event that was stored before "
     "the first page is skipped or repeated, even while others are stored.",
-    opt={"scope": "audit:read"},
+    opt={"scope": SCOPE},
     responses={
         200: openapi.success(
             EventPage,
@@ -81,19 +83,24 @@ async def find_events(
     limit = min(limit, MOST_ROWS)
     _check_offset(offset, cursor)
     going_on = await services.cursors.going_on(audit_query, "cursor", cursor)
-    key: Caller = request.state["key"]
+    key = caller_of(request.scope)
     paged = replace(going_on.filters, limit=limit, offset=offset)
     found = await _found_page(services, key, paged)
     following = None
     if found.next is not None:
         cursors = await services.cursors.get()
         place = cursors.write(going_on.position(found.next.created_at, found.next.id), audit_query.question)
-        query = {name: text for name, text in request.query_params.items() if name in FILTERS}
         prefix = forwarded_prefix(request, services.settings.trusted_proxies or ())
-        following = f"{prefix}{request.url.path}?{urlencode({**query, 'limit': limit, 'cursor': place})}"
+        following = f"{prefix}{PATH}?{_sent(**audit_query.sent)}limit={limit}&cursor={place}"
     more = await _total(services, key, audit_query) if count else {}
     await services.read_trail.record(request, "audit.read", {**audit_query.given}, found.count)
     return page(EventPage, from_database(found.data), found.count, following, **more)
+
+
+@lru_cache(maxsize=256)
+def _sent(**filters: str) -> str:
+    # Cached, because the same filters are used again and again.
+    return f"{urlencode(filters)}&" if filters else ""
 
 
 async def _found_page(services: Services, key: Caller, paged: filters.Filters) -> FoundPage:
@@ -122,7 +129,7 @@ def is_wide(selected: filters.Filters, now: datetime) -> bool:
     summary="Get the events with one id",
     description="Nearly always one. An id is only unique among the events stored within 24 hours, so there "
     "may be several, newest first, at most 100.",
-    opt={"scope": "audit:read"},
+    opt={"scope": SCOPE},
     responses={
         200: openapi.success(
             EventsOfId,
@@ -138,7 +145,7 @@ async def get_event(
     event_id: Annotated[UUID, PathParameter(description="The event's id")],
 ) -> Response[bytes]:
     """The events with that id, newest first."""
-    key: Caller = request.state["key"]
+    key = caller_of(request.scope)
     # An id says nothing of its event's day.
     async with services.limits.reading(key.id, wide=True):
         ((data, count),) = await services.pool.rows("select", _of_id(), {"id": event_id})

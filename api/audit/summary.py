@@ -12,7 +12,7 @@ from api import openapi
 from api.audit.page import Page, from_database, page
 from api.audit.query import InjectedQuery
 from api.audit.routes import select
-from api.auth.caller import Caller
+from api.auth.caller import caller_of
 from api.limits.limits import MANY_DAYS
 from api.problems import AnyRequest, invalid
 from api.services import Injected
@@ -85,7 +85,7 @@ async def summarize(
     within = replace(audit_query.filters, start_date=start, end_date=end)
     selection = question("summary", within, column=(COLUMNS[by],))
     selection = replace(selection, values={**selection.values, "width": width})
-    key: Caller = request.state["key"]
+    key = caller_of(request.scope)
     ((data, count),) = await select(services, key, selection, wide=end - start > MANY_DAYS)
     given = {**audit_query.given, "by": by, "bucket": bucket}
     await services.read_trail.record(request, "audit.summary", given, count)

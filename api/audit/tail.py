@@ -20,7 +20,7 @@ import sql
 from api import openapi
 from api.audit.query import InjectedQuery
 from api.audit.streaming import recorded_stream
-from api.auth.caller import Caller
+from api.auth.caller import Caller, caller_of
 from api.db.pool import Row
 from api.limits.limits import MANY_DAYS
 from api.problems import AnyRequest, Problem, invalid, unavailable
@@ -70,7 +70,7 @@ async def tail(
     """The matching events, in the order in which they became visible."""
     if services.lifecycle.draining:
         raise unavailable("The server is shutting down; connect again")
-    key: Caller = request.state["key"]
+    key = caller_of(request.scope)
     services.limits.check_stream(key.id, "tails")
     _check_room(services)
     cursors = await services.cursors.get()

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Response, post
 
 from api import openapi
-from api.auth.caller import Caller
+from api.auth.caller import caller_of
 from api.problems import AnyRequest
 from api.services import Injected
 
@@ -32,7 +32,7 @@ class TailToken(msgspec.Struct, frozen=True, rename="camel"):
 )
 async def create_token(request: AnyRequest, services: Injected) -> Response[TailToken]:
     """A token of the request's key."""
-    key: Caller = request.state["key"]
+    key = caller_of(request.scope)
     token, expires = await services.tail_tokens.write(key.id)
     answer = TailToken(True, token, datetime.fromtimestamp(expires, UTC))
     return Response(answer, headers={"Cache-Control": "no-store"})

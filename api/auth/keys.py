@@ -11,7 +11,7 @@ from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 
 import sql
-from api.auth.caller import Caller
+from api.auth.caller import Caller, remember
 from api.auth.last_use import LastUse
 from api.auth.refusals import Refusals
 from api.auth.tail_tokens import PARAMETER, TailTokens
@@ -91,7 +91,7 @@ class KnownKeys:
             await self._refusals.lacking_scope(connection, caller, scope)
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise _refused(403, f"The key lacks the scope {scope}", challenge)
-        connection.state["key"] = caller
+        remember(connection.scope, caller)
 
     def remembered(self, key: str) -> Caller | None:
         """The caller with that key, if it was looked up in the last 2 seconds; does not query the

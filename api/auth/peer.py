@@ -11,17 +11,24 @@ from ops_pipeline.settings import Networks
 
 def client_of(request: ASGIConnection[Any, Any, Any, Any], trusted: Networks) -> Client:
     """Where the request came from."""
-    peer = request.client.host if request.client else None
-    return Client.of(peer, request.headers.getall("X-Forwarded-For", []), trusted)
+    client = request.scope["client"]
+    peer = client[0] if client else None
+    return Client.of(peer, _sent(request, b"x-forwarded-for"), trusted)
 
 
 def forwarded_prefix(request: ASGIConnection[Any, Any, Any, Any], trusted: Networks) -> str:
     """What a trusted proxy has removed from the beginning of the path (`X-Forwarded-Prefix`), such as `/ops`;
     empty without one."""
+    prefix = next(iter(_sent(request, b"x-forwarded-prefix")), "").rstrip("/")
+    if not PREFIX.fullmatch(prefix):
+        return ""
     peer = parsed(request.client.host) if request.client else None
-    prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
-    believed = peer is not None and is_trusted(peer, trusted) and PREFIX.fullmatch(prefix)
-    return prefix if believed else ""
+    return prefix if peer is not None and is_trusted(peer, trusted) else ""
+
+
+def _sent(request: ASGIConnection[Any, Any, Any, Any], header: bytes) -> list[str]:
+    # The framework's `headers` would decode every header first.
+    return [value.decode("latin-1") for name, value in request.scope["headers"] if name == header]
 
 
 PREFIX = re.compile(r"(?:/[A-Za-z0-9_.~-]+)+")

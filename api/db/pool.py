@@ -121,7 +121,7 @@ class Pool:
         try:
             with deadline(connection, ANSWER_SECONDS):
                 cursor = await connection.execute(statement, values, prepare=self._keep_plans)
-                return await cursor.fetchall() if cursor.description else []
+                return await cursor.fetchall() if cursor.rownumber is not None else []
         finally:
             connection.used = time.monotonic()
             self._observe(query_type, time.perf_counter() - began)

@@ -1,13 +1,13 @@
 """The limits of each key, and those that all keys share."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
 from api.limits.usage import MOST_WAITING, WAIT_SECONDS, Usage
-from api.problems import too_many, unavailable
+from api.problems import Problem, too_many, unavailable
 from api.process.open_files import most_clients
 from ops_pipeline.serving.gate import Gate, GateFullError
 from ops_pipeline.settings import Settings
@@ -85,28 +85,18 @@ class Limits:
         finally:
             setattr(usage, kind, getattr(usage, kind) - 1)
 
-    @asynccontextmanager
-    async def reading(self, key_id: UUID, *, wide: bool = False) -> AsyncIterator[None]:
+    def reading(self, key_id: UUID, *, wide: bool = False) -> AbstractAsyncContextManager[None]:
         """A statement that reads runs during the block; `wide`: it may open most partitions."""
         usage = self.of(key_id)
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(usage.reads)
-                if wide:
-                    await stack.enter_async_context(usage.wide)
-            except GateFullError:
-                raise too_many(
-                    "The key has too many queries running and waiting. Ask for shorter periods, or send "
-                    "fewer at a time."
-                ) from None
-            if wide:
-                try:
-                    await stack.enter_async_context(self._wide)
-                except GateFullError:
-                    raise unavailable(
-                        f"{MOST_WIDE_READS} queries of long periods are running, the limit; try again, or "
-                        f"specify startDate and endDate at most {MANY_DAYS.days} days apart"
-                    ) from None
+        return self._reading_widely(usage) if wide else _Admission(usage.reads, _too_many_queries)
+
+    @asynccontextmanager
+    async def _reading_widely(self, usage: Usage) -> AsyncIterator[None]:
+        async with (
+            _Admission(usage.reads, _too_many_queries),
+            _Admission(usage.wide, _too_many_queries),
+            _Admission(self._wide, _too_many_long_periods),
+        ):
             yield
 
     @asynccontextmanager
@@ -151,6 +141,38 @@ class Limits:
         """The bytes are no longer in memory."""
         usage.body_bytes -= size
         self._body_bytes -= size
+
+
+class _Admission(AbstractAsyncContextManager[None]):
+    """A gate that refuses with a Problem."""
+
+    __slots__ = ("_gate", "_refusal")
+
+    def __init__(self, gate: Gate, refusal: Callable[[], Problem]) -> None:
+        self._gate = gate
+        self._refusal = refusal
+
+    async def __aenter__(self) -> None:
+        try:
+            await self._gate.__aenter__()
+        except GateFullError:
+            raise self._refusal() from None
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._gate.__aexit__()
+
+
+def _too_many_queries() -> Problem:
+    return too_many(
+        "The key has too many queries running and waiting. Ask for shorter periods, or send fewer at a time."
+    )
+
+
+def _too_many_long_periods() -> Problem:
+    return unavailable(
+        f"{MOST_WIDE_READS} queries of long periods are running, the limit; try again, or specify startDate "
+        f"and endDate at most {MANY_DAYS.days} days apart"
+    )
 
 
 class BodyBytes:

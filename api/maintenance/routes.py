@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 import sql
 from api import openapi
 from api.audit.page import Page, from_database, page
-from api.auth.caller import Caller
+from api.auth.caller import caller_of
 from api.problems import AnyRequest
 from api.services import Injected
 from ops_pipeline.maintenance.kinds import KINDS
@@ -101,7 +101,7 @@ async def runs(
 ) -> Response[bytes]:
     """The runs of the policies, newest first."""
     values = {"policy": policy, "limit": min(limit, 1000)}
-    key: Caller = request.state["key"]
+    key = caller_of(request.scope)
     async with services.limits.reading(key.id):
         ((data, count),) = await services.pool.rows("select", sql.get("api/maintenance/list_runs"), values)
     return page(RunPage, from_database(data), count)

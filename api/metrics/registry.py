@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import psycopg
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 from psycopg_pool import PoolTimeout
 
 import sql
@@ -27,8 +29,8 @@ log = structlog.get_logger()
 
 
 class _Duration:
-    """Two histograms of one duration: in milliseconds, for the names of the requirements, and in seconds, by
-    Prometheus' conventions."""
+    """A histogram of a duration in seconds, by Prometheus' conventions, which is also shown in milliseconds,
+    for the names of the requirements."""
 
     def __init__(
         self,
@@ -38,9 +40,6 @@ class _Duration:
         labels: list[str],
         buckets_ms: tuple[int, ...],
     ) -> None:
-        self._ms = Histogram(
-            f"{name}_ms", f"{help_text} in ms", labels, buckets=buckets_ms, registry=registry
-        )
         self._seconds = Histogram(
             f"{name}_seconds",
             f"{help_text} in seconds",
@@ -48,18 +47,40 @@ class _Duration:
             buckets=[bucket / 1000 for bucket in buckets_ms],
             registry=registry,
         )
+        registry.register(_InMilliseconds(self._seconds, f"{name}_ms", f"{help_text} in ms", buckets_ms))
 
         # Looking up a labeled child costs more than observing; their number is bounded by routes and
         # statuses.
-        self._labeled: dict[tuple[str, ...], tuple[Histogram, Histogram]] = {}
+        self._labeled: dict[tuple[str, ...], Histogram] = {}
 
     def observe(self, seconds: float, *labels: str) -> None:
-        children = self._labeled.get(labels)
-        if children is None:
-            children = self._labeled[labels] = (self._ms.labels(*labels), self._seconds.labels(*labels))
-        in_ms, in_seconds = children
-        in_ms.observe(seconds * 1000)
-        in_seconds.observe(seconds)
+        child = self._labeled.get(labels)
+        if child is None:
+            child = self._labeled[labels] = self._seconds.labels(*labels)
+        child.observe(seconds)
+
+
+class _InMilliseconds(Collector):
+    """A histogram of seconds as one of milliseconds, made at each scrape: observing twice costs each request
+    more than a scrape."""
+
+    def __init__(self, seconds: Histogram, name: str, help_text: str, buckets_ms: Sequence[int]) -> None:
+        self._seconds = seconds
+        self._name = name
+        self._help = help_text
+        self._bounds = {str(bound / 1000): str(float(bound)) for bound in buckets_ms} | {"+Inf": "+Inf"}
+
+    def collect(self) -> Iterator[Metric]:
+        (seconds,) = self._seconds.collect()
+        shown = Metric(self._name, self._help, seconds.type)
+        for sample in seconds.samples:
+            suffix = sample.name.removeprefix(seconds.name)
+            labels = dict(sample.labels)
+            if (bound := labels.get("le")) is not None:
+                labels["le"] = self._bounds[bound]
+            value = sample.value * 1000 if suffix == "_sum" else sample.value
+            shown.add_sample(self._name + suffix, labels, value)
+        yield shown
 
 
 class Metrics:

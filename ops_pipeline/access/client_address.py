@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from ops_pipeline.settings import Networks
@@ -34,7 +35,7 @@ class Client:
             if (before := parsed(hops.pop().strip())) is None:
                 break
             address = before
-        return cls(str(address) if address is not None else None, peer)
+        return cls(_text(address) if address is not None else None, peer)
 
 
 def counted_as(address: str | None) -> str | None:
@@ -44,6 +45,10 @@ def counted_as(address: str | None) -> str | None:
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
+_text = lru_cache(maxsize=4096)(str)
+
+
+@lru_cache(maxsize=4096)
 def parsed(text: str) -> Address | None:
     """The address; None where the text is not an address."""
     try:

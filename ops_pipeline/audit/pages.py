@@ -72,7 +72,7 @@ def page_steps(filters: Filters, now: datetime) -> Steps:
     while True:
         wanted = filters.limit - count
         # A full page: whether another event follows is all that remains to be found out.
-        probe = replace(filters, limit=wanted or 1)
+        probe = filters if wanted and not count else replace(filters, limit=wanted or 1)
         # With another limit it is another statement, whose plan is not used again.
         keep_plan = window.keep_plan and not count
         data, found, last_time, last_id, more = yield windowed(

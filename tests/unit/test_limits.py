@@ -149,7 +149,7 @@ def test_keys_are_served_in_turn_and_a_large_request_does_not_hold_up_small_ones
         lanes = Lanes()
         for key, events in [(ONE, 5000), (ONE, 5000), (ONE, 5000), (OTHER, 1), (OTHER, 1), (None, 1)]:
             batch = [ValidatedEvent(b"{}")] * events
-            lanes.add(Part(Group(sender(key, None), batch), 2 * events, loop.create_future(), 0))
+            lanes.add(Part(Group(sender(key, None), batch), events, 2 * events, loop.create_future(), 0))
         groups = []
         while lanes:
             groups.append([(part.group.sender.key_id, part.events) for part in lanes.take(1000)])
@@ -166,7 +166,7 @@ def test_a_part_that_waited_too_long_is_not_stored() -> None:
         loop = asyncio.get_running_loop()
         lanes = Lanes()
         for _ in range(2):
-            lanes.add(Part(Group(sender(ONE, None), [ValidatedEvent(b"{}")]), 2, loop.create_future(), 0))
+            lanes.add(Part(Group(sender(ONE, None), [ValidatedEvent(b"{}")]), 1, 2, loop.create_future(), 0))
         first = next(iter(lanes))
         first.give_up()
         taken = lanes.take(1000)
