@@ -17,6 +17,7 @@ from api.limits.released import USAGE
 from api.problems import Problem, answer_to
 from api.services import Services
 from ops_pipeline.audit.event import AuditEvent, EventError
+from ops_pipeline.serving import known_sender
 
 PARTICULAR = (b"content-encoding", IDEMPOTENCY_KEY.lower().encode())
 
@@ -49,6 +50,7 @@ class FastPath:
                 scope["path_template"] = PATH
                 await answer_to(problem, Request(scope))(scope, receive, send)
                 return
+            known_sender.tell(scope)
             message = await receive()
             if (plain := self._plain_event(message, caller)) is not None:
                 await self._store(*plain, caller, scope, receive, send)

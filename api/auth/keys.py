@@ -20,6 +20,7 @@ from api.limits.limits import Limits
 from api.limits.released import USAGE
 from api.problems import Problem, invalid
 from ops_pipeline.access import keys
+from ops_pipeline.serving import known_sender
 
 KNOWN_SECONDS = 2.0
 """How long a looked-up key is cached, and so how long a revoked key may still work."""
@@ -91,6 +92,7 @@ class KnownKeys:
             await self._refusals.lacking_scope(connection, caller, scope)
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise _refused(403, f"The key lacks the scope {scope}", challenge)
+        known_sender.tell(connection.scope)
         connection.state["key"] = caller
 
     def remembered(self, key: str) -> Caller | None:
