@@ -111,9 +111,12 @@ class KnownKeys:
 
     async def _valid(self, key_hash: bytes, connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
         # A key that was valid before is looked up in any case: others may share its client's address.
-        if key_hash not in self._known:
-            self._refusals.refuse_too_many(connection)
-        caller, refused_id = await self.look_up(key_hash)
+        # One that is being looked up for another request costs no query.
+        if key_hash in self._known or key_hash in self._looking_up:
+            caller, refused_id = await self.look_up(key_hash)
+        else:
+            with self._refusals.looking_up(connection):
+                caller, refused_id = await self.look_up(key_hash)
         if caller is None:
             self._refusals.wrong_key(connection, refused_id)
             detail = "The key is invalid; it may have expired or been revoked"
