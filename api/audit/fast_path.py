@@ -15,6 +15,7 @@ from api.auth.keys import bearer
 from api.limits.released import USAGE
 from api.problems import Problem, answer_to
 from api.services import Services
+from ops_pipeline.serving import known_sender
 
 PARTICULAR = (b"content-encoding", IDEMPOTENCY_KEY.lower().encode())
 
@@ -48,6 +49,7 @@ class FastPath:
                 scope["path_template"] = scope["path"]
                 await answer_to(problem, Request(scope))(scope, receive, send)
                 return
+            known_sender.tell(scope)
             from_beginning = await plain.handle(scope, receive, send, caller)
             if from_beginning is None:
                 return

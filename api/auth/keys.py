@@ -20,6 +20,7 @@ from api.limits.limits import Limits
 from api.limits.released import USAGE
 from api.problems import Problem, invalid
 from ops_pipeline.access import keys
+from ops_pipeline.serving import known_sender
 
 KNOWN_SECONDS = 2.0
 """How long a looked-up key is cached, and so how long a revoked key may still work."""
@@ -91,6 +92,7 @@ class KnownKeys:
             await self._refusals.lacking_scope(connection, caller, scope)
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise _refused(403, f"The key lacks the scope {scope}", challenge)
+        known_sender.tell(connection.scope)
         remember(connection.scope, caller)
 
     def remembered(self, key: str) -> Caller | None:
@@ -109,9 +111,12 @@ class KnownKeys:
 
     async def _valid(self, key_hash: bytes, connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
         # A key that was valid before is looked up in any case: others may share its client's address.
-        if key_hash not in self._known:
-            self._refusals.refuse_too_many(connection)
-        caller, refused_id = await self.look_up(key_hash)
+        # One that is being looked up for another request costs no query.
+        if key_hash in self._known or key_hash in self._looking_up:
+            caller, refused_id = await self.look_up(key_hash)
+        else:
+            with self._refusals.looking_up(connection):
+                caller, refused_id = await self.look_up(key_hash)
         if caller is None:
             self._refusals.wrong_key(connection, refused_id)
             detail = "The key is invalid; it may have expired or been revoked"

@@ -1,5 +1,6 @@
 """Leaves a trace of refused requests in the audit log."""
 
+from contextlib import AbstractContextManager
 from typing import Any, Self
 from uuid import UUID
 
@@ -46,12 +47,15 @@ class Refusals:
         """The request had a key that does not exist, or the revoked or expired one with that id."""
         self._requests.wrong_key(self._client(connection), key_id)
 
-    def refuse_too_many(self, connection: AnyConnection) -> None:
-        """Raises Problem 429 when too many wrong keys came from the request's address in this minute."""
-        if (seconds := self._requests.seconds_to_wait(self._client(connection))) is not None:
+    def looking_up(self, connection: AnyConnection) -> AbstractContextManager[None]:
+        """A key that this process does not know is looked up during the block. Raises Problem 429 when too
+        many wrong keys came from the request's address in this minute, or are being looked up."""
+        client = self._client(connection)
+        if (seconds := self._requests.seconds_to_wait(client)) is not None:
             raise too_many(
                 "Too many requests with a wrong key came from this address; check the key.", seconds
             )
+        return self._requests.looking_up(client)
 
     async def lacking_scope(self, connection: AnyConnection, caller: Caller, scope: str) -> None:
         """Records that the key lacks the scope that the request needs. A failure is logged."""

@@ -4,6 +4,7 @@ each one whose key was not for it."""
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -100,11 +101,16 @@ class RefusedRequests:
 
     def seconds_to_wait(self, client: Client) -> float | None:
         """For how long no unknown key of the client's address is looked up, because too many wrong ones came
-        from it in this minute; the request is counted. None when its key is to be looked up."""
+        from it in this minute, or are being looked up; the request is counted. None when its key is to be
+        looked up, in the block `looking_up`."""
         seconds = self._wrong_keys.seconds_to_wait(counted_as(client.address))
         if seconds is not None:
             self._of(client).not_looked_up += 1
         return seconds
+
+    def looking_up(self, client: Client) -> AbstractContextManager[None]:
+        """An unknown key of the client is looked up during the block."""
+        return self._wrong_keys.looking_up(counted_as(client.address))
 
     async def not_permitted(
         self, client: Client, action: str, key_id: UUID, name: str, details: Mapping[str, Any]

@@ -52,7 +52,8 @@ class Connections(ServerState):
     `alive` are answered. A websocket counts as a connection, without limits.
 
     `waiting` are the connections without a request being handled, longest waiting first: new, idle, with an
-    incomplete head, or with a response that the client does not read. They are closed for newer ones.
+    incomplete head, with an incomplete body of a sender who is not known, or with a response that the client
+    does not read. They are closed for newer ones.
     """
 
     def __init__(self, most: int, alive: Collection[str]) -> None:

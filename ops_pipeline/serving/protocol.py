@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with limits on the size and duration of everything a client sends."""
 
 import asyncio
+from functools import partial
 from typing import Any, Literal, cast
 
 import httptools
@@ -9,6 +10,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ops_pipeline.serving.connections import Connections
+from ops_pipeline.serving.known_sender import KNOWN
 from ops_pipeline.serving.transport import Flow, OwnClose
 from ops_pipeline.serving.violations import Violation, half_a_request, not_http, too_large, too_many, too_slow
 
@@ -53,6 +55,8 @@ class BoundedProtocol(HttpToolsProtocol):
     flow: Flow
     # uvicorn's class has 27 attributes; CPython is slower for objects with more than 30.
     __slots__ = (
+        "_gave_way",
+        "_known",
         "_lingers",
         "_phase",
         "_read_last",
@@ -80,6 +84,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         self._silent = True
         self._lingers = False
+        self._gave_way = False
+        self._known = False
         self._refused = False
         self._rest = b""
         self._unparsed = 0
@@ -131,8 +137,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def close(self) -> None:
         """Closes this connection after a response. If the client still sends the request's body, the end of
         the response is sent, and some more of the body read: closing would reset the connection, and a client
-        that has not read the response yet would lose it."""
-        if self._phase != "body" or self._running is not self.cycle or self._lingers:
+        that has not read the response yet would lose it. Where it makes room for another, it is closed at
+        once."""
+        if self._phase != "body" or self._running is not self.cycle or self._lingers or self._gave_way:
             self.transport.close()
             return
         self._lingers = True
@@ -148,11 +155,12 @@ class BoundedProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def give_way(self) -> None:
-        """Closes this connection, which has no request being handled, to make room for another one."""
+        """Closes this connection, which has no whole request being handled, to make room for another one."""
         if self._lingers or self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.server_state.count_cut_off("gave_way", self)
             self.transport.abort()
         else:
+            self._gave_way = True
             self._refuse("gave_way", too_many(self.server_state.most))
 
     def on_message_begin(self) -> None:
@@ -187,12 +195,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._unparsed = 0
         self._phase = "nothing"
+        self._stay_if_handled()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self.server_state.waiting[self] = None
         self._since = self.loop.time()
         super().on_response_complete()
+        self._stay_if_handled()
         if self._rest and not self.pipeline:
             self.loop.call_soon(self._parse)
 
@@ -202,8 +212,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._running is not None and not self._running.response_complete:
-            self.server_state.waiting.pop(self, None)
+        self._stay_if_handled()
 
     def handle_websocket_upgrade(self) -> None:
         self.server_state.waiting.pop(self, None)
@@ -215,8 +224,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        self.server_state.waiting.pop(self, None)
+        self._known = False
+        cast("Any", cycle.scope)["state"][KNOWN] = partial(self._sender_is_known, cycle)
         super()._start_asgi_task(cycle, app)
+
+    def _sender_is_known(self, cycle: RequestResponseCycle) -> None:
+        if cycle is self._running:
+            self._known = True
+            self._stay_if_handled()
+
+    def _stay_if_handled(self) -> None:
+        """Gives way no longer where a request is being handled that is complete, or whose sender is known."""
+        running = self._running
+        if running is None or running.response_complete:
+            return
+        if self._known or running is not self.cycle or self._phase != "body":
+            self.server_state.waiting.pop(self, None)
 
     def _should_upgrade(self) -> bool:
         return not self.for_probes and super()._should_upgrade()
@@ -308,5 +331,6 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
+            self._stay_if_handled()
         else:
             self.pipeline.appendleft((self.cycle, self.app))

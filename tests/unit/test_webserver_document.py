@@ -7,6 +7,7 @@ import pytest
 
 from ops_pipeline.orchestration.webserver import document, posted
 from ops_pipeline.orchestration.webserver.refusal import Refusal
+from tests.unit import dagster_pages
 
 
 def _spreading(levels: int) -> str:
@@ -23,14 +24,21 @@ DEEP = " ".join(
 )
 
 
+PAIRS = "10000 pairs of fields with the same name at the same place"
+
+
 @pytest.mark.parametrize(
     ("text", "limit"),
     [
         (f"mutation {{{'a ' * 2_000_000}}}", "65536 characters"),
         (f"{{{' '.join(f'a{number}' for number in range(6000))}}}", "5000 tokens"),
         ("#\n" * 6000 + "{a}", "5000 tokens"),
-        (f"{{{'a ' * 600}}}", "500 fields of one name"),
-        (f"{{{' '.join(f'a: a{number}' for number in range(600))}}}", "500 fields of one name"),
+        (f"{{{'a ' * 200}}}", PAIRS),
+        (f"{{{' '.join(f'a: a{number}' for number in range(200))}}}", PAIRS),
+        (f'subscription {{pipelineRunLogs(runId: "x") {{{"a {b {c {d}}} " * 100}}}}}', PAIRS),
+        (f"{{a {{{'...F ' * 200}}}}} fragment F on Run {{id}}", PAIRS),
+        (f"{{a {{{'... on Run {...F} ' * 80}}}}} fragment F on Run {{id b {{c {{d}}}}}}", PAIRS),
+        (f"{{b}} fragment F on Run {{{'a ' * 200}}}", PAIRS),
         (_spreading(40), "20000 fields, with the fragments in their places"),
         (f"{{{'a {' * 1000}a{'}' * 1000}}}", None),
         (f"{{...F0}} {DEEP}", None),
@@ -45,10 +53,62 @@ def test_a_document_that_is_too_large_is_refused(text: str, limit: str | None) -
         assert f"The GraphQL document has more than {limit}. Nothing was done" in refused.value.reason
 
 
-def test_a_fragment_that_spreads_itself_ends_no_search() -> None:
-    read = document.read("mutation {...F} fragment F on Mutation {...F a {...F}}", {})
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mutation {...F} fragment F on Mutation {...F a}",
+        "{b} fragment F on Query {a {...G}} fragment G on Query {c {...F}}",
+    ],
+)
+def test_a_fragment_that_contains_itself_is_refused(text: str) -> None:
+    with pytest.raises(Refusal, match="contains itself") as refused:
+        document.read(text, {})
+    assert refused.value.status == 400
 
-    assert [mutation.name for mutation in read.mutations] == ["a"]
+
+def test_every_document_of_dagsters_pages_is_read() -> None:
+    names = []
+    for name, text in dagster_pages.documents():
+        document.read(text, {})
+        names.append(name)
+
+    assert len(names) > 150
+    assert "PipelineRunLogsSubscription" in names, "the one with the most pairs"
+
+
+def test_only_the_operation_that_is_executed_counts_with_the_defaults_of_its_variables() -> None:
+    text = """
+      mutation A {deleteRun(runId: "decoy") {__typename}}
+      mutation B($id: String! = "x", $at: Float, $no: Boolean = true) {
+        ...F terminateRun(runId: $id, terminatePolicy: SAFE) {__typename}}
+      fragment F on Mutation {scheduleDryRun(timestamp: $at, selectorData: {name: $id}) {__typename}}
+    """
+
+    by_default, given = document.read(text, {}, "B"), document.read(text, {"id": "y", "other": 1}, "B")
+
+    assert by_default.operation == "B"
+    assert [(mutation.name, mutation.arguments) for mutation in by_default.mutations] == [
+        ("scheduleDryRun", {"selectorData": {"name": "x"}}),
+        ("terminateRun", {"runId": "x", "terminatePolicy": "SAFE"}),
+    ]
+    assert by_default.variables == {"id": "x", "no": True}
+    assert given.variables == {"id": "y", "no": True}, "and none that it does not declare"
+
+
+@pytest.mark.parametrize("name", [None, "C"])
+def test_an_operation_that_cannot_be_told_is_refused(name: str | None) -> None:
+    with pytest.raises(Refusal, match="exactly one can be executed") as refused:
+        document.read("query A {a} query B {b}", {}, name)
+    assert refused.value.status == 400
+
+
+def test_a_variable_that_is_named_many_times_is_not_multiplied() -> None:
+    text = f"query ($a: String) {{{' '.join(f'f{number}(a: [$a, {{b: $a}}])' for number in range(20))}}}"
+
+    document.read(text, {"a": "x" * 1000})
+    with pytest.raises(Refusal, match="bytes of arguments, with the variables in their places") as refused:
+        document.read(text, {"a": "x" * 60_000})
+    assert refused.value.status == 413
 
 
 @pytest.mark.parametrize(
@@ -69,11 +129,13 @@ def test_a_request_that_is_none_is_refused(content: Any, said: str) -> None:
 
 
 def test_what_dagster_reads_has_only_what_was_read() -> None:
+    query = "query Q($b: Int, $c: Int = 2) {a(b: $b, c: $c)}"
+
     named, _ = posted.decode(
-        {"query": "{a}", "variables": '{"b": 1}', "extensions": {}, "operationName": None}
+        {"query": query, "variables": '{"b": 1, "d": 3}', "extensions": {}, "operationName": ""}
     )
 
-    assert named == {"query": "{a}", "variables": {"b": 1}, "operationName": None}
+    assert named == {"query": query, "variables": {"b": 1, "c": 2}, "operationName": "Q"}
     with pytest.raises(Refusal):
         posted.loaded(f"{'[' * 100_000}{']' * 100_000}")
     assert json.dumps(posted.loaded('"\\ud800"')) == '"\\ud800"'

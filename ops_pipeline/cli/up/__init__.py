@@ -35,11 +35,14 @@ def up() -> None:
         token = secrets.token_urlsafe(32)
         environment = instance.prepare(resolved)
         page = resolved.public_dagster_url
-        console.print(f"Dagster  {page}/sign-in?token={token}", soft_wrap=True, markup=False)
-        console.print(f"         This link signs you in, once; from then on open {page}", soft_wrap=True)
-        console.print(f"API      http://{resolved.api_host}:{resolved.api_port}/schema")
-        console.print(f"Commands {command} plan")
-        console.print(f"Logs in {settings.LOCAL / 'log'}. Ctrl-C stops everything.")
+
+        def announce() -> None:
+            console.print(f"Dagster  {page}/sign-in?token={token}", soft_wrap=True, markup=False)
+            console.print(f"         This link signs you in, once; from then on open {page}", soft_wrap=True)
+            console.print(f"API      http://{resolved.api_host}:{resolved.api_port}/schema")
+            console.print(f"Commands {command} plan")
+
+        console.print(f"Starting. Logs in {settings.LOCAL / 'log'}. Ctrl-C stops everything.")
         with workspace.written(resolved.dagster_location) as written:
             stopped_by_signal = services.run(
                 services.services_of(written, {FIRST_TOKEN: token}),
@@ -47,6 +50,8 @@ def up() -> None:
                 settings.LOCAL / "log",
                 stop_within=resolved.shutdown_timeout_seconds + services.KILL_AFTER_SECONDS,
                 report=complain,
+                answering=(resolved.dagster_host, resolved.dagster_port),
+                announce=announce,
             )
     if not stopped_by_signal:
         raise typer.Exit(1)

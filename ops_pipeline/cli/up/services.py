@@ -87,10 +87,13 @@ def run(
     *,
     stop_within: float,
     report: Callable[[str], None],
+    answering: tuple[str, int],
+    announce: Callable[[], None],
 ) -> bool:
     """Runs the services until a signal arrives or one of them ends; returns whether it was the signal.
 
-    Each then gets SIGTERM, and SIGKILL after `stop_within` seconds. Their output goes to `log_folder`.
+    `announce` is called once a server answers at the host and port `answering`. At the end each service gets
+    SIGTERM, and SIGKILL after `stop_within` seconds. Their output goes to `log_folder`.
     """
     stopped = threading.Event()
 
@@ -101,7 +104,7 @@ def run(
     log_folder.mkdir(parents=True, exist_ok=True)
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        waiting = list(services)
+        waiting, announced = list(services), False
         while not stopped.is_set():
             for service in [each for each in waiting if each.after is None or _answers(each.after)]:
                 running[service.name] = _start(service, environment, log_folder)
@@ -115,6 +118,9 @@ def run(
                         f"Its log: {log_folder / service.log}. To start again: opsctl up"
                     )
                     return False
+            if not announced and _is_open(answering):
+                announce()
+                announced = True
             stopped.wait(0.2)
         return True
     finally:
@@ -134,6 +140,14 @@ def _ended(code: int) -> str:
 def _answers(address: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(address)) == 0
+
+
+def _is_open(address: tuple[str, int]) -> bool:
+    try:
+        with socket.create_connection(address, timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def _start(service: Service, environment: Mapping[str, str], log_folder: Path) -> subprocess.Popen[bytes]:

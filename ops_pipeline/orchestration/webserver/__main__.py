@@ -53,6 +53,7 @@ def main() -> None:
 
 def _serve(resolved: settings.Settings, workspace: str) -> None:
     token = os.environ.pop(FIRST_TOKEN, None)
+    most = server.most_clients()
     with dg.DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MILLISECONDS, RECYCLE_SECONDS, OVERFLOW)
         with WorkspaceProcessContext(
@@ -67,8 +68,9 @@ def _serve(resolved: settings.Settings, workspace: str) -> None:
                 find_run=instance.get_run_by_id,
                 sessions=Sessions(first_token=token, first_person=person()),
                 user_header=resolved.dagster_user_header,
+                most_connections=most,
             )
-            server.run(app, resolved.dagster_host, resolved.dagster_port, during=evidence)
+            server.run(app, resolved.dagster_host, resolved.dagster_port, most=most, during=evidence)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

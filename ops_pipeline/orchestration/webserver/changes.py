@@ -30,7 +30,7 @@ class Changes:
 
     find_run: Callable[[str], dg.DagsterRun | None]
 
-    async def refuse(self, path: str, document: Document | None, person: Person) -> None:
+    async def refuse(self, document: Document, person: Person) -> None:
         """Raises Refusal 403 when what was posted would change anything that the person's key is not for.
 
         Not every mutation of Dagster's passes our code: a backfill is started by the daemon, for which no
@@ -38,8 +38,6 @@ class Changes:
         """
         if person.databases is None:
             return
-        if document is None:
-            raise _refusal(person, path)
         for mutation in document.mutations:
             if mutation.name in TERMINATES:
                 await asyncio.to_thread(self._refuse_terminating, mutation, person)

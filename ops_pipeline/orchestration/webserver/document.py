@@ -1,8 +1,7 @@
-"""Reads a GraphQL document within limits, and finds the mutations in it."""
+"""Reads a GraphQL document within limits, and finds what the operation that is executed would do."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
@@ -15,26 +14,23 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    Undefined,
     parse,
 )
 from graphql.utilities import value_from_ast_untyped
 
-from ops_pipeline.orchestration.webserver.refusal import Refusal
+from ops_pipeline.orchestration.webserver import arguments, launch_tags
+from ops_pipeline.orchestration.webserver.refusal import Refusal, too_large
+from ops_pipeline.orchestration.webserver.validation import Fragments, refuse_costly
 
 MOST_CHARACTERS = 64 * 1024
 MOST_TOKENS = 5000
 """The largest document of Dagster's pages that the tests in a browser meet has 835."""
-MOST_REPEATED = 500
-"""Fields of one name; there it has 122. Dagster compares each with each of the others."""
-MOST_FIELDS = 20_000
-"""Fields with all fragments in their places: fragments that spread fragments multiply them."""
-
-Fragments = Mapping[str, FragmentDefinitionNode]
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A field of a mutation, with its arguments; one that the request leaves open is no plain value."""
+    """A field of a mutation, with the arguments that it is given."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -42,30 +38,29 @@ class Mutation:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The mutations of all operations in a document, and whether it has nothing but subscriptions."""
+    """What is executed: the operation of that name, or the only one where it is None, with these variables;
+    its mutations, and whether the document has nothing but subscriptions."""
 
+    operation: str | None
+    variables: Mapping[str, Any]
     mutations: tuple[Mutation, ...]
     only_subscribes: bool
 
 
-def read(text: str, variables: Mapping[str, Any]) -> Document:
-    """Reads the document with these variables; takes up to a second of CPU time.
+def read(text: str, variables: Mapping[str, Any], name: str | None = None) -> Document:
+    """Reads the document with these variables and that name of an operation; takes up to a second of CPU
+    time.
 
-    Raises Refusal: 413 for a document that is too large, 400 for one that is invalid.
+    The variables of the result are those that the operation declares, with its default values, and without
+    tags that only Dagster sets. Raises Refusal: 413 for a document that is too large, 400 for one that is
+    invalid, 403 for tags that cannot be left out.
     """
     if len(text) > MOST_CHARACTERS:
         raise too_large(f"{MOST_CHARACTERS} characters")
     try:
-        return _read(_parsed(text), variables)
+        return _read(_parsed(text), variables, name)
     except RecursionError:
-        raise too_large("a few hundred levels of fields and fragments") from None
-
-
-def too_large(limit: str) -> Refusal:
-    """The refusal of a GraphQL document that exceeds that limit."""
-    return Refusal(
-        413, f"The GraphQL document has more than {limit}. Nothing was done; ask for less at a time"
-    )
+        raise too_large("a few hundred levels of fields, fragments and values") from None
 
 
 def _parsed(text: str) -> DocumentNode:
@@ -77,52 +72,53 @@ def _parsed(text: str) -> DocumentNode:
         raise Refusal(400, f"The query is no GraphQL document: {error.message}. Nothing was done") from None
 
 
-def _read(document: DocumentNode, variables: Mapping[str, Any]) -> Document:
+def _read(document: DocumentNode, variables: Mapping[str, Any], name: str | None) -> Document:
     fragments = {
         node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
     }
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    fields = _Fields(fragments)
-    if sum(fields.count(node.selection_set) for node in operations) > MOST_FIELDS:
-        raise too_large(f"{MOST_FIELDS} fields, with the fragments in their places")
-    if max(fields.names.values(), default=0) > MOST_REPEATED:
-        raise too_large(f"{MOST_REPEATED} fields of one name")
+    refuse_costly(operations, fragments)
+    executed = _executed(operations, name)
+    mutates = executed.operation is OperationType.MUTATION
+    given = _given(executed, variables)
+    if mutates:
+        given = launch_tags.without_reserved(given)
+    arguments.refuse_unfit(executed.selection_set, fragments, given)
     mutations = [
-        Mutation(given.name.value, _arguments(given, variables))
-        for node in operations
-        if node.operation is OperationType.MUTATION
-        for given in _selected(node.selection_set, fragments, set())
+        Mutation(selected.name.value, arguments.of(selected, given))
+        for selected in _selected(executed.selection_set, fragments, set())
+        if mutates
     ]
+    for mutation in mutations:
+        launch_tags.refuse_reserved(mutation.arguments)
     return Document(
-        tuple(mutations), all(node.operation is OperationType.SUBSCRIPTION for node in operations)
+        executed.name.value if executed.name else None,
+        given,
+        tuple(mutations),
+        all(node.operation is OperationType.SUBSCRIPTION for node in operations),
     )
 
 
-@dataclass(slots=True)
-class _Fields:
-    """Counts fields: `names` once where they stand, `sizes` of a fragment with the others in their places."""
+def _executed(operations: Sequence[OperationDefinitionNode], name: str | None) -> OperationDefinitionNode:
+    meant = [node for node in operations if name is None or (node.name and node.name.value == name)]
+    if len(meant) != 1:
+        raise Refusal(
+            400,
+            f"{len(meant)} operations are meant, and exactly one can be executed; name it in operationName. "
+            "Nothing was done",
+        )
+    return meant[0]
 
-    fragments: Fragments
-    names: Counter[str] = field(default_factory=Counter)
-    sizes: dict[str, int] = field(default_factory=dict)
 
-    def count(self, selected: SelectionSetNode) -> int:
-        """How many fields are selected."""
-        size = 0
-        for node in selected.selections:
-            if isinstance(node, FragmentSpreadNode):
-                size += self._of_fragment(node.name.value)
-            elif isinstance(node, FieldNode | InlineFragmentNode):
-                if isinstance(node, FieldNode):
-                    self.names[(node.alias or node.name).value] += 1
-                size += 1 + (self.count(node.selection_set) if node.selection_set else 0)
-        return size
-
-    def _of_fragment(self, name: str) -> int:
-        if name in self.fragments and name not in self.sizes:
-            self.sizes[name] = 0  # Dagster refuses a fragment that spreads itself
-            self.sizes[name] = self.count(self.fragments[name].selection_set)
-        return self.sizes.get(name, 0)
+def _given(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> dict[str, Any]:
+    given = {}
+    for declared in operation.variable_definitions:
+        name = declared.variable.name.value
+        if name in variables:
+            given[name] = variables[name]
+        elif declared.default_value is not None:
+            given[name] = value_from_ast_untyped(declared.default_value)
+    return {name: value for name, value in given.items() if value is not Undefined}
 
 
 def _selected(selected: SelectionSetNode, fragments: Fragments, seen: set[str]) -> Iterator[FieldNode]:
@@ -136,9 +132,3 @@ def _selected(selected: SelectionSetNode, fragments: Fragments, seen: set[str]) 
                 yield from _selected(fragments[name].selection_set, fragments, seen)
         elif isinstance(node, InlineFragmentNode):
             yield from _selected(node.selection_set, fragments, seen)
-
-
-def _arguments(mutation: FieldNode, variables: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        given.name.value: value_from_ast_untyped(given.value, dict(variables)) for given in mutation.arguments
-    }

@@ -1,5 +1,6 @@
 """Serves the documentation of this version, so that a link to the runbook leads somewhere by default."""
 
+import functools
 import html
 import itertools
 import re
@@ -63,14 +64,20 @@ def is_documentation(path: str) -> bool:
 
 
 def _page(file: Path) -> Response:
+    title, body = _rendered(file)
+    nonce = secrets.token_urlsafe(16)
+    policy = f"default-src 'none'; img-src 'self'; style-src 'nonce-{nonce}'; frame-ancestors 'none'"
+    shown = PAGE.substitute(nonce=nonce, title=html.escape(title), body=body)
+    return HTMLResponse(shown, headers={"Content-Security-Policy": f"{policy}; base-uri 'none'"})
+
+
+@functools.cache
+def _rendered(file: Path) -> tuple[str, str]:
+    """The title and text of a page. Anyone may ask for it, and it stays the same while the process runs."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(file.read_text(encoding="utf-8"))
     title = _give_anchors(tokens) or file.stem
-    nonce = secrets.token_urlsafe(16)
-    policy = f"default-src 'none'; img-src 'self'; style-src 'nonce-{nonce}'; frame-ancestors 'none'"
-    body = markdown.renderer.render(tokens, markdown.options, {})
-    shown = PAGE.substitute(nonce=nonce, title=html.escape(title), body=body)
-    return HTMLResponse(shown, headers={"Content-Security-Policy": f"{policy}; base-uri 'none'"})
+    return title, markdown.renderer.render(tokens, markdown.options, {})
 
 
 def _give_anchors(tokens: list[Token]) -> str | None:

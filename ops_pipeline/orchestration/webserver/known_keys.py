@@ -45,8 +45,8 @@ class KnownKeys:
         self._asked: dict[bytes, asyncio.Task[Found]] = {}
 
     def has_known(self, key_hash: bytes) -> bool:
-        """Whether the key was valid when it was last looked up."""
-        return key_hash in self._known
+        """Whether the key was valid when it was last looked up, or is being looked up for another request."""
+        return key_hash in self._known or key_hash in self._asked
 
     async def grant(self, key_hash: bytes, *, now: bool = False) -> keys.KeyGrant | None:
         """The valid key with that hash, as `find`."""

@@ -16,7 +16,8 @@ from ops_pipeline.orchestration.webserver import documentation, posted
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.changes import HARMLESS, Changes
 from ops_pipeline.orchestration.webserver.document import Document, Mutation
-from ops_pipeline.orchestration.webserver.evidence import Evidence, described
+from ops_pipeline.orchestration.webserver.downloads import Downloads
+from ops_pipeline.orchestration.webserver.evidence import Evidence, begun
 from ops_pipeline.orchestration.webserver.known_keys import KnownKeys
 from ops_pipeline.orchestration.webserver.people import People
 from ops_pipeline.orchestration.webserver.posted import GRAPHQL
@@ -25,6 +26,7 @@ from ops_pipeline.orchestration.webserver.sessions import Sessions
 from ops_pipeline.orchestration.webserver.sign_in import PATHS, SignIn, cookie_of
 from ops_pipeline.orchestration.webserver.subscriptions import Subscriptions
 from ops_pipeline.orchestration.webserver.usage import Usage
+from ops_pipeline.serving import connections
 
 OPEN = {"/server_info"}
 """Answered without a sign-in: the versions, for health checks."""
@@ -40,7 +42,7 @@ class SignInMiddleware:
     Every request must name us as its host and come from none but our own pages; only JSON is posted, and
     GraphQL is only posted. What is left needs a person: a session, a key, or the name that a proxy gives.
     Dagster's application finds the person in the scope, at `identity.IN_SCOPE`. `find_run` looks a run of its
-    instance up by its id.
+    instance up by its id; `most_connections` are those of the server.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SignInMiddleware:
         sessions: Sessions,
         find_run: Callable[[str], dg.DagsterRun | None],
         user_header: str | None = None,
+        most_connections: int = connections.MOST,
     ) -> None:
         self._app = app
         self._addresses = addresses
@@ -61,7 +64,8 @@ class SignInMiddleware:
         self._changes = Changes(find_run)
         self._sign_in = SignIn(self._people, addresses)
         self._documentation = documentation.find()
-        self._usage = Usage()
+        self._usage = Usage(most_connections)
+        self._downloads = Downloads(app, find_run)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -94,7 +98,11 @@ class SignInMiddleware:
         refused = identity.Refused()
         known = {**scope, identity.IN_SCOPE: person, identity.REFUSED_IN_SCOPE: refused}
         if scope["type"] == "websocket":
-            await self._while_signed_in(request, known, receive, send)
+            subscriptions = Subscriptions(receive, self._usage.turn(person))
+            try:
+                await self._while_signed_in(request, known, subscriptions.next, send)
+            finally:
+                subscriptions.end_turn()
             return
 
         async def send_refused(message: Message) -> None:
@@ -106,7 +114,8 @@ class SignInMiddleware:
                 message = {**message, "status": 403}
             await send(message)
 
-        await self._app(known, receive, send_refused)
+        if scope["method"] == "POST" or not await self._downloads.serve(known, send):
+            await self._app(known, receive, send_refused)
 
     async def _own_page(self, request: HTTPConnection, receive: Receive) -> Response | None:
         if request.scope["type"] == "http" and request.scope["path"] in PATHS:
@@ -119,8 +128,9 @@ class SignInMiddleware:
     async def _judged(self, scope: Scope, receive: Receive, person: Person) -> tuple[Scope, Receive]:
         """The request as Dagster is to read it. Raises Refusal when the person may not send it."""
         if scope["type"] == "websocket":
-            return scope, Subscriptions(receive).next
+            return scope, receive
         if scope["method"] == "POST":
+            await self._require_graphql(HTTPConnection(scope), receive, person)
             read = await posted.read(scope, receive)
             await self._permit(HTTPConnection(scope), read.document, person)
             return read.scope, read.receive
@@ -129,15 +139,27 @@ class SignInMiddleware:
             return {**scope, "query_string": b""}, receive
         return scope, receive
 
-    async def _permit(self, request: HTTPConnection, document: Document | None, person: Person) -> None:
+    async def _require_graphql(self, request: HTTPConnection, receive: Receive, person: Person) -> None:
+        """Raises Refusal for another address: Dagster's `/report_asset_…` store any check or materialization,
+        also one of our policies, and no page of its UI needs them."""
+        if (path := request.scope["path"]) == GRAPHQL:
+            return
+        content = await posted.read_json(request.scope, receive)
+        given = {"query": request.url.query, "body": content}
+        await self._evidence.refused_change(request, person, Mutation(path, given))
+        raise Refusal(
+            403,
+            f"{path[:100]}: events are not reported to this Dagster UI; a run of a policy records its own. "
+            f"Nothing was done. Send GraphQL to {GRAPHQL}",
+        )
+
+    async def _permit(self, request: HTTPConnection, document: Document, person: Person) -> None:
         """Records the changes that were posted. Raises Refusal when they are not the person's to make."""
-        path = request.scope["path"]
-        mutations = (Mutation(path, {}),) if document is None else document.mutations
-        changes = [mutation for mutation in mutations if mutation.name not in HARMLESS]
+        changes = [mutation for mutation in document.mutations if mutation.name not in HARMLESS]
         try:
-            await self._changes.refuse(path, document, person)
+            await self._changes.refuse(document, person)
         except Refusal:
-            await self._evidence.outside_of_limit(request, person, {"changes": described(changes)})
+            await self._evidence.outside_of_limit(request, person, {"changes": begun(changes)})
             raise
         if changes:
             await self._evidence.changing(request, person, changes)

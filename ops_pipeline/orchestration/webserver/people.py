@@ -1,5 +1,6 @@
 """Finds out who sends a request: a proxy says so, or a key, or the cookie of a session."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
@@ -48,10 +49,9 @@ class People:
         """
         key_hash = hashed(key)
         # A key that was valid before is looked up in any case: others may share its client's address.
-        if not self.keys.has_known(key_hash):
-            self.evidence.refuse_too_many(request)
-        looks_right = key.startswith(PREFIX)
-        grant, refused_id = await self.keys.find(key_hash, now=now) if looks_right else (None, None)
+        with nullcontext() if self.keys.has_known(key_hash) else self.evidence.looking_up(request):
+            looks_right = key.startswith(PREFIX)
+            grant, refused_id = await self.keys.find(key_hash, now=now) if looks_right else (None, None)
         if grant is None:
             self.evidence.wrong_key(request, refused_id)
             raise Refusal(

@@ -25,22 +25,24 @@ OF_THE_BODY = {b"content-type", b"content-length", b"content-encoding", b"transf
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What was posted: the request to pass on; of GraphQL its document."""
+    """What was posted: the request to pass on, and its document."""
 
     scope: Scope
     receive: Receive
-    document: Document | None
+    document: Document
 
 
 async def read(scope: Scope, receive: Receive) -> Posted:
-    """Reads a request that posts JSON. Raises Refusal: 413 when it is too large, 400 when it is invalid."""
+    """Reads a request that posts GraphQL. Raises Refusal: 413 for a too large one, 400 for an invalid one."""
     body = await read_body(scope, receive, MOST_BYTES)
     # In a thread: it may take a second, and everyone else would wait.
-    if scope["path"] == GRAPHQL:
-        content, asked = await asyncio.to_thread(_graphql, body)
-        return Posted({**_with_body(scope, content), "query_string": b""}, _again(content, receive), asked)
-    content = await asyncio.to_thread(_encoded_again, body)
-    return Posted(_with_body(scope, content), _again(content, receive), None)
+    content, asked = await asyncio.to_thread(_graphql, body)
+    return Posted({**_with_body(scope, content), "query_string": b""}, _again(content, receive), asked)
+
+
+async def read_json(scope: Scope, receive: Receive) -> Any:
+    """The JSON value that was posted. Raises Refusal as `read` does."""
+    return await asyncio.to_thread(loaded, await read_body(scope, receive, MOST_BYTES))
 
 
 async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
@@ -61,17 +63,17 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
 
 
 def decode(content: Any) -> tuple[dict[str, Any], Document]:
-    """The GraphQL request in this JSON value, with the names that Dagster reads and no others; and its
-    document. Raises Refusal."""
+    """The GraphQL request in this JSON value, with the names that Dagster reads and no others, and nothing
+    else than what was judged; and its document. Raises Refusal."""
     if not isinstance(content, dict) or not isinstance(query := content.get("query"), str):
         raise Refusal(400, "The body is no GraphQL request: send {query, variables}. Nothing was done")
-    variables, name = content.get("variables") or {}, content.get("operationName")
+    variables, name = content.get("variables") or {}, content.get("operationName") or None
     if isinstance(variables, str):
         variables = loaded(variables)
     if not isinstance(variables, dict) or not isinstance(name, str | None):
         raise Refusal(400, "variables must be an object, and operationName a string. Nothing was done")
-    named = {"query": query, "variables": variables, "operationName": name}
-    return named, document.read(query, variables)
+    read = document.read(query, variables, name)
+    return {"query": query, "variables": read.variables, "operationName": read.operation}, read
 
 
 def loaded(text: str | bytes) -> Any:
@@ -87,10 +89,6 @@ def loaded(text: str | bytes) -> Any:
 def _graphql(body: bytes) -> tuple[bytes, Document]:
     request, asked = decode(loaded(body))
     return json.dumps(request).encode(), asked
-
-
-def _encoded_again(body: bytes) -> bytes:
-    return json.dumps(loaded(body)).encode()
 
 
 def _with_body(scope: Scope, body: bytes) -> Scope:

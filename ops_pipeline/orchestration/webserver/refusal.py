@@ -40,6 +40,13 @@ class Refusal(Exception):  # noqa: N818 - not a fault of ours
         await response(request.scope, receive, send)
 
 
+def too_large(limit: str) -> Refusal:
+    """The refusal of a GraphQL document that exceeds that limit."""
+    return Refusal(
+        413, f"The GraphQL document has more than {limit}. Nothing was done; ask for less at a time"
+    )
+
+
 def refuse_cut_off(scope: Scope) -> None:
     """Raises Refusal where the client has exceeded a limit of its connection with this request."""
     violation: Violation | None = scope.get("state", {}).get(REFUSED)

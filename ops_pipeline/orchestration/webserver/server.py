@@ -22,12 +22,16 @@ MOST_MESSAGE = 64 * 1024
 DRAIN_SECONDS = 5
 
 
-def run(app: ASGIApp, host: str, port: int, *, during: AbstractAsyncContextManager[object]) -> None:
-    """Returns after SIGTERM or SIGINT; `during` is entered before and left after.
+def most_clients() -> int:
+    """How many connections there may be. Raises FileLimitError."""
+    return most_connections(OWN_FILES, FILES_OF_CLIENT)
 
-    Raises FileLimitError; exits with 1 where it cannot listen.
-    """
-    most = most_connections(OWN_FILES, FILES_OF_CLIENT)
+
+def run(
+    app: ASGIApp, host: str, port: int, *, most: int, during: AbstractAsyncContextManager[object]
+) -> None:
+    """Serves at most so many connections, until SIGTERM or SIGINT; `during` is entered before and left after.
+    Exits with 1 where it cannot listen."""
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner, suppress(KeyboardInterrupt):
         if not runner.run(_serve(configured(app, host=host, port=port), most, during)):
             sys.exit(1)

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ from ops_pipeline.orchestration.definitions import build_definitions
 defs = build_definitions(kinds.load(Path({policies!r})))
 """
 FORGED = {"ops/started_by": "forged", "ops/trigger": "schedule", "ops/outcome": "done"}
-"""The tags of every launch, as a client may write them."""
+"""The tags of a launch, as a client may write them."""
 LAUNCH = """mutation ($parameters: ExecutionParams!) {launchRun(executionParams: $parameters) {
   __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
   ... on RunConfigValidationInvalid {errors {message}}}}"""
@@ -65,12 +65,13 @@ class Served:
         *,
         job: str = "nightly_app",
         whole: Any = None,
+        tags: Mapping[str, str] = FORGED,
         address: str | None = None,
         **request: Any,
     ) -> dict[str, Any]:
         """Launches the job as the launchpad does, and returns `launchRun`. `config` is the resource's part of
         the configuration, `whole` all of it."""
-        tags = [{"key": name, "value": value} for name, value in FORGED.items()]
+        written = [{"key": name, "value": value} for name, value in tags.items()]
         parameters = {
             "selector": {
                 "repositoryLocationName": LOCATION_NAME,
@@ -79,7 +80,7 @@ class Served:
             },
             "runConfigData": {"resources": {"databases": {"config": config}}} if config else whole or {},
             "mode": "default",
-            "executionMetadata": {"tags": tags},
+            "executionMetadata": {"tags": written},
         }
         return self.ask_launch(parameters, address=address, **request)
 

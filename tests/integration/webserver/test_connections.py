@@ -18,6 +18,10 @@ from tests.integration.api.process import free_port, limited
 
 WITHOUT_DAGSTER = Path(__file__).with_name("without_dagster.py")
 HALF = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+HALF_A_BODY = (
+    b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\nk"
+)
 
 
 @dataclass
@@ -75,6 +79,23 @@ def test_half_sent_requests_beyond_ulimit_cost_no_one_else_an_answer() -> None:
         assert running.process.poll() is None
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(timeout=60) in (0, -signal.SIGTERM)
+
+
+def test_half_sent_bodies_of_no_one_known_cost_no_one_else_an_answer() -> None:
+    with _started(open_files=512) as running, ExitStack() as clients:
+        held = []
+        for _ in range(300):
+            client = clients.enter_context(closing(running.connect()))
+            client.sendall(HALF_A_BODY)
+            held.append(client)
+        for _ in range(5):
+            page = httpx.get(f"http://127.0.0.1:{running.port}/sign-in", timeout=30)
+            assert page.status_code == 200
+
+        assert running.info() == 200
+        assert held[0].recv(1000).startswith(b"HTTP/1.1 503 "), "it waited for the longest time"
+        held[-1].sendall(b"y" * 99)
+        assert held[-1].recv(1000).startswith(b"HTTP/1.1 400 "), "the newest one's body still arrives"
 
 
 def test_a_head_that_does_not_end_is_refused(hasty: Running) -> None:

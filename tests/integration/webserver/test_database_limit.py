@@ -32,7 +32,8 @@ def eva(key: Callable[..., str]) -> Headers:
 
 
 def _ask(served: Served, headers: Headers, query: str, **variables: Any) -> httpx.Response:
-    body = {"query": query, "variables": variables}
+    chosen = "Chosen" if "Chosen" in query else None
+    body = {"query": query, "variables": variables, "operationName": chosen}
     return httpx.post(f"{served.address}/graphql", json=body, headers=headers, timeout=30)
 
 

@@ -1,11 +1,15 @@
 """What is refused in the Dagster UI, and what a person changes there, is in the audit log."""
 
 import asyncio
+import itertools
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
+import dagster as dg
 import httpx
 import pytest
 from dagster._core.utils import make_new_run_id
@@ -13,6 +17,7 @@ from dagster._core.utils import make_new_run_id
 from ops_pipeline.access import keys, wrong_keys
 from ops_pipeline.orchestration.webserver import known_keys
 from ops_pipeline.postgres.connection import Connection, scalar
+from tests.eventually import eventually
 from tests.integration.webserver.served import LOCATION_NAME, Served
 
 Key = Callable[..., str]
@@ -24,10 +29,14 @@ ORDER BY received_at
 TELEMETRY = 'logTelemetry(action: "x", clientTime: "0", clientId: "x", metadata: "{}") {__typename}'
 
 
+MINUTES = itertools.count(1)
+
+
 @pytest.fixture(autouse=True)
 def _a_new_minute(served: Served, app: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(served.evidence.record())
-    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 2 * wrong_keys.MINUTE)
+    passed = next(MINUTES) * 2 * wrong_keys.MINUTE
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + passed)
     monkeypatch.setattr(wrong_keys, "time", later)
     app.execute("DELETE FROM audit_logs")
 
@@ -69,6 +78,29 @@ def test_after_too_many_wrong_keys_an_address_waits_and_known_keys_work(
     assert details == {"requests": 10, "without_key": 1, "wrong_key": 5, "not_looked_up": 4}
 
 
+def test_of_many_wrong_keys_at_once_few_are_looked_up(
+    served: Served, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wrong_keys, "MOST_A_MINUTE", 5)
+    enough = threading.Event()
+    looked_up = []
+
+    def find(key_hash: bytes) -> known_keys.Found:
+        looked_up.append(key_hash)
+        assert enough.wait(60)
+        return None, None
+
+    monkeypatch.setattr(served.keys, "_find", find)
+    with ThreadPoolExecutor(30) as clients:
+        answers = [clients.submit(_ask, served, _bearer(f"ops_{number}")) for number in range(30)]
+        eventually(lambda: sum(answer.done() for answer in answers) == 25)
+        enough.set()
+    statuses = [answer.result().status_code for answer in answers]
+
+    assert len(looked_up) == 5
+    assert (statuses.count(401), statuses.count(429)) == (5, 25)
+
+
 def test_a_key_without_the_scope_leaves_an_event_of_each_request(
     served: Served, key: Key, app: Connection
 ) -> None:
@@ -105,11 +137,10 @@ def test_each_change_that_passes_names_the_person_the_mutation_and_its_target(
 
     _ask(served, bearer, delete, id=run_id)
     served.launch({"dry_run": True}, headers=bearer)
-    httpx.post(f"{served.address}/report_asset_materialization/app/a", json={}, headers=bearer, timeout=30)
     _ask(served, bearer)
     _ask(served, bearer, "mutation {setNuxSeen}")
 
-    deleted, launched, reported = app.execute(EVENTS, ["change.requested"]).fetchall()
+    deleted, launched = app.execute(EVENTS, ["change.requested"]).fetchall()
     assert deleted[1:] == ("127.0.0.1", "pending", "ada", "maintenance")
     newest = "SELECT id::text FROM ops.api_keys WHERE name = 'ada' ORDER BY created_at DESC LIMIT 1"
     assert deleted[0]["key_id"] == scalar(app, newest)
@@ -118,7 +149,70 @@ def test_each_change_that_passes_names_the_person_the_mutation_and_its_target(
     assert launch["name"] == "launchRun"
     assert LOCATION_NAME in launch["target"]
     assert "dry_run" not in launch["target"], "the run has its configuration"
-    assert reported[0]["changes"][0]["name"] == "/report_asset_materialization/app/a"
+
+
+def test_what_is_changed_is_recorded_whole_and_of_the_operation_that_is_executed(
+    served: Served, bearer: Headers, app: Connection
+) -> None:
+    decoys = " ".join(f'd{number}: terminateRun(runId: "{number}") {{__typename}}' for number in range(30))
+    run_ids = [make_new_run_id() for _ in range(31)]
+    named = " ".join(f'"{run_id}"' for run_id in run_ids)
+
+    _ask(served, bearer, f'mutation {{{decoys} z: stopRunningSchedule(id: "real") {{__typename}}}}')
+    _ask(served, bearer, f"mutation {{terminateRuns(runIds: [{named}]) {{__typename}}}}")
+    _ask(served, bearer, 'mutation ($id: String = "by default") {stopRunningSchedule(id: $id) {__typename}}')
+    hidden = (
+        f'query A {{version}} mutation B {{{decoys}}} mutation C {{deleteRun(runId: "c") {{__typename}}}}'
+    )
+    httpx.post(
+        f"{served.address}/graphql",
+        json={"query": hidden, "operationName": "C"},
+        headers=bearer,
+        timeout=30,
+    )
+
+    behind, many, default, chosen = [
+        row[0]["changes"] for row in app.execute(EVENTS, ["change.requested"]).fetchall()
+    ]
+    assert len(behind) == 31
+    assert behind[-1] == {"name": "stopRunningSchedule", "target": '{"id": "real"}'}
+    assert [run_id for run_id in run_ids if run_id in many[0]["target"]] == run_ids
+    assert default == [{"name": "stopRunningSchedule", "target": '{"id": "by default"}'}]
+    assert chosen == [{"name": "deleteRun", "target": '{"runId": "c"}'}]
+
+
+def test_what_is_too_much_to_record_is_not_done(served: Served, bearer: Headers, app: Connection) -> None:
+    query = "mutation ($ids: [String!]!) {terminateRuns(runIds: $ids) {__typename}}"
+
+    answer = _ask(served, bearer, query, ids=[make_new_run_id() for _ in range(4000)])
+
+    assert answer.status_code == 413
+    assert "change less at a time" in answer.json()["errors"][0]["message"]
+    assert app.execute(EVENTS, ["change.requested"]).fetchall() == []
+
+
+@pytest.mark.parametrize("kind", ["materialization", "check", "observation"])
+def test_no_event_of_a_policy_is_reported_from_outside(
+    served: Served, bearer: Headers, app: Connection, kind: str
+) -> None:
+    key = dg.AssetKey(["app", "retention", "sessions"])
+    body = {"asset_key": list(key.path), "check_name": "guard_passed", "passed": True}
+
+    answers = [
+        httpx.post(f"{served.address}/report_asset_{kind}/{path}", json=body, headers=bearer, timeout=30)
+        for path in ("", "app/retention/sessions", "?asset_key=x")
+    ]
+
+    assert [answer.status_code for answer in answers] == [403] * 3
+    assert "Nothing was done" in answers[0].text
+    assert served.instance.get_latest_materialization_event(key) is None
+    assert app.execute(EVENTS, ["change.requested"]).fetchall() == []
+    events = app.execute(EVENTS, ["change.refused"]).fetchall()
+    details, _, status, by, event_type = events[0]
+    assert (len(events), status, by, event_type) == (3, "failure", "ada", "maintenance")
+    assert details["changes"][0]["name"] == f"/report_asset_{kind}/"
+    assert '"asset_key": ["app", "retention", "sessions"], "check_name": "guard_passed"' in str(details)
+    assert "asset_key=x" in str(events[2][0])
 
 
 def test_while_the_audit_log_is_away_a_change_goes_on(

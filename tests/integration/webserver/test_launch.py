@@ -25,7 +25,7 @@ Headers = dict[str, str]
 def launch(served: Served, bearer: Headers) -> Callable[..., dict[str, Any]]:
     """Launches a nightly job as ada."""
 
-    def start(config: Any, **where: str) -> dict[str, Any]:
+    def start(config: Any, **where: Any) -> dict[str, Any]:
         return served.launch(config, headers=bearer, **where)
 
     return start
@@ -50,8 +50,57 @@ def test_our_tags_are_ours_whatever_the_client_wrote(
     run = served.instance.get_run_by_id(launched["run"]["runId"])
     assert run is not None
     assert run.status is dg.DagsterRunStatus.QUEUED
-    ours = {name: run.tags[name] for name in FORGED}
-    assert ours == {STARTED_BY: "ada", "ops/trigger": "ui", "ops/outcome": "not_ended"}
+    ours = {name: run.tags[name] for name in FORGED if name in run.tags}
+    assert ours == {STARTED_BY: "ada", "ops/trigger": "ui"}
+
+
+REEXECUTE = """mutation ($parameters: ReexecutionParams!) {
+  launchRunReexecution(reexecutionParams: $parameters) {
+    __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
+
+
+def test_dagsters_tags_are_dagsters_and_a_run_is_in_the_list_of_runs(
+    served: Served, launch: Callable[..., dict[str, Any]], bearer: Headers
+) -> None:
+    claimed = {"dagster/backfill": "zzzz", "dagster/schedule_name": "nightly_app", "user": "grace"}
+    kept = {"dagster/from_ui": "true", "ticket": "4711"}
+
+    launched = launch({"dry_run": True}, tags=claimed | kept)
+
+    run = served.instance.get_run_by_id(launched["run"]["runId"])
+    assert run is not None
+    assert not claimed.keys() & run.tags.keys()
+    assert kept.items() <= run.tags.items()
+
+
+def test_a_run_of_a_schedule_that_is_re_executed_keeps_what_dagster_wrote(
+    served: Served, launch: Callable[..., dict[str, Any]], bearer: Headers
+) -> None:
+    first = served.instance.get_run_by_id(launch(None)["run"]["runId"])
+    assert first is not None
+    served.instance.add_run_tags(first.run_id, {"dagster/schedule_name": "nightly_app"})
+    extra = [{"key": "dagster/from_ui", "value": "true"}, {"key": "dagster/backfill", "value": "zzzz"}]
+    given = {
+        "parentRunId": first.run_id,
+        "strategy": "ALL_STEPS",
+        "useParentRunTags": True,
+        "extraTags": extra,
+    }
+
+    answer = httpx.post(
+        f"{served.address}/graphql",
+        json={"query": REEXECUTE, "variables": {"parameters": given}},
+        headers=bearer,
+        timeout=30,
+    )
+
+    again = answer.json()["data"]["launchRunReexecution"]
+    run = served.instance.get_run_by_id(again["run"]["runId"])
+    assert run is not None
+    assert run.tags["dagster/schedule_name"] == "nightly_app"
+    assert run.tags["dagster/from_ui"] == "true"
+    assert run.tags["dagster/parent_run_id"] == first.run_id
+    assert "dagster/backfill" not in run.tags
 
 
 def test_a_bare_webserver_knows_no_one_and_approves_nothing(served: Served, app: Connection) -> None:
@@ -63,7 +112,8 @@ def test_a_bare_webserver_knows_no_one_and_approves_nothing(served: Served, app:
 
     run = served.instance.get_run_by_id(launched["run"]["runId"])
     assert run is not None
-    assert run.tags[STARTED_BY] == "unknown"
+    ours = {name: run.tags[name] for name in FORGED}
+    assert ours == {STARTED_BY: "unknown", "ops/trigger": "ui", "ops/outcome": "not_ended"}
     assert "opsctl approve ID" in _refused(served, refused)
 
 

@@ -16,7 +16,7 @@ if __name__ == "__main__":
     if seconds := sys.argv[1:]:
         protocol.HEAD_SECONDS = protocol.BODY_SECONDS = float(seconds[0])
     configured = settings.load()
-    evidence = Evidence(NO_DATABASE)
+    most, evidence = server.most_clients(), Evidence(NO_DATABASE)
     app = SignInMiddleware(
         BEHIND,
         addresses=Addresses.of(configured),
@@ -24,5 +24,6 @@ if __name__ == "__main__":
         evidence=evidence,
         sessions=Sessions(),
         find_run=lambda _: None,
+        most_connections=most,
     )
-    server.run(app, configured.dagster_host, configured.dagster_port, during=evidence)
+    server.run(app, configured.dagster_host, configured.dagster_port, most=most, during=evidence)

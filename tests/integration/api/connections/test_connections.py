@@ -61,6 +61,19 @@ def test_idle_connections_are_closed_oldest_first_to_make_room(narrow: Api) -> N
         assert read_status(clients[0]) == 200
 
 
+def test_bodies_of_no_one_known_give_way_and_one_of_a_key_does_not(narrow: Api, authorization: bytes) -> None:
+    with ExitStack() as stack:
+        known = stack.enter_context(open_client(narrow))
+        in_flight(known, authorization)
+        unknown = [stack.enter_context(open_client(narrow)) for _ in range(200)]
+        for client in unknown:
+            client.sendall(post(b"", 100) + b"{")
+        assert [narrow.status("/nothing") for _ in range(5)] == [404] * 5
+        known.sendall(b"{" + b" " * 99_999)
+
+        assert read_status(known) == 400, "it was still open"
+
+
 def test_with_every_connection_busy_live_is_answered_and_other_requests_get_503(
     narrow: Api, authorization: bytes, other_authorization: bytes
 ) -> None:
