@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from uuid import uuid4
 
 import pytest
 
@@ -15,9 +16,12 @@ from tests.integration.api.process import Api
 @pytest.fixture(scope="package")
 def url(server: embedded.Server, template: str) -> str:
     """One database for all tests, because starting a process takes longer than the test."""
+    name = (
+        f"connections_{uuid4().hex[:8]}"  # pytest leaves the package and comes back, in some orders of files
+    )
     with connect(server.url("postgres"), "test") as session:
-        session.execute(f"CREATE DATABASE connections TEMPLATE {template}")
-    return server.url("connections")
+        session.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return server.url(name)
 
 
 @pytest.fixture(scope="package")
