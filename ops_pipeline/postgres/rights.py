@@ -63,7 +63,7 @@ def _grant(
     user = quoted(scalar(connection, sql.get("postgres/present_user")))
     if message.startswith("must be owner"):
         ways = lacking_ownership(connection, Relation(oid, schema, plain)) if kind == "table" else []
-        return f"{'; '.join(ways) or f'GRANT {owner} TO {user}'}, because only {name}'s owner may do that"
+        return "; ".join(ways) or f"GRANT {owner} TO {user}"
     if _is_ours(kind, TableName(schema, plain)):
         return f"GRANT ops_maintenance TO {user}"
     match kind:
