@@ -59,7 +59,7 @@ def test_a_fragment_that_spreads_itself_ends_no_search() -> None:
         ({"query": "{a}", "variables": [1]}, "variables must be an object"),
         ({"query": "{a}", "variables": "{"}, "is not valid JSON"),
         ({"query": "{a}", "operationName": 7}, "operationName a string"),
-        ({"query": "{"}, "is no GraphQL document"),
+        ({"query": "{"}, "Invalid GraphQL document"),
     ],
 )
 def test_a_request_that_is_none_is_refused(content: Any, said: str) -> None:

@@ -142,7 +142,7 @@ def reasons(
 def definition(policy: DeletingPolicy) -> dict[str, Any]:
     """What the policy deletes, as JSON: with another definition it is another plan.
 
-    Includes `archive` and `cascade`: an approval to archive and delete rows is no approval to delete them
+    Includes `archive` and `cascade`: an approval to archive and delete rows does not cover deleting them
     without an archive.
     """
     names = ("table", *policy.selects, "archive", "cascade")
