@@ -121,7 +121,7 @@ DAEMON_STARTED = Diagnosis(
     id="daemon_started",
     severity="warning",
     question="Has a Dagster daemon, which starts the nightly runs, ever run?",
-    remedy="`opsctl up`, or `docker compose up -d daemon`; none is needed where cron runs `opsctl run`.",
+    remedy="Run `opsctl up`, or `docker compose up -d daemon`; none is needed where cron runs `opsctl run`.",
     look=_look_started,
 )
 DAEMON = Diagnosis(

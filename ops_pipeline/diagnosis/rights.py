@@ -79,7 +79,7 @@ VACUUM_RIGHTS = Diagnosis(
     id="vacuum_rights",
     severity="warning",
     question="Is the maintenance role permitted to VACUUM the tables of the vacuum policy?",
-    remedy="`GRANT pg_maintain TO …` from PostgreSQL 17; in earlier versions, membership in the tables' "
-    "owners.",
+    remedy="From PostgreSQL 17, run `GRANT pg_maintain TO …`; in earlier versions, grant it membership in "
+    "the tables' owners.",
     find=_find_vacuum,
 )

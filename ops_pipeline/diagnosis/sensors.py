@@ -50,6 +50,6 @@ SENSORS = Diagnosis(
     id="sensors",
     severity="error",
     question="Are all sensors on?",
-    remedy=f"`{TURN_ON}`, or the switch in the Dagster UI (Automation).",
+    remedy=f"Run `{TURN_ON}`, or use the switch in the Dagster UI (Automation).",
     look=_look,
 )

@@ -124,8 +124,8 @@ def _was_seen(run: dg.DagsterRun) -> bool:
 
 
 def good_databases(policies: Policies, run: dg.DagsterRun) -> list[str]:
-    """The databases of which that run is a good nightly run: it succeeded, was not paused and no dry run, and
-    had every policy of the database, or continued such a run."""
+    """The databases of which that run is a good nightly run: it succeeded, was neither paused nor a dry run,
+    and had every policy of the database, or continued such a run."""
     concerned = run_ownership.databases_of(policies, run)
     nightly = {run_ownership.EVERY_DATABASE, *map(run_ownership.job_of, concerned)}
     good = run.status == dg.DagsterRunStatus.SUCCESS and run.job_name in nightly

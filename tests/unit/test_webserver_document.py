@@ -54,8 +54,8 @@ def test_a_fragment_that_spreads_itself_ends_no_search() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ([], "send {query, variables}"),
-        ({"query": 7}, "send {query, variables}"),
+        ([], "send a JSON object with query and variables"),
+        ({"query": 7}, "send a JSON object with query and variables"),
         ({"query": "{a}", "variables": [1]}, "variables must be an object"),
         ({"query": "{a}", "variables": "{"}, "is not valid JSON"),
         ({"query": "{a}", "operationName": 7}, "operationName a string"),
