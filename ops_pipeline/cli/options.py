@@ -16,6 +16,6 @@ By = Annotated[
     str | None,
     typer.Option(
         "--by",
-        help="For whom you act, recorded as `<your OS user> on behalf of <BY>`.",
+        help="For whom you act; recorded as: your operating-system user on behalf of BY.",
     ),
 ]
