@@ -33,7 +33,7 @@ test-matrix: $(READY) ## run the tests of each part on PostgreSQL 15 to 18 and e
 coverage: $(READY) ## run the whole test suite and print which lines it does not reach
 	$(BIN)/pytest -m "not prove" --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
-prove: $(READY) ## run the proofs at full size: kills under load, fuzzing
+prove: $(READY) ## run the failure tests at full size: kills under load, fuzzing
 	$(BIN)/pytest -m prove
 
 pictures: $(READY) ## make the pictures of the Dagster UI in docs/images again (needs Chromium)

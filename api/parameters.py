@@ -37,7 +37,7 @@ class Known:
     ) -> None:
         """The guard of every route: it takes the parameters of its description.
 
-        Raises Problem 400 naming each that is unknown, or is repeated although it is no list: ignoring one
+        Raises Problem 400 naming each that is unknown, or is repeated although it is not a list: ignoring one
         would silently change what the response means.
         """
         names = [name for name, _ in connection.query_params.multi_items()]

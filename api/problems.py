@@ -203,7 +203,7 @@ HANDLERS: ExceptionHandlersMap = {
     psycopg.errors.InvalidSchemaName: _without_schema,
     psycopg.errors.InsufficientPrivilege: _unavailable(
         logging.ERROR,
-        "database rights missing",
+        "database privileges missing",
         "The API lacks a privilege in the database. An operator must grant it; PostgreSQL's error is in the "
         "log.",
     ),

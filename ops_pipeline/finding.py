@@ -16,5 +16,5 @@ class Finding:
     remedies: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        ways = ", or ".join(remedy.removesuffix(";") for remedy in self.remedies)
+        ways = " or ".join(remedy.removesuffix(";") for remedy in self.remedies)
         return f"{self.problem}: {ways}" if ways else self.problem

@@ -234,12 +234,13 @@ class Settings(SchemaNames):
 
     trusted_proxies: Annotated[Networks | None, NoDecode, BeforeValidator(_networks)] = None
     """The addresses or networks of proxies, separated by commas, whose `X-Forwarded-For` is believed for the
-    `ip_address` of recorded reads, refused requests and changes in the Dagster UI. Unset: no proxy is
-    believed, not even one on the same machine."""
+    `ip_address` of recorded reads, refused requests and changes in the Dagster UI, and for the limit of wrong
+    keys, and whose `X-Forwarded-Prefix` for `next`. Unset: no proxy is believed, not even one on the same
+    machine."""
 
     webhook_url: Annotated[str | None, AfterValidator(_secret_address), Secret] = None
-    """The URL to which runs are posted that failed, need approval, have rows remaining or an incomplete
-    VACUUM, and a policies file that cannot be used. Unset: they are only recorded in the audit log."""
+    """The URL to which runs that failed, need approval, or left rows or VACUUM incomplete are posted, and a
+    policies file that cannot be used. Unset: they are only recorded in the audit log."""
 
     webhook_format: Literal["json", "slack"] | None = None
     """The format of the message. Unset: Slack's for hooks.slack.com and hooks.slack-gov.com, JSON for any
@@ -260,7 +261,7 @@ class Settings(SchemaNames):
     """The secret that signs these requests (Standard Webhooks), `whsec_…`. Unset: they are not signed."""
 
     runbook_url: Annotated[str | None, AfterValidator(_http)] = None
-    """The address of your own runbook, with the sections of ours. Failures, red checks and policies in
+    """The address of your own runbook, with the sections of ours. Failures, failed checks and policies in
     Dagster link to them. Unset: the runbook that the Dagster UI serves."""
 
     dagster_keep_runs_days: Annotated[int, Field(ge=0, le=36500)] = 400

@@ -74,8 +74,8 @@ def shown(name: str) -> str:
 def with_names(text: str, names: SchemaNames) -> str:
     """The text of a statement that is written with `ops` and `public.audit_logs`, with those names instead.
 
-    A custom setting (`ops.restoring`), locks (`ops: migrate`) and roles (`ops_reader`) are no schemas and
-    stay, and so do the application's tables in `public`.
+    A custom setting (`ops.restoring`), locks (`ops: migrate`) and roles (`ops_reader`) are not schemas and
+    are kept, and so are the application's tables in `public`.
     """
     for pattern, name in (*_own(names.own_schema), *_audit_log(names.audit_log_schema)):
         text = re.sub(pattern, name, text)

@@ -63,18 +63,18 @@ async def read_query(  # noqa: PLR0913, PLR0917 - one for each filter
         str | None,
         QueryParameter(name="eventType", description="The event's type", max_length=255, pattern=WITHOUT_NUL),
     ] = None,
-    user_id: Annotated[UUID | None, QueryParameter(name="userId", description="The user who did it")] = None,
+    user_id: Annotated[UUID | None, QueryParameter(name="userId", description="The user who acted")] = None,
     resource_type: Annotated[
         str | None,
         QueryParameter(
             name="resourceType",
-            description="The type of what it was done to",
+            description="The type of the resource",
             max_length=255,
             pattern=WITHOUT_NUL,
         ),
     ] = None,
     resource_id: Annotated[
-        UUID | None, QueryParameter(name="resourceId", description="The id of what it was done to")
+        UUID | None, QueryParameter(name="resourceId", description="The id of the resource")
     ] = None,
     action: Annotated[
         str | None, QueryParameter(description="What was done", max_length=255, pattern=WITHOUT_NUL)

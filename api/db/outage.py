@@ -11,7 +11,7 @@ class AllInUseError(PoolTimeout):
 
 
 def reason(error: Exception) -> str:
-    """The reason, without what PostgreSQL's message may tell about the server: the log has that."""
+    """The reason, without what PostgreSQL's message may reveal about the server: the log has that."""
     match error:
         case AllInUseError():
             return str(error)

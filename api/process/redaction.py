@@ -2,7 +2,7 @@
 
 What has the form of a credential is hidden wherever it stands: an API key, user and password in a URL,
 `password=…`, a bearer token. The secrets of our own settings are hidden by their value too, but not every
-word that equals one: a password `app` would blank that word in every message, and whoever reads the log would
+word that equals one: a password `app` would blank that word in every message, and a reader of the log would
 see which word it is. So a value is hidden everywhere only if it is distinctive; any other one only where it
 is named as a password.
 """
@@ -95,7 +95,7 @@ def _secrets(url: str, *, whole: bool) -> Iterator[str]:
 
 
 def _plain_parts(url: str, *, whole: bool) -> Iterator[str]:
-    """The names in a URL that are no secret, although a secret may equal one: user, host, database."""
+    """The names in a URL that are not secrets, although a secret may equal one: user, host, database."""
     try:
         parts = urlsplit(url)
         yield from filter(None, [parts.username, parts.hostname, *([] if whole else parts.path.split("/"))])

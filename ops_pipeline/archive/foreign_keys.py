@@ -108,8 +108,8 @@ def unreadable(connection: Connection, table: Relation, key: str | None) -> str:
                 present_user(connection),
             )
             return (
-                f" Restore can apply its ON DELETE {foreign_key.on_delete} only if it can read {parent}: "
-                f"GRANT SELECT ON {parent} TO {user}."
+                f"; to have its ON DELETE {foreign_key.on_delete} applied, for which {user} must be able to "
+                f"read {parent}: GRANT SELECT ON {parent} TO {user};"
             )
     return ""
 

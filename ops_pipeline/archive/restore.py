@@ -283,4 +283,4 @@ def _not_taken(connection: Connection, table: str, error: psycopg.Error) -> str:
         foreign_keys.unreadable(connection, existing.relation, error.diag.constraint_name) if existing else ""
     )
     problem = f"{error.diag.message_primary}{detail}"
-    return f"These rows cannot be restored into {table}: {problem}.{remedy} {UNTOUCHED}"
+    return f"These rows cannot be restored into {table}: {problem}. {UNTOUCHED}{remedy}"

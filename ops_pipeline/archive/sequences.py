@@ -31,8 +31,8 @@ def sequences(connection: Connection, target: Target) -> list[Sequence]:
         if not movable:
             raise RestoreRefusedError(
                 f"{column} of {target.relation} comes from a sequence that must be advanced beyond the "
-                "restored rows, but this user may not do that: GRANT SELECT, UPDATE ON SEQUENCE "
-                f"{written(schema, name)} TO {present_user(connection)}. {UNTOUCHED}"
+                f"restored rows, which this user is not permitted to do. {UNTOUCHED}; to allow it: GRANT "
+                f"SELECT, UPDATE ON SEQUENCE {written(schema, name)} TO {present_user(connection)};"
             )
     return [
         Sequence(column, Relation(oid, schema, name), upwards, least, most)

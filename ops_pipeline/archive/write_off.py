@@ -1,4 +1,4 @@
-"""Writes off archived files that are lost: the record of each goes from the list into the audit log."""
+"""Writes off archived files that are lost: the record of each is moved from the list to the audit log."""
 
 from collections.abc import Sequence
 

@@ -71,6 +71,7 @@ def adopt(
     zone = time_zone or ("UTC" if is_audit_log else None)
     with embedded.resolved(loaded) as resolved:
         database = _database(resolved, chosen)
+        name = database.name if database else None
         if is_audit_log and not (finish or abort):
             with _connected(resolved, database) as connection:
                 check_audit_logs(connection, adopting=True)
@@ -97,9 +98,9 @@ def adopt(
                 column=wanted_column,
                 time_zone=zone,
                 report=notes.print,
-                stop=PauseWatch(connection).reason,
+                stop=PauseWatch(connection, name).reason,
             )
-    to_finish = opsctl("adopt", table, "--finish", database=database.name if database else None)
+    to_finish = opsctl("adopt", table, "--finish", database=name)
     answer(
         {"table": adopted.table, "state": "swapped", "rows": adopted.rows, "kept": adopted.kept},
         f"{adopted.table} is partitioned by day of {adopted.column}: {counted(adopted.rows, 'row')}. "

@@ -32,7 +32,8 @@ from ops_pipeline.storage.storage import Storage, StorageError
 app = typer.Typer(help="List, verify and restore archived rows.", no_args_is_help=True)
 
 Reason = Annotated[
-    str | None, typer.Option(help="Why, such as a ticket; for the audit log, and the hold of a restore.")
+    str | None,
+    typer.Option(help="Why, such as a ticket; recorded in the audit log (restore: also in its hold)."),
 ]
 
 

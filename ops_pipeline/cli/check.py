@@ -22,9 +22,9 @@ def check(chosen: Database = None, as_json: Json = False) -> None:
     """Check policies.yaml against the databases. Changes nothing.
 
     Each problem, and each reason for which a run would refuse a policy, is
-    reported with file and line. Rows are not counted: `opsctl plan` does
-    that, and refuses more. Exits with 2 if there is
-    one, and with 1 if a database does not answer.
+    reported with file and line. Counts no rows; `opsctl plan` does, and may
+    refuse more policies. Exits with 2 if it reports a problem, with 1 if only
+    a database does not answer.
     """
     loaded = settings.load()
     problems: list[str] = []

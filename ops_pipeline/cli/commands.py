@@ -32,7 +32,7 @@ COMMANDS = {
         "ops_pipeline.cli.pause:resume",
         "Let maintenance continue after `opsctl pause`.",
     ),
-    "schedule": ("ops_pipeline.cli.schedule:app", "Turn the schedules of nightly runs and the sensors on."),
+    "schedule": ("ops_pipeline.cli.schedule:app", "Turn on the schedules of nightly runs and the sensors."),
     "history": (
         "ops_pipeline.cli.history:history",
         "List the newest runs of every policy, or of one.",

@@ -16,12 +16,9 @@ from ops_pipeline.maintenance import kinds
 
 app = typer.Typer(help="Create, list, rotate and revoke keys for API and Dagster UI.", no_args_is_help=True)
 
-Expires = Annotated[
-    str,
-    typer.Option(
-        help=f"When the key expires: 90d, 12h, 2027-01-01, or `{keys.NEVER}` (valid until it is revoked)."
-    ),
-]
+WHEN = f"90d, 12h, 2027-01-01, or `{keys.NEVER}` (valid until it is revoked)."
+Expires = Annotated[str, typer.Option(help=f"When the key expires: {WHEN}")]
+NewExpires = Annotated[str, typer.Option("--expires", help=f"When the new key expires: {WHEN}")]
 
 
 @app.command("create")
@@ -60,7 +57,7 @@ def rotate_key(
     overlap: Annotated[
         str, typer.Option(help="How long the old key still works: 7d, 12h, or `0d` (stops at once).")
     ] = rotation.OVERLAP,
-    expires: Expires = keys.LASTS,
+    expires: NewExpires = keys.LASTS,
     as_json: Json = False,
 ) -> None:
     """Replace a key with a new one and show it once.

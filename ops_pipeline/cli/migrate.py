@@ -98,6 +98,6 @@ def _roles(migrated: Migrated) -> str:
     create = " ".join(f"CREATE ROLE {name} NOLOGIN;" for name in migrated.missing_roles)
     return (
         f"{migrated.database}: its user may not create roles, so {listed(migrated.missing_roles)} do not "
-        "exist and the API works with all rights of its login. To change that, run as an administrator: "
+        "exist and the API works with all privileges of its login. To change that, run as an administrator: "
         f"{create} Then again: opsctl migrate"
     )

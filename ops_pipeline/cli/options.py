@@ -16,6 +16,6 @@ By = Annotated[
     str | None,
     typer.Option(
         "--by",
-        help="On whose behalf; recorded beside your operating-system user: ann on behalf of bob.",
+        help="For whom you act; recorded as: your operating-system user on behalf of BY.",
     ),
 ]

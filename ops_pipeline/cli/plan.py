@@ -32,15 +32,15 @@ def plan(
     """Count what each policy would delete now, and store the plans that need approval. Deletes nothing.
 
     `opsctl approve` allows a stored plan for one run. A login that may not
-    store plans gets the same numbers and is told the GRANT. Exits with 3 if a
-    plan needs approval; with 1 if a policy is refused or cannot be planned.
+    store plans gets the same numbers and the GRANT that is missing. Exits with
+    3 if a plan needs approval; with 1 if a policy is refused or cannot be planned.
     """
     with opened_policies(check=False) as (resolved, policies):
         plans = list(kinds.plan_all(policies, settings.environment(resolved)))
         stored = _store(resolved, policies, plans)
         paused = paused_lines(resolved, policies.databases)
     paragraphs = (
-        tables.plan_notes(plans, verbose=verbose),
+        tables.plan_remarks(plans, verbose=verbose),
         without_policies(policies),
         stored.next_steps(),
         paused,
@@ -91,7 +91,7 @@ class _Stored:
 def _store(resolved: settings.Settings, policies: Policies, plans: Sequence[Plan | Unplanned]) -> _Stored:
     """Stores what needs approval. A login that may only read, and a standby, plan without storing."""
     stored = _Stored()
-    waiting = {
+    stopped = {
         plan.policy
         for plan in plans
         if isinstance(plan, Plan) and plan.stopped_by_guard and not plan.refusals
@@ -99,11 +99,11 @@ def _store(resolved: settings.Settings, policies: Policies, plans: Sequence[Plan
     concerned = [
         database
         for database in policies.databases
-        if waiting.intersection(policy.name for policy in database.policies)
+        if stopped.intersection(policy.name for policy in database.policies)
     ]
     away: list[str] = []
     for database, connection in connections(resolved, concerned, "opsctl plan", away, refuse_unready):
-        names = ", ".join(policy.name for policy in database.policies if policy.name in waiting)
+        names = ", ".join(policy.name for policy in database.policies if policy.name in stopped)
         try:
             with explained(connection):
                 made = pending_plans.store(connection, database.policies, plans)

@@ -29,14 +29,14 @@ output is one JSON object, or `{"error": …}` if there is no result. Times are 
  remaining; no daemon will start the next run, unless this installation is run by `opsctl run` alone\
  (`status`); `doctor` or `archive verify` found a problem |
 | 2 | wrong usage: an argument, `policies.yaml` or a setting is invalid, or names what does\
- not exist or cannot be used, such as a released hold; nothing was changed |
+ not exist or cannot be used, such as a released hold; `check` found a problem; nothing was changed |
 | 3 | nothing failed, but a plan needs approval (`plan`, `run`, `status`) |
 | 130 | interrupted by Ctrl-C or SIGTERM; what was committed is kept |
 
 In a terminal, a column that does not fit moves below its row. Into a pipe or a file each row is one line of\
  any length, without colors. Ids of plans and keys may be shortened to their first characters.
 
-To complete commands and options with the tabulator key in bash, zsh, fish or PowerShell, run\
+To complete commands and options with the Tab key in bash, zsh, fish or PowerShell, run\
  `opsctl --install-completion` once and open a new terminal.
 
 Before the command:

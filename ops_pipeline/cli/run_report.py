@@ -45,14 +45,14 @@ class RunReport:
         """0: done. NEEDS_APPROVAL: nothing failed, but plans need approval. INTERRUPTED: it was canceled.
 
         Else 1, also while maintenance is paused, or where VACUUM could not do all of its work: the Dagster
-        run has not failed, but cron has no other way to tell.
+        run has not failed, but cron learns of it in no other way.
         """
         if self.succeeded:
             return 1 if self.paused or self.stopped else 0
         if self.status == "CANCELED":
             return INTERRUPTED
-        waiting = all(failure.outcome == "needs_approval" for failure in self.failures)
-        return NEEDS_APPROVAL if self.needs_approval and waiting else 1
+        only_that = all(failure.outcome == "needs_approval" for failure in self.failures)
+        return NEEDS_APPROVAL if self.needs_approval and only_that else 1
 
     @property
     def paused(self) -> tuple[RunResult, ...]:
@@ -93,10 +93,11 @@ def show_results(to: Console, report: RunReport) -> None:
     to.print()
     to.print(tables.results_table(report.policies))
     for result in report.policies:
-        if waiting := result.details.get("within_grace_period"):
-            why = result.details.get("waits_for", "a later run deletes them")
-            remain = f"{counted(waiting, 'orphan')} {'remains' if waiting == 1 else 'remain'}"
-            to.print(f"{result.policy}: {remain} for a later run: {why}", markup=False)
+        if later := result.details.get("within_grace_period"):
+            orphans = f"{counted(later, 'orphan is', 'orphans are')} within the grace period"
+            why = result.details.get("waits_for")
+            until = f": {why}" if why else f"; a later run deletes {'it' if later == 1 else 'them'}"
+            to.print(f"{result.policy}: {orphans}{until}", markup=False)
         undone = result.details.get("undone", ())
         for why in undone[:MOST_UNDONE]:
             to.print(f"{result.policy}: {why}", markup=False)
@@ -142,8 +143,8 @@ class DryRunReport:
             return INTERRUPTED
         if self.status != "SUCCESS" or any(planned.refused for planned in self.policies.values()):
             return 1
-        waiting = any(planned.needs_approval for planned in self.policies.values())
-        return NEEDS_APPROVAL if waiting else 0
+        pending = any(planned.needs_approval for planned in self.policies.values())
+        return NEEDS_APPROVAL if pending else 0
 
     def show(self, *, as_json: bool) -> None:
         """Prints what each policy would do."""

@@ -9,19 +9,20 @@ from ops_pipeline.cli.output import Json, answer
 from ops_pipeline.maintenance import kinds
 from ops_pipeline.postgres import embedded
 
-app = typer.Typer(help="Turn the schedules of nightly runs and the sensors on.", no_args_is_help=True)
+app = typer.Typer(help="Turn on the schedules of nightly runs and the sensors.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Turn the schedules of nightly runs and the sensors on."""
+    """Turn on the schedules of nightly runs and the sensors."""
 
 
 @app.command("on")
 def turn_on(chosen: Database = None, as_json: Json = False) -> None:
     """Turn on what was turned off in the Dagster UI: nightly schedules, and the sensors that watch runs.
 
-    The next run starts at its time; those that were missed are not started.
+    --database limits the schedules; all sensors are turned on. The next run
+    starts at its time; those that were missed are not started.
     To stop maintenance for a while: opsctl pause.
     """
     loaded = settings.load()
@@ -32,7 +33,7 @@ def turn_on(chosen: Database = None, as_json: Json = False) -> None:
 
         turned_on = schedules.turn_on(resolved, databases)
     names = dict.fromkeys([*(database.job_name for database in databases), *turned_on])
-    lines = [f"{name}: {'on' if name in turned_on else 'it is already on'}" for name in names]
+    lines = [f"{name}: {'on' if name in turned_on else 'was not off'}" for name in names]
     answer(
         {"turned_on": turned_on},
         *lines,

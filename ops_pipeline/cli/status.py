@@ -132,13 +132,13 @@ def _status(
     database: model.Database, connection: Connection, now: datetime, dagster_url: str, next_run_: NextRun
 ) -> DatabaseStatus:
     pending = approvals.pending(connection)
-    waiting = {plan.policy for plan in pending}
+    to_approve = {plan.policy for plan in pending}
     due = overdue.last_scheduled(database.schedule, now)
     runs = overdue.last_runs(connection, [policy.name for policy in database.policies])
     newest = newest_run.find(dagster_url, connection, database.policies, runs)
     problems = [
         newest.problem if newest is not None else None,
-        *(_problem(of_policy, due) for of_policy in runs if of_policy.policy not in waiting),
+        *(_problem(of_policy, due) for of_policy in runs if of_policy.policy not in to_approve),
     ]
     has_run = any(of_policy.started_at for of_policy in runs)
     states = Counter(hold.state(now) for hold in holds.list_holds(connection))

@@ -60,13 +60,13 @@ def _unless_zero(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def plan_notes(plans: Sequence[Plan | Unplanned], *, verbose: bool) -> list[str]:
-    """Notes on the plans besides their numbers, one line each; `verbose`: also on what would be skipped."""
+def plan_remarks(plans: Sequence[Plan | Unplanned], *, verbose: bool) -> list[str]:
+    """Remarks on the plans besides their numbers, one line each; `verbose`: also on what would be skipped."""
     return [
-        one_line(f"{plan.policy}: {note}")
+        one_line(f"{plan.policy}: {remark}")
         for plan in plans
         if isinstance(plan, Plan)
-        for note in (*plan.notes(), *(plan.skips() if verbose else ()))
+        for remark in (*plan.remarks(), *(plan.skips() if verbose else ()))
     ]
 
 
@@ -76,11 +76,11 @@ def results_table(results: Sequence[RunResult]) -> Table:
         "policy", "outcome", "removed:>", "archived:>", "remaining:>", "scanned:>", "dead rows:>", "seconds:>"
     )
     for result in results:
-        left = "" if result.remaining is None else f"{result.remaining:,}"
+        remaining = "" if result.remaining is None else f"{result.remaining:,}"
         dead_before, dead_after = result.dead_tuples_before, result.dead_tuples_after
         dead = f"{dead_before:,} → {dead_after:,}" if dead_before or dead_after else ""
         table.add_row(
-            result.policy, _outcome(result), f"{result.removed:,}", f"{result.archived:,}", left,
+            result.policy, _outcome(result), f"{result.removed:,}", f"{result.archived:,}", remaining,
             f"{result.scanned:,}", dead, f"{result.seconds:.1f}",
         )  # fmt: skip
     return table

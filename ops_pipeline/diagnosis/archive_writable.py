@@ -45,8 +45,8 @@ def _look_above(folder: Path) -> Iterator[Finding]:
     except StorageError as error:
         yield Finding(
             str(folder),
-            f"the folder does not exist, and cannot be created ({error}). Mount it, or create it with the "
-            f"rights of user {os.geteuid()}. As root",
+            f"the folder does not exist, and cannot be created ({error}). Mount it, or create it as the "
+            f"folder of user {os.geteuid()}. As root",
             (f"install -d -o {os.geteuid()} -m 750 {shlex.quote(str(folder))}",),
         )
         return
@@ -87,7 +87,7 @@ ARCHIVE_WRITABLE = Diagnosis(
     id="archive_writable",
     severity="error",
     question="Can a file be written to the archive, read and deleted?",
-    remedy="Mount the folder, or create it; give the user that runs policies the right to write to it; or "
+    remedy="Mount the folder, or create it; let the user that runs policies write to it; or "
     "correct the bucket's name, key or policy.",
     look=_look,
 )

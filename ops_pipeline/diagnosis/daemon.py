@@ -12,7 +12,7 @@ HEARTBEAT_SECONDS = 300
 INTERVAL_SECONDS = 30
 """A daemon sends a heartbeat this often (DEFAULT_HEARTBEAT_INTERVAL_SECONDS)."""
 LATE_SECONDS = 75
-"""After this time without a heartbeat, two and a half intervals, nobody should rely on the daemon."""
+"""After this time without a heartbeat, two and a half intervals, the daemon may have ended."""
 WATCH_SECONDS = INTERVAL_SECONDS + 8
 LOOK_EVERY_SECONDS = 0.5
 START = "opsctl up"
@@ -121,7 +121,7 @@ DAEMON_STARTED = Diagnosis(
     id="daemon_started",
     severity="warning",
     question="Has a Dagster daemon, which starts the nightly runs, ever run?",
-    remedy="`opsctl up`, or `docker compose up -d daemon`; none is needed where cron runs `opsctl run`.",
+    remedy="Run `opsctl up`, or `docker compose up -d daemon`; none is needed where cron runs `opsctl run`.",
     look=_look_started,
 )
 DAEMON = Diagnosis(

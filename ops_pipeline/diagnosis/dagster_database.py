@@ -63,8 +63,8 @@ def _look_schema(installation: Installation) -> Iterator[Finding]:
     if current in known:
         yield Finding(
             url,
-            f"its schema is {current}, and the installed Dagster needs {head}. Stop the daemon and the web "
-            "server, and upgrade it, in the environment in which Dagster runs (DAGSTER_HOME)",
+            f"its schema is {current}, and the installed Dagster needs {head}. Stop the daemon and the "
+            "webserver, and upgrade it, in the environment in which Dagster runs (DAGSTER_HOME)",
             (UPGRADE,),
         )
     else:
@@ -99,7 +99,7 @@ DAGSTER_SCHEMA = Diagnosis(
     id="dagster_schema",
     severity="error",
     question="Is the schema of Dagster's database that of the installed Dagster?",
-    remedy=f"`{UPGRADE}` after an upgrade, with daemon and web server stopped; the same version of Ops "
-    "Pipeline everywhere.",
+    remedy=f"Run `{UPGRADE}` after an upgrade, with daemon and webserver stopped; install the same version "
+    "of Ops Pipeline everywhere.",
     look=_look_schema,
 )

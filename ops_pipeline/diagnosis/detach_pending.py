@@ -28,6 +28,6 @@ DETACH_PENDING = Diagnosis(
     id="detach_pending",
     severity="warning",
     question="Is every detach on the policies' tables complete?",
-    remedy="`ALTER TABLE … DETACH PARTITION … FINALIZE`; the next run does it as well.",
+    remedy="Run `ALTER TABLE … DETACH PARTITION … FINALIZE`; the next run does it as well.",
     find=_find,
 )

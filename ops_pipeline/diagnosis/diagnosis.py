@@ -54,7 +54,7 @@ class Examination:
 
 
 class NotAskedError(Exception):
-    """A question cannot be asked, or does not apply; the message says why. That is no finding."""
+    """A question cannot be asked, or does not apply; the message says why. That is not a finding."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,6 @@ FOREIGN_KEY_INDEXES = Diagnosis(
     id="foreign_key_indexes",
     severity="error",
     question="Do the foreign keys that refer to the policies' tables have an index on their columns?",
-    remedy="`CREATE INDEX CONCURRENTLY` on the referencing columns.",
+    remedy="Run `CREATE INDEX CONCURRENTLY` on the referencing columns.",
     find=_find,
 )

@@ -24,7 +24,7 @@ FOREIGN_PARTITIONS = Diagnosis(
     id="foreign_partitions",
     severity="error",
     question="Are all partitions of an orphans policy's table local?",
-    remedy="`ALTER TABLE … DETACH PARTITION …`, or remove the policy and clean the table up on its own "
+    remedy="Run `ALTER TABLE … DETACH PARTITION …`, or remove the policy and clean the table up on its own "
     "server.",
     find=_find_refused,
 )

@@ -15,7 +15,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 INHERITANCE = Diagnosis(
     id="inheritance",
     severity="error",
-    question="Are the policies' tables without inheritance children?",
-    remedy="`ALTER TABLE child NO INHERIT parent`, and add a policy for each child.",
+    question="Do the policies' tables have no inheritance children?",
+    remedy="Run `ALTER TABLE child NO INHERIT parent`, and add a policy for each child.",
     find=_find,
 )

@@ -38,7 +38,7 @@ INVALID_INDEXES = Diagnosis(
     id="invalid_indexes",
     severity="warning",
     question="Are all indexes of the policies' tables valid?",
-    remedy="`DROP INDEX CONCURRENTLY`, or `REINDEX INDEX CONCURRENTLY`; a vacuum policy with `reindex` "
+    remedy="Run `DROP INDEX CONCURRENTLY` or `REINDEX INDEX CONCURRENTLY`; a vacuum policy with `reindex` "
     "drops those that an interrupted REINDEX left.",
     find=_find,
 )

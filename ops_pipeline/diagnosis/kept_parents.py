@@ -17,6 +17,6 @@ KEPT_PARENTS = Diagnosis(
     id="kept_parents",
     severity="error",
     question="Are rows always deleted after `cascade: archive` has deleted their children?",
-    remedy="Set `cascade: delete` in the policy, or `ALTER TABLE … DISABLE TRIGGER …`.",
+    remedy="Set `cascade: delete` in the policy, or run `ALTER TABLE … DISABLE TRIGGER …`.",
     find=_find,
 )

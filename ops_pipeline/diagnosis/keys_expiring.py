@@ -28,7 +28,7 @@ KEYS_EXPIRING = Diagnosis(
     id="keys_expiring",
     severity="warning",
     question="Are all API keys in use valid for another month?",
-    remedy="`opsctl keys rotate ID`, or for one that has expired the `opsctl keys create …` of the finding; "
+    remedy="Run `opsctl keys rotate ID`, or for one that has expired the finding's `opsctl keys create …`; "
     "then give the new key to its client ([keys](access.md#keys)). A key that is made for less than 90 days "
     "is reported in the last third of its life. One that has expired is reported for "
     f"{expiring.NOTICE.days} days, if it was used in its last {expiring.LATELY.days} days.",

@@ -23,6 +23,6 @@ NOT_MIGRATED = Diagnosis(
     id="not_migrated",
     severity="error",
     question="Are all migrations of this version applied?",
-    remedy="`opsctl migrate`",
+    remedy="Run `opsctl migrate`.",
     find=_find,
 )

@@ -42,7 +42,7 @@ OLD_TRANSACTIONS = Diagnosis(
     id="old_transactions",
     severity="warning",
     question="Are all open transactions younger than an hour?",
-    remedy="`SELECT pg_terminate_backend(PID)`, which rolls it back; set "
+    remedy="Run `SELECT pg_terminate_backend(PID)`, which rolls it back; set "
     "`idle_in_transaction_session_timeout` for the application's role.",
     find=_find_sessions,
 )
@@ -50,6 +50,6 @@ PREPARED_TRANSACTIONS = Diagnosis(
     id="prepared_transactions",
     severity="warning",
     question="Are all prepared transactions younger than an hour?",
-    remedy="`COMMIT PREPARED` or `ROLLBACK PREPARED`, as its transaction manager says.",
+    remedy="Run `COMMIT PREPARED` or `ROLLBACK PREPARED`, as its transaction manager says.",
     find=_find_prepared,
 )

@@ -24,6 +24,7 @@ OPEN_SCHEMAS = Diagnosis(
     id="open_schemas",
     severity="warning",
     question="Can only the owners of the policies' tables create objects in the schemas on the search path?",
-    remedy="`REVOKE CREATE ON SCHEMA public FROM PUBLIC`, which is PostgreSQL's default from version 15.",
+    remedy="Run `REVOKE CREATE ON SCHEMA public FROM PUBLIC`: the default of databases created with "
+    "PostgreSQL 15 or later; an upgraded database keeps the grant.",
     find=_find,
 )

@@ -19,6 +19,6 @@ ORPHAN_INDEXES = Diagnosis(
     id="orphan_indexes",
     severity="warning",
     question="Do the columns that an orphans policy compares lead an index?",
-    remedy="`CREATE INDEX CONCURRENTLY` on the columns of the child and of the parent.",
+    remedy="Run `CREATE INDEX CONCURRENTLY` on the columns of the child and of the parent.",
     find=_find,
 )

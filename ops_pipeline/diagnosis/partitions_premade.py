@@ -43,7 +43,7 @@ PARTITIONS_PREMADE = Diagnosis(
     severity="warning",
     question=f"Do partitions exist for the next {DAYS_REQUIRED} days, of the audit log and of tables with "
     "`partition: day`?",
-    remedy="`opsctl migrate` for the audit log, `opsctl run` for other tables; find out why the nightly run "
-    "did not create them.",
+    remedy="Run `opsctl migrate` for the audit log, `opsctl run` for other tables; find out why the nightly "
+    "run did not create them.",
     find=_find,
 )

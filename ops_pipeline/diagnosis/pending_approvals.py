@@ -32,7 +32,7 @@ PENDING_APPROVALS = Diagnosis(
     id="pending_approvals",
     severity="warning",
     question="Have all plans that need approval been approved?",
-    remedy="Review the plan (`opsctl plan`), then `opsctl approve ID`, or correct the policy "
+    remedy="Review the plan (`opsctl plan`), then run `opsctl approve ID`, or correct the policy "
     "([guard](policies.md#guard)).",
     find=_find,
 )

@@ -22,6 +22,6 @@ REPLICATION_SLOTS = Diagnosis(
     id="replication_slots",
     severity="warning",
     question="Does every replication slot have a consumer?",
-    remedy="Start the consumer, or `SELECT pg_drop_replication_slot(…)`.",
+    remedy="Start the consumer, or run `SELECT pg_drop_replication_slot(…)`.",
     find=_find,
 )

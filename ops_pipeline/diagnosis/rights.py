@@ -15,13 +15,13 @@ from ops_pipeline.partitions.partition import partition_key
 from ops_pipeline.postgres.connection import Connection
 from ops_pipeline.postgres.relation import Relation
 
-Right = tuple[Relation, str]
+Privilege = tuple[Relation, str]
 """A table and the privilege: SELECT, DELETE, UPDATE (of any column), or OWNER (membership in the owner)."""
 
 
 def _find(examined: Examination) -> Iterator[Finding]:
-    rights = dict.fromkeys(_required(examined))
-    values = {"tables": [table.oid for table, _ in rights], "rights": [right for _, right in rights]}
+    required = dict.fromkeys(_required(examined))
+    values = {"tables": [table.oid for table, _ in required], "privileges": [name for _, name in required]}
     by_remedy: dict[str, list[tuple[str, str]]] = {}  # one GRANT may be for many partitions
     for subject, lacking, grant in examined.connection.execute(sql.get("diagnosis/rights"), values):
         by_remedy.setdefault(grant, []).append((subject, lacking))
@@ -34,7 +34,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
         )
 
 
-def _required(examined: Examination) -> Iterator[Right]:
+def _required(examined: Examination) -> Iterator[Privilege]:
     for policy, table, parent in examined.deleting():
         yield table, "DELETE"
         yield from ((seen, "SELECT") for seen in (table, parent) if seen is not None)
@@ -72,14 +72,14 @@ RIGHTS = Diagnosis(
     id="rights",
     severity="error",
     question="Does the maintenance role have the privileges that the policies need on their tables?",
-    remedy="Execute the finding's `GRANT` ([rights](rights.md)).",
+    remedy="Execute the finding's `GRANT` ([privileges](rights.md)).",
     find=_find,
 )
 VACUUM_RIGHTS = Diagnosis(
     id="vacuum_rights",
     severity="warning",
     question="Is the maintenance role permitted to VACUUM the tables of the vacuum policy?",
-    remedy="`GRANT pg_maintain TO …` from PostgreSQL 17; in earlier versions, membership in the tables' "
-    "owners.",
+    remedy="From PostgreSQL 17, run `GRANT pg_maintain TO …`; in earlier versions, grant it membership in "
+    "the tables' owners.",
     find=_find_vacuum,
 )

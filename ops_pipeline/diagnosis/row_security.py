@@ -24,15 +24,16 @@ ROW_SECURITY = Diagnosis(
     severity="error",
     question="Can maintenance read every row of the policies' tables, their parents and the tables that "
     "refer to them?",
-    remedy="`ALTER ROLE … BYPASSRLS`, membership in the table's owner, or `NO FORCE ROW LEVEL SECURITY` "
-    "where it is forced on the owner ([why](../runbook.md#row-security-hides-rows-from-maintenance)).",
+    remedy="Run `ALTER ROLE … BYPASSRLS`, grant membership in the table's owner, or set `NO FORCE ROW "
+    "LEVEL SECURITY` where it is forced on the owner "
+    "([why](../runbook.md#row-security-hides-rows-from-maintenance)).",
     find=_find,
 )
 RAISING_TRIGGERS = Diagnosis(
     id="raising_triggers",
     severity="warning",
     question="Do triggers on DELETE see every row of the tables that they query?",
-    remedy="`ALTER ROLE … BYPASSRLS` for the role that the trigger function runs as, or "
+    remedy="Run `ALTER ROLE … BYPASSRLS` for the role that the trigger function runs as, or "
     "`ALTER FUNCTION … SET row_security = on`. The tables that a function reads are taken from its source "
     "text.",
     find=_find_triggers,

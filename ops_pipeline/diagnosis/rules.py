@@ -15,7 +15,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 RULES = Diagnosis(
     id="rules",
     severity="error",
-    question="Are the policies' tables without rules ON DELETE?",
+    question="Do the policies' tables have no rules ON DELETE?",
     remedy="Drop the rule: `DROP RULE name ON table`. If you need its effect, use a trigger: a run reports "
     "the rows that a trigger keeps.",
     find=_find,

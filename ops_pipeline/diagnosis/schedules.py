@@ -70,7 +70,7 @@ SCHEDULES = Diagnosis(
     id="schedules",
     severity="error",
     question="Is the schedule of each database on, and did its last tick succeed?",
-    remedy="To turn it on: `opsctl schedule on --database NAME`. A failed tick's error is in the Dagster UI "
-    "(Automation).",
+    remedy="To turn it on, run `opsctl schedule on --database NAME`. A failed tick's error is in the Dagster "
+    "UI (Automation).",
     look=_look,
 )

@@ -1,4 +1,4 @@
-"""Sensors that were turned off, so that nobody is told of what they watch."""
+"""Sensors that are off, so that what they watch is not reported."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -11,9 +11,10 @@ from ops_pipeline.opsctl import opsctl
 from ops_pipeline.postgres.connection import DatabaseUnavailableError, connect_bare, scalar
 
 WITHOUT: Mapping[str, str] = {
-    "ended_runs": "no failed run gets into the audit log or to the webhook, and no heartbeat is called",
-    "lost_runs": "a run whose machine is lost is never ended",
-    "loaded_policies": "nobody can tell which policies the code location has loaded",
+    "ended_runs": "failed runs are neither recorded nor reported, and no heartbeat is sent",
+    "lost_runs": "runs whose machine is lost are not failed and not retried",
+    "loaded_policies": "the policies that the code location has loaded are not recorded, so an outdated file "
+    "is not reported",
 }
 """Our sensors, and what happens while each is off."""
 TURN_ON = opsctl("schedule", "on")
@@ -49,6 +50,6 @@ SENSORS = Diagnosis(
     id="sensors",
     severity="error",
     question="Are all sensors on?",
-    remedy=f"`{TURN_ON}`, or the switch in the Dagster UI (Automation).",
+    remedy=f"Run `{TURN_ON}`, or use the switch in the Dagster UI (Automation).",
     look=_look,
 )

@@ -23,7 +23,7 @@ def _find(examined: Examination) -> Iterator[Finding]:
 SESSION_SETTINGS = Diagnosis(
     id="session_settings",
     severity="info",
-    question="Are the settings of the database and the role used unchanged?",
+    question="Do Ops Pipeline's sessions use the settings of the database and the role as they are?",
     remedy="No action is required: Ops Pipeline's sessions set every timeout and every setting that changes "
     "how values are read or written.",
     find=_find,

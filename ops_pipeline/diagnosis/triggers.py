@@ -29,14 +29,14 @@ KEEPING_TRIGGERS = Diagnosis(
     id="keeping_triggers",
     severity="warning",
     question="Do triggers allow rows to be deleted?",
-    remedy="Change the trigger to return OLD for rows that may be deleted, or `ALTER TABLE … DISABLE "
-    "TRIGGER …` ([why](../runbook.md#rows-remain-after-a-run)).",
+    remedy="Change the trigger to return OLD for rows that may be deleted, or run `ALTER TABLE … "
+    "DISABLE TRIGGER …` ([why](../runbook.md#rows-remain-after-a-run)).",
     find=_find_keeping,
 )
 DELETE_TRIGGERS = Diagnosis(
     id="delete_triggers",
     severity="info",
-    question="Are the policies' tables without triggers on DELETE?",
+    question="Do the policies' tables have no triggers on DELETE?",
     remedy="No action is required if the trigger's effect is intended: it fires as for any DELETE.",
     find=_find_any,
 )

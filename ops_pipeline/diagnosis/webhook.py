@@ -29,6 +29,6 @@ WEBHOOK = Diagnosis(
     id="webhook",
     severity="error",
     question="Does the webhook accept a test message?",
-    remedy="Correct `OPS_WEBHOOK_URL` or `OPS_WEBHOOK_FORMAT`, then `opsctl doctor --send-test`.",
+    remedy="Correct `OPS_WEBHOOK_URL` or `OPS_WEBHOOK_FORMAT`, then run `opsctl doctor --send-test`.",
     look=_look,
 )

@@ -75,7 +75,7 @@ WHOLE_PARTITIONS = Diagnosis(
 ENDLESS_ROWS = Diagnosis(
     id="endless_rows",
     severity="info",
-    question="Can every row of the expired partitions expire?",
+    question="Are expired partitions free of rows that never expire?",
     remedy="No action is required: the rows and their partition are kept. To have it dropped, delete the "
     "rows or set their time.",
     find=_find_endless,

@@ -142,7 +142,10 @@ def save(connection: Connection, target: Target, position: Position, delivered: 
     """Stores the position, and counts the events delivered. Raises ForwardError when it was deleted."""
     values = {**asdict(position), "name": target.name, "delivered": delivered}
     if connection.execute(sql.get("forward/save"), values).fetchone() is None:
-        raise ForwardError(f"{target.name}: was forgotten meanwhile, with opsctl forward --forget")
+        raise ForwardError(
+            f"{target.name}: its position was deleted by `opsctl forward --forget` while this process ran. "
+            "Nothing more was sent. To start again from now: the same command"
+        )
 
 
 def forget(connection: Connection, name: str) -> str | None:

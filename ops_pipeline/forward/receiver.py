@@ -126,5 +126,5 @@ def _advice(status: int) -> str:
     if 300 <= status < 400:
         return f"That is a redirect, and redirects are not followed: the address is wrong. {kept}"
     if status in {401, 403}:
-        return f"The token in OPS_FORWARD_HEADER is missing, wrong or lacks a right. {kept}"
+        return f"The token in OPS_FORWARD_HEADER is missing, wrong or not permitted to do this. {kept}"
     return f"It will not accept this request later either. {kept}"

@@ -11,7 +11,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class ForwardRefusedError(Exception):
-    """Events cannot be forwarded like that; nothing was sent. The message says what would be right."""
+    """Events cannot be forwarded with these options; nothing was sent. The message says what is right."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Target:
 
     @cached_property
     def address_sha256(self) -> bytes:
-        """Tells two addresses of one host apart. Without the query, where tokens change."""
+        """Distinguishes two addresses of one host. Without the query, where tokens change."""
         return hashlib.sha256(urlsplit(self.url)._replace(query="").geturl().encode()).digest()
 
 

@@ -63,9 +63,8 @@ class Hold:
         """Why it is unknown which rows those are, and what to do."""
         if self.unclear is None:
             return None
-        *commands, release = self.remedies
-        advice = f" Confirm what it covers: {', or '.join(commands)}." if commands else ""
-        return f"{self.unclear}{advice} If the hold is over: {release}"
+        confirm = "Confirm what it covers, or release the hold" if len(self.remedies) > 1 else "Release it"
+        return f"{self.unclear} {confirm} if it is over: {' or '.join(self.remedies)}"
 
     def state(self, now: datetime) -> Literal["active", "unclear", "ended", "released"]:
         """The hold's state. While it is unclear, policies of its tables are refused."""
@@ -155,16 +154,17 @@ def lost(connection: Connection, table: TableName) -> str:
     if not scalar(connection, sql.get("holds/are_bound")):
         return ""
     values, database = {"schema": table.schema, "name": table.name}, database_of(connection)
-    return "".join(
-        f". Hold {hold_id} was made for it"
+    made = [
+        f"hold {hold_id} was made for it"
         + (
-            f", now named {now}: {opsctl('hold', 'confirm', hold_id, '--table', now, database=database)}, or "
+            f", now named {now}: {opsctl('hold', 'confirm', hold_id, '--table', now, database=database)} or "
             if now
             else ": "
         )
         + opsctl("hold", "release", hold_id, database=database)
         for hold_id, now in connection.execute(sql.get("holds/made_for_missing"), values)
-    )
+    ]
+    return f". But {'; '.join(made)}" if made else ""
 
 
 def add(

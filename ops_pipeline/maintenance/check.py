@@ -95,7 +95,8 @@ def observed_only(found: CheckResult) -> CheckResult:
 def _guard_passed(connection: Connection, policy: DeletingPolicy) -> CheckResult:
     last_run = history.last(connection, policy.name)
     if last_run is not None and last_run.work_outcome in {"paused", "observed"}:
-        return CheckResult(True, f"The guard was not asked: the last run was {last_run.stopped_reason}")
+        was = "paused" if last_run.work_outcome == "paused" else "observed only"
+        return CheckResult(True, f"The guard did not apply: the last run was {was}")
     waiting = _waiting(connection, policy)
     if waiting is None:
         return CheckResult(True, "The last run needed no approval")

@@ -49,7 +49,7 @@ def observe(
 def _in_words(plan: Plan) -> str:
     oldest = f", the oldest of {plan.rows.oldest:%Y-%m-%d}" if plan.rows and plan.rows.oldest else ""
     approval = f". It would need approval: {'; '.join(plan.needs_approval)}" if plan.needs_approval else ""
-    return f"observed only, nothing was changed: it {plan.would()}{oldest}{approval}"
+    return f"observed only: this run {plan.would()}{oldest}. Nothing was changed{approval}"
 
 
 def _as_json(plan: Plan) -> Any:

@@ -26,7 +26,7 @@ def store(
 ) -> PendingPlans:
     """Stores those of the plans, made just now of the policies of one database, that need approval.
 
-    Orphans that a waiting plan makes are approved together with it. A plan that is pending already and is the
+    Orphans that a pending plan makes are approved together with it. A plan that is pending already and is the
     same keeps its id. Raises psycopg.Error where the login may not store plans; then none is stored.
     """
     by_name = {policy.name: policy for policy in policies}

@@ -138,7 +138,7 @@ class Plan:
     needs_approval: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
 
-    def notes(self) -> Iterator[str]:
+    def remarks(self) -> Iterator[str]:
         """What a person should know beyond the numbers, a line each."""
         if self.observe:
             yield "observed only (mode: observe): a run records this plan and changes nothing"
@@ -195,7 +195,7 @@ class DeletePlan(Plan):
     def explanations(self) -> Iterator[str]:
         rows = self.rows
         if self.rows_deletable_later:
-            yield self.waiting()
+            yield self.later()
         if not rows.exact:
             yield "counting took too long; numbers marked with ~ are estimated from a sample of the rows"
         if self.method.why and rows.eligible:
@@ -209,7 +209,7 @@ class DeletePlan(Plan):
         if rows.partitions:
             yield f"{counted(len(rows.partitions), 'partition')} would lose rows"
 
-    def waiting(self) -> str:
+    def later(self) -> str:
         """What it says about the rows `rows_deletable_later`."""
         return f"{self.rows_deletable_later:,} of the rows can only be deleted once {self.once_run()}"
 

@@ -70,8 +70,8 @@ def _rights(
         needs[table].add("UPDATE")  # its rows are locked while those that refer to them are archived
         for child in cascaded:
             needs[child].add("DELETE")
-    for relation, rights in needs.items():
-        for grant in lacking(connection, relation, *sorted(rights, reverse=True)):
+    for relation, privileges in needs.items():
+        for grant in lacking(connection, relation, *sorted(privileges, reverse=True)):
             yield f"missing privileges on {relation}: {grant}"
 
 

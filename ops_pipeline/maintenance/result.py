@@ -24,7 +24,7 @@ class RefusedError(Exception):
 def refuse(problems: Sequence[str]) -> None:
     """Raises RefusedError if the policy has problems. Call it before anything is deleted."""
     if problems:
-        raise RefusedError(f"refused. Nothing was deleted: {'; '.join(problems)}")
+        raise RefusedError(f"refused, and nothing was deleted. Reason: {'; '.join(problems)}")
 
 
 @dataclass(frozen=True, slots=True)

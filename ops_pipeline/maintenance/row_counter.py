@@ -31,11 +31,11 @@ OLDEST_SECONDS = 1.0
 
 
 class RowCounter:
-    """Counts the expired or orphaned rows (`due`) of one table, and why some of them are kept. It only reads.
+    """Counts the expired or orphaned rows of one table, and why some of them are kept. It only reads.
 
-    `fragments` are for the statement that counts; `due` and `null` are conditions over the alias `target`.
-    Rows that the policies `before` delete do not keep the rows they refer to. Raises HoldUnclearError and
-    psycopg.Error.
+    `fragments` are for the statement that counts; `condition` (expired or orphaned) and `null` are conditions
+    over the alias `target`. Rows that the policies `before` delete do not keep the rows they refer to. Raises
+    HoldUnclearError and psycopg.Error.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class RowCounter:
         table: Relation,
         fragments: Mapping[str, compose.Composable],
         *,
-        due: compose.Composable,
+        condition: compose.Composable,
         null: compose.Composable,
         before: Sequence[PlannedDeletion] = (),
     ) -> None:
         self._connection = connection
         self.table = table
-        self._due = due
+        self._condition = condition
         self._null = null
         self._unheld = holds.exclusion(holds.active(connection, table) if is_migrated(connection) else ())
         self._unreferenced = references.unreferenced(connection, table, before)
@@ -66,7 +66,7 @@ class RowCounter:
     @property
     def deleted(self) -> compose.Composed:
         """The rows that would be deleted, as a condition over the alias `target`."""
-        return and_(self._due, self._unheld, self._unreferenced)
+        return and_(self._condition, self._unheld, self._unreferenced)
 
     def count(self, statement: str, limit_seconds: float) -> RowCount | None:
         """The exact count; None when it took too long."""
@@ -168,7 +168,7 @@ class RowCounter:
         sample = catalog.local_rows(self._connection, self.table, clause)
         statement = compose.SQL(sql.get("maintenance/sample")).format(
             sample=sample,
-            due=self._due,
+            condition=self._condition,
             unheld=self._unheld,
             unreferenced=self._unreferenced,
             null=self._null,

@@ -156,7 +156,7 @@ class Alert:
 
 
 def alert_of(instance: dg.DagsterInstance, policies: Policies, record: dg.RunRecord) -> Alert | None:
-    """What to tell of that run; None when it is not of our policies, or a person need not know of it."""
+    """What to report of that run; None when it is not of our policies, or a person need not know of it."""
     run = record.dagster_run
     databases = run_ownership.databases_of(policies, run)
     if not databases or run.status == dg.DagsterRunStatus.CANCELED:

@@ -183,7 +183,7 @@ def _failure(problem: str) -> dg.Failure:
 
 def _tell(context: dg.OpExecutionContext, database: Database, restored: Restored) -> None:
     rows = counted(restored.rows, "row")
-    told: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "rows": restored.rows,
         "files": restored.files,
         "into": restored.into,
@@ -192,9 +192,9 @@ def _tell(context: dg.OpExecutionContext, database: Database, restored: Restored
     hold = ""
     if restored.hold is not None:
         release = opsctl("hold", "release", restored.hold, database=database.name)
-        told |= {"hold": restored.hold, "release": release}
+        metadata |= {"hold": restored.hold, "release": release}
         hold = f". Hold {restored.hold} keeps policies from deleting them"
-    context.add_output_metadata(told)
+    context.add_output_metadata(metadata)
     context.log.info(f"Restored {rows} of {restored.first} to {restored.last} into {restored.into}{hold}")
     for missing in restored.missing_parents:
         referring = counted(missing.rows, "of them refers", "of them refer")

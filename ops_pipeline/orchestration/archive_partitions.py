@@ -64,14 +64,14 @@ def archive_assets(database: Database, first_days: Mapping[str, date]) -> list[d
 def earliest() -> date:
     """The day before which no partitions begin. They begin with it where the first day is unknown.
 
-    Dagster fails a running backfill when days that it works on are no partitions any more; with more days it
-    goes on. The day changes once a year.
+    Dagster fails a running backfill when days that it works on are no longer partitions; with more days it
+    continues. The day changes once a year.
     """
     return date(datetime.now(UTC).year - YEARS, 1, 1)
 
 
 def report_archived_days(instance: dg.DagsterInstance, connection: Connection, policy: Retention) -> None:
-    """Reports each day that Dagster does not know yet, once it has expired and no row of it is left in the
+    """Reports each day that Dagster does not know yet, once it has expired and no row of it remains in the
     table.
 
     The first is the first archived day. Days that never had rows are reported as well, so that only days
@@ -121,7 +121,7 @@ def _report(instance: dg.DagsterInstance, days: Sequence[dg.AssetMaterialization
 def _archived(database: Database, policy: Retention, first: date | None) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(policy),
-        # The policy itself is no dependency: after each of its runs Dagster would call every day unsynced.
+        # The policy itself is not a dependency: after each of its runs Dagster would call every day unsynced.
         deps=[source_assets.key(database, policy.table)],
         group_name=policy.database,
         kinds={"parquet", "archive"},

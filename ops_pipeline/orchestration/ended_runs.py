@@ -104,13 +104,13 @@ def _report_runs(
             break
         record = instance.get_run_record_by_id(event.event_log_entry.run_id)
         seen = record is not None and _was_seen(record.dagster_run)
-        told = alert.alert_of(instance, policies, record) if record and not seen else None
+        reported = alert.alert_of(instance, policies, record) if record and not seen else None
         unrecorded = run_end.record(instance, databases, policies, record) if record else []
-        if told is not None:
-            problems = _report_one(told, progress)
-            if problems and datetime.now(UTC) - told.ended_at < GIVE_UP_AFTER:
-                return f"Run {told.run_id} will be reported again: {'; '.join(problems)}"
-            done.append("; ".join([told.run_id, *unrecorded, *problems]))
+        if reported is not None:
+            problems = _report_one(reported, progress)
+            if problems and datetime.now(UTC) - reported.ended_at < GIVE_UP_AFTER:
+                return f"Run {reported.run_id} will be reported again: {'; '.join(problems)}"
+            done.append("; ".join([reported.run_id, *unrecorded, *problems]))
         if record is not None:
             good = good_databases(policies, record.dagster_run)
             progress.heartbeats += [name for name in good if name not in progress.heartbeats]
@@ -124,8 +124,8 @@ def _was_seen(run: dg.DagsterRun) -> bool:
 
 
 def good_databases(policies: Policies, run: dg.DagsterRun) -> list[str]:
-    """The databases of which that run is a good nightly run: it succeeded, was not paused and no dry run, and
-    had every policy of the database, or continued such a run."""
+    """The databases of which that run is a good nightly run: it succeeded, was neither paused nor a dry run,
+    and had every policy of the database, or continued such a run."""
     concerned = run_ownership.databases_of(policies, run)
     nightly = {run_ownership.EVERY_DATABASE, *map(run_ownership.job_of, concerned)}
     good = run.status == dg.DagsterRunStatus.SUCCESS and run.job_name in nightly
@@ -162,34 +162,34 @@ def _ended(instance: dg.DagsterInstance, after: int) -> Iterator[dg.EventLogReco
         after = page[-1].storage_id
 
 
-def _report_one(told: alert.Alert, progress: Progress) -> list[str]:
+def _report_one(reported: alert.Alert, progress: Progress) -> list[str]:
     """Records the alert and posts it, unless that was done before; returns the problems."""
     configured = settings.load()
     problems: list[str] = []
-    if progress.recorded != told.run_id:
+    if progress.recorded != reported.run_id:
         try:
-            _record(told, configured)
-            progress.recorded = told.run_id
+            _record(reported, configured)
+            progress.recorded = reported.run_id
         except (DatabaseUnavailableError, psycopg.Error) as error:
             problems.append(f"it cannot be stored in the audit log ({error})")
-    if progress.posted != told.run_id and not told.will_retry:
+    if progress.posted != reported.run_id and not reported.will_retry:
         try:
-            webhook.post(configured, told)
-            progress.posted = told.run_id
+            webhook.post(configured, reported)
+            progress.posted = reported.run_id
         except delivery.UndeliveredError as error:
             problems.append(f"the message could not be posted: {error}")
         except delivery.RefusedError as error:
-            progress.posted = told.run_id
+            progress.posted = reported.run_id
             problems.append(str(error))
     return problems
 
 
-def _record(told: alert.Alert, configured: settings.Settings) -> None:
+def _record(reported: alert.Alert, configured: settings.Settings) -> None:
     with (
         embedded.resolved(configured) as resolved,
         connect(str(resolved.database_url), "ops alerts") as connection,
     ):
-        trail.store(connection, told.audit_event())
+        trail.store(connection, reported.audit_event())
 
 
 def _call_heartbeats(progress: Progress, deadline: float) -> list[str]:

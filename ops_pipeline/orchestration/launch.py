@@ -224,12 +224,15 @@ class _Launch:
         run = self.current(run_id)
         if run.status in run_ownership.ENDED:
             return
-        self.report("Canceling the run: each policy stops after its current batch")
+        self.report(
+            "Canceling the run: its statement is canceled and its batch rolled back. Committed batches are "
+            "kept"
+        )
         if run.status in {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED}:
             self.instance.report_run_canceled(run)
             return
         if not self.instance.run_coordinator.cancel_run(run_id):
-            self.instance.report_run_canceled(run, "Interrupted, and its worker did not answer")
+            self.instance.report_run_canceled(run, "Canceled: the worker of the run did not answer")
         while self.current(run_id).status not in run_ownership.ENDED:
             time.sleep(LOOK_EVERY_SECONDS)
 

@@ -79,8 +79,8 @@ class MaintenanceResource(dg.ConfigurableResource[None]):
             return
         by = self._starter()
         with self.reach(maintained, "approve", writes=True) as connection:
-            waiting = {plan.id for plan in approvals.pending(connection) if plan.policy == policy.name}
-            for plan_id in waiting.intersection(self.approve):
+            pending = {plan.id for plan in approvals.pending(connection) if plan.policy == policy.name}
+            for plan_id in pending.intersection(self.approve):
                 approvals.approve(connection, plan_id, by)
 
     def _starter(self) -> str:

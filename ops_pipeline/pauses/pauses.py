@@ -10,7 +10,7 @@ from ops_pipeline.postgres.connection import Connection, row, scalar
 
 
 class PauseRefusedError(Exception):
-    """Maintenance cannot be paused like that; the message says what would be right."""
+    """Maintenance cannot be paused with these values; the message says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)

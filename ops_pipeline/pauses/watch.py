@@ -15,7 +15,7 @@ LOOK_EVERY_SECONDS = 0.5
 class PauseWatch:
     """What a worker asks between batches. `database`: its name in policies.yaml, for the message.
 
-    `seen`: why the worker has to stop, once it was told; it stays so even if the pause ends meanwhile.
+    `seen`: the reason to stop, once one was found; kept even if the pause ends meanwhile.
     """
 
     connection: Connection

@@ -124,12 +124,15 @@ def connect(
             *preparation(application_name, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
         )
     except psycopg.errors.InsufficientPrivilege as error:
-        user = connection.info.user
+        user, name = (
+            compose.Identifier(part).as_string() for part in (connection.info.user, connection.info.dbname)
+        )
         connection.close()
         raise DatabaseRefusedError(
             f"{describe(url)} sets session_replication_role for Ops Pipeline's sessions, which disables "
-            f"foreign keys and triggers, and its user is not permitted to reset it ({error}). Reset it: "
-            f"ALTER ROLE {user} RESET session_replication_role, or ALTER DATABASE … RESET it"
+            f"foreign keys and triggers, and its user is not permitted to reset it ({error}). As a "
+            f"superuser, run the one that applies: ALTER ROLE {user} RESET session_replication_role; or "
+            f"ALTER DATABASE {name} RESET session_replication_role;"
         ) from error
     except BaseException:
         connection.close()

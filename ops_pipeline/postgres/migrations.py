@@ -109,7 +109,7 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
             f"{name} belongs to the application: it is {kind} ({columns}), and Ops Pipeline needs that name "
             f"for its audit log, which has other columns: {'; '.join(differences)}. Nothing was created or "
             f"changed. Rename it, in the application as well: {rename} or put the audit log of Ops Pipeline "
-            f"into a schema of its own: {ELSEWHERE['audit_logs']}, for every process of Ops Pipeline. Then "
+            f"into a schema of its own: {ELSEWHERE['audit_logs']} for every process of Ops Pipeline. Then "
             "run opsctl migrate",
             rename,
             ELSEWHERE["audit_logs"],
@@ -124,8 +124,8 @@ def check_audit_logs(connection: Connection, *, adopting: bool = False) -> None:
         adopt = opsctl("adopt", audit_logs(), database=database_of(connection))
         raise AuditLogsTakenError(
             f"{name} belongs to the application: it is an ordinary table with the columns of Ops "
-            "Pipeline's audit log. Nothing was created or changed. To partition it by day while it is in "
-            f"use: {adopt}. Then run opsctl migrate",
+            "Pipeline's audit log. Nothing was created or changed. Before opsctl migrate, partition it by "
+            f"day while it is in use: {adopt}",
             adopt,
         )
 
@@ -149,7 +149,7 @@ def check_schema(connection: Connection) -> None:
         f"schema {shown(name)} belongs to the application (owner {owner}): it has {listed(objects)}, and "
         "Ops Pipeline needs that name for its own tables. Nothing was created or changed. Rename it, in the "
         f"application as well: {rename} or give Ops Pipeline's schema another name: "
-        f"{ELSEWHERE['schema']}, for every process of Ops Pipeline. Then run opsctl migrate",
+        f"{ELSEWHERE['schema']} for every process of Ops Pipeline. Then run opsctl migrate",
         rename,
         ELSEWHERE["schema"],
     )

@@ -17,17 +17,17 @@ class MissingRightError(Exception):
     """PostgreSQL denied permission. The statement did nothing; the message has the GRANT."""
 
 
-def lacking(connection: Connection, table: Relation, *rights: str) -> list[str]:
+def lacking(connection: Connection, table: Relation, *privileges: str) -> list[str]:
     """The GRANTs that the user lacks for these privileges on the table and its partitions.
 
-    `rights`: such as SELECT; UPDATE means of at least one column, which is enough to lock rows.
+    `privileges`: such as SELECT; UPDATE means of at least one column, which is enough to lock rows.
     """
-    values = {"oid": table.oid, "rights": list(rights)}
+    values = {"oid": table.oid, "privileges": list(privileges)}
     return [grant for (grant,) in connection.execute(sql.get("postgres/lacking_rights"), values)]
 
 
 def lacking_ownership(connection: Connection, table: Relation) -> list[str]:
-    """The statement that gives the user the rights of the table's owner: a GRANT, or ALTER TABLE … OWNER
+    """The statement that gives the user the privileges of the table's owner: a GRANT, or ALTER TABLE … OWNER
     if the owner is a superuser. Empty when the user has them."""
     rows = connection.execute(sql.get("postgres/ownership"), {"oid": table.oid})
     return [grant for (grant,) in rows]
@@ -63,7 +63,7 @@ def _grant(
     user = quoted(scalar(connection, sql.get("postgres/present_user")))
     if message.startswith("must be owner"):
         ways = lacking_ownership(connection, Relation(oid, schema, plain)) if kind == "table" else []
-        return f"{'; '.join(ways) or f'GRANT {owner} TO {user}'}, because only {name}'s owner may do that"
+        return "; ".join(ways) or f"GRANT {owner} TO {user}"
     if _is_ours(kind, TableName(schema, plain)):
         return f"GRANT ops_maintenance TO {user}"
     match kind:

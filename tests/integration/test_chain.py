@@ -50,7 +50,7 @@ def test_the_plan_counts_what_the_same_run_will_orphan(chain: Connection, read: 
     assert isinstance(traces, OrphansPlan)
     assert (memories.rows.eligible, memories.rows_deletable_later) == (800, 600)
     assert (traces.rows.eligible, traces.rows_deletable_later) == (900, 800)
-    assert "200 orphans now, 600 more once app/retention/sessions has run" in list(memories.notes())
+    assert "200 orphans now, 600 more once app/retention/sessions has run" in list(memories.remarks())
     assert [bool(each.needs_approval) for each in (memories, traces)] == [True, True]
 
 

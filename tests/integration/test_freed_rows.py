@@ -47,7 +47,7 @@ def test_rows_that_only_expired_rows_refer_to_are_deleted_in_the_same_run(
     assert isinstance(tokens, RetentionPlan)
     assert (requests.policy, requests.rows.eligible) == ("app/retention/requests", 600)
     assert (tokens.rows.eligible, tokens.rows.referenced, tokens.rows_deletable_later) == (800, 100, 600)
-    assert "600 of the rows can only be deleted once app/retention/requests has run" in list(tokens.notes())
+    assert "600 of the rows can only be deleted once app/retention/requests has run" in list(tokens.remarks())
     assert tokens.needs_approval, "the guard is asked about all of them"
     (alone,) = plan(connection, [policy for policy in policies if policy.name == "app/retention/tokens"])
     assert isinstance(alone, RetentionPlan)
@@ -70,7 +70,7 @@ def test_orphans_that_only_expired_rows_refer_to_are_deleted_in_the_same_run(
 
     assert isinstance(tokens, OrphansPlan)
     assert (tokens.rows.eligible, tokens.rows_deletable_later) == (900, 600)
-    assert "300 orphans now, 600 more once app/retention/requests has run" in list(tokens.notes())
+    assert "300 orphans now, 600 more once app/retention/requests has run" in list(tokens.remarks())
     assert [carry_out(connection, policy).removed for policy in database.policies] == [600, 900]
 
 

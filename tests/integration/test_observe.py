@@ -85,9 +85,7 @@ def test_every_kind_records_what_it_would_do_and_changes_nothing(
     assert list((tmp_path / "archive").iterdir()) == []
     assert {result.outcome for result in (days, sessions, orphans, vacuum)} == {"observed"}
     assert (sessions.planned, sessions.remaining, sessions.removed) == (3000, 3000, 0)
-    assert (
-        "observed only, nothing was changed: it would delete 3,000 of 6,000 rows" in sessions.stopped_reason
-    )
+    assert "observed only: this run would delete 3,000 of 6,000 rows" in sessions.stopped_reason
     assert "It would need approval: this run would delete 3,000 rows" in sessions.stopped_reason
     assert sessions.oldest is not None
     assert sessions.details["observed"]["rows"]["eligible"] == 3000

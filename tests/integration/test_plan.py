@@ -101,7 +101,7 @@ def test_counting_that_takes_too_long_becomes_an_estimate(
 def test_a_statement_of_a_plan_that_takes_too_long_has_no_rows(connection: Connection) -> None:
     connection.execute("CREATE TABLE t (id int)")
     counter = RowCounter(
-        connection, named(connection, "t"), {}, due=compose.SQL("true"), null=compose.SQL("false")
+        connection, named(connection, "t"), {}, condition=compose.SQL("true"), null=compose.SQL("false")
     )
 
     with connection.transaction():

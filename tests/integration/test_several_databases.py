@@ -190,6 +190,20 @@ def test_resumed_maintenance_is_started_in_its_database(urls: dict[str, str], op
     ]  # fmt: skip
 
 
+def test_a_paused_adoption_ends_with_the_command_that_resumes_its_database(
+    urls: dict[str, str], opsctl: Opsctl
+) -> None:
+    with connect(urls["b"], "test") as connection:
+        connection.execute("ALTER TABLE sessions ALTER created_at SET NOT NULL")
+    opsctl("pause", "--reason", "work", "--database", "b")
+
+    stopped = opsctl("adopt", "sessions", "--database", "b")
+
+    assert stopped.code == 1
+    assert "The original table is still in use and complete" in stopped.err
+    assert stopped.err.endswith("To resume: opsctl resume --database b\n")
+
+
 def test_a_file_without_orphans_policies_has_no_triggers_to_install(
     urls: dict[str, str], opsctl: Opsctl
 ) -> None:
@@ -219,7 +233,7 @@ def test_the_adoption_that_migrate_prints_is_of_the_database_it_is_about(
         connection.execute(MISSION)
     (tmp_path / "policies.yaml").write_text(policies({"a": urls["a"], "b": url}))
     refused = opsctl("migrate")
-    assert "in use: opsctl adopt audit_logs --database b." in refused.err
+    assert "in use: opsctl adopt audit_logs --database b\n" in refused.err
 
     adopted = opsctl("adopt", "audit_logs", "--database", "b")
 

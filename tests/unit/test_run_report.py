@@ -70,7 +70,7 @@ def test_a_pause_is_told_once_for_all_policies_and_an_observed_policy_says_what_
 ) -> None:
     monkeypatch.setenv("OPS_DATABASE_URL", "postgresql://app@db.example/app")  # not the embedded server
     paused = "paused by ada since 2026-11-29 23:00 UTC: trouble. To resume: opsctl resume --database app"
-    would = "observed only, nothing was changed: it would delete 3,000 of 6,000 rows (50.0%)"
+    would = "observed only: this run would delete 3,000 of 6,000 rows (50.0%). Nothing was changed"
     report = _report(
         replace(_result("app/retention/sessions", "paused", None), stopped_reason=paused),
         replace(_result("app/vacuum", "paused", None), stopped_reason=paused),

@@ -114,12 +114,12 @@ def test_a_variable_that_is_named_many_times_is_not_multiplied() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ([], "send {query, variables}"),
-        ({"query": 7}, "send {query, variables}"),
+        ([], "send a JSON object with query and variables"),
+        ({"query": 7}, "send a JSON object with query and variables"),
         ({"query": "{a}", "variables": [1]}, "variables must be an object"),
         ({"query": "{a}", "variables": "{"}, "is not valid JSON"),
         ({"query": "{a}", "operationName": 7}, "operationName a string"),
-        ({"query": "{"}, "is no GraphQL document"),
+        ({"query": "{"}, "Invalid GraphQL document"),
     ],
 )
 def test_a_request_that_is_none_is_refused(content: Any, said: str) -> None:

@@ -61,8 +61,8 @@ def demo(
         _fill(resolved, seed, scale, say)
         check_policies(resolved, policies)
         step(f"Planning the first run, as `{command} plan` does")
-        waiting = _plan(resolved, policies, say)
-        _approve(resolved, policies, waiting, command, step)
+        pending = _plan(resolved, policies, say)
+        _approve(resolved, policies, pending, command, step)
         step(f"Running every policy, as `{command} run` and the schedule do")
         report = run_policies(resolved, policies, say)
         show_results(say, report)
@@ -109,23 +109,23 @@ def _plan(resolved: settings.Settings, policies: Policies, say: Console) -> Sequ
     """Plans every policy, shows the plan and stores what needs approval."""
     plans = list(kinds.plan_all(policies, settings.environment(resolved)))
     say.print(tables.plan_table(plans))
-    waiting: list[StoredPlan] = []
+    pending: list[StoredPlan] = []
     for database, connection in connections(resolved, policies.databases, "opsctl plan", []):
-        waiting += pending_plans.store(connection, database.policies, plans).pending
-    for plan in waiting:
+        pending += pending_plans.store(connection, database.policies, plans).pending
+    for plan in pending:
         say.print(f"{plan.policy} needs approval: {'; '.join(plan.reasons)}", markup=False)
-    return waiting
+    return pending
 
 
 def _approve(
     resolved: settings.Settings,
     policies: Policies,
-    waiting: Sequence[StoredPlan],
+    pending: Sequence[StoredPlan],
     command: str,
     step: Callable[[str], None],
 ) -> None:
     """Approves the plans as an operator would; the orphans that they make are approved with them."""
-    wanted = {plan.id for plan in approvals.to_approve(waiting)}
+    wanted = {plan.id for plan in approvals.to_approve(pending)}
     for plan_id in wanted:
         step(f"Approving what the guard would stop, as `{command} approve {plan_id}` does")
     for _, connection in connections(resolved, policies.databases, "opsctl approve", []):

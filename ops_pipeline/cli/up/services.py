@@ -73,7 +73,7 @@ def require_free_ports(settings: Settings) -> None:
 
 def _taken(host: str, port: int) -> str | None:
     try:
-        # With SO_REUSEADDR, as the services do: a connection in TIME_WAIT after a restart is no obstacle.
+        # With SO_REUSEADDR, as the services do: a connection in TIME_WAIT after a restart is not an obstacle.
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             return None
     except OSError as error:

@@ -107,11 +107,11 @@ def used(plan: StoredPlan) -> str:
     )
 
 
-def refuse_outdated(plan: StoredPlan, waiting: Sequence[StoredPlan]) -> None:
-    """Raises ApprovalRefusedError when the plan is neither approved nor among the pending plans `waiting`."""
-    if plan.approved_at is not None or plan.id in {each.id for each in waiting}:
+def refuse_outdated(plan: StoredPlan, pending: Sequence[StoredPlan]) -> None:
+    """Raises ApprovalRefusedError when the plan is neither approved nor among the `pending` plans."""
+    if plan.approved_at is not None or plan.id in {each.id for each in pending}:
         return
-    newer = next((each.id for each in waiting if each.policy == plan.policy), None)
+    newer = next((each.id for each in pending if each.policy == plan.policy), None)
     instead = (
         f'plan "{newer}" has replaced it. To approve that one, run `{opsctl("approve", newer)}`'
         if newer

@@ -54,7 +54,7 @@ class GuardResult(Generic[P]):
     def message(self) -> str:
         """Why nothing was deleted, or nothing more, and the command that allows it."""
         were = counted(self.deleted, "row was", "rows were")
-        before = f"{were} deleted before" if self.deleted else "Nothing was deleted"
+        before = f"{were} deleted before the guard stopped the run" if self.deleted else "Nothing was deleted"
         return (
             f"Needs approval: {'; '.join(self.reasons)}. {before}. "
             f"To allow it once: opsctl approve {self.plan}"
@@ -142,7 +142,7 @@ def reasons(
 def definition(policy: DeletingPolicy) -> dict[str, Any]:
     """What the policy deletes, as JSON: with another definition it is another plan.
 
-    Includes `archive` and `cascade`: an approval to archive and delete rows is no approval to delete them
+    Includes `archive` and `cascade`: an approval to archive and delete rows does not cover deleting them
     without an archive.
     """
     names = ("table", *policy.selects, "archive", "cascade")

@@ -99,18 +99,18 @@ def plan_orphans(planning: Planning, policy: Orphans) -> OrphansPlan:
 
 
 def plan_removal(
-    planning: Planning, policy: Orphans, counter: RowCounter, due: int, deleted: int
+    planning: Planning, policy: Orphans, counter: RowCounter, deletable: int, deleted: int
 ) -> DeletePlan:
-    """What a run does in all: it has `deleted` orphans, and is about to delete `due` more that it has listed,
-    unless the guard stops it."""
-    rows = counter.of_table(due)
+    """What a run does in all: it has `deleted` orphans, and is about to delete `deletable` more that it has
+    listed, unless the guard stops it."""
+    rows = counter.of_table(deletable)
     rows = replace(
         rows,
-        eligible=due + deleted,
+        eligible=deletable + deleted,
         total=rows.total + deleted,
-        bytes=round(rows.row_bytes * (due + deleted)),
+        bytes=round(rows.row_bytes * (deletable + deleted)),
     )
-    cascade = cascades.count_cascaded(planning, policy, counter, due)
+    cascade = cascades.count_cascaded(planning, policy, counter, deletable)
     return DeletePlan(
         policy=policy.name,
         method=Method("missing parents"),
@@ -153,4 +153,4 @@ def orphan_counter(
     orphaned = with_descendants(connection, reference, orphaned, descendants)
     null = compose.SQL("false") if reference.null_is_orphan else reference.refers_to_nothing
     fragments = {"null": null, "orphaned": orphaned}
-    return RowCounter(connection, reference.child, fragments, due=orphaned, null=null, before=before)
+    return RowCounter(connection, reference.child, fragments, condition=orphaned, null=null, before=before)

@@ -29,7 +29,7 @@ class Orphans(DeletingPolicy):
     """Deletes rows of `table` whose `columns` match no row of `parent` in its `parent_columns`.
 
     None is deleted before it has been without a parent for the `grace_period`. A row with a NULL among its
-    `columns` is no orphan, unless `null_is_orphan`. `track`: triggers on the parent record the keys of
+    `columns` is not an orphan, unless `null_is_orphan`. `track`: triggers on the parent record the keys of
     deleted rows, and only their children are scanned.
     """
 

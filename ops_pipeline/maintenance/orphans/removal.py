@@ -65,8 +65,8 @@ class OrphanRemoval:
         if since is not None and (others := grace_period.others_at_work(self._connection, since)) is not None:
             self._waiting, self._waits_for = self._orphans(grace, references.EVERYTHING) + nulls, others
             return None
-        due = self._orphans(grace, older) + nulls
-        if due > 0 and (ended := self._remove(grace, older, due, nulls)) is not None:
+        deletable = self._orphans(grace, older) + nulls
+        if deletable > 0 and (ended := self._remove(grace, older, deletable, nulls)) is not None:
             return ended
         self._settle(grace)
         return None
@@ -96,35 +96,35 @@ class OrphanRemoval:
     def _connection(self) -> Connection:
         return self.run.connection
 
-    def _remove(self, grace: GraceStatus, older: compose.Composed, due: int, nulls: int) -> Work | None:
+    def _remove(self, grace: GraceStatus, older: compose.Composed, deletable: int, nulls: int) -> Work | None:
         known = circled_holds.known(self._connection, self.reference.child)
         counter = orphan_counter(self._connection, self.reference, self.reference.orphaned)
-        planned = plan_removal(self.planning, self.policy, counter, due, self._removed_before)
+        planned = plan_removal(self.planning, self.policy, counter, deletable, self._removed_before)
         refuse(planned.refusals)
         verdict = guard.judge(
             self._connection, self.policy, planned, now=datetime.now(UTC), deleted=self._removed_before
         )
         self._save_planned(verdict)
         if not verdict.allowed:
-            return Work(verdict.message, due, plan=verdict.plan)
+            return Work(verdict.message, deletable, plan=verdict.plan)
         self.approval = verdict.approval or self.approval
         self._removed = 0
         child = self.reference.child
         with deleting(self.run, self.policy, child, verdict.planned, known, self.settings) as deletion:
-            due_now = self._over(grace, older)
+            deletable_now = self._over(grace, older)
             if self.policy.null_is_orphan:
-                due_now = compose.SQL("({}) OR ({})").format(due_now, self._null(older))
-            list_descendants(self._connection, self.reference, due_now, older, grace.cutoff)
+                deletable_now = compose.SQL("({}) OR ({})").format(deletable_now, self._null(older))
+            list_descendants(self._connection, self.reference, deletable_now, older, grace.cutoff)
             for scan in self._scans(grace, older, nulls):
                 batch_size = deletion.batch_size(scan.sizes)
-                batches = Batches(replace(self.run, planned=due), scan, deletion.action, batch_size)
+                batches = Batches(replace(self.run, planned=deletable), scan, deletion.action, batch_size)
                 reason = batches.work_through()
                 self._removed += batches.removed
                 if self.run.pause.seen is not None:  # counting would read the tables
                     return Work(reason, None)
                 if reason != COMPLETED:
                     return Work(reason, self._orphans(grace, older) + self._nulls(older))
-        self.remaining = self._orphans(grace, older) + self._nulls(older) if self._removed < due else 0
+        self.remaining = self._orphans(grace, older) + self._nulls(older) if self._removed < deletable else 0
         self._removed_before += self._removed
         return None
 
@@ -155,16 +155,16 @@ class OrphanRemoval:
 
     def _scans_by_key(self, keys_only: compose.Composable, older: compose.Composed) -> Iterator[Scan]:
         """The scans for the children of parents that are listed by key, without the children's ctids."""
-        goes = and_(older, self.reference.missing)
+        deletable = and_(older, self.reference.missing)
         if self.reference.child_index is None:
             if self._children(keys_only) > 0:
-                yield MissingParentsByBlocks(self._connection, self.reference, keys_only, goes)
+                yield MissingParentsByBlocks(self._connection, self.reference, keys_only, deletable)
             return
         by_index = compose.SQL("missing.rows <= {}").format(compose.Literal(MANY_CHILDREN))
         yield MissingParents(self._connection, self.reference, and_(keys_only, by_index), older)
         many = and_(keys_only, compose.SQL("NOT {}").format(by_index))
         if self._children(many) > 0:
-            yield MissingParentsByBlocks(self._connection, self.reference, many, goes)
+            yield MissingParentsByBlocks(self._connection, self.reference, many, deletable)
 
     def _look_for_moved(self, marked: compose.Composable) -> None:
         """Finds, by index, marked orphans that were updated since and so have another ctid.

@@ -46,7 +46,7 @@ class MissingParents:
     """Scans the listed missing parents; a range is the children of some of them, found by index.
 
     A position is [the id of a row of ops.missing_parents]. `which`: the parents, over the alias `missing`;
-    `goes`: which of their children are deleted, over the alias `target`.
+    `deletable`: which of their children are deleted, over the alias `target`.
     """
 
     name = "missing parents"
@@ -55,7 +55,7 @@ class MissingParents:
     connection: Connection
     reference: Reference
     which: compose.Composable
-    goes: compose.Composable
+    deletable: compose.Composable
 
     def next_range(self, after: Position | None, until: Position | None, size: int) -> ScanRange | None:
         """The children, about `size`, of the next missing parents."""
@@ -64,7 +64,7 @@ class MissingParents:
         if last is None:
             return None
         still = and_(_numbered(first, last), self.which, self.reference.key_missing)
-        condition = and_(self.reference.refers_to(still), self.goes)
+        condition = and_(self.reference.refers_to(still), self.deletable)
         return ScanRange(self.reference.child, condition, [last], scanned=0)
 
     def _next(self, statement: str, first: int, until: Position | None, size: int) -> tuple[Any, ...]:
@@ -105,7 +105,7 @@ class MarkedOrphans(MissingParents):
         )
         # Each parent is looked up once for all its children.
         missed = _children_of(self.reference, and_(these, self.reference.key_missing))
-        return ScanRange(heap, and_(places, missed, self.goes), [last], scanned=0)
+        return ScanRange(heap, and_(places, missed, self.deletable), [last], scanned=0)
 
 
 class MissingParentsByBlocks(BlockRangeScan):
@@ -118,9 +118,9 @@ class MissingParentsByBlocks(BlockRangeScan):
         connection: Connection,
         reference: Reference,
         which: compose.Composable,
-        goes: compose.Composable,
+        deletable: compose.Composable,
     ) -> None:
-        super().__init__(catalog.heaps(connection, reference.child, reference.columns[0]), goes, rows=0)
+        super().__init__(catalog.heaps(connection, reference.child, reference.columns[0]), deletable, rows=0)
         self._reference = reference
         self._which = which
 
@@ -135,9 +135,9 @@ class NullReferences(BlockRangeScan):
 
     name = "NULL references"
 
-    def __init__(self, connection: Connection, reference: Reference, goes: compose.Composable) -> None:
+    def __init__(self, connection: Connection, reference: Reference, deletable: compose.Composable) -> None:
         heaps = catalog.heaps(connection, reference.child, reference.columns[0])
-        super().__init__(heaps, and_(reference.refers_to_nothing, goes), rows=0)
+        super().__init__(heaps, and_(reference.refers_to_nothing, deletable), rows=0)
 
 
 def _numbered(first: int, last: int) -> compose.Composed:

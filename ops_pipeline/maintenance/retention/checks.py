@@ -64,7 +64,8 @@ def _older(policy: Retention, rows: int, cutoff: datetime) -> str:
             f"No row of {policy.table} is older than {when}, except rows on hold or referred to by kept rows"
         )
     are = "is" if rows == 1 else "are"
-    return f"{counted(rows, 'row')} of {policy.table} {are} older than {when} and kept by nothing"
+    unkept = "neither on hold nor referred to"
+    return f"{counted(rows, 'row')} of {policy.table} {are} older than {when} and {unkept}"
 
 
 def _partitions_premade(policy: Retention, connection: Connection) -> CheckResult:

@@ -100,7 +100,7 @@ def _counter(
         connection,
         table,
         {"column": target(policy.column), "expired": condition},
-        due=condition,
+        condition=condition,
         null=compose.SQL("{} IS NULL").format(target(policy.column)),
         before=before,
     )

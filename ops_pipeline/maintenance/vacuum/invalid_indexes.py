@@ -1,8 +1,8 @@
 """Finds and drops invalid indexes that an interrupted REINDEX CONCURRENTLY left: written to, but never read.
 
 They have the name of their index with `_ccnew` or `_ccold` and, where that name was taken, a number
-(PostgreSQL's documentation, REINDEX, "Rebuilding Indexes Concurrently"). The name alone is no proof: an index
-is dropped only if it is invalid, is a copy of a valid index, and no session is building it.
+(PostgreSQL's documentation, REINDEX, "Rebuilding Indexes Concurrently"). The name alone does not prove it: an
+index is dropped only if it is invalid, is a copy of a valid index, and no session is building it.
 """
 
 from collections.abc import Collection

@@ -62,8 +62,8 @@ class VacuumProgress:
             return f"{self.table}: {self.phase}{f', {self.share:.0%} done' if self.blocks else ''}"
         indexes = f", {self.indexes_done} of {self.indexes} indexes" if self.indexes else ""
         seconds = self.seconds_remaining
-        left = "" if seconds is None else f", about {seconds:,.0f} s remaining in this phase"
-        return f"{self.table}: {self.phase}, {self.share:.0%} of the table scanned{indexes}{left}"
+        remaining = "" if seconds is None else f", about {seconds:,.0f} s remaining in this phase"
+        return f"{self.table}: {self.phase}, {self.share:.0%} of the table scanned{indexes}{remaining}"
 
 
 @contextmanager

@@ -34,8 +34,8 @@ def run_vacuum(run: PolicyRun, policy: Vacuum, _: Settings) -> Work:
     """Vacuums the tables that need it, the most urgent first, and counts the tables it has decided on.
 
     A table that is locked is tried again at the end. A table that stays locked, that this user may not
-    vacuum, or whose dead rows a session still needs, is counted as left and named in the reason: that run is
-    not done. If the policy has `reindex`, invalid indexes of interrupted rebuilds are dropped first, and
+    vacuum, or whose dead rows a session still needs, counts as remaining and is named in the reason: that run
+    is not done. If the policy has `reindex`, invalid indexes of interrupted rebuilds are dropped first, and
     bloated B-trees are rebuilt afterwards. `details` has the gain of each table and index, the blocking
     sessions, and advice on autovacuum.
     """
@@ -114,7 +114,7 @@ class _TableRun:
         removed = sum(gain.dead_before - gain.dead_after for gain in gains)
         undone = [gain for gain in gains if gain.outcome != "done"]
         skipped = [choice for choice in chosen if choice.action == "skip"]
-        left = len(chosen) - len(skipped) - self._gone - len(gains) + len(undone)
+        remaining = len(chosen) - len(skipped) - self._gone - len(gains) + len(undone)
         details = {
             "tables": [asdict(gain) for gain in gains],
             "skipped": [{"table": str(choice.table), "reason": choice.reason} for choice in skipped],
@@ -124,10 +124,10 @@ class _TableRun:
         }
         problems = [_problems(undone, self._holders)]
         if indexes:
-            left += indexes.remaining + len(indexes.undone)
+            remaining += indexes.remaining + len(indexes.undone)
             problems += [f"{gain.index}: {gain.problem}" for gain in indexes.undone]
-        not_reached = f"{counted(left, 'table or index', 'tables or indexes')} not worked on" if left else ""
-        reason = stopped or "; ".join(filter(None, problems)) or not_reached or COMPLETED
+        unprocessed = f"{counted(remaining, 'table or index', 'tables or indexes')} not processed"
+        reason = stopped or "; ".join(filter(None, problems)) or (remaining and unprocessed) or COMPLETED
         return Work(reason, None, None, dead, max(0, dead - removed), details=details)
 
     @property

@@ -69,7 +69,7 @@ def _parsed(text: str) -> DocumentNode:
     except GraphQLError as error:
         if f"more than {MOST_TOKENS} tokens" in error.message:
             raise too_large(f"{MOST_TOKENS} tokens") from None
-        raise Refusal(400, f"The query is no GraphQL document: {error.message}. Nothing was done") from None
+        raise Refusal(400, f"Invalid GraphQL document: {error.message}. Nothing was done") from None
 
 
 def _read(document: DocumentNode, variables: Mapping[str, Any], name: str | None) -> Document:

@@ -50,7 +50,7 @@ class Evidence:
         await self._refused.__aexit__(*error)
 
     def without_key(self, request: HTTPConnection) -> None:
-        """Nobody is signed in who sends the request."""
+        """The client that sent the request is not signed in."""
         self._refused.without_key(self._client(request))
 
     def wrong_key(self, request: HTTPConnection, key_id: UUID | None) -> None:
@@ -148,13 +148,13 @@ class Evidence:
 
 def begun(changes: Sequence[Mutation]) -> list[dict[str, str]]:
     """The beginning of what was to be changed: of 20 the mutation and what it names, of others the number."""
-    told = [
+    named = [
         {"name": change.name[:LONGEST_NAME], "target": _target(change)[:LONGEST_TARGET]}
         for change in changes[:MOST_DESCRIBED]
     ]
     if (more := len(changes) - MOST_DESCRIBED) > 0:
-        told.append({"name": f"and {more} more", "target": ""})
-    return told
+        named.append({"name": f"and {more} more", "target": ""})
+    return named
 
 
 def _target(change: Mutation) -> str:

@@ -66,7 +66,9 @@ def decode(content: Any) -> tuple[dict[str, Any], Document]:
     """The GraphQL request in this JSON value, with the names that Dagster reads and no others, and nothing
     else than what was judged; and its document. Raises Refusal."""
     if not isinstance(content, dict) or not isinstance(query := content.get("query"), str):
-        raise Refusal(400, "The body is no GraphQL request: send {query, variables}. Nothing was done")
+        raise Refusal(
+            400, "Invalid GraphQL request. Nothing was done; send a JSON object with query and variables"
+        )
     variables, name = content.get("variables") or {}, content.get("operationName") or None
     if isinstance(variables, str):
         variables = loaded(variables)

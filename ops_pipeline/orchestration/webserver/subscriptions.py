@@ -56,7 +56,7 @@ class Subscriptions:
         kind = content.get("type") if isinstance(content, dict) else None
         number = content.get("id", "") if isinstance(content, dict) else None
         if not isinstance(kind, str) or not isinstance(number, str) or len(number) > LONGEST_ID:
-            raise Refusal(400, "The message is none of the protocol graphql-ws")
+            raise Refusal(400, "Invalid message: not one of the graphql-ws protocol")
         if kind == "start":
             return {"type": kind, "id": number, "payload": self._start(number, content.get("payload"))}
         if kind == "stop":

@@ -144,8 +144,8 @@ def compare(connection: Connection, adoption: Adoption, report: Report, sizes: C
 def _end_if_stopped(adoption: Adoption, stop: Stop) -> None:
     if (reason := stop()) is not None:
         raise AdoptionError(
-            f"{adoption}: stopped, because maintenance is {reason}. The original table is still in use and "
-            "complete. To continue afterwards: run the same command again"
+            f"{adoption}: stopped. The original table is still in use and complete. To continue after the "
+            f"pause, run the same command again. Maintenance is {reason}"
         )
 
 

@@ -1,5 +1,5 @@
 -- The triggers that fire when rows are inserted into a table or a partition of it, without ours: how each is enabled
--- (pg_trigger.tgenabled), the owner of its table, and whether the current user has the rights of the owner.
+-- (pg_trigger.tgenabled), the owner of its table, and whether the current user has the privileges of the owner.
 SELECT t.tgname::text, t.tgenabled::text, c.oid, n.nspname, c.relname, pg_get_userbyid(c.relowner)::text,
        pg_has_role(c.relowner, 'USAGE')
 FROM (SELECT relid FROM pg_partition_tree(%(oid)s) UNION SELECT %(oid)s) AS heap (oid)

@@ -3,7 +3,7 @@
 -- because rows are read and deleted partition by partition.
 WITH required AS (
   SELECT DISTINCT c.oid, c.relname, c.relnamespace, c.relowner, r.privilege
-  FROM unnest(%(tables)s::oid[], %(rights)s::text[]) AS r (oid, privilege)
+  FROM unnest(%(tables)s::oid[], %(privileges)s::text[]) AS r (oid, privilege)
   CROSS JOIN LATERAL (
     SELECT leaf.relid FROM pg_partition_tree(r.oid) AS leaf UNION SELECT r.oid
   ) AS heap (oid)
@@ -23,7 +23,7 @@ WHERE r.privilege <> 'OWNER'
                            ELSE has_table_privilege(r.oid, r.privilege) END
 GROUP BY n.nspname, r.relname
 UNION ALL
-SELECT format('%%s.%%s', n.nspname, r.relname), 'the rights of its owner, who alone may drop partitions',
+SELECT format('%%s.%%s', n.nspname, r.relname), 'the privileges of its owner, who alone may drop partitions',
        CASE WHEN owner.rolsuper THEN format('ALTER TABLE %%I.%%I OWNER TO %%I;', n.nspname, r.relname, current_user)
             ELSE format('GRANT %%I TO %%I;', owner.rolname, current_user) END
 FROM required r

@@ -1,5 +1,5 @@
 -- For each policy: its last complete run, the outcome of its last ended run, and its newest run, ended or not. The run of
--- a policy that is observed only is complete, and what it would have deleted is no backlog.
+-- a policy that is observed only is complete, and what it would have deleted is not a backlog.
 SELECT wanted.policy, done.finished_at AS done_at, done.rows_remaining AS done_remaining,
        ended.outcome AS ended_outcome, ended.stopped_reason AS ended_reason,
        newest.outcome, newest.started_at, newest.finished_at, newest.rows_removed AS removed,

@@ -1,4 +1,4 @@
--- Grants each of our roles what the migrations grant it, if it has no right on schema ops yet: the role did not exist
+-- Grants each of our roles what the migrations grant it, if it has no privilege on schema ops yet: the role did not exist
 -- when they were applied, or the database was restored without it. Otherwise its grants stay as they are, because an
 -- administrator may have revoked some. Only the owner of our tables can grant; for other users this does nothing.
 DO $$

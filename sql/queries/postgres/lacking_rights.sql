@@ -4,7 +4,7 @@ WITH tree AS (
   SELECT c.relname, n.nspname, n.oid AS schema,
          ARRAY(
            SELECT wanted
-           FROM unnest(%(rights)s::text[]) WITH ORDINALITY AS listed (wanted, place)
+           FROM unnest(%(privileges)s::text[]) WITH ORDINALITY AS listed (wanted, place)
            WHERE NOT CASE wanted WHEN 'UPDATE' THEN has_any_column_privilege(c.oid, wanted) -- enough to lock rows
                                  ELSE has_table_privilege(c.oid, wanted) END
            ORDER BY place

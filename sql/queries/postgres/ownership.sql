@@ -1,4 +1,4 @@
--- The statement that gives the current user the rights of a table's owner. Membership in a superuser is never granted:
+-- The statement that gives the current user the privileges of a table's owner. Membership in a superuser is never granted:
 -- a table owned by a superuser gets another owner.
 SELECT CASE WHEN owner.rolsuper THEN format('ALTER TABLE %%I.%%I OWNER TO %%I', n.nspname, c.relname, current_user)
             ELSE format('GRANT %%I TO %%I', owner.rolname, current_user) END

@@ -120,13 +120,13 @@ def test_rights_that_a_restore_needs_are_named_with_their_grant(
 
         with pytest.raises(
             RestoreRefusedError,
-            match=r"GRANT SELECT, UPDATE ON SEQUENCE public\.orders_id_seq TO restorer",
+            match=r"GRANT SELECT, UPDATE ON SEQUENCE public\.orders_id_seq TO restorer;$",
         ):
             bring_back(restorer, folder, "orders")
         connection.execute("GRANT SELECT, UPDATE ON SEQUENCE orders_id_seq TO restorer")
         with pytest.raises(
             RestoreRefusedError,
-            match=r'"orders_person".*SET NULL.*GRANT SELECT ON public\.people TO restorer',
+            match=r'"orders_person".*SET NULL.*GRANT SELECT ON public\.people TO restorer;$',
         ):
             bring_back(restorer, folder, "orders")
         assert scalar(connection, "SELECT count(*) FROM orders") == 0

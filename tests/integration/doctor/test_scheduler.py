@@ -98,7 +98,7 @@ def test_status_names_what_keeps_the_next_run_from_starting_and_its_remedy_works
     (remedy,) = re.findall(r"opsctl (schedule on --database app)\n", off.stdout)
     assert opsctl(*remedy.split()).exit_code == 0
     assert ask().state("schedules") == "ok"
-    assert "nightly_app: it is already on\n" in opsctl(*remedy.split()).stdout
+    assert "nightly_app: was not off\n" in opsctl(*remedy.split()).stdout
 
     beat(healthy, "a", seconds_ago=1000)
     silent = opsctl("status").stdout
@@ -125,7 +125,7 @@ def test_a_sensor_that_is_off_is_an_error_and_the_remedy_turns_it_on(
     assert first.severity == "error"
     assert first.remedies == ("opsctl schedule on",)
     assert opsctl("schedule", "on").stdout.splitlines()[:3] == [
-        "nightly_app: it is already on",
+        "nightly_app: was not off",
         "ended_runs: on",
         "lost_runs: on",
     ]

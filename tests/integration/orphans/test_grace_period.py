@@ -43,7 +43,7 @@ def test_an_orphan_is_deleted_only_after_the_grace_period(memories: Connection, 
     planned = plan_orphans(Planning(memories, 60), patient)
     again = carry_out(memories, patient)
     assert (planned.rows.eligible, planned.within_grace_period) == (1, 1)
-    assert "1 orphan is within the grace period of 1 hour" in "; ".join(planned.notes())
+    assert "1 orphan is within the grace period of 1 hour" in "; ".join(planned.remarks())
     assert (first.outcome, first.removed, first.remaining, first.details["within_grace_period"]) == (
         "done",
         0,

@@ -127,5 +127,5 @@ def test_the_guard_limits_what_a_run_deletes_in_all(
     assert (result.outcome, result.removed, result.remaining) == ("needs_approval", 40, 40)
     assert (
         "would delete 80 of 100 rows of memories (80%, guard.max_fraction is 50%). "
-        "40 rows were deleted before. To allow it once" in result.stopped_reason
+        "40 rows were deleted before the guard stopped the run. To allow it once" in result.stopped_reason
     )

@@ -115,13 +115,13 @@ class ArchiveAndDelete:
         if self._inserted() == before:
             return
         column = self.source.day_column
-        due: compose.Composable = compose.SQL("true")
+        expired: compose.Composable = compose.SQL("true")
         if column is not None and self.source.cutoff is not None:
-            due = compose.SQL("target.{} < {}").format(
+            expired = compose.SQL("target.{} < {}").format(
                 compose.Identifier(column), compose.Literal(self.source.cutoff)
             )
         for table, condition in (
-            (self.table, due),
+            (self.table, expired),
             *((child.table, compose.SQL("true")) for child in self.children),
         ):
             statement = compose.SQL(sql.get("maintenance/batches/actions/put_back")).format(

@@ -1,5 +1,5 @@
 -- Switches from the login role to a role, if the login may and the role has its privilege in this database;
--- returns the role, or no row. Tables that are not migrated yet are no obstacle.
+-- returns the role, or no row. Tables that are not migrated yet are not an obstacle.
 SELECT set_config('role', rolname, false)
 FROM pg_roles
 WHERE rolname = %(role)s

@@ -1,4 +1,4 @@
--- Records which transactions have ended, so that later a row's age can be told from the ID of the transaction that
+-- Records which transactions have ended, so that later a row's age can be known from the ID of the transaction that
 -- wrote it. Transactions of other databases write nothing here; a session whose database is not visible counts as
 -- one of this database.
 INSERT INTO ops.orphan_clock (policy, horizon)

@@ -11,17 +11,17 @@ FROM (
   SELECT heap,
          count(*) AS total,
          count(*) FILTER (WHERE without_time) AS nulls,
-         count(*) FILTER (WHERE due AND kept) AS on_hold,
-         count(*) FILTER (WHERE due AND NOT kept AND needed) AS referenced,
-         count(*) FILTER (WHERE due AND NOT kept AND NOT needed) AS deleted,
-         min(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS oldest,
-         max(moment) FILTER (WHERE due AND NOT kept AND NOT needed) AS newest,
+         count(*) FILTER (WHERE expired AND kept) AS on_hold,
+         count(*) FILTER (WHERE expired AND NOT kept AND needed) AS referenced,
+         count(*) FILTER (WHERE expired AND NOT kept AND NOT needed) AS deleted,
+         min(moment) FILTER (WHERE expired AND NOT kept AND NOT needed) AS oldest,
+         max(moment) FILTER (WHERE expired AND NOT kept AND NOT needed) AS newest,
          min(moment) FILTER (WHERE NOT without_time) AS oldest_row
   FROM (
     SELECT {heap} AS heap,
            {column} AS moment,
            {column} IS NULL OR NOT isfinite({column}) AS without_time,
-           {expired} AND isfinite({column}) AS due,
+           {expired} AND isfinite({column}) AS expired,
            ({unheld}) IS NOT TRUE AS kept,
            ({unreferenced}) IS NOT TRUE AS needed
     FROM {rows}

@@ -1,4 +1,4 @@
--- Records a changed row. It runs with its owner's rights: users who write to the table need no other privilege.
+-- Records a changed row. It runs with its owner's privileges: users who write to the table need no others.
 CREATE FUNCTION {recorder}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $ops_record$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN

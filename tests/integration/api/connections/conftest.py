@@ -16,9 +16,8 @@ from tests.integration.api.process import Api
 @pytest.fixture(scope="package")
 def url(server: embedded.Server, template: str) -> str:
     """One database for all tests, because starting a process takes longer than the test."""
-    name = (
-        f"connections_{uuid4().hex[:8]}"  # pytest leaves the package and comes back, in some orders of files
-    )
+    # A name of its own: in some orders of files pytest leaves the package and comes back.
+    name = f"connections_{uuid4().hex[:8]}"
     with connect(server.url("postgres"), "test") as session:
         session.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return server.url(name)
