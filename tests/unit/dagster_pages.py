@@ -4,9 +4,23 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster_webserver
-from graphql import DefinitionNode, FragmentDefinitionNode, GraphQLError, Node, parse, print_ast
+from graphql import (
+    DefinitionNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    NameNode,
+    Node,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    Visitor,
+    parse,
+    print_ast,
+    visit,
+)
 
 SCRIPTS = Path(dagster_webserver.__file__).parent / "webapp" / "build" / "_next"
 WRITTEN = re.compile(r'"((?:\\n|\s)*(?:query|mutation|subscription|fragment) \w(?:[^"\\]|\\.)*)"')
@@ -18,7 +32,16 @@ def documents() -> Iterator[tuple[str, str]]:
     for name, node in definitions.items():
         if not isinstance(node, FragmentDefinitionNode):
             parts = [node, *(definitions[spread] for spread in sorted(_spread(node, definitions, set())))]
-            yield name, "\n".join(map(print_ast, parts))
+            yield name, "\n".join(print_ast(visit(part, _TypeNames())) for part in parts)
+
+
+class _TypeNames(Visitor):
+    """Adds `__typename` to each selection, as the pages' client does."""
+
+    def leave_selection_set(self, node: SelectionSetNode, _: Any, parent: Node, *__: Any) -> Any:
+        if isinstance(parent, OperationDefinitionNode):
+            return None
+        return SelectionSetNode(selections=(*node.selections, FieldNode(name=NameNode(value="__typename"))))
 
 
 def _definitions(script: Path) -> Iterator[tuple[str, DefinitionNode]]:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ops_pipeline.orchestration import identity
 from ops_pipeline.orchestration.identity import Person
-from ops_pipeline.orchestration.webserver import documentation, posted
+from ops_pipeline.orchestration.webserver import documentation, posted, validation
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.changes import HARMLESS, Changes
 from ops_pipeline.orchestration.webserver.document import Document, Mutation
@@ -57,6 +57,7 @@ class SignInMiddleware:
         user_header: str | None = None,
         most_connections: int = connections.MOST,
     ) -> None:
+        validation.bound_comparisons()
         self._app = app
         self._addresses = addresses
         self._evidence = evidence

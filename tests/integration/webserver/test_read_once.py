@@ -126,6 +126,22 @@ def test_a_websocket_subscribes(served: Served, eva: Headers, run_id: str) -> No
     assert answer["payload"]["data"]["pipelineRunLogs"]["__typename"] == "PipelineRunLogsSubscriptionSuccess"
 
 
+def test_a_document_whose_validation_would_take_long_is_invalid_by_post_and_by_websocket(
+    served: Served, eva: Headers
+) -> None:
+    fields = "a {b {c {d}}} " * 490
+
+    with _websocket(served, eva) as opened:
+        opened.send(_start(f'subscription {{pipelineRunLogs(runId: "x") {{{fields}}}}}'))
+        subscribed = json.loads(opened.recv(30))
+    query = {"query": f"{{instance {{{fields}}}}}"}
+    asked = httpx.post(f"{served.address}/graphql", json=query, headers=eva, timeout=30)
+
+    assert subscribed["type"] == "error"
+    assert asked.status_code == 400
+    assert "Validation aborted." in asked.text
+
+
 @pytest.mark.parametrize(
     "message",
     [
