@@ -108,7 +108,7 @@ def test_a_sensor_that_is_off_is_an_error(ask: Ask, healthy: dg.DagsterInstance)
     switch_sensor(healthy, "ended_runs", InstigatorStatus.RUNNING)
 
     assert found.status == "error"
-    assert found.message.startswith("the sensor ended_runs is off: no failed run ")
+    assert found.message.startswith("the sensor ended_runs is off: failed runs are neither ")
     assert found.message.endswith("To turn it on: opsctl schedule on")
     assert ask() == OK
 
