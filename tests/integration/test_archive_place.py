@@ -56,7 +56,7 @@ def test_a_run_is_refused_before_anything_is_removed(
     application: Connection, policies: dict[str, Policy], tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(
-        RefusedError, match=r"Nothing was deleted.*requires OPS_ARCHIVE_URL.*export OPS_ARCHIVE_URL="
+        RefusedError, match=r"nothing was deleted.*requires OPS_ARCHIVE_URL.*export OPS_ARCHIVE_URL="
     ):
         carry_out(application, policies[name], settings=Settings())
 

@@ -60,7 +60,7 @@ def refused(connection: Connection, database: Database, number: int = 0) -> str:
         carry_out(connection, database.policies[number])
     assert planned.refusals
     assert all(problem in str(error.value) for problem in planned.refusals)
-    assert "Nothing was deleted" in str(error.value)
+    assert "nothing was deleted" in str(error.value)
     return str(error.value)
 
 

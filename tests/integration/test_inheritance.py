@@ -49,7 +49,7 @@ def orphans(read: Read, table: str, references: str, more: str = "") -> Database
 def refused(connection: Connection, database: Database) -> str:
     (planned,) = plan(connection, database.policies)
     assert isinstance(planned, DeletePlan), planned
-    with pytest.raises(RefusedError, match="Nothing was deleted") as error:
+    with pytest.raises(RefusedError, match="nothing was deleted") as error:
         carry_out(connection, database.policies[0])
     assert planned.refusals
     assert all(problem in str(error.value) for problem in planned.refusals)

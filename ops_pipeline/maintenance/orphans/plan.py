@@ -34,7 +34,7 @@ class OrphansPlan(DeletePlan):
     within_grace_period: int = 0
     grace_period: timedelta
 
-    def waiting(self) -> str:
+    def later(self) -> str:
         now = counted(self.rows.eligible - self.rows_deletable_later, "orphan")
         return f"{now} now, {self.rows_deletable_later:,} more once {self.once_run()}"
 
