@@ -1,7 +1,11 @@
 """A new user's mistakes in the first ten minutes are reported with the place and the remedy."""
 
 import json
+import os
+import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +24,7 @@ from ops_pipeline.postgres.connection import Connection, DatabaseUnavailableErro
 from ops_pipeline.settings import Settings, SettingsError
 from ops_pipeline.storage import location
 from ops_pipeline.storage.storage import StorageError
+from tests.integration.api.process import free_port
 from tests.integration.archive.conftest import EVENTS
 from tests.integration.archive.removal import remove
 from tests.integration.conftest import Done
@@ -74,6 +79,34 @@ def test_a_port_in_use_is_named_before_anything_starts() -> None:
     assert f"OPS_DAGSTER_PORT: cannot listen on port {port} of 127.0.0.1" in str(error.value)
     assert f"OPS_API_PORT: cannot listen on port {port} of 127.0.0.1" in str(error.value)
     services.require_free_ports(settings)
+
+
+LISTENS_LATER = """
+import pathlib, socket, sys, time
+go = pathlib.Path(sys.argv[2])
+while not go.exists():
+    time.sleep(0.01)
+listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+time.sleep(600)
+"""
+
+
+def test_up_announces_the_ui_once_it_answers(tmp_path: Path) -> None:
+    port, go, answered = free_port(), tmp_path / "go", []
+    command = [sys.executable, "-c", LISTENS_LATER, str(port), str(go)]
+    threading.Timer(0.5, go.touch).start()
+
+    def announce() -> None:
+        answered.append(go.exists())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped_by_signal = services.run(
+        [services.Service("the UI", command, "ui.log")], os.environ, tmp_path,
+        stop_within=30, report=pytest.fail, answering=("127.0.0.1", port), announce=announce,
+    )  # fmt: skip
+
+    assert stopped_by_signal
+    assert answered == [True]
 
 
 def test_up_needs_no_workspace_file_and_adds_the_servers_of_one(

@@ -7,6 +7,7 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
+from ops_pipeline.orchestration.webserver import documentation
 from ops_pipeline.orchestration.webserver.addresses import Addresses
 from ops_pipeline.orchestration.webserver.documentation import Documentation
 from ops_pipeline.orchestration.webserver.evidence import Evidence
@@ -52,6 +53,19 @@ def test_the_default_link_of_a_failure_leads_to_its_section(client: TestClient) 
 
     assert address == f"{OURS}/docs/runbook.md"
     assert '<h2 id="needs_approval">' in client.get(address).text
+
+
+def test_a_page_is_rendered_once_and_has_a_nonce_of_its_own_each_time(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.get("/docs/security.md")
+    monkeypatch.setattr(documentation, "MarkdownIt", None)
+
+    again = client.get("/docs/security.md")
+
+    assert again.status_code == 200
+    nonce = "content-security-policy"
+    assert first.headers[nonce] != again.headers[nonce]
 
 
 def test_pictures_are_served_and_the_short_address_leads_to_the_index(client: TestClient) -> None:

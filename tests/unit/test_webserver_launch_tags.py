@@ -83,3 +83,13 @@ def test_a_default_value_is_no_way_around() -> None:
     read = document.read(LAUNCH.replace("Params!", f"Params! = {default}"), {})
 
     assert read.variables == {"p": {"executionMetadata": {"tags": []}}}, "and it is what Dagster is given"
+
+
+def test_a_configuration_has_no_tags() -> None:
+    configuration = {"ops": {"a": {"config": [{"key": "user", "value": "x"}]}}}
+    own = "mutation ($c: RunConfigData!) {launchRun(executionParams: {runConfigData: $c}) {__typename}}"
+
+    of_parameters = document.read(LAUNCH, {"p": {"runConfigData": configuration}})
+
+    assert of_parameters.variables == {"p": {"runConfigData": configuration}}
+    assert document.read(own, {"c": configuration}).variables == {"c": configuration}

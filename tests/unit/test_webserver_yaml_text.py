@@ -95,4 +95,4 @@ def test_each_argument_that_dagster_reads_as_yaml_is_known() -> None:
 
 
 def _is_configuration(kind: Any) -> bool:
-    return str(get_named_type(kind)) == "RunConfigData"
+    return str(get_named_type(kind)) == arguments.CONFIGURATION_TYPE

@@ -17,6 +17,8 @@ variable many times. A request has 1 MiB."""
 YAML = {"runConfigData", "attributes"}
 """The arguments and fields that Dagster reads as YAML where they are texts; a test holds them against its
 schema."""
+CONFIGURATION_TYPE = "RunConfigData"
+"""The type of a run's configuration in Dagster's schema."""
 
 
 def of(field: FieldNode, variables: Mapping[str, Any]) -> dict[str, Any]:

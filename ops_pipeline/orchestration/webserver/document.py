@@ -16,6 +16,7 @@ from graphql import (
     SelectionSetNode,
     Undefined,
     parse,
+    print_ast,
 )
 from graphql.utilities import value_from_ast_untyped
 
@@ -82,7 +83,15 @@ def _read(document: DocumentNode, variables: Mapping[str, Any], name: str | None
     mutates = executed.operation is OperationType.MUTATION
     given = _given(executed, variables)
     if mutates:
-        given = launch_tags.without_reserved(given)
+        configurations = {
+            declared.variable.name.value
+            for declared in executed.variable_definitions
+            if print_ast(declared.type).rstrip("!") == arguments.CONFIGURATION_TYPE
+        }
+        given = {
+            name: value if name in configurations else launch_tags.without_reserved(value)
+            for name, value in given.items()
+        }
     arguments.refuse_unfit(executed.selection_set, fragments, given)
     mutations = [
         Mutation(selected.name.value, arguments.of(selected, given))

@@ -21,6 +21,8 @@ SENT_BY_PAGES = {
 """What Dagster's pages themselves write for a launch, a re-execution or a backfill. A page that re-executes
 some steps also repeats all tags of the run before, such as those of its schedule."""
 DIMENSION = "dagster/partition/"
+CONFIGURATION = "runConfigData"
+"""The configuration of a run, which has no tags."""
 
 
 def is_reserved(key: str) -> bool:
@@ -33,7 +35,9 @@ def is_reserved(key: str) -> bool:
 def without_reserved(value: Any) -> Any:
     """The variables of a mutation, without the reserved tags in their lists."""
     if isinstance(value, dict):
-        return {name: without_reserved(inner) for name, inner in value.items()}
+        return {
+            name: inner if name == CONFIGURATION else without_reserved(inner) for name, inner in value.items()
+        }
     if isinstance(value, list):
         return [without_reserved(inner) for inner in value if _reserved(inner) is None]
     return value
@@ -47,8 +51,11 @@ def refuse_reserved(value: Any) -> None:
             f"The tag {key[:100]} is not for clients to set; leave it out, or send tags as a variable, of "
             "which it is left out. Nothing was done",
         )
-    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
-        refuse_reserved(inner)
+    if isinstance(value, Mapping):
+        value = [inner for name, inner in value.items() if name != CONFIGURATION]
+    if isinstance(value, list):
+        for inner in value:
+            refuse_reserved(inner)
 
 
 def _reserved(value: Any) -> str | None:
