@@ -1,4 +1,4 @@
-"""Tells where a request came from, with what proxies in front of us say of it."""
+"""Finds the address of a request's client, behind trusted proxies."""
 
 import ipaddress
 from collections.abc import Sequence

@@ -182,7 +182,7 @@ def revoke(connection: Connection, key: str) -> int:
     """
     found, _ = matching(connection, key)
     if len(found) > 1:
-        raise KeyRefusedError(f"{ambiguous(key, found)}. Nothing was revoked; write more")
+        raise KeyRefusedError(f"{ambiguous(key, found)}. Nothing was revoked; write more of the id")
     with connection.transaction():
         ids = [known.id for known in found]
         revoked = connection.execute(sql.get("access/revoke"), {"ids": ids}).fetchall()

@@ -20,7 +20,7 @@ from ops_pipeline.serving import background
 
 EVERY_SECONDS = 60.0
 MOST_ADDRESSES = 10_000
-"""How many addresses are told apart in a minute; requests of others are only counted."""
+"""How many addresses are distinguished in a minute; requests of others are only counted."""
 MOST_RECORDED = 100
 """How many addresses get an event each, those with the most requests; the others share one."""
 MOST_KEY_IDS = 10

@@ -1,4 +1,4 @@
-"""Tells a connection that the application knows who has sent its request."""
+"""Records on a connection that the application knows who has sent its request."""
 
 from collections.abc import Mapping
 from typing import Any

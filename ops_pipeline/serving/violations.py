@@ -16,7 +16,7 @@ class Violation:
 
 
 def not_http() -> Violation:
-    """What was sent is no request."""
+    """The client did not send a valid HTTP request."""
     return Violation(400, "The request is not valid HTTP/1.1. Nothing was done.")
 
 

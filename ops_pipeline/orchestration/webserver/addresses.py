@@ -1,4 +1,4 @@
-"""Tells our own addresses from those of other pages: the headers Host, Origin and Sec-Fetch-Site."""
+"""Distinguishes our own addresses from those of other pages: the headers Host, Origin and Sec-Fetch-Site."""
 
 import ipaddress
 import re

@@ -122,7 +122,7 @@ class SignInMiddleware:
         if request.scope["type"] == "http" and request.scope["path"] in PATHS:
             return await self._sign_in.answer(request, receive)
         if request.scope["type"] == "http" and documentation.is_documentation(request.scope["path"]):
-            # A link in a message leads here; the pages are no secret.
+            # A link in a message leads here; the pages are not secret.
             return self._documentation.answer(request)
         return None
 

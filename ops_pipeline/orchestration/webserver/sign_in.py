@@ -41,7 +41,7 @@ class SignIn:
     addresses: Addresses
 
     async def answer(self, request: HTTPConnection, receive: Receive) -> Response:
-        """The response. Raises Refusal for another method, and for a body that is no short form."""
+        """The response. Raises Refusal for another method, and for a body that is not a short form."""
         method, path = request.scope["method"], request.scope["path"]
         if method == "GET" and path == "/sign-in":
             return await self._show(request)
