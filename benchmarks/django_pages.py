@@ -39,17 +39,17 @@ settings.configure(
 )
 django.setup()
 
-from django.contrib.postgres.fields import ArrayField  # noqa: E402 - needs the settings
-from django.core.cache import cache  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
-from django.db import models  # noqa: E402
-from django.urls import path  # noqa: E402
-from rest_framework import exceptions, generics, pagination, serializers  # noqa: E402
-from rest_framework.authentication import BaseAuthentication  # noqa: E402
-from rest_framework.permissions import BasePermission  # noqa: E402
-from rest_framework.request import Request  # noqa: E402
-from rest_framework.response import Response  # noqa: E402
-from rest_framework.views import APIView  # noqa: E402
+from django.contrib.postgres.fields import ArrayField
+from django.core.cache import cache
+from django.core.wsgi import get_wsgi_application
+from django.db import models
+from django.urls import path
+from rest_framework import exceptions, generics, pagination, serializers
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 CACHED_SECONDS = 2
 

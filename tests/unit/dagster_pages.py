@@ -48,7 +48,7 @@ def _definitions(script: Path) -> Iterator[tuple[str, DefinitionNode]]:
     for written in WRITTEN.finditer(script.read_text(encoding="utf-8")):
         try:
             text = json.loads(f'"{written[1]}"')
-            yield from ((node.name.value, node) for node in parse(text).definitions)  # type: ignore[attr-defined]
+            yield from ((node.name.value, node) for node in parse(text).definitions)  # type: ignore[attr-defined]  # of the executable ones
         except (ValueError, GraphQLError):
             continue  # another text that begins with such a word
 
